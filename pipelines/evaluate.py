@@ -1,0 +1,37 @@
+"""Stage `evaluate@P`: every model of a problem on every test window, and the report.
+
+python pipelines/evaluate.py PROBLEM CELL ...
+"""
+
+import sys
+from pathlib import Path
+
+from retain import errors, gate, outputs, params, report, tracking
+
+
+def main() -> None:
+    """Score the models of one problem; the first cell named is the one that is judged."""
+    root, name, cells = Path(), sys.argv[1], sys.argv[2:]
+    problem = params.load_problem(root, name)
+    folders = {cell: root / "models" / name / cell for cell in cells}
+    kind = params.room(problem, "evaluate")
+    result = kind.evaluate(problem, root / "data" / "prepared" / name, folders)
+    checks = gate.judge(result.metrics, problem.gate)
+    page = params.room(problem, "summary").report(name, problem, result, checks)
+    with outputs.folder(root, f"evaluate-{name}") as scratch:
+        (scratch / "metrics.json").write_text(outputs.to_json(result.metrics))
+        (scratch / "report.html").write_text(report.to_html(page))
+        (scratch / "report.md").write_text(report.to_markdown(page))
+        for part in ("plots", "figures"):
+            (scratch / part).mkdir()
+        for table, frame in result.tables.items():
+            text = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+            (scratch / "plots" / f"{table}.csv").write_text(text)
+        for figure in page.figures:
+            (scratch / "figures" / f"{figure.name}.svg").write_text(figure.svg)
+        tracking.log_evaluation(root, name, problem, folders, result.metrics, scratch)
+        outputs.publish_each(scratch, root / "reports" / name)
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,249 @@
+"""`retain …`: everything a person does that is not a DVC stage.
+
+Commands import what they need when they run, so that `retain --help` answers at once.
+"""
+
+import contextlib
+import datetime as dt
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from retain import errors, params
+from retain.errors import DataError, ParamsError
+
+app = typer.Typer(
+    name="retain",
+    help="LSTM models of sequences that can be retrained, compared and proved.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+DEFAULT_GATE = [
+    {"check": "finite"},
+    {"check": "beats", "baseline": "seasonal_naive", "metric": "mae"},
+    {"check": "beats_or_ties", "baseline": "rnn", "metric": "mae"},
+    {"check": "coverage", "tolerance": 0.1},
+    {"check": "champion", "metric": "mae", "margin": 0.0},
+]
+Columns = Annotated[list[str] | None, typer.Option(help="A column; repeat it for more.")]
+
+
+def main() -> NoReturn:
+    """The console script: an error of the input is one sentence and exit code 2."""
+    errors.run(app)
+
+
+@app.callback()
+def _root() -> None:  # one command alone would make Typer drop its name
+    pass
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="Of the new problem: lower-case letters, digits, _.")],
+    path: Annotated[str, typer.Argument(help="CSV or Parquet file, folder of Parquet, or URL.")],
+    horizon: Annotated[int, typer.Option(min=1, help="Steps to forecast.")],
+    ds: Annotated[str | None, typer.Option(help="Column of the time stamps.")] = None,
+    y: Annotated[str | None, typer.Option(help="Column to forecast.")] = None,
+    unique_id: Annotated[str | None, typer.Option(help="Column that names the series.")] = None,
+    value_column: Columns = None,
+    past_covariate: Columns = None,
+    known_covariate: Columns = None,
+    static_covariate: Columns = None,
+    context_length: Annotated[int | None, typer.Option(min=1, help="Steps to look back.")] = None,
+    season_length: Annotated[int | None, typer.Option(min=1, help="Steps of a season.")] = None,
+    frequency: Annotated[str | None, typer.Option(help="Pandas alias, such as h or W-MON.")] = None,
+    timezone: Annotated[str | None, typer.Option(help="Such as Europe/Berlin.")] = None,
+    time_format: Annotated[
+        str | None, typer.Option(help="As in strptime, or epoch_s, epoch_ms, excel.")
+    ] = None,
+    separator: Annotated[str | None, typer.Option(help="Between the fields of a row.")] = None,
+    decimal: Annotated[str | None, typer.Option(help="The decimal sign.")] = None,
+    duplicates: Annotated[
+        str | None, typer.Option(help="Rows that repeat a time stamp: error, first, last, mean.")
+    ] = None,
+    holidays: Annotated[str | None, typer.Option(help="Country, such as US or US-MN.")] = None,
+    validation: Annotated[
+        str, typer.Option(help="Where validation begins: a share of the time span, or a date.")
+    ] = "0.7",
+    test: Annotated[str, typer.Option(help="Where test begins: a share, or a date.")] = "0.85",
+) -> None:
+    """Make a forecasting problem of a table: look at it, choose settings, write params.yaml."""
+    from retain.forecast import inference, panel
+    from retain.forecast.params import Problem
+
+    root = params.find_root()
+    if name in params.load(root):
+        raise ParamsError(f"params.yaml: there is a problem `{name}` already; choose another name")
+    if not params.NAME.fullmatch(name):
+        raise ParamsError(
+            f"{name!r} cannot name a problem: take lower-case letters, digits and _, a letter first"
+        )
+    options: dict[str, Any] = {
+        "ds": ds,
+        "y": y,
+        "unique_id": unique_id,
+        "value_columns": value_column,
+        "past_covariates": past_covariate,
+        "known_covariates": known_covariate,
+        "static_covariates": static_covariate,
+        "context_length": context_length,
+        "season_length": season_length,
+        "frequency": frequency,
+        "timezone": timezone,
+        "time_format": time_format,
+        "separator": "\t" if separator == "\\t" else separator,
+        "decimal": decimal,
+        "duplicates": duplicates,
+        "holidays": holidays,
+        "split": {"validation": _boundary(validation), "test": _boundary(test)},
+    }
+    given = {key: value for key, value in options.items() if value}
+    place, copy_to = _place(path, root)
+    found = inference.infer(name, place, root, horizon, given)
+    data = {**found.data, "path": copy_to or place}
+    entry = {
+        "kind": "forecast",
+        "data": data,
+        "model": found.model,
+        "training": found.training,
+        "evaluation": {"bootstrap": 2000},
+        "gate": DEFAULT_GATE,
+    }
+    problem = params.parse(name, entry)
+    assert isinstance(problem, Problem)
+    panel.build(found.table, problem.data)  # what was inferred must be usable, not only readable
+
+    for sentence in found.sentences:
+        typer.echo(f"  {sentence}")
+    with _copied(Path(place), root / copy_to if copy_to else None):
+        tracked = "://" not in data["path"] and _track(root, data["path"])
+        params.append(root, name, entry, inference.COMMENTS)
+    if copy_to is not None:
+        typer.echo(f"{path} copied to {copy_to}")
+    if tracked:
+        typer.echo(f"{data['path']} tracked by DVC: commit {data['path']}.dvc")
+    typer.echo(f"problems.{name} written to params.yaml. Next: dvc repro register@{name}")
+
+
+@app.command()
+def check(name: Annotated[str, typer.Argument(help="Of the problem.")]) -> None:
+    """Read and validate a problem's table, without training, and say what was found."""
+    from retain.forecast import panel, source
+    from retain.forecast.params import Problem
+
+    root = params.find_root()
+    problem = params.load_problem(root, name)
+    if not isinstance(problem, Problem):
+        raise ParamsError(f"`retain check` reads tables; problems.{name} is of kind {problem.kind}")
+    quality = panel.build(source.read(problem.data, root), problem.data).quality
+    typer.echo(f"{name}: {problem.data.path}")
+    for line in _described(quality):
+        typer.echo(f"  {line}")
+
+
+def _described(quality: dict[str, Any]) -> list[str]:
+    """What the panel reports of its table, a line a finding."""
+
+    def counts(found: dict[str, int]) -> str:
+        return ", ".join(f"`{name}` {n:,}" for name, n in found.items() if n) or "none"
+
+    missing, duplicates = quality["missing"], quality["duplicates"]
+    gap = "none"
+    if missing["steps"]:
+        gap = (
+            f"{missing['steps']:,} of {quality['steps']:,} steps, left missing: masked in a "
+            f"window, not scored; the longest gap is {missing['longest_gap']:,} steps, "
+            f"series {missing['longest_gap_series']!r} from {missing['longest_gap_from']}"
+        )
+    repeated = "none"
+    if duplicates["rows"]:
+        repeated = f"{duplicates['rows']:,} rows taken away by the rule `{duplicates['rule']}`"
+    skipped = [f"{entry['unique_id']}: {entry['reason']}" for entry in quality["skipped_series"]]
+    lines = [
+        f"rows: {quality['rows']:,}",
+        f"series: {quality['series']:,}",
+        f"span: {quality['first']} to {quality['last']}",
+        f"frequency: {quality['frequency']}",
+        f"missing: {gap}",
+        f"duplicates: {repeated}",
+        f"blank values: {counts(quality['blank'])}",
+        f"out of range, made missing: {counts(quality['out_of_range'])}",
+        f"columns not used: {', '.join(quality['unused_columns']) or 'none'}",
+        f"series skipped: {len(skipped) or 'none'}",
+    ]
+    lines += errors.listed(skipped).splitlines() if skipped else []
+    return lines + [f"warning: {warning}" for warning in quality["warnings"]]
+
+
+def _boundary(text: str) -> float | dt.date | dt.datetime:
+    """A share of the time span (0.7), a date or a date with a time."""
+    if re.fullmatch(r"0?\.\d+", text):
+        return float(text)
+    try:
+        return dt.date.fromisoformat(text) if len(text) == 10 else dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither a share such as 0.7 nor a date") from None
+
+
+def _place(path: str, root: Path) -> tuple[str, str | None]:
+    """A table's path as params.yaml will say it, or its absolute path and where to copy it."""
+    if "://" in path:
+        return path, None
+    absolute = Path(path).resolve()
+    if absolute.is_relative_to(root):
+        return absolute.relative_to(root).as_posix(), None
+    return str(absolute), f"data/raw/{absolute.name}"
+
+
+@contextlib.contextmanager
+def _copied(source: Path, target: Path | None) -> Iterator[None]:
+    """A copy of the table in the project, taken away again where what follows fails."""
+    if target is None:
+        yield
+        return
+    if target.exists():
+        raise DataError(f"{target} exists already; rename one of the two")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            shutil.copy2(source, target)
+        yield
+    except BaseException:
+        if target.is_dir():
+            shutil.rmtree(target)
+        else:
+            target.unlink(missing_ok=True)
+        raise
+
+
+def _track(root: Path, path: str) -> bool:
+    """Give the table to DVC, unless git or DVC has it: clones and queued experiments need it."""
+    known = subprocess.run(
+        ["git", "ls-files", "--error-unmatch", path], cwd=root, capture_output=True, check=False
+    )
+    outs = [Path(path), *Path(path).parents[:-1]]  # the file, or a folder it lies in
+    if known.returncode == 0 or any((root / f"{out}.dvc").is_file() for out in outs):
+        return False
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "add", path],  # --quiet would swallow the reason too
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        reasons = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+        reason = " ".join(reasons).removeprefix("ERROR: ") or done.stderr.strip()
+        raise DataError(f"{path}: `dvc add` failed: {reason}")
+    return True

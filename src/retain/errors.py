@@ -1,0 +1,74 @@
+"""Errors a user can act on, and the one place that turns them into a sentence and an exit code.
+
+Exit codes: 0 done, 2 the input is wrong, 130 Ctrl-C, 143 SIGTERM. Anything else is a defect of
+retain itself and keeps its traceback.
+"""
+
+import signal
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+
+class RetainError(Exception):
+    """Base of every error that is the input's fault; its text names the place and the remedy."""
+
+
+class ParamsError(RetainError):
+    """params.yaml has a wrong, missing or unknown key."""
+
+
+class DataError(RetainError):
+    """A table cannot be used as it is."""
+
+
+class ModelError(RetainError):
+    """A model folder is missing, damaged or does not fit the data."""
+
+
+class RegistryError(RetainError):
+    """The model registry cannot answer: no such model, version or alias."""
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived; not an `Exception`, so no handler on the way mistakes it for a failure."""
+
+
+def stop_on_sigterm() -> None:
+    """Make SIGTERM unwind the stack, so that temporary files are removed on the way out."""
+
+    def stop(signum: int, frame: object) -> NoReturn:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def run(main: Callable[[], object]) -> NoReturn:
+    """Run a program's `main` and exit with the code its end deserves."""
+    stop_on_sigterm()
+    try:
+        main()
+    except RetainError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted: nothing was written", file=sys.stderr)
+        sys.exit(130)
+    except Terminated:
+        print("terminated: nothing was written", file=sys.stderr)
+        sys.exit(143)
+    sys.exit(0)
+
+
+def listed(items: list[str], limit: int = 10) -> str:
+    """The first `limit` of `items`, one a line, and how many more there are.
+
+    >>> print(listed(["row 2", "row 5", "row 9"], limit=2))
+      row 2
+      row 5
+      ... and 1 more
+    """
+    lines = [f"  {item}" for item in items[:limit]]
+    if len(items) > limit:
+        lines.append(f"  ... and {len(items) - limit:,} more")
+    return "\n".join(lines)

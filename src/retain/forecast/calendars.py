@@ -1,0 +1,81 @@
+"""Calendar features: known for any date, past or future, so a forecast never has to be given them.
+
+Cycles are a sine and a cosine each, which makes 23:00 the neighbour of midnight; holidays come from
+the `holidays` package, which knows them offline for any year.
+"""
+
+import holidays as holidays_package
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+DAY = pd.Timedelta(days=1)
+
+
+def check_region(region: str) -> None:
+    """Raise ValueError unless `region` is a country, or `COUNTRY-SUBDIVISION`, with holidays."""
+    country, _, subdivision = region.partition("-")
+    known = holidays_package.list_supported_countries()
+    if country not in known:
+        raise ValueError("expected an ISO country code such as US, or US-MN with a subdivision")
+    if subdivision and subdivision not in known[country]:
+        raise ValueError(
+            f"no subdivision {subdivision!r}; {country} has {', '.join(known[country])}"
+        )
+
+
+def step_of(frequency: str) -> pd.Timedelta:
+    """The length of one step; of a step that varies (a month), its shortest length."""
+    stamps = pd.date_range("2001-01-01", periods=14, freq=frequency)
+    return pd.Timedelta(min(np.diff(stamps.to_numpy())))
+
+
+def feature_names(frequency: str, calendar: bool, holidays: str | None) -> list[str]:
+    """The columns that `features` makes, in order."""
+    step = step_of(frequency)
+    cycles = []
+    if calendar:
+        if step < DAY:
+            cycles.append("hour_of_day")
+        if step <= DAY:
+            cycles.append("day_of_week")
+        cycles.append("day_of_year")
+    names = [f"{cycle}_{part}" for cycle in cycles for part in ("sin", "cos")]
+    return names + (["holiday"] if holidays is not None else [])
+
+
+def features(
+    ds: pd.DatetimeIndex,
+    frequency: str,
+    calendar: bool,
+    holidays: str | None,
+    timezone: str | None = None,
+) -> NDArray[np.float32]:
+    """Calendar features of time stamps in the local time of `timezone`: (steps, features).
+
+    The time stamps are naive: UTC where `timezone` is given, wall-clock time otherwise.
+    """
+    local = ds if timezone is None else ds.tz_localize("UTC").tz_convert(timezone).tz_localize(None)
+    day_part = (local - local.normalize()) / DAY
+    turns = {
+        "hour_of_day": day_part,
+        "day_of_week": (local.dayofweek + day_part) / 7,
+        "day_of_year": (local.dayofyear - 1) / 365.25,
+    }
+    names = feature_names(frequency, calendar, holidays)
+    columns = np.zeros((len(ds), len(names)), dtype=np.float32)
+    for number, name in enumerate(names):
+        if name == "holiday":
+            columns[:, number] = _is_holiday(local, str(holidays))
+        else:
+            cycle, part = name.rsplit("_", 1)
+            angle = 2 * np.pi * turns[cycle].to_numpy(dtype=np.float64)
+            columns[:, number] = np.sin(angle) if part == "sin" else np.cos(angle)
+    return columns
+
+
+def _is_holiday(local: pd.DatetimeIndex, region: str) -> NDArray[np.bool_]:
+    country, _, subdivision = region.partition("-")
+    years = range(local.min().year, local.max().year + 1) if len(local) else range(0)
+    days = holidays_package.country_holidays(country, subdiv=subdivision or None, years=years)
+    return local.normalize().isin(pd.to_datetime(sorted(days)))

@@ -1,0 +1,286 @@
+"""Score the networks and the naive forecasts on every test window, side by side.
+
+The naive forecasts get their intervals as the networks get theirs, from the validation windows, so
+that nothing is compared with a straw man.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from retain.errors import ModelError
+from retain.forecast import baselines, panel, serving
+from retain.forecast.figures import View
+from retain.forecast.network import Forecaster
+from retain.forecast.panel import Panel, Schema
+from retain.forecast.params import Problem
+from retain.forecast.scoring import COMPARED, Floats, Interval, Tally, conformal_offsets, difference
+from retain.forecast.serving import Served
+from retain.forecast.task import VALIDATION_WINDOWS, in_chunks
+from retain.forecast.windows import Batch, Windows
+
+LOOK_BACK_WINDOWS = 256
+LOOK_BACK_PROBES = 4
+
+Model = Callable[[Batch], Floats]  # a batch of windows → quantiles (batch, horizon, levels)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found: figures for metrics.json, tables for the plots, windows to look at."""
+
+    metrics: dict[str, Any]
+    tables: dict[str, pd.DataFrame]
+    views: list[View]
+    schema: Schema
+    grid: pd.DatetimeIndex
+
+
+def network_model(served: Served, source: Panel) -> Model:
+    """A model folder as a model of the series of a panel: calibrated quantiles in data units.
+
+    A series keeps the number and the scale that it had when the model was trained.
+    """
+    network = served.network.eval()
+    numbers, scales = served.known_series(source.index)
+
+    def forecast(batch: Batch) -> Floats:
+        own = batch._replace(series=numbers[batch.series - 1], scales=scales[batch.series - 1])
+        with torch.inference_mode():
+            return network.predict(own).double().numpy()
+
+    return forecast
+
+
+def naive_models(problem: Problem, validation: Windows) -> dict[str, Model]:
+    """The naive forecasts by name, with intervals from their errors on the validation windows."""
+    horizon, season = problem.data.horizon, problem.data.season_length
+    context = problem.data.context_length
+
+    def naive(batch: Batch) -> Tensor:
+        return baselines.naive(batch.window[:, 0, season:-horizon], horizon)
+
+    def seasonal_naive(batch: Batch) -> Tensor:
+        past = batch.window[:, 0, :-horizon]
+        return baselines.seasonal_naive(past, horizon, season, fallback=naive(batch))
+
+    def drift(batch: Batch) -> Tensor:
+        return baselines.drift(batch.window[:, 0, -horizon - context : -horizon], horizon)
+
+    points = {"seasonal_naive": seasonal_naive, "naive": naive, "drift": drift}
+    return {name: _with_interval(point, problem, validation) for name, point in points.items()}
+
+
+def _with_interval(
+    point: Callable[[Batch], Tensor], problem: Problem, validation: Windows
+) -> Model:
+    levels, horizon = problem.model.quantiles, problem.data.horizon
+    left = []
+    for batch in in_chunks(validation):
+        truth = batch.window[:, 0, -horizon:]
+        left.append(((truth - point(batch)) / batch.scales[:, 1:]).numpy())
+    offsets = conformal_offsets(np.concatenate(left)[..., None], levels).astype(np.float64)
+
+    def forecast(batch: Batch) -> Floats:
+        scale = batch.scales[:, 1].double().numpy()[:, None, None]
+        values = point(batch).double().numpy()[..., None] + scale * offsets
+        return np.sort(values, axis=-1)
+
+    return forecast
+
+
+def tally(model: Model, windows: Windows, source: Panel, levels: tuple[float, ...]) -> Tally:
+    """Score one model on windows of a panel."""
+    first, last = int(windows.step.min()), int(windows.step.max())
+    scores = Tally(first, last - first + 1, windows.horizon, len(source.index), levels)
+    scales = source.index["mase_scale"].to_numpy(dtype=np.float64)
+    done = 0
+    for batch in in_chunks(windows):
+        part = slice(done, done + len(batch.series))
+        truth = batch.window[:, 0, -windows.horizon :].double().numpy()
+        series = windows.series[part]
+        scores.add(windows.step[part], series, truth, model(batch), scales[series])
+        done = part.stop
+    return scores
+
+
+def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Evaluation:
+    """Score all models of a problem on its test windows.
+
+    Args:
+        prepared: what `prepare` wrote.
+        folders: the model folder of each cell; the first is the one that is judged.
+
+    Raises:
+        ModelError: a model does not fit the prepared data.
+    """
+    source = panel.load(prepared)
+    test = Windows(source, "test")
+    validation = Windows(source, "validation").thinned(VALIDATION_WINDOWS)
+    served = {cell: serving.load(folder) for cell, folder in folders.items()}
+    for cell, model in served.items():
+        model.check_fits(source.schema, f"{folders[cell]}")
+    models = {cell: network_model(model, source) for cell, model in served.items()}
+    models |= naive_models(problem, validation)
+    levels = problem.model.quantiles
+    tallies = {name: tally(model, test, source, levels) for name, model in models.items()}
+
+    judged = next(iter(folders))
+    differences = {
+        f"{judged}_minus_{other}": {
+            metric: vars(compare(tallies[judged], tallies[other], metric, problem))
+            for metric in COMPARED
+        }
+        for other in tallies
+        if other != judged
+    }
+    scores: dict[str, dict[str, Any]] = {name: t.scores() for name, t in tallies.items()}
+    for cell, model in served.items():
+        scores[cell] |= {key: model.config[key] for key in ("parameters", "hidden_size")}
+    metrics = {
+        "models": scores,
+        "differences": differences,
+        "windows": {"test": len(test), "test_without_values": test.dropped},
+    }
+    views = [
+        _view(title, test, number, models, source)
+        for title, number in _shown(tallies[judged], test)
+    ]
+    tables = _tables(tallies, served, source, test)
+    tables["training"] = pd.concat(
+        pd.read_csv(folder / "history.csv").assign(model=cell) for cell, folder in folders.items()
+    )
+    return Evaluation(metrics, tables, views, source.schema, source.grid)
+
+
+def compare(ours: Tally, theirs: Tally, metric: str, problem: Problem) -> Interval:
+    """The difference in `metric` under the settings of the problem's section `evaluation`."""
+    settings = problem.evaluation
+    block = settings.block_length or max(problem.data.horizon, problem.data.season_length)
+    # At least five blocks: a bootstrap that draws the whole test span again and again sees nothing.
+    block = max(problem.data.horizon, min(block, ours.by_origin.shape[2] // 5))
+    return difference(ours, theirs, metric, block, settings.bootstrap, settings.seed)
+
+
+def rescore(
+    problem: Problem, prepared: Path, new: Path, champion: Path, metric: str
+) -> tuple[Interval, float]:
+    """The new model's error minus the champion's, both on today's test windows, and the champion's.
+
+    Raises:
+        ModelError: the champion does not read today's columns.
+    """
+    source = panel.load(prepared)
+    test = Windows(source, "test")
+    levels = problem.model.quantiles
+
+    def scored(folder: Path) -> Tally:
+        served = serving.load(folder)
+        served.check_fits(source.schema, "the champion")
+        if served.network.levels != levels:
+            raise ModelError("the champion forecasts other quantiles than params.yaml asks for")
+        return tally(network_model(served, source), test, source, levels)
+
+    ours, theirs = scored(new), scored(champion)
+    return compare(ours, theirs, metric, problem), theirs.scores()[metric]
+
+
+def _shown(scores: Tally, test: Windows) -> Iterator[tuple[str, int]]:
+    """Windows to look at: best, typical and worst by the judged model's error, none overlapping."""
+    errors = np.concatenate(scores.by_window)
+    order = np.argsort(errors, kind="stable")
+    middle = np.argsort(np.abs(errors - np.median(errors)), kind="stable")
+    taken: list[int] = []
+    for title, ranked in (("typical", middle), ("best", order), ("worst", order[::-1])):
+        found = 0
+        for number in ranked.tolist():
+            apart = all(
+                test.series[number] != test.series[other]
+                or abs(test.step[number] - test.step[other]) >= test.horizon
+                for other in taken
+            )
+            if apart:
+                taken.append(number)
+                found += 1
+                yield title, number
+            if found == 2:
+                break
+
+
+def _view(title: str, test: Windows, number: int, models: dict[str, Model], source: Panel) -> View:
+    batch = test.batch(np.array([number]))
+    step = int(test.step[number])
+    shown = test.context
+    stamps = source.grid[max(step - shown, 0) : step + test.horizon]
+    y = batch.window[0, 0, -len(stamps) :].double().numpy()
+    name = source.index["unique_id"].iloc[int(test.series[number])]
+    several = len(source.index) > 1
+    return View(
+        title=f"{title}, {f'{name}, ' if several else ''}{stamps[-test.horizon]:%Y-%m-%d}",
+        context_ds=stamps[: -test.horizon].to_numpy(),
+        context_y=y[: -test.horizon],
+        horizon_ds=stamps[-test.horizon :].to_numpy(),
+        truth=y[-test.horizon :],
+        quantiles={
+            model: models[model](batch)[0] for model in models if model not in ("naive", "drift")
+        },
+    )
+
+
+def _tables(
+    tallies: dict[str, Tally], served: dict[str, Served], source: Panel, test: Windows
+) -> dict[str, pd.DataFrame]:
+    """The data behind the figures, as they go into the plots folder."""
+    steps, calibration, series, gradients = [], [], [], []
+    for name, scores in tallies.items():
+        mae = scores.mae_by_step()
+        ahead = np.arange(1, len(mae) + 1)
+        steps.append(pd.DataFrame({"model": name, "step": ahead, "mae": mae}))
+        observed = scores.below[0] / scores.below[1]
+        calibration.append(
+            pd.DataFrame({"model": name, "level": scores.levels, "observed": observed})
+        )
+        rows = pd.DataFrame(scores.scores_by_series())
+        rows.insert(0, "unique_id", source.index["unique_id"])
+        rows.insert(0, "model", name)
+        series.append(rows[rows["mae"].notna()])
+    for cell, model in served.items():
+        norms = look_back(model.network, test)
+        lags = np.arange(1, len(norms) + 1)
+        gradients.append(pd.DataFrame({"model": cell, "lag": lags, "norm": norms}))
+    parts = {
+        "error_by_step": steps,
+        "calibration": calibration,
+        "error_by_series": series,
+        "look_back": gradients,
+    }
+    return {name: pd.concat(part, ignore_index=True) for name, part in parts.items()}
+
+
+def look_back(network: Forecaster, windows: Windows) -> Floats:
+    """How strongly the forecast hangs on each input step: (context,), the newest step first.
+
+    The root mean square norm of the gradient of the forecast, in normalised units, with respect to
+    the network's input at each lag, by random projections (Hutchinson 1990). What the normalisation
+    carries past the cell is left out: this is the memory of the cell alone.
+    """
+    network.eval()
+    numbers = np.linspace(0, len(windows) - 1, min(len(windows), LOOK_BACK_WINDOWS))
+    batch = windows.batch(np.unique(numbers.astype(np.int64)))
+    with torch.no_grad():
+        window = network.normalise(batch)
+    generator = torch.Generator().manual_seed(0)
+    context = window.context.clone().requires_grad_()
+    squares = torch.zeros(context.shape[1])
+    for _ in range(LOOK_BACK_PROBES):
+        values = network.decode(context, window.future, batch.series, batch.static)
+        signs = torch.randint(0, 2, values.shape, generator=generator) * 2.0 - 1.0
+        (gradient,) = torch.autograd.grad((values * signs).sum(), context)
+        squares += gradient.square().sum(-1).mean(0)
+    return (squares / LOOK_BACK_PROBES).sqrt().flip(0).double().numpy()

@@ -1,0 +1,205 @@
+"""The frequency of a table: found from its time stamps, and checked against every one of them.
+
+A frequency is a pandas alias in one spelling (`h`, never `60min`). It is found from the most
+common step, which gaps and duplicates do not move; a stamp that lies off the grid
+origin + k * step is for the caller to report.
+"""
+
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from retain.errors import DataError
+
+Micros = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+# steps of the calendar, which differ in length: the shortest and longest in days, by class
+CALENDAR = {-1: (28, 31), -2: (89, 92), -3: (365, 366)}
+CLASS_NAMES = {-1: "one month", -2: "one quarter", -3: "one year"}
+
+
+def infer_frequency(ds: "pd.Series[Any]") -> str:
+    """The frequency of time stamps `ds`, indexed by their series and ascending in each.
+
+    >>> days = pd.to_datetime(["2024-01-05", "2024-01-08", "2024-01-09", "2024-01-10"])
+    >>> infer_frequency(pd.Series(days, index=["a"] * 4))
+    'B'
+
+    Raises:
+        DataError: no series has two different time stamps.
+    """
+    _, steps = steps_of(ds)
+    if not len(steps):
+        raise DataError("no series has two time stamps to find the frequency from")
+    classes = classify(steps)
+    common = _mode(classes)
+    stamps = _micros(ds)
+    days = stamps // DAY
+    if common < 0:
+        name = _calendar_alias(int(common), days)
+        return name or _tick_alias(_mode(steps[classes == common]))
+    weekday = (days + 3) % 7  # 1 January 1970 was a Thursday
+    if common == 7 * DAY:
+        return f"W-{WEEKDAYS[_mode(weekday)]}"
+    if common == DAY and (weekday < 5).all() and (steps == 3 * DAY).any():
+        return "B"
+    return _tick_alias(int(common))
+
+
+def canonical(frequency: str) -> str:
+    """The one spelling of a pandas alias; raises DataError where no grid can be made of it."""
+    try:
+        offset = pd.tseries.frequencies.to_offset(frequency)
+    except ValueError as error:
+        near = re.search(r"Did you mean (\w+)", str(error))
+        hint = f"; did you mean `{near[1]}`?" if near else ", such as 15min, h, D, W-MON or MS"
+        raise DataError(f"`frequency: {frequency}` is no alias of pandas{hint}") from None
+    step = width(offset)
+    if step is not None and step > 0:
+        return _tick_alias(step)
+    name = str(offset.freqstr) if offset is not None else ""
+    if name == "B" or name.partition("-")[0] in {"W", "MS", "ME", "QS", "QE", "YS", "YE"}:
+        return name
+    raise DataError(
+        f"`frequency: {frequency}` is not supported; use multiples of s, min, h or D, "
+        "or one of B, W, MS, ME, QS, QE, YS, YE"
+    )
+
+
+def off_grid(ds: "pd.Series[Any]", frequency: str) -> Mask:
+    """Which of the time stamps `ds` do not lie on the grid of `frequency`.
+
+    The grid's origin is where most stamps lie, so one bad stamp does not condemn the others.
+    """
+    offset: Any = pd.tseries.frequencies.to_offset(frequency)
+    stamps = _micros(ds)
+    length = width(offset)
+    if length is not None:
+        phase = stamps % length
+        return np.asarray(phase != _mode(phase))
+    days, clock = stamps // DAY, stamps % DAY
+    months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    kind = frequency.partition("-")[0]
+    if kind == "W":
+        on_day = (days + 3) % 7 == offset.weekday
+    elif kind == "B":
+        on_day = (days + 3) % 7 < 5
+    else:
+        on_day = _month_end(days) if kind.endswith("E") else _month_start(days)
+        if kind[0] == "Q":
+            on_day &= (months + 1 - offset.startingMonth) % 3 == 0
+        elif kind[0] == "Y":
+            on_day &= (months + 1 - offset.month) % 12 == 0
+    return np.asarray(~on_day | (clock != _mode(clock)))
+
+
+def strangers(ds: "pd.Series[Any]") -> dict[Any, str]:
+    """Series whose own frequency is not that of the table, with the step they show.
+
+    A series is judged from three steps on, and where nine of ten of them are alike.
+    """
+    series, steps = steps_of(ds)
+    classes = classify(steps)
+    if not len(steps):
+        return {}
+    common = _mode(classes)
+    _, width = np.unique(classes, return_inverse=True)
+    key = series.astype(np.int64) * (width.max() + 1) + width
+    pairs, counts = np.unique(key, return_counts=True)
+    owner = pairs // (width.max() + 1)
+    kind = np.unique(classes)[pairs % (width.max() + 1)]
+    total = np.bincount(series)[owner]
+    strange = (kind != common) & (total >= 3) & (counts >= 0.9 * total)
+    names = ds.index.unique()
+    return {names[owner[i]]: describe(int(kind[i])) for i in np.flatnonzero(strange)}
+
+
+def steps_of(ds: "pd.Series[Any]") -> tuple[Micros, Micros]:
+    """The steps from one stamp to the next within a series, in microseconds, and their series."""
+    series, _ = pd.factorize(ds.index)
+    steps = np.diff(_micros(ds))
+    inside = (np.diff(series) == 0) & (steps > 0)
+    return series[1:][inside], steps[inside]
+
+
+def classify(steps: Micros) -> Micros:
+    """Steps with those of a month, a quarter and a year, which vary in length, made one each."""
+    classes = steps.copy()
+    for name, (shortest, longest) in CALENDAR.items():
+        inside = (steps >= shortest * DAY) & (steps <= longest * DAY) & (steps % DAY == 0)
+        # four weeks may be a month in February, but not where nearly all steps are four weeks
+        if len(np.unique(steps[inside])) > 1 or shortest > 28:
+            classes[inside] = name
+    return classes
+
+
+def describe(step: int) -> str:
+    """A step, or a class of steps, in words."""
+    return CLASS_NAMES[step] if step < 0 else _tick_alias(step)
+
+
+def _calendar_alias(kind: int, days: Micros) -> str | None:
+    """The alias of a month, quarter or year, or None where the stamps keep to no end of it."""
+    start, end = _month_start(days), _month_end(days)
+    if max(start.mean(), end.mean()) <= 0.5:
+        return None
+    at_start = bool(start.mean() >= end.mean())
+    letter = "S" if at_start else "E"
+    if kind == -1:
+        return f"M{letter}"
+    months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    month = _mode(months[start if at_start else end] % 12)
+    if kind == -3:
+        return f"Y{letter}-{MONTHS[month]}"
+    # of the four months that name the same quarters, the one of pandas' own spelling
+    anchor = month % 3 + (0 if at_start else 9)
+    return f"Q{letter}-{MONTHS[anchor]}"
+
+
+def _tick_alias(micros: int) -> str:
+    for unit, length in (
+        ("D", DAY),
+        ("h", 3600 * SECOND),
+        ("min", 60 * SECOND),
+        ("s", SECOND),
+        ("ms", 1000),
+        ("us", 1),
+    ):
+        if micros % length == 0:
+            return unit if micros == length else f"{micros // length}{unit}"
+    raise AssertionError(micros)
+
+
+def width(offset: Any) -> int | None:
+    """The length of a fixed step in microseconds; None for steps of the calendar."""
+    if isinstance(offset, pd.offsets.Day):
+        return int(offset.n) * DAY
+    if isinstance(offset, pd.offsets.Tick):
+        return int(pd.Timedelta(offset) / pd.Timedelta(1, "us"))
+    return None
+
+
+def _micros(ds: "pd.Series[Any]") -> Micros:
+    return ds.to_numpy(dtype="datetime64[us]").astype(np.int64)
+
+
+def _mode(values: Micros) -> int:
+    distinct, counts = np.unique(values, return_counts=True)
+    return int(distinct[counts.argmax()])
+
+
+def _month_start(days: Micros) -> Mask:
+    dates = days.astype("datetime64[D]")
+    return np.asarray(dates == dates.astype("datetime64[M]").astype("datetime64[D]"))
+
+
+def _month_end(days: Micros) -> Mask:
+    return _month_start(days + 1)

@@ -1,0 +1,145 @@
+"""What a forecasting problem may say in params.yaml, and what it means."""
+
+import datetime as dt
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from retain.params import Problem as CommonProblem
+from retain.params import Section
+
+DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+Boundary = Annotated[float, Field(gt=0, lt=1)] | dt.datetime | dt.date
+
+
+class Split(Section):
+    """Where validation and test begin: a date, or the share of the time span before it."""
+
+    validation: Boundary = 0.7
+    test: Boundary = 0.85
+
+    @field_validator("validation", "test", mode="before")
+    @classmethod
+    def _quoted(cls, value: Any) -> Any:
+        if isinstance(value, dt.date):
+            raise ValueError(f'write it in quotes, "{value}": DVC refuses dates in YAML')
+        return value
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        both_shares = isinstance(self.validation, float) and isinstance(self.test, float)
+        both_dates = not isinstance(self.validation, float) and not isinstance(self.test, float)
+        if not (both_shares or both_dates):
+            raise ValueError("give both boundaries as dates or both as shares of the time span")
+        if str(self.validation) >= str(self.test):
+            raise ValueError("validation must begin before test")
+        return self
+
+
+class Data(Section):
+    """The table, the meaning of its columns, and what is done about its faults."""
+
+    path: str
+    # the meaning of the columns
+    unique_id: str | None = None
+    ds: str = "ds"
+    y: str = "y"
+    value_columns: tuple[str, ...] = ()
+    past_covariates: tuple[str, ...] = ()
+    known_covariates: tuple[str, ...] = ()
+    static_covariates: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    # time
+    frequency: str | None = None
+    timezone: str | None = None
+    time_format: str | None = None
+    calendar: bool = True
+    holidays: str | None = None
+    # the forecasting task
+    horizon: int = Field(ge=1)
+    context_length: int = Field(ge=1)
+    season_length: int = Field(1, ge=1)
+    split: Split = Split()
+    # how the file is written, and what is done about its faults
+    separator: str = Field(",", min_length=1, max_length=1)
+    decimal: str = Field(".", min_length=1, max_length=1)
+    na_values: tuple[str, ...] = ("", "NaN", "nan", "NA", "null")
+    duplicates: Literal["error", "first", "last", "mean"] = "error"
+    valid_range: dict[str, tuple[float | None, float | None]] = Field({})
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """All covariate columns of the table: past-only, known-future, static."""
+        return self.past_covariates + self.known_covariates + self.static_covariates
+
+    @field_validator("holidays")
+    @classmethod
+    def _known_country(cls, value: str | None) -> str | None:
+        if value is not None:
+            from retain.forecast.calendars import check_region  # here: most problems need it not
+
+            check_region(value)
+        return value
+
+    @model_validator(mode="after")
+    def _columns_have_one_meaning(self) -> Self:
+        target = self.value_columns or (self.y,)
+        columns = [self.ds, *target, *self.covariates]
+        if self.unique_id is not None:
+            columns.append(self.unique_id)
+        twice = sorted({column for column in columns if columns.count(column) > 1})
+        if twice:
+            raise ValueError(f"column {twice[0]!r} is given two meanings")
+        if self.value_columns and self.unique_id is not None:
+            raise ValueError("a wide table (value_columns) has no unique_id column")
+        if self.value_columns and self.static_covariates:
+            raise ValueError("a wide table (value_columns) has no static covariates")
+        for key in ("categorical", "valid_range"):
+            known = self.covariates if key == "categorical" else (*self.covariates, *target)
+            for column in getattr(self, key):
+                if column not in known:
+                    raise ValueError(f"{key} names {column!r}, which is not a column in use")
+        for column, (low, high) in self.valid_range.items():
+            if low is not None and high is not None and low >= high:
+                raise ValueError(f"valid_range of {column!r}: {low} is not below {high}")
+        return self
+
+
+class Model(Section):
+    """The network around the recurrent cell; `hidden_size` is the LSTM's, others are solved for."""
+
+    hidden_size: int = Field(128, ge=1)
+    layers: int = Field(1, ge=1)
+    segment_length: int = Field(1, ge=1)
+    dropout: float = Field(0.2, ge=0, lt=1)
+    normalisation: Literal["last", "mean_std", "series"] = "mean_std"
+    residual: Literal["none", "seasonal"] = "none"
+    series_embedding: int = Field(0, ge=0)
+    loss: Literal["pinball", "mae", "mse"] = "pinball"
+    quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = DECILES
+
+    @field_validator("quantiles")
+    @classmethod
+    def _sorted_with_median(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if list(value) != sorted(set(value)):
+            raise ValueError("quantiles must increase")
+        if not {0.1, 0.5, 0.9} <= set(value):
+            raise ValueError("0.1, 0.5 and 0.9 must be among the quantiles")
+        return value
+
+
+class Evaluation(Section):
+    """How the test windows are scored."""
+
+    bootstrap: int = Field(2000, ge=100)
+    block_length: int | None = Field(None, ge=1)
+    seed: int = Field(1, ge=0)
+
+
+class Problem(CommonProblem):
+    """A forecasting problem, whole."""
+
+    kind: Literal["forecast"]
+    data: Data
+    model: Model = Model()
+    evaluation: Evaluation = Evaluation()

@@ -1,0 +1,20 @@
+"""The stage `prepare` of a forecasting problem; imports no torch."""
+
+from pathlib import Path
+
+from retain.forecast import panel, source
+from retain.forecast.params import Problem
+
+
+def prepare(problem: Problem, root: Path, folder: Path) -> None:
+    """Read the raw table of a problem and write its panel into `folder`."""
+    table = source.read(problem.data, root)
+    made = panel.build(table, problem.data)
+    panel.save(made, folder)
+    quality = made.quality
+    print(
+        f"{quality['series']:,} series, {quality['steps']:,} steps of {quality['frequency']} from "
+        f"{quality['first']} to {quality['last']}, {quality['missing']['steps']:,} without a value"
+    )
+    for warning in quality["warnings"]:
+        print(f"warning: {warning}")

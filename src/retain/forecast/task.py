@@ -1,0 +1,87 @@
+"""What training needs of a forecasting problem: network, windows, loss, calibration."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from retain.errors import DataError
+from retain.forecast import panel
+from retain.forecast.network import Forecaster, matched
+from retain.forecast.params import Problem
+from retain.forecast.scoring import conformal_offsets
+from retain.forecast.windows import Batch, Windows
+from retain.training import Task
+
+# More windows than these sharpen neither early stopping nor calibration, they only cost time.
+VALIDATION_WINDOWS = 20_000
+CHUNK = 512  # windows a batch when predicting
+
+
+def build(problem: Problem, prepared: Path, cell: str) -> tuple[Task, dict[str, Any]]:
+    """The task of training `cell` on what `prepare` wrote, and the model's config.json."""
+    source = panel.load(prepared)
+    network, sizes = matched(cell, problem.model, source.schema, len(source.index))
+    levels = torch.tensor(problem.model.quantiles)
+    kind = problem.model.loss
+
+    def loss(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        values, base, scale = network(batch)
+        due = (batch.window[:, 0, -base.shape[1] :] - base) / scale  # (batch, horizon)
+        seen = due.isfinite()
+        error = torch.where(seen, due, 0.0).unsqueeze(-1) - values.float()
+        if kind == "pinball":
+            each = pinball(error, levels.to(error.device)).mean(-1)
+        else:
+            each = error[..., 0].abs() if kind == "mae" else error[..., 0].square()
+        return (each * seen).sum(), seen.sum().to(each.dtype)
+
+    train = Windows(source, "train")
+    validation = Windows(source, "validation").thinned(VALIDATION_WINDOWS)
+    for part, windows in (("training", train), ("validation", validation)):
+        if not len(windows):
+            raise DataError(f"{problem.data.path}: no window of the {part} part has a value in it")
+    config = {
+        "kind": problem.kind,
+        "cell": cell,
+        **sizes,
+        "model": problem.model.model_dump(mode="json"),
+        "schema": asdict(source.schema),
+        "series": source.index[["unique_id", "mean", "std"]].to_dict("list"),
+    }
+    return Task(network, train, validation, loss), config
+
+
+def finish(task: Task) -> None:
+    """What is left to do after training: fit the offsets that calibrate the intervals."""
+    assert isinstance(task.network, Forecaster)
+    assert isinstance(task.validation, Windows)
+    calibrate(task.network, task.validation)
+
+
+def pinball(error: Tensor, levels: Tensor) -> Tensor:
+    """Quantile loss of errors (truth − forecast) at each level (Koenker & Bassett 1978)."""
+    return torch.maximum(levels * error, (levels - 1) * error)
+
+
+def in_chunks(windows: Windows) -> Iterator[Batch]:
+    """All windows, in order, in batches of CHUNK."""
+    for begin in range(0, len(windows), CHUNK):
+        yield windows.batch(np.arange(begin, min(begin + CHUNK, len(windows))))
+
+
+def calibrate(network: Forecaster, windows: Windows) -> None:
+    """Fit the network's offsets, so that each quantile holds on the validation windows."""
+    network.eval()
+    left: list[Tensor] = []
+    for batch in in_chunks(windows):
+        with torch.inference_mode():
+            values, base, scale = network(batch)
+            due = (batch.window[:, 0, -network.horizon :] - base) / scale
+            left.append(due.unsqueeze(-1) - values)
+    residuals = torch.cat(left).numpy()  # (windows, horizon, outputs)
+    network.offsets.copy_(torch.from_numpy(conformal_offsets(residuals, network.levels)))

@@ -1,0 +1,96 @@
+"""The gate: whether a model is good enough, by checks that params.yaml declares.
+
+A pure function of metrics and params. The comparison with the present champion is not here: it
+hangs on the registry's state, so it is made at registration and recorded there.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from retain.errors import ParamsError
+from retain.params import (
+    BeatsCheck,
+    ChampionCheck,
+    Check,
+    CoverageCheck,
+    FiniteCheck,
+    TiesCheck,
+)
+
+MODEL = "lstm"  # the model that the gate judges and the registry holds
+
+
+@dataclass(frozen=True)
+class Result:
+    """One check: what it asks, how it went and the figures that say so."""
+
+    check: str
+    passed: bool
+    sentence: str
+    figures: dict[str, float]
+
+
+def judge(metrics: dict[str, Any], gate: Iterable[Check]) -> list[Result]:
+    """Judge the LSTM by the checks of the gate, but for `champion`.
+
+    Args:
+        metrics: the content of metrics.json.
+        gate: the section `gate` of the problem.
+
+    Raises:
+        ParamsError: a check names a baseline that was not evaluated.
+    """
+    return [_result(metrics, check) for check in gate if not isinstance(check, ChampionCheck)]
+
+
+def verdict(checks: list[Result]) -> dict[str, Any]:
+    """The content of verdict.json."""
+    return {
+        "passed": all(check.passed for check in checks),
+        "model": MODEL,
+        "checks": [vars(check) for check in checks],
+    }
+
+
+def _result(metrics: dict[str, Any], check: Check) -> Result:
+    scores = metrics["models"][MODEL]
+    if isinstance(check, FiniteCheck):
+        count = int(scores["not_finite"])
+        said = f"{count:,} forecast values are not finite" if count else "every forecast is finite"
+        return Result("finite", count == 0, said, {"not_finite": count})
+    if isinstance(check, CoverageCheck):
+        share = scores["coverage_80"]
+        passed = abs(share - 0.8) <= check.tolerance
+        said = (
+            f"the 80 % interval covers {100 * share:.1f} % of the test values; "
+            f"allowed are {80 - 100 * check.tolerance:.0f} to {80 + 100 * check.tolerance:.0f} %"
+        )
+        figures = {"coverage_80": share, "tolerance": check.tolerance}
+        return Result("coverage", passed, said, figures)
+    assert isinstance(check, BeatsCheck | TiesCheck)
+    name = check.baseline
+    differences = metrics["differences"].get(f"{MODEL}_minus_{name}")
+    if differences is None:
+        raise ParamsError(
+            f"params.yaml: the gate names the baseline `{name}`; evaluated were "
+            f"{', '.join(other for other in metrics['models'] if other != MODEL)}"
+        )
+    change = differences[check.metric]
+    value, low, high = change["value"], change["low"], change["high"]
+    said = (
+        f"{check.metric.upper()} {scores[check.metric]:.4g} against "
+        f"{metrics['models'][name][check.metric]:.4g}: {judgement(low, high)} "
+        f"({value:+.4g}, 95 % interval {low:+.4g} to {high:+.4g})"
+    )
+    strict = isinstance(check, BeatsCheck)
+    passed = high < 0 if strict else low <= 0
+    label = f"{'beats' if strict else 'beats or ties'} {name}"
+    return Result(label, passed, said, {"value": value, "low": low, "high": high})
+
+
+def judgement(low: float, high: float) -> str:
+    """What the interval of a difference in error says of the first model."""
+    if high < 0:
+        return "better"
+    return "worse" if low > 0 else "no clear difference"

@@ -1,0 +1,73 @@
+"""Outputs appear whole or not at all: written into a scratch folder, then renamed into place.
+
+A stage that is killed leaves at most a folder under `scratch/`, which DVC does not look at and the
+next run of the same stage removes.
+"""
+
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from retain.errors import RetainError
+
+
+@contextmanager
+def folder(root: Path, stage: str) -> Iterator[Path]:
+    """An empty scratch folder for one stage, removed at the end.
+
+    Raises:
+        RetainError: another process runs the same stage, as when `dvc` was killed but not what it
+            had started.
+    """
+    scratch = root / "scratch" / stage
+    scratch.parent.mkdir(exist_ok=True)
+    lock = FileLock(scratch.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RetainError(f"another process runs {stage} in this folder; wait, or end it") from None
+    try:
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        lock.release()
+
+
+def publish(scratch: Path, target: Path) -> None:
+    """Make the scratch folder the folder `target`, in the place of what was there."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch.rename(target)
+
+
+def publish_each(scratch: Path, target: Path) -> None:
+    """Move everything in the scratch folder into `target`, beside what other stages put there."""
+    target.mkdir(parents=True, exist_ok=True)
+    for entry in sorted(scratch.iterdir()):
+        place = target / entry.name
+        if place.is_dir():
+            shutil.rmtree(place)
+        entry.replace(place)
+
+
+def to_json(content: Any) -> str:
+    """JSON with the same bytes for the same content: six significant digits, null for NaN."""
+    return json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value

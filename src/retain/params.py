@@ -1,0 +1,293 @@
+"""params.yaml as frozen, checked objects.
+
+A typo is an error that names the whole key path and the nearest valid key; nothing downstream
+ever sees a dictionary. The sections `data`, `model` and `evaluation` belong to the problem's kind
+and are declared in its package; everything else here is common to all kinds.
+"""
+
+import difflib
+import importlib
+import io
+import os
+import re
+import textwrap
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
+
+from retain.errors import ParamsError, listed
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+KINDS = {"forecast": "retain.forecast"}  # a new kind is one line here and one package
+
+
+class Section(BaseModel):
+    """A part of params.yaml: unknown keys are refused, values are never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Training(Section):
+    """How a network is trained; the same for every cell but for its learning rate."""
+
+    batch_size: int = Field(256, ge=1)
+    max_epochs: int = Field(20, ge=1)
+    patience: int = Field(5, ge=1)
+    learning_rate: float | dict[Literal["lstm", "rnn", "gru"], float] = 2e-3
+    weight_decay: float = Field(0.0, ge=0)
+    warmup_fraction: float = Field(0.05, ge=0, lt=1)
+    gradient_clip: float = Field(1.0, gt=0)
+    seed: int = Field(1, ge=0, lt=2**31)
+    deterministic: bool = True
+    threads: int = Field(1, ge=1)
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    accelerator: str = "auto"
+    devices: int | Literal["auto"] = 1
+    strategy: str = "auto"
+    system_metrics: bool = False
+
+    @field_validator("learning_rate")
+    @classmethod
+    def _positive(cls, value: float | dict[str, float]) -> float | dict[str, float]:
+        rates = value.values() if isinstance(value, dict) else [value]
+        if not all(0 < rate < 1 for rate in rates):
+            raise ValueError("a learning rate lies between 0 and 1")
+        if isinstance(value, dict) and "lstm" not in value:
+            raise ValueError("name at least the rate of lstm; other cells fall back to it")
+        return value
+
+    def rate(self, cell: str) -> float:
+        """The learning rate of `cell`."""
+        if isinstance(self.learning_rate, dict):
+            return self.learning_rate.get(cell, self.learning_rate["lstm"])  # type: ignore[call-overload, no-any-return]
+        return self.learning_rate
+
+
+class FiniteCheck(Section):
+    """Every figure of the model is a finite number."""
+
+    check: Literal["finite"]
+
+
+class BeatsCheck(Section):
+    """Better than a baseline, with the whole interval of the difference on the good side."""
+
+    check: Literal["beats"]
+    baseline: str
+    metric: Literal["mae", "crps"] = "mae"
+
+
+class TiesCheck(Section):
+    """Not worse than a baseline: the interval of the difference reaches zero or lies below it."""
+
+    check: Literal["beats_or_ties"]
+    baseline: str
+    metric: Literal["mae", "crps"] = "mae"
+
+
+class CoverageCheck(Section):
+    """The 80 % interval covers 80 % of the test values, give or take `tolerance`."""
+
+    check: Literal["coverage"]
+    tolerance: float = Field(0.05, gt=0, lt=1)
+
+
+class ChampionCheck(Section):
+    """Not worse than the present champion on the same test windows, beyond a relative `margin`."""
+
+    check: Literal["champion"]
+    metric: Literal["mae", "crps"] = "mae"
+    margin: float = Field(0.0, ge=0, lt=1)
+
+
+Check = Annotated[
+    FiniteCheck | BeatsCheck | TiesCheck | CoverageCheck | ChampionCheck,
+    Field(discriminator="check"),
+]
+
+
+class Problem(Section):
+    """What every problem has; its kind's package adds `data`, `model` and `evaluation`."""
+
+    kind: str
+    training: Training = Training()
+    gate: tuple[Check, ...]
+
+
+def find_root() -> Path:
+    """The project's folder: the nearest one, from here upwards, that holds dvc.yaml."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "dvc.yaml").is_file():
+            return folder
+    raise ParamsError(f"no dvc.yaml in {here} or above it: run this in the project's folder")
+
+
+def load(root: Path) -> dict[str, Problem]:
+    """Read and check `root/params.yaml`.
+
+    Returns:
+        The problems by name, in the order of the file.
+
+    Raises:
+        ParamsError: the file is missing or not YAML, or a key is unknown, missing or wrong.
+    """
+    path = root / "params.yaml"
+    try:
+        content = YAML(typ="safe").load(path)
+    except FileNotFoundError:
+        raise ParamsError(f"{path} does not exist: run this in the project's folder") from None
+    except YAMLError as error:
+        raise ParamsError(
+            f"params.yaml is not valid YAML: {' '.join(str(error).split())}"
+        ) from None
+    if isinstance(content, dict) and content.get("problems", ...) is None:
+        content["problems"] = {}  # a project without a problem yet
+    if not isinstance(content, dict) or not isinstance(content.get("problems"), dict):
+        raise ParamsError("params.yaml: expected a mapping `problems:` of one entry per problem")
+    for key in content:
+        if key != "problems":
+            raise ParamsError(f"params.yaml: unknown key `{key}`{_nearest(str(key), ['problems'])}")
+    return {str(name): parse(str(name), entry) for name, entry in content["problems"].items()}
+
+
+def load_problem(root: Path, name: str) -> Problem:
+    """The problem `name` of `root/params.yaml`; raises ParamsError where there is none."""
+    problems = load(root)
+    if name not in problems:
+        raise ParamsError(f"params.yaml: no problem `{name}`{_nearest(name, list(problems))}")
+    return problems[name]
+
+
+def parse(name: str, entry: Any) -> Problem:
+    """Check one entry of `problems` against the schema of its kind; raises ParamsError."""
+    where = f"problems.{name}"
+    if not NAME.fullmatch(name):
+        raise ParamsError(
+            f"params.yaml: `{where}`: a problem's name has lower-case letters, digits and _ alone"
+        )
+    if not isinstance(entry, dict):
+        raise ParamsError(f"params.yaml: `{where}` must be a mapping with the key `kind`")
+    kind = entry.get("kind")
+    if kind not in KINDS:
+        raise ParamsError(
+            f"params.yaml: `{where}.kind` is {kind!r}; expected one of {', '.join(KINDS)}"
+        )
+    schema: type[Problem] = importlib.import_module(f"{KINDS[kind]}.params").Problem
+    try:
+        return schema.model_validate(entry)
+    except ValidationError as error:
+        lines = [_sentence(schema, where, problem) for problem in error.errors()]
+        if len(lines) == 1:
+            raise ParamsError(f"params.yaml: {lines[0]}") from None
+        raise ParamsError(f"params.yaml has {len(lines)} errors:\n{listed(lines)}") from None
+
+
+def append(root: Path, name: str, entry: dict[str, Any], comments: dict[str, str]) -> None:
+    """Write a new problem behind the others in params.yaml, in one go; the rest keeps its bytes.
+
+    Args:
+        root: the project's folder.
+        name: of the problem.
+        entry: the problem as it will be read.
+        comments: what is written behind a key, wherever it stands in the entry.
+
+    Raises:
+        ParamsError: the entry is wrong, or the file is not laid out so that a block can follow.
+    """
+    path = root / "params.yaml"
+    block = io.StringIO()
+    yaml = YAML()
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.width = 4096
+    yaml.dump({name: _commented(entry, comments)}, block)
+    # Text behind text, unlike a round trip, cannot move a comment or a quote of what was there.
+    before = path.read_text(encoding="utf-8").rstrip("\n")
+    after = f"{before}\n\n{textwrap.indent(block.getvalue(), '  ')}"
+    wanted = {**load(root), name: parse(name, entry)}
+    temporary = path.with_name(f".params.yaml.{os.getpid()}")
+    try:
+        problems = YAML(typ="safe").load(after)["problems"]
+        if {key: parse(key, value) for key, value in problems.items()} != wanted:
+            raise ValueError
+    except (YAMLError, ParamsError, ValueError):
+        raise ParamsError(
+            "params.yaml: no entry can be added: write `problems:` as a block, last in the file, "
+            "its names indented by two spaces"
+        ) from None
+    try:
+        temporary.write_text(after, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _commented(entry: dict[str, Any], comments: dict[str, str], depth: int = 0) -> CommentedMap:
+    """An entry as ruamel writes it: a block a section, one line a value, comments in a column."""
+    block = CommentedMap()
+    for key, value in entry.items():
+        if isinstance(value, dict) and depth == 0:
+            block[key] = _commented(value, comments, depth + 1)
+        elif isinstance(value, list | tuple) and value and isinstance(value[0], dict):
+            block[key] = CommentedSeq(map(_on_one_line, value))
+        else:
+            block[key] = _on_one_line(value)
+        if key in comments:
+            block.yaml_add_eol_comment(comments[key], key, column=38)
+    return block
+
+
+def _on_one_line(value: Any) -> Any:
+    if not isinstance(value, dict | list | tuple):
+        return value
+    line = CommentedMap(value) if isinstance(value, dict) else CommentedSeq(value)
+    line.fa.set_flow_style()
+    return line
+
+
+def room(problem: Problem, name: str) -> ModuleType:
+    """The module `name` of the package of the problem's kind: every kind has the same rooms."""
+    return room_of(problem.kind, name)
+
+
+def room_of(kind: str, name: str) -> ModuleType:
+    """The module `name` of the package of `kind`."""
+    return importlib.import_module(f"{KINDS[kind]}.{name}")
+
+
+def _sentence(schema: type[BaseModel], where: str, problem: Any) -> str:
+    """One error of pydantic as a sentence with the full key path."""
+    tags = {"float", *get_args(Literal["finite", "beats", "beats_or_ties", "coverage", "champion"])}
+    location = [part for part in problem["loc"] if part not in tags and "[" not in str(part)]
+    path = ".".join([where, *map(str, location)])
+    if problem["type"] == "extra_forbidden":
+        keys = _valid_keys(schema, location[:-1])
+        return f"unknown key `{path}`{_nearest(str(location[-1]), keys)}"
+    if problem["type"] == "missing":
+        return f"`{path}` is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    given = problem["input"]
+    if location and not isinstance(given, dict | list | tuple):
+        return f"`{path}` is {given!r}: {message[0].lower()}{message[1:]}"
+    return f"`{path}`: {message[0].lower()}{message[1:]}"
+
+
+def _valid_keys(schema: type[BaseModel], location: list[Any]) -> list[str]:
+    for part in location:
+        field = schema.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type):
+            return []
+        schema = field.annotation
+    return list(schema.model_fields)
+
+
+def _nearest(key: str, valid: list[str]) -> str:
+    near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean `{near[0]}`?"
+    return f"; valid here: {', '.join(valid)}" if valid else ""

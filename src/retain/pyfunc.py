@@ -1,0 +1,40 @@
+"""The model as MLflow serves it: "model from code", so the registry holds no pickle.
+
+MLflow runs this file when a registered model is loaded; it is not imported by anything else.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import set_model
+from mlflow.protos.databricks_pb2 import BAD_REQUEST
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+from retain.errors import RetainError
+from retain.params import room_of
+
+
+class RetainModel(PythonModel):  # type: ignore[misc]
+    """Reads the artifact `model` and answers tables with tables."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Read the model folder."""
+        folder = Path(context.artifacts["model"])
+        kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["kind"]
+        self.served = room_of(kind, "serving").load(folder)
+
+    def predict(
+        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """Answer a request; what is wrong with its table comes back as a 400 with a sentence."""
+        try:
+            answer: pd.DataFrame = self.served.answer(model_input)
+            return answer
+        except RetainError as error:
+            raise MlflowException(str(error), error_code=BAD_REQUEST) from None
+
+
+set_model(RetainModel())

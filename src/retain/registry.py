@@ -1,0 +1,232 @@
+"""The model registry: a model is registered once per content, and aliases say which one is used.
+
+`@champion` is the model to forecast with, `@challenger` the newest that did not get there,
+`@previous` the champion before. Only the gate of params moves them.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version as installed
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from ruamel.yaml import YAML
+
+from retain import lineage, tracking
+from retain.errors import ModelError, RegistryError
+from retain.gate import MODEL, Result, judgement
+from retain.params import ChampionCheck, Problem, room, room_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+# What a server needs to run a registered model, at the versions it was trained with.
+RUNTIME = (
+    "mlflow",
+    "torch",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "ruamel.yaml",
+    "safetensors",
+    "holidays",
+)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Where a model came to stand, and why; not for DVC, since it hangs on the registry's state."""
+
+    version: str
+    alias: str
+    sentence: str
+    checks: list[dict[str, Any]] = field(default_factory=list)
+
+
+def register(
+    root: Path, name: str, problem: Problem, metrics: dict[str, Any], checks: list[Result]
+) -> Decision:
+    """Register a problem's trained model, unless it is, and give it the alias that it earned.
+
+    Args:
+        name: the problem, which is also the name of the registered model.
+        checks: the gate's results on the model's own figures.
+    """
+    folder = root / "models" / name / MODEL
+    run = tracking.find_run(root, name, problem, MODEL, folder)
+    with tracking.locked(root):
+        version = _version(run, root, name, folder, metrics)
+        champion = alias_version(run.client, name, "champion")
+        own = champion is not None and champion.version == version.version
+        if champion is not None and not own:
+            checks = [*checks, *_against_champion(root, name, problem, folder, champion)]
+        failed = [check for check in checks if not check.passed]
+        alias = "champion" if own or not failed else "challenger"
+        _give(run.client, name, version, alias, champion)
+        sentence = _sentence(name, version, own, failed)
+        tags = {f"gate.{check.check}": check.sentence for check in checks}
+        for key, value in (tags | {"verdict": sentence}).items():
+            run.client.set_model_version_tag(name, version.version, key, value)
+    return Decision(version.version, alias, sentence, [vars(check) for check in checks])
+
+
+def _sentence(name: str, version: "ModelVersion", own: bool, failed: list[Result]) -> str:
+    label = f"{name} version {version.version}"
+    reasons = "; ".join(f"{check.check}: {check.sentence}" for check in failed)
+    if own:
+        return f"{label} is @champion already" + (f", but fails the gate: {reasons}" * bool(failed))
+    if failed:
+        return f"{label} is @challenger, not @champion: {reasons}"
+    return f"{label} passed the gate and is @champion"
+
+
+def _against_champion(
+    root: Path, name: str, problem: Problem, folder: Path, champion: "ModelVersion"
+) -> Iterator[Result]:
+    """The gate's checks of the kind `champion`: both models on the same test windows."""
+    prepared = root / "data" / "prepared" / name
+    for check in problem.gate:
+        if not isinstance(check, ChampionCheck):
+            continue
+        label = f"not worse than champion (version {champion.version})"
+        try:
+            with downloaded(champion) as theirs:
+                rescore = room(problem, "evaluate").rescore
+                change, level = rescore(problem, prepared, folder, theirs, check.metric)
+        except ModelError as error:
+            yield Result(label, True, f"the champion cannot be compared: {error}", {})
+            continue
+        margin = check.margin * level
+        passed = change.low <= margin
+        said = (
+            f"{check.metric.upper()} {judgement(change.low, change.high)} on today's test windows "
+            f"({change.value:+.4g}, 95 % interval {change.low:+.4g} to {change.high:+.4g}; "
+            f"allowed is a margin of {margin:.4g})"
+        )
+        yield Result(label, passed, said, vars(change))
+
+
+def _version(
+    run: tracking.Run, root: Path, name: str, folder: Path, metrics: dict[str, Any]
+) -> "ModelVersion":
+    """The version that holds the model in `folder`: the one there is, or a new one."""
+    from mlflow.exceptions import MlflowException
+
+    model_md5 = lineage.folder_md5(folder)
+    query = f"name = '{name}' and tags.`model.md5` = '{model_md5}'"
+    found = run.client.search_model_versions(query)
+    if found:
+        return min(found, key=lambda version: int(version.version))
+    source = _log_model(run, root, name, folder)
+    try:
+        run.client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    tags = {"model.md5": model_md5}
+    for key, value in metrics["models"][MODEL].items():
+        if isinstance(value, int | float) and math.isfinite(value):
+            tags[f"test.{key}"] = f"{value:.6g}"
+    own = run.client.get_run(run.run_id).data.tags
+    lineage_tags = ("data.md5", "params.md5", "git.commit", "git.dirty", "DVC_EXP_NAME")
+    tags |= {key: own[key] for key in lineage_tags if key in own}
+    return run.client.create_model_version(name, source, run.run_id, tags=tags)
+
+
+def _log_model(run: tracking.Run, root: Path, name: str, folder: Path) -> str:
+    """Log the model into its run, as code and data without pickle, and answer with its address."""
+    import mlflow
+    from mlflow.models import infer_signature
+
+    served = room_of(json.loads((folder / "config.json").read_text())["kind"], "serving").load(
+        folder
+    )
+    example = served.example(root / "data" / "prepared" / name)
+    package = Path(__file__).parent
+    with mlflow.start_run(run_id=run.run_id):
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(package / "pyfunc.py"),
+            artifacts={"model": str(folder)},
+            code_paths=[str(package)],
+            signature=infer_signature(example, served.answer(example)),
+            input_example=example,
+            pip_requirements=[
+                # A local build's mark (+cpu) means nothing to a package index.
+                f"{package}=={installed(package).partition('+')[0]}"
+                for package in RUNTIME
+            ],
+        )
+    return str(info.model_uri)
+
+
+def _give(
+    client: "MlflowClient",
+    name: str,
+    version: "ModelVersion",
+    alias: str,
+    champion: "ModelVersion | None",
+) -> None:
+    """Set an alias; a new champion makes the one before `@previous`."""
+    if alias == "champion" and champion is not None and champion.version != version.version:
+        client.set_registered_model_alias(name, "previous", champion.version)
+    client.set_registered_model_alias(name, alias, version.version)
+    challenger = alias_version(client, name, "challenger")
+    if alias == "champion" and challenger is not None and challenger.version == version.version:
+        client.delete_registered_model_alias(name, "challenger")
+
+
+def alias_version(client: "MlflowClient", name: str, alias: str) -> "ModelVersion | None":
+    """The version that an alias stands for, if there is one."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version_by_alias(name, alias)
+    except MlflowException:
+        return None
+
+
+@contextmanager
+def champion_folder(root: Path, name: str) -> Iterator[Path]:
+    """The model folder of a problem's champion, while the block runs.
+
+    Raises:
+        RegistryError: there is no champion.
+    """
+    champion = alias_version(tracking.connect(root), name, "champion")
+    if champion is None:
+        raise RegistryError(
+            f"no version of `{name}` is @champion: train and register one with "
+            f"`dvc repro register@{name}`, and look at reports/{name}/verdict.json if one failed"
+        )
+    with downloaded(champion) as folder:
+        yield folder
+
+
+@contextmanager
+def downloaded(version: "ModelVersion") -> Iterator[Path]:
+    """The model folder of a registered version, while the block runs.
+
+    Raises:
+        RegistryError: the store no longer has its files.
+    """
+    import mlflow
+
+    with TemporaryDirectory() as scratch:
+        try:
+            uri = f"models:/{version.name}/{version.version}"
+            local = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch)
+            described = YAML(typ="safe").load(Path(local) / "MLmodel")
+            flavour = described["flavors"]["python_function"]
+            yield Path(local) / flavour["artifacts"]["model"]["path"]
+        except (mlflow.exceptions.MlflowException, OSError) as error:
+            raise RegistryError(
+                f"the files of {version.name} version {version.version} cannot be read from "
+                f"{version.source}: {error}"
+            ) from None

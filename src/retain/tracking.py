@@ -1,0 +1,208 @@
+"""MLflow as a journal beside the pipeline: one run for each trained model, found by content.
+
+The store is SQLite in the project's folder unless MLFLOW_TRACKING_URI names another. A run is never
+referred to by its id in anything that DVC tracks: it carries the md5 of the model it made, and is
+written anew from the model's folder where a store does not have it.
+"""
+
+import csv
+import json
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from retain import lineage
+from retain.errors import RegistryError
+from retain.params import Problem
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+METRICS_PER_CALL = 1000  # what a tracking server takes in one call
+FIRST_STAMP = 1_000_000_000_000  # ms; metrics written after the fact are stamped by their step,
+# so that writing them a second time changes nothing
+
+
+@dataclass(frozen=True)
+class Run:
+    """An open run of the tracking store."""
+
+    client: "MlflowClient"
+    run_id: str
+
+    @property
+    def uri(self) -> str:
+        """The address of the store."""
+        return str(self.client.tracking_uri)
+
+    def tag(self, tags: dict[str, str]) -> None:
+        """Set tags."""
+        for key, value in tags.items():
+            self.client.set_tag(self.run_id, key, value)
+
+
+def store_folder(root: Path) -> Path:
+    """Where the embedded store lies; an experiment that DVC runs elsewhere uses its parent's."""
+    return Path(os.environ.get("DVC_ROOT") or root).resolve() / "mlruns"
+
+
+def connect(root: Path) -> "MlflowClient":
+    """A client of the project's store, which is made where it does not exist yet.
+
+    Raises:
+        RegistryError: the store does not answer.
+    """
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when mlflow is imported
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    for noisy in ("mlflow", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    folder = store_folder(root)
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    client = mlflow.MlflowClient()
+    try:
+        with locked(root):  # two processes that create the tables at once crash
+            client.search_experiments(max_results=1)
+    except (MlflowException, sqlite3.Error, OSError) as error:
+        raise RegistryError(f"the tracking store {uri} does not answer: {error}") from None
+    return client
+
+
+def locked(root: Path) -> FileLock:
+    """A lock that all processes of this project share, for what the store must not do twice."""
+    folder = store_folder(root)
+    folder.mkdir(exist_ok=True)
+    return FileLock(folder / "store.lock")
+
+
+def experiment_id(client: "MlflowClient", root: Path, name: str) -> str:
+    """The id of a problem's experiment, made where it does not exist yet."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        embedded = client.tracking_uri.startswith("sqlite:")
+        location = (store_folder(root) / "artifacts" / name).as_uri() if embedded else None
+        with suppress(MlflowException):  # another process was faster
+            return str(client.create_experiment(name, artifact_location=location))
+        found = client.get_experiment_by_name(name)
+    return str(found.experiment_id)
+
+
+@contextmanager
+def training_run(
+    root: Path, name: str, problem: Problem, cell: str, tags: dict[str, str]
+) -> Iterator[Run]:
+    """A new run that says, at the end, how it ended: FINISHED, FAILED or KILLED."""
+    client = connect(root)
+    run = _start(client, experiment_id(client, root, name), f"train@{name}-{cell}", tags)
+    _log_params(run, problem, cell)
+    monitor = _system_metrics(run) if problem.training.system_metrics else None
+    status = "KILLED"
+    try:
+        yield run
+        status = "FINISHED"
+    except Exception:
+        status = "FAILED"
+        raise
+    finally:
+        if monitor is not None:
+            monitor.finish()
+        client.set_terminated(run.run_id, status)
+
+
+def find_run(root: Path, name: str, problem: Problem, cell: str, folder: Path) -> Run:
+    """The newest run that made the model in `folder`, written anew if the store has none."""
+    client = connect(root)
+    experiment = experiment_id(client, root, name)
+    model_md5 = lineage.folder_md5(folder)
+    query = f"tags.`model.md5` = '{model_md5}' and attributes.status = 'FINISHED'"
+    found = client.search_runs([experiment], query, order_by=["start_time DESC"], max_results=1)
+    if found:
+        return Run(client, found[0].info.run_id)
+    tags = lineage.training_tags(root, problem, cell, root / "data" / "prepared" / name)
+    tags |= {"DVC_STAGE": f"train@{name}-{cell}", "model.md5": model_md5, "restored": "true"}
+    run = _start(client, experiment, f"train@{name}-{cell}", tags)
+    _log_params(run, problem, cell)
+    _log_history(run, folder / "history.csv")
+    client.set_terminated(run.run_id, "FINISHED")
+    return run
+
+
+def log_evaluation(
+    root: Path,
+    name: str,
+    problem: Problem,
+    folders: dict[str, Path],
+    metrics: dict[str, Any],
+    reports: Path,
+) -> None:
+    """Write test scores and the report into the runs of the models that were scored."""
+    from mlflow.entities import Metric
+
+    for cell, folder in folders.items():
+        run = find_run(root, name, problem, cell, folder)
+        scores = [
+            Metric(f"test/{key}", value, FIRST_STAMP, 0)
+            for key, value in metrics["models"][cell].items()
+            if value is not None
+        ]
+        run.client.log_batch(run.run_id, metrics=scores)
+        run.client.log_artifacts(run.run_id, str(reports))
+
+
+def _start(client: "MlflowClient", experiment: str, name: str, tags: dict[str, str]) -> Run:
+    return Run(client, client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+
+
+def _log_params(run: Run, problem: Problem, cell: str) -> None:
+    """A problem's sections as `section.key`, which is how MLflow's table compares them."""
+    from mlflow.entities import Param
+
+    flat: dict[str, Any] = {"cell": cell}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, dict) and value:
+            for key, inner in value.items():
+                walk(f"{prefix}.{key}", inner)
+        else:
+            flat[prefix] = value if isinstance(value, str) else json.dumps(value)
+
+    for section, content in problem.model_dump(mode="json", exclude={"gate", "kind"}).items():
+        walk(section, content)
+    run.client.log_batch(run.run_id, params=[Param(key, value) for key, value in flat.items()])
+
+
+def _log_history(run: Run, path: Path) -> None:
+    from mlflow.entities import Metric
+
+    metrics = []
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            step = int(row["step"])
+            for key, metric in (
+                ("learning_rate", "learning_rate"),
+                ("train_loss", "train/loss"),
+                ("validation_loss", "val/loss"),
+            ):
+                metrics.append(Metric(metric, float(row[key]), FIRST_STAMP + step, step))
+    for begin in range(0, len(metrics), METRICS_PER_CALL):
+        run.client.log_batch(run.run_id, metrics=metrics[begin : begin + METRICS_PER_CALL])
+
+
+def _system_metrics(run: Run) -> Any:
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    monitor = SystemMetricsMonitor(run.run_id)
+    monitor.start()
+    return monitor

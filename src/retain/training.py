@@ -1,0 +1,273 @@
+"""Training with Lightning, as a pure function of data, params and code.
+
+The order of an epoch is a function of seed and epoch, dropout of seed and step, the learning rate
+of the step alone; nothing depends on what ran before in the process. Knows no kind of problem: a
+`Task` brings the network, the windows and the loss. The only module that imports Lightning.
+"""
+
+import json
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning.callbacks import Callback, EarlyStopping
+from pytorch_lightning.loggers import Logger, MLFlowLogger
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from retain.errors import ModelError
+from retain.params import Training
+from retain.tracking import Run
+
+
+class Examples(Protocol):
+    """Training examples that are fetched a batch at a time, by number."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, numbers: NDArray[np.int64], /) -> Any:
+        """The examples of these numbers, as tensors."""
+        ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a kind of problem hands to training.
+
+    `loss(network, batch)` answers with the sum of the loss over the batch and its weight, both
+    scalar tensors, so that masked values count nowhere.
+    """
+
+    network: nn.Module
+    train: Examples
+    validation: Examples
+    loss: Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of history.csv."""
+
+    epoch: int
+    step: int
+    learning_rate: float
+    train_loss: float
+    validation_loss: float
+
+
+class Batches:
+    """The batches of an epoch: shuffled by (seed, epoch) if there is a seed, else in order.
+
+    Of several devices each takes every n-th example of a batch, so that the batches are the same
+    whatever their number.
+    """
+
+    def __init__(self, examples: Examples, size: int, seed: int | None):
+        self.examples, self.size, self.seed = examples, size, seed
+        self.epoch = 0  # set by the module; an iteration reads it when its first batch is asked for
+        self.rank, self.world = 0, 1
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.examples) / self.size)
+
+    def __iter__(self) -> Iterator[Any]:
+        count = len(self.examples)
+        order = np.arange(count)
+        if self.seed is not None:
+            generator = np.random.Generator(np.random.Philox(key=(self.seed, self.epoch)))
+            order = generator.permutation(count)
+        for begin in range(0, count, self.size):
+            numbers = order[begin : begin + self.size]
+            # An empty share would leave the other devices waiting: then take the first example.
+            share = numbers[self.rank :: self.world]
+            yield self.examples.batch(share if len(share) else numbers[:1])
+
+
+def learning_rate(step: int, total: int, peak: float, warmup_fraction: float) -> float:
+    """Linear warm-up, then a cosine to 1 % of the peak (Loshchilov & Hutter 2017)."""
+    warmup = max(1, round(total * warmup_fraction))
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    progress = (step - warmup) / max(1, total - warmup)
+    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+
+
+class Module(pl.LightningModule):
+    """A task under Lightning."""
+
+    def __init__(self, task: Task, training: Training, rate: float, steps: int):
+        super().__init__()
+        self.network, self.loss = task.network, task.loss
+        self.training_params, self.rate, self.steps = training, rate, steps
+        self._sums: dict[str, list[Tensor]] = {"train": [], "val": []}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        decay = self.training_params.weight_decay
+        return torch.optim.AdamW(
+            self.network.parameters(), lr=self.rate, weight_decay=decay, fused=True
+        )
+
+    def on_train_epoch_start(self) -> None:
+        self.trainer.train_dataloader.epoch = self.current_epoch  # type: ignore[union-attr]
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        step = self.global_step
+        # Two numbers in one seed: no run has a million steps more than its seed has room for.
+        torch.manual_seed((self.training_params.seed << 32) + step * 64 + self.global_rank)
+        warmup = self.training_params.warmup_fraction
+        for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
+            group["lr"] = learning_rate(step, self.steps, self.rate, warmup)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return self._step("train", batch)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self._step("val", batch)
+
+    def _step(self, part: str, batch: Any) -> Tensor:
+        total, weight = self.loss(self.network, batch)
+        self._sums[part].append(torch.stack([total.detach(), weight.detach()]))
+        return total / weight.clamp(min=1)
+
+    def epoch_loss(self, part: str) -> float:
+        """The mean loss since the last call, over all devices."""
+        sums = torch.stack(self._sums[part]).double().sum(0)
+        self._sums[part].clear()
+        total, weight = self.trainer.strategy.reduce(sums, reduce_op="sum").tolist()
+        return float(total / weight)
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("val/loss", self.epoch_loss("val"), rank_zero_only=True)
+
+
+class Journal(Callback):
+    """Keeps the history and the best weights, and says how far the training is."""
+
+    def __init__(self, name: str, max_epochs: int):
+        self.name, self.max_epochs = name, max_epochs
+        self.history: list[Epoch] = []
+        self.best: dict[str, Tensor] = {}
+        self.started = time.monotonic()
+
+    @property
+    def best_epoch(self) -> Epoch:
+        return min(self.history, key=lambda epoch: epoch.validation_loss)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Module)
+        row = Epoch(
+            epoch=trainer.current_epoch,
+            step=trainer.global_step,
+            learning_rate=trainer.optimizers[0].param_groups[0]["lr"],
+            train_loss=pl_module.epoch_loss("train"),
+            validation_loss=float(trainer.callback_metrics["val/loss"]),
+        )
+        if not math.isfinite(row.train_loss + row.validation_loss):
+            raise ModelError(
+                f"{self.name}: the loss became {row.train_loss} in epoch {row.epoch}; lower "
+                f"training.learning_rate or training.gradient_clip"
+            )
+        self.history.append(row)
+        if row is self.best_epoch:
+            weights = pl_module.network.state_dict()
+            self.best = {key: value.detach().cpu().clone() for key, value in weights.items()}
+        pl_module.log("train/loss", row.train_loss, rank_zero_only=True)
+        pl_module.log("learning_rate", row.learning_rate, rank_zero_only=True)
+        if trainer.is_global_zero:
+            self._say(row)
+
+    def _say(self, row: Epoch) -> None:
+        done = row.epoch + 1
+        left = (time.monotonic() - self.started) / done * (self.max_epochs - done)
+        mark = " (best)" if row is self.best_epoch else ""
+        print(
+            f"{self.name}: epoch {done}/{self.max_epochs}, train {row.train_loss:.4f}, "
+            f"validation {row.validation_loss:.4f}{mark}, at most {left:.0f} s left",
+            flush=True,
+        )
+
+
+def seed_everything(training: Training) -> None:
+    """Set threads and seeds before a network is built; the same call gives the same weights."""
+    torch.set_num_threads(training.threads)
+    torch.manual_seed(training.seed)
+
+
+def fit(
+    task: Task, training: Training, cell: str, name: str, run: Run | None = None
+) -> list[Epoch]:
+    """Train the network of `task`, in place, and leave the weights of the best epoch in it.
+
+    Args:
+        cell: chooses the learning rate where params has one for each cell.
+        name: what the lines of progress begin with.
+        run: the MLflow run that the curves go to.
+
+    Returns:
+        The history, an entry for each epoch.
+
+    Raises:
+        ModelError: the loss is no longer a number.
+    """
+    for noisy in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(f"{noisy}.utilities.rank_zero").setLevel(logging.WARNING)
+    logger: Logger | bool = False
+    if run is not None:
+        logger = MLFlowLogger(tracking_uri=run.uri, run_id=run.run_id)
+    train = Batches(task.train, training.batch_size, training.seed)
+    validation = Batches(task.validation, 4 * training.batch_size, None)
+    module = Module(task, training, training.rate(cell), steps=len(train) * training.max_epochs)
+    journal = Journal(name, training.max_epochs)
+    trainer = pl.Trainer(
+        accelerator=training.accelerator,
+        devices=training.devices,
+        strategy=training.strategy,
+        precision=training.precision,
+        max_epochs=training.max_epochs,
+        gradient_clip_val=training.gradient_clip,
+        deterministic=training.deterministic,
+        callbacks=[journal, EarlyStopping("val/loss", patience=training.patience)],
+        logger=logger,
+        log_every_n_steps=len(train) * training.max_epochs + 1,  # once an epoch is enough
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    for batches in (train, validation):
+        batches.rank, batches.world = trainer.global_rank, trainer.world_size
+    with warnings.catch_warnings():  # batches come from one gather; workers would slow them down
+        warnings.filterwarnings("ignore", message=".*does not have many workers")
+        warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
+        warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
+        try:
+            trainer.fit(module, train, validation)
+        except SystemExit:  # what Lightning makes of Ctrl-C, with exit code 1
+            if trainer.interrupted:
+                raise KeyboardInterrupt from None
+            raise
+    task.network.load_state_dict(journal.best)
+    return journal.history
+
+
+def write_model(
+    folder: Path, network: nn.Module, config: dict[str, Any], history: list[Epoch]
+) -> None:
+    """Write a model into an existing folder: weights, config and history, each byte-stable."""
+    weights = {key: value.contiguous() for key, value in network.state_dict().items()}
+    save_file(weights, folder / "weights.safetensors")
+    text = json.dumps(config, indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+    names = [field.name for field in fields(Epoch)]
+    lines = [",".join(f"{getattr(row, name):.9g}" for name in names) for row in history]
+    (folder / "history.csv").write_text("\n".join([",".join(names), *lines]) + "\n")

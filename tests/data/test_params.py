@@ -1,0 +1,198 @@
+"""A mistake in params.yaml is named with its whole key path and the nearest valid key."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from retain import params
+from retain.errors import ParamsError
+from retain.forecast.params import Problem
+
+GOOD = """
+problems:
+  sales:
+    kind: forecast
+    data:
+      path: data/raw/sales.csv
+      horizon: 28
+      context_length: 56
+    gate:
+      - {check: finite}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "params.yaml").write_text(textwrap.dedent(text), encoding="utf-8")
+    return folder
+
+
+def changed(old: str, new: str) -> str:
+    assert old in GOOD
+    return GOOD.replace(old, new)
+
+
+def test_what_is_not_said_takes_its_default(tmp_path: Path) -> None:
+    problem = params.load_problem(write(tmp_path, GOOD), "sales")
+    assert isinstance(problem, Problem)
+    assert problem.data.ds == "ds"
+    assert problem.model.hidden_size == 128
+
+
+MISTAKES = {
+    "a typo in a section": (
+        changed("horizon: 28", "horizon: 28\n      contxt_length: 3"),
+        "params.yaml: unknown key `problems.sales.data.contxt_length`; "
+        "did you mean `context_length`?",
+    ),
+    "a typo in a section's name": (
+        changed("    gate:", "    trainig: {}\n    gate:"),
+        "params.yaml: unknown key `problems.sales.trainig`; did you mean `training`?",
+    ),
+    "a typo at the top": (
+        changed("problems:", "problem: 1\nproblems:"),
+        "params.yaml: unknown key `problem`; did you mean `problems`?",
+    ),
+    "a missing section": (
+        changed("    gate:\n      - {check: finite}\n", ""),
+        "params.yaml: `problems.sales.gate` is missing",
+    ),
+    "a missing key": (
+        changed("      horizon: 28\n", ""),
+        "params.yaml: `problems.sales.data.horizon` is missing",
+    ),
+    "a text for a number": (
+        changed("horizon: 28", "horizon: four"),
+        "params.yaml: `problems.sales.data.horizon` is 'four': input should be a valid integer, "
+        "unable to parse string as an integer",
+    ),
+    "a number out of range": (
+        changed("horizon: 28", "horizon: 0"),
+        "params.yaml: `problems.sales.data.horizon` is 0: input should be greater than or equal "
+        "to 1",
+    ),
+    "a text for a mapping": (
+        changed("    gate:", "    model: large\n    gate:"),
+        "params.yaml: `problems.sales.model` is 'large': input should be a valid dictionary or "
+        "instance of Model",
+    ),
+    "a kind that does not exist": (
+        changed("kind: forecast", "kind: forcast"),
+        "params.yaml: `problems.sales.kind` is 'forcast'; expected one of ",
+    ),
+    "a column of two meanings": (
+        changed("horizon: 28", "horizon: 28\n      unique_id: ds"),
+        "params.yaml: `problems.sales.data`: column 'ds' is given two meanings",
+    ),
+    "a problem that is no mapping": (
+        "problems:\n  sales: 3\n",
+        "params.yaml: `problems.sales` must be a mapping with the key `kind`",
+    ),
+    "a name in capitals": (
+        changed("  sales:", "  Sales:"),
+        "params.yaml: `problems.Sales`: a problem's name has lower-case letters, digits and _ "
+        "alone",
+    ),
+    "no mapping at all": (
+        "- sales\n",
+        "params.yaml: expected a mapping `problems:` of one entry per problem",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_is_named_with_its_key_path(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ParamsError) as error:
+        params.load(write(tmp_path, text))
+    # kinds are added with time; everything else is said to the letter
+    said = str(error.value)
+    assert said.startswith(message) if message.endswith("one of ") else said == message
+
+
+def test_several_mistakes_are_listed_together(tmp_path: Path) -> None:
+    text = GOOD.replace("horizon: 28", "horizn: 28")
+    with pytest.raises(ParamsError) as error:
+        params.load(write(tmp_path, text))
+    assert str(error.value) == (
+        "params.yaml has 2 errors:\n"
+        "  `problems.sales.data.horizon` is missing\n"
+        "  unknown key `problems.sales.data.horizn`; did you mean `horizon`?"
+    )
+
+
+def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
+    text = changed("horizon: 28", "horizon: 28\n      horizon: 7")
+    with pytest.raises(ParamsError, match=r'not valid YAML: .*found duplicate key "horizon"'):
+        params.load(write(tmp_path, text))
+
+
+def test_what_is_not_yaml_is_refused_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"^params\.yaml is not valid YAML: .*line 2"):
+        params.load(write(tmp_path, "problems:\n  a: b: c\n"))
+
+
+def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError) as error:
+        params.load(tmp_path)
+    path = tmp_path / "params.yaml"
+    assert str(error.value) == f"{path} does not exist: run this in the project's folder"
+
+
+def test_an_unknown_problem_suggests_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError) as error:
+        params.load_problem(write(tmp_path, GOOD), "sale")
+    assert str(error.value) == "params.yaml: no problem `sale`; did you mean `sales`?"
+
+
+def test_the_root_is_the_nearest_folder_with_dvc_yaml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "data" / "raw").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "data" / "raw")
+    assert params.find_root() == tmp_path
+
+
+def test_outside_a_project_there_is_no_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ParamsError) as error:
+        params.find_root()
+    assert str(error.value) == (
+        f"no dvc.yaml in {tmp_path} or above it: run this in the project's folder"
+    )
+
+
+ENTRY = {
+    "kind": "forecast",
+    "data": {"path": "a.csv", "horizon": 1, "context_length": 2, "time_format": "%d: %m"},
+    "gate": [{"check": "coverage", "tolerance": 0.1}],
+}
+
+
+def test_an_entry_is_appended_and_every_byte_before_it_stays(tmp_path: Path) -> None:
+    text = GOOD.replace("horizon: 28", "horizon:   28   # four 'weeks'")
+    write(tmp_path, text)
+    params.append(tmp_path, "other", ENTRY, {"horizon": "steps"})
+    after = (tmp_path / "params.yaml").read_text(encoding="utf-8")
+    assert after.startswith(text)
+    assert "horizon: 1                        # steps\n" in after
+    assert list(params.load(tmp_path)) == ["sales", "other"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "params.yaml"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "problems: {}\n",
+        GOOD.replace("\n  ", "\n    "),
+        GOOD.replace("  ", " "),  # there, the entry would become a key of `sales`
+    ],
+    ids=["on one line", "indented by four", "indented by one"],
+)
+def test_an_entry_that_does_not_fit_leaves_the_file_as_it_is(tmp_path: Path, text: str) -> None:
+    write(tmp_path, text)
+    with pytest.raises(ParamsError, match="no entry can be added"):
+        params.append(tmp_path, "other", ENTRY, {})
+    assert (tmp_path / "params.yaml").read_text(encoding="utf-8") == text
