@@ -5,6 +5,7 @@ Commands import what they need when they run, so that `retain --help` answers at
 
 import contextlib
 import datetime as dt
+import json
 import re
 import shutil
 import subprocess
@@ -29,7 +30,7 @@ app = typer.Typer(
 DEFAULT_GATE = [
     {"check": "finite"},
     {"check": "beats", "baseline": "seasonal_naive", "metric": "mae"},
-    {"check": "beats_or_ties", "baseline": "rnn", "metric": "mae"},
+    {"check": "beats_or_ties", "baseline": "rnn", "metric": "mae", "margin": 0.02},
     {"check": "coverage", "tolerance": 0.1},
     {"check": "champion", "metric": "mae", "margin": 0.0},
 ]
@@ -150,6 +151,64 @@ def check(name: Annotated[str, typer.Argument(help="Of the problem.")]) -> None:
         typer.echo(f"  {line}")
 
 
+@app.command()
+def forecast(
+    name: Annotated[str, typer.Argument(help="Of the problem.")],
+    history: Annotated[
+        str | None, typer.Option(help="Table of the past; the problem's own if not given.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="CSV or .parquet; else the screen.")
+    ] = None,
+) -> None:
+    """Forecast every series with the problem's champion."""
+    from retain import registry
+
+    root = params.find_root()
+    problem = params.load_problem(root, name)
+    with registry.champion_folder(root, name) as folder:
+        served = params.room(problem, "serving").load(folder)
+    answer = served.answer_file(history, root)
+    if output is None:
+        typer.echo(answer.to_csv(index=False, float_format="%.7g"), nl=False)
+        return
+    scratch = output.with_name(f".{output.name}.part")
+    try:
+        if output.suffix == ".parquet":
+            answer.to_parquet(scratch, index=False)
+        else:
+            answer.to_csv(scratch, index=False, float_format="%.7g")
+        scratch.replace(output)
+    finally:
+        scratch.unlink(missing_ok=True)
+    typer.echo(f"{len(answer):,} rows for {answer['unique_id'].nunique():,} series in {output}")
+
+
+@app.command()
+def results(
+    names: Annotated[list[str] | None, typer.Argument(help="Problems; all if none.")] = None,
+) -> None:
+    """Print how each problem's models compare, the verdict, and where the report is."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    root = params.find_root()
+    known = params.load(root)
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    for name in names or known:
+        if name not in known:
+            raise ParamsError(f"params.yaml: no problem `{name}`; there is {', '.join(known)}")
+        folder = root / "reports" / name
+        if not (folder / "report.md").is_file():
+            typer.echo(f"{name}: no results yet; make them with `dvc repro register@{name}`")
+            continue
+        console.print(Markdown((folder / "report.md").read_text(encoding="utf-8")))
+        decision = folder / "decision.json"
+        if decision.is_file():
+            typer.echo(f"registry: {json.loads(decision.read_text())['sentence']}")
+        typer.echo(f"report:   {(folder / 'report.html').relative_to(root)}")
+
+
 def _described(quality: dict[str, Any]) -> list[str]:
     """What the panel reports of its table, a line a finding."""
 
@@ -184,14 +243,15 @@ def _described(quality: dict[str, Any]) -> list[str]:
     return lines + [f"warning: {warning}" for warning in quality["warnings"]]
 
 
-def _boundary(text: str) -> float | dt.date | dt.datetime:
+def _boundary(text: str) -> float | str:
     """A share of the time span (0.7), a date or a date with a time."""
     if re.fullmatch(r"0?\.\d+", text):
         return float(text)
     try:
-        return dt.date.fromisoformat(text) if len(text) == 10 else dt.datetime.fromisoformat(text)
+        dt.datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is neither a share such as 0.7 nor a date") from None
+    return text
 
 
 def _place(path: str, root: Path) -> tuple[str, str | None]:

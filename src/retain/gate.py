@@ -78,14 +78,16 @@ def _result(metrics: dict[str, Any], check: Check) -> Result:
         )
     change = differences[check.metric]
     value, low, high = change["value"], change["low"], change["high"]
+    theirs = metrics["models"][name][check.metric]
     said = (
-        f"{check.metric.upper()} {scores[check.metric]:.4g} against "
-        f"{metrics['models'][name][check.metric]:.4g}: {judgement(low, high)} "
-        f"({value:+.4g}, 95 % interval {low:+.4g} to {high:+.4g})"
+        f"{check.metric.upper()} {scores[check.metric]:.4g} against {theirs:.4g}: "
+        f"{judgement(low, high)} ({value:+.4g}, 95 % interval {low:+.4g} to {high:+.4g})"
     )
-    strict = isinstance(check, BeatsCheck)
-    passed = high < 0 if strict else low <= 0
-    label = f"{'beats' if strict else 'beats or ties'} {name}"
+    if isinstance(check, BeatsCheck):
+        label, passed = f"beats {name}", high < 0
+    else:
+        label, passed = f"beats or ties {name}", low <= check.margin * theirs
+        said += f"; a margin of {100 * check.margin:g} % is allowed" if check.margin else ""
     return Result(label, passed, said, {"value": value, "low": low, "high": high})
 
 

@@ -6,6 +6,7 @@ next run of the same stage removes.
 
 import json
 import math
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +57,16 @@ def publish_each(scratch: Path, target: Path) -> None:
         if place.is_dir():
             shutil.rmtree(place)
         entry.replace(place)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def to_json(content: Any) -> str:

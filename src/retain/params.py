@@ -8,7 +8,6 @@ and are declared in its package; everything else here is common to all kinds.
 import difflib
 import importlib
 import io
-import os
 import re
 import textwrap
 from pathlib import Path
@@ -21,6 +20,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from retain.errors import ParamsError, listed
+from retain.outputs import write_text
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 KINDS = {"forecast": "retain.forecast"}  # a new kind is one line here and one package
@@ -83,11 +83,12 @@ class BeatsCheck(Section):
 
 
 class TiesCheck(Section):
-    """Not worse than a baseline: the interval of the difference reaches zero or lies below it."""
+    """Not worse than a baseline, beyond doubt, by more than `margin`, a share of its error."""
 
     check: Literal["beats_or_ties"]
     baseline: str
     metric: Literal["mae", "crps"] = "mae"
+    margin: float = Field(0.0, ge=0, lt=1)
 
 
 class CoverageCheck(Section):
@@ -210,7 +211,6 @@ def append(root: Path, name: str, entry: dict[str, Any], comments: dict[str, str
     before = path.read_text(encoding="utf-8").rstrip("\n")
     after = f"{before}\n\n{textwrap.indent(block.getvalue(), '  ')}"
     wanted = {**load(root), name: parse(name, entry)}
-    temporary = path.with_name(f".params.yaml.{os.getpid()}")
     try:
         problems = YAML(typ="safe").load(after)["problems"]
         if {key: parse(key, value) for key, value in problems.items()} != wanted:
@@ -220,11 +220,24 @@ def append(root: Path, name: str, entry: dict[str, Any], comments: dict[str, str
             "params.yaml: no entry can be added: write `problems:` as a block, last in the file, "
             "its names indented by two spaces"
         ) from None
-    try:
-        temporary.write_text(after, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    _add_artifact(root / "dvc.yaml", name)
+    write_text(path, after)
+
+
+def _add_artifact(path: Path, name: str) -> None:
+    """Declare the problem's model in the last section of dvc.yaml, `artifacts`."""
+    before = path.read_text(encoding="utf-8").rstrip("\n")
+    content = YAML(typ="safe").load(before)
+    artifact = {"path": f"models/{name}/lstm", "type": "model"}
+    artifacts = {**content.get("artifacts", {}), name: artifact}
+    if name in content.get("artifacts", {}):
+        return
+    if "artifacts" not in content:
+        before += "\n\nartifacts:"
+    after = f"{before}\n  {name}:\n    path: {artifact['path']}\n    type: {artifact['type']}\n"
+    if YAML(typ="safe").load(after) != {**content, "artifacts": artifacts}:
+        raise ParamsError("dvc.yaml: no artifact can be added: write `artifacts:` last in the file")
+    write_text(path, after)
 
 
 def _commented(entry: dict[str, Any], comments: dict[str, str], depth: int = 0) -> CommentedMap:

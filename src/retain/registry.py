@@ -14,8 +14,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from ruamel.yaml import YAML
-
 from retain import lineage, tracking
 from retain.errors import ModelError, RegistryError
 from retain.gate import MODEL, Result, judgement
@@ -155,7 +153,10 @@ def _log_model(run: tracking.Run, root: Path, name: str, folder: Path) -> str:
             python_model=str(package / "pyfunc.py"),
             artifacts={"model": str(folder)},
             code_paths=[str(package)],
-            signature=infer_signature(example, served.answer(example)),
+            # Of the inputs it says nothing: MLflow would then drop unknown columns in silence and
+            # word errors itself. The model checks its table and names row, column and remedy.
+            signature=infer_signature(model_output=served.answer(example)),
+            metadata={"columns": served.columns()},
             input_example=example,
             pip_requirements=[
                 # A local build's mark (+cpu) means nothing to a package index.
@@ -221,12 +222,12 @@ def downloaded(version: "ModelVersion") -> Iterator[Path]:
     with TemporaryDirectory() as scratch:
         try:
             uri = f"models:/{version.name}/{version.version}"
-            local = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch)
-            described = YAML(typ="safe").load(Path(local) / "MLmodel")
-            flavour = described["flavors"]["python_function"]
-            yield Path(local) / flavour["artifacts"]["model"]["path"]
+            described = mlflow.models.get_model_info(uri).flavors["python_function"]
+            inside = described["artifacts"]["model"]["path"]
+            local = mlflow.artifacts.download_artifacts(f"{uri}/{inside}", dst_path=scratch)
         except (mlflow.exceptions.MlflowException, OSError) as error:
             raise RegistryError(
                 f"the files of {version.name} version {version.version} cannot be read from "
                 f"{version.source}: {error}"
             ) from None
+        yield Path(local)

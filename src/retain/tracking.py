@@ -60,6 +60,7 @@ def connect(root: Path) -> "MlflowClient":
         RegistryError: the store does not answer.
     """
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when mlflow is imported
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import mlflow
     from mlflow.exceptions import MlflowException
 

@@ -174,12 +174,17 @@ ENTRY = {
 def test_an_entry_is_appended_and_every_byte_before_it_stays(tmp_path: Path) -> None:
     text = GOOD.replace("horizon: 28", "horizon:   28   # four 'weeks'")
     write(tmp_path, text)
+    stages = "stages: {}  # none yet\n"
+    (tmp_path / "dvc.yaml").write_text(stages)
     params.append(tmp_path, "other", ENTRY, {"horizon": "steps"})
     after = (tmp_path / "params.yaml").read_text(encoding="utf-8")
     assert after.startswith(text)
     assert "horizon: 1                        # steps\n" in after
     assert list(params.load(tmp_path)) == ["sales", "other"]
-    assert list(tmp_path.iterdir()) == [tmp_path / "params.yaml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dvc.yaml", "params.yaml"]
+    assert (tmp_path / "dvc.yaml").read_text() == stages + (
+        "\nartifacts:\n  other:\n    path: models/other/lstm\n    type: model\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,8 @@ def features(
     day_part = (local - local.normalize()) / DAY
     turns = {
         "hour_of_day": day_part,
-        "day_of_week": (local.dayofweek + day_part) / 7,
-        "day_of_year": (local.dayofyear - 1) / 365.25,
+        "day_of_week": (local.day_of_week + day_part) / 7,
+        "day_of_year": (local.day_of_year - 1) / 365.25,
     }
     names = feature_names(frequency, calendar, holidays)
     columns = np.zeros((len(ds), len(names)), dtype=np.float32)

@@ -9,7 +9,7 @@ from retain.params import Problem as CommonProblem
 from retain.params import Section
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-Boundary = Annotated[float, Field(gt=0, lt=1)] | dt.datetime | dt.date
+Boundary = Annotated[float, Field(gt=0, lt=1)] | dt.date | dt.datetime
 
 
 class Split(Section):

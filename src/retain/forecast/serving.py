@@ -64,23 +64,51 @@ class Served:
         scales = np.where(found[:, None] >= 0, own, given)
         return torch.from_numpy(found + 1), torch.from_numpy(scales)
 
-    def answer(self, history: pd.DataFrame, where: str = "history") -> pd.DataFrame:
-        """Forecast every series of a table.
+    def answer(self, history: pd.DataFrame) -> pd.DataFrame:
+        """Forecast every series of a request's table, which has the model's columns and no others.
+
+        Raises:
+            DataError: as `forecast`, or a column is unknown.
+        """
+        unknown = [str(column) for column in history.columns if column not in self.columns()]
+        if unknown:
+            raise DataError(
+                f"history: the model does not know the column {unknown[0]!r}; leave it out, the "
+                f"model reads {', '.join(self.columns())}"
+            )
+        return self.forecast(
+            source.clean(history, self._data("history"), "history", first_row=1), "history"
+        )
+
+    def answer_file(self, path: str | None, root: Path) -> pd.DataFrame:
+        """Forecast every series of a file; columns that the model does not read are passed over.
+
+        Without a path it is the table that the model was trained on, in the project at `root`.
+        """
+        if path is None:
+            return self.forecast(source.read(self._data(self.data.path), root), self.data.path)
+        return self.forecast(source.read(self._data(path), Path()), path)
+
+    def _data(self, path: str) -> Data:
+        """How to read a table as the training table was read."""
+        return self.data.model_copy(update={"frequency": self.schema.frequency, "path": path})
+
+    def forecast(self, table: source.Table, where: str) -> pd.DataFrame:
+        """Forecast every series of a table of history.
+
+        Rows after a series' last target value are its future, where the model has known covariates
+        that the table must bring.
 
         Args:
-            history: a table with the columns that the model was trained on. Rows after a series'
-                last target value are its future, where the model has known covariates of the table.
-            where: what messages call the table.
+            table: what `source` made of it.
+            where: what messages call it.
 
         Returns:
             `unique_id`, `ds` and one column a quantile, `horizon` rows for each series.
 
         Raises:
-            DataError: the table cannot be read, or a series is too short or has no values.
+            DataError: a series is too short, or has no value in the context.
         """
-        self._check_columns(history, where)
-        data = self.data.model_copy(update={"frequency": self.schema.frequency, "path": where})
-        table = source.clean(history, data, where)
         batch, names, stamps = self._windows(table.frame, where)
         parts = []
         for begin in range(0, len(names), CHUNK):
@@ -137,14 +165,6 @@ class Served:
         ids = [data.unique_id] if data.unique_id is not None else []
         return [*ids, data.ds, *(data.value_columns or (data.y,)), *data.covariates]
 
-    def _check_columns(self, history: pd.DataFrame, where: str) -> None:
-        unknown = [str(column) for column in history.columns if column not in self.columns()]
-        if unknown:
-            raise DataError(
-                f"{where}: the model does not know the column {unknown[0]!r}; leave it out, the "
-                f"model reads {', '.join(self.columns())}"
-            )
-
     def _predict(self, batch: Batch) -> NDArray[np.float64]:
         size = len(batch.series)
         missing = -size % ALIGNED
@@ -168,6 +188,7 @@ class Served:
         first_stamp = frame["ds"].min()
         grid = pd.date_range(first_stamp, frame["ds"].max(), freq=schema.frequency)
         step = grid.get_indexer(pd.DatetimeIndex(frame["ds"]))
+        self._check_step(np.diff(step)[np.diff(codes) == 0], where)
         # Rows without a target at a series' end are its future if the table brings known
         # covariates; otherwise they are missing values like any other.
         counted = seen if data.known_covariates else np.ones(len(frame), dtype=bool)
@@ -221,6 +242,15 @@ class Served:
             own_scales,
         )
         return batch, names, stamps.to_numpy()[at[:, reach:]]
+
+    def _check_step(self, apart: NDArray[np.int64], where: str) -> None:
+        """A table of every second hour lies on an hourly grid, but it is not what was learned."""
+        usual = int(np.bincount(apart).argmax()) if len(apart) else 1
+        if usual != 1:
+            raise DataError(
+                f"{where}: its rows are mostly {usual} steps of {self.schema.frequency} apart; the "
+                f"model reads one row for each step of {self.schema.frequency}"
+            )
 
     def _check_future(
         self,
