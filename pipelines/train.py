@@ -17,6 +17,9 @@ def main() -> None:
     kind = params.room(problem, "task")
     training.seed_everything(problem.training)
     task, config = kind.build(problem, prepared, cell)
+    if training.is_follower():
+        training.fit(task, problem.training, cell, name)
+        return
     tags = lineage.training_tags(root, problem, cell, prepared)
     with (
         outputs.folder(root, f"train-{name}-{cell}") as scratch,

@@ -92,7 +92,7 @@ def _against_champion(
     for check in problem.gate:
         if not isinstance(check, ChampionCheck):
             continue
-        label = f"not worse than champion (version {champion.version})"
+        label = f"not worse than champion version {champion.version}"
         try:
             with downloaded(champion) as theirs:
                 rescore = room(problem, "evaluate").rescore

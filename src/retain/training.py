@@ -8,6 +8,7 @@ of the step alone; nothing depends on what ran before in the process. Knows no k
 import json
 import logging
 import math
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -112,8 +113,10 @@ class Module(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         decay = self.training_params.weight_decay
+        # Lightning clips no gradients of a fused optimiser in half precision.
+        fused = self.training_params.precision == "32-true"
         return torch.optim.AdamW(
-            self.network.parameters(), lr=self.rate, weight_decay=decay, fused=True
+            self.network.parameters(), lr=self.rate, weight_decay=decay, fused=fused
         )
 
     def on_train_epoch_start(self) -> None:
@@ -171,9 +174,10 @@ class Journal(Callback):
             train_loss=pl_module.epoch_loss("train"),
             validation_loss=float(trainer.callback_metrics["val/loss"]),
         )
-        if not math.isfinite(row.train_loss + row.validation_loss):
+        both = row.train_loss + row.validation_loss
+        if not math.isfinite(both):
             raise ModelError(
-                f"{self.name}: the loss became {row.train_loss} in epoch {row.epoch}; lower "
+                f"{self.name}: the loss became {both} in epoch {row.epoch}; lower "
                 f"training.learning_rate or training.gradient_clip"
             )
         self.history.append(row)
@@ -200,6 +204,11 @@ def seed_everything(training: Training) -> None:
     """Set threads and seeds before a network is built; the same call gives the same weights."""
     torch.set_num_threads(training.threads)
     torch.manual_seed(training.seed)
+
+
+def is_follower() -> bool:
+    """Whether Lightning started this process to help another, which alone records and writes."""
+    return int(os.environ.get("LOCAL_RANK", "0")) > 0
 
 
 def fit(
@@ -249,6 +258,7 @@ def fit(
     with warnings.catch_warnings():  # batches come from one gather; workers would slow them down
         warnings.filterwarnings("ignore", message=".*does not have many workers")
         warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
+        warnings.filterwarnings("ignore", message=".*recommended to use `self.log")  # it is synced
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
         try:
             trainer.fit(module, train, validation)

@@ -161,7 +161,9 @@ class Forecaster(nn.Module):
             steps = steps + self.describe(self._description(series, static)).unsqueeze(1)
         # One step of the cell for every output segment, all of them from the same last state.
         state = recurrent.repeat_state(state, self.decoded)
-        decoded, _ = self.recurrent(steps.reshape(1, size * self.decoded, -1), state)
+        # Half precision: the sum above is float32 again, and a cell wants one type.
+        steps = steps.reshape(1, size * self.decoded, -1).to(inputs.dtype)
+        decoded, _ = self.recurrent(steps, state)
         values = self.head(self.dropout(decoded[0]))  # (batch·decoded, width·outputs)
         values = values.view(size, self.decoded * width, -1)
         return values[:, : self.horizon]  # type: ignore[no-any-return]

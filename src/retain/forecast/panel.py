@@ -175,8 +175,23 @@ def encode(
 
 def _usable(table: Table, data: Data) -> tuple[pd.DataFrame, list[dict[str, str]]]:
     """The rows of the series that can be learned from, and the others by name with the reason."""
-    frame = table.frame
-    grid = _grid(frame, table.frequency)
+    frame, reasons = table.frame, dict[str, str]()
+    # Without the series left out the grid may be shorter and validation begin at another time.
+    while more := _reasons(frame, table.frequency, data):
+        reasons |= more
+        frame = frame[~frame["unique_id"].isin(list(more))]
+        if frame.empty:
+            lines = [f"{name}: {reason}" for name, reason in sorted(reasons.items())]
+            raise DataError(
+                f"{data.path}: no series can be learned from; shorten data.context_length or "
+                f"data.horizon, move data.split, or bring more rows:\n{listed(lines)}"
+            )
+    return frame, [{"unique_id": name, "reason": reasons[name]} for name in sorted(reasons)]
+
+
+def _reasons(frame: pd.DataFrame, frequency: str, data: Data) -> dict[str, str]:
+    """Why some of the series of `frame` cannot be learned from, by name."""
+    grid = _grid(frame, frequency)
     needed = data.context_length + data.horizon
     begins = _split(grid, data)[0]
     codes, names = pd.factorize(frame["unique_id"])
@@ -199,14 +214,7 @@ def _usable(table: Table, data: Data) -> tuple[pd.DataFrame, list[dict[str, str]
             )
         elif training < 2:
             reasons[name] = f"fewer than 2 values before validation begins at {grid[begins]}"
-    if len(reasons) == len(names):
-        lines = [f"{name}: {reason}" for name, reason in reasons.items()]
-        raise DataError(
-            f"{data.path}: no series can be learned from; shorten data.context_length or "
-            f"data.horizon, move data.split, or bring more rows:\n{listed(lines)}"
-        )
-    skipped = [{"unique_id": name, "reason": reason} for name, reason in reasons.items()]
-    return frame[~frame["unique_id"].isin(list(reasons))], skipped
+    return reasons
 
 
 def _grid(frame: pd.DataFrame, frequency: str) -> pd.DatetimeIndex:
@@ -253,7 +261,7 @@ def _moments(
     """Mean and standard deviation of each column; 0 and 1 where there is nothing to measure."""
     means, deviations = [], []
     for number in range(len(columns)):
-        column = rows[:, number].astype(np.float64)
+        column = rows[:, number].astype(np.float32).astype(np.float64)  # as a network sees it
         column = column[np.isfinite(column)]
         means.append(float(column.mean()) if len(column) else 0.0)
         deviation = float(column.std()) if len(column) else 0.0

@@ -22,6 +22,7 @@ from retain.forecast import calendars, panel, source
 from retain.forecast.network import Forecaster
 from retain.forecast.panel import Schema, encode
 from retain.forecast.params import Data, Model
+from retain.forecast.stamps import written
 from retain.forecast.windows import Batch
 
 CHUNK = 64  # series a batch; larger ones fall out of the CPU's cache
@@ -138,7 +139,7 @@ class Served:
         values = pd.DataFrame(
             np.asarray(made.values[rows], dtype=float), columns=made.schema.columns
         )
-        table = pd.DataFrame({data.ds: made.grid[steps].astype(str)})
+        table = pd.DataFrame({data.ds: written(made.grid[steps], data)})
         for column in data.value_columns:
             table[column] = values["y"]
         if not data.value_columns:
@@ -154,8 +155,14 @@ class Served:
             else:
                 codes = values[[f"{column}={category}" for category in known]].to_numpy().argmax(1)
                 table[column] = np.array(known)[codes]
-        if data.known_covariates:
-            table.loc[table.index[-data.horizon :], data.y] = np.nan
+        # It ends with a value, and with the future behind it where that must be known.
+        ahead = data.horizon if data.known_covariates else 0
+        last = int(np.flatnonzero(values["y"].notna()[: len(table) - ahead])[-1])
+        table = table.iloc[: last + 1 + ahead].copy()
+        if ahead:
+            table.loc[last + 1 :, data.y] = np.nan
+            known_columns = list(data.known_covariates)
+            table[known_columns] = table[known_columns].ffill().bfill()
         newest = data.context_length + data.season_length + data.horizon
         return table[self.columns()].tail(newest).reset_index(drop=True)
 
@@ -301,6 +308,11 @@ def load(folder: Path) -> Served:
     Raises:
         ModelError: a file is missing or damaged, or the weights do not fit the config.
     """
+    for name in ("config.json", "weights.safetensors"):
+        if not (folder / name).is_file():
+            raise ModelError(
+                f"{folder / name} does not exist: train the model, or fetch it with `dvc pull`"
+            )
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         schema = Schema.from_json(config["schema"])
@@ -312,10 +324,6 @@ def load(folder: Path) -> Served:
             len(config["series"]["unique_id"]),
         )
         network.load_state_dict(load_file(folder / "weights.safetensors"))
-    except FileNotFoundError as error:
-        raise ModelError(
-            f"{error.filename} does not exist: train the model, or fetch it with `dvc pull`"
-        ) from None
     except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"the model in {folder} is damaged or was made by another version of retain "

@@ -126,7 +126,7 @@ def _clean(frame: pd.DataFrame, data: Data, origin: Origin) -> Table:
     long, duplicates = _without_duplicates(long, data, origin)
     frequency = _check_grid(long, data, origin)
     for name in data.static_covariates:
-        _check_static(long, name, origin)
+        long[name] = _static(long, name, origin)
     findings = Findings(
         rows=len(frame),
         duplicates=duplicates // len(targets),  # a row of a wide table is one row a series
@@ -243,8 +243,9 @@ def _check_grid(long: pd.DataFrame, data: Data, origin: Origin) -> str:
     return frequency
 
 
-def _check_static(long: pd.DataFrame, name: str, origin: Origin) -> None:
-    first = long.groupby("unique_id", sort=False)[name].transform("first")
+def _static(long: pd.DataFrame, name: str, origin: Origin) -> "pd.Series[Any]":
+    """The one value that each series has in the column, in all of its rows."""
+    first: pd.Series[Any] = long.groupby("unique_id", sort=False)[name].transform("first")
     changed = long[name].notna() & (long[name] != first)
     if changed.any():
         rows = [
@@ -261,3 +262,4 @@ def _check_static(long: pd.DataFrame, name: str, origin: Origin) -> None:
             "A static covariate is one value a series; use `past_covariates` for one that moves."
         )
         raise fault(origin, name, "changes within a series", sorted(rows), remedy)
+    return first

@@ -67,6 +67,19 @@ def parse(column: "pd.Series[Any]", data: Data, origin: Origin) -> "pd.Series[An
     return pd.Series(parsed.to_numpy(dtype="datetime64[us]")[codes], index=column.index)
 
 
+def written(ds: pd.DatetimeIndex, data: Data) -> "pd.Index[Any]":
+    """Time stamps as `parse` gives them, written so that it reads them again."""
+    if data.timezone is not None and data.time_format not in ("epoch_s", "epoch_ms"):
+        local = ds.tz_localize("UTC").tz_convert(data.timezone)
+        if data.time_format is None:
+            return local.strftime("%Y-%m-%dT%H:%M:%S%z")
+        ds = local if "%z" in data.time_format else local.tz_localize(None)
+    if data.time_format in NUMBER_FORMATS:
+        start, unit = NUMBER_FORMATS[data.time_format]
+        return (ds - start) / pd.Timedelta(unit, "us")
+    return ds.astype(str) if data.time_format is None else ds.strftime(data.time_format)
+
+
 def _from_numbers(distinct: "pd.Series[Any]", form: str, refuse: Refuse) -> pd.DatetimeIndex:
     start, unit = NUMBER_FORMATS[form]
     number = pd.to_numeric(distinct, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)

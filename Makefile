@@ -1,0 +1,97 @@
+# What a person does with this project, and what CI does: the same commands. `make` lists them.
+# Needs git, GNU make 4 and Python 3.11 or newer; everything else comes into .venv.
+
+PYTHON ?= python3
+PORT ?= 5000
+
+VENV := .venv
+STAMP := $(VENV)/.set-up
+UNFINISHED := $(VENV)/.unfinished
+PATH_OUTSIDE := $(PATH)
+
+# DVC and the stages it starts must find this environment, and nothing of the user's own.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX
+# By default all users of a machine share one folder for DVC's file states.
+export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site-cache
+export DVC_NO_ANALYTICS := true
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
+
+.SHELLFLAGS := -ec
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help setup run test lint ui lock clean
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP) ## Make .venv with the versions of requirements.lock; PYTHON=python3.12 takes another Python
+
+# A stamp tells where it was set up: a folder that was moved, or whose Python is gone, starts anew.
+ifneq ($(shell cat $(STAMP) 2>/dev/null) $(if $(realpath $(VENV)/bin/python),works),$(CURDIR) works)
+.PHONY: $(STAMP)
+endif
+
+$(STAMP): requirements.lock pyproject.toml
+	@PATH='$(PATH_OUTSIDE)'; \
+	if ! command -v '$(PYTHON)' >/dev/null; then \
+	  echo "error: there is no '$(PYTHON)'; install Python 3.11 or newer, or name one: make setup PYTHON=python3.12" >&2; exit 1; \
+	fi; \
+	if ! '$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+	  echo "error: '$(PYTHON)' is $$('$(PYTHON)' --version 2>&1), and retain needs 3.11 or newer; name one: make setup PYTHON=python3.12" >&2; exit 1; \
+	fi; \
+	base=$$('$(PYTHON)' -c 'import sys; print(sys._base_executable)'); \
+	place=$$(cat $(STAMP) 2>/dev/null || echo '$(CURDIR)'); \
+	if [ -e $(UNFINISHED) ] || [ "$$place" != '$(CURDIR)' ] || ! $(VENV)/bin/python -m pip --version >/dev/null 2>&1; then \
+	  echo "making $(VENV) with $$("$$base" --version)"; \
+	  rm -rf $(VENV); mkdir $(VENV); touch $(UNFINISHED); \
+	  "$$base" -m venv $(VENV); \
+	fi
+	@rm -f $(STAMP); touch $(UNFINISHED)
+	@echo "installing requirements.lock into $(VENV); the first time this takes some minutes"
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@rm $(UNFINISHED); echo '$(CURDIR)' > $@
+
+run: setup ## Train, score and register every problem, as far as something changed; then print the results
+	@git rev-parse --git-dir >/dev/null 2>&1 || { \
+	  echo "error: DVC needs a git repository here; clone the project, or run: git init" >&2; exit 1; }
+	@dvc repro
+	@retain results
+
+test: lint ## Run everything that CI runs: the linters, then the tests
+	@pytest
+
+lint: setup ## Look for mistakes without running anything: ruff and mypy
+	@ruff check .
+	@ruff format --check .
+	@mypy
+
+# Without the background jobs, which nothing here uses, it takes a third of the memory.
+ui: setup ## Show runs and models in MLflow's pages on http://127.0.0.1:5000; PORT=5001 takes another port
+	@case "$${MLFLOW_TRACKING_URI:-}" in \
+	  http*) echo "the tracking server is at $$MLFLOW_TRACKING_URI"; exit ;; \
+	  '') [ -f mlruns/mlflow.db ] || { echo "error: no run is recorded yet; make one: make run" >&2; exit 1; } ;; \
+	esac; \
+	echo "open http://127.0.0.1:$(PORT); Ctrl-C ends it"; \
+	exec env MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 \
+	  --host 127.0.0.1 --port $(PORT) \
+	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlruns/mlflow.db}"
+
+# torch is pinned without the mark of its build (+cpu) and without the CUDA packages, which it pins
+# itself: the same file serves both builds.
+lock: setup ## Pin every dependency of pyproject.toml in requirements.lock; UPGRADE=1 takes newer versions
+	@cp requirements.lock requirements.lock.new
+	@pip-compile --quiet --extra dev --strip-extras --allow-unsafe --no-header --annotation-style line \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(if $(UPGRADE),--upgrade) \
+	  --output-file requirements.lock.new pyproject.toml || { rm -f requirements.lock.new; exit 1; }
+	@{ echo "# Every version of every dependency, from pyproject.toml by: make lock"; \
+	  sed -E -e '/^(nvidia-|cuda-|triton)/d' -e '/^(#.*)?$$/d' -e 's/\+[a-z0-9.]+ +#/  #/' -e 's/ +#/  #/' requirements.lock.new; \
+	} > requirements.lock.part
+	@rm requirements.lock.new; mv requirements.lock.part requirements.lock
+
+clean: ## Remove .venv, caches of tools and scratch files; leave data, models, reports and MLflow's runs
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache scratch build dist src/*.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo "left in place: data/ models/ reports/ mlruns/ .dvc/cache/"

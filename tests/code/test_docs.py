@@ -1,0 +1,109 @@
+"""What the project says of itself is true: the documented tree, `make help`, the dependencies."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+RUN_NOT_IMPORTED = {"dvc", "mypy", "pandas-stubs", "pip-tools", "ruff", "setuptools"}
+
+
+def documented() -> Iterator[str]:
+    """The paths of the tree in docs/architecture.md, four spaces a level; folders end in /."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    tree = re.search(r"```text\n(.*?)```", page, re.DOTALL)
+    assert tree is not None
+    folders: list[str] = []
+    for line in tree[1].splitlines():
+        name = line.split()[0]
+        depth = (len(line) - len(line.lstrip())) // 4
+        folders[depth:] = [name]
+        yield "".join(folders)
+
+
+def python_files(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def test_every_path_of_the_documented_tree_exists() -> None:
+    made_by_dvc = {"data/prepared/", "models/", "reports/"}  # not there in a fresh clone
+    missing = [path for path in documented() if not (ROOT / path).exists()]
+    assert set(missing) <= made_by_dvc
+
+
+def test_every_module_and_stage_script_is_in_the_documented_tree() -> None:
+    files = [*python_files("src", "pipelines"), *(ROOT / "src").rglob("*.j2")]
+    there = {file.relative_to(ROOT).as_posix() for file in files}
+    assert there - set(documented()) == set()
+
+
+def test_make_help_has_a_line_for_every_command() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    declared = next(line for line in makefile.splitlines() if line.startswith(".PHONY: help"))
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    done = subprocess.run(
+        ["make", "--no-print-directory"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    listed = re.findall(r"^make (\w+) +\S", done.stdout, re.MULTILINE)
+    assert listed == declared.split()[1:]
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    assert targets == set(listed)
+
+
+def distribution(text: str) -> str:
+    """The name in a requirement, as package indexes spell it."""
+    name = re.match(r"[A-Za-z0-9._-]+", text)
+    assert name is not None
+    return re.sub(r"[._-]+", "-", name[0]).lower()
+
+
+def declared_dependencies() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return {
+        distribution(text)
+        for text in [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    }
+
+
+def imported_libraries() -> list[set[str]]:
+    """For each library that src, pipelines and tests import, the distributions that bring it."""
+    names = set()
+    for file in python_files("src", "pipelines", "tests"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.split(".")[0])
+    names -= {*sys.stdlib_module_names, "retain", "tests"}
+    known = packages_distributions()
+    return [{distribution(text) for text in known.get(name, [name])} for name in sorted(names)]
+
+
+def test_every_library_that_is_imported_is_declared() -> None:
+    declared = declared_dependencies()
+    assert [library for library in imported_libraries() if not library & declared] == []
+
+
+def test_no_library_is_declared_for_nothing() -> None:
+    used = set().union(*imported_libraries()) | RUN_NOT_IMPORTED
+    assert declared_dependencies() - used == set()
+
+
+def test_every_declared_dependency_is_pinned_for_cpu_and_cuda_alike() -> None:
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert all(re.match(r"[a-z0-9-]+==[0-9a-z.]+(  #|$)", line) for line in pins)
+    names = {distribution(line) for line in pins}
+    assert declared_dependencies() <= names
+    assert not any(name.startswith(("nvidia", "cuda", "triton")) for name in names)

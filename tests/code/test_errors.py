@@ -1,0 +1,71 @@
+"""How a program ends: the sentence on stderr and the exit code, seen from outside."""
+
+import doctest
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from retain import errors
+
+
+def ended(body: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A program that runs `body` as its main."""
+    code = (
+        "import os, signal, sys\n"
+        "from retain import errors\n"
+        "from retain.errors import DataError, ModelError\n"
+        f"def main():\n    {body}\n"
+        "errors.run(main)"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, check=False, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "said"),
+    [
+        ("return 7", 0, ""),
+        ("raise DataError('t.csv is empty')", 2, "error: t.csv is empty\n"),
+        ("os.kill(os.getpid(), signal.SIGINT)", 130, "interrupted: nothing was written\n"),
+        ("os.kill(os.getpid(), signal.SIGTERM)", 143, "terminated: nothing was written\n"),
+        ("sys.exit(5)", 5, ""),
+    ],
+)
+def test_a_program_says_how_it_ended(body: str, code: int, said: str, tmp_path: Path) -> None:
+    done = ended(body, tmp_path)
+    assert (done.returncode, done.stderr) == (code, said)
+
+
+def test_a_defect_keeps_its_traceback(tmp_path: Path) -> None:
+    done = ended("raise KeyError('defect')", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback")
+    assert done.stderr.endswith("KeyError: 'defect'\n")
+
+
+def test_sigterm_unwinds_past_handlers_of_exceptions(tmp_path: Path) -> None:
+    body = (
+        "try:\n"
+        "        try: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        except Exception: print('taken for a failure')\n"
+        "    finally: print('cleaned up')"
+    )
+    done = ended(body, tmp_path)
+    assert (done.returncode, done.stdout) == (143, "cleaned up\n")
+
+
+@pytest.mark.parametrize("kind", ["ParamsError", "DataError", "ModelError", "RegistryError"])
+def test_every_error_of_the_input_is_one_of_ours(kind: str) -> None:
+    assert issubclass(getattr(errors, kind), errors.RetainError)
+
+
+def test_the_examples_in_the_docstrings_hold() -> None:
+    assert doctest.testmod(errors) == (0, 1)
+
+
+def test_a_list_that_fits_is_shown_whole() -> None:
+    assert errors.listed(["a", "b"], limit=2) == "  a\n  b"
+    assert errors.listed([str(n) for n in range(5000)]).endswith("  9\n  ... and 4,990 more")

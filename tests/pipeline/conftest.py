@@ -1,0 +1,130 @@
+"""A project of its own for each test: the real stages and dvc.yaml on two small series."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+PARAMS = """\
+problems:
+  small:
+    kind: forecast
+    data:
+      path: data/raw/small.csv
+      unique_id: store
+      horizon: 6
+      context_length: 24
+      season_length: 24
+    model:
+      hidden_size: 8
+      segment_length: 6
+      dropout: 0.2
+    training:
+      max_epochs: 3
+      batch_size: 64
+      learning_rate: 0.01
+    evaluation:
+      bootstrap: 200
+    gate:
+      - check: finite
+      - check: coverage
+        tolerance: 0.7
+      - check: champion
+"""
+
+
+def environment() -> dict[str, str]:
+    """That of a person without settings of her own: the stages find the tests' python first."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+    return kept | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+
+
+def run(
+    folder: Path, *words: str, code: int | None = 0, **extra: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a project; fails the test, with what it printed, on another exit code."""
+    done = subprocess.run(
+        words, cwd=folder, env=environment() | extra, capture_output=True, text=True, check=False
+    )
+    if code is not None and done.returncode != code:
+        pytest.fail(f"{' '.join(words)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def small_table(steps: int = 480) -> pd.DataFrame:
+    """Two series with a daily cycle and noise, a gap in one of them."""
+    noise = np.random.default_rng(1)
+    hours = np.arange(steps)
+    parts = []
+    for store, level in (("north", 100.0), ("south", 40.0)):
+        y = level + 10 * np.sin(2 * np.pi * hours / 24) + noise.normal(0, 2, steps)
+        ds = pd.date_range("2024-01-01", periods=steps, freq="h")
+        parts.append(pd.DataFrame({"ds": ds, "store": store, "y": y.round(2)}))
+    return pd.concat(parts).drop(index=range(50, 60))
+
+
+def write_project(folder: Path, table: pd.DataFrame, params: str = PARAMS) -> Path:
+    """A project as a user's clone has it, with its first commit."""
+    folder.mkdir()
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+        shutil.copy(REPOSITORY / name, folder / name)
+    for name in ("src", "pipelines"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=ignored)
+    text = (folder / "dvc.yaml").read_text()
+    (folder / "dvc.yaml").write_text(text[: text.index("\nartifacts:")])
+    (folder / "params.yaml").write_text(params)
+    (folder / "data" / "raw").mkdir(parents=True)
+    table.to_csv(folder / "data" / "raw" / "small.csv", index=False)
+    run(folder, "git", "init", "-q")
+    run(folder, "dvc", "init", "-q")
+    for key in ("analytics", "check_update"):
+        run(folder, "dvc", "config", f"core.{key}", "false")
+    commit(folder)
+    return folder
+
+
+def commit(folder: Path) -> None:
+    """Commit everything that git does not ignore."""
+    run(folder, "git", "add", "-A")
+    who = ("-c", "user.name=a tester", "-c", "user.email=tester@example.org")
+    run(folder, "git", *who, "commit", "-q", "--allow-empty", "-m", "a state")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_dvc_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path_factory.mktemp("site")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project after `dvc repro`, committed; tests that change it take a `clone`."""
+    folder = write_project(tmp_path_factory.mktemp("finished") / "project", small_table())
+    run(folder, "dvc", "repro")
+    commit(folder)
+    return folder
+
+
+@pytest.fixture
+def clone(finished: Path, tmp_path: Path) -> Callable[[], Path]:
+    """Makes a clone of the finished project elsewhere, with its DVC cache but no tracking store."""
+
+    def make() -> Path:
+        folder = tmp_path / "clone"
+        run(tmp_path, "git", "clone", "-q", str(finished), str(folder))
+        shutil.copytree(finished / ".dvc" / "cache", folder / ".dvc" / "cache")
+        return folder
+
+    return make

@@ -1,0 +1,90 @@
+"""A stage that is stopped says so by its exit code and leaves nothing half-made."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import environment, run
+from .test_pipeline import lock, runs
+
+SLOW = ("max_epochs: 3", "max_epochs: 2000\n      patience: 2000")
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        words,
+        cwd=folder,
+        env=environment() | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(process: subprocess.Popen[str], text: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if text in line:
+            return
+    pytest.fail(f"never printed {text!r}: {process.communicate()}")
+
+
+@pytest.fixture
+def slow(clone: Callable[[], Path]) -> Path:
+    """A clone whose training would take minutes."""
+    folder = clone()
+    run(folder, "dvc", "checkout")
+    text = (folder / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(text.replace(*SLOW))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("sent", "code", "status"),
+    [(signal.SIGTERM, 143, "KILLED"), (signal.SIGINT, 130, "KILLED")],
+)
+def test_a_signal_ends_the_training_with_its_exit_code(
+    slow: Path, sent: signal.Signals, code: int, status: str
+) -> None:
+    before = (slow / "models/small/lstm/weights.safetensors").read_bytes()
+    process = start(slow, "python", "pipelines/train.py", "small", "lstm")
+    wait_for(process, "epoch 2/")
+    process.send_signal(sent)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code, said
+    assert "nothing was written" in said
+    assert "Traceback" not in said
+    assert (slow / "models/small/lstm/weights.safetensors").read_bytes() == before
+    assert not any((slow / "scratch").glob("*/"))
+    assert runs(slow)["status"].tolist() == [status]
+
+
+def test_dvc_records_nothing_of_a_killed_training_and_the_next_repro_makes_the_same(
+    slow: Path, finished: Path
+) -> None:
+    recorded = (slow / "dvc.lock").read_bytes()
+    process = start(slow, "dvc", "repro", "train@small-lstm")
+    wait_for(process, "epoch 2/")
+    os.killpg(process.pid, signal.SIGKILL)  # dvc and what it started
+    process.communicate(timeout=60)
+    assert (slow / "dvc.lock").read_bytes() == recorded
+    assert not (slow / "models/small/lstm").exists()
+
+    text = (slow / "params.yaml").read_text()
+    (slow / "params.yaml").write_text(text.replace(*reversed(SLOW)))
+    run(slow, "dvc", "repro", "-f", "train@small-lstm")
+    assert lock(slow) == lock(finished)
+
+
+def test_a_stage_refuses_to_run_beside_itself(slow: Path) -> None:
+    process = start(slow, "python", "pipelines/train.py", "small", "lstm")
+    wait_for(process, "epoch 1/")
+    done = run(slow, "python", "pipelines/train.py", "small", "lstm", code=2)
+    assert "another process runs train-small-lstm" in done.stderr
+    process.terminate()
+    process.communicate(timeout=60)
