@@ -138,16 +138,16 @@ def add(
 @app.command()
 def check(name: Annotated[str, typer.Argument(help="Of the problem.")]) -> None:
     """Read and validate a problem's table, without training, and say what was found."""
-    from retain.forecast import panel, source
+    from retain.forecast import panel, quality, source
     from retain.forecast.params import Problem
 
     root = params.find_root()
     problem = params.load_problem(root, name)
     if not isinstance(problem, Problem):
         raise ParamsError(f"`retain check` reads tables; problems.{name} is of kind {problem.kind}")
-    quality = panel.build(source.read(problem.data, root), problem.data).quality
+    found = panel.build(source.read(problem.data, root), problem.data).quality
     typer.echo(f"{name}: {problem.data.path}")
-    for line in _described(quality):
+    for line in quality.lines(found):
         typer.echo(f"  {line}")
 
 
@@ -207,40 +207,6 @@ def results(
         if decision.is_file():
             typer.echo(f"registry: {json.loads(decision.read_text())['sentence']}")
         typer.echo(f"report:   {(folder / 'report.html').relative_to(root)}")
-
-
-def _described(quality: dict[str, Any]) -> list[str]:
-    """What the panel reports of its table, a line a finding."""
-
-    def counts(found: dict[str, int]) -> str:
-        return ", ".join(f"`{name}` {n:,}" for name, n in found.items() if n) or "none"
-
-    missing, duplicates = quality["missing"], quality["duplicates"]
-    gap = "none"
-    if missing["steps"]:
-        gap = (
-            f"{missing['steps']:,} of {quality['steps']:,} steps, left missing: masked in a "
-            f"window, not scored; the longest gap is {missing['longest_gap']:,} steps, "
-            f"series {missing['longest_gap_series']!r} from {missing['longest_gap_from']}"
-        )
-    repeated = "none"
-    if duplicates["rows"]:
-        repeated = f"{duplicates['rows']:,} rows taken away by the rule `{duplicates['rule']}`"
-    skipped = [f"{entry['unique_id']}: {entry['reason']}" for entry in quality["skipped_series"]]
-    lines = [
-        f"rows: {quality['rows']:,}",
-        f"series: {quality['series']:,}",
-        f"span: {quality['first']} to {quality['last']}",
-        f"frequency: {quality['frequency']}",
-        f"missing: {gap}",
-        f"duplicates: {repeated}",
-        f"blank values: {counts(quality['blank'])}",
-        f"out of range, made missing: {counts(quality['out_of_range'])}",
-        f"columns not used: {', '.join(quality['unused_columns']) or 'none'}",
-        f"series skipped: {len(skipped) or 'none'}",
-    ]
-    lines += errors.listed(skipped).splitlines() if skipped else []
-    return lines + [f"warning: {warning}" for warning in quality["warnings"]]
 
 
 def _boundary(text: str) -> float | str:

@@ -80,6 +80,19 @@ def test_a_whole_interval_above_zero_does_not_tie() -> None:
     )
 
 
+def test_a_tie_may_be_worse_by_a_margin_of_the_other_score() -> None:
+    def within(margin: float) -> gate.Result:
+        check = TiesCheck(check="beats_or_ties", baseline="rnn", metric="crps", margin=margin)
+        return judged(check)
+
+    assert not within(0.016).passed  # of 7.5 is 0.12; the interval begins at 0.125
+    assert within(0.017).passed
+    assert within(0.02).sentence == (
+        "CRPS 7 against 7.5: worse (+0.5, 95 % interval +0.125 to +0.75); "
+        "a margin of 2 % is allowed"
+    )
+
+
 def test_a_better_model_ties_too() -> None:
     assert judged(ties("seasonal_naive")).passed
 

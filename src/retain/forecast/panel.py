@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retain.errors import DataError, listed
-from retain.forecast import calendars
+from retain.forecast import calendars, quality
 from retain.forecast.params import Boundary, Data
 from retain.forecast.source import Table
 
@@ -61,12 +61,12 @@ class Panel:
     """Series on one grid.
 
     Attributes:
-        values: float32 (rows, columns); the first `padding` rows are NaN, so that a window may
+        values: float32 (rows, columns); the first `data.reach` rows are NaN, so that a window may
             reach back before the first series; row r of a series is step `first_step + r`.
         index: one row a series: unique_id, first_step, start (row in `values`), length, mean, std
             and mase_scale of the target's training part, and `static.*`.
         schema: what the columns mean.
-        quality: what was found and done, for people.
+        quality: the content of quality.json.
     """
 
     values: NDArray[np.float32]
@@ -79,11 +79,6 @@ class Panel:
         """The time stamps of all steps."""
         schema = self.schema
         return pd.date_range(schema.origin, periods=schema.steps, freq=schema.frequency)
-
-
-def padding(data: Data) -> int:
-    """How many rows a window reaches back: its context and the season before it."""
-    return data.context_length + data.season_length
 
 
 def build(table: Table, data: Data) -> Panel:
@@ -105,8 +100,7 @@ def build(table: Table, data: Data) -> Panel:
     last = np.r_[first[1:], len(codes)] - 1
     first_step = steps[first]
     length = steps[last] - first_step + 1
-    pad = padding(data)
-    start = pad + np.r_[0, np.cumsum(length)[:-1]]
+    start = data.reach + np.r_[0, np.cumsum(length)[:-1]]
     index = pd.DataFrame(
         {"unique_id": names, "first_step": first_step, "start": start, "length": length}
     )
@@ -118,13 +112,13 @@ def build(table: Table, data: Data) -> Panel:
     )
     calendar_names = calendars.feature_names(table.frequency, data.calendar, data.holidays)
     columns = ("y", *past_names, *known_names, *calendar_names)
-    values = np.full((pad + length.sum(), len(columns)), np.nan, dtype=np.float32)
+    values = np.full((data.reach + length.sum(), len(columns)), np.nan, dtype=np.float32)
     given = np.column_stack([frame["y"].to_numpy(), past, known])
     values[start[codes] + steps - first_step[codes], : given.shape[1]] = given
-    step_of_row = np.arange(pad, len(values)) - np.repeat(start - first_step, length)
-    values[pad:, given.shape[1] :] = calendar[step_of_row]
+    step_of_row = np.arange(data.reach, len(values)) - np.repeat(start - first_step, length)
+    values[data.reach :, given.shape[1] :] = calendar[step_of_row]
 
-    means, deviations = _moments(values[pad:][step_of_row < validation_step], columns)
+    means, deviations = _moments(values[data.reach :][step_of_row < validation_step], columns)
     index = index.join(_target_scales(values[:, 0], index, validation_step, data.season_length))
     static, static_names = encode(frame.iloc[first], data.static_covariates, categories)
     for name, column in zip(static_names, static.T, strict=True):
@@ -148,7 +142,7 @@ def build(table: Table, data: Data) -> Panel:
         steps=len(grid),
         digest=table.findings.digest,
     )
-    return Panel(values, index, schema, _quality(values, index, grid, table, data, skipped))
+    return Panel(values, index, schema, quality.describe(values, index, grid, table, data, skipped))
 
 
 def encode(
@@ -288,63 +282,6 @@ def _target_scales(
         naive_error = season.mean() if len(season) else 0.0
         scales[number] = part.mean(), part.std() or 1.0, naive_error or np.nan
     return pd.DataFrame(scales, columns=["mean", "std", "mase_scale"])
-
-
-def _quality(
-    values: NDArray[np.float32],
-    index: pd.DataFrame,
-    grid: pd.DatetimeIndex,
-    table: Table,
-    data: Data,
-    skipped: list[dict[str, str]],
-) -> dict[str, Any]:
-    """What was found in the table and what is done about it."""
-    findings = table.findings
-    missing = np.isnan(values[padding(data) :, 0])
-    # A gap also begins and ends where its series does.
-    starts = index["start"].to_numpy() - padding(data)
-    edge = np.zeros(len(missing) + 1, dtype=bool)
-    edge[starts] = edge[-1] = True
-    begins = np.flatnonzero(missing & (edge[:-1] | ~np.r_[False, missing[:-1]]))
-    ends = np.flatnonzero(missing & (edge[1:] | ~np.r_[missing[1:], False])) + 1
-    gap: dict[str, Any] = {
-        "longest_gap": 0,
-        "longest_gap_series": None,
-        "longest_gap_from": None,
-    }
-    if len(begins):
-        longest = int(np.argmax(ends - begins))
-        series = int(np.searchsorted(starts, begins[longest], side="right")) - 1
-        step = int(index["first_step"].to_numpy()[series] + begins[longest] - starts[series])
-        gap = {
-            "longest_gap": int(ends[longest] - begins[longest]),
-            "longest_gap_series": str(index["unique_id"].iloc[series]),
-            "longest_gap_from": str(grid[step]),
-        }
-    warnings = []
-    constant = index["unique_id"][index["mase_scale"].isna()]
-    if len(constant):
-        warnings.append(
-            f"{len(constant)} series repeat themselves exactly in the training part and are left "
-            f"out of the MASE: {', '.join(map(str, constant[:10]))}"
-        )
-    if skipped:
-        warnings.append(f"{len(skipped)} series are skipped; `skipped_series` says why")
-    return {
-        "rows": findings.rows,
-        "series": len(index),
-        "first": str(grid[0]),
-        "last": str(grid[-1]),
-        "frequency": table.frequency,
-        "steps": len(missing),
-        "duplicates": {"rule": data.duplicates, "rows": findings.duplicates},
-        "missing": {"steps": int(missing.sum()), **gap},
-        "blank": findings.blank,
-        "out_of_range": findings.out_of_range,
-        "unused_columns": list(findings.unused),
-        "skipped_series": skipped,
-        "warnings": warnings,
-    }
 
 
 def save(panel: Panel, folder: Path) -> None:

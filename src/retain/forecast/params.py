@@ -68,6 +68,11 @@ class Data(Section):
     valid_range: dict[str, tuple[float | None, float | None]] = Field({})
 
     @property
+    def reach(self) -> int:
+        """How many steps a window reaches back: its context, and the season before it."""
+        return self.context_length + self.season_length
+
+    @property
     def covariates(self) -> tuple[str, ...]:
         """All covariate columns of the table: past-only, known-future, static."""
         return self.past_covariates + self.known_covariates + self.static_covariates
