@@ -3,6 +3,7 @@
 python pipelines/train.py PROBLEM CELL
 """
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,19 +18,22 @@ def main() -> None:
     kind = params.room(problem, "task")
     training.seed_everything(problem.training)
     task, config = kind.build(problem, prepared, cell)
-    if training.is_follower():
-        training.fit(task, problem.training, cell, name)
-        return
     tags = lineage.training_tags(root, problem, cell, prepared)
+    stage = f"train-{name}-{cell}"
+    kept = outputs.checkpoint_folder(root, stage, tags["recipe.md5"])
+    if training.is_follower():
+        training.fit(task, problem.training, cell, name, folder=kept)
+        return
     with (
-        outputs.folder(root, f"train-{name}-{cell}") as scratch,
-        tracking.training_run(root, name, problem, cell, tags) as run,
+        outputs.folder(root, stage) as scratch,
+        tracking.training_run(root, name, problem, cell, tags, resumes=kept.exists()) as run,
     ):
-        history = training.fit(task, problem.training, cell, f"{name} {cell}", run)
+        history = training.fit(task, problem.training, cell, f"{name} {cell}", run, kept)
         kind.finish(task)
         training.write_model(scratch, task.network, config, history)
         run.tag({"model.md5": lineage.folder_md5(scratch)})
         outputs.publish(scratch, root / "models" / name / cell)
+    shutil.rmtree(kept.parent, ignore_errors=True)  # those of other recipes too
 
 
 if __name__ == "__main__":

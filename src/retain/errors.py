@@ -52,10 +52,10 @@ def run(main: Callable[[], object]) -> NoReturn:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted: nothing was written", file=sys.stderr)
+        print("interrupted: no output was written", file=sys.stderr)
         sys.exit(130)
     except Terminated:
-        print("terminated: nothing was written", file=sys.stderr)
+        print("terminated: no output was written", file=sys.stderr)
         sys.exit(143)
     sys.exit(0)
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 from retain.params import Problem
@@ -42,11 +43,22 @@ def training_tags(root: Path, problem: Problem, cell: str, prepared: Path) -> di
         "model": problem.model_dump(mode="json")["model"],
         "training": problem.training.model_dump(mode="json"),
     }
+    data_md5, params_md5 = folder_md5(prepared), text_md5(json.dumps(recipe, sort_keys=True))
     return {
-        "data.md5": folder_md5(prepared),
-        "params.md5": text_md5(json.dumps(recipe, sort_keys=True)),
+        "data.md5": data_md5,
+        "params.md5": params_md5,
+        "recipe.md5": text_md5(f"{data_md5} {params_md5} {_code_md5()}"),
         **code_state(root),
     }
+
+
+def _code_md5() -> str:
+    """The md5 of this package and of the libraries whose version changes what training does."""
+    package = Path(__file__).parent
+    files = sorted(package.rglob("*.py"))
+    parts = [f"{path.relative_to(package).as_posix()} {file_md5(path)}" for path in files]
+    parts += [f"{name} {version(name)}" for name in ("torch", "pytorch-lightning")]
+    return text_md5("\n".join(parts))
 
 
 def code_state(root: Path) -> dict[str, str]:

@@ -42,6 +42,11 @@ def folder(root: Path, stage: str) -> Iterator[Path]:
         lock.release()
 
 
+def checkpoint_folder(root: Path, stage: str, recipe: str) -> Path:
+    """Where the checkpoints of one stage and recipe lie: outside all that DVC looks at."""
+    return root / "scratch" / "checkpoints" / stage / recipe
+
+
 def publish(scratch: Path, target: Path) -> None:
     """Make the scratch folder the folder `target`, in the place of what was there."""
     shutil.rmtree(target, ignore_errors=True)

@@ -42,6 +42,7 @@ class Training(Section):
     weight_decay: float = Field(0.0, ge=0)
     warmup_fraction: float = Field(0.05, ge=0, lt=1)
     gradient_clip: float = Field(1.0, gt=0)
+    checkpoint_every: Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^\d+s$")] = "30s"
     seed: int = Field(1, ge=0, lt=2**31)
     deterministic: bool = True
     threads: int = Field(1, ge=1)

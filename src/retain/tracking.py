@@ -9,13 +9,15 @@ import csv
 import json
 import logging
 import os
+import socket
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from filelock import FileLock
 
 from retain import lineage
@@ -102,12 +104,33 @@ def experiment_id(client: "MlflowClient", root: Path, name: str) -> str:
 
 @contextmanager
 def training_run(
-    root: Path, name: str, problem: Problem, cell: str, tags: dict[str, str]
+    root: Path, name: str, problem: Problem, cell: str, tags: dict[str, str], resumes: bool = False
 ) -> Iterator[Run]:
-    """A new run that says, at the end, how it ended: FINISHED, FAILED or KILLED."""
+    """A run that says, at the end, how it ended: FINISHED, FAILED or KILLED.
+
+    A run whose process died without a word is set to KILLED first.
+
+    Args:
+        tags: as `lineage.training_tags` gives them.
+        resumes: go on in the run of the training that did not end, if it had the same recipe.
+    """
     client = connect(root)
-    run = _start(client, experiment_id(client, root, name), f"train@{name}-{cell}", tags)
-    _log_params(run, problem, cell)
+    experiment = experiment_id(client, root, name)
+    _end_dead_runs(client, experiment)
+    tags = tags | {"process": _process(os.getpid())}
+    stopped = resumes and _newest_run(
+        client,
+        experiment,
+        f"tags.`recipe.md5` = '{tags['recipe.md5']}' and attributes.status != 'FINISHED' "
+        f"and attributes.status != 'RUNNING'",
+    )
+    if stopped:
+        run = stopped
+        client.update_run(run.run_id, status="RUNNING")
+        run.tag(tags)
+    else:
+        run = _start(client, experiment, f"train@{name}-{cell}", tags)
+        _log_params(run, problem, cell)
     monitor = _system_metrics(run) if problem.training.system_metrics else None
     status = "KILLED"
     try:
@@ -128,9 +151,9 @@ def find_run(root: Path, name: str, problem: Problem, cell: str, folder: Path) -
     experiment = experiment_id(client, root, name)
     model_md5 = lineage.folder_md5(folder)
     query = f"tags.`model.md5` = '{model_md5}' and attributes.status = 'FINISHED'"
-    found = client.search_runs([experiment], query, order_by=["start_time DESC"], max_results=1)
+    found = _newest_run(client, experiment, query)
     if found:
-        return Run(client, found[0].info.run_id)
+        return found
     tags = lineage.training_tags(root, problem, cell, root / "data" / "prepared" / name)
     tags |= {"DVC_STAGE": f"train@{name}-{cell}", "model.md5": model_md5, "restored": "true"}
     run = _start(client, experiment, f"train@{name}-{cell}", tags)
@@ -149,21 +172,46 @@ def log_evaluation(
     reports: Path,
 ) -> None:
     """Write test scores and the report into the runs of the models that were scored."""
-    from mlflow.entities import Metric
-
     for cell, folder in folders.items():
         run = find_run(root, name, problem, cell, folder)
-        scores = [
-            Metric(f"test/{key}", value, FIRST_STAMP, 0)
-            for key, value in metrics["models"][cell].items()
-            if value is not None
-        ]
-        run.client.log_batch(run.run_id, metrics=scores)
+        scores = metrics["models"][cell].items()
+        log_metrics(run, {f"test/{key}": value for key, value in scores if value is not None}, 0)
         run.client.log_artifacts(run.run_id, str(reports))
+
+
+def log_metrics(run: Run, metrics: Mapping[str, float], step: int) -> None:
+    """Write metrics of one step; a second time changes nothing."""
+    from mlflow.entities import Metric
+
+    rows = [Metric(key, float(value), FIRST_STAMP + step, step) for key, value in metrics.items()]
+    run.client.log_batch(run.run_id, metrics=rows)
 
 
 def _start(client: "MlflowClient", experiment: str, name: str, tags: dict[str, str]) -> Run:
     return Run(client, client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+
+
+def _newest_run(client: "MlflowClient", experiment: str, query: str) -> Run | None:
+    found = client.search_runs([experiment], query, order_by=["start_time DESC"], max_results=1)
+    return Run(client, found[0].info.run_id) if found else None
+
+
+def _end_dead_runs(client: "MlflowClient", experiment: str) -> None:
+    """Set the runs to KILLED that this machine started and whose process is no more."""
+    for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+        started = run.data.tags.get("process", "")
+        host, _, pid = started.partition(" ")[0].rpartition(":")
+        if host == socket.gethostname() and started != _process(int(pid)):
+            client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _process(pid: int) -> str:
+    """What tells a process of this machine from all others, those before a restart too."""
+    try:
+        began = f"{psutil.Process(pid).create_time():.0f}"
+    except psutil.Error:
+        began = "ended"
+    return f"{socket.gethostname()}:{pid} {began}"
 
 
 def _log_params(run: Run, problem: Problem, cell: str) -> None:

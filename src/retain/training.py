@@ -11,33 +11,24 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.loggers import Logger, MLFlowLogger
+from pytorch_lightning.plugins.io import CheckpointIO
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from retain import checkpoints
+from retain.batches import Batches, Examples
 from retain.errors import ModelError
 from retain.params import Training
-from retain.tracking import Run
-
-
-class Examples(Protocol):
-    """Training examples that are fetched a batch at a time, by number."""
-
-    def __len__(self) -> int: ...
-
-    def batch(self, numbers: NDArray[np.int64], /) -> Any:
-        """The examples of these numbers, as tensors."""
-        ...
+from retain.tracking import Run, log_metrics
 
 
 @dataclass(frozen=True)
@@ -65,34 +56,6 @@ class Epoch:
     validation_loss: float
 
 
-class Batches:
-    """The batches of an epoch: shuffled by (seed, epoch) if there is a seed, else in order.
-
-    Of several devices each takes every n-th example of a batch, so that the batches are the same
-    whatever their number.
-    """
-
-    def __init__(self, examples: Examples, size: int, seed: int | None):
-        self.examples, self.size, self.seed = examples, size, seed
-        self.epoch = 0  # set by the module; an iteration reads it when its first batch is asked for
-        self.rank, self.world = 0, 1
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.examples) / self.size)
-
-    def __iter__(self) -> Iterator[Any]:
-        count = len(self.examples)
-        order = np.arange(count)
-        if self.seed is not None:
-            generator = np.random.Generator(np.random.Philox(key=(self.seed, self.epoch)))
-            order = generator.permutation(count)
-        for begin in range(0, count, self.size):
-            numbers = order[begin : begin + self.size]
-            # An empty share would leave the other devices waiting: then take the first example.
-            share = numbers[self.rank :: self.world]
-            yield self.examples.batch(share if len(share) else numbers[:1])
-
-
 def learning_rate(step: int, total: int, peak: float, warmup_fraction: float) -> float:
     """Linear warm-up, then a cosine to 1 % of the peak (Loshchilov & Hutter 2017)."""
     warmup = max(1, round(total * warmup_fraction))
@@ -105,10 +68,11 @@ def learning_rate(step: int, total: int, peak: float, warmup_fraction: float) ->
 class Module(pl.LightningModule):
     """A task under Lightning."""
 
-    def __init__(self, task: Task, training: Training, rate: float, steps: int):
+    def __init__(self, task: Task, training: Training, rate: float, batches: tuple[Batches, ...]):
         super().__init__()
         self.network, self.loss = task.network, task.loss
-        self.training_params, self.rate, self.steps = training, rate, steps
+        self.training_params, self.rate, self.batches = training, rate, batches
+        self.steps = len(batches[0]) * training.max_epochs
         self._sums: dict[str, list[Tensor]] = {"train": [], "val": []}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -119,8 +83,12 @@ class Module(pl.LightningModule):
             self.network.parameters(), lr=self.rate, weight_decay=decay, fused=fused
         )
 
+    def on_fit_start(self) -> None:
+        for batches in self.batches:
+            batches.rank, batches.world = self.trainer.global_rank, self.trainer.world_size
+
     def on_train_epoch_start(self) -> None:
-        self.trainer.train_dataloader.epoch = self.current_epoch  # type: ignore[union-attr]
+        self.batches[0].epoch = self.current_epoch
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         step = self.global_step
@@ -148,6 +116,12 @@ class Module(pl.LightningModule):
         total, weight = self.trainer.strategy.reduce(sums, reduce_op="sum").tolist()
         return float(total / weight)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["sums"] = torch.stack(self._sums["train"])
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._sums["train"] = list(checkpoint["sums"])
+
     def on_validation_epoch_end(self) -> None:
         self.log("val/loss", self.epoch_loss("val"), rank_zero_only=True)
 
@@ -159,11 +133,20 @@ class Journal(Callback):
         self.name, self.max_epochs = name, max_epochs
         self.history: list[Epoch] = []
         self.best: dict[str, Tensor] = {}
+        self.resumed = 0
         self.started = time.monotonic()
 
     @property
     def best_epoch(self) -> Epoch:
         return min(self.history, key=lambda epoch: epoch.validation_loss)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": [astuple(row) for row in self.history], "best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.history = [Epoch(*row) for row in state_dict["history"]]
+        self.best = state_dict["best"]
+        self.resumed = len(self.history)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Module)
@@ -191,13 +174,67 @@ class Journal(Callback):
 
     def _say(self, row: Epoch) -> None:
         done = row.epoch + 1
-        left = (time.monotonic() - self.started) / done * (self.max_epochs - done)
+        each = (time.monotonic() - self.started) / (done - self.resumed)
+        left = each * (self.max_epochs - done)
         mark = " (best)" if row is self.best_epoch else ""
         print(
             f"{self.name}: epoch {done}/{self.max_epochs}, train {row.train_loss:.4f}, "
             f"validation {row.validation_loss:.4f}{mark}, at most {left:.0f} s left",
             flush=True,
         )
+
+
+class Curves(MLFlowLogger):
+    """Lightning's logger, with time stamps that follow from the step.
+
+    A resumed training may log an epoch a second time; with the same stamp that changes nothing.
+    """
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        log_metrics(Run(self.experiment, str(self.run_id)), metrics, step or 0)
+
+
+class Saving(Callback):
+    """Writes a checkpoint every so many steps or seconds."""
+
+    def __init__(self, every: int | str, folder: Path):
+        self.folder = folder
+        self.seconds = float(every.removesuffix("s")) if isinstance(every, str) else None
+        self.steps = every if isinstance(every, int) else 0
+        self.last_step, self.last_time = 0, time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any
+    ) -> None:
+        # Behind the last batch of an epoch comes validation, and Lightning's own state would have
+        # to tell the two apart; the next batch is near.
+        if trainer.is_last_batch:
+            return
+        due = trainer.global_step - self.last_step >= self.steps
+        if self.seconds is not None:
+            due = time.monotonic() - self.last_time >= self.seconds
+            if trainer.world_size > 1:  # clocks differ, and all must save at the same step
+                due = trainer.strategy.broadcast(due)
+        if due:
+            trainer.save_checkpoint(self.folder / checkpoints.name(trainer.global_step))
+            self.last_step, self.last_time = trainer.global_step, time.monotonic()
+
+
+class Files(CheckpointIO):
+    """Lightning's reading and writing of checkpoints by `checkpoints`, without pickle."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        checkpoints.write(Path(path), checkpoint)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        return checkpoints.read(Path(path))
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        Path(path).unlink(missing_ok=True)
 
 
 def seed_everything(training: Training) -> None:
@@ -212,7 +249,12 @@ def is_follower() -> bool:
 
 
 def fit(
-    task: Task, training: Training, cell: str, name: str, run: Run | None = None
+    task: Task,
+    training: Training,
+    cell: str,
+    name: str,
+    run: Run | None = None,
+    folder: Path | None = None,
 ) -> list[Epoch]:
     """Train the network of `task`, in place, and leave the weights of the best epoch in it.
 
@@ -220,6 +262,7 @@ def fit(
         cell: chooses the learning rate where params has one for each cell.
         name: what the lines of progress begin with.
         run: the MLflow run that the curves go to.
+        folder: of the checkpoints; training goes on from the newest in it that is whole.
 
     Returns:
         The history, an entry for each epoch.
@@ -231,11 +274,16 @@ def fit(
         logging.getLogger(f"{noisy}.utilities.rank_zero").setLevel(logging.WARNING)
     logger: Logger | bool = False
     if run is not None:
-        logger = MLFlowLogger(tracking_uri=run.uri, run_id=run.run_id)
+        logger = Curves(tracking_uri=run.uri, run_id=run.run_id)
     train = Batches(task.train, training.batch_size, training.seed)
     validation = Batches(task.validation, 4 * training.batch_size, None)
-    module = Module(task, training, training.rate(cell), steps=len(train) * training.max_epochs)
+    module = Module(task, training, training.rate(cell), (train, validation))
     journal = Journal(name, training.max_epochs)
+    callbacks: list[Callback] = [journal, EarlyStopping("val/loss", patience=training.patience)]
+    resumed = None
+    if folder is not None:
+        callbacks.append(Saving(training.checkpoint_every, folder))
+        resumed = checkpoints.newest(folder)
     trainer = pl.Trainer(
         accelerator=training.accelerator,
         devices=training.devices,
@@ -244,7 +292,8 @@ def fit(
         max_epochs=training.max_epochs,
         gradient_clip_val=training.gradient_clip,
         deterministic=training.deterministic,
-        callbacks=[journal, EarlyStopping("val/loss", patience=training.patience)],
+        callbacks=callbacks,
+        plugins=[Files()],
         logger=logger,
         log_every_n_steps=len(train) * training.max_epochs + 1,  # once an epoch is enough
         num_sanity_val_steps=0,
@@ -253,15 +302,15 @@ def fit(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    for batches in (train, validation):
-        batches.rank, batches.world = trainer.global_rank, trainer.world_size
+    if resumed is not None:
+        print(f"{name}: goes on from step {int(resumed.stem):,}", flush=True)
     with warnings.catch_warnings():  # batches come from one gather; workers would slow them down
         warnings.filterwarnings("ignore", message=".*does not have many workers")
         warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
         warnings.filterwarnings("ignore", message=".*recommended to use `self.log")  # it is synced
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
         try:
-            trainer.fit(module, train, validation)
+            trainer.fit(module, train, validation, ckpt_path=resumed)
         except SystemExit:  # what Lightning makes of Ctrl-C, with exit code 1
             if trainer.interrupted:
                 raise KeyboardInterrupt from None

@@ -29,8 +29,8 @@ def ended(body: str, folder: Path) -> subprocess.CompletedProcess[str]:
     [
         ("return 7", 0, ""),
         ("raise DataError('t.csv is empty')", 2, "error: t.csv is empty\n"),
-        ("os.kill(os.getpid(), signal.SIGINT)", 130, "interrupted: nothing was written\n"),
-        ("os.kill(os.getpid(), signal.SIGTERM)", 143, "terminated: nothing was written\n"),
+        ("os.kill(os.getpid(), signal.SIGINT)", 130, "interrupted: no output was written\n"),
+        ("os.kill(os.getpid(), signal.SIGTERM)", 143, "terminated: no output was written\n"),
         ("sys.exit(5)", 5, ""),
     ],
 )

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -26,7 +27,7 @@ def lock(folder: Path) -> dict[str, str]:
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
 
 
-def store(folder: Path) -> "object":
+def store(folder: Path) -> Any:
     from mlflow import MlflowClient
 
     uri = f"sqlite:///{folder / 'mlruns' / 'mlflow.db'}"
@@ -35,8 +36,8 @@ def store(folder: Path) -> "object":
 
 def runs(folder: Path) -> pd.DataFrame:
     client = store(folder)
-    experiment = client.get_experiment_by_name("small")  # type: ignore[attr-defined]
-    found = client.search_runs([experiment.experiment_id])  # type: ignore[attr-defined]
+    experiment = client.get_experiment_by_name("small")
+    found = client.search_runs([experiment.experiment_id])
     return pd.DataFrame(
         [{"status": r.info.status, **r.data.tags, **r.data.metrics, **r.data.params} for r in found]
     )
@@ -98,10 +99,10 @@ def test_a_run_is_found_by_the_md5_in_the_lock(finished: Path) -> None:
 
 def test_the_champion_is_registered_once_however_often_the_stage_runs(finished: Path) -> None:
     run(finished, "dvc", "repro", "-f", "-s", "register@small")
-    versions = store(finished).search_model_versions("name = 'small'")  # type: ignore[attr-defined]
+    versions = store(finished).search_model_versions("name = 'small'")
     assert [version.version for version in versions] in (["1"], [1])
     assert versions[0].tags["model.md5"] == lock(finished)["models/small/lstm"]
-    champion = store(finished).get_model_version_by_alias("small", "champion")  # type: ignore[attr-defined]
+    champion = store(finished).get_model_version_by_alias("small", "champion")
     assert int(champion.version) == 1
 
 

@@ -1,0 +1,113 @@
+"""Checkpoints that survive a kill at any moment: whole or not there, checked, without pickle.
+
+A file is the SHA-256 of what follows and a safetensors archive: the tensors of a training state,
+and the rest of it as JSON in the archive's metadata. It is written beside its place, synced and
+renamed.
+"""
+
+import hashlib
+import json
+import os
+import struct
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+
+KEPT = 2  # the newest, and the one before it should the newest be damaged
+SUFFIX = ".checkpoint"
+DIGEST = hashlib.sha256().digest_size
+
+
+class DamagedError(ValueError):
+    """A checkpoint that does not hold what was written."""
+
+
+def write(path: Path, state: dict[str, Any]) -> None:
+    """Write a training state; a crash leaves the file that was there, or none.
+
+    Raises:
+        TypeError: the state holds something that is neither a tensor nor JSON.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    tree = json.dumps(_packed(state, tensors))
+    archive = save(tensors, metadata={"state": tree})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_suffix(".part")
+    with scratch.open("wb") as file:
+        file.write(hashlib.sha256(archive).digest())
+        file.write(archive)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the rename too
+    finally:
+        os.close(folder)
+    for older in _newest_first(path.parent)[KEPT:]:
+        older.unlink()
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The training state that `write` was given; raises DamagedError if the file is not whole."""
+    content = path.read_bytes()
+    digest, archive = content[:DIGEST], content[DIGEST:]
+    if hashlib.sha256(archive).digest() != digest:
+        raise DamagedError(f"{path} is damaged")
+    (size,) = struct.unpack("<Q", archive[:8])
+    tree = json.loads(json.loads(archive[8 : 8 + size])["__metadata__"]["state"])
+    state: dict[str, Any] = _unpacked(tree, load(archive))
+    return state
+
+
+def newest(folder: Path) -> Path | None:
+    """The newest checkpoint of a folder that is whole; damaged ones are removed on the way."""
+    for path in _newest_first(folder):
+        try:
+            read(path)
+        except (DamagedError, OSError):
+            print(f"{path.name} is damaged: the checkpoint before it is taken", flush=True)
+            path.unlink()
+        else:
+            return path
+    return None
+
+
+def name(step: int) -> str:
+    """The file name of the checkpoint after `step` steps; names sort as steps do."""
+    return f"{step:012d}{SUFFIX}"
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"*{SUFFIX}"), reverse=True)
+
+
+def _packed(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """A tree as JSON, in which each tensor stands as its key in `tensors`."""
+    if isinstance(value, torch.Tensor):
+        key = str(len(tensors))
+        tensors[key] = value.detach().cpu().clone().contiguous()
+        return {"tensor": key}
+    if isinstance(value, dict):  # as pairs, since JSON would turn numbers that are keys into text
+        return {"pairs": [[key, _packed(inner, tensors)] for key, inner in value.items()]}
+    if isinstance(value, tuple):
+        return {"tuple": [_packed(inner, tensors) for inner in value]}
+    if isinstance(value, list):
+        return [_packed(inner, tensors) for inner in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a checkpoint cannot hold {type(value).__name__}")
+
+
+def _unpacked(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_unpacked(inner, tensors) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    if "tensor" in value:
+        return tensors[value["tensor"]]
+    if "tuple" in value:
+        return tuple(_unpacked(inner, tensors) for inner in value["tuple"])
+    return {key: _unpacked(inner, tensors) for key, inner in value["pairs"]}
