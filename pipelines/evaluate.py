@@ -10,7 +10,7 @@ from retain import errors, gate, outputs, params, report, tracking
 
 
 def main() -> None:
-    """Score the models of one problem; the first cell named is the one that is judged."""
+    """Score the models of one problem, and judge the LSTM."""
     root, name, cells = Path(), sys.argv[1], sys.argv[2:]
     problem = params.load_problem(root, name)
     folders = {cell: root / "models" / name / cell for cell in cells}
@@ -19,16 +19,16 @@ def main() -> None:
     checks = gate.judge(result.metrics, problem.gate)
     page = params.room(problem, "summary").report(name, problem, result, checks)
     with outputs.folder(root, f"evaluate-{name}") as scratch:
-        (scratch / "metrics.json").write_text(outputs.to_json(result.metrics))
-        (scratch / "report.html").write_text(report.to_html(page))
-        (scratch / "report.md").write_text(report.to_markdown(page))
+        (scratch / "metrics.json").write_text(outputs.to_json(result.metrics), "utf-8")
+        (scratch / "report.html").write_text(report.to_html(page), "utf-8")
+        (scratch / "report.md").write_text(report.to_markdown(page), "utf-8")
         for part in ("plots", "figures"):
             (scratch / part).mkdir()
-        for table, frame in result.tables.items():
+        for table, frame in result.plots().items():
             text = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-            (scratch / "plots" / f"{table}.csv").write_text(text)
+            (scratch / "plots" / f"{table}.csv").write_text(text, "utf-8")
         for figure in page.figures:
-            (scratch / "figures" / f"{figure.name}.svg").write_text(figure.svg)
+            (scratch / "figures" / f"{figure.name}.svg").write_text(figure.svg, "utf-8")
         tracking.log_evaluation(root, name, problem, folders, result.metrics, scratch)
         outputs.publish_each(scratch, root / "reports" / name)
 

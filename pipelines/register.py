@@ -14,12 +14,12 @@ def main() -> None:
     """Judge one problem's model, register it once, and move the aliases."""
     root, name = Path(), sys.argv[1]
     problem = params.load_problem(root, name)
-    metrics = json.loads((root / "reports" / name / "metrics.json").read_text())
+    metrics = json.loads((root / "reports" / name / "metrics.json").read_text("utf-8"))
     checks = gate.judge(metrics, problem.gate)
     with outputs.folder(root, f"register-{name}") as scratch:
         decision = registry.register(root, name, problem, metrics, checks)
-        (scratch / "verdict.json").write_text(outputs.to_json(gate.verdict(checks)))
-        (scratch / "decision.json").write_text(outputs.to_json(vars(decision)))
+        (scratch / "verdict.json").write_text(outputs.to_json(gate.verdict(checks)), "utf-8")
+        (scratch / "decision.json").write_text(outputs.to_json(vars(decision)), "utf-8")
         outputs.publish_each(scratch, root / "reports" / name)
     print(decision.sentence)
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from retain import errors, params
+from retain import errors, gate, lineage, params
 from retain.errors import DataError, ParamsError
 
 app = typer.Typer(
@@ -88,6 +88,9 @@ def add(
         raise ParamsError(
             f"{name!r} cannot name a problem: take lower-case letters, digits and _, a letter first"
         )
+    for option, sign in (("--separator", separator), ("--decimal", decimal)):
+        if sign and sign != "\\t" and len(sign) != 1:
+            raise ParamsError(f"{option} is {sign!r}: it must be one character, or \\t for a tab")
     options: dict[str, Any] = {
         "ds": ds,
         "y": y,
@@ -168,6 +171,8 @@ def forecast(
     problem = params.load_problem(root, name)
     with registry.champion_folder(root, name) as folder:
         served = params.room(problem, "serving").load(folder)
+    if output is not None and (output.is_dir() or not output.parent.is_dir()):
+        raise DataError(f"{output}: name a file in a folder that exists")
     answer = served.answer_file(history, root)
     if output is None:
         typer.echo(answer.to_csv(index=False, float_format="%.7g"), nl=False)
@@ -203,10 +208,18 @@ def results(
             typer.echo(f"{name}: no results yet; make them with `dvc repro register@{name}`")
             continue
         console.print(Markdown((folder / "report.md").read_text(encoding="utf-8")))
-        decision = folder / "decision.json"
-        if decision.is_file():
-            typer.echo(f"registry: {json.loads(decision.read_text())['sentence']}")
+        typer.echo(f"registry: {_decision(root, name)}")
         typer.echo(f"report:   {(folder / 'report.html').relative_to(root)}")
+
+
+def _decision(root: Path, name: str) -> str:
+    """What became of the present model in the registry, if it was registered here."""
+    path = root / "reports" / name / "decision.json"
+    model = root / "models" / name / gate.MODEL
+    decision = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not model.is_dir() or decision.get("model_md5") != lineage.folder_md5(model):
+        return f"this model was not registered last; do so with `dvc repro -f -s register@{name}`"
+    return str(decision["sentence"])
 
 
 def _boundary(text: str) -> float | str:

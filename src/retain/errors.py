@@ -26,6 +26,10 @@ class ModelError(RetainError):
     """A model folder is missing, damaged or does not fit the data."""
 
 
+class IncomparableError(RetainError):
+    """Two models cannot be scored on the same windows."""
+
+
 class RegistryError(RetainError):
     """The model registry cannot answer: no such model, version or alias."""
 

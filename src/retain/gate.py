@@ -4,6 +4,7 @@ A pure function of metrics and params. The comparison with the present champion 
 hangs on the registry's state, so it is made at registration and recorded there.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -77,11 +78,11 @@ def _result(metrics: dict[str, Any], check: Check) -> Result:
             f"{', '.join(other for other in metrics['models'] if other != MODEL)}"
         )
     change = differences[check.metric]
-    value, low, high = change["value"], change["low"], change["high"]
+    value, low, high = change["value"], *bounds(change)
     theirs = metrics["models"][name][check.metric]
     said = (
         f"{check.metric.upper()} {scores[check.metric]:.4g} against {theirs:.4g}: "
-        f"{judgement(low, high)} ({value:+.4g}, 95 % interval {low:+.4g} to {high:+.4g})"
+        f"{judgement(low, high)} ({value:+.4g}, 95 % interval {interval(low, high)})"
     )
     if isinstance(check, BeatsCheck):
         label, passed = f"beats {name}", high < 0
@@ -89,6 +90,19 @@ def _result(metrics: dict[str, Any], check: Check) -> Result:
         label, passed = f"beats or ties {name}", low <= check.margin * theirs
         said += f"; a margin of {100 * check.margin:g} % is allowed" if check.margin else ""
     return Result(label, passed, said, {"value": value, "low": low, "high": high})
+
+
+def bounds(change: dict[str, Any]) -> tuple[float, float]:
+    """The interval of a difference; one that JSON could not hold has no bounds."""
+    low, high = change["low"], change["high"]
+    return (-math.inf if low is None else low, math.inf if high is None else high)
+
+
+def interval(low: float, high: float) -> str:
+    """An interval in words."""
+    if not math.isfinite(low + high):
+        return "unknown: too few windows, or a forecast that is not finite"
+    return f"{low:+.4g} to {high:+.4g}"
 
 
 def judgement(low: float, high: float) -> str:

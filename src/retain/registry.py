@@ -6,6 +6,7 @@
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from retain import lineage, tracking
-from retain.errors import ModelError, RegistryError
-from retain.gate import MODEL, Result, judgement
+from retain.errors import IncomparableError, RegistryError
+from retain.gate import MODEL, Result, interval, judgement
 from retain.params import ChampionCheck, Problem, room, room_of
 
 if TYPE_CHECKING:
@@ -37,10 +38,17 @@ RUNTIME = (
 )
 
 
+EXPERIMENT = (
+    "an experiment promotes nothing; take it over with `dvc exp apply`, then run "
+    "`dvc repro -f -s register@{name}`"
+)
+
+
 @dataclass(frozen=True)
 class Decision:
     """Where a model came to stand, and why; not for DVC, since it hangs on the registry's state."""
 
+    model_md5: str
     version: str
     alias: str
     sentence: str
@@ -64,6 +72,8 @@ def register(
         own = champion is not None and champion.version == version.version
         if champion is not None and not own:
             checks = [*checks, *_against_champion(root, name, problem, folder, champion)]
+        if not own and os.environ.get("DVC_EXP_NAME"):
+            checks = [*checks, Result("committed", False, EXPERIMENT.format(name=name), {})]
         failed = [check for check in checks if not check.passed]
         alias = "champion" if own or not failed else "challenger"
         _give(run.client, name, version, alias, champion)
@@ -71,7 +81,8 @@ def register(
         tags = {f"gate.{check.check}": check.sentence for check in checks}
         for key, value in (tags | {"verdict": sentence}).items():
             run.client.set_model_version_tag(name, version.version, key, value)
-    return Decision(version.version, alias, sentence, [vars(check) for check in checks])
+    said = [vars(check) for check in checks]
+    return Decision(lineage.folder_md5(folder), str(version.version), alias, sentence, said)
 
 
 def _sentence(name: str, version: "ModelVersion", own: bool, failed: list[Result]) -> str:
@@ -97,14 +108,14 @@ def _against_champion(
             with downloaded(champion) as theirs:
                 rescore = room(problem, "evaluate").rescore
                 change, level = rescore(problem, prepared, folder, theirs, check.metric)
-        except ModelError as error:
+        except (IncomparableError, RegistryError) as error:
             yield Result(label, True, f"the champion cannot be compared: {error}", {})
             continue
         margin = check.margin * level
         passed = change.low <= margin
         said = (
             f"{check.metric.upper()} {judgement(change.low, change.high)} on today's test windows "
-            f"({change.value:+.4g}, 95 % interval {change.low:+.4g} to {change.high:+.4g}; "
+            f"({change.value:+.4g}, 95 % interval {interval(change.low, change.high)}; "
             f"allowed is a margin of {margin:.4g})"
         )
         yield Result(label, passed, said, vars(change))
@@ -189,8 +200,10 @@ def alias_version(client: "MlflowClient", name: str, alias: str) -> "ModelVersio
 
     try:
         return client.get_model_version_by_alias(name, alias)
-    except MlflowException:
-        return None
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None  # no such model, no such alias
+        raise RegistryError(f"the registry does not answer: {error}") from None
 
 
 @contextmanager

@@ -9,8 +9,10 @@ import csv
 import json
 import logging
 import os
+import re
 import socket
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -63,6 +65,8 @@ def connect(root: Path) -> "MlflowClient":
     """
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when mlflow is imported
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # not minutes of silence
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -175,15 +179,20 @@ def log_evaluation(
     for cell, folder in folders.items():
         run = find_run(root, name, problem, cell, folder)
         scores = metrics["models"][cell].items()
-        log_metrics(run, {f"test/{key}": value for key, value in scores if value is not None}, 0)
+        finite = {f"test/{key}": value for key, value in scores if value is not None}
+        now = int(time.time() * 1000)  # of several scores the store shows the latest
+        log_metrics(run, finite, step=0, stamp=now)
         run.client.log_artifacts(run.run_id, str(reports))
 
 
-def log_metrics(run: Run, metrics: Mapping[str, float], step: int) -> None:
-    """Write metrics of one step; a second time changes nothing."""
+def log_metrics(
+    run: Run, metrics: Mapping[str, float], step: int, stamp: int | None = None
+) -> None:
+    """Write metrics of one step; without a stamp (ms), the same metrics twice are there once."""
     from mlflow.entities import Metric
 
-    rows = [Metric(key, float(value), FIRST_STAMP + step, step) for key, value in metrics.items()]
+    at = FIRST_STAMP + step if stamp is None else stamp
+    rows = [Metric(key, float(value), at, step) for key, value in metrics.items()]
     run.client.log_batch(run.run_id, metrics=rows)
 
 
@@ -229,7 +238,9 @@ def _log_params(run: Run, problem: Problem, cell: str) -> None:
 
     for section, content in problem.model_dump(mode="json", exclude={"gate", "kind"}).items():
         walk(section, content)
-    run.client.log_batch(run.run_id, params=[Param(key, value) for key, value in flat.items()])
+    # A column's name may hold what MLflow's keys may not.
+    params = [Param(re.sub(r"[^\w\-. :/]", "_", key), value) for key, value in flat.items()]
+    run.client.log_batch(run.run_id, params=params)
 
 
 def _log_history(run: Run, path: Path) -> None:
@@ -244,7 +255,8 @@ def _log_history(run: Run, path: Path) -> None:
                 ("train_loss", "train/loss"),
                 ("validation_loss", "val/loss"),
             ):
-                metrics.append(Metric(metric, float(row[key]), FIRST_STAMP + step, step))
+                # Lightning counts the steps of a curve from 0.
+                metrics.append(Metric(metric, float(row[key]), FIRST_STAMP + step, step - 1))
     for begin in range(0, len(metrics), METRICS_PER_CALL):
         run.client.log_batch(run.run_id, metrics=metrics[begin : begin + METRICS_PER_CALL])
 

@@ -223,3 +223,28 @@ def test_missing_truths_count_for_no_offset() -> None:
     offsets = conformal_offsets(residuals, LEVELS)
     np.testing.assert_array_equal(offsets[0], conformal_offsets(residuals[10:, :1], LEVELS)[0])
     assert offsets[1].tolist() == [0, 0, 0]
+
+
+def test_too_few_origins_give_no_interval() -> None:
+    rng = np.random.default_rng(0)
+    for count, bounded in ((40, False), (80, True)):
+        tallies = []
+        for _ in range(2):
+            scores = Tally(0, count, 12, 1, LEVELS)
+            truth = rng.normal(size=(count, 12))
+            zero = np.zeros(count, dtype=np.int64)
+            quantiles = np.zeros((count, 12, len(LEVELS)))
+            scores.add(np.arange(count), zero, truth, quantiles, np.ones(count))
+            tallies.append(scores)
+        interval = difference(*tallies, "mae", block=12, draws=200, seed=1)
+        assert np.isfinite([interval.low, interval.high]).all() == bounded
+
+
+def test_a_forecast_that_is_not_finite_shows_in_the_score() -> None:
+    scores = Tally(0, 1, 2, 1, LEVELS)
+    quantiles = np.zeros((1, 2, len(LEVELS)))
+    quantiles[0, 1] = np.nan
+    zero = np.zeros(1, dtype=np.int64)
+    scores.add(zero, zero, np.array([[1.0, 100.0]]), quantiles, np.ones(1))
+    assert np.isnan(scores.scores()["mae"])
+    assert scores.scores()["not_finite"] == len(LEVELS)

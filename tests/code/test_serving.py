@@ -338,8 +338,9 @@ def test_an_example_is_written_as_the_table_was(tmp_path: Path, keys: dict[str, 
 
 @pytest.mark.parametrize("known", [[], ["rain"]])
 def test_an_example_ends_with_a_value(tmp_path: Path, known: list[str]) -> None:
-    table = shops(1)
-    table.loc[table.index[-CONTEXT - 2 :], ["y", "rain"]] = NAN
+    table = shops(2).reset_index(drop=True)
+    first = table.index[table["shop"] == table["shop"].iloc[0]]
+    table.loc[first[-CONTEXT - 2 :], ["y", "rain"]] = NAN
     keys = {"known_covariates": known} if known else {"past_covariates": ["rain"]}
     model_of(tmp_path, table, {}, unique_id="shop", **keys)
     served = serving.load(tmp_path / "model")

@@ -201,3 +201,31 @@ def test_an_entry_that_does_not_fit_leaves_the_file_as_it_is(tmp_path: Path, tex
     with pytest.raises(ParamsError, match="no entry can be added"):
         params.append(tmp_path, "other", ENTRY, {})
     assert (tmp_path / "params.yaml").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("20", "'give a date"),
+        ('"July 2017"', "give a date in quotes"),
+        ('"2017-07-01T12:00:00+02:00"', "give it without an offset"),
+        ("2017-07-01", 'write it in quotes, "2017-07-01"'),
+    ],
+)
+def test_a_boundary_of_the_split_is_a_quoted_date_or_a_share(
+    tmp_path: Path, value: str, said: str
+) -> None:
+    split = f"horizon: 28\n      split: {{validation: {value}, test: 0.9}}"
+    write(tmp_path, GOOD.replace("horizon: 28", split))
+    with pytest.raises(ParamsError) as error:
+        params.load(tmp_path)
+    assert "`problems.sales.data.split.validation`" in str(error.value)
+    assert said.strip("'") in str(error.value)
+
+
+def test_a_baseline_that_does_not_exist_is_refused_before_any_training(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    entry = {**ENTRY, "gate": [{"check": "beats", "baseline": "seasonal_niave"}]}
+    with pytest.raises(ParamsError) as error:
+        params.parse("sales", entry)
+    assert "gate.0.baseline is 'seasonal_niave'; expected one of rnn, gru" in str(error.value)

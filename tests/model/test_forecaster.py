@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from retain.forecast import panel, source
 from retain.forecast.baselines import seasonal_naive
 from retain.forecast.evaluate import look_back
-from retain.forecast.network import Forecaster
+from retain.forecast.network import Forecaster, outward
 from retain.forecast.panel import Panel, Schema
 from retain.forecast.params import Data, Model
 from retain.forecast.windows import Batch, Windows
@@ -302,3 +302,8 @@ def test_a_look_back_leaves_the_network_as_it_was() -> None:
     assert np.array_equal(look_back(network, Windows(PANEL, "train")), first)
     assert all(parameter.grad is None for parameter in network.parameters())
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+
+
+def test_quantiles_that_cross_move_away_from_the_median_which_stays() -> None:
+    crossing = torch.tensor([4.0, 6.0, 5.0, 3.0, 7.0])
+    assert outward(crossing, 2).tolist() == [4.0, 5.0, 5.0, 5.0, 7.0]

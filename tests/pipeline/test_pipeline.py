@@ -167,8 +167,9 @@ def test_metrics_and_plots_can_be_compared_between_revisions(clone: Callable[[],
     run(folder, "dvc", "repro", "evaluate@small")
     shown = json.loads(run(folder, "dvc", "metrics", "diff", "HEAD", "--json").stdout)
     assert "reports/small/metrics.json" in str(shown)
-    run(folder, "dvc", "plots", "diff", "HEAD", "-o", "plots-out")
-    assert (folder / "plots-out" / "index.html").is_file()
+    drawn = run(folder, "dvc", "plots", "diff", "HEAD", "-o", "plots-out")
+    assert "could not find" not in drawn.stderr
+    assert "error_by_step" in (folder / "plots-out" / "index.html").read_text()
 
 
 def test_bad_data_stops_with_code_2_and_a_sentence_and_writes_nothing(

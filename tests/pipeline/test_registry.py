@@ -86,6 +86,30 @@ def test_the_same_model_is_registered_once(project: Path) -> None:
     assert second.sentence == "small version 1 is @champion already"
 
 
+def test_an_experiment_promotes_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_EXP_NAME", "wider")
+    decision = register(project)
+    assert decision.alias == "challenger"
+    assert "dvc repro -f -s register@small" in decision.sentence
+    monkeypatch.delenv("DVC_EXP_NAME")
+    assert register(project).alias == "champion"
+
+
+def test_a_model_of_another_target_is_not_compared(
+    project: Path, change: Callable[[float], None]
+) -> None:
+    register(project)
+    change(30.0)
+    for place in ("data/prepared/small/schema.json", "models/small/lstm/config.json"):
+        path = project / place
+        content: dict[str, Any] = json.loads(path.read_text())
+        content.get("schema", content)["data"]["y"] = "visitors"
+        path.write_text(json.dumps(content))
+    (said,) = [c["sentence"] for c in register(project).checks if "champion" in c["check"]]
+    assert "the champion cannot be compared" in said
+    assert "was trained with y y; the data has visitors" in said
+
+
 def test_a_worse_model_does_not_replace_the_champion(
     project: Path, change: Callable[[float], None]
 ) -> None:

@@ -38,7 +38,7 @@ def seasonal_naive(past: Tensor, horizon: int, season: int, fallback: Tensor) ->
     ahead = torch.arange(horizon, device=past.device)
     at = past.shape[1] + ahead - season * (ahead // season + 1)  # the newest of the same phase
     base = torch.full((len(past), horizon), float("nan"), device=past.device)
-    while bool((at >= 0).any()):
+    while bool((at >= 0).any()) and not bool(base.isfinite().all()):
         older = torch.where(at >= 0, past[:, at.clamp(min=0)], float("nan"))
         base = torch.where(base.isfinite(), base, older)
         at = at - season

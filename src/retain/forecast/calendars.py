@@ -20,7 +20,7 @@ def check_region(region: str) -> None:
         raise ValueError("expected an ISO country code such as US, or US-MN with a subdivision")
     if subdivision and subdivision not in known[country]:
         raise ValueError(
-            f"no subdivision {subdivision!r}; {country} has {', '.join(known[country])}"
+            f"no subdivision {subdivision!r}; {country} has {', '.join(known[country]) or 'none'}"
         )
 
 

@@ -14,16 +14,25 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from retain.errors import ModelError
+from retain.errors import IncomparableError, ModelError
 from retain.forecast import baselines, panel, serving
 from retain.forecast.figures import View
-from retain.forecast.network import Forecaster
+from retain.forecast.network import Forecaster, outward
 from retain.forecast.panel import Panel, Schema
 from retain.forecast.params import Problem
-from retain.forecast.scoring import COMPARED, Floats, Interval, Tally, conformal_offsets, difference
+from retain.forecast.scoring import (
+    COMPARED,
+    FEWEST_BLOCKS,
+    Floats,
+    Interval,
+    Tally,
+    conformal_offsets,
+    difference,
+)
 from retain.forecast.serving import Served
 from retain.forecast.task import VALIDATION_WINDOWS, in_chunks
 from retain.forecast.windows import Batch, Windows
+from retain.gate import MODEL
 
 LOOK_BACK_WINDOWS = 256
 LOOK_BACK_PROBES = 4
@@ -40,6 +49,20 @@ class Evaluation:
     views: list[View]
     schema: Schema
     grid: pd.DatetimeIndex
+
+    def plots(self) -> dict[str, pd.DataFrame]:
+        """The tables as `dvc plots` compares them: one column a model, but for scores by series."""
+        values = {
+            "error_by_step": ("step", "mae"),
+            "calibration": ("level", "observed"),
+            "look_back": ("lag", "norm"),
+            "training": ("epoch", "validation_loss"),
+        }
+        wide = {
+            name: self.tables[name].pivot(index=x, columns="model", values=y).reset_index()
+            for name, (x, y) in values.items()
+        }
+        return self.tables | wide
 
 
 def network_model(served: Served, source: Panel) -> Model:
@@ -85,12 +108,12 @@ def _with_interval(
     for batch in in_chunks(validation):
         truth = batch.window[:, 0, -horizon:]
         left.append(((truth - point(batch)) / batch.scales[:, 1:]).numpy())
-    offsets = conformal_offsets(np.concatenate(left)[..., None], levels).astype(np.float64)
+    offsets = torch.from_numpy(conformal_offsets(np.concatenate(left)[..., None], levels)).double()
 
     def forecast(batch: Batch) -> Floats:
-        scale = batch.scales[:, 1].double().numpy()[:, None, None]
-        values = point(batch).double().numpy()[..., None] + scale * offsets
-        return np.sort(values, axis=-1)
+        scale = batch.scales[:, 1].double()[:, None, None]
+        values = point(batch).double().unsqueeze(-1) + scale * offsets
+        return outward(values, levels.index(0.5)).numpy()
 
     return forecast
 
@@ -115,7 +138,7 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
 
     Args:
         prepared: what `prepare` wrote.
-        folders: the model folder of each cell; the first is the one that is judged.
+        folders: the model folder of each cell, that of `gate.MODEL` among them.
 
     Raises:
         ModelError: a model does not fit the prepared data.
@@ -131,7 +154,7 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
     levels = problem.model.quantiles
     tallies = {name: tally(model, test, source, levels) for name, model in models.items()}
 
-    judged = next(iter(folders))
+    judged = MODEL
     differences = {
         f"{judged}_minus_{other}": {
             metric: vars(compare(tallies[judged], tallies[other], metric, problem))
@@ -163,8 +186,8 @@ def compare(ours: Tally, theirs: Tally, metric: str, problem: Problem) -> Interv
     """The difference in `metric` under the settings of the problem's section `evaluation`."""
     settings = problem.evaluation
     block = settings.block_length or max(problem.data.horizon, problem.data.season_length)
-    # At least five blocks: a bootstrap that draws the whole test span again and again sees nothing.
-    block = max(problem.data.horizon, min(block, ours.by_origin.shape[2] // 5))
+    # Rather shorter blocks than too few of them, but never shorter than the overlap of windows.
+    block = max(problem.data.horizon, min(block, ours.by_origin.shape[2] // FEWEST_BLOCKS))
     return difference(ours, theirs, metric, block, settings.bootstrap, settings.seed)
 
 
@@ -174,20 +197,26 @@ def rescore(
     """The new model's error minus the champion's, both on today's test windows, and the champion's.
 
     Raises:
-        ModelError: the champion does not read today's columns.
+        IncomparableError: the champion does not read today's columns, or was trained on what is
+            today's test part.
     """
     source = panel.load(prepared)
     test = Windows(source, "test")
-    levels = problem.model.quantiles
 
-    def scored(folder: Path) -> Tally:
-        served = serving.load(folder)
-        served.check_fits(source.schema, "the champion")
-        if served.network.levels != levels:
-            raise ModelError("the champion forecasts other quantiles than params.yaml asks for")
-        return tally(network_model(served, source), test, source, levels)
+    def scored(served: Served) -> Tally:
+        return tally(network_model(served, source), test, source, served.network.levels)
 
-    ours, theirs = scored(new), scored(champion)
+    try:
+        old = serving.load(champion)
+        old.check_fits(source.schema, "the champion")
+    except ModelError as error:
+        raise IncomparableError(str(error)) from None
+    begins = source.grid[source.schema.test_step]
+    if old.trained_until() > begins:
+        raise IncomparableError(
+            f"it was trained until {old.trained_until()}, and today's test part begins at {begins}"
+        )
+    ours, theirs = scored(serving.load(new)), scored(old)
     return compare(ours, theirs, metric, problem), theirs.scores()[metric]
 
 

@@ -81,9 +81,8 @@ def load(path: str, root: Path, separator: str = ",") -> Raw:
     Raises:
         DataError: there is no such file, or it is not a table that can be read without a guess.
     """
-    system, place = locate(path, root)
-    if system.isdir(place):
-        return _folder(path, system, place)
+    if is_folder(path, root):
+        return _folder(path, *locate(path, root))
     content = fetch(path, root)
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if content.startswith(b"PAR1"):
@@ -99,6 +98,15 @@ def locate(path: str, root: Path) -> tuple[Any, str]:
     except (ValueError, ImportError) as error:  # an unknown protocol, or one not installed
         raise DataError(f"{path} cannot be opened: {error}") from None
     return system, place
+
+
+def is_folder(path: str, root: Path) -> bool:
+    """Whether `path` is a folder; raises DataError where its place does not answer."""
+    system, place = locate(path, root)
+    try:
+        return bool(system.isdir(place))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from None
 
 
 def fetch(path: str, root: Path) -> bytes:

@@ -106,8 +106,7 @@ def infer(name: str, path: str, root: Path, horizon: int, given: dict[str, Any])
 
 def _layout(path: str, root: Path, given: dict[str, Any], said: list[str]) -> dict[str, Any]:
     """Separator and decimal sign of a CSV file; nothing for Parquet."""
-    system, place = files.locate(path, root)
-    if system.isdir(place) or (content := files.fetch(path, root)).startswith(b"PAR1"):
+    if files.is_folder(path, root) or (content := files.fetch(path, root)).startswith(b"PAR1"):
         return {}
     layout: dict[str, Any] = {key: given[key] for key in ("separator", "decimal") if key in given}
     lines = files.decode(path, content).splitlines()[:200]

@@ -101,7 +101,7 @@ class Forecaster(nn.Module):
     def predict(self, batch: Batch) -> Tensor:
         """Calibrated quantiles in data units: (batch, horizon, levels)."""
         values, base, scale = self(batch)
-        values = (values + self.offsets).sort(dim=-1).values
+        values = outward(values + self.offsets, self.levels.index(0.5))
         return base.unsqueeze(-1) + scale.unsqueeze(-1) * values  # type: ignore[no-any-return]
 
     def normalise(self, batch: Batch) -> Normalised:
@@ -176,6 +176,13 @@ class Forecaster(nn.Module):
         if self.training:  # teach the embedding of a series never seen
             series = torch.where(torch.rand(series.shape, device=series.device) < 0.1, 0, series)
         return torch.cat([described, self.series(series)], dim=-1)
+
+
+def outward(quantiles: Tensor, median: int) -> Tensor:
+    """Quantiles that increase: those that cross are moved away from the median, which stays."""
+    upper = quantiles[..., median:].cummax(dim=-1).values
+    lower = quantiles[..., : median + 1].flip(-1).cummin(dim=-1).values.flip(-1)
+    return torch.cat([lower[..., :-1], upper], dim=-1)
 
 
 def matched(

@@ -92,6 +92,8 @@ def build(table: Table, data: Data) -> Panel:
     validation_step, test_step = _split(grid, data)
     steps = grid.get_indexer(pd.DatetimeIndex(frame["ds"]))
     training = steps < validation_step
+    _check_parts(steps[frame["y"].notna().to_numpy()], validation_step, test_step, data)
+    _check_precision(frame, data)
     categories = _categories(frame[training], data)
 
     # Rows are sorted by series and time: a series begins where the id changes.
@@ -221,7 +223,10 @@ def _split(grid: pd.DatetimeIndex, data: Data) -> tuple[int, int]:
     def step(boundary: Boundary) -> int:
         if isinstance(boundary, float):
             return int(len(grid) * boundary)
-        return int(grid.searchsorted(pd.Timestamp(boundary)))
+        stamp = pd.Timestamp(boundary)
+        if data.timezone is not None:  # the grid is in UTC
+            stamp = stamp.tz_localize(data.timezone).tz_convert("UTC").tz_localize(None)
+        return int(grid.searchsorted(stamp))
 
     validation, test = step(data.split.validation), step(data.split.test)
     for name, begin, end in (
@@ -235,6 +240,37 @@ def _split(grid: pd.DatetimeIndex, data: Data) -> tuple[int, int]:
                 f"of {data.horizon}, with values before it to learn from"
             )
     return validation, test
+
+
+def _check_parts(
+    observed: NDArray[np.intp], validation_step: int, test_step: int, data: Data
+) -> None:
+    """Every part of the split must hold values of the target."""
+    for part, begin, end in (
+        ("validation", validation_step, test_step),
+        ("test", test_step, np.iinfo(np.int64).max),
+    ):
+        if not ((observed >= begin) & (observed < end)).any():
+            raise DataError(
+                f"{data.path}: the {part} part has no value of the target; move data.split"
+            )
+
+
+def _check_precision(frame: pd.DataFrame, data: Data) -> None:
+    """Arrays are float32: refuse values that it cannot tell apart, or cannot hold."""
+    groups = frame.groupby("unique_id", sort=False)["y"]
+    spread = groups.std(ddof=0).to_numpy()
+    level = frame["y"].abs().groupby(frame["unique_id"], sort=False).max().to_numpy()
+    with np.errstate(over="ignore"):
+        spacing = np.spacing(level.astype(np.float32)).astype(np.float64)
+    bad = ~np.isfinite(spacing) | ((spread > 0) & (spread < 100 * spacing))
+    if bad.any():
+        names = groups.first().index[bad]
+        raise DataError(
+            f"{data.path}: values too large for what they vary by (32-bit numbers hold seven "
+            f"digits); subtract a constant from the column, or change its unit, in "
+            f"{len(names)} series:\n{listed([str(name) for name in names])}"
+        )
 
 
 def _categories(training: pd.DataFrame, data: Data) -> dict[str, list[str]]:

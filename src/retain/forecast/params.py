@@ -8,8 +8,9 @@ from pydantic import Field, field_validator, model_validator
 from retain.params import Problem as CommonProblem
 from retain.params import Section
 
+BASELINES = ("rnn", "gru", "seasonal_naive", "naive", "drift")
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-Boundary = Annotated[float, Field(gt=0, lt=1)] | dt.date | dt.datetime
+Boundary = float | dt.datetime | dt.date
 
 
 class Split(Section):
@@ -20,10 +21,20 @@ class Split(Section):
 
     @field_validator("validation", "test", mode="before")
     @classmethod
-    def _quoted(cls, value: Any) -> Any:
+    def _share_or_quoted_date(cls, value: Any) -> Any:
         if isinstance(value, dt.date):
             raise ValueError(f'write it in quotes, "{value}": DVC refuses dates in YAML')
-        return value
+        if isinstance(value, float) and 0 < value < 1:
+            return value
+        try:
+            stamp = dt.datetime.fromisoformat(value)
+        except (TypeError, ValueError):
+            raise ValueError(
+                'give a date in quotes, such as "2024-01-31", or a share between 0 and 1'
+            ) from None
+        if stamp.tzinfo is not None:
+            raise ValueError("give it without an offset; it is local time of data.timezone")
+        return stamp if stamp.time() != dt.time() else stamp.date()
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -148,3 +159,13 @@ class Problem(CommonProblem):
     data: Data
     model: Model = Model()
     evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _baselines_exist(self) -> Self:
+        for number, check in enumerate(self.gate):
+            name = getattr(check, "baseline", None)
+            if name is not None and name not in BASELINES:
+                raise ValueError(
+                    f"gate.{number}.baseline is {name!r}; expected one of {', '.join(BASELINES)}"
+                )
+        return self

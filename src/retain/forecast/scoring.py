@@ -89,7 +89,10 @@ class Tally:
         """Add windows; `step` is each one's origin, `series` its number from 0."""
         self.not_finite += int(np.count_nonzero(~np.isfinite(quantiles)))
         each = measures(truth, quantiles, self.levels, scale)
-        seen = np.isfinite(each)
+        # What is left out hangs on the truth alone: a forecast that is not a number must show.
+        known = np.isfinite(truth)
+        seen = np.repeat(known[None], len(MEASURES), axis=0)
+        seen[MEASURES.index("scaled")] &= np.isfinite(scale)[:, None]
         both = np.stack([np.where(seen, each, 0.0), seen])  # (2, measures, windows, horizon)
         self.by_step += both.sum(2)
         windows = both.sum(3)  # (2, measures, windows)
@@ -103,7 +106,6 @@ class Tally:
                         places, weights=windows[kind, number], minlength=target.shape[2]
                     )
         self.by_window.append(windows[0, 0] / windows[1, 0])
-        known = np.isfinite(truth)
         self.below += [
             (truth[known][:, None] <= quantiles[known]).sum(0),
             np.full(len(self.levels), known.sum()),
@@ -141,6 +143,8 @@ def _scores(sums: Floats, counts: Floats) -> dict[str, float]:
     }
 
 
+FEWEST_BLOCKS = 5
+DRAWN_AT_ONCE = 1_000_000  # blocks, which bounds the memory
 COMPARED: dict[str, Callable[[Floats], Floats]] = {
     "mae": lambda tally: tally[:, MEASURES.index("absolute")],
     "crps": lambda tally: tally[:, MEASURES.index("pinball")],
@@ -153,7 +157,8 @@ def difference(
     """Score of `ours` minus score of `theirs`, with the interval of a moving-block bootstrap.
 
     Blocks of `block` consecutive forecast origins are drawn with replacement (Künsch 1989), the
-    same for both models; the interval is that of the 2.5 and 97.5 percentiles.
+    same for both models; the interval is that of the 2.5 and 97.5 percentiles. Fewer origins than
+    FEWEST_BLOCKS blocks say nothing of the spread: the interval then has no bounds.
 
     Args:
         metric: `mae` or `crps`.
@@ -163,16 +168,21 @@ def difference(
     used = np.flatnonzero(a[1] + b[1])
     a, b = a[:, used[0] : used[-1] + 1], b[:, used[0] : used[-1] + 1]
     count = a.shape[1]
-    block = min(block, count)
+    value = float(a[0].sum() / a[1].sum() - b[0].sum() / b[1].sum())
+    if not np.isfinite(value):
+        return Interval(value, np.nan, np.nan)
+    if count < FEWEST_BLOCKS * block:
+        return Interval(value, -np.inf, np.inf)
     sums = np.cumsum(np.pad(np.concatenate([a, b]), ((0, 0), (1, 0))), axis=1)
     blocks = sums[:, block:] - sums[:, :-block]  # (4, block starts)
     generator = np.random.Generator(np.random.Philox(seed))
     chosen = generator.integers(0, blocks.shape[1], size=(draws, -(-count // block)))
-    ours_sum, ours_count, theirs_sum, theirs_count = blocks[:, chosen].sum(2)
-    drawn = _ratio(ours_sum, ours_count) - _ratio(theirs_sum, theirs_count)
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
-    value = a[0].sum() / a[1].sum() - b[0].sum() / b[1].sum()
-    return Interval(float(value), float(low), float(high))
+    drawn = []
+    for part in np.array_split(chosen, -(-chosen.size // DRAWN_AT_ONCE)):
+        ours_sum, ours_count, theirs_sum, theirs_count = blocks[:, part].sum(2)
+        drawn.append(_ratio(ours_sum, ours_count) - _ratio(theirs_sum, theirs_count))
+    low, high = np.nanquantile(np.concatenate(drawn), [0.025, 0.975])
+    return Interval(value, float(low), float(high))
 
 
 def conformal_offsets(residuals: Floats, levels: tuple[float, ...]) -> NDArray[np.float32]:

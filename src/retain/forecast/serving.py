@@ -40,7 +40,8 @@ class Served:
 
     def check_fits(self, schema: Schema, where: str) -> None:
         """Raise ModelError, naming what differs, unless data of `schema` can be put in."""
-        for key in ("horizon", "context_length", "season_length"):
+        same = ("horizon", "context_length", "season_length", "y", "value_columns", "holidays")
+        for key in (*same, "timezone"):
             ours, theirs = self.schema.data[key], schema.data[key]
             if ours != theirs:
                 raise ModelError(f"{where} was trained with {key} {ours}; the data has {theirs}")
@@ -48,6 +49,14 @@ class Served:
             ours, theirs = getattr(self.schema, key), getattr(schema, key)
             if ours != theirs:
                 raise ModelError(f"{where} was trained with {key} {ours}; the data has {theirs}")
+
+    def trained_until(self) -> pd.Timestamp:
+        """The time stamp at which the validation part of its data began."""
+        schema = self.schema
+        grid = pd.date_range(
+            schema.origin, periods=schema.validation_step + 1, freq=schema.frequency
+        )
+        return grid[-1]
 
     def known_series(self, index: pd.DataFrame) -> tuple[Tensor, Tensor]:
         """Number and scale that each series of `index` has in this model.
@@ -134,9 +143,9 @@ class Served:
         return answer
 
     def example(self, prepared: Path) -> pd.DataFrame:
-        """A table that the model can answer: the newest window of the first series of a panel."""
+        """A table that the model can answer: the newest window of the longest series of a panel."""
         made = panel.load(prepared)
-        data, first = self.data, made.index.iloc[0]
+        data, first = self.data, made.index.iloc[int(made.index["length"].to_numpy().argmax())]
         rows = slice(first["start"], first["start"] + first["length"])
         steps = slice(first["first_step"], first["first_step"] + first["length"])
         values = pd.DataFrame(
@@ -155,9 +164,11 @@ class Served:
             known = self.schema.categories.get(column)
             if known is None:
                 table[column] = values[column]
-            else:
+            elif known:
                 codes = values[[f"{column}={category}" for category in known]].to_numpy().argmax(1)
                 table[column] = np.array(known)[codes]
+            else:
+                table[column] = ""
         # It ends with a value, and with the future behind it where that must be known.
         ahead = data.horizon if data.known_covariates else 0
         last = int(np.flatnonzero(values["y"].notna()[: len(table) - ahead])[-1])

@@ -7,7 +7,7 @@ from retain import drawing
 from retain.forecast import figures
 from retain.forecast.evaluate import Evaluation
 from retain.forecast.params import Problem
-from retain.gate import MODEL, Result, judgement
+from retain.gate import MODEL, Result, interval, judgement
 from retain.report import Check, Figure, Report, Table
 
 SCORES = {
@@ -98,9 +98,9 @@ def _lead(metrics: dict[str, Any], horizon: int) -> str:
     for name, label in (("rnn", "the RNN of equal size"), ("seasonal_naive", "the seasonal naive")):
         change = metrics["differences"].get(f"{MODEL}_minus_{name}", {}).get("mae")
         if change is not None:
-            share = change["value"] / metrics["models"][name]["mae"]
-            verdict = judgement(change["low"], change["high"])
-            parts.append(f"{verdict} against {label} ({100 * share:+.1f}\N{NO-BREAK SPACE}%)")
+            theirs = metrics["models"][name]["mae"]
+            share = f" ({100 * change['value'] / theirs:+.1f}\N{NO-BREAK SPACE}%)" if theirs else ""
+            parts.append(f"{judgement(change['low'], change['high'])} against {label}{share}")
     return f"Mean absolute error of the LSTM over {horizon} steps: {', '.join(parts)}."
 
 
@@ -138,7 +138,7 @@ def differences_table(metrics: dict[str, Any]) -> Table:
                     f"LSTM − {drawing.mark(other).label}",
                     SCORES[metric],
                     f"{change['value']:+.4g}",
-                    f"{change['low']:+.4g} to {change['high']:+.4g}",
+                    interval(change["low"], change["high"]),
                     judgement(change["low"], change["high"]),
                 )
             )
@@ -147,7 +147,8 @@ def differences_table(metrics: dict[str, Any]) -> Table:
         ("difference", "score", "value", "95\N{NO-BREAK SPACE}% interval", "the LSTM is"),
         tuple(rows),
         note="Negative is in favour of the LSTM. Intervals by a moving-block bootstrap over the "
-        "forecast origins, since windows overlap.",
+        "forecast origins, since windows overlap; they hold for these trained models, each of one "
+        "seed.",
     )
 
 
