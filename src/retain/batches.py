@@ -1,4 +1,8 @@
-"""The batches of an epoch, in an order that is a function of seed and epoch alone."""
+"""The batches of an epoch, in an order that is a function of seed and epoch alone.
+
+The order is computed where it is needed and never held whole, so that memory does not grow with the
+number of examples and an epoch that is taken up in its middle has nothing to catch up on.
+"""
 
 import math
 from collections.abc import Iterator
@@ -6,6 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+ROUNDS = 6
+AHEAD = 1 << 15  # examples whose order is computed at once
 
 
 class Examples(Protocol):
@@ -23,31 +30,47 @@ class Batches:
 
     Of several devices each takes every n-th example of a batch, so that the batches are the same
     whatever their number. Lightning keeps and restores the position through `state_dict`.
+
+    Args:
+        examples: what the batches are of.
+        size: examples a batch.
+        seed: of the order; without one they come in order.
+        most: batches an epoch, at most; which examples they hold is drawn anew for each epoch.
     """
 
-    def __init__(self, examples: Examples, size: int, seed: int | None):
-        self.examples, self.size, self.seed = examples, size, seed
+    def __init__(self, examples: Examples, size: int, seed: int | None, most: int | None = None):
+        self.examples, self.size, self.seed, self.most = examples, size, seed, most
         self.epoch = 0  # set by the module; an iteration reads it when its first batch is asked for
         self.rank, self.world = 0, 1
         self._first = 0  # batch of the next iteration to begin with
         self._done = 0  # batches of this iteration that were handed out
 
     def __len__(self) -> int:
-        return math.ceil(len(self.examples) / self.size)
+        whole = math.ceil(len(self.examples) / self.size)
+        return whole if self.most is None else min(whole, self.most)
 
     def __iter__(self) -> Iterator[Any]:
-        count = len(self.examples)
-        order = np.arange(count)
-        if self.seed is not None:
-            generator = np.random.Generator(np.random.Philox(key=(self.seed, self.epoch)))
-            order = generator.permutation(count)
         first, self._first = self._first, 0
-        for number in range(first, len(self)):
-            numbers = order[number * self.size : (number + 1) * self.size]
+        for number, numbers in enumerate(self._numbers(first), start=first):
             # An empty share would leave the other devices waiting: then take the first example.
             share = numbers[self.rank :: self.world]
             self._done = number + 1
             yield self.examples.batch(share if len(share) else numbers[:1])
+
+    def _numbers(self, first: int) -> Iterator[NDArray[np.int64]]:
+        """The numbers of the examples of each batch from the given one on."""
+        count, ahead = len(self.examples), max(AHEAD // self.size, 1) * self.size
+        keys = None
+        if self.seed is not None:
+            generator = np.random.Generator(np.random.Philox(key=(self.seed, self.epoch)))
+            keys = generator.integers(0, 2**64, ROUNDS, dtype=np.uint64)
+        end = min(len(self) * self.size, count)
+        for begin in range(first * self.size, end, ahead):
+            numbers = np.arange(begin, min(begin + ahead, end))
+            if keys is not None:
+                numbers = shuffled(numbers, count, keys)
+            for place in range(0, len(numbers), self.size):
+                yield numbers[place : place + self.size]
 
     def state_dict(self) -> dict[str, int]:
         """Where in which epoch the iteration is."""
@@ -56,3 +79,32 @@ class Batches:
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Have the next iteration go on from there."""
         self.epoch, self._first = state["epoch"], state["done"]
+
+
+def shuffled(places: NDArray[np.int64], count: int, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Which of `count` examples stand at these places of the order that the keys stand for.
+
+    A Feistel network over a rectangle that holds the numbers, in which a number that falls outside
+    walks on until it is inside (Black & Rogaway 2002): each number comes once, whatever the keys.
+    """
+    width = np.uint64(math.isqrt(count - 1) + 1)
+    height = (np.uint64(count) + width - np.uint64(1)) // width
+    numbers = places.astype(np.uint64)
+    outside = np.arange(len(numbers))
+    while len(outside):
+        row, column = np.divmod(numbers[outside], width)
+        for number, key in enumerate(keys):
+            if number % 2:
+                row = (row + _mixed(column + key) % height) % height
+            else:
+                column = (column + _mixed(row + key) % width) % width
+        numbers[outside] = row * width + column
+        outside = outside[numbers[outside] >= count]
+    return numbers.astype(np.int64)
+
+
+def _mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Bits of which each depends on every bit given."""
+    for _ in range(2):
+        bits = (bits ^ (bits >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+    return bits ^ (bits >> np.uint64(32))

@@ -85,6 +85,16 @@ def test_categories_are_those_of_the_training_part() -> None:
     assert rows(found, 0)[:, 1:].tolist() == expected
 
 
+def test_a_series_that_is_skipped_adds_no_category() -> None:
+    found = made(
+        daily("a", "2024-01-01", TEN, weather="sun"),
+        daily("b", "2024-01-01", TEN[:2], weather="hail"),
+        past_covariates=["weather"],
+        categorical=["weather"],
+    )
+    assert found.schema.categories == {"weather": ["sun"]}
+
+
 def test_too_many_categories_are_refused() -> None:
     values = list(map(float, range(100)))
     table = daily("a", "2024-01-01", values, sku=[f"s{n}" for n in range(100)])

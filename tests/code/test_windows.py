@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retain.forecast import panel, source
+from retain.forecast import fitting, panel, source
 from retain.forecast.panel import Panel
 from retain.forecast.params import Data
 from retain.forecast.windows import Windows
@@ -157,3 +157,54 @@ def test_a_batch_is_read_from_a_memory_map(tmp_path: Path, two: Panel) -> None:
         numbers = np.arange(len(in_memory))
         for left, right in zip(in_memory.batch(numbers), on_disk.batch(numbers), strict=True):
             np.testing.assert_array_equal(left.numpy(), right.numpy())
+
+
+@pytest.fixture(params=[1, 64, 10**6])
+def gappy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Panel:
+    """Twelve series of their own spans with many gaps, read in blocks of one, a few and all."""
+    monkeypatch.setattr(fitting, "BLOCK", request.param)
+    noise = np.random.default_rng(0)
+    series = []
+    for number in range(12):
+        values = noise.normal(size=noise.integers(14, 20)).tolist()
+        for place in np.flatnonzero(noise.random(len(values)) < 0.45):
+            values[place] = NAN
+        values[0], values[1], values[-1] = 0.0, 1.0, 2.0
+        series.append(daily(f"s{number:02}", f"2024-01-{noise.integers(1, 4):02}", values))
+    return made(*series, daily("t", "2024-01-01", steps(20)))
+
+
+@pytest.mark.parametrize(("part", "first", "end"), [("train", 0, 10), ("validation", 10, 15)])
+def test_windows_are_those_found_one_by_one(gappy: Panel, part: str, first: int, end: int) -> None:
+    expected, dropped = [], 0
+    for number in range(len(gappy.index)):
+        row = gappy.index.loc[number]
+        for step in range(max(first, row["first_step"] + 3), end - 1):
+            if step + 2 > row["first_step"] + row["length"]:
+                continue
+            y = by_hand(gappy, number, step)[0]
+            if np.isfinite(y[2:5]).any() and np.isfinite(y[5:]).any():
+                expected.append((number, step))
+            else:
+                dropped += 1
+    windows = Windows(gappy, part)
+    assert list(zip(windows.series.tolist(), windows.step.tolist(), strict=True)) == expected
+    assert (len(windows), windows.dropped) == (len(expected), dropped)
+    assert dropped > 0
+    numbers = np.random.default_rng(1).permutation(len(windows))
+    found = windows.batch(numbers).window.numpy()
+    np.testing.assert_array_equal(found, [by_hand(gappy, *expected[n]) for n in numbers])
+
+
+def test_windows_without_gaps_are_one_run_a_series() -> None:
+    few = Windows(made(*(daily(name, "2024-01-01", steps(20)) for name in "abc")), "train")
+    assert len(few) == 18
+    assert few._run_first.tolist() == [0, 6, 12]
+
+
+def test_windows_can_be_thinned_twice(one: Panel) -> None:
+    every = Windows(one, "train").step
+    windows = Windows(one, "train").thinned(5)
+    left = windows.step[np.linspace(0, 4, 3).astype(int)].tolist()
+    assert windows.thinned(3).step.tolist() == left
+    assert set(left) <= set(every.tolist())

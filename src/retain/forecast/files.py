@@ -86,7 +86,7 @@ def load(path: str, root: Path, separator: str = ",") -> Raw:
     content = fetch(path, root)
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if content.startswith(b"PAR1"):
-        return Raw(_to_frame(_parquet(path, content)), Origin(path, first_row=1), digest)
+        return Raw(to_frame(_parquet(path, content)), Origin(path, first_row=1), digest)
     return Raw(_csv(path, decode(path, content), separator), Origin(path), digest)
 
 
@@ -152,8 +152,7 @@ def header(text: str, separator: str) -> list[str]:
 
 
 def _csv(path: str, text: str, separator: str) -> pd.DataFrame:
-    names = header(text, separator)
-    _check_header(path, names, separator)
+    names = checked_header(path, text, separator)
     ragged: list[tuple[int, int]] = []  # row, number of fields
 
     def refuse(row: Any) -> str:
@@ -165,15 +164,8 @@ def _csv(path: str, text: str, separator: str) -> pd.DataFrame:
             io.BytesIO(text.encode()),
             # with threads, a row would not know its number
             read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=1 << 24),
-            parse_options=pyarrow.csv.ParseOptions(
-                delimiter=separator,
-                newlines_in_values=True,
-                ignore_empty_lines=False,  # they count as rows
-                invalid_row_handler=refuse,
-            ),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
-            ),
+            parse_options=parse_options(separator, refuse),
+            convert_options=convert_options(names),
         )
     except pa.ArrowInvalid as error:
         if "Empty CSV" not in str(error):
@@ -193,7 +185,28 @@ def _csv(path: str, text: str, separator: str) -> pd.DataFrame:
     return frame
 
 
-def _check_header(path: str, names: list[str], separator: str) -> None:
+def parse_options(
+    separator: str, refuse: Callable[[Any], str] | None = None
+) -> pyarrow.csv.ParseOptions:
+    """How CSV is written; `refuse` answers for a row of another length, an error without it."""
+    return pyarrow.csv.ParseOptions(
+        delimiter=separator,
+        newlines_in_values=True,
+        ignore_empty_lines=False,  # they count as rows
+        invalid_row_handler=refuse,
+    )
+
+
+def convert_options(names: list[str]) -> pyarrow.csv.ConvertOptions:
+    """All columns stay text, and what is empty stays empty."""
+    return pyarrow.csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+    )
+
+
+def checked_header(path: str, text: str, separator: str) -> list[str]:
+    """The names in the first row of a CSV file; raises DataError where they cannot be meant."""
+    names = header(text, separator)
     if len(names) == 1:
         other = max(SEPARATORS, key=names[0].count)
         if names[0].count(other):
@@ -202,6 +215,7 @@ def _check_header(path: str, names: list[str], separator: str) -> None:
                 f"looks separated by {other!r}: set `separator: {_quoted(other)}`"
             )
     _check_unique(f"{path}, row 1", names)
+    return names
 
 
 def _check_unique(where: str, names: list[str]) -> None:
@@ -214,16 +228,16 @@ def _check_unique(where: str, names: list[str]) -> None:
 
 
 def _folder(path: str, system: Any, place: str) -> Raw:
-    found = [name for name in system.find(place) if name.endswith((".parquet", ".pq"))]
+    found = parquet_files(system, place)
     if not found:
         raise DataError(f"{path}: this folder holds no .parquet file; name a CSV file itself")
     base = place.rstrip("/") + "/"
     tables: dict[str, pa.Table] = {}
-    listing = ""
-    for file in sorted(found):
+    digests: dict[str, str] = {}
+    for file in found:
         name = file.removeprefix(base)
         content = system.cat_file(file)
-        listing += f"{hashlib.md5(content, usedforsecurity=False).hexdigest()} {name}\n"
+        digests[name] = hashlib.md5(content, usedforsecurity=False).hexdigest()
         tables[name] = _parquet(f"{path.rstrip('/')}/{name}", content)
     first_name, first = next(iter(tables.items()))
     for name, table in tables.items():
@@ -231,11 +245,22 @@ def _folder(path: str, system: Any, place: str) -> Raw:
             has, lacks = (name, first_name) if column in table.column_names else (first_name, name)
             raise DataError(f"{path}: column `{column}` is in {has} and not in {lacks}")
     starts = np.cumsum([0, *(table.num_rows for table in tables.values())])[:-1]
-    frame = pd.concat(map(_to_frame, tables.values()), ignore_index=True)
+    frame = pd.concat(map(to_frame, tables.values()), ignore_index=True)
     if frame.empty:
         raise DataError(f"{path} has no rows")
     origin = Origin(path, 1, tuple(zip(tables, map(int, starts), strict=True)))
-    return Raw(frame, origin, hashlib.md5(listing.encode(), usedforsecurity=False).hexdigest())
+    return Raw(frame, origin, listing_digest(digests))
+
+
+def parquet_files(system: Any, place: str) -> list[str]:
+    """The Parquet files of a folder, in the order in which they are read."""
+    return sorted(name for name in system.find(place) if name.endswith((".parquet", ".pq")))
+
+
+def listing_digest(digests: dict[str, str]) -> str:
+    """The md5 of a folder, of those of its files by name."""
+    listing = "".join(f"{digest} {name}\n" for name, digest in digests.items())
+    return hashlib.md5(listing.encode(), usedforsecurity=False).hexdigest()
 
 
 def _parquet(where: str, content: bytes) -> pa.Table:
@@ -247,7 +272,8 @@ def _parquet(where: str, content: bytes) -> pa.Table:
     return table
 
 
-def _to_frame(table: pa.Table) -> pd.DataFrame:
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """An Arrow table as a frame, without a guess at types or an index."""
     frame = table.to_pandas(
         types_mapper=EXACT_INTEGERS.get, date_as_object=False, ignore_metadata=True
     )

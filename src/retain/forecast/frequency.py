@@ -6,6 +6,8 @@ origin + k * step is for the caller to report.
 """
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,35 @@ CALENDAR = {-1: (28, 31), -2: (89, 92), -3: (365, 366)}
 CLASS_NAMES = {-1: "one month", -2: "one quarter", -3: "one year"}
 
 
+@dataclass(frozen=True)
+class Times:
+    """The distinct time stamps of a table and steps within its series, and how often each occurs.
+
+    Ascending; all that a frequency is found from, and small however large the table.
+    """
+
+    stamps: Micros
+    stamp_counts: Micros
+    steps: Micros
+    step_counts: Micros
+
+
+def times(ds: "pd.Series[Any]") -> Times:
+    """The times of stamps `ds`, indexed by their series and ascending in each."""
+    return Times(*_counted(_micros(ds)), *_counted(steps_of(ds)[1]))
+
+
+def merged(found: Sequence[Times]) -> Times:
+    """The times of several parts of a table, none of which has a series of another."""
+    pairs = (("stamps", "stamp_counts"), ("steps", "step_counts"))
+    both: list[Micros] = []
+    for values, counts in pairs:
+        every = np.concatenate([getattr(part, values) for part in found])
+        weights = np.concatenate([getattr(part, counts) for part in found])
+        both += _counted(every, weights)
+    return Times(*both)
+
+
 def infer_frequency(ds: "pd.Series[Any]") -> str:
     """The frequency of time stamps `ds`, indexed by their series and ascending in each.
 
@@ -36,19 +67,24 @@ def infer_frequency(ds: "pd.Series[Any]") -> str:
     Raises:
         DataError: no series has two different time stamps.
     """
-    _, steps = steps_of(ds)
+    return infer(times(ds))
+
+
+def infer(found: Times) -> str:
+    """The frequency of the times of a table; raises DataError as `infer_frequency` does."""
+    steps = found.steps
     if not len(steps):
         raise DataError("no series has two time stamps to find the frequency from")
     classes = classify(steps)
-    common = _mode(classes)
-    stamps = _micros(ds)
-    days = stamps // DAY
+    common = _mode(classes, found.step_counts)
+    days = found.stamps // DAY
     if common < 0:
-        name = _calendar_alias(int(common), days)
-        return name or _tick_alias(_mode(steps[classes == common]))
+        name = _calendar_alias(int(common), days, found.stamp_counts)
+        own = classes == common
+        return name or _tick_alias(_mode(steps[own], found.step_counts[own]))
     weekday = (days + 3) % 7  # 1 January 1970 was a Thursday
     if common == 7 * DAY:
-        return f"W-{WEEKDAYS[_mode(weekday)]}"
+        return f"W-{WEEKDAYS[_mode(weekday, found.stamp_counts)]}"
     if common == DAY and (weekday < 5).all() and (steps == 3 * DAY).any():
         return "B"
     return _tick_alias(int(common))
@@ -79,12 +115,17 @@ def off_grid(ds: "pd.Series[Any]", frequency: str) -> Mask:
 
     The grid's origin is where most stamps lie, so one bad stamp does not condemn the others.
     """
+    codes, stamps = pd.factorize(_micros(ds))
+    return stamps_off_grid(stamps, np.bincount(codes), frequency)[codes]
+
+
+def stamps_off_grid(stamps: Micros, counts: Micros, frequency: str) -> Mask:
+    """Which of distinct stamps do not lie on the grid of `frequency`, as `off_grid` has it."""
     offset: Any = pd.tseries.frequencies.to_offset(frequency)
-    stamps = _micros(ds)
     length = width(offset)
     if length is not None:
         phase = stamps % length
-        return np.asarray(phase != _mode(phase))
+        return np.asarray(phase != _mode(phase, counts))
     days, clock = stamps // DAY, stamps % DAY
     months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
     kind = frequency.partition("-")[0]
@@ -98,24 +139,25 @@ def off_grid(ds: "pd.Series[Any]", frequency: str) -> Mask:
             on_day &= (months + 1 - offset.startingMonth) % 3 == 0
         elif kind[0] == "Y":
             on_day &= (months + 1 - offset.month) % 12 == 0
-    return np.asarray(~on_day | (clock != _mode(clock)))
+    return np.asarray(~on_day | (clock != _mode(clock, counts)))
 
 
-def strangers(ds: "pd.Series[Any]") -> dict[Any, str]:
+def strangers(ds: "pd.Series[Any]", table: Times | None = None) -> dict[Any, str]:
     """Series whose own frequency is not that of the table, with the step they show.
 
-    A series is judged from three steps on, and where nine of ten of them are alike.
+    A series is judged from three steps on, and where nine of ten of them are alike. Where `ds` is
+    a part of a table, `table` is what all of it shows.
     """
     series, steps = steps_of(ds)
-    classes = classify(steps)
     if not len(steps):
         return {}
-    common = _mode(classes)
-    _, width = np.unique(classes, return_inverse=True)
-    key = series.astype(np.int64) * (width.max() + 1) + width
-    pairs, counts = np.unique(key, return_counts=True)
-    owner = pairs // (width.max() + 1)
-    kind = np.unique(classes)[pairs % (width.max() + 1)]
+    table = table or times(ds)
+    of_step = classify(table.steps)
+    common = _mode(of_step, table.step_counts)
+    kinds, kind_of_step = np.unique(of_step, return_inverse=True)
+    key = series.astype(np.int64) * len(kinds) + kind_of_step[np.searchsorted(table.steps, steps)]
+    pairs, counts = _counted(key)
+    owner, kind = pairs // len(kinds), kinds[pairs % len(kinds)]
     total = np.bincount(series)[owner]
     strange = (kind != common) & (total >= 3) & (counts >= 0.9 * total)
     names = ds.index.unique()
@@ -146,21 +188,22 @@ def describe(step: int) -> str:
     return CLASS_NAMES[step] if step < 0 else _tick_alias(step)
 
 
-def _calendar_alias(kind: int, days: Micros) -> str | None:
+def _calendar_alias(kind: int, days: Micros, counts: Micros) -> str | None:
     """The alias of a month, quarter or year, or None where the stamps keep to no end of it."""
     start, end = _month_start(days), _month_end(days)
-    if max(start.mean(), end.mean()) <= 0.5:
+    at_start, at_end = int(counts[start].sum()), int(counts[end].sum())
+    if max(at_start, at_end) <= 0.5 * counts.sum():
         return None
-    at_start = bool(start.mean() >= end.mean())
-    letter = "S" if at_start else "E"
+    chosen = start if at_start >= at_end else end
+    letter = "S" if at_start >= at_end else "E"
     if kind == -1:
         return f"M{letter}"
     months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
-    month = _mode(months[start if at_start else end] % 12)
+    month = _mode(months[chosen] % 12, counts[chosen])
     if kind == -3:
         return f"Y{letter}-{MONTHS[month]}"
     # of the four months that name the same quarters, the one of pandas' own spelling
-    anchor = month % 3 + (0 if at_start else 9)
+    anchor = month % 3 + (0 if letter == "S" else 9)
     return f"Q{letter}-{MONTHS[anchor]}"
 
 
@@ -191,9 +234,22 @@ def _micros(ds: "pd.Series[Any]") -> Micros:
     return ds.to_numpy(dtype="datetime64[us]").astype(np.int64)
 
 
-def _mode(values: Micros) -> int:
-    distinct, counts = np.unique(values, return_counts=True)
-    return int(distinct[counts.argmax()])
+def _counted(values: Micros, weights: Micros | None = None) -> tuple[Micros, Micros]:
+    """The distinct values, ascending, and the sum of the weights of each, or how many there are."""
+    codes, distinct = pd.factorize(values)  # sorts what is distinct alone
+    order = np.argsort(distinct)
+    counts = np.zeros(len(distinct), dtype=np.int64)
+    if weights is None:
+        counts += np.bincount(codes, minlength=len(distinct))
+    else:
+        np.add.at(counts, codes, weights)
+    return distinct[order], counts[order]
+
+
+def _mode(values: Micros, counts: Micros) -> int:
+    """The value that occurs most often, the smallest of several."""
+    distinct, total = _counted(values, counts)
+    return int(distinct[total.argmax()])
 
 
 def _month_start(days: Micros) -> Mask:

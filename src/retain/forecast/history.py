@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from retain.errors import DataError, listed
 from retain.forecast import calendars
-from retain.forecast.panel import Schema, encode
+from retain.forecast.panel import Schema
 from retain.forecast.params import Data
+from retain.forecast.rows import encode
 
 
 @dataclass(frozen=True)

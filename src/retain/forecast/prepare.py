@@ -1,15 +1,17 @@
 """The stage `prepare` of a forecasting problem; imports no torch."""
 
+import tempfile
 from pathlib import Path
 
-from retain.forecast import panel, source
+from retain.forecast import panel, parts
 from retain.forecast.params import Problem
 
 
 def prepare(problem: Problem, root: Path, folder: Path) -> None:
     """Read the raw table of a problem and write its panel into `folder`."""
-    table = source.read(problem.data, root)
-    made = panel.build(table, problem.data)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="parts-") as scratch:
+        table = parts.read(problem.data, root, Path(scratch))
+        made = panel.build(table, problem.data, folder / "values.npy")
     panel.save(made, folder)
     quality = made.quality
     print(

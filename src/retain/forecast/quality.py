@@ -7,41 +7,27 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retain.errors import listed
+from retain.forecast.fitting import blocks
 from retain.forecast.params import Data
-from retain.forecast.source import Table
+from retain.forecast.source import Findings
 
 
 def describe(
     values: NDArray[np.float32],
     index: pd.DataFrame,
     grid: pd.DatetimeIndex,
-    table: Table,
+    frequency: str,
+    findings: Findings,
     data: Data,
     skipped: list[dict[str, str]],
 ) -> dict[str, Any]:
     """What was found in the table and what is done about it."""
-    findings = table.findings
-    missing = np.isnan(values[data.reach :, 0])
-    # A gap also begins and ends where its series does.
-    starts = index["start"].to_numpy() - data.reach
-    edge = np.zeros(len(missing) + 1, dtype=bool)
-    edge[starts] = edge[-1] = True
-    begins = np.flatnonzero(missing & (edge[:-1] | ~np.r_[False, missing[:-1]]))
-    ends = np.flatnonzero(missing & (edge[1:] | ~np.r_[missing[1:], False])) + 1
+    missing, (longest, series, step) = gaps(values, index)
     gap: dict[str, Any] = {
-        "longest_gap": 0,
-        "longest_gap_series": None,
-        "longest_gap_from": None,
+        "longest_gap": longest,
+        "longest_gap_series": str(index["unique_id"].iloc[series]) if longest else None,
+        "longest_gap_from": str(grid[step]) if longest else None,
     }
-    if len(begins):
-        longest = int(np.argmax(ends - begins))
-        series = int(np.searchsorted(starts, begins[longest], side="right")) - 1
-        step = int(index["first_step"].to_numpy()[series] + begins[longest] - starts[series])
-        gap = {
-            "longest_gap": int(ends[longest] - begins[longest]),
-            "longest_gap_series": str(index["unique_id"].iloc[series]),
-            "longest_gap_from": str(grid[step]),
-        }
     warnings = []
     constant = index["unique_id"][index["mase_scale"].isna()]
     if len(constant):
@@ -56,16 +42,40 @@ def describe(
         "series": len(index),
         "first": str(grid[0]),
         "last": str(grid[-1]),
-        "frequency": table.frequency,
-        "steps": len(missing),
+        "frequency": frequency,
+        "steps": len(values) - data.reach,
         "duplicates": {"rule": data.duplicates, "rows": findings.duplicates},
-        "missing": {"steps": int(missing.sum()), **gap},
+        "missing": {"steps": missing, **gap},
         "blank": findings.blank,
         "out_of_range": findings.out_of_range,
         "unused_columns": list(findings.unused),
         "skipped_series": skipped,
         "warnings": warnings,
     }
+
+
+def gaps(values: NDArray[np.float32], index: pd.DataFrame) -> tuple[int, tuple[int, int, int]]:
+    """How many steps lack a value, and the longest gap, which ends where its series does.
+
+    Of the gap: its length, the number of its series and the grid step it begins at; zeros if there
+    is none.
+    """
+    count, longest = 0, (0, 0, 0)
+    for series, rows in blocks(index):
+        missing = np.isnan(values[rows, 0])
+        count += int(missing.sum())
+        starts = index["start"].to_numpy()[series] - rows.start
+        edge = np.zeros(len(missing) + 1, dtype=bool)
+        edge[starts] = edge[-1] = True
+        begins = np.flatnonzero(missing & (edge[:-1] | ~np.r_[False, missing[:-1]]))
+        ends = np.flatnonzero(missing & (edge[1:] | ~np.r_[missing[1:], False])) + 1
+        if len(begins) and (ends - begins).max() > longest[0]:
+            widest = int(np.argmax(ends - begins))
+            number = int(np.searchsorted(starts, begins[widest], side="right")) - 1
+            first_step = index["first_step"].to_numpy()[series.start + number]
+            step = int(first_step + begins[widest] - starts[number])
+            longest = int(ends[widest] - begins[widest]), series.start + number, step
+    return count, longest
 
 
 def lines(quality: dict[str, Any]) -> list[str]:

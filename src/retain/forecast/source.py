@@ -34,7 +34,7 @@ class Findings:
     duplicates: int  # rows that were dropped or merged
     out_of_range: dict[str, int]  # values made missing by `valid_range`
     blank: dict[str, int]  # missing values
-    unused: tuple[str, ...]  # columns of the file that the problem does not use
+    unused: tuple[str, ...] = ()  # columns of the file that the problem does not use
     digest: str = ""  # md5 of the file's bytes, or of the listing of a folder's files
 
 
@@ -80,20 +80,55 @@ def clean(frame: pd.DataFrame, data: Data, where: str, first_row: int = 2) -> Ta
 
 def _clean(frame: pd.DataFrame, data: Data, origin: Origin) -> Table:
     """`frame` is indexed by the place of each row in its file."""
-    targets = data.value_columns or (data.y,)
-    used = [data.ds, *targets, *data.covariates]
-    if data.unique_id is not None:
-        used.insert(0, data.unique_id)
-    check_names(origin.where, list(map(str, frame.columns)), used)
+    names = list(map(str, frame.columns))
+    unused = check_columns(origin.where, names, data)
+    if frame.empty:
+        raise DataError(f"{origin.where} has no rows")
+    long, findings = _long(frame, data, origin, whole=True)
+    frequency = _check_grid(long, data, origin)
+    for name in data.static_covariates:
+        long[name] = _static(long, name, origin)
+    findings = dataclasses.replace(findings, unused=unused)
+    return Table(long.reset_index(drop=True), frequency, findings)
+
+
+def clean_part(frame: pd.DataFrame, data: Data, where: str) -> tuple[pd.DataFrame, Findings]:
+    """Some series of a long table, each with all its rows, checked but for what needs the whole.
+
+    That is: that the target has a value, that all series are on one grid, and that the time stamps
+    of all parts are written in one form. Errors name rows of the part.
+    """
+    origin = Origin(where)
+    long, findings = _long(frame, data, origin, whole=False)
+    for name in data.static_covariates:
+        long[name] = _static(long, name, origin)
+    return long, findings
+
+
+def check_columns(where: str, names: list[str], data: Data) -> tuple[str, ...]:
+    """The columns that the problem does not use; raises DataError where one that it uses lacks."""
+    used = used_columns(data)
+    check_names(where, names, used)
     reserved = {"unique_id", "ds", "y"}.intersection(data.covariates)
     if reserved:
         raise DataError(
-            f"{origin.where}: a covariate cannot be called `{min(reserved)}`, which has a meaning "
+            f"{where}: a covariate cannot be called `{min(reserved)}`, which has a meaning "
             "of its own; rename the column"
         )
-    if frame.empty:
-        raise DataError(f"{origin.where} has no rows")
+    return tuple(name for name in names if name not in used)
 
+
+def used_columns(data: Data) -> list[str]:
+    """The columns of the file that the problem uses."""
+    ids = [] if data.unique_id is None else [data.unique_id]
+    return [*ids, data.ds, *(data.value_columns or (data.y,)), *data.covariates]
+
+
+def _long(
+    frame: pd.DataFrame, data: Data, origin: Origin, whole: bool
+) -> tuple[pd.DataFrame, Findings]:
+    """The long table that `Table.frame` is, but for its grid and its static covariates."""
+    targets = data.value_columns or (data.y,)
     converted: dict[str, pd.Series[Any]] = {}
     blank, out_of_range = {}, {}
     for name in (*targets, *data.covariates):
@@ -103,7 +138,7 @@ def _clean(frame: pd.DataFrame, data: Data, origin: Origin) -> Table:
             values = columns.numbers(frame[name], data, origin)
             converted[name] = pd.Series(values, index=frame.index)
         blank[name] = int(converted[name].isna().sum())
-        if name in targets and blank[name] == len(frame):
+        if whole and name in targets and blank[name] == len(frame):
             raise DataError(f"{origin.where}: column `{name}` has no value in any row")
         if name in data.valid_range:
             low, high = data.valid_range[name]
@@ -124,17 +159,13 @@ def _clean(frame: pd.DataFrame, data: Data, origin: Origin) -> Table:
     ]
     long = _sorted(pd.concat(parts) if len(parts) > 1 else parts[0])
     long, duplicates = _without_duplicates(long, data, origin)
-    frequency = _check_grid(long, data, origin)
-    for name in data.static_covariates:
-        long[name] = _static(long, name, origin)
     findings = Findings(
         rows=len(frame),
         duplicates=duplicates // len(targets),  # a row of a wide table is one row a series
         out_of_range=out_of_range,
         blank=blank,
-        unused=tuple(str(name) for name in frame.columns if name not in used),
     )
-    return Table(long.reset_index(drop=True), frequency, findings)
+    return long, findings
 
 
 def check_names(where: str, names: list[str], used: Iterable[str]) -> None:

@@ -107,10 +107,7 @@ def _from_text(distinct: "pd.Series[Any]", data: Data, refuse: Refuse) -> pd.Dat
     if unread.any():
         rule, remedy = _why_unread(text[unread])
         raise refuse(rule, unread, remedy)
-    # Fractions of a second and the offset may differ from row to row; all else is one form.
-    form = text.str.replace(r"\.\d+", "", regex=True)
-    form = form.str.replace(r"([Zz]|(:\d{2})[+-]\d{2}:?\d{0,2})$", r"\2Z", regex=True)
-    form = form.str.replace(r"\d", "9", regex=True)
+    form = _forms(text)
     other = np.asarray(form != form.mode()[0])
     if other.any():
         rule = f"written unlike the other time stamps, such as {distinct[~other].iloc[0]!r}"
@@ -120,6 +117,23 @@ def _from_text(distinct: "pd.Series[Any]", data: Data, refuse: Refuse) -> pd.Dat
     if unread.any():
         raise refuse("no such day or time", unread, "Correct the time stamps.")
     return parsed
+
+
+def form(column: "pd.Series[Any]") -> str | None:
+    """How the first stamp of a column that `parse` has read without a format is written."""
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return None
+    return str(_forms(column.iloc[:1].astype("str").str.strip()).iloc[0])
+
+
+def _forms(text: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Stamps with 9 for every digit, without what may differ from row to row.
+
+    That are fractions of a second and the offset; all else is one form.
+    """
+    form = text.str.replace(r"\.\d+", "", regex=True)
+    form = form.str.replace(r"([Zz]|(:\d{2})[+-]\d{2}:?\d{0,2})$", r"\2Z", regex=True)
+    return form.str.replace(r"\d", "9", regex=True)
 
 
 def _to_datetime(text: "pd.Series[Any]", form: str) -> pd.DatetimeIndex:

@@ -1,0 +1,113 @@
+"""What is fitted to the training part of arrays on a grid: means, deviations, scales of series.
+
+The arrays may lie on disk: they are read in blocks of whole series, cut by the index alone, so that
+the same values give the same bits wherever they came from.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+BLOCK = 1 << 18  # rows, of one series at least
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+
+def blocks(index: pd.DataFrame) -> Iterator[tuple[slice, slice]]:
+    """Series after series, about BLOCK rows at a time: slices of the index and of the values."""
+    start = index["start"].to_numpy()
+    end = start + index["length"].to_numpy()
+    first = 0
+    while first < len(start):
+        last = max(int(np.searchsorted(end, start[first] + BLOCK, side="right")), first + 1)
+        yield slice(first, last), slice(int(start[first]), int(end[last - 1]))
+        first = last
+
+
+def steps_of(index: pd.DataFrame) -> Counts:
+    """The grid step of each row of some series that stand one after another."""
+    length = index["length"].to_numpy()
+    offset = index["first_step"].to_numpy() - (np.cumsum(length) - length)
+    steps: Counts = np.arange(length.sum()) + np.repeat(offset, length)
+    return steps
+
+
+def column_moments(
+    values: NDArray[np.float32], column: int, index: pd.DataFrame, validation_step: int
+) -> tuple[float, float]:
+    """Mean and standard deviation of a column of `values` over the training part of all series."""
+
+    def training() -> Iterator[Floats]:
+        for series, rows in blocks(index):
+            inside = steps_of(index[series]) < validation_step
+            part = values[rows, column][inside].astype(np.float64)
+            yield part[np.isfinite(part)]
+
+    return _moments(training)
+
+
+def static_moments(column: Floats) -> tuple[float, float]:
+    """Mean and standard deviation of a static feature over all series."""
+    seen = column.astype(np.float32).astype(np.float64)  # as a network sees it
+    return _moments(lambda: iter([seen[np.isfinite(seen)]]))
+
+
+def _moments(parts: Callable[[], Iterator[Floats]]) -> tuple[float, float]:
+    """Mean and deviation of all parts; 0 and 1 where there is nothing to measure."""
+    total, count = 0.0, 0
+    for part in parts():
+        total, count = total + float(part.sum()), count + len(part)
+    if count == 0:
+        return 0.0, 1.0
+    mean = total / count
+    squares = sum(float(((part - mean) ** 2).sum()) for part in parts())
+    return mean, float(np.sqrt(squares / count)) or 1.0
+
+
+def target_scales(
+    values: NDArray[np.float32], index: pd.DataFrame, validation_step: int, season_length: int
+) -> pd.DataFrame:
+    """Mean, deviation and MASE scale (Hyndman & Koehler 2006) of each series' training part.
+
+    The MASE scale is the mean absolute difference to the value one season before; a series that
+    repeats itself exactly has none (NaN) and is left out of the MASE.
+    """
+    scales = np.empty((len(index), 3))
+    for series, rows in blocks(index):
+        length = index["length"].to_numpy()[series]
+        owner = np.repeat(np.arange(len(length)), length)
+        y = values[rows, 0].astype(np.float64)
+        y[steps_of(index[series]) >= validation_step] = np.nan
+        change = np.full(len(y), np.nan)
+        change[season_length:] = np.abs(y[season_length:] - y[:-season_length])
+        change[season_length:][owner[season_length:] != owner[:-season_length]] = np.nan
+        mean, deviation = _by_series(y, owner, len(length))
+        naive_error, _ = _by_series(change, owner, len(length))
+        deviation[deviation == 0] = 1.0
+        naive_error[naive_error == 0] = np.nan
+        scales[series] = np.column_stack([mean, deviation, naive_error])
+    return pd.DataFrame(scales, columns=["mean", "std", "mase_scale"])
+
+
+def _by_series(values: Floats, owner: Counts, count: int) -> tuple[Floats, Floats]:
+    """Mean and deviation of the finite values of each series, NaN where it has none.
+
+    Series with as many values are one matrix: no loop over series, and each row is summed as it
+    would be alone.
+    """
+    finite = np.isfinite(values)
+    flat = values[finite]
+    sizes = np.bincount(owner[finite], minlength=count)
+    begin = np.cumsum(sizes) - sizes
+    mean, deviation = np.full(count, np.nan), np.full(count, np.nan)
+    order = np.argsort(sizes, kind="stable")
+    distinct, first = np.unique(sizes[order], return_index=True)
+    for size, some in zip(distinct.tolist(), np.split(order, first[1:]), strict=True):
+        if size:
+            matrix: NDArray[Any] = flat[begin[some][:, None] + np.arange(size)]
+            mean[some], deviation[some] = matrix.mean(1), matrix.std(1)
+    return mean, deviation
