@@ -116,9 +116,10 @@ def add(
     data = {**found.data, "path": copy_to or place}
     entry = {
         "kind": "forecast",
+        "preset": found.preset,
         "data": data,
         "model": found.model,
-        "training": found.training,
+        "training": {"seed": 1},
         "evaluation": {"bootstrap": 2000},
         "gate": DEFAULT_GATE,
     }

@@ -33,15 +33,23 @@ class Section(BaseModel):
 
 
 class Training(Section):
-    """How a network is trained; the same for every cell but for its learning rate."""
+    """How a network is trained; the same for every cell but for its learning rate.
+
+    An epoch is a pass over the examples or, where they are many, over `epoch_steps` batches of them
+    that are drawn anew each time. There are `max_epochs` of them, or as many as `max_steps` batches
+    fill; where neither is given, as many as three passes or 1,500 batches fill, and at most 100.
+    """
 
     batch_size: int = Field(256, ge=1)
-    max_epochs: int = Field(20, ge=1)
-    patience: int = Field(5, ge=1)
+    max_steps: int | None = Field(None, ge=1)
+    max_epochs: int | None = Field(None, ge=1)
+    epoch_steps: int = Field(200, ge=1)
+    patience: int | None = Field(None, ge=1)
     learning_rate: float | dict[Literal["lstm", "rnn", "gru"], float] = 2e-3
     weight_decay: float = Field(0.0, ge=0)
     warmup_fraction: float = Field(0.05, ge=0, lt=1)
     gradient_clip: float = Field(1.0, gt=0)
+    ema_decay: float = Field(0.99, ge=0, lt=1)
     checkpoint_every: Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^\d+s$")] = "30s"
     seed: int = Field(1, ge=0, lt=2**31)
     deterministic: bool = True
@@ -61,6 +69,14 @@ class Training(Section):
         if isinstance(value, dict) and "lstm" not in value:
             raise ValueError("name at least the rate of lstm; other cells fall back to it")
         return value
+
+    def epochs(self, examples: int) -> int:
+        """How many epochs there are for so many examples, at most."""
+        if self.max_epochs is not None:
+            return self.max_epochs
+        whole = -(-examples // self.batch_size)
+        steps = self.max_steps or max(3 * whole, 1500)
+        return min(100, -(-steps // min(whole, self.epoch_steps)))
 
     def rate(self, cell: str) -> float:
         """The learning rate of `cell`."""

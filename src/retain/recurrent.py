@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "rnn": nn.RNN, "gru": nn.GRU}
+GATE_COUNT = {"lstm": 4, "rnn": 1, "gru": 3}  # of the sums that an input enters
 State = Tensor | tuple[Tensor, Tensor]
 
 
@@ -36,11 +38,49 @@ def build(cell: str, input_size: int, hidden_size: int, layers: int, dropout: fl
     return network
 
 
-def repeat_state(state: State, times: int) -> State:
-    """Each state `times` times in a row: (layers, batch, h) → (layers, batch·times, h)."""
-    if isinstance(state, tuple):
-        return tuple(part.repeat_interleave(times, dim=1) for part in state)  # type: ignore[return-value]
-    return state.repeat_interleave(times, dim=1)
+def step(network: nn.RNNBase, driven: Tensor, state: State) -> Tensor:
+    """One step of the cell to each of several inputs, all of them from the same state.
+
+    What the cell's matrices make of the state is computed once for all inputs: for many of them
+    several times faster than handing copies of the state to the network.
+
+    Args:
+        network: what `build` made.
+        driven: what the inputs make of the first layer's gates, in place of the input matrix times
+            an input: (batch or 1, inputs, gate_count · hidden).
+        state: the network's state, (layers, batch, hidden), or a pair of them for an LSTM.
+
+    Returns:
+        The hidden state of the last layer after each input: (batch, inputs, hidden).
+    """
+    hidden, memory = state if isinstance(state, tuple) else (state, state)
+    output = driven
+    for layer in range(network.num_layers):
+        into, across, bias_into, bias_across = network.all_weights[layer]
+        if layer == 0:
+            driven = driven + bias_into
+        else:
+            output = functional.dropout(output, network.dropout, network.training)
+            driven = functional.linear(output, into, bias_into)
+        carried = functional.linear(hidden[layer], across, bias_across).unsqueeze(1)
+        output = _activate(network.mode, driven, carried, memory[layer].unsqueeze(1))
+    return output
+
+
+def _activate(mode: str, driven: Tensor, carried: Tensor, memory: Tensor) -> Tensor:
+    """The next hidden state from both halves of a cell's sums; gates in the order of PyTorch."""
+    if mode == "LSTM":
+        sums = driven + carried
+        size = memory.shape[-1]
+        entry, forget = sums[..., : 2 * size].sigmoid().chunk(2, dim=-1)
+        memory = forget * memory + entry * sums[..., 2 * size : 3 * size].tanh()
+        return sums[..., 3 * size :].sigmoid() * memory.tanh()
+    if mode == "GRU":
+        size = 2 * memory.shape[-1]
+        reset, update = (driven[..., :size] + carried[..., :size]).sigmoid().chunk(2, dim=-1)
+        candidate = (driven[..., size:] + reset * carried[..., size:]).tanh()
+        return candidate + update * (memory - candidate)
+    return (driven + carried).tanh()
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -65,6 +65,38 @@ def learning_rate(step: int, total: int, peak: float, warmup_fraction: float) ->
     return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
+class Average:
+    """A moving average of a network's weights over the steps (Polyak & Juditsky 1992).
+
+    It forecasts as weights at a far smaller learning rate would, at any time of the training: which
+    epoch is the best then hangs less on where in its schedule the learning rate is.
+    """
+
+    def __init__(self, network: nn.Module, decay: float):
+        self.decay = decay
+        self.kept = [parameter.detach().clone() for parameter in network.parameters()]
+        self.follow(network)
+
+    def follow(self, network: nn.Module) -> None:
+        """Keep the average where the network is, which a trainer may have moved."""
+        self.weights = [parameter.data for parameter in network.parameters()]
+        self.kept = [
+            kept.to(weight.device) for kept, weight in zip(self.kept, self.weights, strict=True)
+        ]
+
+    def update(self, step: int) -> None:
+        """Take in the weights after so many steps; the first ones count less."""
+        decay = min(self.decay, step / (step + 9))
+        torch._foreach_lerp_(self.kept, self.weights, 1 - decay)
+
+    def swap(self) -> None:
+        """Change the network's weights for their average, or back."""
+        for weight, kept in zip(self.weights, self.kept, strict=True):
+            other = weight.clone()
+            weight.copy_(kept)
+            kept.copy_(other)
+
+
 class Module(pl.LightningModule):
     """A task under Lightning."""
 
@@ -72,7 +104,8 @@ class Module(pl.LightningModule):
         super().__init__()
         self.network, self.loss = task.network, task.loss
         self.training_params, self.rate, self.batches = training, rate, batches
-        self.steps = len(batches[0]) * training.max_epochs
+        self.steps = len(batches[0]) * training.epochs(len(task.train))
+        self.average = Average(self.network, training.ema_decay)
         self._sums: dict[str, list[Tensor]] = {"train": [], "val": []}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -86,14 +119,29 @@ class Module(pl.LightningModule):
     def on_fit_start(self) -> None:
         for batches in self.batches:
             batches.rank, batches.world = self.trainer.global_rank, self.trainer.world_size
+        self.average.follow(self.network)
 
     def on_train_epoch_start(self) -> None:
         self.batches[0].epoch = self.current_epoch
 
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        self.average.update(self.global_step)
+
+    def on_validation_start(self) -> None:
+        self.average.swap()
+
+    def on_validation_end(self) -> None:
+        self.average.swap()
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         step = self.global_step
         # Two numbers in one seed: no run has a million steps more than its seed has room for.
-        torch.manual_seed((self.training_params.seed << 32) + step * 64 + self.global_rank)
+        seed = (self.training_params.seed << 32) + step * 64 + self.global_rank
+        # torch.manual_seed would queue a seed at every step for each device that is not there.
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
         warmup = self.training_params.warmup_fraction
         for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
             group["lr"] = learning_rate(step, self.steps, self.rate, warmup)
@@ -118,9 +166,11 @@ class Module(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["sums"] = torch.stack(self._sums["train"])
+        checkpoint["average"] = self.average.kept
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._sums["train"] = list(checkpoint["sums"])
+        self.average.kept = list(checkpoint["average"])
 
     def on_validation_epoch_end(self) -> None:
         self.log("val/loss", self.epoch_loss("val"), rank_zero_only=True)
@@ -165,8 +215,10 @@ class Journal(Callback):
             )
         self.history.append(row)
         if row is self.best_epoch:
+            pl_module.average.swap()
             weights = pl_module.network.state_dict()
             self.best = {key: value.detach().cpu().clone() for key, value in weights.items()}
+            pl_module.average.swap()
         pl_module.log("train/loss", row.train_loss, rank_zero_only=True)
         pl_module.log("learning_rate", row.learning_rate, rank_zero_only=True)
         if trainer.is_global_zero:
@@ -216,7 +268,8 @@ class Saving(Callback):
             if trainer.world_size > 1:  # clocks differ, and all must save at the same step
                 due = trainer.strategy.broadcast(due)
         if due:
-            trainer.save_checkpoint(self.folder / checkpoints.name(trainer.global_step))
+            path = self.folder / checkpoints.name(trainer.global_step)
+            trainer.save_checkpoint(path, weights_only=False)
             self.last_step, self.last_time = trainer.global_step, time.monotonic()
 
 
@@ -275,11 +328,13 @@ def fit(
     logger: Logger | bool = False
     if run is not None:
         logger = Curves(tracking_uri=run.uri, run_id=run.run_id)
-    train = Batches(task.train, training.batch_size, training.seed)
+    train = Batches(task.train, training.batch_size, training.seed, training.epoch_steps)
+    epochs = training.epochs(len(task.train))
     validation = Batches(task.validation, 4 * training.batch_size, None)
     module = Module(task, training, training.rate(cell), (train, validation))
-    journal = Journal(name, training.max_epochs)
-    callbacks: list[Callback] = [journal, EarlyStopping("val/loss", patience=training.patience)]
+    journal = Journal(name, epochs)
+    patience = training.patience or max(3, epochs // 3)
+    callbacks: list[Callback] = [journal, EarlyStopping("val/loss", patience=patience)]
     resumed = None
     if folder is not None:
         callbacks.append(Saving(training.checkpoint_every, folder))
@@ -289,13 +344,13 @@ def fit(
         devices=training.devices,
         strategy=training.strategy,
         precision=training.precision,
-        max_epochs=training.max_epochs,
+        max_epochs=epochs,
         gradient_clip_val=training.gradient_clip,
         deterministic=training.deterministic,
         callbacks=callbacks,
         plugins=[Files()],
         logger=logger,
-        log_every_n_steps=len(train) * training.max_epochs + 1,  # once an epoch is enough
+        log_every_n_steps=len(train) * epochs + 1,  # once an epoch is enough
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         enable_checkpointing=False,

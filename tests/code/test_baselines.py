@@ -7,14 +7,20 @@ import torch
 from torch import Tensor
 
 from retain.forecast import baselines
-from retain.forecast.baselines import drift, last_observed, naive, seasonal_naive
+from retain.forecast.baselines import (
+    drift,
+    last_observed,
+    naive,
+    nearest_season,
+    seasonal_naive,
+)
 
 NAN = float("nan")
 
 
 def test_the_examples_in_the_docstrings_hold() -> None:
     failed, tried = doctest.testmod(baselines)
-    assert (failed, tried) == (0, 5)
+    assert (failed, tried) == (0, 7)
 
 
 @pytest.mark.parametrize(
@@ -82,3 +88,21 @@ def test_drift_continues_the_line_through_first_and_last(
 def test_drift_of_nothing_is_nothing() -> None:
     forecast: Tensor = drift(torch.tensor([[NAN, NAN]]), horizon=2)
     assert forecast.isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("past", "horizon", "place"),
+    [
+        ([1.0, 2.0, 1.0, 2.0, 1.0, 2.0], 1, 0),
+        ([1.0, 2.0, 3.0, 1.0, 2.0, 3.0], 1, 1),
+        ([1.0, 2.0, 3.0, 1.0, 2.0, NAN], 1, 1),
+        ([NAN, NAN, NAN, NAN, 1.0, NAN], 1, 0),  # nothing to go by: the shorter one
+        ([0.0, 0.0, 1.0, 1.0, 2.0, 2.0], 1, 0),  # a distance of 2 errs by 1, of 3 by 4/3,
+        ([0.0, 0.0, 1.0, 1.0, 2.0, 2.0], 3, 1),  # of 4, which the third step needs, by 2
+    ],
+)
+def test_a_window_takes_the_season_that_it_repeats_best(
+    past: list[float], horizon: int, place: int
+) -> None:
+    chosen = nearest_season(torch.tensor([past]), horizon, (2, 3), recent=6)
+    assert chosen.tolist() == [place]

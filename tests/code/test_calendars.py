@@ -100,7 +100,7 @@ def test_an_unknown_region_is_refused() -> None:
 def test_an_unknown_region_is_an_error_of_params_yaml() -> None:
     data = {"path": "t.csv", "horizon": 1, "context_length": 1, "holidays": "U.S."}
     with pytest.raises(ParamsError) as error:
-        parse("sales", {"kind": "forecast", "data": data, "gate": []})
+        parse("sales", {"kind": "forecast", "preset": "fast", "data": data, "gate": []})
     assert str(error.value) == (
         "params.yaml: `problems.sales.data.holidays` is 'U.S.': expected an ISO country code such "
         "as US, or US-MN with a subdivision"

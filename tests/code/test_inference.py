@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from retain.errors import DataError, ParamsError
+from retain.forecast.cycles import natural, segment_length
 from retain.forecast.inference import Inferred, infer
-from retain.forecast.tuning import natural_cycles
 
 
 def season(steps: int, length: int, seed: int = 0) -> np.ndarray[Any, Any]:
@@ -228,4 +228,30 @@ def test_the_same_table_gives_the_same_answer(tmp_path: Path) -> None:
     ],
 )
 def test_natural_cycles(frequency: str, cycles: tuple[int, ...]) -> None:
-    assert natural_cycles(frequency) == cycles
+    assert natural(frequency) == cycles
+
+
+@pytest.mark.parametrize(
+    ("frequency", "horizon", "context", "segment"),
+    [
+        ("h", 48, 168, 24),
+        ("h", 10, 168, 8),
+        ("h", 96, 720, 48),
+        ("h", 720, 96, 48),
+        ("h", 24, 8760, 24),
+        ("D", 6, 30, 1),
+        ("D", 28, 56, 7),
+        ("W", 8, 104, 8),
+        ("MS", 3, 24, 3),
+        ("YS", 5, 10, 1),
+    ],
+)
+def test_a_segment_is_a_part_of_a_cycle_or_some_cycles(
+    frequency: str, horizon: int, context: int, segment: int
+) -> None:
+    assert segment_length(frequency, horizon, context) == segment
+
+
+@pytest.mark.parametrize(("steps", "preset"), [(400, "fast"), (4000, "accurate")])
+def test_few_windows_get_the_small_network(tmp_path: Path, steps: int, preset: str) -> None:
+    assert look(tmp_path, frame(steps)).preset == preset

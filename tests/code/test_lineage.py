@@ -127,7 +127,9 @@ def test_stage_and_experiment_are_those_that_dvc_names(
 def test_a_model_is_made_of_data_params_and_cell(tmp_path: Path, quiet: None) -> None:
     def tags(cell: str = "lstm", **sections: dict[str, object]) -> dict[str, str]:
         data = {"path": "t.csv", "horizon": 1, "context_length": 1}
-        problem = parse("sales", {"kind": "forecast", "data": data, "gate": [], **sections})
+        problem = parse(
+            "sales", {"kind": "forecast", "preset": "fast", "data": data, "gate": [], **sections}
+        )
         return training_tags(tmp_path, problem, cell, prepared)
 
     prepared = write(tmp_path / "prepared", {"values.npy": b"1"})

@@ -109,15 +109,19 @@ def test_counting_leaves_the_random_numbers_alone() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_a_state_is_repeated_example_by_example() -> None:
-    state = torch.tensor([[[1.0], [2.0]], [[3.0], [4.0]]])  # (layers, batch, hidden)
-    repeated = recurrent.repeat_state(state, 3)
-    assert isinstance(repeated, Tensor)
-    assert repeated[..., 0].tolist() == [[1, 1, 1, 2, 2, 2], [3, 3, 3, 4, 4, 4]]
-
-
-def test_both_states_of_an_lstm_are_repeated() -> None:
-    hidden, cell = recurrent.repeat_state((torch.zeros(1, 2, 1), torch.ones(1, 2, 1)), 2)
-    assert hidden.shape == cell.shape == (1, 4, 1)
-    assert not hidden.any()
-    assert cell.all()
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("cell", ["lstm", "rnn", "gru"])
+def test_steps_from_one_state_are_those_of_the_network(cell: str, shared: bool) -> None:
+    torch.manual_seed(1)
+    network = recurrent.build(cell, INPUT, HIDDEN, LAYERS, dropout=0.0)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter)
+    _, state = network(torch.randn(STEPS, BATCH, INPUT))
+    inputs = torch.randn(1 if shared else BATCH, 4, INPUT)
+    driven = inputs @ network.all_weights[0][0].T
+    assert driven.shape[-1] == recurrent.GATE_COUNT[cell] * HIDDEN
+    after = recurrent.step(network, driven, state)
+    assert after.shape == (BATCH, 4, HIDDEN)
+    for number in range(4):
+        alone, _ = network(inputs[:, number].expand(BATCH, INPUT)[None].contiguous(), state)
+        torch.testing.assert_close(after[:, number], alone[0], atol=1e-6, rtol=1e-5)

@@ -101,7 +101,67 @@ def test_a_short_training_has_a_learning_rate_all_the_same(total: int) -> None:
     assert all(0 < rate <= 0.5 for rate in rates)
 
 
+# --- the average of the weights ---
+
+
+def test_an_average_follows_the_weights_and_changes_places_with_them() -> None:
+    network = nn.Linear(1, 1, bias=False)
+    network.weight.data.fill_(1.0)
+    average = training.Average(network, decay=0.5)
+    network.weight.data.fill_(3.0)
+    average.update(step=1)  # early steps count less: 1/10 of what was
+    assert average.kept[0].item() == pytest.approx(0.1 * 1 + 0.9 * 3)
+    network.weight.data.fill_(5.0)
+    average.update(step=10**6)
+    assert average.kept[0].item() == pytest.approx((2.8 + 5) / 2)
+    average.swap()
+    assert network.weight.item() == pytest.approx(3.9)
+    average.swap()
+    assert network.weight.item() == 5.0
+
+
+def test_without_decay_the_average_is_the_weights() -> None:
+    plain, averaged = trained(task(), ema_decay=0.0), trained(task(), ema_decay=0.9)
+    assert not same(plain[1], averaged[1])
+    network = nn.Linear(1, 1)
+    average = training.Average(network, decay=0.0)
+    network.weight.data.fill_(7.0)
+    average.update(step=3)
+    assert average.kept[0].item() == 7.0
+
+
+# --- how long it goes on ---
+
+
+@pytest.mark.parametrize(
+    ("examples", "keys", "epochs"),
+    [
+        (2560, {}, 75),  # 20 batches of 128: 1,500 steps
+        (128, {}, 100),  # no more than that
+        (128_000, {}, 15),  # 1,000 batches, three times, 200 an epoch
+        (128_000, {"max_steps": 500}, 3),
+        (128_000, {"max_epochs": 2}, 2),
+        (128_000, {"epoch_steps": 1000}, 3),
+    ],
+)
+def test_a_training_is_three_passes_or_1500_steps_long(
+    examples: int, keys: dict[str, int], epochs: int
+) -> None:
+    assert Training(batch_size=128, **keys).epochs(examples) == epochs  # type: ignore[arg-type]
+
+
 # --- the order of the examples ---
+
+
+def test_an_epoch_of_fewer_batches_draws_others_each_time() -> None:
+    batches = Batches(Numbers(100), 4, 1, most=3)
+    assert len(batches) == 3
+    first = list(batches)
+    batches.epoch = 1
+    second = list(batches)
+    assert [len(numbers) for numbers in first + second] == [4] * 6
+    assert len({number for numbers in first for number in numbers}) == 12
+    assert first != second
 
 
 def epoch(number: int, seed: int | None = 1, count: int = 10, size: int = 4) -> list[list[int]]:

@@ -7,12 +7,13 @@ import pytest
 
 from retain import params
 from retain.errors import ParamsError
-from retain.forecast.params import Problem
+from retain.forecast.params import PRESETS, Problem
 
 GOOD = """
 problems:
   sales:
     kind: forecast
+    preset: fast
     data:
       path: data/raw/sales.csv
       horizon: 28
@@ -36,7 +37,24 @@ def test_what_is_not_said_takes_its_default(tmp_path: Path) -> None:
     problem = params.load_problem(write(tmp_path, GOOD), "sales")
     assert isinstance(problem, Problem)
     assert problem.data.ds == "ds"
-    assert problem.model.hidden_size == 128
+    assert problem.model.layers == 1
+
+
+@pytest.mark.parametrize("sections", ["", "model:\n    training: {}\n    "])
+def test_a_preset_is_what_model_and_training_begin_with(tmp_path: Path, sections: str) -> None:
+    text = changed("    gate:", f"    {sections}gate:").replace("fast", "accurate")
+    problem = params.load_problem(write(tmp_path, text), "sales")
+    assert isinstance(problem, Problem)
+    assert problem.model.hidden_size == PRESETS["accurate"]["model"]["hidden_size"]
+    assert problem.training.batch_size == PRESETS["accurate"]["training"]["batch_size"]
+
+
+def test_a_key_that_is_said_overrides_the_preset(tmp_path: Path) -> None:
+    text = changed("    gate:", "    model: {dropout: 0.4}\n    gate:")
+    problem = params.load_problem(write(tmp_path, text), "sales")
+    assert isinstance(problem, Problem)
+    assert problem.model.dropout == 0.4
+    assert problem.model.hidden_size == PRESETS["fast"]["model"]["hidden_size"]
 
 
 MISTAKES = {
@@ -56,6 +74,14 @@ MISTAKES = {
     "a missing section": (
         changed("    gate:\n      - {check: finite}\n", ""),
         "params.yaml: `problems.sales.gate` is missing",
+    ),
+    "a preset that does not exist": (
+        changed("preset: fast", "preset: best"),
+        "params.yaml: `problems.sales.preset` is 'best': input should be 'fast' or 'accurate'",
+    ),
+    "no preset": (
+        changed("    preset: fast\n", ""),
+        "params.yaml: `problems.sales.preset` is missing",
     ),
     "a missing key": (
         changed("      horizon: 28\n", ""),
@@ -166,6 +192,7 @@ def test_outside_a_project_there_is_no_root(
 
 ENTRY = {
     "kind": "forecast",
+    "preset": "fast",
     "data": {"path": "a.csv", "horizon": 1, "context_length": 2, "time_format": "%d: %m"},
     "gate": [{"check": "coverage", "tolerance": 0.1}],
 }

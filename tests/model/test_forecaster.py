@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from retain.forecast import panel, source
 from retain.forecast.baselines import seasonal_naive
+from retain.forecast.core import Core
 from retain.forecast.evaluate import look_back
 from retain.forecast.network import Forecaster, outward
 from retain.forecast.panel import Panel, Schema
@@ -46,6 +47,12 @@ def network_of(cell: str = "lstm", schema: Schema = PANEL.schema, **model: Any) 
     torch.manual_seed(1)
     model = {"hidden_size": 12, "dropout": 0.0, "quantiles": (0.1, 0.5, 0.9), **model}
     return Forecaster(cell, model["hidden_size"], Model(**model), schema, series_count=2).eval()
+
+
+def core_of(network: Forecaster) -> Core:
+    core = network.members[0]
+    assert isinstance(core, Core)
+    return core
 
 
 def batch_of(count: int = 6, made: Panel = PANEL) -> Batch:
@@ -196,17 +203,14 @@ def test_offsets_are_in_the_units_of_the_window() -> None:
 def test_a_segment_that_the_context_does_not_fill_is_filled_in_front(cell: str) -> None:
     network, batch = network_of(cell, segment_length=4), batch_of()
     window = network.normalise(batch)
-    filled = nn.functional.pad(window.context, (0, 0, 2, 0))  # 10 steps → 12
-    rest = (window.future, batch.series, batch.static)
-    torch.testing.assert_close(
-        network.decode(window.context, *rest), network.decode(filled, *rest), rtol=0, atol=0
-    )
+    filled = window._replace(context=nn.functional.pad(window.context, (0, 0, 2, 0)))  # 10 → 12
+    torch.testing.assert_close(network.decode(window), network.decode(filled), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("segment", [1, 2, 3, 4, 5, 7, 10, 11])
 def test_a_segment_may_be_of_any_length(segment: int) -> None:
     network = network_of(segment_length=segment)
-    assert network.decoded == -(-HORIZON // segment)
+    assert core_of(network).decoded == -(-HORIZON // segment)
     values = forecast(network, batch_of())
     assert values.shape == (6, HORIZON, 3)
     assert values.isfinite().all()
@@ -243,8 +247,8 @@ def test_a_missing_covariate_is_its_mean() -> None:
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_silent_network_is_the_seasonal_naive_forecast(cell: str, normalisation: str) -> None:
     network = network_of(cell, residual="seasonal", normalisation=normalisation)
-    nn.init.zeros_(network.head.weight)
-    nn.init.zeros_(network.head.bias)
+    nn.init.zeros_(core_of(network).head.weight)
+    nn.init.zeros_(core_of(network).head.bias)
     batch = batch_of()
     week = torch.tensor([3.0, 1, 4, 1, 5, 9, 2]).repeat(4)[: NOW + HORIZON]
     periodic = batch.window.clone()
@@ -258,8 +262,9 @@ def test_a_silent_network_is_the_seasonal_naive_forecast(cell: str, normalisatio
 
 def test_a_series_never_seen_has_an_embedding_of_its_own() -> None:
     network, batch = network_of(series_embedding=3), batch_of()
-    assert network.series is not None
-    assert network.series.num_embeddings == 3  # two series, and 0 for all others
+    embedding = core_of(network).series
+    assert embedding is not None
+    assert embedding.num_embeddings == 3  # two series, and 0 for all others
     by_id = [
         forecast(network, batch._replace(series=torch.full_like(batch.series, number)))
         for number in range(3)
@@ -271,12 +276,21 @@ def test_a_series_never_seen_has_an_embedding_of_its_own() -> None:
 
 def test_training_teaches_the_embedding_of_a_series_never_seen() -> None:
     network, batch = network_of(series_embedding=3).train(), batch_of(60)
-    assert network.series is not None
+    embedding = core_of(network).series
+    assert embedding is not None
     torch.manual_seed(0)
     network(batch).values.sum().backward()
-    gradient = network.series.weight.grad
+    gradient = embedding.weight.grad
     assert gradient is not None
     assert gradient.any(dim=1).tolist() == [True, True, True]
+
+
+def test_an_ensemble_is_the_mean_of_its_members() -> None:
+    network, batch = network_of(ensemble=3), batch_of()
+    each = network.each(batch).values
+    assert each.shape == (3, 6, HORIZON, 3)
+    assert not torch.equal(each[0], each[1])  # they start apart
+    torch.testing.assert_close(network(batch).values, each.mean(0))
 
 
 def test_without_an_embedding_the_series_does_not_matter() -> None:

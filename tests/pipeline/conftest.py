@@ -16,6 +16,7 @@ PARAMS = """\
 problems:
   small:
     kind: forecast
+    preset: fast
     data:
       path: data/raw/small.csv
       unique_id: store

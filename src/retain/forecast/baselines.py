@@ -45,6 +45,25 @@ def seasonal_naive(past: Tensor, horizon: int, season: int, fallback: Tensor) ->
     return torch.where(base.isfinite(), base, fallback)
 
 
+def nearest_season(past: Tensor, horizon: int, seasons: tuple[int, ...], recent: int) -> Tensor:
+    """Which of `seasons` has repeated itself best in each row: its place among them, (batch,).
+
+    Measured on the newest `recent` steps, at the shortest and the longest distance at which the
+    seasonal-naive forecast repeats a value; a season that shows no pair of values comes last.
+
+    >>> past = torch.tensor([[1.0, 2.0, 1.0, 2.0], [1.0, 2.0, 3.0, 1.0]])
+    >>> nearest_season(past, horizon=1, seasons=(2, 3), recent=4)
+    tensor([0, 1])
+    """
+    errors = []
+    for season in seasons:
+        lags = (season, season * -(-horizon // season))
+        apart = [past[:, lag:] - past[:, : max(past.shape[1] - lag, 0)] for lag in lags]
+        each = [part[:, -recent:].abs().nanmean(1) for part in apart if part.shape[1]]
+        errors.append(torch.stack(each).mean(0) if each else past.new_full((len(past),), torch.nan))
+    return torch.stack(errors).nan_to_num(nan=float("inf"), posinf=float("inf")).argmin(0)
+
+
 def drift(past: Tensor, horizon: int) -> Tensor:
     """The line through the first and the last observed value, continued.
 

@@ -120,16 +120,17 @@ def _with_interval(
 
 def tally(model: Model, windows: Windows, source: Panel, levels: tuple[float, ...]) -> Tally:
     """Score one model on windows of a panel."""
-    first, last = int(windows.step.min()), int(windows.step.max())
+    steps = windows.step
+    first, last = int(steps.min()), int(steps.max())
     scores = Tally(first, last - first + 1, windows.horizon, len(source.index), levels)
     scales = source.index["mase_scale"].to_numpy(dtype=np.float64)
     done = 0
     for batch in in_chunks(windows):
-        part = slice(done, done + len(batch.series))
+        numbers = np.arange(done, done + len(batch.series))
         truth = batch.window[:, 0, -windows.horizon :].double().numpy()
-        series = windows.series[part]
-        scores.add(windows.step[part], series, truth, model(batch), scales[series])
-        done = part.stop
+        series, step = windows.places(numbers)
+        scores.add(step, series, truth, model(batch), scales[series])
+        done += len(numbers)
     return scores
 
 
@@ -225,13 +226,13 @@ def _shown(scores: Tally, test: Windows) -> Iterator[tuple[str, int]]:
     errors = np.concatenate(scores.by_window)
     order = np.argsort(errors, kind="stable")
     middle = np.argsort(np.abs(errors - np.median(errors)), kind="stable")
+    series, step = test.series, test.step
     taken: list[int] = []
     for title, ranked in (("typical", middle), ("best", order), ("worst", order[::-1])):
         found = 0
         for number in ranked.tolist():
             apart = all(
-                test.series[number] != test.series[other]
-                or abs(test.step[number] - test.step[other]) >= test.horizon
+                series[number] != series[other] or abs(step[number] - step[other]) >= test.horizon
                 for other in taken
             )
             if apart:
@@ -244,11 +245,11 @@ def _shown(scores: Tally, test: Windows) -> Iterator[tuple[str, int]]:
 
 def _view(title: str, test: Windows, number: int, models: dict[str, Model], source: Panel) -> View:
     batch = test.batch(np.array([number]))
-    step = int(test.step[number])
+    series, step = (int(found[0]) for found in test.places(np.array([number])))
     shown = test.context
     stamps = source.grid[max(step - shown, 0) : step + test.horizon]
     y = batch.window[0, 0, -len(stamps) :].double().numpy()
-    name = source.index["unique_id"].iloc[int(test.series[number])]
+    name = source.index["unique_id"].iloc[series]
     several = len(source.index) > 1
     return View(
         title=f"{title}, {f'{name}, ' if several else ''}{stamps[-test.horizon]:%Y-%m-%d}",
@@ -308,7 +309,7 @@ def look_back(network: Forecaster, windows: Windows) -> Floats:
     context = window.context.clone().requires_grad_()
     squares = torch.zeros(context.shape[1])
     for _ in range(LOOK_BACK_PROBES):
-        values = network.decode(context, window.future, batch.series, batch.static)
+        values = network.decode(window._replace(context=context))
         signs = torch.randint(0, 2, values.shape, generator=generator) * 2.0 - 1.0
         (gradient,) = torch.autograd.grad((values * signs).sum(), context)
         squares += gradient.square().sum(-1).mean(0)

@@ -22,6 +22,7 @@ DEFAULT_LAYOUT = {"separator": ",", "decimal": "."}
 # what stands behind each key that is written
 COMMENTS = {
     "kind": "what the network is for",
+    "preset": "of model and training: fast or accurate; keys below override it",
     "path": "CSV or Parquet, from the project's folder",
     "ds": "column of the time stamps",
     "time_format": "as in strptime, or epoch_s, epoch_ms, excel",
@@ -42,14 +43,10 @@ COMMENTS = {
     "separator": "between the fields of a row",
     "decimal": "the decimal sign",
     "duplicates": "of a series and time stamp: error, first, last, mean",
-    "hidden_size": "width of the LSTM; other cells get the same number of parameters",
     "segment_length": "steps the cell reads at a time; 1 is step by step",
     "normalisation": "of a window: mean_std, last, or series",
     "residual": "forecast the difference to the seasonal-naive forecast, or none",
-    "batch_size": "windows a step",
-    "max_epochs": "passes over the training windows, at most",
-    "patience": "epochs without a better validation loss before it stops",
-    "learning_rate": "the highest, after warm-up",
+    "series_embedding": "numbers that the network learns of each series",
     "seed": "of weights, order and dropout",
     "bootstrap": "resamples behind every interval",
     "gate": "what a model must pass to be registered",
@@ -58,11 +55,11 @@ COMMENTS = {
 
 @dataclass(frozen=True)
 class Inferred:
-    """Sections of a new entry of params.yaml, and how they came to be, one sentence a finding."""
+    """What a new entry of params.yaml says, and how it came to be, one sentence a finding."""
 
     data: dict[str, Any]
+    preset: str
     model: dict[str, Any]
-    training: dict[str, Any]
     sentences: tuple[str, ...]
     table: source.Table
 
@@ -79,7 +76,7 @@ def infer(name: str, path: str, root: Path, horizon: int, given: dict[str, Any])
     raw = files.load(path, root, layout.get("separator", ","))
     known = {"path": path, "horizon": horizon, "context_length": 1, **given, **layout}
     meaning = roles.find(raw.frame, known, path, said)
-    entry = {"kind": "forecast", "data": known | meaning, "gate": []}
+    entry = {"kind": "forecast", "preset": "fast", "data": known | meaning, "gate": []}
     draft: Data = cast("Problem", params.parse(name, entry)).data
     if draft.duplicates == "error":
         draft = _settle_duplicates(raw, draft, said)
@@ -101,7 +98,7 @@ def infer(name: str, path: str, root: Path, horizon: int, given: dict[str, Any])
         **written,
         "duplicates": draft.duplicates,
     }
-    return Inferred(data, tuned.model, tuned.training, (*said, *tuned.sentences), table)
+    return Inferred(data, tuned.preset, tuned.model, (*said, *tuned.sentences), table)
 
 
 def _layout(path: str, root: Path, given: dict[str, Any], said: list[str]) -> dict[str, Any]:

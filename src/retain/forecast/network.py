@@ -1,9 +1,7 @@
-"""The forecasting network: a recurrent cell over segments of a window, all horizons at once.
+"""The forecasting network: windows of data in, calibrated quantiles in data units out.
 
-The window is normalised, cut into segments of `segment_length` steps, read by the cell, and every
-output segment is decoded in parallel from the cell's last state and its position (SegRNN, Lin et
-al. 2023). With `segment_length: 1` this is the classic step-by-step recurrent network. LSTM, RNN
-and GRU differ by the one word `cell`.
+A window is normalised, read by one network (or by several, whose forecasts are averaged) and
+brought back to the units of the data. LSTM, RNN and GRU differ by the one word `cell`.
 """
 
 from typing import Any, NamedTuple
@@ -12,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from retain import recurrent
-from retain.forecast.baselines import last_observed, seasonal_naive
+from retain.forecast.baselines import last_observed, nearest_season, seasonal_naive
+from retain.forecast.core import Core, Normalised
+from retain.forecast.cycles import natural
 from retain.forecast.panel import Schema
 from retain.forecast.params import Model
 from retain.forecast.windows import Batch
@@ -26,21 +26,12 @@ class Forecast(NamedTuple):
     scale: Tensor  # (batch, 1)
 
 
-class Normalised(NamedTuple):
-    """A window ready for the cell, and the way back."""
-
-    context: Tensor  # (batch, context, features)
-    future: Tensor  # (batch, horizon, known features)
-    base: Tensor  # (batch, horizon)
-    scale: Tensor  # (batch, 1)
-
-
 class Forecaster(nn.Module):
     """Window in, quantiles out; see the module's text for the way between.
 
     Args:
         cell: `lstm`, `rnn` or `gru`.
-        hidden_size: width of the cell and of the segment embedding.
+        hidden_size: width of the cell and of the segment embedding, in each member.
         model: the section `model` of the problem.
         schema: columns and lengths of the panel.
         series_count: how many series the embedding, where there is one, must tell apart.
@@ -60,28 +51,13 @@ class Forecaster(nn.Module):
         self.horizon: int = schema.data["horizon"]
         self.context: int = schema.data["context_length"]
         self.season: int = schema.data["season_length"]
-        self.past, self.known = schema.past, schema.known
-        self.segment = model.segment_length
-        self.decoded = -(-self.horizon // self.segment)  # output segments, the last one cut
+        shorter = [m for m in natural(schema.frequency) if m < self.season]
+        self.seasons = (*shorter, self.season)
+        self.past = schema.past
         self.levels = model.quantiles
-        outputs = len(self.levels) if model.loss == "pinball" else 1
-        channels = 4 if model.residual == "seasonal" else 2  # values and their mask
-        features = channels + self.past + self.known
-        self.embed = nn.Linear(self.segment * features, hidden_size)
-        self.recurrent = recurrent.build(
-            cell, hidden_size, hidden_size, model.layers, model.dropout
+        self.members = nn.ModuleList(
+            Core(cell, hidden_size, model, schema, series_count) for _ in range(model.ensemble)
         )
-        self.position = nn.Parameter(torch.randn(self.decoded, hidden_size) * 0.02)
-        self.future = nn.Linear(self.segment * self.known, hidden_size) if self.known else None
-        described = len(schema.static) + model.series_embedding
-        self.series = (
-            nn.Embedding(series_count + 1, model.series_embedding)
-            if model.series_embedding
-            else None
-        )
-        self.describe = nn.Linear(described, hidden_size, bias=False) if described else None
-        self.dropout = nn.Dropout(model.dropout)
-        self.head = nn.Linear(hidden_size, self.segment * outputs)
         for name, numbers in (
             ("column_means", schema.means),
             ("column_deviations", schema.deviations),
@@ -95,8 +71,20 @@ class Forecaster(nn.Module):
     def forward(self, batch: Batch) -> Forecast:
         """Forecast a batch of windows; the horizon part of the target is not looked at."""
         window = self.normalise(batch)
-        values = self.decode(window.context, window.future, batch.series, batch.static)
-        return Forecast(values.sort(dim=-1).values, window.base, window.scale)
+        return Forecast(self.decode(window), window.base, window.scale)
+
+    def each(self, batch: Batch) -> Forecast:
+        """As `forward`, with the values of each member: (members, batch, horizon, outputs)."""
+        window = self.normalise(batch)
+        return Forecast(self._members(window), window.base, window.scale)
+
+    def decode(self, window: Normalised) -> Tensor:
+        """The members' mean forecast in normalised units: (batch, horizon, outputs)."""
+        return self._members(window).mean(0)
+
+    def _members(self, window: Normalised) -> Tensor:
+        values = torch.stack([member(window) for member in self.members])
+        return values.sort(dim=-1).values
 
     def predict(self, batch: Batch) -> Tensor:
         """Calibrated quantiles in data units: (batch, horizon, levels)."""
@@ -126,10 +114,15 @@ class Forecaster(nn.Module):
         parts = [level, recent_seen.float()]
         base = centre.expand(-1, horizon)
         if self.model.residual == "seasonal":
-            change = (recent - y[:, :context]) / scale  # to one season before
+            # Of a day and a week, say, each window takes what it repeats best.
+            chosen = nearest_season(y, horizon, self.seasons, context)
+            rows = torch.arange(len(y), device=y.device)
+            before = torch.stack([y[:, season - m : now - m] for m in self.seasons])
+            change = (recent - before[chosen, rows]) / scale
             known = change.isfinite()
             parts = [torch.where(known, change, 0.0), known.float(), *parts]
-            base = seasonal_naive(y, horizon, season, fallback=centre)
+            bases = [seasonal_naive(y, horizon, m, fallback=centre) for m in self.seasons]
+            base = torch.stack(bases)[chosen, rows]
         features = torch.stack(parts, dim=-1)  # (batch, context, channels)
 
         covariates = batch.window[:, 1:, season:].transpose(
@@ -137,45 +130,15 @@ class Forecaster(nn.Module):
         )  # (batch, context + horizon, rest)
         covariates = (covariates - self.column_means[1:]) / self.column_deviations[1:]
         covariates = torch.where(covariates.isfinite(), covariates, 0.0)  # missing: the mean
+        static = (batch.static - self.static_means) / self.static_deviations
         return Normalised(
             context=torch.cat([features, covariates[:, :context]], dim=-1),
             future=covariates[:, context:, self.past :],
+            series=batch.series,
+            static=torch.where(static.isfinite(), static, 0.0),
             base=base,
             scale=scale,
         )
-
-    def decode(self, context: Tensor, future: Tensor, series: Tensor, static: Tensor) -> Tensor:
-        """The network proper, in normalised units: (batch, horizon, outputs)."""
-        size, width = len(context), self.segment
-        lead = -context.shape[1] % width  # the oldest segment is filled up in front
-        context = nn.functional.pad(context, (0, 0, lead, 0))
-        segments = context.unflatten(1, (-1, width)).flatten(2)  # (batch, segments, width·features)
-        inputs = self.embed(segments.transpose(0, 1)).relu()  # (segments, batch, hidden)
-        _, state = self.recurrent(inputs)
-
-        steps = self.position.expand(size, -1, -1)  # (batch, decoded, hidden)
-        if self.future is not None:
-            future = nn.functional.pad(future, (0, 0, 0, -future.shape[1] % width))
-            steps = steps + self.future(future.unflatten(1, (-1, width)).flatten(2))
-        if self.describe is not None:
-            steps = steps + self.describe(self._description(series, static)).unsqueeze(1)
-        # One step of the cell for every output segment, all of them from the same last state.
-        state = recurrent.repeat_state(state, self.decoded)
-        # Half precision: the sum above is float32 again, and a cell wants one type.
-        steps = steps.reshape(1, size * self.decoded, -1).to(inputs.dtype)
-        decoded, _ = self.recurrent(steps, state)
-        values = self.head(self.dropout(decoded[0]))  # (batch·decoded, width·outputs)
-        values = values.view(size, self.decoded * width, -1)
-        return values[:, : self.horizon]  # type: ignore[no-any-return]
-
-    def _description(self, series: Tensor, static: Tensor) -> Tensor:
-        described = (static - self.static_means) / self.static_deviations
-        described = torch.where(described.isfinite(), described, 0.0)
-        if self.series is None:
-            return described
-        if self.training:  # teach the embedding of a series never seen
-            series = torch.where(torch.rand(series.shape, device=series.device) < 0.1, 0, series)
-        return torch.cat([described, self.series(series)], dim=-1)
 
 
 def outward(quantiles: Tensor, median: int) -> Tensor:

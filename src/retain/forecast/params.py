@@ -11,6 +11,21 @@ from retain.params import Section
 BASELINES = ("rnn", "gru", "seasonal_naive", "naive", "drift")
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 Boundary = float | dt.datetime | dt.date
+# What the sections `model` and `training` say where params.yaml says nothing. Chosen on validation
+# windows alone; benchmarks/README.md has what they reach.
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "fast": {
+        "model": {"hidden_size": 64},
+        "training": {"batch_size": 256, "learning_rate": 0.003},
+    },
+    "accurate": {
+        "model": {"hidden_size": 256},
+        "training": {"batch_size": 128, "learning_rate": 0.002},
+    },
+}
+# Where nothing is known of the future, a forecast is mostly noise to be averaged (SegRNN has 0.5
+# there); what calendar and known covariates tell is exact, and dropout would only blur it.
+DROPOUT = {"fast": {True: 0.0, False: 0.2}, "accurate": {True: 0.2, False: 0.5}}
 
 
 class Split(Section):
@@ -126,11 +141,12 @@ class Model(Section):
 
     hidden_size: int = Field(128, ge=1)
     layers: int = Field(1, ge=1)
-    segment_length: int = Field(1, ge=1)
+    segment_length: int | None = Field(None, ge=1)
     dropout: float = Field(0.2, ge=0, lt=1)
     normalisation: Literal["last", "mean_std", "series"] = "mean_std"
     residual: Literal["none", "seasonal"] = "none"
     series_embedding: int = Field(0, ge=0)
+    ensemble: int = Field(1, ge=1)
     loss: Literal["pinball", "mae", "mse"] = "pinball"
     quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = DECILES
 
@@ -156,9 +172,30 @@ class Problem(CommonProblem):
     """A forecasting problem, whole."""
 
     kind: Literal["forecast"]
+    preset: Literal["fast", "accurate"]
     data: Data
     model: Model = Model()
     evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _what_the_preset_says(cls, value: Any) -> Any:
+        preset = PRESETS.get(str(value.get("preset"))) if isinstance(value, dict) else None
+        if preset is None:
+            return value  # the check of the key `preset` has the words for that
+        data = value.get("data")
+        told = isinstance(data, dict) and any(
+            data.get(key, key == "calendar") for key in ("calendar", "holidays", "known_covariates")
+        )
+        dropout = {"dropout": DROPOUT[value["preset"]][told]}
+        merged = dict(value)
+        for name, section in (
+            ("model", preset["model"] | dropout),
+            ("training", preset["training"]),
+        ):
+            given = value.get(name) or {}
+            merged[name] = section | given if isinstance(given, dict) else given
+        return merged
 
     @model_validator(mode="after")
     def _baselines_exist(self) -> Self:

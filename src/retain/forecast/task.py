@@ -18,7 +18,7 @@ from retain.forecast.windows import Batch, Windows
 from retain.training import Task
 
 # More windows than these sharpen neither early stopping nor calibration, they only cost time.
-VALIDATION_WINDOWS = 20_000
+VALIDATION_WINDOWS = 5_000
 CHUNK = 512  # windows a batch when predicting
 
 
@@ -30,7 +30,9 @@ def build(problem: Problem, prepared: Path, cell: str) -> tuple[Task, dict[str, 
     kind = problem.model.loss
 
     def loss(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        values, base, scale = network(batch)
+        assert isinstance(network, Forecaster)
+        # The members of an ensemble learn apart; what is judged is their mean.
+        values, base, scale = network.each(batch) if network.training else network(batch)
         due = (batch.window[:, 0, -base.shape[1] :] - base) / scale  # (batch, horizon)
         seen = due.isfinite()
         error = torch.where(seen, due, 0.0).unsqueeze(-1) - values.float()
@@ -38,7 +40,7 @@ def build(problem: Problem, prepared: Path, cell: str) -> tuple[Task, dict[str, 
             each = pinball(error, levels.to(error.device)).mean(-1)
         else:
             each = error[..., 0].abs() if kind == "mae" else error[..., 0].square()
-        return (each * seen).sum(), seen.sum().to(each.dtype)
+        return (each * seen).sum(), seen.expand_as(each).sum().to(each.dtype)
 
     train = Windows(source, "train")
     validation = Windows(source, "validation").thinned(VALIDATION_WINDOWS)

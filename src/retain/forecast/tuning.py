@@ -10,31 +10,29 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from retain.forecast import panel
-from retain.forecast.frequency import width
+from retain.forecast.cycles import natural, segment_length
 from retain.forecast.params import Data
 from retain.forecast.source import Table
 
 Floats = npt.NDArray[np.float64]
 
-# natural cycles in seconds, by the length of a step below which they are worth trying
-CYCLES = ((60, (60, 3600)), (900, (3600, 86_400)), (86_400, (86_400, 604_800)))
-CALENDAR_CYCLES = {"D": (7, 365), "B": (5, 260), "W": (52,), "M": (12,), "Q": (4,), "Y": ()}
 SERIES = 32  # measured on, at most
 WINDOWS = {"train": 2000, "validation": 1000}
 WORTHWHILE = 0.01  # less than 1 % better than mean_std and none is noise
+ENOUGH = 2_000  # training windows for a large network
+EMBEDDED = 2_000  # training windows a series for an embedding of each: with fewer it overfits
 RIDGE = 0.01  # penalty a window; inputs have about unit variance
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """Keys of the sections `data`, `model` and `training`, and how they were chosen."""
+    """The preset, keys of the sections `data` and `model`, and how they were chosen."""
 
     data: dict[str, Any]
+    preset: str
     model: dict[str, Any]
-    training: dict[str, Any]
     sentences: tuple[str, ...]
 
 
@@ -57,7 +55,7 @@ def tune(table: Table, draft: Data, given: dict[str, Any]) -> Tuned:
     """
     built = panel.build(table, draft)
     samples = _samples(built)
-    cycles = natural_cycles(table.frequency)
+    cycles = natural(table.frequency)
     said = []
 
     season = given.get("season_length")
@@ -71,54 +69,34 @@ def tune(table: Table, draft: Data, given: dict[str, Any]) -> Tuned:
     trained = np.array([sample.train_end for sample in samples])
     useful = trained[trained >= 3 * draft.horizon]
     limit = max(1, int(useful.min() if len(useful) else trained.max()) - draft.horizon)
-    segment = _segment(cycles, min(draft.horizon, limit))
+    longest = min(draft.horizon, limit)
+    unit = segment_length(table.frequency, longest, longest)
     context = given.get("context_length")
     if context is None:
         wanted = max(2 * draft.horizon, season, *cycles[:1])
-        context = min(-(-wanted // segment), limit // segment) * segment
+        context = min(-(-wanted // unit), limit // unit) * unit
         why = "two horizons and a season" if wanted <= limit else "as long as the series allow"
         said.append(f"context_length: {context}, {why}")
+    segment = segment_length(table.frequency, draft.horizon, context)
     said.append(f"segment_length: {segment} steps are read at a time")
 
     normalisation, residual, sentence = _normalisation(samples, context, draft.horizon, season)
     said.append(sentence)
     windows = int(np.maximum(trained - context - draft.horizon + 1, 0).sum())
     windows = windows * len(built.index) // len(samples)
-    batch = 256 if windows >= 20_000 else 64
-    epochs = int(np.clip(3000 * batch // max(windows, 1), 10, 100))  # about 3,000 steps
+    preset = "accurate" if windows >= ENOUGH else "fast"
+    said.append(f"preset: {preset}, for {windows:,} training windows")
     return Tuned(
         data={"context_length": context, "season_length": season},
+        preset=preset,
         model={
-            "hidden_size": 128 if windows >= 2_000 else 64,
             "segment_length": segment,
             "normalisation": normalisation,
             "residual": residual,
-        },
-        training={
-            "batch_size": batch,
-            "max_epochs": epochs,
-            "patience": max(3, epochs // 5),
-            "learning_rate": 0.002,
-            "seed": 1,
+            "series_embedding": 16 if windows >= EMBEDDED * len(built.index) > EMBEDDED else 0,
         },
         sentences=tuple(said),
     )
-
-
-def natural_cycles(frequency: str) -> tuple[int, ...]:
-    """Season lengths worth trying, the shortest first.
-
-    >>> natural_cycles("h"), natural_cycles("15min"), natural_cycles("MS")
-    ((24, 168), (96, 672), (12,))
-    """
-    micros = width(pd.tseries.frequencies.to_offset(frequency))
-    if micros is not None and micros < 86_400_000_000:
-        step = micros / 1e6
-        for below, seconds in CYCLES:
-            if step < below:
-                return tuple(int(s / step) for s in seconds if s % step == 0 and s / step > 1)
-    name = frequency.partition("-")[0]
-    return CALENDAR_CYCLES.get(name, CALENDAR_CYCLES.get(name[0], ()))
 
 
 def seasonal_error(samples: list[Sample], season: int, horizon: int) -> float:
@@ -157,12 +135,6 @@ def _samples(built: panel.Panel) -> list[Sample]:
             )
         )
     return samples
-
-
-def _segment(cycles: tuple[int, ...], longest: int) -> int:
-    """The largest divisor of the shortest cycle that is no longer than the horizon."""
-    cycle = 4 if cycles[:1] == (52,) else cycles[0] if cycles else 1
-    return max(d for d in range(1, cycle + 1) if cycle % d == 0 and d <= longest)
 
 
 def _normalisation(
