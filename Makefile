@@ -21,7 +21,7 @@ export DO_NOT_TRACK := true
 .SHELLFLAGS := -ec
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint ui lock clean
+.PHONY: help setup run test bench lint ui lock clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
@@ -62,6 +62,10 @@ run: setup ## Train, score and register every problem, as far as something chang
 
 test: lint ## Run everything that CI runs: the linters, then the tests
 	@pytest
+
+bench: setup ## Measure accuracy, speed and scale beside others, and write benchmarks/README.md; takes hours
+	@python -m benchmarks.peers.setup --missing
+	@for name in accuracy speed limit scale; do python -m benchmarks $$name; done
 
 lint: setup ## Look for mistakes without running anything: ruff and mypy
 	@ruff check .

@@ -1,0 +1,1 @@
+"""The libraries that retain is measured beside, each in an environment of its own."""

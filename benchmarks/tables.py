@@ -1,0 +1,60 @@
+"""Results as a CSV file and as a table in benchmarks/README.md, with the machine and the date."""
+
+import datetime as dt
+import platform
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+
+
+def machine() -> str:
+    """The processor, what it can do, and the versions that were measured."""
+    info = Path("/proc/cpuinfo")
+    text = info.read_text(encoding="utf-8") if info.is_file() else ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    name = found.group(1) if found else platform.processor() or platform.machine()
+    flags = set(text.split())
+    units = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags]
+    versions = ", ".join(
+        f"{package} {version(package)}" for package in ("torch", "pytorch-lightning", "numpy")
+    )
+    cores = len(set(re.findall(r"^processor\s*:\s*(\d+)$", text, re.MULTILINE))) or "?"
+    return (
+        f"{name}, {cores} cores ({', '.join(units)}), {platform.system()}, "
+        f"Python {platform.python_version()}, {versions}, threads at most {torch.get_num_threads()}"
+    )
+
+
+def write(name: str, rows: pd.DataFrame, table: str, command: str) -> None:
+    """Write `rows` to results/NAME.csv and `table` (Markdown) into the README's section NAME.
+
+    The section stands between `<!-- NAME -->` and `<!-- end NAME -->`; the rest is written by hand.
+    """
+    RESULTS.mkdir(exist_ok=True)
+    rows.to_csv(RESULTS / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+    readme = HERE / "README.md"
+    before = readme.read_text(encoding="utf-8")
+    today = dt.datetime.now(dt.UTC).date()
+    body = (
+        f"<!-- {name} -->\n{table.strip()}\n\n"
+        f"`{command}`, {today}; {machine()}; figures: [results/{name}.csv](results/{name}.csv).\n"
+        f"<!-- end {name} -->"
+    )
+    pattern = re.compile(rf"<!-- {name} -->.*?<!-- end {name} -->", re.DOTALL)
+    after, count = pattern.subn(lambda _: body, before)
+    if count != 1:
+        raise SystemExit(f"{readme}: one section `<!-- {name} -->` was expected, found {count}")
+    readme.write_text(after, encoding="utf-8")
+
+
+def markdown(rows: pd.DataFrame) -> str:
+    """A data frame of text and numbers as a Markdown table."""
+    lines = ["| " + " | ".join(map(str, rows.columns)) + " |", "|" + " --- |" * len(rows.columns)]
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows.itertuples(index=False)]
+    return "\n".join(lines)

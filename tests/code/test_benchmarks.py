@@ -1,0 +1,65 @@
+"""The yardsticks of the benchmarks are right, and their tables land where they belong."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks import accuracy, datasets, published, tables
+from retain import params
+
+DATA = tables.HERE.parents[1] / "shared" / "data"
+
+
+def test_the_published_naive2_row_is_reproduced() -> None:
+    if not (DATA / "Hourly-train.csv").is_file():
+        pytest.skip("M4 Hourly is not here: github.com/Mcompetitions/M4-methods has it")
+    train, test = datasets.m4_hourly(DATA)
+    forecasts = {name: datasets.naive2(past) for name, past in train.items()}
+    smape, mase = datasets.m4_scores(forecasts, train, test)
+    assert (round(smape, 3), round(mase, 3)) == published.NAIVE2
+    assert published.owa(smape, mase) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_perfect_forecast_has_no_error_and_a_seasonal_one_a_mase_near_one() -> None:
+    day = np.sin(2 * np.pi * np.arange(24) / 24) + 2
+    past = np.tile(day, 10) + np.repeat([0.0, 1.0], 120)  # one jump in ten days
+    train, test = {"a": past}, {"a": past[-48:] + 0.5}
+    assert datasets.m4_scores(test, train, test) == (0, 0)
+    _, mase = datasets.m4_scores({"a": past[-48:]}, train, test)
+    assert mase == pytest.approx(0.5 / (24 / 216))
+
+
+def test_without_a_season_naive2_is_the_last_value() -> None:
+    noise = np.random.default_rng(0).normal(10, 1, 480)
+    assert np.array_equal(datasets.naive2(noise), np.full(48, noise[-1]))
+
+
+def test_every_training_of_the_benchmark_is_a_valid_problem() -> None:
+    parser_free = type("Options", (), {"again": False})()
+    every = list(accuracy.trainings(parser_free))
+    assert len(every) == len(set(every))
+    split = {"validation": "2020-01-01", "test": "2020-02-01"}
+    for training in every:
+        params.parse("benchmark", training.entry(split))
+
+
+def test_a_section_is_replaced_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "HERE", tmp_path)
+    monkeypatch.setattr(tables, "RESULTS", tmp_path / "results")
+    readme = tmp_path / "README.md"
+    readme.write_text(
+        "before\n<!-- a -->\nold\n<!-- end a -->\n<!-- b -->\n<!-- end b -->\nafter\n"
+    )
+    rows = pd.DataFrame({"x": [0.123456789]})
+    tables.write("a", rows, tables.markdown(rows), "the command")
+    text = readme.read_text()
+    assert text.startswith("before\n<!-- a -->\n| x |\n| --- |\n| 0.123456789 |\n\n`the command`")
+    assert text.endswith("<!-- end a -->\n<!-- b -->\n<!-- end b -->\nafter\n")
+    assert "old" not in text
+    assert (tmp_path / "results" / "a.csv").read_text() == "x\n0.123457\n"
+    with pytest.raises(SystemExit, match="one section `<!-- c -->` was expected"):
+        tables.write("c", rows, "", "")
