@@ -294,6 +294,8 @@ def seed_everything(training: Training) -> None:
     """Set threads and seeds before a network is built; the same call gives the same weights."""
     torch.set_num_threads(training.threads)
     torch.manual_seed(training.seed)
+    # Deterministic kernels fill what they are about to overwrite, to show who reads it too early.
+    torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def is_follower() -> bool:
