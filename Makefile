@@ -61,11 +61,11 @@ run: setup ## Train, score and register every problem, as far as something chang
 	@retain results
 
 test: lint ## Run everything that CI runs: the linters, then the tests
-	@pytest
+	@pytest -n 2 --dist loadfile
 
 bench: setup ## Measure accuracy, speed and scale beside others, and write benchmarks/README.md; takes hours
 	@python -m benchmarks.peers.setup --missing
-	@for name in accuracy speed limit scale; do python -m benchmarks $$name; done
+	@for name in accuracy speed limit scale checkpoints portable; do python -m benchmarks $$name; done
 
 lint: setup ## Look for mistakes without running anything: ruff and mypy
 	@ruff check .

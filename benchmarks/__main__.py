@@ -1,4 +1,4 @@
-"""`python -m benchmarks accuracy|speed|limit|scale`: measure, and write the tables down."""
+"""`python -m benchmarks NAME`: measure, and write the tables down."""
 
 import argparse
 import importlib
@@ -11,7 +11,7 @@ def main() -> None:
     """Run one benchmark; each declares its own options."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = parser.add_subparsers(dest="benchmark", required=True)
-    for name in ("accuracy", "speed", "limit", "scale"):
+    for name in ("accuracy", "speed", "limit", "scale", "checkpoints", "portable"):
         module = importlib.import_module(f"benchmarks.{name}")
         summary = (module.__doc__ or "").partition("\n")[0]
         own = names.add_parser(name, help=summary, description=module.__doc__)

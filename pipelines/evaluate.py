@@ -6,13 +6,14 @@ python pipelines/evaluate.py PROBLEM CELL ...
 import sys
 from pathlib import Path
 
-from retain import errors, gate, outputs, params, report, tracking
+from retain import errors, gate, machine, outputs, params, report, tracking
 
 
 def main() -> None:
     """Score the models of one problem, and judge the LSTM."""
     root, name, cells = Path(), sys.argv[1], sys.argv[2:]
     problem = params.load_problem(root, name)
+    machine.settle(problem.training.reproducible)
     folders = {cell: root / "models" / name / cell for cell in cells}
     kind = params.room(problem, "evaluate")
     result = kind.evaluate(problem, root / "data" / "prepared" / name, folders)
@@ -29,8 +30,8 @@ def main() -> None:
             (scratch / "plots" / f"{table}.csv").write_text(text, "utf-8")
         for figure in page.figures:
             (scratch / "figures" / f"{figure.name}.svg").write_text(figure.svg, "utf-8")
-        tracking.log_evaluation(root, name, problem, folders, result.metrics, scratch)
         outputs.publish_each(scratch, root / "reports" / name)
+    tracking.log_evaluation(root, name, problem, cells)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ python pipelines/prepare.py PROBLEM
 import sys
 from pathlib import Path
 
-from retain import errors, outputs, params
+from retain import errors, machine, outputs, params
 
 
 def main() -> None:
     """Read, check and write the data of one problem."""
     root, name = Path(), sys.argv[1]
     problem = params.load_problem(root, name)
+    machine.settle("portable")  # here it costs nothing
     with outputs.folder(root, f"prepare-{name}") as scratch:
         params.room(problem, "prepare").prepare(problem, root, scratch)
         outputs.publish(scratch, root / "data" / "prepared" / name)

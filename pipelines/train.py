@@ -3,22 +3,24 @@
 python pipelines/train.py PROBLEM CELL
 """
 
-import shutil
 import sys
 from pathlib import Path
 
-from retain import errors, lineage, outputs, params, tracking, training
+from retain import errors, lineage, machine, outputs, params, tracking
 
 
 def main() -> None:
     """Train one cell on one problem, under a run of its own."""
     root, name, cell = Path(), sys.argv[1], sys.argv[2]
     problem = params.load_problem(root, name)
+    machine.settle(problem.training.reproducible)
+    from retain import training  # imports torch, and torch looks once at what is settled
+
     prepared = root / "data" / "prepared" / name
     kind = params.room(problem, "task")
     training.seed_everything(problem.training)
     task, config = kind.build(problem, prepared, cell)
-    tags = lineage.training_tags(root, problem, cell, prepared)
+    tags = lineage.training_tags(root, name, problem, cell)
     stage = f"train-{name}-{cell}"
     kept = outputs.checkpoint_folder(root, stage, tags["recipe.md5"])
     if training.is_follower():
@@ -26,14 +28,14 @@ def main() -> None:
         return
     with (
         outputs.folder(root, stage) as scratch,
-        tracking.training_run(root, name, problem, cell, tags, resumes=kept.exists()) as run,
+        tracking.training_run(root, name, problem, cell, tags, kept) as run,
     ):
         history = training.fit(task, problem.training, cell, f"{name} {cell}", run, kept)
         kind.finish(task)
         training.write_model(scratch, task.network, config, history)
         run.tag({"model.md5": lineage.folder_md5(scratch)})
         outputs.publish(scratch, root / "models" / name / cell)
-    shutil.rmtree(kept.parent, ignore_errors=True)  # those of other recipes too
+    outputs.remove(kept.parent)  # those of other recipes too
 
 
 if __name__ == "__main__":

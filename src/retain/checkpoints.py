@@ -9,11 +9,14 @@ import hashlib
 import json
 import os
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load, save
+
+from retain.errors import RetainError
 
 KEPT = 2  # the newest, and the one before it should the newest be damaged
 SUFFIX = ".checkpoint"
@@ -28,24 +31,29 @@ def write(path: Path, state: dict[str, Any]) -> None:
     """Write a training state; a crash leaves the file that was there, or none.
 
     Raises:
+        RetainError: the disk is full, or the folder cannot be written to.
         TypeError: the state holds something that is neither a tensor nor JSON.
     """
     tensors: dict[str, torch.Tensor] = {}
     tree = json.dumps(_packed(state, tensors))
     archive = save(tensors, metadata={"state": tree})
-    path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(".part")
-    with scratch.open("wb") as file:
-        file.write(hashlib.sha256(archive).digest())
-        file.write(archive)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)  # the rename too
-    finally:
-        os.close(folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_synced(scratch, hashlib.sha256(archive).digest(), archive)
+        scratch.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the rename too
+        finally:
+            os.close(folder)
+    except OSError as error:
+        with suppress(OSError):
+            scratch.unlink()  # it may be what fills the disk
+        raise RetainError(
+            f"no checkpoint can be written into {path.parent}: {error.strerror}; make room there "
+            f"and start again: the training goes on from the last one"
+        ) from None
     for older in _newest_first(path.parent)[KEPT:]:
         older.unlink()
 
@@ -78,6 +86,14 @@ def newest(folder: Path) -> Path | None:
 def name(step: int) -> str:
     """The file name of the checkpoint after `step` steps; names sort as steps do."""
     return f"{step:012d}{SUFFIX}"
+
+
+def _write_synced(path: Path, *parts: bytes) -> None:
+    with path.open("wb") as file:
+        for part in parts:
+            file.write(part)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _newest_first(folder: Path) -> list[Path]:

@@ -3,20 +3,16 @@
 Commands import what they need when they run, so that `retain --help` answers at once.
 """
 
-import contextlib
 import datetime as dt
 import json
 import re
-import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from retain import errors, gate, lineage, params
+from retain import errors, gate, lineage, params, raw
 from retain.errors import DataError, ParamsError
 
 app = typer.Typer(
@@ -33,6 +29,9 @@ DEFAULT_GATE = [
     {"check": "beats_or_ties", "baseline": "rnn", "metric": "mae", "margin": 0.02},
     {"check": "coverage", "tolerance": 0.1},
     {"check": "champion", "metric": "mae", "margin": 0.0},
+]
+Model = Annotated[
+    str, typer.Argument(help="models:/NAME@champion, models:/NAME/3, or NAME in the working tree.")
 ]
 Columns = Annotated[list[str] | None, typer.Option(help="A column; repeat it for more.")]
 
@@ -111,7 +110,7 @@ def add(
         "split": {"validation": _boundary(validation), "test": _boundary(test)},
     }
     given = {key: value for key, value in options.items() if value}
-    place, copy_to = _place(path, root)
+    place, copy_to = raw.place(path, root)
     found = inference.infer(name, place, root, horizon, given)
     data = {**found.data, "path": copy_to or place}
     entry = {
@@ -129,8 +128,8 @@ def add(
 
     for sentence in found.sentences:
         typer.echo(f"  {sentence}")
-    with _copied(Path(place), root / copy_to if copy_to else None):
-        tracked = "://" not in data["path"] and _track(root, data["path"])
+    with raw.copied(Path(place), root / copy_to if copy_to else None):
+        tracked = "://" not in data["path"] and raw.track(root, data["path"])
         params.append(root, name, entry, inference.COMMENTS)
     if copy_to is not None:
         typer.echo(f"{path} copied to {copy_to}")
@@ -213,6 +212,48 @@ def results(
         typer.echo(f"report:   {(folder / 'report.html').relative_to(root)}")
 
 
+@app.command()
+def trace(model: Model) -> None:
+    """Print where a model comes from: version, run, commit, stage, params, data, raw file."""
+    from retain import origins
+
+    root = params.find_root()
+    lines = origins.trace(root, origins.find(root, model))
+    for label, text in lines:
+        typer.echo(f"{label:<8} {text}")
+
+
+@app.command()
+def prove(
+    model: Model,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Install the versions locked at its commit first.")
+    ] = False,
+) -> None:
+    """Make a model anew from what is recorded of it, in a scratch clone, and compare.
+
+    Exit code 0: identical. 3: different within the tolerance of params. 1: different.
+    """
+    from retain import origins, proof
+
+    root = params.find_root()
+    origin = origins.find(root, model)
+    found = proof.prove(root, origin, fresh)
+    typer.echo(f"\n{origin.label}, made anew at commit {origin.commit[:9]}")
+    for line in found.lines():
+        typer.echo(f"  {line}")
+    raise typer.Exit(found.code)
+
+
+@app.command()
+def sync() -> None:
+    """Tell the tracking store what it has not heard, because it was away."""
+    from retain import tracking
+
+    told = tracking.sync(params.find_root())
+    typer.echo("\n".join(told) or "nothing is pending")
+
+
 def _decision(root: Path, name: str) -> str:
     """What became of the present model in the registry, if it was registered here."""
     path = root / "reports" / name / "decision.json"
@@ -232,58 +273,3 @@ def _boundary(text: str) -> float | str:
     except ValueError:
         raise typer.BadParameter(f"{text!r} is neither a share such as 0.7 nor a date") from None
     return text
-
-
-def _place(path: str, root: Path) -> tuple[str, str | None]:
-    """A table's path as params.yaml will say it, or its absolute path and where to copy it."""
-    if "://" in path:
-        return path, None
-    absolute = Path(path).resolve()
-    if absolute.is_relative_to(root):
-        return absolute.relative_to(root).as_posix(), None
-    return str(absolute), f"data/raw/{absolute.name}"
-
-
-@contextlib.contextmanager
-def _copied(source: Path, target: Path | None) -> Iterator[None]:
-    """A copy of the table in the project, taken away again where what follows fails."""
-    if target is None:
-        yield
-        return
-    if target.exists():
-        raise DataError(f"{target} exists already; rename one of the two")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        if source.is_dir():
-            shutil.copytree(source, target)
-        else:
-            shutil.copy2(source, target)
-        yield
-    except BaseException:
-        if target.is_dir():
-            shutil.rmtree(target)
-        else:
-            target.unlink(missing_ok=True)
-        raise
-
-
-def _track(root: Path, path: str) -> bool:
-    """Give the table to DVC, unless git or DVC has it: clones and queued experiments need it."""
-    known = subprocess.run(
-        ["git", "ls-files", "--error-unmatch", path], cwd=root, capture_output=True, check=False
-    )
-    outs = [Path(path), *Path(path).parents[:-1]]  # the file, or a folder it lies in
-    if known.returncode == 0 or any((root / f"{out}.dvc").is_file() for out in outs):
-        return False
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", "add", path],  # --quiet would swallow the reason too
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        reasons = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
-        reason = " ".join(reasons).removeprefix("ERROR: ") or done.stderr.strip()
-        raise DataError(f"{path}: `dvc add` failed: {reason}")
-    return True

@@ -1,9 +1,10 @@
 """Errors a user can act on, and the one place that turns them into a sentence and an exit code.
 
-Exit codes: 0 done, 2 the input is wrong, 130 Ctrl-C, 143 SIGTERM. Anything else is a defect of
-retain itself and keeps its traceback.
+Exit codes: 0 done, 2 the input is wrong or the disk full, 130 Ctrl-C, 143 SIGTERM; `retain prove`
+has 1 and 3 of its own. Anything else is a defect of retain itself and keeps its traceback.
 """
 
+import errno
 import signal
 import sys
 from collections.abc import Callable
@@ -34,6 +35,10 @@ class RegistryError(RetainError):
     """The model registry cannot answer: no such model, version or alias."""
 
 
+class ProofError(RetainError):
+    """A model cannot be made anew: its commit or data is gone, or a stage fails."""
+
+
 class Terminated(BaseException):
     """SIGTERM arrived; not an `Exception`, so no handler on the way mistakes it for a failure."""
 
@@ -52,8 +57,15 @@ def run(main: Callable[[], object]) -> NoReturn:
     stop_on_sigterm()
     try:
         main()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is done: there is nothing to stop
     except RetainError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"error: {error.strerror}{where}; make room and start again", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted: no output was written", file=sys.stderr)

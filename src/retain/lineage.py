@@ -8,11 +8,24 @@ a run's id into anything that DVC tracks.
 import hashlib
 import json
 import os
+import platform
+import re
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
 
 from retain.params import Problem
+
+# Those whose version may change what comes out of a stage.
+LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow")
+
+# What of a problem a training does not look at.
+UNTRAINED = {"gate", "kind", "prove"}
+# What `evaluate` leaves in reports/P.
+EVALUATED = ("metrics.json", "report.html", "report.md", "plots", "figures")
 
 
 def file_md5(path: Path) -> str:
@@ -36,20 +49,80 @@ def text_md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def training_tags(root: Path, problem: Problem, cell: str, prepared: Path) -> dict[str, str]:
-    """What a model is made of, as tags of its run: data, params and code."""
+def short(md5: str | None) -> str:
+    """The first digits of an md5, as a person reads it."""
+    return md5[:12] if md5 else "not recorded"
+
+
+def outs(root: Path, name: str) -> dict[str, str]:
+    """The md5 of what the stages of a problem have left here, by path."""
+    reports = Path("reports") / name
+    places = [
+        Path("data/prepared") / name,
+        *(path.relative_to(root) for path in sorted((root / "models" / name).glob("*/"))),
+        *(reports / entry for entry in EVALUATED),
+    ]
+    found = {}
+    for place in places:
+        path = root / place
+        if path.exists():
+            found[place.as_posix()] = folder_md5(path) if path.is_dir() else file_md5(path)
+    return found
+
+
+def test_metrics(root: Path, name: str, cell: str) -> dict[str, float]:
+    """The finite test metrics of a model, from the report that the working tree has."""
+    path = root / "reports" / name / "metrics.json"
+    if not path.is_file():
+        return {}
+    scores = json.loads(path.read_text(encoding="utf-8"))["models"][cell].items()
+    return {key: float(value) for key, value in scores if value is not None}
+
+
+def training_tags(root: Path, name: str, problem: Problem, cell: str) -> dict[str, str]:
+    """What a model is made of, as tags of its run: data, params, code and machine."""
     recipe = {
         "cell": cell,
         "model": problem.model_dump(mode="json")["model"],
         "training": problem.training.model_dump(mode="json"),
     }
-    data_md5, params_md5 = folder_md5(prepared), text_md5(json.dumps(recipe, sort_keys=True))
+    data_md5 = folder_md5(root / "data" / "prepared" / name)
+    params_md5 = text_md5(json.dumps(recipe, sort_keys=True))
     return {
+        "raw.md5": _raw_md5(root, name, data_md5),
         "data.md5": data_md5,
         "params.md5": params_md5,
         "recipe.md5": text_md5(f"{data_md5} {params_md5} {_code_md5()}"),
         **code_state(root),
+        **environment(problem.training.threads),
     }
+
+
+def flat(problem: Problem, cell: str) -> dict[str, str]:
+    """A problem's sections as `section.key`, which is how MLflow's table compares them."""
+    params: dict[str, Any] = {"cell": cell}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, dict) and value:
+            for key, inner in value.items():
+                walk(f"{prefix}.{key}", inner)
+        else:
+            params[prefix] = value if isinstance(value, str) else json.dumps(value)
+
+    for section, content in problem.model_dump(mode="json", exclude=UNTRAINED).items():
+        walk(section, content)
+    # A column's name may hold what MLflow's keys may not.
+    return {re.sub(r"[^\w\-. :/]", "_", key): value for key, value in params.items()}
+
+
+def _raw_md5(root: Path, name: str, data_md5: str) -> str:
+    """The md5 of what `prepare` read, as dvc.lock has it; nothing where that is of other data."""
+    path = root / "dvc.lock"
+    lock = YAML(typ="safe").load(path) if path.is_file() else {}
+    stage = lock.get("stages", {}).get(f"prepare@{name}", {})
+    if any(out["md5"] == data_md5 for out in stage.get("outs", ())):
+        return str(next(d["md5"] for d in stage["deps"] if not d["path"].endswith(".py")))
+    return ""
 
 
 def _code_md5() -> str:
@@ -67,16 +140,42 @@ def code_state(root: Path) -> dict[str, str]:
     dvc.lock is left out of the comparison: the pipeline itself is about to write it.
     """
     tags = {key: os.environ[key] for key in ("DVC_STAGE", "DVC_EXP_NAME") if os.environ.get(key)}
-    commit = _git(root, "rev-parse", "HEAD")
+    commit = git(root, "rev-parse", "HEAD")
     if commit:
-        changed = _git(
+        changed = git(
             root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock"
         )
         tags |= {"git.commit": commit, "git.dirty": str(bool(changed)).lower()}
     return tags
 
 
-def _git(root: Path, *words: str) -> str:
+def patch(root: Path) -> dict[str, str]:
+    """What makes the tree of the last commit: `code.patch`, or nothing where it is clean."""
+    plain = ("--binary", "--no-ext-diff", "--no-color", "--src-prefix=a/", "--dst-prefix=b/")
+    text = git(root, "diff", *plain, "HEAD", "--", ".", ":!dvc.lock")
+    return {"code.patch": text + "\n"} if text else {}
+
+
+def environment(threads: int) -> dict[str, str]:
+    """What else, besides data, params and code, may decide over the last bits, as run tags."""
+    tags = {f"env.{name}": version(name) for name in LIBRARIES}
+    return tags | {
+        "env.python": platform.python_version(),
+        "env.cpu": _processor(),
+        "env.threads": str(threads),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def git(root: Path, *words: str) -> str:
     """What git answers, or nothing where there is no git or no repository."""
     try:
         done = subprocess.run(
@@ -84,4 +183,4 @@ def _git(root: Path, *words: str) -> str:
         )
     except FileNotFoundError:
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return done.stdout.rstrip("\n") if done.returncode == 0 else ""

@@ -49,9 +49,22 @@ def checkpoint_folder(root: Path, stage: str, recipe: str) -> Path:
 
 def publish(scratch: Path, target: Path) -> None:
     """Make the scratch folder the folder `target`, in the place of what was there."""
-    shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
+    before = scratch.with_name(f"{scratch.name}.before")
+    shutil.rmtree(before, ignore_errors=True)
+    if target.exists():  # removed where it stands, it could be seen in halves
+        target.rename(before)
     scratch.rename(target)
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, whole or not at all: what is left after a kill does not have its name."""
+    gone = folder.with_name(f"{folder.name}.gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    if folder.exists():
+        folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def publish_each(scratch: Path, target: Path) -> None:

@@ -12,14 +12,15 @@ import re
 import textwrap
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from retain.errors import ParamsError, listed
+from retain.machine import Mode
 from retain.outputs import write_text
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -38,6 +39,7 @@ class Training(Section):
     An epoch is a pass over the examples or, where they are many, over `epoch_steps` batches of them
     that are drawn anew each time. There are `max_epochs` of them, or as many as `max_steps` batches
     fill; where neither is given, as many as three passes or 1,500 batches fill, and at most 100.
+    What `reproducible` promises is in `machine.settle`; `portable` trains on the CPU.
     """
 
     batch_size: int = Field(256, ge=1)
@@ -52,7 +54,7 @@ class Training(Section):
     ema_decay: float = Field(0.99, ge=0, lt=1)
     checkpoint_every: Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^\d+s$")] = "30s"
     seed: int = Field(1, ge=0, lt=2**31)
-    deterministic: bool = True
+    reproducible: Mode = "machine"
     threads: int = Field(1, ge=1)
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     accelerator: str = "auto"
@@ -69,6 +71,14 @@ class Training(Section):
         if isinstance(value, dict) and "lstm" not in value:
             raise ValueError("name at least the rate of lstm; other cells fall back to it")
         return value
+
+    @model_validator(mode="after")
+    def _portable_is_one_thread_of_a_cpu(self) -> Self:
+        if self.reproducible == "portable" and self.threads > 1:
+            raise ValueError("portable bits need threads: 1; take reproducible: machine for more")
+        if self.reproducible == "portable" and self.accelerator not in ("auto", "cpu"):
+            raise ValueError("portable bits are those of a CPU; take reproducible: machine or off")
+        return self
 
     def epochs(self, examples: int) -> int:
         """How many epochs there are for so many examples, at most."""
@@ -129,12 +139,22 @@ Check = Annotated[
 ]
 
 
+class Prove(Section):
+    """How near a model made anew must come, where its bits are others, to count as the same.
+
+    `tolerance` is the largest relative difference of a test metric.
+    """
+
+    tolerance: float = Field(0.01, ge=0, lt=1)
+
+
 class Problem(Section):
     """What every problem has; its kind's package adds `data`, `model` and `evaluation`."""
 
     kind: str
     training: Training = Training()
     gate: tuple[Check, ...]
+    prove: Prove = Prove()
 
 
 def find_root() -> Path:

@@ -15,9 +15,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from retain import lineage, tracking
+from retain import lineage, store, tracking
 from retain.errors import IncomparableError, RegistryError
 from retain.gate import MODEL, Result, interval, judgement
+from retain.journal import Run
 from retain.params import ChampionCheck, Problem, room, room_of
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def register(
     """
     folder = root / "models" / name / MODEL
     run = tracking.find_run(root, name, problem, MODEL, folder)
-    with tracking.locked(root):
+    with store.answering(root), store.locked(root):
         version = _version(run, root, name, folder, metrics)
         champion = alias_version(run.client, name, "champion")
         own = champion is not None and champion.version == version.version
@@ -122,7 +123,7 @@ def _against_champion(
 
 
 def _version(
-    run: tracking.Run, root: Path, name: str, folder: Path, metrics: dict[str, Any]
+    run: Run, root: Path, name: str, folder: Path, metrics: dict[str, Any]
 ) -> "ModelVersion":
     """The version that holds the model in `folder`: the one there is, or a new one."""
     from mlflow.exceptions import MlflowException
@@ -132,24 +133,24 @@ def _version(
     found = run.client.search_model_versions(query)
     if found:
         return min(found, key=lambda version: int(version.version))
-    source = _log_model(run, root, name, folder)
+    source, model_id = _log_model(run, root, name, folder)
     try:
         run.client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    tags = {"model.md5": model_md5}
+    tags = {"model.md5": model_md5, "outs": json.dumps(lineage.outs(root, name))}
     for key, value in metrics["models"][MODEL].items():
         if isinstance(value, int | float) and math.isfinite(value):
             tags[f"test.{key}"] = f"{value:.6g}"
     own = run.client.get_run(run.run_id).data.tags
     lineage_tags = ("data.md5", "params.md5", "git.commit", "git.dirty", "DVC_EXP_NAME")
     tags |= {key: own[key] for key in lineage_tags if key in own}
-    return run.client.create_model_version(name, source, run.run_id, tags=tags)
+    return run.client.create_model_version(name, source, run.run_id, tags, model_id=model_id)
 
 
-def _log_model(run: tracking.Run, root: Path, name: str, folder: Path) -> str:
-    """Log the model into its run, as code and data without pickle, and answer with its address."""
+def _log_model(run: Run, root: Path, name: str, folder: Path) -> tuple[str, str]:
+    """Log the model into its run, as code and data without pickle: its address and its id."""
     import mlflow
     from mlflow.models import infer_signature
 
@@ -175,7 +176,7 @@ def _log_model(run: tracking.Run, root: Path, name: str, folder: Path) -> str:
                 for package in RUNTIME
             ],
         )
-    return str(info.model_uri)
+    return str(info.model_uri), str(info.model_id)
 
 
 def _give(
@@ -213,7 +214,7 @@ def champion_folder(root: Path, name: str) -> Iterator[Path]:
     Raises:
         RegistryError: there is no champion.
     """
-    champion = alias_version(tracking.connect(root), name, "champion")
+    champion = alias_version(store.connect(root), name, "champion")
     if champion is None:
         raise RegistryError(
             f"no version of `{name}` is @champion: train and register one with "

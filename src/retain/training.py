@@ -19,16 +19,17 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping
-from pytorch_lightning.loggers import Logger, MLFlowLogger
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.io import CheckpointIO
-from safetensors.torch import save_file
+from pytorch_lightning.utilities import rank_zero_only
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from retain import checkpoints
 from retain.batches import Batches, Examples
-from retain.errors import ModelError
+from retain.errors import ModelError, Terminated
+from retain.journal import Run
 from retain.params import Training
-from retain.tracking import Run, log_metrics
 
 
 @dataclass(frozen=True)
@@ -236,14 +237,24 @@ class Journal(Callback):
         )
 
 
-class Curves(MLFlowLogger):
-    """Lightning's logger, with time stamps that follow from the step.
+class Curves(Logger):
+    """Tells a run the curves; Lightning's own logger would end the training with the server.
 
-    A resumed training may log an epoch a second time; with the same stamp that changes nothing.
+    A resumed training may log an epoch a second time; that changes nothing.
     """
 
+    name, version = None, None
+
+    def __init__(self, run: Run):
+        super().__init__()
+        self.run = run
+
+    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        log_metrics(Run(self.experiment, str(self.run_id)), metrics, step or 0)
+        self.run.log(metrics, step or 0)
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """The run has them already."""
 
 
 class Saving(Callback):
@@ -295,7 +306,7 @@ def seed_everything(training: Training) -> None:
     torch.set_num_threads(training.threads)
     torch.manual_seed(training.seed)
     # Deterministic kernels fill what they are about to overwrite, to show who reads it too early.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def is_follower() -> bool:
@@ -327,9 +338,6 @@ def fit(
     """
     for noisy in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(f"{noisy}.utilities.rank_zero").setLevel(logging.WARNING)
-    logger: Logger | bool = False
-    if run is not None:
-        logger = Curves(tracking_uri=run.uri, run_id=run.run_id)
     train = Batches(task.train, training.batch_size, training.seed, training.epoch_steps)
     epochs = training.epochs(len(task.train))
     validation = Batches(task.validation, 4 * training.batch_size, None)
@@ -342,16 +350,16 @@ def fit(
         callbacks.append(Saving(training.checkpoint_every, folder))
         resumed = checkpoints.newest(folder)
     trainer = pl.Trainer(
-        accelerator=training.accelerator,
+        accelerator="cpu" if training.reproducible == "portable" else training.accelerator,
         devices=training.devices,
         strategy=training.strategy,
         precision=training.precision,
         max_epochs=epochs,
         gradient_clip_val=training.gradient_clip,
-        deterministic=training.deterministic,
+        deterministic=training.reproducible != "off",
         callbacks=callbacks,
         plugins=[Files()],
-        logger=logger,
+        logger=False if run is None else Curves(run),
         log_every_n_steps=len(train) * epochs + 1,  # once an epoch is enough
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
@@ -369,6 +377,8 @@ def fit(
         try:
             trainer.fit(module, train, validation, ckpt_path=resumed)
         except SystemExit:  # what Lightning makes of Ctrl-C, with exit code 1
+            if trainer.received_sigterm:  # and of a SIGTERM whose exception Python had to drop
+                raise Terminated from None
             if trainer.interrupted:
                 raise KeyboardInterrupt from None
             raise
@@ -381,7 +391,8 @@ def write_model(
 ) -> None:
     """Write a model into an existing folder: weights, config and history, each byte-stable."""
     weights = {key: value.contiguous() for key, value in network.state_dict().items()}
-    save_file(weights, folder / "weights.safetensors")
+    # Not by save_file, whose error on a full disk is no OSError, and whose file is for one user.
+    (folder / "weights.safetensors").write_bytes(save(weights))
     text = json.dumps(config, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "config.json").write_text(text + "\n", encoding="utf-8")
     names = [field.name for field in fields(Epoch)]

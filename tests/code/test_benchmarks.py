@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import accuracy, datasets, published, tables
+from benchmarks import accuracy, datasets, portable, published, tables
 from retain import params
 
 DATA = tables.HERE.parents[1] / "shared" / "data"
@@ -43,6 +43,24 @@ def test_every_training_of_the_benchmark_is_a_valid_problem() -> None:
     split = {"validation": "2020-01-01", "test": "2020-02-01"}
     for training in every:
         params.parse("benchmark", training.entry(split))
+
+
+@pytest.mark.parametrize(
+    ("version", "known"), [("7.2.17 (Debian 1:7.2)", None), ("10.0.13", "10.0.13")]
+)
+def test_an_emulator_that_computes_wrongly_is_not_taken(
+    tmp_path: Path, version: str, known: str | None
+) -> None:
+    qemu = tmp_path / "qemu-x86_64"
+    qemu.write_text(f"#!/bin/sh\necho 'qemu-x86_64 version {version}'\n")
+    qemu.chmod(0o755)
+    assert portable.emulator(qemu) == (None if known is None else (qemu, known))
+    assert portable.emulator(tmp_path / "none") is None
+
+
+def test_the_small_problem_of_other_processors_is_valid_in_both_modes() -> None:
+    for mode in portable.MODES:
+        assert params.parse("small", portable.problem(mode)).training.reproducible == mode
 
 
 def test_a_section_is_replaced_and_nothing_else(

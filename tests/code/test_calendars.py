@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from retain.errors import ParamsError
-from retain.forecast.calendars import check_region, feature_names, features, step_of
+from retain.forecast.calendars import feature_names, features, step_of
+from retain.forecast.params import check_region
 from retain.params import parse
 
 CYCLES = {

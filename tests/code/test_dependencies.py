@@ -92,8 +92,9 @@ def test_only_training_imports_lightning() -> None:
     assert files_importing("pytorch_lightning") == {"training.py"}
 
 
-def test_only_tracking_registry_and_the_served_model_import_mlflow() -> None:
-    assert files_importing("mlflow") == {"tracking.py", "registry.py", "pyfunc.py"}
+def test_only_the_store_the_registry_and_the_served_model_import_mlflow() -> None:
+    users = {"store.py", "journal.py", "tracking.py", "registry.py", "origins.py", "pyfunc.py"}
+    assert files_importing("mlflow") == users
 
 
 def test_prepare_reaches_no_module_that_imports_torch() -> None:

@@ -32,6 +32,11 @@ def ended(body: str, folder: Path) -> subprocess.CompletedProcess[str]:
         ("os.kill(os.getpid(), signal.SIGINT)", 130, "interrupted: no output was written\n"),
         ("os.kill(os.getpid(), signal.SIGTERM)", 143, "terminated: no output was written\n"),
         ("sys.exit(5)", 5, ""),
+        (
+            "raise OSError(28, 'No space', 'a')",
+            2,
+            "error: No space (a); make room and start again\n",
+        ),
     ],
 )
 def test_a_program_says_how_it_ended(body: str, code: int, said: str, tmp_path: Path) -> None:
@@ -55,6 +60,12 @@ def test_sigterm_unwinds_past_handlers_of_exceptions(tmp_path: Path) -> None:
     )
     done = ended(body, tmp_path)
     assert (done.returncode, done.stdout) == (143, "cleaned up\n")
+
+
+def test_a_sigterm_after_all_is_done_changes_nothing(tmp_path: Path) -> None:
+    late = "(os.kill(os.getpid(), signal.SIGTERM), os._exit(code))"
+    done = ended(f"sys.exit = lambda code: {late}", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("kind", ["ParamsError", "DataError", "ModelError", "RegistryError"])

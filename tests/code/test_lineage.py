@@ -130,9 +130,9 @@ def test_a_model_is_made_of_data_params_and_cell(tmp_path: Path, quiet: None) ->
         problem = parse(
             "sales", {"kind": "forecast", "preset": "fast", "data": data, "gate": [], **sections}
         )
-        return training_tags(tmp_path, problem, cell, prepared)
+        return training_tags(tmp_path, "sales", problem, cell)
 
-    prepared = write(tmp_path / "prepared", {"values.npy": b"1"})
+    prepared = write(tmp_path / "data/prepared/sales", {"values.npy": b"1"})
     before = tags()
     assert before["data.md5"] == lineage.folder_md5(prepared)
     assert tags() == before

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from retain import checkpoints, training
-from retain.errors import Terminated
+from retain.errors import RetainError, Terminated
 from retain.params import Training
 
 PARAMS = Training(
@@ -129,7 +129,9 @@ def test_a_disk_that_is_full_leaves_the_checkpoint_before(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoints.os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(
+        RetainError, match=f"written into {tmp_path}: No space left on device; make"
+    ):
         checkpoints.write(tmp_path / checkpoints.name(2), {"a": torch.ones(3)})
     assert checkpoints.newest(tmp_path) == tmp_path / checkpoints.name(1)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from retain import gate, params, registry, tracking
+from retain import gate, params, registry, store
 from retain.gate import Result
 
 PASSED = [Result("finite", True, "every forecast is finite", {})]
@@ -25,7 +25,7 @@ def template(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(finished / "params.yaml", folder / "params.yaml")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("DVC_ROOT", raising=False)
-        tracking.connect(folder)
+        store.connect(folder)
     return folder
 
 
@@ -45,7 +45,7 @@ def register(folder: Path, checks: list[Result] = PASSED) -> registry.Decision:
 
 
 def alias(folder: Path, name: str) -> str | None:
-    version = registry.alias_version(tracking.connect(folder), "small", name)
+    version = registry.alias_version(store.connect(folder), "small", name)
     return None if version is None else str(version.version)
 
 
@@ -165,7 +165,7 @@ def test_the_verdict_is_a_function_of_metrics_and_params_alone(project: Path) ->
 
 def test_the_version_says_where_its_model_comes_from(project: Path) -> None:
     register(project)
-    client = tracking.connect(project)
+    client = store.connect(project)
     tags = client.get_model_version("small", "1").tags
     assert {"model.md5", "data.md5", "params.md5", "test.mae", "gate.finite", "verdict"} <= set(
         tags

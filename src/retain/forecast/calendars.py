@@ -12,18 +12,6 @@ from numpy.typing import NDArray
 DAY = pd.Timedelta(days=1)
 
 
-def check_region(region: str) -> None:
-    """Raise ValueError unless `region` is a country, or `COUNTRY-SUBDIVISION`, with holidays."""
-    country, _, subdivision = region.partition("-")
-    known = holidays_package.list_supported_countries()
-    if country not in known:
-        raise ValueError("expected an ISO country code such as US, or US-MN with a subdivision")
-    if subdivision and subdivision not in known[country]:
-        raise ValueError(
-            f"no subdivision {subdivision!r}; {country} has {', '.join(known[country]) or 'none'}"
-        )
-
-
 def step_of(frequency: str) -> pd.Timedelta:
     """The length of one step; of a step that varies (a month), its shortest length."""
     stamps = pd.date_range("2001-01-01", periods=14, freq=frequency)

@@ -313,4 +313,6 @@ def look_back(network: Forecaster, windows: Windows) -> Floats:
         signs = torch.randint(0, 2, values.shape, generator=generator) * 2.0 - 1.0
         (gradient,) = torch.autograd.grad((values * signs).sum(), context)
         squares += gradient.square().sum(-1).mean(0)
-    return (squares / LOOK_BACK_PROBES).sqrt().flip(0).double().numpy()
+    # torch's square root is MKL's, and not the same on every processor.
+    roots: Floats = np.sqrt((squares / LOOK_BACK_PROBES).flip(0).double().numpy())
+    return roots

@@ -108,7 +108,8 @@ class Forecaster(nn.Module):
             count = recent_seen.sum(1, keepdim=True)
             centre = recent.nansum(1, keepdim=True) / count
             variance = (recent - centre).square().nansum(1, keepdim=True) / count
-            scale = (variance + (0.01 * deviation).square()).sqrt()
+            # Not torch's sqrt: MKL's starts from an approximation that differs among processors.
+            scale = (variance + (0.01 * deviation).square()).rsqrt().reciprocal()
 
         level = torch.where(recent_seen, (recent - centre) / scale, 0.0)
         parts = [level, recent_seen.float()]

@@ -107,8 +107,6 @@ class Data(Section):
     @classmethod
     def _known_country(cls, value: str | None) -> str | None:
         if value is not None:
-            from retain.forecast.calendars import check_region  # here: most problems need it not
-
             check_region(value)
         return value
 
@@ -134,6 +132,20 @@ class Data(Section):
             if low is not None and high is not None and low >= high:
                 raise ValueError(f"valid_range of {column!r}: {low} is not below {high}")
         return self
+
+
+def check_region(region: str) -> None:
+    """Raise ValueError unless `region` is a country, or `COUNTRY-SUBDIVISION`, with holidays."""
+    import holidays  # here: most problems need it not
+
+    country, _, subdivision = region.partition("-")
+    known = holidays.list_supported_countries()
+    if country not in known:
+        raise ValueError("expected an ISO country code such as US, or US-MN with a subdivision")
+    if subdivision and subdivision not in known[country]:
+        raise ValueError(
+            f"no subdivision {subdivision!r}; {country} has {', '.join(known[country]) or 'none'}"
+        )
 
 
 class Model(Section):
