@@ -388,7 +388,10 @@ def forked(project: Project) -> Iterator[Start]:
                 "last_step": project.last_step,
             }
             print(json.dumps(request), file=asks, flush=True)
-            return int(answers.readline()), log.read_text()
+            answer = answers.readline()
+            if not answer:
+                raise RuntimeError(f"the process that forks ended with {server.wait()}")
+            return int(answer), log.read_text()
 
         yield start
 
@@ -526,7 +529,7 @@ def torment(project: Project, kills: int, seed: int) -> tuple[Tally, Tally]:
     hits, harmless, colds = Tally(), Tally(), 0
     waiting: list[Kill] = []
     with forked(project) as fast:
-        seconds, cold_seconds = timed(project, fast), timed(project, cold)
+        cold_seconds = timed(project, cold)
         while hits.total() < kills:
             count = min(generator.randint(1, 4), kills - hits.total())
             start = cold if colds < hits.total() // 10 else fast
@@ -534,7 +537,7 @@ def torment(project: Project, kills: int, seed: int) -> tuple[Tally, Tally]:
                 chain = cold_kills(generator, count, cold_seconds)
             else:
                 if len(waiting) < count:
-                    waiting += deck(generator, seconds)
+                    waiting += deck(generator, timed(project, fast))
                 chain, waiting = waiting[:count], waiting[count:]
             hit = Tally()
             try:
@@ -547,8 +550,8 @@ def torment(project: Project, kills: int, seed: int) -> tuple[Tally, Tally]:
             hits += hit
             if start is cold:
                 colds += hit.total()
-            else:
-                waiting += chain  # what came too late has another try, in another chain
+            else:  # a point that was passed already has another try, in another chain
+                waiting += [kill for kill in chain if kill.point != ANY_TIME]
             print(f"{hits.total()} kills, {harmless.total()} harmless", file=sys.stderr, flush=True)
     return hits, harmless
 
