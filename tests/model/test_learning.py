@@ -141,8 +141,8 @@ def fitted(folder: Path, problem: Problem, table: pd.DataFrame) -> Task:
 
 
 def test_an_lstm_learns_a_noisy_season(tmp_path: Path) -> None:
-    problem = problem_of(training={"max_epochs": 20, "batch_size": 16})
-    made = fitted(tmp_path, problem, noisy_sine())
+    problem = problem_of(training={"max_epochs": 10, "batch_size": 16})
+    made = fitted(tmp_path, problem, noisy_sine(2000))
     source_panel = panel.load(tmp_path)
     test, validation = Windows(source_panel, "test"), Windows(source_panel, "validation")
     assert isinstance(made.network, Forecaster)
@@ -155,6 +155,7 @@ def test_an_lstm_learns_a_noisy_season(tmp_path: Path) -> None:
         name: tally(model, test, source_panel, levels).scores() for name, model in models.items()
     }
     # The noise alone has the mean absolute error 50 · 0.2 · 0.8 = 8; a season ago it came twice.
+    # Five seeds score 8.7 to 8.9: the bound is no matter of which kernels a processor has.
     assert scores["lstm"]["mae"] < 1.25 * 8
     assert scores["lstm"]["mae"] < 0.9 * scores["seasonal_naive"]["mae"]
     assert scores["lstm"]["mae"] < 0.4 * scores["naive"]["mae"]
