@@ -7,18 +7,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from . import chaos
-from .chaos import POINTS, SIGNALS, Kill, Project, Start
+from .chaos import trials
+from .chaos.forked import Start, forked
+from .chaos.kills import ANY_TIME, COLD, FULL_DISK, POINTS, SIGNALS, Kill
+from .chaos.project import Project, make_project
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return chaos.make_project(tmp_path_factory.mktemp("chaos"))
+    return make_project(tmp_path_factory.mktemp("chaos"))
 
 
 @pytest.fixture(scope="module")
 def start(project: Project) -> Iterator[Start]:
-    with chaos.forked(project) as start:
+    with forked(project) as start:
         yield start
 
 
@@ -30,29 +32,28 @@ def test_early_stopping_ends_the_training_that_is_killed(project: Project) -> No
 def test_killed_with_both_signals(project: Project, start: Start, point: str) -> None:
     number = (POINTS[point].most + 1) // 2
     kills = [Kill(point, signal.SIGTERM, number), Kill(point, signal.SIGKILL)]
-    assert list(chaos.trial(project, start, kills)) == kills
+    assert list(trials.trial(project, start, kills)) == kills
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_killed_four_times_at_any_time(project: Project, start: Start, seed: int) -> None:
     generator = random.Random(seed)  # noqa: S311 - no secrets
     kills = [
-        Kill(chaos.ANY_TIME, generator.choice(SIGNALS), seconds=generator.uniform(0, 1))
-        for _ in range(4)
+        Kill(ANY_TIME, generator.choice(SIGNALS), seconds=generator.uniform(0, 1)) for _ in range(4)
     ]
-    assert set(chaos.trial(project, start, kills)) <= set(kills)
+    assert set(trials.trial(project, start, kills)) <= set(kills)
 
 
 def test_killed_with_the_dvc_that_started_it(project: Project) -> None:
-    kills = [Kill(chaos.COLD, sent) for sent in (*SIGNALS, signal.SIGKILL)]
-    assert list(chaos.trial(project, chaos.cold, kills)) == kills
+    kills = [Kill(COLD, sent) for sent in (*SIGNALS, signal.SIGKILL)]
+    assert list(trials.trial(project, trials.cold, kills)) == kills
 
 
 def test_a_disk_that_fills_up_ends_it_with_a_sentence_and_it_goes_on_from_there(
     project: Project, start: Start
 ) -> None:
     project.restore()
-    code, said = start(project, Kill(chaos.FULL_DISK, 0, number=3))
+    code, said = start(project, Kill(FULL_DISK, 0, number=3))
     assert code == 2, said
     assert "error: no checkpoint can be written into scratch/checkpoints/train-small-lstm" in said
     assert "Traceback" not in said
@@ -61,7 +62,7 @@ def test_a_disk_that_fills_up_ends_it_with_a_sentence_and_it_goes_on_from_there(
     code, said = start(project, None)
     assert code == 0, said
     assert "goes on from step 4" in said
-    chaos.check_finished(project, False, 1, said)
+    trials.check_finished(project, False, 1, said)
 
 
 @pytest.mark.parametrize(("damaged", "goes_on"), [(1, "from step 6"), (2, "")])
@@ -77,4 +78,4 @@ def test_checkpoints_cut_in_half_are_not_taken(
     assert code == 0, said
     assert said.count("is damaged: the checkpoint before it is taken") == damaged
     assert f"goes on {goes_on}" in said or not goes_on
-    chaos.check_finished(project, False, 1, said)
+    trials.check_finished(project, False, 1, said)
