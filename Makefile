@@ -6,6 +6,7 @@ PORT ?= 5000
 
 VENV := .venv
 STAMP := $(VENV)/.set-up
+TEAM := $(VENV)/.set-up-for-a-team
 UNFINISHED := $(VENV)/.unfinished
 PATH_OUTSIDE := $(PATH)
 
@@ -21,10 +22,10 @@ export DO_NOT_TRACK := true
 .SHELLFLAGS := -ec
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run test bench lint ui lock clean
+.PHONY: help setup run test team-test bench lint ui lock clean
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## Make .venv with the versions of requirements.lock; PYTHON=python3.12 takes another Python
 
@@ -63,9 +64,16 @@ run: setup ## Train, score and register every problem, as far as something chang
 test: lint ## Run everything that CI runs: the linters, then the tests
 	@pytest -n 2 --dist loadfile
 
+$(TEAM): $(STAMP) requirements-team.lock
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r requirements-team.lock
+	@touch $@
+
+team-test: $(TEAM) ## Run the pipeline against PostgreSQL, an MLflow server and S3, which it starts here (docs/team.md)
+	@pytest -m team -rs tests/pipeline/test_team.py
+
 bench: setup ## Measure accuracy, speed and scale beside others, and write benchmarks/README.md; takes hours
 	@python -m benchmarks.peers.setup --missing
-	@for name in accuracy speed limit scale checkpoints portable; do python -m benchmarks $$name; done
+	@for name in accuracy speed limit scale checkpoints portable serving; do python -m benchmarks $$name; done
 
 lint: setup ## Look for mistakes without running anything: ruff and mypy
 	@ruff check .
@@ -76,7 +84,8 @@ lint: setup ## Look for mistakes without running anything: ruff and mypy
 ui: setup ## Show runs and models in MLflow's pages on http://127.0.0.1:5000; PORT=5001 takes another port
 	@case "$${MLFLOW_TRACKING_URI:-}" in \
 	  http*) echo "the tracking server is at $$MLFLOW_TRACKING_URI"; exit ;; \
-	  '') [ -f mlruns/mlflow.db ] || { echo "error: no run is recorded yet; make one: make run" >&2; exit 1; } ;; \
+	  '') [ -f mlruns/mlflow.db ] || { echo "error: no run is recorded yet; make one: make run" >&2; exit 1; }; \
+	    retain sync >/dev/null ;; \
 	esac; \
 	echo "open http://127.0.0.1:$(PORT); Ctrl-C ends it"; \
 	exec env MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 \
@@ -84,16 +93,22 @@ ui: setup ## Show runs and models in MLflow's pages on http://127.0.0.1:5000; PO
 	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlruns/mlflow.db}"
 
 # torch is pinned without the mark of its build (+cpu) and without the CUDA packages, which it pins
-# itself: the same file serves both builds.
-lock: setup ## Pin every dependency of pyproject.toml in requirements.lock; UPGRADE=1 takes newer versions
-	@cp requirements.lock requirements.lock.new
-	@pip-compile --quiet --extra dev --strip-extras --allow-unsafe --no-header --annotation-style line \
-	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(if $(UPGRADE),--upgrade) \
-	  --output-file requirements.lock.new pyproject.toml || { rm -f requirements.lock.new; exit 1; }
+# itself: the same file serves both builds. requirements-team.lock has what a team needs besides.
+COMPILE = pip-compile --quiet --strip-extras --allow-unsafe --no-header --annotation-style line \
+  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(if $(UPGRADE),--upgrade)
+PINS = sed -E -e '/^(nvidia-|cuda-|triton)/d' -e '/^(\#.*)?$$/d' -e 's/\+[a-z0-9.]+ +\#/  \#/' -e 's/ +\#/  \#/'
+
+lock: setup ## Pin every dependency of pyproject.toml in requirements*.lock; UPGRADE=1 takes newer versions
+	@mkdir -p scratch; rm -rf scratch/lock; mkdir scratch/lock; cp requirements*.lock scratch/lock
+	@$(COMPILE) --extra dev --output-file scratch/lock/requirements.lock pyproject.toml
 	@{ echo "# Every version of every dependency, from pyproject.toml by: make lock"; \
-	  sed -E -e '/^(nvidia-|cuda-|triton)/d' -e '/^(#.*)?$$/d' -e 's/\+[a-z0-9.]+ +#/  #/' -e 's/ +#/  #/' requirements.lock.new; \
-	} > requirements.lock.part
-	@rm requirements.lock.new; mv requirements.lock.part requirements.lock
+	  $(PINS) scratch/lock/requirements.lock; } > scratch/lock/all
+	@$(COMPILE) --extra team --extra team-test --constraint scratch/lock/all \
+	  --output-file scratch/lock/requirements-team.lock pyproject.toml
+	@{ echo "# What docs/team.md needs besides requirements.lock, from pyproject.toml by: make lock"; \
+	  $(PINS) scratch/lock/requirements-team.lock | awk -F == 'NR == FNR { had[$$1]; next } !($$1 in had)' scratch/lock/all -; \
+	} > scratch/lock/more
+	@mv scratch/lock/all requirements.lock; mv scratch/lock/more requirements-team.lock; rm -r scratch/lock
 
 clean: ## Remove .venv, caches of tools and scratch files; leave data, models, reports and MLflow's runs
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache scratch build dist src/*.egg-info

@@ -160,7 +160,7 @@ def score(training: Training, folder: Path) -> dict[str, Any]:
         median = problem.model.quantiles.index(0.5)
         network = made.network.eval()
         forecasts, truths = [], []
-        for batch in task.in_chunks(test):
+        for batch in test.chunks():
             with torch.inference_mode():
                 forecasts.append(network.predict(batch)[..., median].double().numpy())
             truths.append(batch.window[:, 0, -training.horizon :].double().numpy())

@@ -7,12 +7,14 @@ import datetime as dt
 import json
 import re
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from retain import errors, gate, lineage, params, raw
+from retain import cli_registry, errors, gate, lineage, params, raw
 from retain.errors import DataError, ParamsError
 
 app = typer.Typer(
@@ -22,6 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(cli_registry.app)  # without a name: its commands are commands of this one
 
 DEFAULT_GATE = [
     {"check": "finite"},
@@ -161,18 +164,34 @@ def forecast(
         str | None, typer.Option(help="Table of the past; the problem's own if not given.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="CSV or .parquet; else the screen.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="CSV or .parquet, or a folder of Parquet; else the screen."
+        ),
     ] = None,
 ) -> None:
-    """Forecast every series with the problem's champion."""
+    """Forecast every series with the problem's champion.
+
+    A table too large for memory goes into a folder, in parts; its series stand one after another.
+    A run that was stopped goes on where it was.
+    """
     from retain import registry
 
     root = params.find_root()
     problem = params.load_problem(root, name)
     with registry.champion_folder(root, name) as folder:
-        served = params.room(problem, "serving").load(folder)
-    if output is not None and (output.is_dir() or not output.parent.is_dir()):
-        raise DataError(f"{output}: name a file in a folder that exists")
+        served, md5 = params.room(problem, "serving").load(folder), lineage.folder_md5(folder)
+    if output is not None and not output.absolute().parent.is_dir():
+        raise DataError(f"{output}: name a file or a folder in a folder that exists")
+    if output is not None and not output.suffix:
+        with progress("rows") as told:
+            batch = params.room(problem, "batch")
+            count, before = batch.forecast(served, history, root, output, md5, told)
+        again = f"; {before:,} of its parts were done already" if before else ""
+        typer.echo(f"{count:,} series in {output}/{again}")
+        return
+    if output is not None and output.is_dir():
+        raise DataError(f"{output} is a folder; name a file in it")
     answer = served.answer_file(history, root)
     if output is None:
         typer.echo(answer.to_csv(index=False, float_format="%.7g"), nl=False)
@@ -187,6 +206,48 @@ def forecast(
     finally:
         scratch.unlink(missing_ok=True)
     typer.echo(f"{len(answer):,} rows for {answer['unique_id'].nunique():,} series in {output}")
+
+
+@contextmanager
+def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on the screen; told how much is done, and of how much, 0 where that is not known."""
+    from rich import progress as rich
+    from rich.console import Console
+
+    columns = (
+        rich.BarColumn(),
+        rich.TaskProgressColumn(),
+        rich.TextColumn("{task.completed:,} " + unit),
+        rich.TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with rich.Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(unit, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of or None)
+
+
+@app.command()
+def serve(
+    name: Annotated[str, typer.Argument(help="Of the problem.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes one that is free.")] = 8000,
+    max_body: Annotated[int, typer.Option(min=1, help="MiB of a request.")] = 32,
+    max_rows: Annotated[int, typer.Option(min=1, help="Rows of a request.")] = 1_000_000,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for an answer.")] = 60.0,
+    follow: Annotated[
+        float, typer.Option(min=0.1, help="Seconds between looks for another champion.")
+    ] = 5.0,
+) -> None:
+    """Answer forecasts over HTTP with the problem's champion, whichever it is at the time.
+
+    Clients must show the key that the environment has as RETAIN_API_KEY, if it has one.
+    """
+    from retain.server import app, run
+
+    limits = app.Limits(
+        body=max_body * 2**20, rows=max_rows, answer=timeout, receive=timeout / 2, follow=follow
+    )
+    run.serve(params.find_root(), name, host, port, limits)
 
 
 @app.command()

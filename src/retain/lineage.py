@@ -24,6 +24,9 @@ LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow")
 
 # What of a problem a training does not look at.
 UNTRAINED = {"gate", "kind", "prove"}
+# What of git's files says nothing of what a stage will do: the lock is written by the pipeline
+# itself, and a person's promotions change no output.
+ASIDE = (":!dvc.lock", ":!models/*/promotions.csv")
 # What `evaluate` leaves in reports/P.
 EVALUATED = ("metrics.json", "report.html", "report.md", "plots", "figures")
 
@@ -135,16 +138,11 @@ def _code_md5() -> str:
 
 
 def code_state(root: Path) -> dict[str, str]:
-    """Commit, whether the tree differs from it, and DVC's stage and experiment, as run tags.
-
-    dvc.lock is left out of the comparison: the pipeline itself is about to write it.
-    """
+    """Commit, whether the tree differs from it, and DVC's stage and experiment, as run tags."""
     tags = {key: os.environ[key] for key in ("DVC_STAGE", "DVC_EXP_NAME") if os.environ.get(key)}
     commit = git(root, "rev-parse", "HEAD")
     if commit:
-        changed = git(
-            root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock"
-        )
+        changed = git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *ASIDE)
         tags |= {"git.commit": commit, "git.dirty": str(bool(changed)).lower()}
     return tags
 
@@ -152,7 +150,7 @@ def code_state(root: Path) -> dict[str, str]:
 def patch(root: Path) -> dict[str, str]:
     """What makes the tree of the last commit: `code.patch`, or nothing where it is clean."""
     plain = ("--binary", "--no-ext-diff", "--no-color", "--src-prefix=a/", "--dst-prefix=b/")
-    text = git(root, "diff", *plain, "HEAD", "--", ".", ":!dvc.lock")
+    text = git(root, "diff", *plain, "HEAD", "--", ".", *ASIDE)
     return {"code.patch": text + "\n"} if text else {}
 
 

@@ -126,7 +126,11 @@ class CoverageCheck(Section):
 
 
 class ChampionCheck(Section):
-    """Not worse than the present champion on the same test windows, beyond a relative `margin`."""
+    """Better than the present champion on the same test windows by more than `margin`.
+
+    The whole interval of the difference must lie beyond it; the margin is a share of the champion's
+    error.
+    """
 
     check: Literal["champion"]
     metric: Literal["mae", "crps"] = "mae"

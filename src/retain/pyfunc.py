@@ -13,7 +13,8 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from retain.errors import RetainError
+from retain import lineage
+from retain.errors import ModelError, RetainError
 from retain.params import room_of
 
 
@@ -21,8 +22,18 @@ class RetainModel(PythonModel):  # type: ignore[misc]
     """Reads the artifact `model` and answers tables with tables."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Read the model folder."""
+        """Read the model folder, if it is the one that was registered.
+
+        Raises:
+            ModelError: its files are others, damaged or missing.
+        """
         folder = Path(context.artifacts["model"])
+        recorded = (context.model_config or {}).get("model_md5")
+        if recorded is not None and recorded != (found := lineage.folder_md5(folder)):
+            raise ModelError(
+                f"the model in {folder} is not the one that was registered: its md5 is {found}, "
+                f"recorded is {recorded}"
+            )
         kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["kind"]
         self.served = room_of(kind, "serving").load(folder)
 

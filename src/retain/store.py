@@ -2,12 +2,14 @@
 
 import logging
 import os
+import re
 import shutil
 import signal
+import sqlite3
 import textwrap
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,15 @@ from retain.errors import RegistryError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+# Where MLflow's tables hold the address of a file, and what such an address of ours begins with.
+ADDRESSES = {
+    "experiments": "artifact_location",
+    "runs": "artifact_uri",
+    "logged_models": "artifact_location",
+    "model_versions": "storage_location",
+}
+ARTIFACTS = re.compile(r"(file://.*/mlruns/artifacts)/[^/]+")
 
 
 def folder(root: Path) -> Path:
@@ -33,6 +44,11 @@ def _embedded(root: Path) -> str:
     return f"sqlite:///{folder(root) / 'mlflow.db'}"
 
 
+def is_empty(root: Path) -> bool:
+    """Whether nothing was ever written to the project's store; does not make it."""
+    return uri(root) == _embedded(root) and not (folder(root) / "mlflow.db").exists()
+
+
 def connect(root: Path) -> "MlflowClient":
     """A client of the project's store, which is made where it does not exist yet.
 
@@ -45,6 +61,7 @@ def connect(root: Path) -> "MlflowClient":
     # Who waits for a server that is away, and how long, is decided here and not in MLflow.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")  # see SECURITY.md
     import mlflow
 
     for noisy in ("mlflow", "alembic", "urllib3"):
@@ -54,12 +71,34 @@ def connect(root: Path) -> "MlflowClient":
     mlflow.set_tracking_uri(address)
     mlflow.set_registry_uri(address)
     with answering(root), locked(root):  # two processes that create the tables at once crash
-        if address == _embedded(root):
-            _make_whole(folder(root) / "mlflow.db")
+        place = folder(root) / "mlflow.db"
+        embedded = (Path.cwd() / address.removeprefix("sqlite:///")).resolve() == place
+        if embedded:
+            _make_whole(place)
         with undivided(root):
             client = mlflow.MlflowClient()
             client.search_experiments(max_results=1)
+            if embedded:
+                _find_files(place)
     return client
+
+
+def _find_files(place: Path) -> None:
+    """Have the embedded store look for its files beside itself.
+
+    MLflow writes absolute addresses down, and a project's folder may be moved or copied.
+    """
+    here = (place.parent / "artifacts").as_uri()
+    with closing(sqlite3.connect(place, timeout=20)) as tables, tables:
+        known = tables.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
+        places = {match[1] for (text,) in known if (match := ARTIFACTS.fullmatch(text or ""))}
+        for before in places - {here}:
+            for table, column in ADDRESSES.items():
+                tables.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608
+                    f"WHERE substr({column}, 1, ?) = ?",
+                    (here, len(before) + 1, len(before) + 1, f"{before}/"),
+                )
 
 
 def _make_whole(place: Path) -> None:
@@ -85,7 +124,7 @@ def answering(root: Path) -> Iterator[None]:
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
-        if not isinstance(error, MlflowException | SQLAlchemyError | OSError):
+        if not isinstance(error, MlflowException | SQLAlchemyError | sqlite3.Error | OSError):
             raise
         reason = textwrap.shorten(str(error), 200)  # a lost connection is told three times over
         raise RegistryError(f"the tracking store {uri(root)} does not answer: {reason}") from None

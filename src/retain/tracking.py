@@ -90,10 +90,13 @@ def find_run(root: Path, name: str, problem: Problem, cell: str, folder: Path) -
         key = found[0].data.tags.get("run.key", info.run_id)
         return Run(root, Message(key, name, info.run_name, info.start_time), info.run_id)
     message = Message(f"restored-{model_md5}", name, f"train@{name}-{cell}", journal.now())
-    message.tags = lineage.training_tags(root, name, problem, cell)
+    made = lineage.training_tags(root, name, problem, cell)
+    # On which machine it was trained is not known.
+    message.tags = {key: tag for key, tag in made.items() if not key.startswith("env.")}
     message.tags |= {"DVC_STAGE": f"train@{name}-{cell}"}
     message.tags |= {"model.md5": model_md5, "restored": "true"}
     message.params = lineage.flat(problem, cell)
+    message.files = lineage.patch(root)
     message.metrics = _history(folder / "history.csv")
     message.status, message.ended = "FINISHED", message.started
     run = Run(root, message)

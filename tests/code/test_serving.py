@@ -415,10 +415,8 @@ def test_a_model_says_what_does_not_fit(served: Served, tmp_path: Path) -> None:
 
 
 def test_a_known_series_keeps_its_number_and_scale(served: Served) -> None:
-    asked = pd.DataFrame(
-        {"unique_id": ["s003", "new", "s000"], "mean": [0.0, 5.0, 0.0], "std": [1.0, 2.0, 1.0]}
-    )
-    numbers, scales = served.known_series(asked)
+    names = np.array(["s003", "new", "s000"], dtype=object)
+    numbers, scales = served.known_series(names, np.array([[0.0, 1.0], [5.0, 2.0], [0.0, 1.0]]))
     assert numbers.tolist() == [4, 0, 1]
     assert scales[1].tolist() == [5, 2]
     own = served.config["series"]

@@ -100,7 +100,7 @@ FAULTS = {
     "infinities": (
         "ds,y\n2020-01-01,inf\n2020-01-02,1e400\n2020-01-03,-Infinity\n2020-01-04,1\n",
         {},
-        "t.csv: column `y`: not a finite number (3 rows):\n"
+        "t.csv: column `y`: not a finite number, or too large for one of 32 bits (3 rows):\n"
         "  row 2: 'inf'\n  row 3: '1e400'\n  row 4: '-Infinity'\n"
         "Correct the values; what is not known is left empty.",
     ),
@@ -522,6 +522,5 @@ def test_a_frame_of_a_request_is_checked_alike() -> None:
     frame["y"] = [1.0, np.inf, 2.0]
     with pytest.raises(DataError) as error:
         source.clean(frame, settings(), "request", first_row=1)
-    assert str(error.value).startswith(
-        "request: column `y`: not a finite number (1 row):\n  row 2:"
-    )
+    rule = "not a finite number, or too large for one of 32 bits"
+    assert str(error.value).startswith(f"request: column `y`: {rule} (1 row):\n  row 2:")

@@ -21,6 +21,7 @@ from retain.forecast.params import Data
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
+LARGEST = float(np.finfo(np.float32).max)
 EXACT = 2.0**53  # the integers float64 holds without a gap end here
 
 
@@ -69,9 +70,9 @@ def numbers(column: "pd.Series[Any]", data: Data, origin: Origin) -> Floats:
         rule = "a whole number beyond 2^53 cannot be held exactly as a float64"
         remedy = "Divide the column by a power of ten, or use it as an identifier."
         raise fault(origin, name, rule, shown(column, large), remedy)
-    infinite = np.isinf(values)
+    infinite = np.abs(values) > LARGEST
     if infinite.any():
-        rule = "not a finite number"
+        rule = "not a finite number, or too large for one of 32 bits"
         remedy = "Correct the values; what is not known is left empty."
         raise fault(origin, name, rule, shown(column, infinite), remedy)
     return values

@@ -30,8 +30,7 @@ from retain.forecast.scoring import (
     difference,
 )
 from retain.forecast.serving import Served
-from retain.forecast.task import VALIDATION_WINDOWS, in_chunks
-from retain.forecast.windows import Batch, Windows
+from retain.forecast.windows import VALIDATION_WINDOWS, Batch, Windows
 from retain.gate import MODEL
 
 LOOK_BACK_WINDOWS = 256
@@ -71,7 +70,9 @@ def network_model(served: Served, source: Panel) -> Model:
     A series keeps the number and the scale that it had when the model was trained.
     """
     network = served.network.eval()
-    numbers, scales = served.known_series(source.index)
+    index = source.index
+    names = index["unique_id"].to_numpy(dtype=object)
+    numbers, scales = served.known_series(names, index[["mean", "std"]].to_numpy())
 
     def forecast(batch: Batch) -> Floats:
         own = batch._replace(series=numbers[batch.series - 1], scales=scales[batch.series - 1])
@@ -105,7 +106,7 @@ def _with_interval(
 ) -> Model:
     levels, horizon = problem.model.quantiles, problem.data.horizon
     left = []
-    for batch in in_chunks(validation):
+    for batch in validation.chunks():
         truth = batch.window[:, 0, -horizon:]
         left.append(((truth - point(batch)) / batch.scales[:, 1:]).numpy())
     offsets = torch.from_numpy(conformal_offsets(np.concatenate(left)[..., None], levels)).double()
@@ -125,7 +126,7 @@ def tally(model: Model, windows: Windows, source: Panel, levels: tuple[float, ..
     scores = Tally(first, last - first + 1, windows.horizon, len(source.index), levels)
     scales = source.index["mase_scale"].to_numpy(dtype=np.float64)
     done = 0
-    for batch in in_chunks(windows):
+    for batch in windows.chunks():
         numbers = np.arange(done, done + len(batch.series))
         truth = batch.window[:, 0, -windows.horizon :].double().numpy()
         series, step = windows.places(numbers)

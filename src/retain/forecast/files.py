@@ -84,10 +84,16 @@ def load(path: str, root: Path, separator: str = ",") -> Raw:
     if is_folder(path, root):
         return _folder(path, *locate(path, root))
     content = fetch(path, root)
-    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if content.startswith(b"PAR1"):
+        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
         return Raw(to_frame(_parquet(path, content)), Origin(path, first_row=1), digest)
-    return Raw(_csv(path, decode(path, content), separator), Origin(path), digest)
+    return from_csv(path, content, separator)
+
+
+def from_csv(where: str, content: bytes, separator: str) -> Raw:
+    """The bytes of a CSV file; raises DataError as `load` does, calling it `where`."""
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return Raw(_csv(where, decode(where, content), separator), Origin(where), digest)
 
 
 def locate(path: str, root: Path) -> tuple[Any, str]:
@@ -120,13 +126,13 @@ def fetch(path: str, root: Path) -> bytes:
         raise DataError(f"{path} cannot be read: {error}") from None
     if not content:
         raise DataError(f"{path} is empty (0 bytes)")
-    if content.startswith(b"PK\x03\x04"):
-        raise DataError(f"{path} is an Excel workbook or a zip archive; save the table as CSV")
     return content
 
 
 def decode(path: str, content: bytes) -> str:
     """The text of a CSV file, decompressed where its name ends in .gz, .xz, .bz2 or .zst."""
+    if content.startswith(b"PK\x03\x04"):
+        raise DataError(f"{path} is an Excel workbook or a zip archive; save the table as CSV")
     decompress = DECOMPRESS.get(PurePosixPath(path.partition("?")[0].lower()).suffix)
     if decompress is not None:
         try:

@@ -18,7 +18,8 @@ from retain.forecast.rows import encode
 class LastWindows:
     """One window a series, laid out as in training (see `windows.Batch`)."""
 
-    index: pd.DataFrame  # unique_id, and mean and std of what the table shows of the target
+    names: NDArray[np.object_]  # (series,)
+    scales: NDArray[np.float64]  # (series, 2) mean and deviation of the target in the table
     window: NDArray[np.float32]  # (series, columns, season + context + horizon)
     static: NDArray[np.float32]  # (series, static features)
     ahead: NDArray[np.datetime64]  # (series, horizon) the time stamps to forecast
@@ -86,16 +87,21 @@ def last_windows(frame: pd.DataFrame, data: Data, schema: Schema, where: str) ->
 
     rows = np.flatnonzero(np.r_[True, np.diff(codes) != 0])
     static, _ = encode(frame.iloc[rows], data.static_covariates, schema.categories)
-    groups = frame.groupby(codes)["y"]
-    deviation = groups.std(ddof=0).to_numpy()
-    index = pd.DataFrame(
-        {
-            "unique_id": names,
-            "mean": groups.mean().to_numpy(),
-            "std": np.where(deviation > 0, deviation, 1.0),
-        }
-    )
-    return LastWindows(index, window, static.astype(np.float32), stamps.to_numpy()[at[:, reach:]])
+    scales = scales_of(frame["y"].to_numpy(), rows, np.append(rows[1:], len(frame)))
+    ahead = stamps.to_numpy()[at[:, reach:]]
+    return LastWindows(names, scales, window, static.astype(np.float32), ahead)
+
+
+def scales_of(
+    y: NDArray[np.float64], first: NDArray[np.int64], end: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Mean and deviation of what series show, one after the other in `y`: (series, 2)."""
+    seen = np.isfinite(y)
+    count = np.add.reduceat(seen, first, dtype=np.int64)
+    mean = np.add.reduceat(np.where(seen, y, 0.0), first) / count
+    change = np.where(seen, y - np.repeat(mean, end - first), 0.0)
+    deviation = np.sqrt(np.add.reduceat(change * change, first) / count)
+    return np.column_stack([mean, np.where(deviation > 0, deviation, 1.0)])
 
 
 def refuse(

@@ -97,7 +97,7 @@ def _in_blocks(data: Data, root: Path, scratch: Path) -> Parts:
     times: list[frequency.Times] = []
     forms: set[str | None] = set()
     paths: list[Path] = []
-    for raw in _of_whole_series(file.tables(source.used_columns(data)), data.unique_id):
+    for raw in of_whole_series(file.tables(source.used_columns(data)), data.unique_id):
         frame = files.to_frame(raw)
         if data.time_format is None:
             forms.add(stamps.form(frame[data.ds]))
@@ -122,7 +122,7 @@ def _in_blocks(data: Data, root: Path, scratch: Path) -> Parts:
     return made
 
 
-def _of_whole_series(tables: Iterator[pa.Table], unique_id: str) -> Iterator[pa.Table]:
+def of_whole_series(tables: Iterator[pa.Table], unique_id: str) -> Iterator[pa.Table]:
     """Blocks of rows, cut anew where a series ends, ROWS at least each but the last."""
     held: list[pa.Table] = []
     for table in tables:

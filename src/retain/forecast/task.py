@@ -1,11 +1,9 @@
 """What training needs of a forecasting problem: network, windows, loss, calibration."""
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,12 +12,8 @@ from retain.forecast import panel
 from retain.forecast.network import Forecaster, matched
 from retain.forecast.params import Problem
 from retain.forecast.scoring import conformal_offsets
-from retain.forecast.windows import Batch, Windows
+from retain.forecast.windows import VALIDATION_WINDOWS, Batch, Windows
 from retain.training import Task
-
-# More windows than these sharpen neither early stopping nor calibration, they only cost time.
-VALIDATION_WINDOWS = 5_000
-CHUNK = 512  # windows a batch when predicting
 
 
 def build(problem: Problem, prepared: Path, cell: str) -> tuple[Task, dict[str, Any]]:
@@ -70,17 +64,11 @@ def pinball(error: Tensor, levels: Tensor) -> Tensor:
     return torch.maximum(levels * error, (levels - 1) * error)
 
 
-def in_chunks(windows: Windows) -> Iterator[Batch]:
-    """All windows, in order, in batches of CHUNK."""
-    for begin in range(0, len(windows), CHUNK):
-        yield windows.batch(np.arange(begin, min(begin + CHUNK, len(windows))))
-
-
 def calibrate(network: Forecaster, windows: Windows) -> None:
     """Fit the network's offsets, so that each quantile holds on the validation windows."""
     network.eval()
     left: list[Tensor] = []
-    for batch in in_chunks(windows):
+    for batch in windows.chunks():
         with torch.inference_mode():
             values, base, scale = network(batch)
             due = (batch.window[:, 0, -network.horizon :] - base) / scale

@@ -5,6 +5,7 @@ and no worker process.
 """
 
 import warnings
+from collections.abc import Iterator
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -15,6 +16,10 @@ from torch import Tensor
 
 from retain.forecast.fitting import blocks
 from retain.forecast.panel import Panel
+
+# More windows than these sharpen neither early stopping nor calibration, they only cost time.
+VALIDATION_WINDOWS = 5_000
+CHUNK = 512  # windows a batch when predicting
 
 
 class Batch(NamedTuple):
@@ -121,6 +126,11 @@ class Windows:
             self._chosen = numbers if self._chosen is None else self._chosen[numbers]
             self._count = limit
         return self
+
+    def chunks(self) -> Iterator[Batch]:
+        """All windows, in order, in batches of CHUNK."""
+        for begin in range(0, len(self), CHUNK):
+            yield self.batch(np.arange(begin, min(begin + CHUNK, len(self))))
 
     def batch(self, numbers: NDArray[np.int64]) -> Batch:
         """The windows of the given numbers."""

@@ -1,0 +1,1 @@
+"""`retain serve`: a champion that answers over HTTP."""

@@ -1,0 +1,65 @@
+"""What the server counts, in the format of Prometheus."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from retain.server.live import Live
+
+PATHS = ("/", "/forecast", "/health", "/model", "/example", "/metrics", "/openapi.json")
+SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+SERIES = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Meter:
+    """Counters of one server; nothing of a request's content."""
+
+    def __init__(self, live: Live):
+        self._live = live
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "retain_requests", "Requests answered.", ("path", "status"), registry=registry
+        )
+        self._seconds = Histogram(
+            "retain_request_seconds",
+            "From the first byte of a request to the last of its answer.",
+            ("path",),
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._series = Counter("retain_series", "Series forecast.", registry=registry)
+        self._batch = Histogram(
+            "retain_batch_series",
+            "Series in a run of the network.",
+            buckets=SERIES,
+            registry=registry,
+        )
+        self._model = Gauge(
+            "retain_model_version",
+            "Of the champion that answers.",
+            ("name", "md5"),
+            registry=registry,
+        )
+        self._registry_up = Gauge(
+            "retain_registry_up", "Whether the registry answered last time.", registry=registry
+        )
+
+    def request(self, path: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        known = path if path in PATHS else "other"
+        self._requests.labels(known, status).inc()
+        self._seconds.labels(known).observe(seconds)
+
+    def series(self, count: int) -> None:
+        """Count the series of a request that was answered."""
+        self._series.inc(count)
+
+    def batch(self, size: int) -> None:
+        """Count a run of the network."""
+        self._batch.observe(size)
+
+    def exposition(self) -> bytes:
+        """All of it, as Prometheus reads it."""
+        model = self._live.model
+        self._model.clear()
+        self._model.labels(model.name, model.md5).set(int(model.version))
+        self._registry_up.set(not self._live.trouble)
+        return generate_latest(self._registry)

@@ -1,0 +1,84 @@
+"""`retain serve` as a process of its own, and what is sent to it."""
+
+import http.client
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from .conftest import environment
+
+JSON, CSV = "application/json", "text/csv"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A process that serves, and its port."""
+
+    process: subprocess.Popen[str]
+    port: int
+    log: Path
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, bytes]:
+        """Status and body of the answer to a request of its own connection."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, named)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def forecast(self, content: Any, kind: str = JSON, **headers: str) -> tuple[int, Any]:
+        """The same of a forecast; what comes is read as JSON."""
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        code, said = self.ask("POST", "/forecast", body, Content_Type=kind, **headers)
+        return code, json.loads(said)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End it; its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout=40)
+
+
+@contextmanager
+def serving_process(folder: Path, *words: str, **extra: str) -> Iterator[Server]:
+    """`retain serve small` in a project, while the block runs."""
+    log = folder.parent / f"server-{time.monotonic_ns()}.log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            ["retain", "serve", "small", "--port", "0", *words],
+            cwd=folder,
+            env=environment() | extra,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    try:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        assert said.startswith("small version "), log.read_text()
+        yield Server(process, int(said.rpartition(":")[2]), log)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def by_column(table: pd.DataFrame) -> dict[str, Any]:
+    columns = {name: table[name].astype(object) for name in table}
+    return {
+        "history": {
+            name: values.where(values.notna(), None).tolist() for name, values in columns.items()
+        }
+    }
