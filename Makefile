@@ -22,7 +22,7 @@ export DO_NOT_TRACK := true
 .SHELLFLAGS := -ec
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run test team-test bench lint ui lock clean
+.PHONY: help setup run test test-long team-test bench lint ui lock clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' Makefile
@@ -61,12 +61,15 @@ run: setup ## Train, score and register every problem, as far as something chang
 	@dvc repro
 	@retain results
 
-test: lint ## Run everything that CI runs: the linters, then the tests
+test: lint ## Run the linters, then the tests; CI runs test-long and team-test besides
 	@pytest -n 2 --dist loadfile
 
 $(TEAM): $(STAMP) requirements-team.lock
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r requirements-team.lock
 	@touch $@
+
+test-long: setup ## Run the tests that take a minute each, in which whole pipelines run again
+	@pytest -n 2 -m long
 
 team-test: $(TEAM) ## Run the pipeline against PostgreSQL, an MLflow server and S3, which it starts here (docs/team.md)
 	@pytest -m team -rs tests/pipeline/test_team.py

@@ -27,6 +27,8 @@ UNTRAINED = {"gate", "kind", "prove"}
 # What of git's files says nothing of what a stage will do: the lock is written by the pipeline
 # itself, and a person's promotions change no output.
 ASIDE = (":!dvc.lock", ":!models/*/promotions.csv")
+# Where a file that git does not know yet decides what a stage does.
+CODE = ("src", "pipelines", "dvc.yaml", "params.yaml", "requirements.lock")
 # What `evaluate` leaves in reports/P.
 EVALUATED = ("metrics.json", "report.html", "report.md", "plots", "figures")
 
@@ -143,6 +145,7 @@ def code_state(root: Path) -> dict[str, str]:
     commit = git(root, "rev-parse", "HEAD")
     if commit:
         changed = git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *ASIDE)
+        changed = changed or "".join(_unknown(root))
         tags |= {"git.commit": commit, "git.dirty": str(bool(changed)).lower()}
     return tags
 
@@ -151,7 +154,20 @@ def patch(root: Path) -> dict[str, str]:
     """What makes the tree of the last commit: `code.patch`, or nothing where it is clean."""
     plain = ("--binary", "--no-ext-diff", "--no-color", "--src-prefix=a/", "--dst-prefix=b/")
     text = git(root, "diff", *plain, "HEAD", "--", ".", *ASIDE)
-    return {"code.patch": text + "\n"} if text else {}
+    parts = [text + "\n"] if text else []
+    place = git(root, "rev-parse", "--show-prefix")
+    prefixed = (*plain[:-2], f"--src-prefix=a/{place}", f"--dst-prefix=b/{place}")
+    for name in _unknown(root):  # git exits with 1, since the file differs from none
+        words = ["git", "diff", "--no-index", *prefixed, "--", os.devnull, name]
+        done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+        parts.append(done.stdout)
+    return {"code.patch": "".join(parts)} if parts else {}
+
+
+def _unknown(root: Path) -> list[str]:
+    """Code that git neither knows nor ignores."""
+    found = git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *CODE)
+    return sorted(filter(None, found.split("\0")))
 
 
 def environment(threads: int) -> dict[str, str]:

@@ -144,3 +144,30 @@ def test_a_model_is_made_of_data_params_and_cell(tmp_path: Path, quiet: None) ->
     (prepared / "values.npy").write_bytes(b"2")
     assert tags()["data.md5"] != before["data.md5"]
     assert tags()["params.md5"] == before["params.md5"]
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("place", [".", "projects/one"])
+def test_a_patch_makes_the_tree_with_its_new_modules(tmp_path: Path, place: str) -> None:
+    def git(folder: Path, *words: str, given: str | None = None) -> None:
+        who = ("-c", "user.name=a tester", "-c", "user.email=tester@example.org")
+        subprocess.run(["git", *who, *words], cwd=folder, check=True, text=True, input=given)
+
+    top = tmp_path / "repository"
+    root = write(top / place, {"src/known.py": b"a = 1\n", "notes.txt": b"none\n"})
+    git(top, "init", "-q")
+    git(top, "add", "-A")
+    git(top, "commit", "-q", "-m", "a state")
+    assert lineage.patch(root) == {}
+    git(tmp_path, "clone", "-q", str(top), str(tmp_path / "clone"))
+    new = {
+        "src/new.py": "ü = 2\n".encode(),
+        "src/data.bin": b"\x00\x01",
+        "src/known.py": b"a = 3\n",
+    }
+    write(root, new | {"big.csv": b"not of the code\n"})
+    assert code_state(root)["git.dirty"] == "true"
+    clone = tmp_path / "clone"
+    git(clone, "apply", "-", given=lineage.patch(root)["code.patch"])
+    assert {name: (clone / place / name).read_bytes() for name in new} == new
+    assert not (clone / place / "big.csv").exists()

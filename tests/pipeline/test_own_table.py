@@ -24,6 +24,7 @@ def shorten(folder: Path, name: str) -> None:
     (folder / "params.yaml").write_text(f"{head}\n  {name}:\n{block}")
 
 
+@pytest.mark.long
 def test_etth1_goes_through_add_and_the_whole_pipeline(tmp_path: Path) -> None:
     if not ETTH1.is_file():
         pytest.skip("shared/data/ETTh1.csv is not here: github.com/zhouhaoyi/ETDataset has it")

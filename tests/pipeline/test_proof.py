@@ -24,6 +24,7 @@ def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return folder
 
 
+@pytest.mark.long
 def test_a_model_of_a_changed_tree_is_made_anew_with_its_patch_and_without_a_trace(
     clone: Callable[[], Path],
 ) -> None:

@@ -90,6 +90,7 @@ def tags(run: dict[str, Any]) -> dict[str, str]:
     return {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
 
 
+@pytest.mark.long
 def test_without_a_server_all_is_kept_and_sent_later(
     clone: Callable[[], Path], server: Server
 ) -> None:

@@ -55,6 +55,7 @@ def test_two_problems_are_reproduced_at_once(two: Path) -> None:
     assert "didn't change" in run(two, "dvc", "repro", "train@small-lstm").stdout
 
 
+@pytest.mark.long
 def test_two_queued_experiments_are_two_rows_in_the_one_store(
     clone: Callable[[], Path],
 ) -> None:
