@@ -68,8 +68,12 @@ def connect(root: Path) -> "MlflowClient":
         logging.getLogger(noisy).setLevel(logging.ERROR)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it raises it, too
     address = uri(root)
+    given = {key: os.environ.get(key) for key in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
     mlflow.set_tracking_uri(address)
     mlflow.set_registry_uri(address)
+    for key, value in given.items():  # MLflow sets them, as if the user had: see `uri`
+        if value is None:
+            os.environ.pop(key, None)
     with answering(root), locked(root):  # two processes that create the tables at once crash
         place = folder(root) / "mlflow.db"
         embedded = (Path.cwd() / address.removeprefix("sqlite:///")).resolve() == place

@@ -3,6 +3,7 @@
 import http.client
 import itertools
 import json
+import shutil
 import signal
 import threading
 import time
@@ -20,15 +21,23 @@ from .serving_process import JSON, by_column, serving_process
 
 
 @pytest.fixture(scope="module")
-def body(finished: Path) -> bytes:
-    model = serving.load(finished / "models/small/lstm")
-    return json.dumps(by_column(model.example(finished / "data/prepared/small"))).encode()
+def project(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy, for a version that was made and deleted leaves its number behind."""
+    folder = tmp_path_factory.mktemp("swap") / "project"
+    shutil.copytree(finished, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def body(project: Path) -> bytes:
+    model = serving.load(project / "models/small/lstm")
+    return json.dumps(by_column(model.example(project / "data/prepared/small"))).encode()
 
 
 @pytest.fixture
-def promote(finished: Path) -> Iterator[Callable[[], str]]:
+def promote(project: Path) -> Iterator[Callable[[], str]]:
     """Makes one of two versions of the same model champion, in turns, and says which."""
-    client = store.connect(finished)
+    client = store.connect(project)
     first = client.get_model_version("small", "1")
     second = client.create_model_version("small", first.source, first.run_id, dict(first.tags))
     turns = itertools.cycle([second.version, first.version])
@@ -92,10 +101,10 @@ class Clients:
 
 
 def test_another_champion_takes_over_under_load(
-    finished: Path, body: bytes, promote: Callable[[], str]
+    project: Path, body: bytes, promote: Callable[[], str]
 ) -> None:
     clients = Clients(body)
-    with serving_process(finished, "--follow", "0.1") as server:
+    with serving_process(project, "--follow", "0.1") as server:
         with clients:
             clients.port = server.port
             for _ in range(3):
@@ -110,11 +119,11 @@ def test_another_champion_takes_over_under_load(
 
 
 def test_killed_while_another_champion_comes_no_request_is_lost(
-    finished: Path, body: bytes, promote: Callable[[], str]
+    project: Path, body: bytes, promote: Callable[[], str]
 ) -> None:
     with Clients(body) as clients:
         for number, code in ((signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)):
-            with serving_process(finished, "--follow", "0.1") as server:
+            with serving_process(project, "--follow", "0.1") as server:
                 clients.port = server.port
                 time.sleep(0.5)
                 version = promote()
@@ -122,7 +131,7 @@ def test_killed_while_another_champion_comes_no_request_is_lost(
                 clients.port = None
                 assert server.stop(number) == code
                 assert number == signal.SIGKILL or clients.lost == 0
-        with serving_process(finished) as server:
+        with serving_process(project) as server:
             clients.port = server.port
             time.sleep(0.5)
             clients.__exit__()
