@@ -184,7 +184,7 @@ def forecast(
     if output is not None and not output.absolute().parent.is_dir():
         raise DataError(f"{output}: name a file or a folder in a folder that exists")
     if output is not None and not output.suffix:
-        with progress("rows") as told:
+        with progress() as told:
             batch = params.room(problem, "batch")
             count, before = batch.forecast(served, history, root, output, md5, told)
         again = f"; {before:,} of its parts were done already" if before else ""
@@ -209,7 +209,7 @@ def forecast(
 
 
 @contextmanager
-def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
+def progress() -> Iterator[Callable[[int, int], None]]:
     """A bar on the screen; told how much is done, and of how much, 0 where that is not known."""
     from rich import progress as rich
     from rich.console import Console
@@ -217,12 +217,12 @@ def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
     columns = (
         rich.BarColumn(),
         rich.TaskProgressColumn(),
-        rich.TextColumn("{task.completed:,} " + unit),
+        rich.TextColumn("{task.completed:,} rows"),
         rich.TimeRemainingColumn(),
     )
     console = Console(stderr=True)
     with rich.Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(unit, total=None)
+        task = bar.add_task("rows", total=None)
         yield lambda done, of: bar.update(task, completed=done, total=of or None)
 
 

@@ -35,6 +35,10 @@ class RegistryError(RetainError):
     """The model registry cannot answer: no such model, version or alias."""
 
 
+class GitError(RetainError):
+    """Git refuses a step in a scratch clone."""
+
+
 class ProofError(RetainError):
     """A model cannot be made anew: its commit or data is gone, or a stage fails."""
 

@@ -152,11 +152,12 @@ def code_state(root: Path) -> dict[str, str]:
 
 def patch(root: Path) -> dict[str, str]:
     """What makes the tree of the last commit: `code.patch`, or nothing where it is clean."""
-    plain = ("--binary", "--no-ext-diff", "--no-color", "--src-prefix=a/", "--dst-prefix=b/")
-    text = git(root, "diff", *plain, "HEAD", "--", ".", *ASIDE)
+    plain = ("--binary", "--no-ext-diff", "--no-color")
+    usual = ("--src-prefix=a/", "--dst-prefix=b/")  # whatever the user's git would write
+    text = git(root, "diff", *plain, *usual, "HEAD", "--", ".", *ASIDE)
     parts = [text + "\n"] if text else []
     place = git(root, "rev-parse", "--show-prefix")
-    prefixed = (*plain[:-2], f"--src-prefix=a/{place}", f"--dst-prefix=b/{place}")
+    prefixed = (*plain, f"--src-prefix=a/{place}", f"--dst-prefix=b/{place}")
     for name in _unknown(root):  # git exits with 1, since the file differs from none
         words = ["git", "diff", "--no-index", *prefixed, "--", os.devnull, name]
         done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)

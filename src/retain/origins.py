@@ -46,8 +46,7 @@ class Origin:
         """The model's test metrics, as recorded."""
         if self.version is None:
             return lineage.test_metrics(root, self.name, MODEL)
-        tags = self.version.tags.items()
-        return {key.removeprefix("test."): float(v) for key, v in tags if key.startswith("test.")}
+        return registry.test_metrics(self.version)
 
 
 def find(root: Path, model: str) -> Origin:

@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from retain import lineage, outputs, params
+from retain import clones, lineage, outputs, params
 from retain.errors import ProofError
 from retain.gate import MODEL
 from retain.origins import Origin, environment
@@ -86,6 +86,7 @@ def prove(root: Path, origin: Origin, fresh: bool = False) -> Proof:
 
     Raises:
         ProofError: the model cannot be made anew: its commit or its data is gone, or a stage fails.
+        GitError: git cannot check its commit out, or apply its patch.
     """
     if not origin.commit:
         raise ProofError(f"{origin.label} was trained outside git: no commit is recorded")
@@ -129,16 +130,14 @@ def _stage(path: str) -> str:
 
 
 def _check_out(root: Path, origin: Origin, tree: Path) -> None:
-    """A clone that borrows this one's objects, so that commits on no branch are there too."""
-    _run(["git", "clone", "-q", "--shared", "--no-checkout", str(root), str(tree)], root)
+    """Make `tree` what the model was trained in."""
+    clones.clone(root, tree)
     if not lineage.git(tree, "cat-file", "-t", origin.commit):
         raise ProofError(
             f"{origin.label} was trained at commit {origin.commit}, which this clone does not "
             f"have: git fetch it"
         )
-    _run(["git", "checkout", "-q", "--detach", origin.commit], tree)
-    if origin.patch:
-        _run(["git", "apply", "--whitespace=nowarn", "-"], tree, origin.patch)
+    clones.check_out(tree, origin.commit, origin.patch)
 
 
 def _fetch(root: Path, tree: Path, path: str) -> None:
@@ -198,10 +197,8 @@ def _repro(tree: Path, stage: str, python: Path) -> None:
         raise ProofError(f"`dvc repro --force {stage}` failed at that commit: see above")
 
 
-def _run(words: list[str], folder: Path, given: str | None = None) -> str:
-    done = subprocess.run(
-        words, cwd=folder, input=given, capture_output=True, text=True, check=False
-    )
+def _run(words: list[str], folder: Path) -> str:
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ProofError(f"`{' '.join(words[:4])} …` failed: {done.stderr.strip()}")
     return done.stdout

@@ -3,7 +3,6 @@
 MLflow runs this file when a registered model is loaded; it is not imported by anything else.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from retain import lineage
 from retain.errors import ModelError, RetainError
-from retain.params import room_of
+from retain.loading import load_model
 
 
 class RetainModel(PythonModel):  # type: ignore[misc]
@@ -34,8 +33,7 @@ class RetainModel(PythonModel):  # type: ignore[misc]
                 f"the model in {folder} is not the one that was registered: its md5 is {found}, "
                 f"recorded is {recorded}"
             )
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["kind"]
-        self.served = room_of(kind, "serving").load(folder)
+        self.served = load_model(folder)
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None

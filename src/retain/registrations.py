@@ -8,7 +8,6 @@ a cache in which files were exchanged, nothing is read.
 import json
 import re
 import shutil
-import subprocess
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from retain import lineage
-from retain.errors import ModelError, RegistryError
+from retain import clones, lineage
+from retain.errors import ModelError
 from retain.gate import MODEL
 
 NEEDED = (
@@ -132,13 +131,6 @@ def _place(cache: Path, md5: str) -> Path:
     return cache / md5[:2] / md5[2:]
 
 
-def clone(root: Path, place: Path) -> Path:
-    """A clone that borrows this one's objects, so that it costs next to nothing."""
-    top = lineage.git(root, "rev-parse", "--show-toplevel")
-    _git(root, "clone", "-q", "--shared", "--no-checkout", top, str(place))
-    return place
-
-
 def restore(root: Path, clone: Path, cache: Path, state: Registration) -> Path:
     """Make the clone what the project was, git's files and DVC's; answers with its folder there.
 
@@ -146,11 +138,11 @@ def restore(root: Path, clone: Path, cache: Path, state: Registration) -> Path:
         ModelError: a file is not in the cache, or is not what its name there says.
     """
     tree = clone / lineage.git(root, "rev-parse", "--show-prefix")
-    _git(clone, "clean", "-qffdx")
-    _git(clone, "checkout", "-q", "--force", "--detach", state.commit or _head(root))
-    if not state.commit:
-        if patch := lineage.patch(root).get("code.patch"):
-            _git(clone, "apply", "--whitespace=nowarn", "-", given=patch)
+    if state.commit:
+        clones.check_out(clone, state.commit)
+    else:
+        patch = lineage.patch(root).get("code.patch", "")
+        clones.check_out(clone, lineage.git(root, "rev-parse", "HEAD"), patch)
         shutil.copy(root / "dvc.lock", tree / "dvc.lock")
     for path, md5 in state.needed.items():
         _copy(cache, md5, tree / path, path)
@@ -184,15 +176,3 @@ def _compare(file: Path, recorded: str, path: str, cached: Path | None = None) -
             f"{cached or file} is {found}; nothing of it is read. Remove that file, and "
             f"`dvc fetch` brings it again"
         )
-
-
-def _head(root: Path) -> str:
-    return lineage.git(root, "rev-parse", "HEAD")
-
-
-def _git(folder: Path, *words: str, given: str | None = None) -> None:
-    done = subprocess.run(
-        ["git", *words], cwd=folder, input=given, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise RegistryError(f"`git {' '.join(words[:3])} …` failed: {done.stderr.strip()}")

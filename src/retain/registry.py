@@ -19,7 +19,8 @@ from retain import lineage, store, tracking
 from retain.errors import IncomparableError, RegistryError
 from retain.gate import MODEL, Result, interval, judgement
 from retain.journal import Run
-from retain.params import ChampionCheck, Problem, room, room_of
+from retain.loading import load_model
+from retain.params import ChampionCheck, Problem, room
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,8 +172,7 @@ def _version(
     found = with_content(run.client, name, model_md5)
     if found is not None:
         return found
-    kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["kind"]
-    served = room_of(kind, "serving").load(folder)
+    served = load_model(folder)
     source, model_id = _log_model(run, root, name, folder, served)
     try:
         run.client.create_registered_model(name)
@@ -276,14 +276,29 @@ def champion_folder(root: Path, name: str) -> Iterator[Path]:
     Raises:
         RegistryError: there is no champion.
     """
-    champion = alias_version(store.connect(root), name, "champion")
-    if champion is None:
+    with downloaded(champion(store.connect(root), name)) as folder:
+        yield folder
+
+
+def champion(client: "MlflowClient", name: str) -> "ModelVersion":
+    """The version of a model that is the champion.
+
+    Raises:
+        RegistryError: none is.
+    """
+    found = alias_version(client, name, "champion")
+    if found is None:
         raise RegistryError(
             f"no version of `{name}` is @champion: train and register one with "
             f"`dvc repro register@{name}`, and look at reports/{name}/verdict.json if one failed"
         )
-    with downloaded(champion) as folder:
-        yield folder
+    return found
+
+
+def test_metrics(version: "ModelVersion") -> dict[str, float]:
+    """The test metrics that were registered with a version."""
+    tags = version.tags.items()
+    return {key.removeprefix("test."): float(v) for key, v in tags if key.startswith("test.")}
 
 
 @contextmanager

@@ -15,8 +15,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retain import lineage, outputs, params, promotion, registrations, registry, store, tracking
-from retain.errors import RegistryError, RetainError
+from retain import (
+    clones,
+    lineage,
+    outputs,
+    params,
+    promotion,
+    registrations,
+    registry,
+    store,
+    tracking,
+)
+from retain.errors import GitError, RegistryError, RetainError
 from retain.gate import Result
 from retain.promotion import Promotion
 from retain.registrations import Registration
@@ -78,14 +88,14 @@ def _rebuild(
     if reason:
         yield f"DVC's cache lacks files, and they cannot be fetched: {reason}"
     with outputs.folder(root, f"rehydrate-{name}") as scratch:
-        clone = registrations.clone(root, scratch / "clone")
+        clone = clones.clone(root, scratch / "clone")
         for state in states:
             try:
                 tree = registrations.restore(root, clone, cache, state)
                 with store.answering(root):
                     sentence = _register(root, tree, client, name, state, judge=whole)
-            except RegistryError:
-                raise  # the store went away
+            except (RegistryError, GitError):
+                raise  # the store went away, or no clone can be made
             except (RetainError, KeyError, TypeError, ValueError) as error:
                 said = " ".join(str(error).split()) or type(error).__name__
                 yield f"{state.label}  skipped: {said}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from retain import store
+from retain import registry, store
 from retain.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -98,11 +98,7 @@ def _row(version: "ModelVersion", aliases: list[str], now: datetime) -> Row:
         name=version.name,
         version=int(version.version),
         aliases=aliases,
-        metrics={
-            key.removeprefix("test."): float(text)
-            for key, text in tags.items()
-            if key.startswith("test.")
-        },
+        metrics=registry.test_metrics(version),
         registered=since.astimezone(UTC).isoformat(timespec="seconds"),
         age=age((now - since).total_seconds()),
         span=tags.get("data.span", "–"),

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -102,9 +103,25 @@ def commit(folder: Path) -> None:
     run(folder, "git", *who, "commit", "-q", "--allow-empty", "-m", "a state")
 
 
+def work_in_copy(source: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Copy a project, with its store if it has one, and make it the current folder."""
+    shutil.copytree(source, place)
+    monkeypatch.chdir(place)
+    return place
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _own_dvc_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _no_settings_of_a_person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "DVC_ROOT"):
+            patch.delenv(name, raising=False)
         patch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path_factory.mktemp("site")))
         yield
 

@@ -8,7 +8,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from .conftest import REPOSITORY, environment, run
+from .conftest import REPOSITORY, environment, free_port, run
 
 ADMIN, PASSWORD = "admin", "a-password-of-the-tests"
 KEYS = {"AWS_ACCESS_KEY_ID": "dvc", "AWS_SECRET_ACCESS_KEY": PASSWORD}  # of DVC's bucket
@@ -61,12 +60,6 @@ def service(name: str) -> tuple[list[str], dict[str, str]]:
     command = found["command"]
     words = shlex.split(command) if isinstance(command, str) else command
     return words, found["environment"]
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 class Servers:

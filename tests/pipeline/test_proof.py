@@ -1,6 +1,5 @@
 """Where a model comes from, and that it is the same when it is made anew from that."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,17 +10,13 @@ from retain.errors import ProofError, RegistryError
 from retain.origins import Origin
 from retain.proof import Compared, Proof
 
-from .conftest import commit, run
+from .conftest import commit, run, work_in_copy
 
 
 @pytest.fixture
 def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The finished project at another place, with its registry."""
-    folder = tmp_path / "project"
-    shutil.copytree(finished, folder)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(folder)
-    return folder
+    return work_in_copy(finished, tmp_path / "project", monkeypatch)
 
 
 @pytest.mark.long

@@ -15,6 +15,8 @@ from retain.errors import ModelError, RegistryError
 from retain.forecast import serving
 from retain.gate import Result
 
+from .conftest import work_in_copy
+
 PASSED = [Result("finite", True, "every forecast is finite", {})]
 FAILED = [Result("coverage", False, "the 80 % interval covers 10 %", {})]
 
@@ -26,19 +28,13 @@ def template(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("data/prepared", "models", "reports"):
         shutil.copytree(finished / name, folder / name)
     shutil.copy(finished / "params.yaml", folder / "params.yaml")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("DVC_ROOT", raising=False)
-        store.connect(folder)
+    store.connect(folder)
     return folder
 
 
 @pytest.fixture
 def project(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "project"
-    shutil.copytree(template, folder)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(folder)
-    return folder
+    return work_in_copy(template, tmp_path / "project", monkeypatch)
 
 
 def register(folder: Path, checks: list[Result] = PASSED) -> registry.Decision:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -16,14 +15,12 @@ import pytest
 
 from retain.forecast import serving
 
-from .conftest import environment
+from .conftest import environment, free_port
 
 
 @pytest.fixture(scope="module")
 def address(finished: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     model = ["-m", "models:/small@champion", "--env-manager", "local"]
     process = subprocess.Popen(
         ["mlflow", "models", "serve", *model, "--port", str(port)],

@@ -28,7 +28,7 @@ from retain.errors import ModelError, RegistryError
 from retain.forecast import serving
 from retain.gate import Result
 
-from .conftest import commit, run
+from .conftest import commit, run, work_in_copy
 
 LSTM = "models/small/lstm"
 METRICS = "reports/small/metrics.json"
@@ -98,37 +98,26 @@ def history(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(finished, folder)
     for key, value in (("name", "a tester"), ("email", "tester@example.org")):
         run(folder, "git", "config", f"user.{key}", value)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        scale(folder, 30.0)
-        record(folder)
-        assert register(folder).alias == "challenger"
-        promotion.promote(folder, "small", 2, "to see what it does")
-        commit(folder)
-        scale(folder, 1 / 29)
-        record(folder)
-        assert register(folder).alias == "champion"
-        promotion.rollback(folder, "small", "worse in June, says the desk, at 5 o'clock")
-        commit(folder)
-        assert register(folder).alias == "previous"
-        scale(folder, 40.0)
-        record(folder)
-        assert register(folder).alias == "challenger"
+    scale(folder, 30.0)
+    record(folder)
+    assert register(folder).alias == "challenger"
+    promotion.promote(folder, "small", 2, "to see what it does")
+    commit(folder)
+    scale(folder, 1 / 29)
+    record(folder)
+    assert register(folder).alias == "champion"
+    promotion.rollback(folder, "small", "worse in June, says the desk, at 5 o'clock")
+    commit(folder)
+    assert register(folder).alias == "previous"
+    scale(folder, 40.0)
+    record(folder)
+    assert register(folder).alias == "challenger"
     return folder
 
 
 @pytest.fixture
 def project(history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "elsewhere"
-    shutil.copytree(history, folder)
-    work_in(folder, monkeypatch)
-    return folder
-
-
-def work_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # MLflow sets it, for its children
-    monkeypatch.chdir(folder)
+    return work_in_copy(history, tmp_path / "elsewhere", monkeypatch)
 
 
 def retain(*words: str) -> Answer:
@@ -256,7 +245,7 @@ def test_an_empty_store_is_filled_again_and_a_second_time_changes_nothing(
     old = {version: tags(project, version) for version in (1, 2, 3, 4)}
     with_store, project = project, tmp_path / "empty"
     shutil.copytree(with_store, project, ignore=shutil.ignore_patterns("mlruns"))
-    work_in(project, monkeypatch)
+    monkeypatch.chdir(project)
     said = list(rehydration.rehydrate(project, "small"))
     assert said[-1].startswith("small: 4 versions; @challenger is version 4, @champion")
     assert state(project) == before
@@ -294,7 +283,7 @@ def test_a_clone_with_a_remote_and_neither_store_nor_cache_gets_the_registry(
     run(tmp_path, "git", "clone", "-q", str(project), "clone")
     folder = tmp_path / "clone"
     md5s = {version: tags(project, version)["model.md5"] for version in (1, 2, 3, 4)}
-    work_in(folder, monkeypatch)
+    monkeypatch.chdir(folder)
     planned = list(rehydration.rehydrate(folder, "small", dry_run=True))
     assert "not in the cache, to fetch: data/prepared/small, models/small/lstm" in planned[0]
     assert not (folder / "mlruns").exists()

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from retain import outputs
 from retain.errors import DataError
 from retain.forecast import blocks, files, parts, source
 from retain.forecast.files import Origin, Raw
@@ -78,9 +79,7 @@ def _begin(scratch: Path, recipe: dict[str, Any]) -> None:
         for file in scratch.iterdir():
             file.unlink()
     scratch.mkdir(parents=True, exist_ok=True)
-    unfinished = written.with_suffix(".part")
-    unfinished.write_text(json.dumps(recipe), encoding="utf-8")
-    unfinished.replace(written)
+    outputs.write_text(written, json.dumps(recipe))
 
 
 def _state(data: Data, root: Path) -> list[Any]:

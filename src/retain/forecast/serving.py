@@ -143,8 +143,7 @@ class Served:
         """
         raw = files.from_csv("history", content, self.data.separator)
         checked = source.check(raw, self.read_as("history"))
-        last = history.last_windows(checked.frame, self.data, self.schema, "history")
-        request = self._request(last, "history")
+        request = self._of_table(checked, "history")
         return dataclasses.replace(request, ignored=checked.findings.unused)
 
     def _requested(self, table: pd.DataFrame) -> Request:
@@ -156,8 +155,11 @@ class Served:
                 f"model reads {', '.join(known)}"
             )
         checked = source.clean(table, self.read_as("history"), "history", first_row=1)
-        last = history.last_windows(checked.frame, self.data, self.schema, "history")
-        return self._request(last, "history")
+        return self._of_table(checked, "history")
+
+    def _of_table(self, table: source.Table, where: str) -> Request:
+        last = history.last_windows(table.frame, self.data, self.schema, where)
+        return self._request(last, where)
 
     def _request(self, last: history.LastWindows, where: str) -> Request:
         numbers, scales = self.known_series(last.names, last.scales)
@@ -193,8 +195,7 @@ class Served:
         Raises:
             DataError: a series is too short, or has no value in the context.
         """
-        last = history.last_windows(table.frame, self.data, self.schema, where)
-        return self._answer(self._request(last, where))
+        return self._answer(self._of_table(table, where))
 
     def _answer(self, request: Request) -> pd.DataFrame:
         parts = [

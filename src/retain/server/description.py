@@ -94,22 +94,6 @@ FORECAST: dict[str, Any] = {
         503: _said("Too many wait, or no answer came in time."),
     }
     | GUARDED,
-    "openapi_extra": {
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["history"],
-                        "additionalProperties": False,
-                        "properties": {"history": {}},
-                    }
-                }
-            }
-            | CSV,
-        }
-    },
 }
 
 
@@ -148,20 +132,22 @@ def openapi(app: FastAPI, model: Loaded) -> dict[str, Any]:
         },
     }
     example = model.example.astype(object).where(model.example.notna(), None)
-    content = made["paths"]["/forecast"]["post"]["requestBody"]["content"]
-    # A copy: the description of the path is shared by all that is made of it.
     made["paths"]["/forecast"]["post"]["requestBody"] = {
         "required": True,
         "content": {
             "application/json": {
-                "schema": content["application/json"]["schema"]
-                | {"properties": {"history": {"oneOf": [by_column, by_row]}}},
+                "schema": {
+                    "type": "object",
+                    "required": ["history"],
+                    "additionalProperties": False,
+                    "properties": {"history": {"oneOf": [by_column, by_row]}},
+                },
                 "examples": {
                     BY_COLUMN: {"value": {"history": example.to_dict("list")}},
                     BY_ROW: {"value": {"history": example.to_dict("records")}},
                 },
             },
-            "text/csv": content["text/csv"]
+            "text/csv": CSV["text/csv"]
             | {"examples": {"CSV": {"value": model.served.csv(model.example)}}},
         },
     }

@@ -1,6 +1,5 @@
 """The model that a server answers with: the champion, and the next one once it is champion."""
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from retain import lineage, params, registry, store
-from retain.errors import RegistryError, RetainError
+from retain import registry, store
+from retain.errors import RetainError
+from retain.loading import load_model
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -21,28 +21,36 @@ log = logging.getLogger("retain.server")
 class Loaded:
     """A version of the registry in memory."""
 
-    name: str
-    version: str
-    md5: str
+    registered: "ModelVersion"
     served: Any  # what the kind's room `serving` loads
-    tags: dict[str, str]
     example: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """Of the problem."""
+        return str(self.registered.name)
+
+    @property
+    def version(self) -> str:
+        """Its number."""
+        return str(self.registered.version)
+
+    @property
+    def md5(self) -> str:
+        """Of its folder, with which its files were compared."""
+        return str(self.registered.tags["model.md5"])
 
     def described(self) -> dict[str, Any]:
         """Version, lineage and metrics."""
-        numbers = {
-            key.removeprefix("test."): float(value)
-            for key, value in self.tags.items()
-            if key.startswith("test.")
-        }
+        tags = self.registered.tags
         known = ("data.md5", "params.md5", "git.commit", "git.dirty")
         return {
             "name": self.name,
             "version": self.version,
             "md5": self.md5,
-            "verdict": self.tags.get("verdict", ""),
-            "metrics": numbers,
-            "lineage": {key: self.tags[key] for key in known if key in self.tags},
+            "verdict": tags.get("verdict", ""),
+            "metrics": registry.test_metrics(self.registered),
+            "lineage": {key: tags[key] for key in known if key in tags},
             **self.served.described(),
         }
 
@@ -62,13 +70,7 @@ class Live:
         self._root, self._name = root, name
         self._client = store.connect(root)
         self.trouble = ""  # why the registry could not be asked last time
-        champion = registry.alias_version(self._client, name, "champion")
-        if champion is None:
-            raise RegistryError(
-                f"no version of `{name}` is @champion: train and register one with "
-                f"`dvc repro register@{name}`"
-            )
-        self.model = _load(champion)
+        self.model = _load(registry.champion(self._client, name))
 
     def refresh(self) -> bool:
         """Take the champion that there is now; whether it is another one.
@@ -77,9 +79,7 @@ class Live:
         """
         try:
             with store.answering(self._root):
-                champion = registry.alias_version(self._client, self._name, "champion")
-            if champion is None:
-                raise RegistryError(f"no version of {self._name} is @champion any more")
+                champion = registry.champion(self._client, self._name)
             changed = str(champion.version) != self.model.version
             if changed:
                 self.model = _load(champion)
@@ -95,9 +95,7 @@ class Live:
 
 def _load(version: "ModelVersion") -> Loaded:
     with registry.downloaded(version) as folder:
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["kind"]
-        served = params.room_of(kind, "serving").load(folder)
-        md5 = lineage.folder_md5(folder)
+        served = load_model(folder)
     example = registry.example(version)
     served.answer(example)  # the first call is slow, and a model that cannot answer is not taken
-    return Loaded(version.name, str(version.version), md5, served, dict(version.tags), example)
+    return Loaded(version, served, example)
