@@ -22,7 +22,7 @@ export DO_NOT_TRACK := true
 .SHELLFLAGS := -ec
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-long team-test bench lint ui lock clean
+.PHONY: help setup run retrain changes test test-long team-test bench lint ui lock clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,14 @@ run: setup ## Train, score and register every problem, as far as something chang
 	  echo "error: DVC needs a git repository here; clone the project, or run: git init" >&2; exit 1; }
 	@dvc repro
 	@retain results
+
+# PROBLEMS, PUBLISH and BASE reach the commands as environment: make would run what is in them.
+# A remote in S3 needs what a team needs.
+retrain: setup $(if $(findstring s3://,$(shell cat .dvc/config)),$(TEAM)) ## Retrain what needs it: PROBLEMS="a b" names some, PUBLISH=1 opens a pull request
+	@python pipelines/retrain.py
+
+changes: setup ## Say what the pipeline would run, and how params and metrics differ from BASE=origin/main
+	@retain changes
 
 test: lint ## Run the linters, then the tests; CI runs test-long and team-test besides
 	@pytest -n 2 --dist loadfile

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from retain import cli_registry, errors, gate, lineage, params, raw
+from retain import cli_registry, cli_retraining, errors, gate, lineage, params, raw
 from retain.errors import DataError, ParamsError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_registry.app)  # without a name: its commands are commands of this one
+app.add_typer(cli_retraining.app)
 
 DEFAULT_GATE = [
     {"check": "finite"},
@@ -75,9 +76,10 @@ def add(
     ] = None,
     holidays: Annotated[str | None, typer.Option(help="Country, such as US or US-MN.")] = None,
     validation: Annotated[
-        str, typer.Option(help="Where validation begins: a share of the time span, or a date.")
+        str,
+        typer.Option(help="Where validation begins: a share, 90d before the end, or a date."),
     ] = "0.7",
-    test: Annotated[str, typer.Option(help="Where test begins: a share, or a date.")] = "0.85",
+    test: Annotated[str, typer.Option(help="Where test begins: a share, 30d, or a date.")] = "0.85",
 ) -> None:
     """Make a forecasting problem of a table: look at it, choose settings, write params.yaml."""
     from retain.forecast import inference, panel
@@ -326,11 +328,15 @@ def _decision(root: Path, name: str) -> str:
 
 
 def _boundary(text: str) -> float | str:
-    """A share of the time span (0.7), a date or a date with a time."""
+    """A share of the time span (0.7), a time before the end (90d), a date or a date with a time."""
     if re.fullmatch(r"0?\.\d+", text):
         return float(text)
+    if params.DURATION.fullmatch(text):
+        return text
     try:
         dt.datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is neither a share such as 0.7 nor a date") from None
+        raise typer.BadParameter(
+            f"{text!r} is no share such as 0.7, no time before the end such as 90d, and no date"
+        ) from None
     return text

@@ -23,7 +23,7 @@ from retain.params import Problem
 LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow")
 
 # What of a problem a training does not look at.
-UNTRAINED = {"gate", "kind", "prove"}
+UNTRAINED = {"gate", "kind", "prove", "retrain"}
 # What of git's files says nothing of what a stage will do: the lock is written by the pipeline
 # itself, and a person's promotions change no output.
 ASIDE = (":!dvc.lock", ":!models/*/promotions.csv")
@@ -97,7 +97,7 @@ def training_tags(root: Path, name: str, problem: Problem, cell: str) -> dict[st
         "raw.md5": _raw_md5(root, name, data_md5),
         "data.md5": data_md5,
         "params.md5": params_md5,
-        "recipe.md5": text_md5(f"{data_md5} {params_md5} {_code_md5()}"),
+        "recipe.md5": text_md5(f"{data_md5} {params_md5} {code_md5()}"),
         **code_state(root),
         **environment(problem.training.threads),
     }
@@ -130,7 +130,7 @@ def _raw_md5(root: Path, name: str, data_md5: str) -> str:
     return ""
 
 
-def _code_md5() -> str:
+def code_md5() -> str:
     """The md5 of this package and of the libraries whose version changes what training does."""
     package = Path(__file__).parent
     files = sorted(package.rglob("*.py"))

@@ -5,8 +5,9 @@ ever sees a dictionary. The sections `data`, `model` and `evaluation` belong to 
 and are declared in its package; everything else here is common to all kinds.
 """
 
+import datetime as dt
 import difflib
-import importlib
+import importlib.util
 import io
 import re
 import textwrap
@@ -14,7 +15,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
@@ -24,7 +33,25 @@ from retain.machine import Mode
 from retain.outputs import write_text
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+DURATION = re.compile(r"([1-9]\d*)(w|d|h|min)")
+UNITS = {"w": "weeks", "d": "days", "h": "hours", "min": "minutes"}
 KINDS = {"forecast": "retain.forecast"}  # a new kind is one line here and one package
+
+
+def span(text: str) -> dt.timedelta:
+    """A duration such as 30d; raises ValueError, with the words for a user, where it is none."""
+    found = DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError("give a duration such as 4w, 30d, 12h or 15min")
+    return dt.timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+def _duration(text: str) -> str:
+    span(text)
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
 
 
 class Section(BaseModel):
@@ -152,12 +179,34 @@ class Prove(Section):
     tolerance: float = Field(0.01, ge=0, lt=1)
 
 
+class Retrain(Section):
+    """When a problem is trained anew, and what of its data stops that.
+
+    The policy `always` trains whenever data, params or code changed. `drift` trains for new data
+    only where a column or the champion's error is beyond its threshold, or the champion is older
+    than `max_age`. `never` trains for changed params and code alone. `psi`, and `wasserstein` in
+    standard deviations, are of the newest part of each column against what the champion was trained
+    on; `error` is the champion's error there, as a multiple of what it was on its test part. Data
+    whose newest row is older than `max_lag`, or whose newest part lacks more than the share
+    `max_missing` of its values, are refused.
+    """
+
+    policy: Literal["always", "drift", "never"] = "always"
+    psi: float = Field(0.25, gt=0)
+    wasserstein: float = Field(0.5, gt=0)
+    error: float = Field(1.25, gt=0)
+    max_age: Duration = "90d"
+    max_lag: Duration | None = None
+    max_missing: float = Field(0.5, ge=0, le=1)
+
+
 class Problem(Section):
     """What every problem has; its kind's package adds `data`, `model` and `evaluation`."""
 
     kind: str
     training: Training = Training()
     gate: tuple[Check, ...]
+    retrain: Retrain = Retrain()
     prove: Prove = Prove()
 
 
@@ -204,6 +253,11 @@ def load_problem(root: Path, name: str) -> Problem:
     if name not in problems:
         raise ParamsError(f"params.yaml: no problem `{name}`{_nearest(name, list(problems))}")
     return problems[name]
+
+
+def some(root: Path, names: list[str]) -> dict[str, Problem]:
+    """The problems of these names, or all; raises ParamsError where there is no such problem."""
+    return {name: load_problem(root, name) for name in names} or load(root)
 
 
 def parse(name: str, entry: Any) -> Problem:
@@ -312,6 +366,11 @@ def room(problem: Problem, name: str) -> ModuleType:
 def room_of(kind: str, name: str) -> ModuleType:
     """The module `name` of the package of `kind`."""
     return importlib.import_module(f"{KINDS[kind]}.{name}")
+
+
+def has_room(problem: Problem, name: str) -> bool:
+    """Whether the kind of a problem has a module of that name; not all need all."""
+    return importlib.util.find_spec(f"{KINDS[problem.kind]}.{name}") is not None
 
 
 def _sentence(schema: type[BaseModel], where: str, problem: Any) -> str:

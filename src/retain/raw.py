@@ -1,4 +1,4 @@
-"""Brings a raw table into the project: where it lies, a copy if need be, and DVC's word for it."""
+"""A raw table in the project: where it lies, a copy if need be, who keeps it, its state before."""
 
 import contextlib
 import shutil
@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from ruamel.yaml import YAML
 
 from retain.errors import DataError
 
@@ -43,23 +45,76 @@ def copied(source: Path, target: Path | None) -> Iterator[None]:
         raise
 
 
+def kept_by(root: Path, path: str) -> str:
+    """`git`, the .dvc file of the table or of a folder it lies in, or nothing."""
+    if _git(root, "ls-files", "--error-unmatch", path).returncode == 0:
+        return "git"
+    outs = [Path(path), *Path(path).parents[:-1]]
+    files = [f"{out.as_posix()}.dvc" for out in outs]
+    return next((file for file in files if (root / file).is_file()), "")
+
+
+def check_recoverable(root: Path, path: str) -> None:
+    """Raise DataError unless git, or git and DVC, can bring back what the table is now."""
+    if "://" in path:
+        raise DataError(f"{path} is not in the project: nothing can be added to it here")
+    keeper = kept_by(root, path)
+    if not keeper:
+        raise DataError(f"{path}: neither git nor DVC keeps it; run `dvc add {path}` and commit it")
+    file = path if keeper == "git" else keeper
+    changed = _git(root, "status", "--porcelain", "--", file).stdout.strip()
+    if changed:
+        raise DataError(
+            f"{path}: no commit has it as it is now, so that it could not be brought back; commit "
+            f"{file} first"
+        )
+    if keeper == "git":
+        return
+    if "deps" in YAML(typ="safe").load(root / keeper):
+        raise DataError(
+            f"{path} is imported from elsewhere: bring it up with `dvc update {keeper}`"
+        )
+    done = _dvc(root, "status", "--quiet", keeper)  # quiet: the exit code says it
+    if done.returncode != 0:
+        raise DataError(
+            f"{path} is not what {keeper} says: `dvc checkout {path}` takes its changes back, "
+            f"`dvc add {path}` and a commit keep them"
+        )
+
+
 def track(root: Path, path: str) -> bool:
     """Give the table to DVC, unless git or DVC has it: clones and queued experiments need it."""
-    known = subprocess.run(
-        ["git", "ls-files", "--error-unmatch", path], cwd=root, capture_output=True, check=False
-    )
-    outs = [Path(path), *Path(path).parents[:-1]]  # the file, or a folder it lies in
-    if known.returncode == 0 or any((root / f"{out}.dvc").is_file() for out in outs):
+    if kept_by(root, path):
         return False
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", "add", path],  # --quiet would swallow the reason too
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    record(root, path)
+    return True
+
+
+def record(root: Path, path: str) -> str:
+    """Have DVC keep what the table is now, unless git does; the file to commit.
+
+    Raises:
+        DataError: DVC refuses.
+    """
+    keeper = kept_by(root, path)
+    if keeper == "git":
+        return path
+    whole = keeper.removesuffix(".dvc") or path
+    done = _dvc(root, "add", whole)  # --quiet would swallow the reason too
     if done.returncode != 0:
         reasons = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
         reason = " ".join(reasons).removeprefix("ERROR: ") or done.stderr.strip()
         raise DataError(f"{path}: `dvc add` failed: {reason}")
-    return True
+    return f"{whole}.dvc"
+
+
+def _dvc(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    return _run(root, sys.executable, "-m", "dvc", *words)
+
+
+def _git(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    return _run(root, "git", *words)
+
+
+def _run(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)

@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -69,18 +70,23 @@ def read(root: Path, name: str) -> Iterator[Registration]:
             yield Registration(commit, at, needed, others if same else {})
 
 
-def _paths(lock: str, stage: str) -> dict[str, str]:
-    """What a stage read and left, of what DVC keeps: md5 by path.
+def locked(lock: str, stage: str) -> dict[str, Any]:
+    """What the text of a dvc.lock says of one stage; empty where it does not name it.
 
     Its block is cut out of the text, since to parse a whole dvc.lock takes a third of a second, and
     a history has many.
     """
     block = re.search(rf"^  {re.escape(stage)}:\n((?:    .*\n?)*)", lock, re.MULTILINE)
     try:
-        entry = YAML(typ="safe").load(textwrap.dedent(block[1])) if block else None
+        return YAML(typ="safe").load(textwrap.dedent(block[1])) or {} if block else {}
     except YAMLError:
         return {}  # as where a merge was committed half done
-    each = [*entry.get("deps", ()), *entry.get("outs", ())] if entry else []
+
+
+def _paths(lock: str, stage: str) -> dict[str, str]:
+    """What a stage read and left, of what DVC keeps: md5 by path."""
+    entry = locked(lock, stage)
+    each = [*entry.get("deps", ()), *entry.get("outs", ())]
     kept = ("data/prepared/", "models/", "reports/")
     return {e["path"]: e["md5"] for e in each if e["path"].startswith(kept) and "md5" in e}
 

@@ -147,11 +147,11 @@ def _against_champion(
         label = f"better than champion version {champion.version}"
         try:
             with downloaded(champion) as theirs:
-                rescore = room(problem, "evaluate").rescore
-                change, level = rescore(problem, prepared, folder, theirs, check.metric)
+                both = room(problem, "evaluate").versus(problem, prepared, folder, theirs)
         except (IncomparableError, RegistryError) as error:
             yield Result(label, True, f"the champion cannot be compared: {error}", {})
             continue
+        change, level = both.differences[check.metric], both.scores[1][check.metric]
         margin = check.margin * level
         passed = change.high < -margin
         said = (

@@ -101,16 +101,16 @@ def to_html(report: Report) -> str:
 def to_markdown(report: Report) -> str:
     """Verdict, tables and checks as GitHub's Markdown; figures stay in the HTML."""
     blocks = [
-        f"## {_symbol(report.passed)} {_plain(report.title)}",
-        f"**{report.verdict}.** {_plain(report.lead)}",
+        f"## {_symbol(report.passed)} {plain(report.title)}",
+        f"**{report.verdict}.** {plain(report.lead)}",
     ]
     for table in report.tables:
-        blocks += [f"### {_plain(table.title)}", _markdown_table(table)]
+        blocks += [f"### {plain(table.title)}", markdown_table(table)]
         if table.note:
-            blocks.append(_plain(table.note))
+            blocks.append(plain(table.note))
     if report.checks:
         rows = tuple((check.name, _symbol(check.passed), check.sentence) for check in report.checks)
-        blocks += ["### Checks", _markdown_table(Table("Checks", ("check", "", "outcome"), rows))]
+        blocks += ["### Checks", markdown_table(Table("Checks", ("check", "", "outcome"), rows))]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -118,18 +118,19 @@ def _symbol(passed: bool) -> str:
     return "✓" if passed else "✗"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """`text` on one line, shown as it is written."""
     return MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
-def _markdown_table(table: Table) -> str:
+def markdown_table(table: Table) -> str:
+    """A table as GitHub's Markdown, without its title and note."""
     columns = range(len(table.columns))
     lines = [
-        [_plain(column) for column in table.columns],
+        [plain(column) for column in table.columns],
         ["---:" if table.is_numeric(column) else ":---" for column in columns],
     ]
     for number, row in enumerate(table.rows):
-        cells = [_plain(cell) for cell in row]
+        cells = [plain(cell) for cell in row]
         lines.append([f"**{c}**" if table.is_best(number, i) else c for i, c in enumerate(cells)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

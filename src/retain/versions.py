@@ -86,9 +86,7 @@ def plain(found: list[Row]) -> list[dict[str, Any]]:
 
 
 def _row(version: "ModelVersion", aliases: list[str], now: datetime) -> Row:
-    tags = version.tags
-    stored = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
-    since = datetime.fromisoformat(tags[SINCE]) if SINCE in tags else stored
+    tags, at = version.tags, since(version)
     verdict = tags.get("gate", "–")
     if "moved.by" in tags:
         who = tags["moved.by"].partition(" <")[0]
@@ -99,14 +97,20 @@ def _row(version: "ModelVersion", aliases: list[str], now: datetime) -> Row:
         version=int(version.version),
         aliases=aliases,
         metrics=registry.test_metrics(version),
-        registered=since.astimezone(UTC).isoformat(timespec="seconds"),
-        age=age((now - since).total_seconds()),
+        registered=at.astimezone(UTC).isoformat(timespec="seconds"),
+        age=age((now - at).total_seconds()),
         span=tags.get("data.span", "–"),
         verdict=verdict,
         sentence=tags.get("verdict", ""),
         model_md5=tags.get("model.md5", ""),
         commit=tags.get("git.commit", ""),
     )
+
+
+def since(version: "ModelVersion") -> datetime:
+    """When a version was registered."""
+    stored = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
+    return datetime.fromisoformat(version.tags[SINCE]) if SINCE in version.tags else stored
 
 
 def age(seconds: float) -> str:

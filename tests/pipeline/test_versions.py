@@ -15,6 +15,7 @@ from typer.testing import Result as Answer
 
 from retain import (
     cli,
+    clones,
     lineage,
     params,
     promotion,
@@ -326,7 +327,7 @@ def test_models_load_after_the_folder_was_moved(
 def test_a_cache_with_exchanged_files_is_refused(project: Path, tmp_path: Path) -> None:
     oldest = next(iter(registrations.read(project, "small")))
     cache, _ = registrations.fetch(project, [oldest])
-    clone = registrations.clone(project, tmp_path / "scratch")
+    clone = clones.clone(project, tmp_path / "scratch")
     tree = registrations.restore(project, clone, cache, oldest)
     assert lineage.folder_md5(tree / LSTM) == oldest.model
     listed = cache / oldest.model[:2] / oldest.model[2:]

@@ -119,11 +119,18 @@ def _with_interval(
     return forecast
 
 
-def tally(model: Model, windows: Windows, source: Panel, levels: tuple[float, ...]) -> Tally:
-    """Score one model on windows of a panel."""
-    steps = windows.step
-    first, last = int(steps.min()), int(steps.max())
-    scores = Tally(first, last - first + 1, windows.horizon, len(source.index), levels)
+def tally(
+    model: Model,
+    windows: Windows,
+    source: Panel,
+    levels: tuple[float, ...],
+    scores: Tally | None = None,
+) -> Tally:
+    """Score one model on windows of a panel; into `scores`, if they are given."""
+    if scores is None:
+        steps = windows.step
+        first, last = int(steps.min()), int(steps.max())
+        scores = Tally(first, last - first + 1, windows.horizon, len(source.index), levels)
     scales = source.index["mase_scale"].to_numpy(dtype=np.float64)
     done = 0
     for batch in windows.chunks():
@@ -193,10 +200,21 @@ def compare(ours: Tally, theirs: Tally, metric: str, problem: Problem) -> Interv
     return difference(ours, theirs, metric, block, settings.bootstrap, settings.seed)
 
 
-def rescore(
-    problem: Problem, prepared: Path, new: Path, champion: Path, metric: str
-) -> tuple[Interval, float]:
-    """The new model's error minus the champion's, both on today's test windows, and the champion's.
+@dataclass(frozen=True)
+class Versus:
+    """Two models on the same windows, each pair in the order in which they were given.
+
+    `differences` are the first minus the second, `by_step` the mean absolute error of each step
+    ahead.
+    """
+
+    scores: tuple[dict[str, Any], dict[str, Any]]
+    differences: dict[str, Interval]
+    by_step: tuple[list[float], list[float]]
+
+
+def versus(problem: Problem, prepared: Path, new: Path, champion: Path) -> Versus:
+    """A new model and the champion, both on today's test windows.
 
     Raises:
         IncomparableError: the champion does not read today's columns, or was trained on what is
@@ -219,7 +237,11 @@ def rescore(
             f"it was trained until {old.trained_until()}, and today's test part begins at {begins}"
         )
     ours, theirs = scored(serving.load(new)), scored(old)
-    return compare(ours, theirs, metric, problem), theirs.scores()[metric]
+    return Versus(
+        scores=(ours.scores(), theirs.scores()),
+        differences={metric: compare(ours, theirs, metric, problem) for metric in COMPARED},
+        by_step=(ours.mae_by_step().tolist(), theirs.mae_by_step().tolist()),
+    )
 
 
 def _shown(scores: Tally, test: Windows) -> Iterator[tuple[str, int]]:

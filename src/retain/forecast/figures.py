@@ -244,3 +244,31 @@ def _shares(axes: Axes, wide: pd.DataFrame) -> None:
     axes.yaxis.set_major_locator(MultipleLocator(0.25))
     axes.yaxis.set_major_formatter(FuncFormatter(percent))
     axes.set_title(f"share of the {len(wide):,} series with a lower error")
+
+
+@drawn("replay", "Error of each retraining policy over time")
+def replay(frame: pd.DataFrame) -> Figure:
+    """Columns policy, date, trained, mae; a policy's marker stands where it trained a model."""
+    looks = {"never": mark("naive"), "always": mark("lstm"), "drift": mark("rnn")}
+    figure = Figure(figsize=(WIDTH, 3.4))
+    axes = figure.subplots()
+    handles = []
+    for policy, look in looks.items():
+        rows = frame[frame["policy"] == policy]
+        handles += axes.plot(
+            pd.to_datetime(rows["date"]),
+            rows["mae"],
+            color=look.colour,
+            linestyle=look.dash,
+            marker=look.marker,
+            markevery=np.flatnonzero(rows["trained"]).tolist(),
+            label=policy,
+        )
+    legend(figure, handles)
+    axes.set_ylabel("MAE until the next date")
+    axes.set_ylim(bottom=0)
+    locator = mdates.AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
+    dates = mdates.ConciseDateFormatter(locator, **DATES)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(dates)
+    plain(axes)
+    return figure

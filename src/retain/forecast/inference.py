@@ -39,7 +39,7 @@ COMMENTS = {
     "horizon": "steps to forecast",
     "context_length": "steps the network looks back on",
     "season_length": "steps of the season, of the naive forecast too",
-    "split": "where validation and test begin: shares of the time span, or dates",
+    "split": "where validation and test begin: shares of the span, dates, or 90d before the end",
     "separator": "between the fields of a row",
     "decimal": "the decimal sign",
     "duplicates": "of a series and time stamp: error, first, last, mean",

@@ -5,12 +5,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from retain.params import DURATION, Section, span
 from retain.params import Problem as CommonProblem
-from retain.params import Section
 
 BASELINES = ("rnn", "gru", "seasonal_naive", "naive", "drift")
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-Boundary = float | dt.datetime | dt.date
+Boundary = float | dt.datetime | dt.date | str
 # What the sections `model` and `training` say where params.yaml says nothing. Chosen on validation
 # windows alone; benchmarks/README.md has what they reach.
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
@@ -29,7 +29,11 @@ DROPOUT = {"fast": {True: 0.0, False: 0.2}, "accurate": {True: 0.2, False: 0.5}}
 
 
 class Split(Section):
-    """Where validation and test begin: a date, or the share of the time span before it."""
+    """Where validation and test begin.
+
+    A date, the share of the time span before it, or how long before the end, such as 90d: with the
+    last two, the parts move on as rows are added.
+    """
 
     validation: Boundary = 0.7
     test: Boundary = 0.85
@@ -41,11 +45,14 @@ class Split(Section):
             raise ValueError(f'write it in quotes, "{value}": DVC refuses dates in YAML')
         if isinstance(value, float) and 0 < value < 1:
             return value
+        if isinstance(value, str) and DURATION.fullmatch(value):
+            return value
         try:
             stamp = dt.datetime.fromisoformat(value)
         except (TypeError, ValueError):
             raise ValueError(
-                'give a date in quotes, such as "2024-01-31", or a share between 0 and 1'
+                'give a date in quotes, such as "2024-01-31", a share between 0 and 1, or how long '
+                "before the end of the data, such as 90d"
             ) from None
         if stamp.tzinfo is not None:
             raise ValueError("give it without an offset; it is local time of data.timezone")
@@ -53,11 +60,19 @@ class Split(Section):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        both_shares = isinstance(self.validation, float) and isinstance(self.test, float)
-        both_dates = not isinstance(self.validation, float) and not isinstance(self.test, float)
-        if not (both_shares or both_dates):
-            raise ValueError("give both boundaries as dates or both as shares of the time span")
-        if str(self.validation) >= str(self.test):
+        begin, end = self.validation, self.test
+        if isinstance(begin, str) and isinstance(end, str):
+            in_order = span(begin) > span(end)
+        elif isinstance(begin, float | str) or isinstance(end, float | str):
+            if not (isinstance(begin, float) and isinstance(end, float)):
+                raise ValueError(
+                    "give both boundaries as dates, both as shares of the time span, or both as "
+                    "how long before the end of the data"
+                )
+            in_order = begin < end
+        else:
+            in_order = str(begin) < str(end)
+        if not in_order:
             raise ValueError("validation must begin before test")
         return self
 

@@ -149,10 +149,10 @@ def _long(
             out_of_range[name] = int(outside.sum())
 
     ds = stamps.parse(frame[data.ds], data, origin)
-    ids = _series_ids(frame, data, origin)
+    names = ids(frame, data, origin)
     covariates = pd.DataFrame({name: converted[name] for name in data.covariates})
     parts = [
-        pd.concat([ids.rename("unique_id"), ds.rename("ds"), converted[name].rename("y")], axis=1)
+        pd.concat([names.rename("unique_id"), ds.rename("ds"), converted[name].rename("y")], axis=1)
         .join(covariates)
         .assign(**({"unique_id": name} if data.value_columns else {}))
         for name in targets
@@ -181,17 +181,18 @@ def check_names(where: str, names: list[str], used: Iterable[str]) -> None:
             )
 
 
-def _series_ids(frame: pd.DataFrame, data: Data, origin: Origin) -> "pd.Series[Any]":
+def ids(frame: pd.DataFrame, data: Data, origin: Origin) -> "pd.Series[Any]":
+    """The series of each row, under the index of the frame; raises DataError where one lacks."""
     if data.unique_id is None:
         return pd.Series(ONE_SERIES, index=frame.index, dtype="str")
-    ids = columns.texts(frame[data.unique_id])
-    missing = ids.isna()
+    names = columns.texts(frame[data.unique_id])
+    missing = names.isna()
     if missing.any():
-        rows = [(place, "no id") for place in ids.index[missing]]
+        rows = [(place, "no id") for place in names.index[missing]]
         raise fault(
             origin, data.unique_id, "missing", rows, "Every row needs the id of its series."
         )
-    return ids
+    return names
 
 
 def _sorted(long: pd.DataFrame) -> pd.DataFrame:

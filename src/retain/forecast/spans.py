@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from retain.errors import DataError, listed
 from retain.forecast.params import Boundary, Data
+from retain.params import span
 
 STATIC = "static."  # what the columns of static covariates begin with, here and in a panel's index
 
@@ -109,6 +110,8 @@ def split(grid: pd.DatetimeIndex, data: Data) -> tuple[int, int]:
     def step(boundary: Boundary) -> int:
         if isinstance(boundary, float):
             return int(len(grid) * boundary)
+        if isinstance(boundary, str):
+            return int(grid.searchsorted(grid[-1] - span(boundary), side="right"))
         stamp = pd.Timestamp(boundary)
         if data.timezone is not None:  # the grid is in UTC
             stamp = stamp.tz_localize(data.timezone).tz_convert("UTC").tz_localize(None)

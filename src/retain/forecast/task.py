@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from retain.errors import DataError
-from retain.forecast import panel
+from retain.forecast import panel, reference
 from retain.forecast.network import Forecaster, matched
 from retain.forecast.params import Problem
 from retain.forecast.scoring import conformal_offsets
@@ -48,6 +48,7 @@ def build(problem: Problem, prepared: Path, cell: str) -> tuple[Task, dict[str, 
         "model": problem.model.model_dump(mode="json"),
         "schema": asdict(source.schema),
         "series": source.index[["unique_id", "mean", "std"]].to_dict("list"),
+        "reference": reference.of(source),
     }
     return Task(network, train, validation, loss), config
 

@@ -35,13 +35,14 @@ class Batch(NamedTuple):
 
 
 class Windows:
-    """All windows whose horizon lies in one part of the split, in order of series and time.
+    """All windows whose horizon lies in one part of the split, or between two steps of the grid.
 
-    A window needs one observed value in its context and one in its horizon. Windows are kept as
-    runs of neighbours, about one a series, so that memory does not grow with their number.
+    They are in order of series and time. A window needs one observed value in its context and one
+    in its horizon. Windows are kept as runs of neighbours, about one a series, so that memory does
+    not grow with their number.
     """
 
-    def __init__(self, panel: Panel, part: str):
+    def __init__(self, panel: Panel, part: str | tuple[int, int]):
         data, index = panel.schema.data, panel.index
         self.horizon: int = data["horizon"]
         self.context: int = data["context_length"]
@@ -52,7 +53,7 @@ class Windows:
             "validation": (panel.schema.validation_step, panel.schema.test_step),
             "test": (panel.schema.test_step, panel.schema.steps),
         }
-        begin, end = bounds[part]
+        begin, end = bounds[part] if isinstance(part, str) else part
         candidates, runs = 0, []
         for series, rows in blocks(index):
             found = self._candidates(index[series], begin, end)

@@ -1,0 +1,108 @@
+"""The steps of a retraining, each of which may be run again, and what they say."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from retain.params import Problem
+from retain.retraining import changes, checks, fetch
+from retain.retraining.checks import Outcome
+
+STOPPED = 4  # the exit code that says that data got worse
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Be the only retraining in this folder; a second one leaves it to the first, and ends."""
+    place = root / "scratch" / "retrain.lock"
+    place.parent.mkdir(exist_ok=True)
+    lock = FileLock(place)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say("nothing done: another retraining runs in this folder")
+        sys.exit(0)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check(root: Path, name: str, problem: Problem, trust: bool = False) -> Outcome:
+    """Decide about a problem; where its data are trusted, by what DVC says changed alone."""
+    if trust:
+        found = changes.status(root, name)
+        outcome = Outcome(bool(found), found.sentences() or ["nothing changed"])
+    else:
+        outcome = checks.check(root, name, problem)
+    say(f"{name}: {outcome}")
+    return outcome
+
+
+def train(root: Path, names: list[str], only: tuple[str, ...] = ()) -> None:
+    """Run the pipeline of some problems; exits with code 1 where a stage fails.
+
+    Args:
+        only: options of `dvc repro` that say which of its stages.
+    """
+    if not names:
+        return
+    # What another runner made of the same is in the remote, as long as nobody has merged it.
+    pull = ["--pull"] if fetch.has_remote(root) else []
+    if fetch.dvc(root, "repro", *pull, *only, *(f"register@{name}" for name in names)) != 0:
+        say(f"failed: `dvc repro` of {', '.join(names)}, see above; the champions are as before")
+        sys.exit(1)
+
+
+def report(root: Path, problems: dict[str, Problem], outcomes: dict[str, Outcome]) -> None:
+    """Write what came of the trainings that no commit has, unless it is written."""
+    for name in _made(root, outcomes):
+        from retain.retraining import summary  # takes seconds, and mostly there is nothing to tell
+
+        if not summary.is_registered(root, name):  # DVC had the outputs, this clone not the word
+            train(root, [name], only=("--force", "--single-item"))
+        if outcomes[name].train or not summary.is_current(root, name):
+            say(summary.write(root, name, problems[name]))
+
+
+def publish(root: Path, problems: dict[str, Problem], outcomes: dict[str, Outcome]) -> None:
+    """Publish the trainings that no commit has."""
+    made = _made(root, outcomes)
+    if not made:
+        say("nothing to publish")
+        return
+    from retain.retraining import publish as publishing
+
+    say(publishing.publish(root, made))
+
+
+def say(text: str) -> None:
+    """Print, and write into the summary page of a step where CI has one."""
+    print(text, flush=True)
+    page = os.environ.get("GITHUB_STEP_SUMMARY")
+    if page:
+        Path(page).parent.mkdir(parents=True, exist_ok=True)
+        with Path(page).open("a", encoding="utf-8") as file:
+            file.write(text + "\n\n")
+
+
+def _made(root: Path, outcomes: dict[str, Outcome]) -> list[str]:
+    """The problems whose outputs are whole and are not those of the last commit."""
+    return [
+        name
+        for name, outcome in outcomes.items()
+        if not outcome.stopped
+        and not changes.is_committed(root, name)
+        and (root / "reports" / name / "verdict.json").is_file()
+    ]
+
+
+def settings() -> None:
+    """Take out of the environment what CI sets to nothing because nobody has given it."""
+    for key in [key for key, value in os.environ.items() if not value]:
+        if key.startswith(("MLFLOW_", "AWS_", "GH_", "RETRAIN_")):
+            del os.environ[key]
