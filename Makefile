@@ -70,7 +70,7 @@ retrain: setup $(if $(findstring s3://,$(shell cat .dvc/config)),$(TEAM)) ## Ret
 changes: setup ## Say what the pipeline would run, and how params and metrics differ from BASE=origin/main
 	@retain changes
 
-test: lint ## Run the linters, then the tests; CI runs test-long and team-test besides
+test: lint ## Run the linters, then the tests but the longest
 	@pytest -n 2 --dist loadfile
 
 $(TEAM): $(STAMP) requirements-team.lock

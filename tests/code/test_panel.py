@@ -294,15 +294,19 @@ def test_short_series_alone_are_an_error() -> None:
         (0.5, 0.8, (5, 8)),
         (dt.datetime(2024, 1, 6), dt.datetime(2024, 1, 9), (5, 8)),
         (dt.datetime(2024, 1, 5, 12), dt.datetime(2024, 1, 9), (5, 8)),
+        ("5d", "2d", (5, 8)),
+        ("1w", "36h", (3, 8)),
     ],
 )
-def test_a_boundary_is_a_share_or_a_date(validation: Any, test: Any, steps: Any) -> None:
+def test_a_boundary_is_a_share_a_date_or_a_time_before_the_end(
+    validation: Any, test: Any, steps: Any
+) -> None:
     split = {"validation": _written(validation), "test": _written(test)}
     schema = made(daily("a", "2024-01-01", TEN), split=split).schema
     assert (schema.validation_step, schema.test_step) == steps
 
 
-def _written(boundary: float | dt.datetime) -> float | str:
+def _written(boundary: float | str | dt.datetime) -> float | str:
     return boundary if isinstance(boundary, float) else str(boundary)
 
 

@@ -42,6 +42,8 @@ def problem(**retrain: Any) -> Problem:
         ("never", NEW_DATA, DRIFTED, 91, False, "y drifted (psi 0.3, bound 0.25)"),
         ("never", {"params": {"problems.t.model"}}, CALM, 1, True, "params"),
         ("drift", {"first": True}, CALM, 1, True, "there is no model yet"),
+        ("drift", {"made": {"data/prepared/t"}}, CALM, 1, True, "run was stopped before its end"),
+        ("drift", {**NEW_DATA, "made": {"models/t/lstm"}}, CALM, 1, True, "was stopped"),
     ],
 )
 def test_the_policy_decides(

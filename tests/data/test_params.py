@@ -250,6 +250,41 @@ def test_a_boundary_of_the_split_is_a_quoted_date_or_a_share(
     assert said.strip("'") in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("validation", "test", "said"),
+    [
+        ("30d", "60d", "validation must begin before test"),
+        ("30d", "4w", None),
+        ("60d", "0.9", "both as how long before the end of the data"),
+        ('"2024-01-01"', "30d", "both as how long before the end of the data"),
+        ("60 days", "30d", "or how long before the end of the data, such as 90d"),
+    ],
+)
+def test_boundaries_may_be_counted_from_the_end(
+    tmp_path: Path, validation: str, test: str, said: str | None
+) -> None:
+    split = f"horizon: 28\n      split: {{validation: {validation}, test: {test}}}"
+    write(tmp_path, GOOD.replace("horizon: 28", split))
+    if said is None:
+        assert params.load(tmp_path)["sales"].data.split.validation == validation  # type: ignore[attr-defined]
+        return
+    with pytest.raises(ParamsError) as error:
+        params.load(tmp_path)
+    assert said in str(error.value)
+
+
+def test_when_to_retrain_has_its_own_words(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    for retrain, said in (
+        ({"max_age": "a month"}, "`problems.sales.retrain.max_age` is 'a month': give a duration"),
+        ({"policy": "monthly"}, "`problems.sales.retrain.policy` is 'monthly'"),
+        ({"psy": 1}, "unknown key `problems.sales.retrain.psy`; did you mean `psi`?"),
+    ):
+        with pytest.raises(ParamsError) as error:
+            params.parse("sales", {**ENTRY, "retrain": retrain})
+        assert said in str(error.value)
+
+
 def test_a_baseline_that_does_not_exist_is_refused_before_any_training(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
     entry = {**ENTRY, "gate": [{"check": "beats", "baseline": "seasonal_niave"}]}

@@ -149,7 +149,6 @@ def replay(problem: Problem, name: str, root: Path, every: str, start: dt.dateti
         Track(policy, Tally(bounds[0], len(grid), problem.data.horizon, series, levels))
         for policy in POLICIES
     ]
-    training.seed_everything(problem.training)
     for number, date in enumerate(dates):
         then = Then(past, date)
         for track in tracks:
@@ -207,6 +206,7 @@ class Then:
             problem = self.past.at(self.date)[1]
             with self._scratch("model") as scratch:
                 begun = time.monotonic()
+                training.seed_everything(problem.training)
                 made, config = task.build(problem, self.prepared, MODEL)
                 label = f"{self.past.name} at {self.date:%Y-%m-%d}"
                 history = training.fit(made, problem.training, MODEL, label)

@@ -21,12 +21,13 @@ class Changes:
     data: set[str] = field(default_factory=set)
     params: set[str] = field(default_factory=set)
     code: set[str] = field(default_factory=set)
+    made: set[str] = field(default_factory=set)  # by an earlier stage, after a run was stopped
     missing: set[str] = field(default_factory=set)  # outputs
     first: bool = False  # they have never run
 
     def __bool__(self) -> bool:
         """Whether there is something for the pipeline to do."""
-        return bool(self.data or self.params or self.code or self.missing or self.first)
+        return bool(self.missing or self.sentences())
 
     def sentences(self) -> list[str]:
         """Each kind of change in words, but for what only is not here."""
@@ -36,6 +37,8 @@ class Changes:
         for name, found in (("data", self.data), ("params", self.params), ("code", self.code)):
             if found:
                 said.append(f"{name}: {_some(sorted(found))}")
+        if self.made and not said:
+            said.append("an earlier run was stopped before its end")
         return said
 
 
@@ -83,8 +86,8 @@ def _sort(changes: Changes, kind: str, path: str, state: Any) -> None:
         changes.params.update(state)
     elif CODE.match(path):
         changes.code.add(path)
-    elif not MADE.match(path):
-        changes.data.add(path)
+    else:
+        (changes.made if MADE.match(path) else changes.data).add(path)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What is found before a training: of the data, of the champion, and what follows from both."""
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,7 +82,10 @@ def decide(
     """
     settings = problem.retrain
     passed = [each for each in findings.drifts if each.passed] if findings else []
-    drifted = [f"{each.name} drifted ({describe(each)})" for each in passed]
+    drifted = [
+        f"{name} drifted ({'; '.join(describe(each) for each in passed if each.name == name)})"
+        for name in dict.fromkeys(each.name for each in passed)
+    ]
     age = (now or dt.datetime.now(dt.UTC)) - registered if registered else None
     old = age is not None and age > params.span(settings.max_age)
     aged = [f"the champion is {age.days} days old"] if old and age else []
@@ -90,7 +94,7 @@ def decide(
     said = changed.sentences()
     if settings.policy == "always":
         return Outcome(True, [*said, *drifted, *aged], findings=findings)
-    own = Changes(params=changed.params, code=changed.code, first=changed.first).sentences()
+    own = dataclasses.replace(changed, data=set()).sentences()
     reasons = own + (drifted + aged if settings.policy == "drift" else [])
     if reasons or findings is None:
         return Outcome(True, reasons or said, findings=findings)

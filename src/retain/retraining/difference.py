@@ -7,6 +7,7 @@ from pathlib import Path
 
 from retain import lineage
 from retain.errors import RetainError
+from retain.gate import MODEL
 
 STAGE = re.compile(r"^Running stage '(.*)':$", re.MULTILINE)
 
@@ -26,8 +27,11 @@ def markdown(root: Path, base: str) -> str:
     for what in ("params", "metrics"):
         every = ["--targets", "params.yaml"] if what == "params" else []
         table = _dvc(root, what, "diff", "--md", base, *every).strip()
-        differs = len(table.splitlines()) > 2  # more than a header
-        blocks += [f"### {what.capitalize()}", table if differs else "No difference."]
+        lines = table.splitlines()
+        if what == "metrics":  # of the model that the gate judges; the baselines' would be a page
+            lines = [*lines[:2], *(line for line in lines[2:] if f" models.{MODEL}." in line)]
+        differs = len(lines) > 2  # more than a header
+        blocks += [f"### {what.capitalize()}", "\n".join(lines) if differs else "No difference."]
     return "\n\n".join(blocks) + "\n"
 
 

@@ -97,7 +97,7 @@ def _made(root: Path, outcomes: dict[str, Outcome]) -> list[str]:
         for name, outcome in outcomes.items()
         if not outcome.stopped
         and not changes.is_committed(root, name)
-        and (root / "reports" / name / "verdict.json").is_file()
+        and not changes.status(root, name)
     ]
 
 
