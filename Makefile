@@ -23,7 +23,7 @@ export DO_NOT_TRACK := true
 .SHELLFLAGS := -ec
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run retrain changes test test-long team-test bench lint ui lock clean
+.PHONY: help setup run memory retrain changes test test-long team-test bench lint ui lock clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' Makefile
@@ -56,11 +56,19 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@rm $(UNFINISHED); echo '$(CURDIR)' > $@
 
-run: setup ## Train, score and register every problem, as far as something changed; then print the results
-	@git rev-parse --git-dir >/dev/null 2>&1 || { \
-	  echo "error: DVC needs a git repository here; clone the project, or run: git init" >&2; exit 1; }
-	@dvc repro
-	@retain results
+run: setup ## Train, score and register every forecaster, as far as something changed; then print the results
+	@$(call repro,--kind forecast)
+
+memory: setup ## The same for the problems that show what LSTM, GRU and RNN remember (docs/memory.md)
+	@$(call repro,--kind recall)
+
+# Every problem of these kinds, and what came of it.
+define repro
+	git rev-parse --git-dir >/dev/null 2>&1 || { \
+	  echo "error: DVC needs a git repository here; clone the project, or run: git init" >&2; exit 1; }; \
+	names=$$(retain problems $(1)); \
+	if [ -n "$$names" ]; then dvc repro $$(printf 'register@%s ' $$names); retain results $$names; fi
+endef
 
 # PROBLEMS, PUBLISH and BASE reach the commands as environment: make would run what is in them.
 # A remote in S3 needs what a team needs.

@@ -32,7 +32,7 @@ NEWEST_WRONG = 9  # qemu's first versions with AVX2 compute some of it wrongly
 PROCESSORS = ("Haswell", "Skylake-Client", "EPYC", "YongFeng", "max")
 HERE = "this processor"
 MODES: tuple[machine.Mode, ...] = ("portable", "machine")
-STAGES = (("prepare",), ("train", "lstm"), ("train", "rnn"), ("evaluate", "lstm", "rnn"))
+STAGES = (("prepare",), ("train", "lstm"), ("train", "rnn"), ("evaluate",))
 OUTPUTS = {
     "prepared": "data/prepared/small",
     "lstm": "models/small/lstm",

@@ -1,6 +1,6 @@
 """Stage `evaluate@P`: every model of a problem on every test window, and the report.
 
-python pipelines/evaluate.py PROBLEM CELL ...
+python pipelines/evaluate.py PROBLEM
 """
 
 import sys
@@ -11,8 +11,9 @@ from retain import errors, gate, machine, outputs, params, report, tracking
 
 def main() -> None:
     """Score the models of one problem, and judge the LSTM."""
-    root, name, cells = Path(), sys.argv[1], sys.argv[2:]
+    root, name = Path(), sys.argv[1]
     problem = params.load_problem(root, name)
+    cells: list[str] = [*problem.training.cells]
     machine.settle(problem.training.reproducible)
     folders = {cell: root / "models" / name / cell for cell in cells}
     kind = params.room(problem, "evaluate")

@@ -13,6 +13,9 @@ def main() -> None:
     """Train one cell on one problem, under a run of its own."""
     root, name, cell = Path(), sys.argv[1], sys.argv[2]
     problem = params.load_problem(root, name)
+    if cell not in problem.training.cells:
+        outputs.leave_out(root, f"train-{name}-{cell}", root / "models" / name / cell)
+        return
     machine.settle(problem.training.reproducible)
     from retain import training  # imports torch, and torch looks once at what is settled
 

@@ -16,6 +16,7 @@ import typer
 
 from retain import cli_registry, cli_retraining, errors, gate, lineage, params, raw
 from retain.errors import DataError, ParamsError
+from retain.kinds import KINDS
 
 app = typer.Typer(
     name="retain",
@@ -181,6 +182,11 @@ def forecast(
 
     root = params.find_root()
     problem = params.load_problem(root, name)
+    if problem.kind != "forecast":
+        raise ParamsError(
+            f"`retain forecast` reads tables of history; problems.{name} is of kind "
+            f"{problem.kind}: `retain ask {name} …`"
+        )
     with registry.champion_folder(root, name) as folder:
         served, md5 = params.room(problem, "serving").load(folder), lineage.folder_md5(folder)
     if output is not None and not output.absolute().parent.is_dir():
@@ -208,6 +214,27 @@ def forecast(
     finally:
         scratch.unlink(missing_ok=True)
     typer.echo(f"{len(answer):,} rows for {answer['unique_id'].nunique():,} series in {output}")
+
+
+@app.command()
+def ask(
+    name: Annotated[str, typer.Argument(help="Of the problem.")],
+    sequence: Annotated[str, typer.Argument(help="As the problem's examples are written.")],
+) -> None:
+    """Answer a sequence with the champion of a problem that answers sequences."""
+    from retain import registry
+
+    root = params.find_root()
+    problem = params.load_problem(root, name)
+    with registry.champion_folder(root, name) as folder:
+        served = params.room(problem, "serving").load(folder)
+    if not hasattr(served, "ask"):
+        raise ParamsError(
+            f"`retain ask` puts one sequence; problems.{name} is of kind {problem.kind}: "
+            f"`retain {problem.kind} {name}`"
+        )
+    for answer, probability in served.ask(sequence):
+        typer.echo(answer if probability is None else f"{100 * probability:5.1f} %  {answer}")
 
 
 @contextmanager
@@ -250,6 +277,19 @@ def serve(
         body=max_body * 2**20, rows=max_rows, answer=timeout, receive=timeout / 2, follow=follow
     )
     run.serve(params.find_root(), name, host, port, limits)
+
+
+@app.command()
+def problems(
+    kind: Annotated[list[str] | None, typer.Option(help="Of this kind; repeat for more.")] = None,
+) -> None:
+    """Print the names of the problems, one a line."""
+    for wanted in kind or ():
+        if wanted not in KINDS:
+            raise ParamsError(f"--kind is {wanted!r}; expected one of {', '.join(KINDS)}")
+    for name, problem in params.load(params.find_root()).items():
+        if not kind or problem.kind in kind:
+            typer.echo(name)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from typing import Any
 
 from retain.errors import ParamsError
 from retain.params import (
+    AtLeastCheck,
     BeatsCheck,
     ChampionCheck,
     Check,
@@ -32,6 +33,20 @@ class Result:
     figures: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Versus:
+    """Two models on the same test, each pair in the order in which they were given.
+
+    `measures` are the scores that a person looks at, `differences` the first minus the second with
+    its interval (`value`, `low`, `high`), `by_step` an error at each step ahead, if any.
+    """
+
+    measures: tuple[str, ...]
+    scores: tuple[dict[str, Any], dict[str, Any]]
+    differences: dict[str, Any]
+    by_step: tuple[list[float], list[float]] = ([], [])
+
+
 def judge(metrics: dict[str, Any], gate: Iterable[Check]) -> list[Result]:
     """Judge the LSTM by the checks of the gate, but for `champion`.
 
@@ -40,7 +55,7 @@ def judge(metrics: dict[str, Any], gate: Iterable[Check]) -> list[Result]:
         gate: the section `gate` of the problem.
 
     Raises:
-        ParamsError: a check names a baseline that was not evaluated.
+        ParamsError: a check names a baseline or a figure that was not evaluated.
     """
     return [_result(metrics, check) for check in gate if not isinstance(check, ChampionCheck)]
 
@@ -58,10 +73,10 @@ def _result(metrics: dict[str, Any], check: Check) -> Result:
     scores = metrics["models"][MODEL]
     if isinstance(check, FiniteCheck):
         count = int(scores["not_finite"])
-        said = f"{count:,} forecast values are not finite" if count else "every forecast is finite"
+        said = f"{count:,} values are not finite" if count else "every value is finite"
         return Result("finite", count == 0, said, {"not_finite": count})
     if isinstance(check, CoverageCheck):
-        share = scores["coverage_80"]
+        share = _figure(scores, "coverage_80")
         passed = abs(share - 0.8) <= check.tolerance
         said = (
             f"the 80 % interval covers {100 * share:.1f} % of the test values; "
@@ -69,6 +84,12 @@ def _result(metrics: dict[str, Any], check: Check) -> Result:
         )
         figures = {"coverage_80": share, "tolerance": check.tolerance}
         return Result("coverage", passed, said, figures)
+    if isinstance(check, AtLeastCheck):
+        value = _figure(scores, check.metric)
+        label = check.metric.replace("_", " ")
+        said = f"{label} {value:.4g}; {check.value:g} is asked for"
+        figures = {check.metric: value, "least": check.value}
+        return Result(f"{label} at least {check.value:g}", value >= check.value, said, figures)
     assert isinstance(check, BeatsCheck | TiesCheck)
     name = check.baseline
     differences = metrics["differences"].get(f"{MODEL}_minus_{name}")
@@ -90,6 +111,16 @@ def _result(metrics: dict[str, Any], check: Check) -> Result:
         label, passed = f"beats or ties {name}", low <= check.margin * theirs
         said += f"; a margin of {100 * check.margin:g} % is allowed" if check.margin else ""
     return Result(label, passed, said, {"value": value, "low": low, "high": high})
+
+
+def _figure(scores: dict[str, Any], metric: str) -> float:
+    """A figure of the model; one that is not a number counts as such, and passes no check."""
+    if metric not in scores:
+        raise ParamsError(
+            f"params.yaml: the gate names `{metric}`, and of this kind of problem are measured "
+            f"{', '.join(scores)}"
+        )
+    return math.nan if scores[metric] is None else float(scores[metric])
 
 
 def bounds(change: dict[str, Any]) -> tuple[float, float]:

@@ -126,7 +126,8 @@ def _raw_md5(root: Path, name: str, data_md5: str) -> str:
     lock = YAML(typ="safe").load(path) if path.is_file() else {}
     stage = lock.get("stages", {}).get(f"prepare@{name}", {})
     if any(out["md5"] == data_md5 for out in stage.get("outs", ())):
-        return str(next(d["md5"] for d in stage["deps"] if not d["path"].endswith(".py")))
+        raw = stage["params"]["params.yaml"][f"problems.{name}.data"]["path"]
+        return next((str(dep["md5"]) for dep in stage["deps"] if dep["path"] == raw), "")
     return ""
 
 

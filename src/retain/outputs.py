@@ -58,6 +58,14 @@ def publish(scratch: Path, target: Path) -> None:
     shutil.rmtree(before, ignore_errors=True)
 
 
+def leave_out(root: Path, stage: str, target: Path) -> None:
+    """Make `target` a folder that says that it was not asked for; DVC wants each stage's output."""
+    with folder(root, stage) as scratch:
+        text = "training.cells does not name this cell\n"
+        (scratch / "left-out.txt").write_text(text, encoding="utf-8")
+        publish(scratch, target)
+
+
 def remove(folder: Path) -> None:
     """Remove a folder, whole or not at all: what is left after a kill does not have its name."""
     gone = folder.with_name(f"{folder.name}.gone")

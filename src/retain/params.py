@@ -13,7 +13,7 @@ import re
 import textwrap
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -29,13 +29,14 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from retain.errors import ParamsError, listed
+from retain.kinds import KINDS
 from retain.machine import Mode
 from retain.outputs import write_text
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 DURATION = re.compile(r"([1-9]\d*)(w|d|h|min)")
 UNITS = {"w": "weeks", "d": "days", "h": "hours", "min": "minutes"}
-KINDS = {"forecast": "retain.forecast"}  # a new kind is one line here and one package
+Cell = Literal["lstm", "rnn", "gru"]
 
 
 def span(text: str) -> dt.timedelta:
@@ -69,12 +70,13 @@ class Training(Section):
     What `reproducible` promises is in `machine.settle`; `portable` trains on the CPU.
     """
 
+    cells: tuple[Cell, ...] = ("lstm", "rnn")
     batch_size: int = Field(256, ge=1)
     max_steps: int | None = Field(None, ge=1)
     max_epochs: int | None = Field(None, ge=1)
     epoch_steps: int = Field(200, ge=1)
     patience: int | None = Field(None, ge=1)
-    learning_rate: float | dict[Literal["lstm", "rnn", "gru"], float] = 2e-3
+    learning_rate: float | dict[Cell, float] = 2e-3
     weight_decay: float = Field(0.0, ge=0)
     warmup_fraction: float = Field(0.05, ge=0, lt=1)
     gradient_clip: float = Field(1.0, gt=0)
@@ -88,6 +90,13 @@ class Training(Section):
     devices: int | Literal["auto"] = 1
     strategy: str = "auto"
     system_metrics: bool = False
+
+    @field_validator("cells")
+    @classmethod
+    def _each_once_the_lstm_first(cls, value: tuple[Cell, ...]) -> tuple[Cell, ...]:
+        if value[:1] != ("lstm",) or len(set(value)) < len(value):
+            raise ValueError("name each cell once, lstm first: it is what the gate judges")
+        return value
 
     @field_validator("learning_rate")
     @classmethod
@@ -133,7 +142,7 @@ class BeatsCheck(Section):
 
     check: Literal["beats"]
     baseline: str
-    metric: Literal["mae", "crps"] = "mae"
+    metric: str = ""  # an error of the kind; without one its first
 
 
 class TiesCheck(Section):
@@ -141,7 +150,7 @@ class TiesCheck(Section):
 
     check: Literal["beats_or_ties"]
     baseline: str
-    metric: Literal["mae", "crps"] = "mae"
+    metric: str = ""  # an error of the kind; without one its first
     margin: float = Field(0.0, ge=0, lt=1)
 
 
@@ -152,6 +161,14 @@ class CoverageCheck(Section):
     tolerance: float = Field(0.05, gt=0, lt=1)
 
 
+class AtLeastCheck(Section):
+    """A figure of the model is at least so large."""
+
+    check: Literal["at_least"]
+    metric: str
+    value: float
+
+
 class ChampionCheck(Section):
     """Better than the present champion on the same test windows by more than `margin`.
 
@@ -160,12 +177,12 @@ class ChampionCheck(Section):
     """
 
     check: Literal["champion"]
-    metric: Literal["mae", "crps"] = "mae"
+    metric: str = ""  # an error of the kind; without one its first
     margin: float = Field(0.0, ge=0, lt=1)
 
 
 Check = Annotated[
-    FiniteCheck | BeatsCheck | TiesCheck | CoverageCheck | ChampionCheck,
+    FiniteCheck | BeatsCheck | TiesCheck | CoverageCheck | AtLeastCheck | ChampionCheck,
     Field(discriminator="check"),
 ]
 
@@ -201,13 +218,41 @@ class Retrain(Section):
 
 
 class Problem(Section):
-    """What every problem has; its kind's package adds `data`, `model` and `evaluation`."""
+    """What every problem has; its kind's package adds `data`, `model` and `evaluation`.
+
+    It also says, in `ERRORS` and `BASELINES`, which errors `differences` of metrics.json compares,
+    and with which other models.
+    """
+
+    ERRORS: ClassVar[tuple[str, ...]] = ()
+    BASELINES: ClassVar[tuple[str, ...]] = ()
 
     kind: str
+    preset: Literal["fast", "accurate"]
     training: Training = Training()
     gate: tuple[Check, ...]
     retrain: Retrain = Retrain()
     prove: Prove = Prove()
+
+    @field_validator("gate")
+    @classmethod
+    def _compares_what_the_kind_compares(cls, gate: tuple[Check, ...]) -> tuple[Check, ...]:
+        named = []
+        for number, check in enumerate(gate):
+            baseline, metric = getattr(check, "baseline", None), getattr(check, "metric", None)
+            if baseline is not None and baseline not in cls.BASELINES:
+                raise ValueError(_not_one_of(f"{number}.baseline", baseline, cls.BASELINES))
+            if metric is None or isinstance(check, AtLeastCheck):
+                named.append(check)
+                continue
+            if metric and metric not in cls.ERRORS:
+                raise ValueError(_not_one_of(f"{number}.metric", metric, cls.ERRORS))
+            named.append(check.model_copy(update={"metric": metric or cls.ERRORS[0]}))
+        return tuple(named)
+
+
+def _not_one_of(path: str, given: str, known: tuple[str, ...]) -> str:
+    return f"gate.{path} is {given!r}; expected one of {', '.join(known)}"
 
 
 def find_root() -> Path:
@@ -274,7 +319,7 @@ def parse(name: str, entry: Any) -> Problem:
         raise ParamsError(
             f"params.yaml: `{where}.kind` is {kind!r}; expected one of {', '.join(KINDS)}"
         )
-    schema: type[Problem] = importlib.import_module(f"{KINDS[kind]}.params").Problem
+    schema: type[Problem] = room_of(kind, "params").Problem
     try:
         return schema.model_validate(entry)
     except ValidationError as error:
@@ -375,7 +420,8 @@ def has_room(problem: Problem, name: str) -> bool:
 
 def _sentence(schema: type[BaseModel], where: str, problem: Any) -> str:
     """One error of pydantic as a sentence with the full key path."""
-    tags = {"float", *get_args(Literal["finite", "beats", "beats_or_ties", "coverage", "champion"])}
+    checks = Literal["finite", "beats", "beats_or_ties", "coverage", "at_least", "champion"]
+    tags = {"float", *get_args(checks)}
     location = [part for part in problem["loc"] if part not in tags and "[" not in str(part)]
     path = ".".join([where, *map(str, location)])
     if problem["type"] == "extra_forbidden":

@@ -141,8 +141,9 @@ def _register(
         if not judge:
             said = f"{name} version {version.version} was missing; aliases stay as they are"
         if new and (reports / "report.md").is_file():
-            cells = sorted(folder.name for folder in (tree / "models" / name).glob("*/"))
-            tracking.log_evaluation(tree, name, problem, cells)
+            there = sorted(folder.name for folder in (tree / "models" / name).glob("*/"))
+            cells = set(problem.training.cells)
+            tracking.log_evaluation(tree, name, problem, [c for c in there if c in cells])
     tags = {SOURCE: state.commit or "working tree", "verdict": said}
     tags |= {SINCE: state.at} if state.at else {}
     for key, value in tags.items() if SOURCE not in version.tags else ():

@@ -33,17 +33,27 @@ from retain.params import Training
 
 
 @dataclass(frozen=True)
+class Group:
+    """Parameters with a learning rate of their own, whose gradients are clipped by themselves."""
+
+    parameters: tuple[nn.Parameter, ...]
+    rate: float
+
+
+@dataclass(frozen=True)
 class Task:
     """What a kind of problem hands to training.
 
     `loss(network, batch)` answers with the sum of the loss over the batch and its weight, both
-    scalar tensors, so that masked values count nowhere.
+    scalar tensors, so that masked values count nowhere. Networks that learn side by side, each
+    apart from the others, are a group each; otherwise all parameters have the rate of params.
     """
 
     network: nn.Module
     train: Examples
     validation: Examples
     loss: Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
+    groups: tuple[Group, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,8 @@ class Module(pl.LightningModule):
     def __init__(self, task: Task, training: Training, rate: float, batches: tuple[Batches, ...]):
         super().__init__()
         self.network, self.loss = task.network, task.loss
-        self.training_params, self.rate, self.batches = training, rate, batches
+        self.training_params, self.batches = training, batches
+        self.groups = task.groups or (Group(tuple(self.network.parameters()), rate),)
         self.steps = len(batches[0]) * training.epochs(len(task.train))
         self.average = Average(self.network, training.ema_decay)
         self._sums: dict[str, list[Tensor]] = {"train": [], "val": []}
@@ -113,9 +124,8 @@ class Module(pl.LightningModule):
         decay = self.training_params.weight_decay
         # Lightning clips no gradients of a fused optimiser in half precision.
         fused = self.training_params.precision == "32-true"
-        return torch.optim.AdamW(
-            self.network.parameters(), lr=self.rate, weight_decay=decay, fused=fused
-        )
+        groups = [{"params": group.parameters, "lr": group.rate} for group in self.groups]
+        return torch.optim.AdamW(groups, weight_decay=decay, fused=fused)
 
     def on_fit_start(self) -> None:
         for batches in self.batches:
@@ -128,6 +138,20 @@ class Module(pl.LightningModule):
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
         self.average.update(self.global_step)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        if len(self.groups) == 1:
+            super().configure_gradient_clipping(
+                optimizer, gradient_clip_val, gradient_clip_algorithm
+            )
+            return
+        for group in self.groups:
+            nn.utils.clip_grad_norm_(group.parameters, self.training_params.gradient_clip)
 
     def on_validation_start(self) -> None:
         self.average.swap()
@@ -144,8 +168,9 @@ class Module(pl.LightningModule):
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
         warmup = self.training_params.warmup_fraction
-        for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
-            group["lr"] = learning_rate(step, self.steps, self.rate, warmup)
+        optimised = self.optimizers(use_pl_optimizer=False).param_groups  # type: ignore[union-attr]
+        for group, own in zip(optimised, self.groups, strict=True):
+            group["lr"] = learning_rate(step, self.steps, own.rate, warmup)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         return self._step("train", batch)

@@ -131,11 +131,9 @@ def test_a_coverage_says_what_is_allowed() -> None:
 
 def test_finite_forecasts_pass_and_others_are_counted() -> None:
     check = FiniteCheck(check="finite")
-    assert judged(check) == gate.Result(
-        "finite", True, "every forecast is finite", {"not_finite": 0}
-    )
+    assert judged(check) == gate.Result("finite", True, "every value is finite", {"not_finite": 0})
     assert judged(check, not_finite=1234) == gate.Result(
-        "finite", False, "1,234 forecast values are not finite", {"not_finite": 1234}
+        "finite", False, "1,234 values are not finite", {"not_finite": 1234}
     )
 
 

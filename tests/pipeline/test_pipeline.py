@@ -138,7 +138,7 @@ def test_a_store_that_never_saw_the_training_gets_its_runs_written_anew(
     clone: Callable[[], Path],
 ) -> None:
     folder = clone()
-    run(folder, "dvc", "repro", "-f", "-s", "prepare@small")
+    run(folder, "dvc", "repro", "-f", "prepare@small")
     run(folder, "dvc", "checkout")
     run(folder, "dvc", "repro", "-f", "-s", "evaluate@small")
     made = runs(folder)

@@ -17,7 +17,7 @@ from retain.gate import Result
 
 from .conftest import work_in_copy
 
-PASSED = [Result("finite", True, "every forecast is finite", {})]
+PASSED = [Result("finite", True, "every value is finite", {})]
 FAILED = [Result("coverage", False, "the 80 % interval covers 10 %", {})]
 
 

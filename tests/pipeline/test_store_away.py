@@ -97,7 +97,7 @@ def test_without_a_server_all_is_kept_and_sent_later(
     done = run(folder, "python", "pipelines/train.py", "small", "lstm", **away)
     assert f"the tracking store {server.uri} does not answer" in done.stdout
     assert "pending: train@small-lstm, in mlruns/pending/" in done.stdout
-    done = run(folder, "python", "pipelines/evaluate.py", "small", "lstm", "rnn", **away)
+    done = run(folder, "python", "pipelines/evaluate.py", "small", **away)
     assert "pending: the scores of small; the next stage tells it, or `retain sync`" in done.stdout
     done = run(folder, "python", "pipelines/register.py", "small", code=2, **away)
     assert f"error: the tracking store {server.uri} does not answer" in done.stderr

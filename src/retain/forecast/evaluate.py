@@ -31,7 +31,7 @@ from retain.forecast.scoring import (
 )
 from retain.forecast.serving import Served
 from retain.forecast.windows import VALIDATION_WINDOWS, Batch, Windows
-from retain.gate import MODEL
+from retain.gate import MODEL, Versus
 
 LOOK_BACK_WINDOWS = 256
 LOOK_BACK_PROBES = 4
@@ -50,7 +50,10 @@ class Evaluation:
     grid: pd.DatetimeIndex
 
     def plots(self) -> dict[str, pd.DataFrame]:
-        """The tables as `dvc plots` compares them: one column a model, but for scores by series."""
+        """The tables as `dvc plots` compares them: one column a model; MASE, where it is by series.
+
+        Other scores by series have `MODEL.SCORE` for a column.
+        """
         values = {
             "error_by_step": ("step", "mae"),
             "calibration": ("level", "observed"),
@@ -61,7 +64,15 @@ class Evaluation:
             name: self.tables[name].pivot(index=x, columns="model", values=y).reset_index()
             for name, (x, y) in values.items()
         }
-        return self.tables | wide
+        series = self.tables["error_by_series"]
+        by_series = series.pivot(index="unique_id", columns="model").reindex(
+            series["unique_id"].unique()
+        )
+        named = [(str(column[0]), str(column[1])) for column in by_series.columns]
+        by_series.columns = pd.Index(
+            [model if score == "mase" else f"{model}.{score}" for score, model in named]
+        )
+        return wide | {"error_by_series": by_series.reset_index()}
 
 
 def network_model(served: Served, source: Panel) -> Model:
@@ -200,19 +211,6 @@ def compare(ours: Tally, theirs: Tally, metric: str, problem: Problem) -> Interv
     return difference(ours, theirs, metric, block, settings.bootstrap, settings.seed)
 
 
-@dataclass(frozen=True)
-class Versus:
-    """Two models on the same windows, each pair in the order in which they were given.
-
-    `differences` are the first minus the second, `by_step` the mean absolute error of each step
-    ahead.
-    """
-
-    scores: tuple[dict[str, Any], dict[str, Any]]
-    differences: dict[str, Interval]
-    by_step: tuple[list[float], list[float]]
-
-
 def versus(problem: Problem, prepared: Path, new: Path, champion: Path) -> Versus:
     """A new model and the champion, both on today's test windows.
 
@@ -238,6 +236,7 @@ def versus(problem: Problem, prepared: Path, new: Path, champion: Path) -> Versu
         )
     ours, theirs = scored(serving.load(new)), scored(old)
     return Versus(
+        measures=("mae", "rmse", "mase", "crps", "coverage_80"),
         scores=(ours.scores(), theirs.scores()),
         differences={metric: compare(ours, theirs, metric, problem) for metric in COMPARED},
         by_step=(ours.mae_by_step().tolist(), theirs.mae_by_step().tolist()),

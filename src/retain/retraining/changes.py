@@ -10,8 +10,9 @@ from retain import lineage
 from retain.errors import RetainError
 from retain.registrations import locked
 
-CODE = re.compile(r"(src|pipelines)/")
-MADE = re.compile(r"(data/prepared|models|reports)/")  # by stages: a change there follows another
+CODE = re.compile(r"(src|pipelines)(/|$)")
+MADE = re.compile(r"(data/code|data/prepared|models|reports)/")  # by stages
+LISTED = re.compile(r"data/code/\w+/(\w+)\.txt")  # which modules a stage runs
 
 
 @dataclass
@@ -86,6 +87,8 @@ def _sort(changes: Changes, kind: str, path: str, state: Any) -> None:
         changes.params.update(state)
     elif CODE.match(path):
         changes.code.add(path)
+    elif listed := LISTED.fullmatch(path):
+        changes.code.add(f"what {listed[1]} runs")
     else:
         (changes.made if MADE.match(path) else changes.data).add(path)
 
@@ -111,7 +114,11 @@ def since_commit(root: Path, name: str) -> Since:
         was, entry = locked(before, stage), locked(now, stage)
         old = _md5s(was.get("deps", ()))
         for path, md5 in _md5s(entry.get("deps", ())).items():
-            if old.get(path) != md5 and not MADE.match(path):
+            if old.get(path) == md5:
+                continue
+            if listed := LISTED.fullmatch(path):
+                code.add(f"what {listed[1]} runs")
+            elif not MADE.match(path):
                 (code if CODE.match(path) else data).add(path)
         known = _values(was)
         for key, value in _values(entry).items():
@@ -142,7 +149,9 @@ def _lock(root: Path) -> str:
 
 
 def _stages(lock: str, name: str) -> Iterable[str]:
-    return re.findall(rf"^  (\w+@{re.escape(name)}(?:-\w+)?):$", lock, re.MULTILINE)
+    # The lists of modules are left out: what they say to a stage is what counts.
+    stages = re.findall(rf"^  (\w+@{re.escape(name)}(?:-\w+)?):$", lock, re.MULTILINE)
+    return [stage for stage in stages if not stage.startswith("code@")]
 
 
 def _md5s(deps: Iterable[dict[str, str]]) -> dict[str, str]:

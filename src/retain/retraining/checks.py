@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from retain import machine, outputs, params, registry, rehydration, store, versions
 from retain.errors import DataError
 from retain.params import Problem
-from retain.retraining import changes
+from retain.retraining import changes, fetch
 from retain.retraining.changes import Changes
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ class Outcome:
 def check(root: Path, name: str, problem: Problem) -> Outcome:
     """Look at a problem's data and champion, and decide."""
     changed = changes.status(root, name)
+    if changed.code and not changed.first:  # of this problem's kind, or of something else?
+        fetch.dvc(root, "repro", "--quiet", f"code@{name}")
+        changed = changes.status(root, name)
     try:
         if changed.sentences():
             return _look(root, name, problem, changed)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from retain import lineage, machine, outputs, params, registry, store
 from retain.errors import IncomparableError
-from retain.gate import MODEL, interval, judgement
+from retain.gate import MODEL, Versus, interval, judgement
 from retain.params import Problem
 from retain.report import Table, markdown_table, plain
 from retain.retraining import changes
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-MEASURES = ("mae", "rmse", "mase", "crps", "coverage_80")
 STEPS = 48  # at most, in a chart
 
 
@@ -87,13 +86,12 @@ def _against(
     prepared = root / "data" / "prepared" / name
     with registry.downloaded(before) as theirs:
         blocks = []
-        evaluate = params.room(problem, "evaluate")
-        if hasattr(evaluate, "versus"):
-            try:
-                both = evaluate.versus(problem, prepared, root / "models" / name / MODEL, theirs)
-                blocks += _compared(both, new, before)
-            except IncomparableError as error:
-                blocks.append(f"Version {before.version} cannot be compared: {plain(str(error))}.")
+        ours = root / "models" / name / MODEL
+        try:
+            both = params.room(problem, "evaluate").versus(problem, prepared, ours, theirs)
+            blocks += _compared(both, new, before)
+        except IncomparableError as error:
+            blocks.append(f"Version {before.version} cannot be compared: {plain(str(error))}.")
         if params.has_room(problem, "drift"):
             drift = params.room(problem, "drift")
             expected = registry.test_metrics(before)
@@ -101,16 +99,16 @@ def _against(
     return blocks
 
 
-def _compared(both: Any, new: "ModelVersion", before: "ModelVersion") -> list[str]:
+def _compared(both: Versus, new: "ModelVersion", before: "ModelVersion") -> list[str]:
     rows = tuple(
-        (f"version {version.version}{said}", *(_number(scores[key]) for key in MEASURES))
+        (f"version {version.version}{said}", *(_number(scores.get(key)) for key in both.measures))
         for version, said, scores in zip(
             (new, before), (" (new)", " (before)"), both.scores, strict=True
         )
     )
-    titles = ("model", *(key.upper() for key in MEASURES[:-1]), "80 % coverage")
+    titles = ("model", *(key.replace("_", " ") for key in both.measures))
     differences = "; ".join(
-        f"{metric.upper()} {judgement(found.low, found.high)} ({found.value:+.4g}, 95 % interval "
+        f"{metric} {judgement(found.low, found.high)} ({found.value:+.4g}, 95 % interval "
         f"{interval(found.low, found.high)})"
         for metric, found in both.differences.items()
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from retain import registry, store
-from retain.errors import RetainError
+from retain.errors import ModelError, RetainError
 from retain.loading import load_model
 
 if TYPE_CHECKING:
@@ -96,6 +96,12 @@ class Live:
 def _load(version: "ModelVersion") -> Loaded:
     with registry.downloaded(version) as folder:
         served = load_model(folder)
+    if not hasattr(served, "csv_request"):
+        raise ModelError(
+            f"`retain serve` answers tables of history; {version.name} version {version.version} "
+            f"reads sequences: ask it with `retain ask {version.name} …`, or serve it with "
+            f"`mlflow models serve`"
+        )
     example = registry.example(version)
     served.answer(example)  # the first call is slow, and a model that cannot answer is not taken
     return Loaded(version, served, example)

@@ -1,0 +1,10 @@
+"""The kinds of problems: a new one is a package with the rooms of docs/architecture.md, named here.
+
+No stage depends on this file, so that a line more runs nothing again: what it says of a problem's
+own kind stands in the list of modules that `pipelines/code.py` writes.
+"""
+
+KINDS = {
+    "forecast": "retain.forecast",
+    "recall": "retain.recall",
+}

@@ -1,0 +1,1 @@
+"""The kind `recall`: read a sequence, then answer a question about something far back in it."""

@@ -1,0 +1,65 @@
+"""What training needs of a recall problem: networks, examples, loss; and the choice of a rate."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from retain.recall import sequences
+from retain.recall.batches import Batch, Examples
+from retain.recall.network import Recaller, matched
+from retain.recall.params import Problem
+from retain.training import Group, Task
+
+
+def build(problem: Problem, prepared: Path, cell: Any) -> tuple[Task, dict[str, Any]]:
+    """The task of training `cell` on what `prepare` wrote, and the model's config.json."""
+    source = sequences.load(prepared)
+    training = problem.training
+    rates = training.rates(cell)
+    seeds = tuple(range(training.seed, training.seed + training.seeds))
+    size, chrono = problem.model.hidden_size, problem.model.chrono
+    network, sizes = matched(cell, size, source.schema, seeds, len(rates), chrono)
+    groups = tuple(
+        Group(tuple(member.parameters()), rates[number % len(rates)])
+        for number, member in enumerate(network.members)
+    )
+    config = {
+        "kind": problem.kind,
+        "cell": cell,
+        **sizes,
+        "seeds": seeds,
+        "learning_rates": rates,
+        "model": problem.model.model_dump(mode="json"),
+        "schema": asdict(source.schema),
+    }
+    train, validation = Examples(source, "train"), Examples(source, "validation")
+    return Task(network, train, validation, loss, groups), config
+
+
+def loss(network: nn.Module, batches: list[Batch]) -> tuple[Tensor, Tensor]:
+    """The mean loss of the members; each gets the gradient of its own, as if it were alone."""
+    assert isinstance(network, Recaller)
+    each = torch.cat([network.loss(network(batch), batch.targets) for batch in batches], dim=1)
+    total = each.sum()  # over members too: its gradient is what each has alone, its value is not
+    weight = torch.tensor(float(each.shape[1]), device=each.device)
+    return total + (total.detach() / len(each) - total.detach()), weight
+
+
+def finish(task: Task) -> None:
+    """Score every member on the validation part, and keep those of the best learning rate."""
+    network = task.network
+    assert isinstance(network, Recaller)
+    assert isinstance(task.validation, Examples)
+    losses, right = [], []
+    with torch.inference_mode():
+        for _, batch in task.validation.chunks():
+            said = network(batch)
+            losses.append(network.loss(said, batch.targets))
+            right.append(network.right(said, batch.targets))
+    shape = network.losses.shape
+    network.losses.copy_(torch.cat(losses, dim=1).mean(1).view(shape))
+    network.accuracies.copy_(torch.cat(right, dim=1).float().mean(1).view(shape))
+    network.keep(int(network.losses.mean(0).argmin()))
