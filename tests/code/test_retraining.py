@@ -90,7 +90,7 @@ stages:
     deps:
     - path: data/prepared/t
       md5: {raw}.dir
-    - path: src/retain/rows.py
+    - path: data/code/t/train.txt
       md5: {code}
   prepare@tt:
     cmd: x
@@ -109,7 +109,7 @@ BEFORE = LOCK.format(raw="11", horizon=6, code="bb")
             LOCK.format(raw="11", horizon=12, code="bb"),
             ([], {"problems.t.data.horizon": (6, 12)}, []),
         ),
-        (LOCK.format(raw="11", horizon=6, code="cc"), ([], {}, ["src/retain/rows.py"])),
+        (LOCK.format(raw="11", horizon=6, code="cc"), ([], {}, ["what train runs"])),
     ],
 )
 def test_what_changed_since_the_commit_is_read_from_both_locks(
@@ -123,6 +123,24 @@ def test_what_changed_since_the_commit_is_read_from_both_locks(
     assert not changes.is_committed(tmp_path, "t")
     (tmp_path / "dvc.lock").write_text(BEFORE)
     assert changes.is_committed(tmp_path, "t")
+
+
+@pytest.mark.parametrize(
+    ("path", "state", "place"),
+    [
+        ("data/raw/t.csv", "modified", "data"),
+        ("data/code/t/train.txt", "modified", "code"),
+        ("src/retain", "modified", "code"),
+        ("pipelines", "modified", "code"),
+        ("data/prepared/t", "modified", "made"),
+        ("params.yaml", {"problems.t.model": "modified"}, "params"),
+    ],
+)
+def test_each_dependency_is_of_one_kind(path: str, state: Any, place: str) -> None:
+    found = Changes()
+    changes._sort(found, "changed deps", path, state)
+    filled = {name for name in ("data", "params", "code", "made") if getattr(found, name)}
+    assert filled == {place}
 
 
 def test_a_problem_that_the_commit_does_not_know_is_the_first(
