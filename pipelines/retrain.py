@@ -35,10 +35,11 @@ def main() -> None:
                     for name, problem in problems.items()}  # fmt: skip
         if "train" not in asked.skip:
             steps.train(root, [name for name, outcome in outcomes.items() if outcome.train])
+        made = steps.made(root, outcomes)
         if "report" not in asked.skip:
-            steps.report(root, problems, outcomes)
+            steps.report(root, problems, outcomes, made)
         if asked.publish:
-            steps.publish(root, problems, outcomes)
+            steps.publish(root, made)
     sys.exit(steps.STOPPED if any(outcome.stopped for outcome in outcomes.values()) else 0)
 
 

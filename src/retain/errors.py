@@ -1,7 +1,8 @@
 """Errors a user can act on, and the one place that turns them into a sentence and an exit code.
 
 Exit codes: 0 done, 2 the input is wrong or the disk full, 130 Ctrl-C, 143 SIGTERM; `retain prove`
-has 1 and 3 of its own. Anything else is a defect of retain itself and keeps its traceback.
+has 1 and 3 of its own, `pipelines/retrain.py` 1 and 4. Anything else is a defect of retain itself
+and keeps its traceback.
 """
 
 import errno

@@ -12,7 +12,8 @@ import torch
 from retain import training
 from retain.errors import DataError, IncomparableError, ModelError, Terminated
 from retain.params import parse
-from retain.recall import evaluate, prepare, serving, task
+from retain.recall import evaluate, prepare, sequences, serving, task
+from retain.recall.network import Recaller
 from retain.recall.params import GENERATOR, Problem
 from retain.recall.serving import Served
 
@@ -142,6 +143,15 @@ def test_the_lstms_answer_hangs_on_the_key(found: evaluate.Evaluation) -> None:
     norms = table[table["model"] == "lstm"].set_index("lag")["norm"]
     assert len(norms) == 62
     assert norms[61] > 10 * norms[range(20, 55)].mean()
+
+
+def test_the_newest_step_is_the_first_of_what_an_answer_hangs_on(place: Path) -> None:
+    source = sequences.load(place / "prepared")
+    network = Recaller("rnn", 6, source.schema, (1,), 1, None)
+    with torch.no_grad():
+        network.members[0].across.mul_(0.5)  # type: ignore[union-attr, operator]
+    norms = evaluate.look_back(network, source)
+    assert norms[0] > 10 * norms[10] > 100 * norms[30]
 
 
 def test_a_model_compared_with_itself_is_no_better(place: Path) -> None:

@@ -95,7 +95,8 @@ def save(made: Sequences, folder: Path) -> None:
 def load(folder: Path) -> Sequences:
     """Read what `save` wrote."""
     arrays: list[Any] = [
-        np.load(folder / f"{name}.npy") for name in ("tokens", "values", "index", "targets")
+        np.load(folder / f"{name}.npy", allow_pickle=False)
+        for name in ("tokens", "values", "index", "targets")
     ]
     return Sequences(schema_of(json.loads((folder / "schema.json").read_text("utf-8"))), *arrays)
 

@@ -58,9 +58,22 @@ def train(root: Path, names: list[str], only: tuple[str, ...] = ()) -> None:
         sys.exit(1)
 
 
-def report(root: Path, problems: dict[str, Problem], outcomes: dict[str, Outcome]) -> None:
+def made(root: Path, outcomes: dict[str, Outcome]) -> list[str]:
+    """The problems whose outputs are whole and are not those of the last commit."""
+    return [
+        name
+        for name, outcome in outcomes.items()
+        if not outcome.stopped
+        and not changes.is_committed(root, name)
+        and not changes.status(root, name)
+    ]
+
+
+def report(
+    root: Path, problems: dict[str, Problem], outcomes: dict[str, Outcome], names: list[str]
+) -> None:
     """Write what came of the trainings that no commit has, unless it is written."""
-    for name in _made(root, outcomes):
+    for name in names:
         from retain.retraining import summary  # takes seconds, and mostly there is nothing to tell
 
         if not summary.is_registered(root, name):  # DVC had the outputs, this clone not the word
@@ -69,15 +82,11 @@ def report(root: Path, problems: dict[str, Problem], outcomes: dict[str, Outcome
             say(summary.write(root, name, problems[name]))
 
 
-def publish(root: Path, problems: dict[str, Problem], outcomes: dict[str, Outcome]) -> None:
+def publish(root: Path, names: list[str]) -> None:
     """Publish the trainings that no commit has."""
-    made = _made(root, outcomes)
-    if not made:
-        say("nothing to publish")
-        return
     from retain.retraining import publish as publishing
 
-    say(publishing.publish(root, made))
+    say(publishing.publish(root, names) if names else "nothing to publish")
 
 
 def say(text: str) -> None:
@@ -88,17 +97,6 @@ def say(text: str) -> None:
         Path(page).parent.mkdir(parents=True, exist_ok=True)
         with Path(page).open("a", encoding="utf-8") as file:
             file.write(text + "\n\n")
-
-
-def _made(root: Path, outcomes: dict[str, Outcome]) -> list[str]:
-    """The problems whose outputs are whole and are not those of the last commit."""
-    return [
-        name
-        for name, outcome in outcomes.items()
-        if not outcome.stopped
-        and not changes.is_committed(root, name)
-        and not changes.status(root, name)
-    ]
 
 
 def settings() -> None:
