@@ -5,6 +5,7 @@ An RNN that loses to an LSTM of the same width has lost to one with four times i
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,20 @@ from torch.nn import functional
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "rnn": nn.RNN, "gru": nn.GRU}
 GATE_COUNT = {"lstm": 4, "rnn": 1, "gru": 3}  # of the sums that an input enters
 State = Tensor | tuple[Tensor, Tensor]
+
+
+class Gates(NamedTuple):
+    """What an LSTM does at every step: (batch, steps, units) each.
+
+    cell[t] = forget[t] · cell[t − 1] + input[t] · modulation[t], where cell[−1] is 0, and the
+    hidden state is output[t] · tanh(cell[t]).
+    """
+
+    forget: Tensor  # 0 to 1
+    input: Tensor  # 0 to 1
+    modulation: Tensor  # -1 to 1
+    output: Tensor  # 0 to 1
+    cell: Tensor
 
 
 def build(cell: str, input_size: int, hidden_size: int, layers: int, dropout: float) -> nn.RNNBase:
@@ -81,6 +96,66 @@ def _activate(mode: str, driven: Tensor, carried: Tensor, memory: Tensor) -> Ten
         candidate = (driven[..., size:] + reset * carried[..., size:]).tanh()
         return candidate + update * (memory - candidate)
     return (driven + carried).tanh()
+
+
+def gates(network: nn.LSTM, inputs: Tensor, layer: int = -1) -> Gates:
+    """The gates and the cell state of one layer of an LSTM, from a state of zeros, without dropout.
+
+    The cell with input and output gates is that of Hochreiter & Schmidhuber (1997), its forget gate
+    that of Gers, Schmidhuber & Cummins (2000). The hidden states are those that PyTorch returns;
+    with them, all gates of all steps are one product of matrices, and only the cell state is left
+    to be carried from step to step.
+
+    Args:
+        network: of one direction, without projections; time-major or not.
+        inputs: (batch, steps, features).
+        layer: which of the layers, the last one if not given.
+
+    Raises:
+        TypeError: the network is no such LSTM.
+        IndexError: it has no such layer.
+    """
+    if not isinstance(network, nn.LSTM) or network.bidirectional or network.proj_size:
+        raise TypeError("gates are read off an LSTM of one direction without projections")
+    chosen = range(network.num_layers)[layer]
+    size = network.hidden_size
+    zeros = inputs.new_zeros(1, len(inputs), size)
+    into, hidden = inputs, inputs
+    for parameters in network.all_weights[: chosen + 1]:
+        into = hidden
+        hidden, _, _ = torch.lstm(
+            into, (zeros, zeros), tuple(parameters), network.bias, 1, 0.0, False, False, True
+        )
+    matrix, across, *biases = network.all_weights[chosen]
+    before = torch.cat([zeros.transpose(0, 1), hidden[:, :-1]], dim=1)  # (batch, steps, units)
+    bias = biases[0] + biases[1] if network.bias else None
+    sums = functional.linear(
+        torch.cat([into, before], dim=-1), torch.cat([matrix, across], dim=1), bias
+    )
+    entry, forget, modulation, output = sums.split(size, dim=-1)  # the order of PyTorch
+    forget, entry, modulation = forget.sigmoid(), entry.sigmoid(), modulation.tanh()
+    written = entry * modulation
+    state, states = torch.zeros_like(written[:, 0]), []
+    for step in range(written.shape[1]):
+        state = forget[:, step] * state + written[:, step]
+        states.append(state)
+    return Gates(forget, entry, modulation, output.sigmoid(), torch.stack(states, dim=1))
+
+
+def half_life(forget: Tensor) -> Tensor:
+    """After how many steps half of what a unit's cell holds is forgotten: −1 / log₂ f.
+
+    f is the geometric mean of the unit's forget gate, since what is left of a cell's content after
+    some steps is the product of the gates. In the natural logarithm, −1 / ln f = half-life / ln 2
+    is the number of steps after which 1/e is left.
+
+    Args:
+        forget: gates between 0 and 1, (…, steps, units).
+
+    Returns:
+        Steps, (…, units): 0 where a gate is shut, infinity where all stand open at 1.
+    """
+    return forget.log2().mean(dim=-2).abs().reciprocal()  # not minus: 1 has a half-life of +∞
 
 
 def parameter_count(network: nn.Module) -> int:
