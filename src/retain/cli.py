@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from retain import cli_registry, cli_retraining, errors, gate, lineage, params, raw
+from retain import cli_gates, cli_registry, cli_retraining, errors, gate, lineage, params, raw
 from retain.errors import DataError, ParamsError
 from retain.kinds import KINDS
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_registry.app)  # without a name: its commands are commands of this one
 app.add_typer(cli_retraining.app)
+app.add_typer(cli_gates.app)
 
 DEFAULT_GATE = [
     {"check": "finite"},

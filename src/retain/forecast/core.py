@@ -63,13 +63,7 @@ class Core(nn.Module):
     def forward(self, window: Normalised) -> Tensor:
         """(batch, horizon, outputs), in normalised units."""
         context, width = window.context, self.segment
-        lead = -context.shape[1] % width  # the oldest segment is filled up in front
-        context = nn.functional.pad(context, (0, 0, lead, 0))
-        segments = context.unflatten(1, (-1, width)).flatten(2)  # (batch, segments, width·features)
-        inputs = segments.transpose(0, 1)  # (segments, batch, …)
-        if self.embed is not None:
-            inputs = self.embed(inputs).relu()
-        _, state = self.recurrent(inputs)
+        _, state = self.recurrent(self.inputs(context))
 
         driven = self.position.unsqueeze(0)  # (1, decoded, gates)
         if self.future is not None:
@@ -82,6 +76,17 @@ class Core(nn.Module):
         values = self.head(self.dropout(decoded))  # (batch, decoded, width·outputs)
         values = values.view(len(context), self.decoded * width, -1)
         return values[:, : self.horizon]  # type: ignore[no-any-return]
+
+    def inputs(self, context: Tensor) -> Tensor:
+        """What the cell reads of a context, step by step: (segments, batch, …)."""
+        lead = -context.shape[1] % self.segment  # the oldest segment is filled up in front
+        context = nn.functional.pad(context, (0, 0, lead, 0))
+        # (batch, segments, segment·features)
+        segments = context.unflatten(1, (-1, self.segment)).flatten(2)
+        inputs: Tensor = segments.transpose(0, 1)
+        if self.embed is not None:
+            inputs = self.embed(inputs).relu()
+        return inputs
 
     def _description(self, window: Normalised) -> Tensor:
         if self.series is None:
