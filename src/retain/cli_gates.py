@@ -31,7 +31,7 @@ def gates(
     root = params.find_root()
     problem = params.load_problem(root, name)
     if not params.has_room(problem, "gates"):
-        raise ParamsError(f"{name} is of kind {problem.kind}, whose gates it cannot show")
+        raise ParamsError(f"{name} is of kind {problem.kind}, which `retain gates` cannot show")
     if what is not None and series is not None:
         raise ParamsError(f"give {what!r} or --series {series!r}, not both")
     if output.suffix not in (".html", ".svg"):

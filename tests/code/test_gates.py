@@ -32,10 +32,10 @@ def network_of(layers: int = 1, **given: bool) -> nn.LSTM:
 def stepped(network: nn.LSTM, inputs: Tensor, layer: int) -> list[Gates]:
     """Each step as `nn.LSTMCell` takes it, one layer after the other; the gates by their sums."""
     for number in range(layer + 1):
-        cell = nn.LSTMCell(inputs.shape[-1], UNITS, bias=network.bias)
+        cell = nn.LSTMCell(inputs.shape[-1], UNITS, bias=network.bias).to(inputs.dtype)
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if network.bias else 2]
         cell.load_state_dict({name: getattr(network, f"{name}_l{number}") for name in names})
-        hidden = memory = torch.zeros(len(inputs), UNITS)
+        hidden = memory = inputs.new_zeros(len(inputs), UNITS)
         steps, states = [], []
         for step in range(inputs.shape[1]):
             sums = inputs[:, step] @ cell.weight_ih.T + hidden @ cell.weight_hh.T
@@ -70,6 +70,14 @@ def test_the_gates_are_those_of_stepping_the_cell(
         each = torch.stack([getattr(step, name) for step in expected], dim=1)
         assert getattr(found, name).shape == (BATCH, STEPS, UNITS)
         torch.testing.assert_close(getattr(found, name), each, atol=1e-6, rtol=0)
+
+
+def test_in_double_precision_they_are_the_same_to_the_last_digits() -> None:
+    network, inputs = network_of(layers=2).double(), torch.randn(BATCH, STEPS, FEATURES).double()
+    with torch.no_grad():
+        found, expected = recurrent.gates(network, inputs), stepped(network, inputs, 1)
+    cell = torch.stack([step.cell for step in expected], dim=1)
+    torch.testing.assert_close(found.cell, cell, atol=1e-13, rtol=0)
 
 
 def test_the_last_cell_and_hidden_state_are_those_of_the_network() -> None:
