@@ -59,8 +59,8 @@ $(STAMP): requirements.lock pyproject.toml
 run: setup ## Train, score and register every forecaster, as far as something changed; then print the results
 	@$(call repro,--kind forecast)
 
-memory: setup ## The same for the problems that show what LSTM, GRU and RNN remember (docs/memory.md)
-	@$(call repro,--kind recall)
+memory: setup ## The same for the problems that show what LSTM, GRU and RNN remember, and what comes next in a text (docs/memory.md)
+	@$(call repro,--kind recall --kind text)
 
 # Every problem of these kinds, and what came of it.
 define repro

@@ -14,9 +14,19 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from retain import cli_gates, cli_registry, cli_retraining, errors, gate, lineage, params, raw
+from retain import (
+    cli_gates,
+    cli_registry,
+    cli_retraining,
+    cli_text,
+    errors,
+    gate,
+    lineage,
+    params,
+    raw,
+)
 from retain.errors import DataError, ParamsError
-from retain.kinds import KINDS
+from retain.kinds import COMMANDS, KINDS
 
 app = typer.Typer(
     name="retain",
@@ -28,6 +38,7 @@ app = typer.Typer(
 app.add_typer(cli_registry.app)  # without a name: its commands are commands of this one
 app.add_typer(cli_retraining.app)
 app.add_typer(cli_gates.app)
+app.add_typer(cli_text.app)
 
 DEFAULT_GATE = [
     {"check": "finite"},
@@ -186,7 +197,7 @@ def forecast(
     if problem.kind != "forecast":
         raise ParamsError(
             f"`retain forecast` reads tables of history; problems.{name} is of kind "
-            f"{problem.kind}: `retain ask {name} …`"
+            f"{problem.kind}: `{COMMANDS.get(problem.kind, 'retain ask')} {name} …`"
         )
     with registry.champion_folder(root, name) as folder:
         served, md5 = params.room(problem, "serving").load(folder), lineage.folder_md5(folder)
@@ -232,7 +243,7 @@ def ask(
     if not hasattr(served, "ask"):
         raise ParamsError(
             f"`retain ask` puts one sequence; problems.{name} is of kind {problem.kind}: "
-            f"`retain {problem.kind} {name}`"
+            f"`{COMMANDS.get(problem.kind, f'retain {problem.kind}')} {name}`"
         )
     for answer, probability in served.ask(sequence):
         typer.echo(answer if probability is None else f"{100 * probability:5.1f} %  {answer}")

@@ -7,4 +7,7 @@ own kind stands in the list of modules that `pipelines/code.py` writes.
 KINDS = {
     "forecast": "retain.forecast",
     "recall": "retain.recall",
+    "text": "retain.text",
 }
+# What a person asks a champion of each kind with.
+COMMANDS = {"forecast": "retain forecast", "recall": "retain ask", "text": "retain complete"}

@@ -9,6 +9,7 @@ import pandas as pd
 
 from retain import registry, store
 from retain.errors import ModelError, RetainError
+from retain.kinds import COMMANDS
 from retain.loading import load_model
 
 if TYPE_CHECKING:
@@ -97,9 +98,10 @@ def _load(version: "ModelVersion") -> Loaded:
     with registry.downloaded(version) as folder:
         served = load_model(folder)
     if not hasattr(served, "csv_request"):
+        asked = COMMANDS.get(served.config["kind"], "retain ask")
         raise ModelError(
             f"`retain serve` answers tables of history; {version.name} version {version.version} "
-            f"reads sequences: ask it with `retain ask {version.name} …`, or serve it with "
+            f"reads sequences: ask it with `{asked} {version.name} …`, or serve it with "
             f"`mlflow models serve`"
         )
     example = registry.example(version)

@@ -1,0 +1,1 @@
+"""The kind `text`: the next letter, or the next word."""

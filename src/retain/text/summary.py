@@ -1,0 +1,164 @@
+"""What the report of a text problem says: the kind's part of `report.py`."""
+
+from typing import Any
+
+from retain import drawing
+from retain.gate import MODEL, Result, interval, judgement
+from retain.report import Check, Figure, Report, Table
+from retain.text import figures
+from retain.text.evaluate import PLACES, Evaluation
+from retain.text.params import Problem
+
+NONE = "–"
+NAMES = {"fivegram": "5-gram"}
+PERCENT = "\N{NO-BREAK SPACE}%"
+
+
+def report(name: str, problem: Problem, result: Evaluation, checks: list[Result]) -> Report:
+    """The report of a problem, as a person reads it."""
+    unit, counts, tables = result.schema.unit, result.counts, result.tables
+    unknown = result.metrics["units"]["unknown_in_test"]
+    training = problem.training
+    drawn = [
+        Figure(
+            "context",
+            "What more context gives",
+            f"Bits that the same {PLACES:,} {unit}s of the test part take, with so many {unit}s "
+            "before them read and nothing before these. Lower is better; where a line is flat, "
+            "what stands further back helps no more.",
+            figures.by_context(tables["context"], unit),
+        ),
+        Figure(
+            "training_curves",
+            "Training",
+            f"Loss by epoch, in nats a {unit} (1 nat is 1.44 bits).",
+            drawing.training_curves(tables["training"]),
+        ),
+    ]
+    return Report(
+        title=name,
+        lead=_lead(result.metrics, unit),
+        passed=all(check.passed for check in checks),
+        checks=tuple(Check(check.check, check.passed, check.sentence) for check in checks),
+        tables=(
+            scores_table(result.metrics, unit),
+            differences_table(result.metrics, unit, problem.evaluation.block),
+            context_table(result),
+            written_table(problem, result),
+        ),
+        figures=tuple(drawn),
+        facts=(
+            ("Text", problem.data.path),
+            (f"{unit.capitalize()}s", ", ".join(f"{n:,} {part}" for part, n in counts.items())),
+            ("Different ones", f"{len(result.schema.vocabulary) - 1:,} in the training part"),
+            ("Not among them", f"{unknown:,} of the test part"),
+            (
+                "Truncated backpropagation",
+                f"stretches of {training.chunks} chunks of {training.chunk} {unit}s; the state is "
+                "carried over a stretch, the gradient ends with a chunk",
+            ),
+        ),
+    )
+
+
+def label(model: str) -> str:
+    """A model's name for a person."""
+    return NAMES.get(model, drawing.mark(model).label)
+
+
+def _lead(metrics: dict[str, Any], unit: str) -> str:
+    """How well each model foretells, and what is between LSTM and RNN, in two sentences."""
+    models = metrics["models"]
+    parts = [f"{label(name)} {scores['bits']:.3f}" for name, scores in models.items()]
+    lead = f"Bits a {unit} on the test part: {', '.join(parts)}."
+    change = metrics["differences"].get(f"{MODEL}_minus_rnn", {}).get("bits")
+    if change is None:
+        return lead
+    said = judgement(change["low"], change["high"])
+    found = said if said.startswith("no") else f"the LSTM is {said}"
+    return f"{lead} Against the RNN of equal size: {found} ({change['value']:+.3f} bits)."
+
+
+def scores_table(metrics: dict[str, Any], unit: str) -> Table:
+    """Every model on the whole test part."""
+    models = metrics["models"]
+    rows = []
+    for name, scores in models.items():
+        network = "parameters" in scores
+        rows.append(
+            (
+                label(name),
+                f"{scores['bits']:.4f}",
+                f"{scores['perplexity']:.4g}",
+                f"{100 * scores['accuracy']:.1f}{PERCENT}" if network else NONE,
+                f"{100 * scores['accuracy_top_3']:.1f}{PERCENT}" if network else NONE,
+                f"{scores['parameters']:,}" if network else NONE,
+                f"{scores['hidden_size']:,}" if network else NONE,
+            )
+        )
+    finite = [scores["bits"] for scores in models.values()]
+    best = finite.index(min(finite))
+    return Table(
+        f"The next {unit}",
+        ("model", f"bits a {unit}", "perplexity", "first", "in three", "parameters", "hidden"),
+        tuple(rows),
+        note="On the whole test part, the state carried from its beginning to its end. First and "
+        f"in three: how often the {unit} that came was the likeliest, or one of three. The n-grams "
+        "are counts of the training part, mixed as Witten & Bell (1991) do. Parameters include "
+        f"the embedding ({_embedding(models)}).",
+        best=(None, best, best, None, None, None, None),
+    )
+
+
+def _embedding(models: dict[str, Any]) -> str:
+    return f"{models[MODEL]['parameters_of_embedding']:,} of each cell"
+
+
+def differences_table(metrics: dict[str, Any], unit: str, block: int) -> Table:
+    """The LSTM against each other model, with confidence intervals."""
+    rows = []
+    for name, by_metric in metrics["differences"].items():
+        change = by_metric["bits"]
+        rows.append(
+            (
+                f"LSTM − {label(name.removeprefix(f'{MODEL}_minus_'))}",
+                f"{change['value']:+.4f}",
+                interval(change["low"], change["high"]),
+                judgement(change["low"], change["high"]),
+            )
+        )
+    return Table(
+        f"Differences in bits a {unit}",
+        ("difference", "value", "95\N{NO-BREAK SPACE}% interval", "the LSTM is"),
+        tuple(rows),
+        note=f"Intervals by a moving-block bootstrap of {block:,} {unit}s; they tell what another "
+        "text of this sort would change, not what another seed of the training would.",
+    )
+
+
+def context_table(result: Evaluation) -> Table:
+    """Bits by context, a row a context."""
+    wide = result.plots()["context"]
+    cells = drawing.models_of(result.tables["context"])
+    rows = tuple(
+        (f"{int(row['context']):,}", *(f"{row[cell]:.3f}" for cell in cells))
+        for _, row in wide.iterrows()
+    )
+    unit = result.schema.unit
+    return Table(
+        f"Bits by {unit}s read before", (f"{unit}s", *(label(cell) for cell in cells)), rows
+    )
+
+
+def written_table(problem: Problem, result: Evaluation) -> Table:
+    """What each cell writes behind the beginning of the test part."""
+    settings = problem.evaluation
+    rows = [("the text", f"{result.prompt}…")]
+    rows += [(label(cell), f"…{text}") for cell, text in result.written.items()]
+    return Table(
+        "How they go on",
+        ("model", "text"),
+        tuple(rows),
+        note=f"Drawn at temperature {settings.temperature:g} with seed {settings.seed}, the same "
+        "draws for all.",
+    )

@@ -1,0 +1,240 @@
+"""What trained readers must be able to do, and texts as they are continued."""
+
+import dataclasses
+import random
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from retain import training
+from retain.errors import DataError, IncomparableError, ModelError, Terminated
+from retain.params import parse
+from retain.text import evaluate, prepare, serving, task
+from retain.text.params import Problem
+from retain.text.serving import Served
+
+RHYME = "the cat sat on the mat, the dog ate the log. "
+
+
+def problem(path: str, **own: Any) -> Problem:
+    entry = {
+        "kind": "text",
+        "preset": "fast",
+        "data": {"path": path},
+        "model": {"hidden_size": 32, "embedding_size": 8},
+        "training": {
+            "learning_rate": 0.02,
+            "batch_size": 8,
+            "chunk": 16,
+            "chunks": 2,
+            "max_epochs": 15,
+            "ema_decay": 0.9,
+        },
+        "evaluation": {"block": 20, "bootstrap": 200, "length": 20},
+        "gate": [],
+    }
+    found = parse("small", {**entry, **own})
+    assert isinstance(found, Problem)
+    return found
+
+
+def prepared(root: Path, text: str, given: Problem) -> Path:
+    (root / given.data.path).write_text(text, encoding="utf-8")
+    folder = root / f"prepared-{given.data.path}"
+    folder.mkdir()
+    prepare.prepare(given, root, folder)
+    return folder
+
+
+def trained(root: Path, source: Path, cell: str, given: Problem) -> Path:
+    training.seed_everything(given.training)
+    built, config = task.build(given, source, cell)
+    history = training.fit(built, given.training, cell, f"small {cell}")
+    task.finish(built)
+    folder = root / cell
+    folder.mkdir()
+    training.write_model(folder, built.network, config, history)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models of a rhyme that is said over and over."""
+    root = tmp_path_factory.mktemp("rhyme")
+    source = prepared(root, RHYME * 70, problem("rhyme.txt"))
+    for cell in ("lstm", "rnn"):
+        trained(root, source, cell, problem("rhyme.txt"))
+    return root
+
+
+@pytest.fixture(scope="module")
+def found(place: Path) -> evaluate.Evaluation:
+    folders = {cell: place / cell for cell in ("lstm", "rnn")}
+    return evaluate.evaluate(problem("rhyme.txt"), place / "prepared-rhyme.txt", folders)
+
+
+@pytest.fixture(scope="module")
+def served(place: Path) -> Served:
+    return serving.load(place / "lstm")
+
+
+def test_every_cell_learns_a_rhyme_by_heart(found: evaluate.Evaluation) -> None:
+    models = found.metrics["models"]
+    for cell in ("lstm", "rnn"):
+        assert models[cell]["bits"] < 0.2, cell
+        assert models[cell]["accuracy"] > 0.95, cell
+        assert models[cell]["not_finite"] == 0
+    assert models["unigram"]["bits"] > models["bigram"]["bits"] > models["trigram"]["bits"]
+    assert models["trigram"]["bits"] > models["lstm"]["bits"]
+    assert found.metrics["differences"]["lstm_minus_bigram"]["bits"]["high"] < 0
+
+
+def test_more_context_takes_fewer_bits(found: evaluate.Evaluation) -> None:
+    table = found.plots()["context"].set_index("context")
+    assert list(table.index) == [1, 2, 4, 8, 16, 32, 64, 128, 256]
+    for cell in ("lstm", "rnn"):
+        assert table[cell][1] > 5 * table[cell][32]
+
+
+def test_the_rhyme_is_continued(served: Served) -> None:
+    tokens = served.read("The cat sat on the m")
+    likeliest, share = served.following(tokens)[0]
+    assert (likeliest, share > 0.9) == ("a", True)
+    assert served.continued(tokens, 11, 0.2, 1) == "at, the dog"
+    assert served.continued(tokens, 40, 5.0, 1) == served.continued(tokens, 40, 5.0, 1)
+    assert served.continued(tokens, 40, 5.0, 1) != served.continued(tokens, 40, 5.0, 2)
+    assert sum(share for _, share in served.following(tokens)) == pytest.approx(1)
+
+
+def test_a_table_is_answered(served: Served) -> None:
+    table = pd.DataFrame({"text": ["the cat sat on the m", "the dog ate the l"]})
+    answer = served.answer(table)
+    names = [f"{kind}_{n}" for n in (1, 2, 3) for kind in ("next", "probability")]
+    assert list(answer.columns) == [*names, "continued"]
+    assert answer["next_1"].tolist() == ["a", "o"]
+    assert (answer["probability_1"] > answer["probability_2"]).all()
+    assert answer["continued"].str.len().tolist() == [60, 60]
+    alone = served.answer(table[1:]).iloc[0]
+    assert alone.equals(answer.iloc[1].rename(alone.name))
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"txt": ["a"]}, "expected one column, 'text', and found txt"),
+        ({"text": []}, "the table has no row"),
+        ({"text": ["the", ""]}, "row 2: '' is no text to continue"),
+        ({"text": [None]}, "row 1: None is no text to continue"),
+        ({"text": ["the qat"]}, "row 1: letter 5, 'q', is none that the model was trained on"),
+    ],
+)
+def test_what_cannot_be_read_is_named(served: Served, table: Any, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        served.answer(pd.DataFrame(table))
+    assert message in str(caught.value)
+
+
+def test_a_state_that_is_carried_knows_what_an_earlier_chunk_said(tmp_path: Path) -> None:
+    """The answer to each `?` stands five letters before it.
+
+    Read from a zero state four letters before the answer, the same network can only guess.
+    """
+    draw = random.Random(1)  # noqa: S311
+    keys = [draw.choice("abcd") for _ in range(1000)]
+    text = "".join(f"{key}...?{key}" for key in keys)
+    given = problem("keys.txt", evaluation={})
+    source = prepared(tmp_path, text, given)
+    network = serving.load(trained(tmp_path, source, "lstm", given)).network
+    tokens = evaluate.corpus.load(source).part("test")
+    asked = [place for place in range(40, len(tokens)) if text[-len(tokens) + place - 1] == "?"]
+    whole, _ = evaluate.carried(network, tokens)
+    carried = sum(whole[place - 1] for place in asked) / len(asked)
+    cut = sum(evaluate.carried(network, tokens[p - 4 : p + 1])[0][-1] for p in asked) / len(asked)
+    assert carried < 0.3
+    assert cut > 1.5
+
+
+def test_a_text_read_in_parts_takes_the_bits_of_the_whole(
+    place: Path, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = evaluate.corpus.load(place / "prepared-rhyme.txt").part("test")
+    whole, ranks = evaluate.carried(served.network, tokens)
+    monkeypatch.setattr(evaluate, "READ_AT_ONCE", 50)
+    again, same = evaluate.carried(served.network, tokens)
+    assert len(whole) == len(tokens) - 1
+    assert again == pytest.approx(whole, abs=1e-4)
+    assert same.tolist() == ranks.tolist()
+
+
+def weights(source: Path, kept: Path | None, stop_after: int = 0) -> list[Any]:
+    """Those of a network after a short training; stopped at the n-th batch, as by a signal."""
+    given = problem("rhyme.txt")
+    own = {"max_epochs": 2, "checkpoint_every": 2, "gradient_clip": 0.01}
+    given = given.model_copy(update={"training": given.training.model_copy(update=own)})
+    training.seed_everything(given.training)
+    built, _ = task.build(given, source, "lstm")
+    calls = 0
+
+    def loss(network: Any, batch: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == stop_after:
+            raise Terminated
+        return built.loss(network, batch)
+
+    counted = dataclasses.replace(built, loss=loss)
+    training.fit(counted, given.training, "lstm", "small lstm", folder=kept)
+    return [parameter.detach() for parameter in built.network.parameters()]
+
+
+@pytest.mark.parametrize("call", [6, 27])
+def test_a_training_that_was_stopped_ends_with_the_same_bits(
+    place: Path, tmp_path: Path, call: int
+) -> None:
+    source = place / "prepared-rhyme.txt"
+    with pytest.raises(Terminated):
+        weights(source, tmp_path, stop_after=call)
+    assert list(tmp_path.iterdir())
+    resumed, undisturbed = (weights(source, kept) for kept in (tmp_path, None))
+    assert all(map(torch.equal, resumed, undisturbed))
+
+
+def test_a_model_compared_with_itself_is_no_better(place: Path) -> None:
+    folder, source = place / "lstm", place / "prepared-rhyme.txt"
+    both = evaluate.versus(problem("rhyme.txt"), source, folder, folder)
+    change = both.differences["bits"]
+    assert (change.value, change.low, change.high) == (0, 0, 0)
+    assert both.scores[0] == both.scores[1]
+
+
+def test_a_champion_of_another_text_is_not_compared(place: Path, tmp_path: Path) -> None:
+    given = problem("other.txt")
+    letters = prepared(tmp_path, "xyz" * 500, given)
+    with pytest.raises(IncomparableError, match="the champion was trained with vocabulary"):
+        evaluate.versus(given, letters, place / "lstm", place / "lstm")
+    given = problem("longer.txt")
+    longer = prepared(tmp_path, RHYME * 130, given)
+    with pytest.raises(IncomparableError, match="trained on another text, and some of today's"):
+        evaluate.versus(given, longer, place / "lstm", place / "lstm")
+
+
+def test_a_damaged_model_is_named(place: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="does not exist: train the model"):
+        serving.load(tmp_path)
+    for name in ("config.json", "weights.safetensors"):
+        (tmp_path / name).write_bytes((place / "lstm" / name).read_bytes())
+    (tmp_path / "weights.safetensors").write_bytes(b"\0" * 100)
+    with pytest.raises(ModelError, match="is damaged or was made by another version"):
+        serving.load(tmp_path)
+
+
+def test_words_are_foretold_too(tmp_path: Path) -> None:
+    given = problem("words.txt", data={"path": "words.txt", "unit": "word"})
+    source = prepared(tmp_path, RHYME * 70, given)
+    model = serving.load(trained(tmp_path, source, "lstm", given))
+    assert model.following(model.read("the cat sat on"))[0][0] == "the"
+    assert model.continued(model.read("the cat"), 4, 0.2, 1) == " sat on the mat"
+    assert len(model.answer(model.example(source))) == 3
