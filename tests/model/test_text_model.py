@@ -30,7 +30,7 @@ def problem(path: str, **own: Any) -> Problem:
             "batch_size": 8,
             "chunk": 16,
             "chunks": 2,
-            "max_epochs": 15,
+            "max_epochs": 12,
             "ema_decay": 0.9,
         },
         "evaluation": {"block": 20, "bootstrap": 200, "length": 20},
@@ -94,7 +94,7 @@ def test_every_cell_learns_a_rhyme_by_heart(found: evaluate.Evaluation) -> None:
 
 def test_more_context_takes_fewer_bits(found: evaluate.Evaluation) -> None:
     table = found.plots()["context"].set_index("context")
-    assert list(table.index) == [1, 2, 4, 8, 16, 32, 64, 128, 256]
+    assert list(table.index) == [1, 2, 4, 8, 16, 32, 64, 128]
     for cell in ("lstm", "rnn"):
         assert table[cell][1] > 5 * table[cell][32]
 
@@ -140,7 +140,8 @@ def test_what_cannot_be_read_is_named(served: Served, table: Any, message: str) 
 def test_a_state_that_is_carried_knows_what_an_earlier_chunk_said(tmp_path: Path) -> None:
     """The answer to each `?` stands five letters before it.
 
-    Read from a zero state four letters before the answer, the same network can only guess.
+    Read from a zero state four letters before the answer, the same network can only guess, and
+    takes two bits or more.
     """
     draw = random.Random(1)  # noqa: S311
     keys = [draw.choice("abcd") for _ in range(1000)]
@@ -153,8 +154,8 @@ def test_a_state_that_is_carried_knows_what_an_earlier_chunk_said(tmp_path: Path
     whole, _ = evaluate.carried(network, tokens)
     carried = sum(whole[place - 1] for place in asked) / len(asked)
     cut = sum(evaluate.carried(network, tokens[p - 4 : p + 1])[0][-1] for p in asked) / len(asked)
-    assert carried < 0.3
-    assert cut > 1.5
+    assert carried + 0.5 < cut
+    assert cut > 1.9
 
 
 def test_a_text_read_in_parts_takes_the_bits_of_the_whole(
@@ -190,7 +191,7 @@ def weights(source: Path, kept: Path | None, stop_after: int = 0) -> list[Any]:
     return [parameter.detach() for parameter in built.network.parameters()]
 
 
-@pytest.mark.parametrize("call", [6, 27])
+@pytest.mark.parametrize("call", [6, 17])
 def test_a_training_that_was_stopped_ends_with_the_same_bits(
     place: Path, tmp_path: Path, call: int
 ) -> None:
@@ -233,7 +234,7 @@ def test_a_damaged_model_is_named(place: Path, tmp_path: Path) -> None:
 
 def test_words_are_foretold_too(tmp_path: Path) -> None:
     given = problem("words.txt", data={"path": "words.txt", "unit": "word"})
-    source = prepared(tmp_path, RHYME * 70, given)
+    source = prepared(tmp_path, RHYME * 90, given)
     model = serving.load(trained(tmp_path, source, "lstm", given))
     assert model.following(model.read("the cat sat on"))[0][0] == "the"
     assert model.continued(model.read("the cat"), 4, 0.2, 1) == " sat on the mat"

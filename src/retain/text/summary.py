@@ -67,16 +67,21 @@ def label(model: str) -> str:
 
 
 def _lead(metrics: dict[str, Any], unit: str) -> str:
-    """How well each model foretells, and what is between LSTM and RNN, in two sentences."""
+    """How well each model foretells, and how the LSTM stands to the RNN and to counts."""
     models = metrics["models"]
     parts = [f"{label(name)} {scores['bits']:.3f}" for name, scores in models.items()]
     lead = f"Bits a {unit} on the test part: {', '.join(parts)}."
-    change = metrics["differences"].get(f"{MODEL}_minus_rnn", {}).get("bits")
-    if change is None:
-        return lead
-    said = judgement(change["low"], change["high"])
-    found = said if said.startswith("no") else f"the LSTM is {said}"
-    return f"{lead} Against the RNN of equal size: {found} ({change['value']:+.3f} bits)."
+    counts = [name for name, scores in models.items() if "parameters" not in scores]
+    best = min(counts, key=lambda name: models[name]["bits"])
+    against = {"rnn": "the RNN of equal size", best: f"the best counts ({label(best)})"}
+    found = []
+    for name, words in against.items():
+        if change := metrics["differences"].get(f"{MODEL}_minus_{name}", {}).get("bits"):
+            verdict = judgement(change["low"], change["high"])
+            verdict = verdict if verdict.startswith("no") else f"the LSTM is {verdict}"
+            found.append(f"against {words}: {verdict} ({change['value']:+.3f} bits)")
+    said = "; ".join(found)
+    return f"{lead} {said[:1].upper()}{said[1:]}."
 
 
 def scores_table(metrics: dict[str, Any], unit: str) -> Table:
