@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from retain import training
-from retain.errors import DataError, IncomparableError, ModelError, Terminated
+from retain.errors import DataError, IncomparableError, ModelError, ParamsError, Terminated
+from retain.gates import Inspection
 from retain.params import parse
-from retain.text import evaluate, prepare, serving, task
+from retain.text import evaluate, gates, prepare, serving, task
 from retain.text.params import Problem
 from retain.text.serving import Served
 
@@ -239,3 +240,23 @@ def test_words_are_foretold_too(tmp_path: Path) -> None:
     assert model.following(model.read("the cat sat on"))[0][0] == "the"
     assert model.continued(model.read("the cat"), 4, 0.2, 1) == " sat on the mat"
     assert len(model.answer(model.example(source))) == 3
+
+
+def test_the_gates_of_a_sentence_have_a_step_for_each_letter(place: Path) -> None:
+    def inspect(what: str | None, at: str | None = None, cell: str = "lstm") -> Inspection:
+        return gates.inspect(problem("rhyme.txt"), "rhyme", place, place / cell, what, at)
+
+    shown = inspect("the cat sat")
+    assert shown.steps == tuple("the cat sat")
+    assert shown.gates.forget.shape == (11, 32)
+    assert all(bool((part >= 0).all() and (part <= 1).all()) for part in shown.gates[:2])
+    alone = inspect("the cat")  # what comes later changes nothing of what was read before
+    assert torch.allclose(alone.gates.cell, shown.gates.cell[:7], atol=1e-6)
+    with pytest.raises(DataError, match="give a sentence to read"):
+        inspect(None)
+    with pytest.raises(DataError, match="is none that the model was trained on"):
+        inspect("the cat ☃")
+    with pytest.raises(ParamsError, match="is of tables"):
+        inspect("the cat", at="2024-01-01")
+    with pytest.raises(ModelError, match="has the cell rnn, not an lstm"):
+        inspect("the cat", cell="rnn")
