@@ -50,7 +50,11 @@ def test_a_compressed_file_and_a_folder_hold_the_same_text(tmp_path: Path) -> No
         ("b.txt", b"one", "a.txt does not exist: data.path names a text file or a folder"),
         ("a.txt/b.csv", b"one", "a.txt holds no file that ends in .txt or .txt.gz"),
         ("a.txt/b.txt.gz", b"one", "a.txt/b.txt.gz: damaged or no gzip file"),
-        ("a.txt/b.txt.gz", gzip.compress(b"one", mtime=0)[:-9], "a.txt/b.txt.gz: damaged or no gzip file"),
+        (
+            "a.txt/b.txt.gz",
+            gzip.compress(b"one", mtime=0)[:-9],
+            "a.txt/b.txt.gz: damaged or no gzip file",
+        ),
     ],
 )
 def test_a_fault_is_named_with_its_place(
