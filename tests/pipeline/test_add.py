@@ -191,7 +191,7 @@ def test_an_error_is_one_sentence_and_exit_code_2(
     for arguments, said in (
         (["check", "sales"], "error: params.yaml: no problem `sales`\n"),
         (["add", "sales"], "Missing argument"),
-        (["add", "sales", "t.csv", "--horizon", "7", "--test", "soon"], "'soon' is neither a"),
+        (["add", "sales", "t.csv", "--horizon", "7", "--test", "soon"], "'soon' is no share"),
     ):
         monkeypatch.setattr(sys, "argv", ["retain", *arguments])
         with pytest.raises(SystemExit) as end:

@@ -10,6 +10,8 @@ import pytest
 
 from .conftest import commit, run, small_table, write_project
 
+pytestmark = pytest.mark.long
+
 PARAMS = """\
 problems:
   toy:

@@ -75,6 +75,7 @@ def test_a_second_repro_does_nothing_and_says_so(finished: Path) -> None:
     assert "up to date" in run(finished, "dvc", "repro").stdout
 
 
+@pytest.mark.long
 def test_the_lock_is_the_same_after_everything_ran_again_elsewhere(
     finished: Path, tmp_path: Path
 ) -> None:
