@@ -103,7 +103,8 @@ def load(folder: Path) -> Corpus:
     """Read what `save` wrote."""
     content = json.loads((folder / "schema.json").read_text(encoding="utf-8"))
     first, second, third = content["ends"]
-    return Corpus(schema_of(content), np.load(folder / "tokens.npy"), (first, second, third))
+    tokens = np.load(folder / "tokens.npy", allow_pickle=False)
+    return Corpus(schema_of(content), tokens, (first, second, third))
 
 
 def schema_of(content: dict[str, Any]) -> Schema:
