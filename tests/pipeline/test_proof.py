@@ -31,7 +31,8 @@ def test_a_model_of_a_changed_tree_is_made_anew_with_its_patch_and_without_a_tra
     done = run(folder, "retain", "prove", "models:/small@champion")
     lines = done.stdout[done.stdout.index("small version 1 @champion, made anew") :].splitlines()
     stages = [line.split()[0] for line in lines[1:-2]]
-    assert {"prepare@small", "train@small-lstm", "train@small-rnn", "evaluate@small"} == set(stages)
+    trained = {f"train@small-{cell}" for cell in ("lstm", "rnn", "gru")}  # gru: left out, says so
+    assert {"prepare@small", *trained, "evaluate@small"} == set(stages)
     assert all("identical" in line for line in lines[1:-2])
     assert lines[-2:] == ["  machine and libraries: the same", "  identical"]
     assert run(folder, "git", "status", "--porcelain").stdout == before
