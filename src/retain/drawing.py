@@ -21,7 +21,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import (
+    FuncFormatter,
+    LogLocator,
     MaxNLocator,
+    NullLocator,
     StrMethodFormatter,
 )
 from numpy.typing import NDArray
@@ -242,3 +245,39 @@ def training_curves(frame: pd.DataFrame) -> Figure:
     plain(panels[0])
     legend(figure, [key(model) for model in models_of(frame)])
     return figure
+
+
+@drawn("look_back", "Norm of the gradient of what is said by input step, on a logarithmic axis")
+def look_back(frame: pd.DataFrame, back_from: str, decades: int) -> Figure:
+    """Columns model, lag (how many steps back), norm of the gradient there.
+
+    Args:
+        back_from: what lies at lag 0, or before lag 1.
+        decades: at most so many powers of ten are shown; below, nothing is learned.
+    """
+    figure = Figure(figsize=(WIDTH, 3.6))
+    axes = figure.subplots()
+    positive = frame.loc[frame["norm"] > 0, "norm"]  # a gradient that underflowed is a gap
+    if len(positive):
+        # whole decades, so that two labels are there at least
+        top = math.ceil(math.log10(positive.max()) + 1e-9)
+        low = max(math.floor(math.log10(positive.min())), top - decades)
+        axes.set_yscale("log")
+        axes.set_ylim(10.0**low, 10.0**top)
+        axes.yaxis.set_major_locator(LogLocator(numticks=6))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
+    for model in models_of(frame):
+        rows = frame[frame["model"] == model].sort_values("lag")
+        norm = rows["norm"].where(rows["norm"] > 0)
+        line(axes, model, rows["lag"].to_numpy(), norm.to_numpy())
+    axes.set_title("gradient norm")
+    axes.set_xlabel(f"steps back from the {back_from}")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    legend(figure, [key(model) for model in models_of(frame)])
+    return figure
+
+
+def _power(value: float) -> str:
+    exponent = str(round(math.log10(value)))
+    return "10" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

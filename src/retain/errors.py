@@ -93,3 +93,9 @@ def listed(items: list[str], limit: int = 10) -> str:
     if len(items) > limit:
         lines.append(f"  ... and {len(items) - limit:,} more")
     return "\n".join(lines)
+
+
+def clipped(words: object, limit: int = 100) -> str:
+    """Words with commas between, or any other value as text, cut behind `limit` characters."""
+    text = ", ".join(map(str, words)) if isinstance(words, tuple) else str(words)
+    return text if len(text) <= limit else f"{text[:limit]}…"

@@ -5,7 +5,7 @@ hangs on the registry's state, so it is made at registration and recorded there.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,6 +134,27 @@ def interval(low: float, high: float) -> str:
     if not math.isfinite(low + high):
         return "unknown: too few windows, or a forecast that is not finite"
     return f"{low:+.4g} to {high:+.4g}"
+
+
+def difference_rows(
+    metrics: dict[str, Any], label: Callable[[str], str], digits: str = ".4g"
+) -> list[tuple[str, str, str, str, str]]:
+    """The differences of metrics.json in words: models, metric, value, interval, judgement.
+
+    Args:
+        label: a model's name for a person.
+    """
+    return [
+        (
+            f"LSTM − {label(name.removeprefix(f'{MODEL}_minus_'))}",
+            metric,
+            f"{change['value']:+{digits}}",
+            interval(change["low"], change["high"]),
+            judgement(change["low"], change["high"]),
+        )
+        for name, by_metric in metrics["differences"].items()
+        for metric, change in by_metric.items()
+    ]
 
 
 def judgement(low: float, high: float) -> str:

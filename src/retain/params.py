@@ -221,11 +221,13 @@ class Problem(Section):
     """What every problem has; its kind's package adds `data`, `model` and `evaluation`.
 
     It also says, in `ERRORS` and `BASELINES`, which errors `differences` of metrics.json compares,
-    and with which other models.
+    and with which other models; and in `PRESETS`, by name and section, what holds where params.yaml
+    says nothing.
     """
 
     ERRORS: ClassVar[tuple[str, ...]] = ()
     BASELINES: ClassVar[tuple[str, ...]] = ()
+    PRESETS: ClassVar[dict[str, dict[str, dict[str, Any]]]] = {}
 
     kind: str
     preset: Literal["fast", "accurate"]
@@ -233,6 +235,22 @@ class Problem(Section):
     gate: tuple[Check, ...]
     retrain: Retrain = Retrain()
     prove: Prove = Prove()
+
+    @classmethod
+    def preset_sections(cls, name: Any, problem: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """What the preset of that name says, by section; nothing where there is none."""
+        return cls.PRESETS.get(str(name), {})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _what_the_preset_says(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        merged = dict(value)
+        for section, said in cls.preset_sections(value.get("preset"), value).items():
+            given = value.get(section) or {}
+            merged[section] = said | given if isinstance(given, dict) else given
+        return merged
 
     @field_validator("gate")
     @classmethod

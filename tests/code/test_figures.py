@@ -50,7 +50,7 @@ def all_figures() -> dict[str, str]:
             by(nets, epoch=steps, train_loss=curve, validation_loss=curve + 0.1)
         ),
         "calibration": figures.calibration(by(nets, level=LEVELS, observed=LEVELS)),
-        "look_back": figures.look_back(by(nets, lag=steps, norm=np.exp(-steps))),
+        "look_back": drawing.look_back(by(nets, lag=steps, norm=np.exp(-steps)), "input", 12),
         "errors_by_series": figures.errors_by_series(scores(["a", "b", "c"])),
     }
 
@@ -201,8 +201,8 @@ def test_series_without_a_score_are_left_out(count: int) -> None:
 
 def test_a_gradient_that_vanished_is_no_error_on_a_logarithmic_axis() -> None:
     vanished = by(("lstm", "rnn"), lag=[1, 2, 3], norm=[1e-3, 1e-30, 0.0])
-    assert any(text.startswith("10⁻") for text in texts(figures.look_back(vanished)))
-    parsed(figures.look_back(vanished.assign(norm=0.0)))
+    assert any(text.startswith("10⁻") for text in texts(drawing.look_back(vanished, "input", 12)))
+    parsed(drawing.look_back(vanished.assign(norm=0.0), "input", 12))
 
 
 def test_one_epoch_is_drawn_as_a_marker() -> None:

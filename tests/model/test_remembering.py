@@ -1,6 +1,5 @@
 """What trained recallers must be able to do, and answers as they are asked for."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -8,14 +7,15 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from torch import Tensor
 
-from retain import training
 from retain.errors import DataError, IncomparableError, ModelError, Terminated
 from retain.params import parse
 from retain.recall import evaluate, prepare, sequences, serving, task
 from retain.recall.network import Recaller
 from retain.recall.params import GENERATOR, Problem
 from retain.recall.serving import Served
+from tests.model import small
 
 GAPS = [3, 20]
 
@@ -57,14 +57,7 @@ def trained(place: Path, cell: str, given: Problem) -> Path:
     if not prepared.is_dir():
         prepared.mkdir()
         prepare.prepare(given, Path(), prepared)
-    training.seed_everything(given.training)
-    built, config = task.build(given, prepared, cell)
-    history = training.fit(built, given.training, cell, f"small {cell}")
-    task.finish(built)
-    folder = place / cell
-    folder.mkdir()
-    training.write_model(folder, built.network, config, history)
-    return folder
+    return small.trained(task, given, prepared, cell, place / cell)
 
 
 @pytest.fixture(scope="module")
@@ -86,27 +79,13 @@ def served(place: Path) -> Served:
     return serving.load(place / "lstm")
 
 
-def weights(prepared: Path, kept: Path | None, stop_after: int = 0, **own: Any) -> list[Any]:
-    """Those of every network after a short training; stopped at the n-th batch, as by a signal."""
+def weights(prepared: Path, kept: Path | None, stop_after: int = 0, **own: Any) -> list[Tensor]:
     given = problem()
     less = given.training.model_copy(update={"max_epochs": 2, "epoch_steps": 5, **own})
     given = given.model_copy(
         update={"training": less.model_copy(update={"checkpoint_every": 2, "gradient_clip": 0.01})}
     )
-    training.seed_everything(given.training)
-    built, _ = task.build(given, prepared, "rnn")
-    calls = 0
-
-    def loss(network: Any, batches: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == stop_after:
-            raise Terminated
-        return task.loss(network, batches)
-
-    counted = dataclasses.replace(built, loss=loss)
-    training.fit(counted, given.training, "rnn", "small rnn", folder=kept)
-    return [member.across.detach() for member in built.network.members]  # type: ignore[union-attr]
+    return small.weights(task, given, prepared, "rnn", kept, stop_after)
 
 
 @pytest.mark.parametrize("call", [4, 8])
@@ -123,8 +102,9 @@ def test_a_network_learns_the_same_whatever_stands_beside_it(place: Path) -> Non
     rates = {"lstm": (0.01, 0.05), "gru": (0.01, 0.05), "rnn": (0.01, 0.05)}
     together = weights(place / "prepared", None, learning_rates=rates, seeds=2)
     alone = weights(place / "prepared", None, learning_rates={"rnn": (0.05,)}, seeds=1)
-    assert torch.equal(together[1], alone[0])
-    assert not torch.equal(together[0], together[1])
+    own = together[len(alone) : 2 * len(alone)]  # of the second network: seed 1, rate 0.05
+    assert all(map(torch.equal, own, alone))
+    assert not any(map(torch.equal, own, together))
 
 
 def test_every_cell_copies_over_a_short_gap(found: evaluate.Evaluation) -> None:

@@ -1,6 +1,5 @@
 """What trained readers must be able to do, and texts as they are continued."""
 
-import dataclasses
 import random
 from pathlib import Path
 from typing import Any
@@ -8,14 +7,15 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from torch import Tensor
 
-from retain import training
 from retain.errors import DataError, IncomparableError, ModelError, ParamsError, Terminated
 from retain.gates import Inspection
 from retain.params import parse
 from retain.text import evaluate, gates, prepare, serving, task
 from retain.text.params import Problem
 from retain.text.serving import Served
+from tests.model import small
 
 RHYME = "the cat sat on the mat, the dog ate the log. "
 
@@ -50,24 +50,13 @@ def prepared(root: Path, text: str, given: Problem) -> Path:
     return folder
 
 
-def trained(root: Path, source: Path, cell: str, given: Problem) -> Path:
-    training.seed_everything(given.training)
-    built, config = task.build(given, source, cell)
-    history = training.fit(built, given.training, cell, f"small {cell}")
-    task.finish(built)
-    folder = root / cell
-    folder.mkdir()
-    training.write_model(folder, built.network, config, history)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models of a rhyme that is said over and over."""
     root = tmp_path_factory.mktemp("rhyme")
     source = prepared(root, RHYME * 70, problem("rhyme.txt"))
     for cell in ("lstm", "rnn"):
-        trained(root, source, cell, problem("rhyme.txt"))
+        small.trained(task, problem("rhyme.txt"), source, cell, root / cell)
     return root
 
 
@@ -149,7 +138,7 @@ def test_a_state_that_is_carried_knows_what_an_earlier_chunk_said(tmp_path: Path
     text = "".join(f"{key}...?{key}" for key in keys)
     given = problem("keys.txt", evaluation={})
     source = prepared(tmp_path, text, given)
-    network = serving.load(trained(tmp_path, source, "lstm", given)).network
+    network = serving.load(small.trained(task, given, source, "lstm", tmp_path / "lstm")).network
     tokens = evaluate.corpus.load(source).part("test")
     asked = [place for place in range(40, len(tokens)) if text[-len(tokens) + place - 1] == "?"]
     whole, _ = evaluate.carried(network, tokens)
@@ -171,25 +160,11 @@ def test_a_text_read_in_parts_takes_the_bits_of_the_whole(
     assert same.tolist() == ranks.tolist()
 
 
-def weights(source: Path, kept: Path | None, stop_after: int = 0) -> list[Any]:
-    """Those of a network after a short training; stopped at the n-th batch, as by a signal."""
+def weights(source: Path, kept: Path | None, stop_after: int = 0) -> list[Tensor]:
     given = problem("rhyme.txt")
     own = {"max_epochs": 2, "checkpoint_every": 2, "gradient_clip": 0.01}
     given = given.model_copy(update={"training": given.training.model_copy(update=own)})
-    training.seed_everything(given.training)
-    built, _ = task.build(given, source, "lstm")
-    calls = 0
-
-    def loss(network: Any, batch: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == stop_after:
-            raise Terminated
-        return built.loss(network, batch)
-
-    counted = dataclasses.replace(built, loss=loss)
-    training.fit(counted, given.training, "lstm", "small lstm", folder=kept)
-    return [parameter.detach() for parameter in built.network.parameters()]
+    return small.weights(task, given, source, "lstm", kept, stop_after)
 
 
 @pytest.mark.parametrize("call", [6, 17])
@@ -236,7 +211,7 @@ def test_a_damaged_model_is_named(place: Path, tmp_path: Path) -> None:
 def test_words_are_foretold_too(tmp_path: Path) -> None:
     given = problem("words.txt", data={"path": "words.txt", "unit": "word"})
     source = prepared(tmp_path, RHYME * 90, given)
-    model = serving.load(trained(tmp_path, source, "lstm", given))
+    model = serving.load(small.trained(task, given, source, "lstm", tmp_path / "lstm"))
     assert model.following(model.read("the cat sat on"))[0][0] == "the"
     assert model.continued(model.read("the cat"), 4, 0.2, 1) == " sat on the mat"
     assert len(model.answer(model.example(source))) == 3

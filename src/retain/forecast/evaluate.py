@@ -14,7 +14,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from retain.errors import IncomparableError, ModelError
+from retain import loading
+from retain.errors import IncomparableError
 from retain.forecast import baselines, panel, serving
 from retain.forecast.figures import View
 from retain.forecast.network import Forecaster, outward
@@ -22,9 +23,7 @@ from retain.forecast.panel import Panel, Schema
 from retain.forecast.params import Problem
 from retain.forecast.scoring import (
     COMPARED,
-    FEWEST_BLOCKS,
     Floats,
-    Interval,
     Tally,
     conformal_offsets,
     difference,
@@ -32,6 +31,7 @@ from retain.forecast.scoring import (
 from retain.forecast.serving import Served
 from retain.forecast.windows import VALIDATION_WINDOWS, Batch, Windows
 from retain.gate import MODEL, Versus
+from retain.intervals import FEWEST_BLOCKS, Interval
 
 LOOK_BACK_WINDOWS = 256
 LOOK_BACK_PROBES = 4
@@ -224,11 +224,7 @@ def versus(problem: Problem, prepared: Path, new: Path, champion: Path) -> Versu
     def scored(served: Served) -> Tally:
         return tally(network_model(served, source), test, source, served.network.levels)
 
-    try:
-        old = serving.load(champion)
-        old.check_fits(source.schema, "the champion")
-    except ModelError as error:
-        raise IncomparableError(str(error)) from None
+    old = loading.champion(serving.load, champion, source.schema)
     begins = source.grid[source.schema.test_step]
     if old.trained_until() > begins:
         raise IncomparableError(

@@ -13,10 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import (
     FuncFormatter,
-    LogLocator,
     MaxNLocator,
     MultipleLocator,
-    NullLocator,
 )
 
 from retain.drawing import (
@@ -166,37 +164,6 @@ def calibration(frame: pd.DataFrame) -> Figure:
     diagonal = Line2D([], [], color=MUTED, linewidth=1, label="perfect")
     legend(figure, [*(key(model) for model in models_of(frame)), diagonal])
     return figure
-
-
-@drawn("look_back", "Norm of the gradient of the forecast by input step, on a logarithmic axis")
-def look_back(frame: pd.DataFrame) -> Figure:
-    """Columns model, lag (1 = the newest input step), norm of the forecast's gradient there."""
-    figure = Figure(figsize=(WIDTH, 3.6))
-    axes = figure.subplots()
-    for model in models_of(frame):
-        rows = frame[frame["model"] == model].sort_values("lag")
-        norm = rows["norm"].where(rows["norm"] > 0)  # a gradient that underflowed to zero: a gap
-        line(axes, model, rows["lag"].to_numpy(), norm.to_numpy())
-    positive = frame.loc[frame["norm"] > 0, "norm"]
-    if len(positive):
-        # whole decades, so that two labels are there at least; below 1e-12 nothing is learned
-        top = math.ceil(math.log10(positive.max()) + 1e-9)
-        low = max(math.floor(math.log10(positive.min())), top - 12)
-        axes.set_yscale("log")
-        axes.set_ylim(10.0**low, 10.0**top)
-        axes.yaxis.set_major_locator(LogLocator(numticks=6))
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
-    axes.set_title("gradient norm")
-    axes.set_xlabel("steps back from the newest input")
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    legend(figure, [key(model) for model in models_of(frame)])
-    return figure
-
-
-def _power(value: float) -> str:
-    exponent = str(round(math.log10(value)))
-    return "10" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 @drawn("errors_by_series", "Scaled error (MASE) of each model, by series")

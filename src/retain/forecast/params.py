@@ -198,6 +198,7 @@ class Problem(CommonProblem):
     """A forecasting problem, whole."""
 
     ERRORS = ("mae", "crps")
+    PRESETS = PRESETS
     BASELINES = ("rnn", "gru", "seasonal_naive", "naive", "drift")
 
     kind: Literal["forecast"]
@@ -205,22 +206,14 @@ class Problem(CommonProblem):
     model: Model = Model()
     evaluation: Evaluation = Evaluation()
 
-    @model_validator(mode="before")
     @classmethod
-    def _what_the_preset_says(cls, value: Any) -> Any:
-        preset = PRESETS.get(str(value.get("preset"))) if isinstance(value, dict) else None
-        if preset is None:
-            return value  # the check of the key `preset` has the words for that
-        data = value.get("data")
+    def preset_sections(cls, name: Any, problem: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """As for every kind; dropout besides, which hangs on whether the clock is known."""
+        sections = super().preset_sections(name, problem)
+        if not sections:
+            return {}  # the check of the key `preset` has the words for that
+        data = problem.get("data")
         told = isinstance(data, dict) and any(
             data.get(key, key == "calendar") for key in ("calendar", "holidays", "known_covariates")
         )
-        dropout = {"dropout": DROPOUT[value["preset"]][told]}
-        merged = dict(value)
-        for name, section in (
-            ("model", preset["model"] | dropout),
-            ("training", preset["training"]),
-        ):
-            given = value.get(name) or {}
-            merged[name] = section | given if isinstance(given, dict) else given
-        return merged
+        return {**sections, "model": sections["model"] | {"dropout": DROPOUT[str(name)][told]}}

@@ -22,10 +22,11 @@ from retain.errors import DataError, ParamsError
 from retain.forecast import drift, evaluate, panel, reference, serving, source, task
 from retain.forecast.panel import Panel
 from retain.forecast.params import Data, Problem
-from retain.forecast.scoring import MEASURES, Interval, Tally
+from retain.forecast.scoring import MEASURES, Tally
 from retain.forecast.source import Table
 from retain.forecast.windows import Windows
 from retain.gate import MODEL, interval, judgement
+from retain.intervals import Interval
 from retain.report import Table as Shown
 from retain.report import markdown_table
 

@@ -6,23 +6,15 @@ bootstrap over the origins, because neighbouring windows share most of their err
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retain.intervals import Interval, moving_block
+
 Floats = NDArray[np.floating[Any]]
 MEASURES = ("absolute", "square", "scaled", "symmetric", "pinball", "covered", "width", "size")
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A difference of two scores and its 95 % confidence interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def measures(truth: Floats, quantiles: Floats, levels: tuple[float, ...], scale: Floats) -> Floats:
@@ -143,8 +135,6 @@ def _scores(sums: Floats, counts: Floats) -> dict[str, float]:
     }
 
 
-FEWEST_BLOCKS = 5
-DRAWN_AT_ONCE = 1_000_000  # blocks, which bounds the memory
 COMPARED: dict[str, Callable[[Floats], Floats]] = {
     "mae": lambda tally: tally[:, MEASURES.index("absolute")],
     "crps": lambda tally: tally[:, MEASURES.index("pinball")],
@@ -154,11 +144,9 @@ COMPARED: dict[str, Callable[[Floats], Floats]] = {
 def difference(
     ours: Tally, theirs: Tally, metric: str, block: int, draws: int, seed: int
 ) -> Interval:
-    """Score of `ours` minus score of `theirs`, with the interval of a moving-block bootstrap.
+    """Score of `ours` minus score of `theirs`, by a moving-block bootstrap over forecast origins.
 
-    Blocks of `block` consecutive forecast origins are drawn with replacement (Künsch 1989), the
-    same for both models; the interval is that of the 2.5 and 97.5 percentiles. Fewer origins than
-    FEWEST_BLOCKS blocks say nothing of the spread: the interval then has no bounds.
+    The same origins are drawn for both models.
 
     Args:
         metric: `mae` or `crps`.
@@ -167,22 +155,12 @@ def difference(
     a, b = COMPARED[metric](ours.by_origin), COMPARED[metric](theirs.by_origin)
     used = np.flatnonzero(a[1] + b[1])
     a, b = a[:, used[0] : used[-1] + 1], b[:, used[0] : used[-1] + 1]
-    count = a.shape[1]
-    value = float(a[0].sum() / a[1].sum() - b[0].sum() / b[1].sum())
-    if not np.isfinite(value):
-        return Interval(value, np.nan, np.nan)
-    if count < FEWEST_BLOCKS * block:
-        return Interval(value, -np.inf, np.inf)
-    sums = np.cumsum(np.pad(np.concatenate([a, b]), ((0, 0), (1, 0))), axis=1)
-    blocks = sums[:, block:] - sums[:, :-block]  # (4, block starts)
-    generator = np.random.Generator(np.random.Philox(seed))
-    chosen = generator.integers(0, blocks.shape[1], size=(draws, -(-count // block)))
-    drawn = []
-    for part in np.array_split(chosen, -(-chosen.size // DRAWN_AT_ONCE)):
-        ours_sum, ours_count, theirs_sum, theirs_count = blocks[:, part].sum(2)
-        drawn.append(_ratio(ours_sum, ours_count) - _ratio(theirs_sum, theirs_count))
-    low, high = np.nanquantile(np.concatenate(drawn), [0.025, 0.975])
-    return Interval(value, float(low), float(high))
+    return moving_block(np.concatenate([a, b]), _difference_of_ratios, block, draws, seed)
+
+
+def _difference_of_ratios(sums: Floats) -> Floats:
+    """Of our sum, our count, their sum and their count: (4, …) to (…)."""
+    return _ratio(sums[0], sums[1]) - _ratio(sums[2], sums[3])
 
 
 def conformal_offsets(residuals: Floats, levels: tuple[float, ...]) -> NDArray[np.float32]:

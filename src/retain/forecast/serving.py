@@ -6,7 +6,6 @@ ever loaded.
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,8 +16,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from retain.errors import DataError, ModelError
@@ -28,6 +25,7 @@ from retain.forecast.panel import Schema
 from retain.forecast.params import Data, Model
 from retain.forecast.stamps import written
 from retain.forecast.windows import Batch
+from retain.loading import check_same, reading
 
 CHUNK = 64  # series a batch; larger ones fall out of the CPU's cache
 ALIGNED = 8  # batches of a multiple of 8 rows give each row the same bits whatever its neighbours
@@ -64,10 +62,7 @@ class Served:
             ours, theirs = self.schema.data[key], schema.data[key]
             if ours != theirs:
                 raise ModelError(f"{where} was trained with {key} {ours}; the data has {theirs}")
-        for key in ("frequency", "columns", "static"):
-            ours, theirs = getattr(self.schema, key), getattr(schema, key)
-            if ours != theirs:
-                raise ModelError(f"{where} was trained with {key} {ours}; the data has {theirs}")
+        check_same(self.schema, schema, ("frequency", "columns", "static"), where)
 
     def trained_until(self) -> pd.Timestamp:
         """The time stamp at which the validation part of its data began."""
@@ -335,13 +330,7 @@ def load(folder: Path) -> Served:
     Raises:
         ModelError: a file is missing or damaged, or the weights do not fit the config.
     """
-    for name in ("config.json", "weights.safetensors"):
-        if not (folder / name).is_file():
-            raise ModelError(
-                f"{folder / name} does not exist: train the model, or fetch it with `dvc pull`"
-            )
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    with reading(folder) as (config, weights):
         schema = Schema.from_json(config["schema"])
         network = Forecaster(
             config["cell"],
@@ -350,10 +339,5 @@ def load(folder: Path) -> Served:
             schema,
             len(config["series"]["unique_id"]),
         )
-        network.load_state_dict(load_file(folder / "weights.safetensors"))
-    except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"the model in {folder} is damaged or was made by another version of retain "
-            f"({' '.join(str(error).split())[:200]}): train it again, or fetch it with `dvc pull`"
-        ) from None
+        network.load_state_dict(weights)
     return Served(network.eval(), schema, Data.model_validate(schema.data), config)

@@ -7,7 +7,7 @@ from retain import drawing
 from retain.forecast import figures
 from retain.forecast.evaluate import Evaluation
 from retain.forecast.params import Problem
-from retain.gate import MODEL, Result, interval, judgement
+from retain.gate import MODEL, Result, difference_rows, judgement
 from retain.report import Check, Figure, Report, Table
 
 SCORES = {
@@ -59,7 +59,7 @@ def report(name: str, problem: Problem, result: Evaluation, checks: list[Result]
             "How far back each network looks",
             "Norm of the gradient of the forecast with respect to each input step, on a "
             "logarithmic axis: where a line has fallen, that past no longer matters.",
-            figures.look_back(tables["look_back"]),
+            drawing.look_back(tables["look_back"], "newest input", decades=12),
         ),
         Figure(
             "errors_by_series",
@@ -129,19 +129,10 @@ def scores_table(metrics: dict[str, Any]) -> Table:
 
 def differences_table(metrics: dict[str, Any]) -> Table:
     """The LSTM against each other model, with confidence intervals."""
-    rows = []
-    for name, by_metric in metrics["differences"].items():
-        other = name.removeprefix(f"{MODEL}_minus_")
-        for metric, change in by_metric.items():
-            rows.append(
-                (
-                    f"LSTM − {drawing.mark(other).label}",
-                    SCORES[metric],
-                    f"{change['value']:+.4g}",
-                    interval(change["low"], change["high"]),
-                    judgement(change["low"], change["high"]),
-                )
-            )
+    rows = [
+        (models, SCORES[metric], *rest)
+        for models, metric, *rest in difference_rows(metrics, lambda name: drawing.mark(name).label)
+    ]
     return Table(
         "Differences",
         ("difference", "score", "value", "95\N{NO-BREAK SPACE}% interval", "the LSTM is"),

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from retain.errors import IncomparableError, ModelError
+from retain import loading
+from retain.errors import IncomparableError
 from retain.gate import MODEL, Versus
 from retain.recall import sequences, serving
 from retain.recall.batches import Batch, Examples
@@ -123,11 +124,7 @@ def versus(problem: Problem, prepared: Path, new: Path, champion: Path) -> Versu
         IncomparableError: the champion reads other words, or knows other answers.
     """
     source, settings = sequences.load(prepared), problem.evaluation
-    try:
-        old = serving.load(champion)
-        old.check_fits(source.schema, "the champion")
-    except ModelError as error:
-        raise IncomparableError(str(error)) from None
+    old = loading.champion(serving.load, champion, source.schema)
     if old.schema.digest != source.schema.digest:
         raise IncomparableError(
             "it was trained on other stories, and some of today's test may be among them"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from retain.drawing import (
     MUTED,
@@ -62,32 +62,3 @@ def accuracy_by_gap(frame: pd.DataFrame, threshold: float, chance: float) -> Fig
     dotted.set_label(f"{percent(threshold)}{guessed}")
     legend(figure, [*(key(model) for model in models), dotted])
     return figure
-
-
-@drawn("look_back", "Norm of the gradient of the answer by input step, on a logarithmic axis")
-def look_back(frame: pd.DataFrame) -> Figure:
-    """Columns model, lag (0 = the last step of the question), norm of the answer's gradient."""
-    figure = Figure(figsize=(WIDTH, 3.8))
-    axes = figure.subplots()
-    positive = frame.loc[frame["norm"] > 0, "norm"]
-    top = math.ceil(math.log10(positive.max()) + 1e-9) if len(positive) else 0
-    low = max(math.floor(math.log10(positive.min())), top - 16) if len(positive) else -1
-    for model in models_of(frame):
-        rows = frame[frame["model"] == model].sort_values("lag")
-        norm = rows["norm"].where(rows["norm"] >= 10.0**low)  # nothing is drawn below the axis
-        line(axes, model, rows["lag"].to_numpy(), norm.to_numpy(), markers=False)
-    axes.set_yscale("log")
-    axes.set_ylim(10.0**low, 10.0**top)
-    axes.yaxis.set_major_locator(LogLocator(numticks=6))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
-    axes.set_title("gradient norm")
-    axes.set_xlabel("steps back from the answer")
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    legend(figure, [key(model, marker=False) for model in models_of(frame)])
-    return figure
-
-
-def _power(value: float) -> str:
-    exponent = str(round(math.log10(value)))
-    return "10" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

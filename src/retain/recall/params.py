@@ -12,9 +12,9 @@ GENERATOR = "src/retain/recall/made.py"
 Gaps = tuple[Annotated[int, Field(ge=1)], ...]
 # What the section `training` says where params.yaml says nothing; `accurate` trains longer.
 TRAINING = {"cells": ["lstm", "gru", "rnn"], "batch_size": 32, "epoch_steps": 50}
-PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {**TRAINING, "max_epochs": 10, "patience": 100},
-    "accurate": {**TRAINING, "max_epochs": 40, "patience": 100},
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "fast": {"training": {**TRAINING, "max_epochs": 10, "patience": 100}},
+    "accurate": {"training": {**TRAINING, "max_epochs": 40, "patience": 100}},
 }
 
 
@@ -108,6 +108,7 @@ class Problem(CommonProblem):
     """A recall problem, whole."""
 
     ERRORS = ("error",)
+    PRESETS = PRESETS
     BASELINES = ("rnn", "gru")
 
     kind: Literal["recall"]
@@ -115,10 +116,3 @@ class Problem(CommonProblem):
     model: Model = Model()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _what_the_preset_says(cls, value: Any) -> Any:
-        preset = PRESETS.get(str(value.get("preset"))) if isinstance(value, dict) else None
-        given = (value.get("training") or {}) if preset is not None else None
-        return {**value, "training": preset | given} if isinstance(given, dict) else value  # type: ignore[operator]

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retain.intervals import Interval
+
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
@@ -46,15 +48,6 @@ class Answers:
             **{f"accuracy_at_{gap}": float(self.by_gap(gap).mean()) for gap in gaps},
             "not_finite": int((~np.isfinite(self.losses)).sum()),
         }
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A difference and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def difference(ours: Answers, theirs: Answers, draws: int, seed: int) -> Interval:

@@ -1,6 +1,5 @@
 """A trained recaller at work: sequences in, answers with their probabilities out."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,9 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from retain.errors import DataError, ModelError, listed
+from retain.errors import DataError, clipped, listed
+from retain.loading import check_same, only_column, reading
 from retain.recall import made, sequences, stories
 from retain.recall.batches import CHUNK, Batch
 from retain.recall.network import Recaller
@@ -41,12 +39,7 @@ class Served:
 
     def check_fits(self, schema: Schema, where: str) -> None:
         """Raise ModelError, naming what differs, unless sequences of `schema` can be put in."""
-        for key in ("source", "vocabulary", "answers"):
-            ours, theirs = getattr(self.schema, key), getattr(schema, key)
-            if ours != theirs:
-                raise ModelError(
-                    f"{where} was trained with {key} {_short(ours)}; the data has {_short(theirs)}"
-                )
+        check_same(self.schema, schema, ("source", "vocabulary", "answers"), where)
 
     def span(self) -> str:
         """What it was trained on, in a few words."""
@@ -97,14 +90,10 @@ class Served:
             DataError: the table has not the column `sequence` alone, or a sequence is no text, is
                 empty, or has a word that the model does not know.
         """
-        if list(table.columns) != [COLUMN]:
-            raise DataError(
-                f"expected one column, {COLUMN!r}, and found {_short(tuple(table.columns))}"
-            )
-        faults: list[str] = []
-        read = [self._read(text, row, faults) for row, text in enumerate(table[COLUMN], start=1)]
-        if faults or not read:
-            raise DataError(f"sequence:\n{listed(faults)}" if faults else "the table has no row")
+        given, faults = only_column(table, COLUMN), list[str]()
+        read = [self._read(text, row, faults) for row, text in enumerate(given, start=1)]
+        if faults:
+            raise DataError(f"sequence:\n{listed(faults)}")
         said = np.concatenate(
             [self._said(read[begin : begin + CHUNK]) for begin in range(0, len(read), CHUNK)]
         )
@@ -159,7 +148,7 @@ class Served:
             if word not in known:
                 faults.append(
                     f"row {row}, word {place}: {word!r} is none that the model knows: "
-                    f"{_short(self.schema.vocabulary)}"
+                    f"{clipped(self.schema.vocabulary)}"
                 )
                 return [], []
         return [known[word] for word in parts], []
@@ -180,32 +169,16 @@ class Served:
         return marks, [float(match[2]) for match in found]
 
 
-def _short(words: Any) -> str:
-    text = ", ".join(map(str, words)) if isinstance(words, tuple) else str(words)
-    return text if len(text) <= 100 else f"{text[:100]}…"
-
-
 def load(folder: Path) -> Served:
     """Read a model folder.
 
     Raises:
         ModelError: a file is missing or damaged, or the weights do not fit the config.
     """
-    for name in ("config.json", "weights.safetensors"):
-        if not (folder / name).is_file():
-            raise ModelError(
-                f"{folder / name} does not exist: train the model, or fetch it with `dvc pull`"
-            )
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    with reading(folder) as (config, weights):
         schema = sequences.schema_of(config["schema"])
         rates, seeds = len(config["learning_rates"]), tuple(config["seeds"])
         network = Recaller(config["cell"], config["hidden_size"], schema, seeds, rates, None)
         network.keep(0)
-        network.load_state_dict(load_file(folder / "weights.safetensors"))
-    except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"the model in {folder} is damaged or was made by another version of retain "
-            f"({' '.join(str(error).split())[:200]}): train it again, or fetch it with `dvc pull`"
-        ) from None
+        network.load_state_dict(weights)
     return Served(network.eval(), schema, config)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from retain import drawing
-from retain.gate import MODEL, Result, interval, judgement
+from retain.gate import MODEL, Result, difference_rows
 from retain.recall import figures
 from retain.recall.evaluate import Evaluation
 from retain.recall.network import chance
@@ -32,7 +32,7 @@ def report(name: str, problem: Problem, result: Evaluation, checks: list[Result]
             "Norm of the gradient of the right answer's score with respect to each input step, at "
             f"the longest gap, {schema.gaps[-1]:,}; the median over the seeds. Where a line has "
             "fallen, a small change of that input changes the answer no more.",
-            figures.look_back(tables["look_back"]),
+            drawing.look_back(tables["look_back"], "answer", decades=16),
         ),
         Figure(
             "training_curves",
@@ -152,17 +152,10 @@ def tried_table(result: Evaluation) -> Table:
 
 def differences_table(metrics: dict[str, Any]) -> Table:
     """The LSTM against each other cell, with confidence intervals."""
-    rows = []
-    for name, by_metric in metrics["differences"].items():
-        change = by_metric["error"]
-        rows.append(
-            (
-                f"LSTM − {drawing.mark(name.removeprefix(f'{MODEL}_minus_')).label}",
-                f"{change['value']:+.4g}",
-                interval(change["low"], change["high"]),
-                judgement(change["low"], change["high"]),
-            )
-        )
+    rows = [
+        (models, *rest)
+        for models, _, *rest in difference_rows(metrics, lambda cell: drawing.mark(cell).label)
+    ]
     return Table(
         "Differences in error",
         ("difference", "value", "95\N{NO-BREAK SPACE}% interval", "the LSTM is"),

@@ -10,7 +10,8 @@ import pandas as pd
 import torch
 from torch.nn import functional
 
-from retain.errors import IncomparableError, ModelError
+from retain import loading
+from retain.errors import IncomparableError
 from retain.gate import MODEL, Versus
 from retain.recurrent import State
 from retain.text import corpus, ngrams, serving
@@ -114,11 +115,7 @@ def versus(problem: Problem, prepared: Path, new: Path, champion: Path) -> Versu
         IncomparableError: the champion has other units, or was trained on another text.
     """
     source, settings = corpus.load(prepared), problem.evaluation
-    try:
-        old = serving.load(champion)
-        old.check_fits(source.schema, "the champion")
-    except ModelError as error:
-        raise IncomparableError(str(error)) from None
+    old = loading.champion(serving.load, champion, source.schema)
     if old.schema.digest != source.schema.digest:
         raise IncomparableError(
             "it was trained on another text, and some of today's test part may be in it"

@@ -73,6 +73,7 @@ class Problem(CommonProblem):
     """A text problem, whole."""
 
     ERRORS = ("bits",)
+    PRESETS = PRESETS
     BASELINES = ("rnn", "gru", "unigram", "bigram", "trigram", "fivegram")
 
     kind: Literal["text"]
@@ -80,14 +81,3 @@ class Problem(CommonProblem):
     model: Model = Model()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _what_the_preset_says(cls, value: Any) -> Any:
-        preset = PRESETS.get(str(value.get("preset"))) if isinstance(value, dict) else None
-        if preset is None:
-            return value
-        given = {name: value.get(name) or {} for name in preset}
-        if not all(isinstance(own, dict) for own in given.values()):
-            return value
-        return {**value, **{name: preset[name] | own for name, own in given.items()}}

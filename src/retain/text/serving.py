@@ -1,6 +1,5 @@
 """A trained reader at work: a text in, what comes next out."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,9 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from retain.errors import DataError, ModelError, listed
+from retain.errors import DataError, clipped, listed
+from retain.loading import check_same, only_column, reading
 from retain.recurrent import State
 from retain.text import corpus
 from retain.text.corpus import Schema
@@ -35,12 +33,7 @@ class Served:
 
     def check_fits(self, schema: Schema, where: str) -> None:
         """Raise ModelError, naming what differs, unless units of `schema` can be put in."""
-        for key in ("unit", "lower", "blanks", "vocabulary"):
-            ours, theirs = getattr(self.schema, key), getattr(schema, key)
-            if ours != theirs:
-                raise ModelError(
-                    f"{where} was trained with {key} {_short(ours)}; the data has {_short(theirs)}"
-                )
+        check_same(self.schema, schema, ("unit", "lower", "blanks", "vocabulary"), where)
 
     def span(self) -> str:
         """What it was trained on, in a few words."""
@@ -69,18 +62,14 @@ class Served:
             DataError: the table has not the column `text` alone, or a text is empty or has a letter
                 that the model does not know.
         """
-        if list(table.columns) != [COLUMN]:
-            raise DataError(
-                f"expected one column, {COLUMN!r}, and found {_short(tuple(table.columns))}"
-            )
         read, faults = [], []
-        for place, text in enumerate(table[COLUMN], start=1):
+        for place, text in enumerate(only_column(table, COLUMN), start=1):
             try:
                 read.append(self.read(text))
             except DataError as error:
                 faults.append(f"row {place}: {error}")
-        if faults or not read:
-            raise DataError(f"text:\n{listed(faults)}" if faults else "the table has no row")
+        if faults:
+            raise DataError(f"text:\n{listed(faults)}")
         rows = []
         for tokens in read:  # one at a time: an answer does not hang on its neighbours
             row: dict[str, Any] = {}
@@ -105,7 +94,7 @@ class Served:
                 if part not in known:
                     raise DataError(
                         f"letter {place}, {part!r}, is none that the model was trained on: "
-                        f"{_short(''.join(known))!r}"
+                        f"{clipped(''.join(known))!r}"
                     )
         return [known.get(part, 0) for part in parts]
 
@@ -152,31 +141,15 @@ def _shares(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return shares
 
 
-def _short(words: Any) -> str:
-    text = ", ".join(map(str, words)) if isinstance(words, tuple) else str(words)
-    return text if len(text) <= 100 else f"{text[:100]}…"
-
-
 def load(folder: Path) -> Served:
     """Read a model folder.
 
     Raises:
         ModelError: a file is missing or damaged, or the weights do not fit the config.
     """
-    for name in ("config.json", "weights.safetensors"):
-        if not (folder / name).is_file():
-            raise ModelError(
-                f"{folder / name} does not exist: train the model, or fetch it with `dvc pull`"
-            )
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    with reading(folder) as (config, weights):
         schema = corpus.schema_of(config["schema"])
         model = Model(**config["model"])
         network = Reader(config["cell"], config["hidden_size"], len(schema.vocabulary), model)
-        network.load_state_dict(load_file(folder / "weights.safetensors"))
-    except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"the model in {folder} is damaged or was made by another version of retain "
-            f"({' '.join(str(error).split())[:200]}): train it again, or fetch it with `dvc pull`"
-        ) from None
+        network.load_state_dict(weights)
     return Served(network.eval(), schema, config)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from retain import drawing
-from retain.gate import MODEL, Result, interval, judgement
+from retain.gate import MODEL, Result, difference_rows, judgement
 from retain.report import Check, Figure, Report, Table
 from retain.text import figures
 from retain.text.evaluate import PLACES, Evaluation
@@ -121,17 +121,7 @@ def _embedding(models: dict[str, Any]) -> str:
 
 def differences_table(metrics: dict[str, Any], unit: str, block: int) -> Table:
     """The LSTM against each other model, with confidence intervals."""
-    rows = []
-    for name, by_metric in metrics["differences"].items():
-        change = by_metric["bits"]
-        rows.append(
-            (
-                f"LSTM − {label(name.removeprefix(f'{MODEL}_minus_'))}",
-                f"{change['value']:+.4f}",
-                interval(change["low"], change["high"]),
-                judgement(change["low"], change["high"]),
-            )
-        )
+    rows = [(models, *rest) for models, _, *rest in difference_rows(metrics, label, ".4f")]
     return Table(
         f"Differences in bits a {unit}",
         ("difference", "value", "95\N{NO-BREAK SPACE}% interval", "the LSTM is"),
