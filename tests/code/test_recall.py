@@ -191,7 +191,7 @@ def answered(*shares: float, gaps: tuple[int, ...] = (10, 100)) -> Answers:
             for seed in range(2)
         ]
     )
-    return Answers(right, np.ones(right.shape), np.repeat(np.array(gaps), 100))
+    return Answers(right, np.ones(right.shape), np.repeat(np.array(gaps), 100), np.arange(200) % 2)
 
 
 def test_the_horizon_is_the_longest_gap_with_enough_right_answers_of_the_weakest_seed() -> None:
@@ -203,6 +203,24 @@ def test_the_horizon_is_the_longest_gap_with_enough_right_answers_of_the_weakest
     assert scores["accuracy_at_100"] == pytest.approx(0.945)
     assert scores["error"] == pytest.approx(1 - (0.985 + 0.945) / 2)
     assert answered(0, 0, 0, 0).scores((10, 100), 0.95)["memory_horizon"] == 0
+
+
+def test_a_group_is_scored_by_itself() -> None:
+    found = answered(0.5, 0.01, 1.0, 0.0)  # of 100 the first are right: every other is of a group
+    assert found.by_gap(10, 0).tolist() == [0.5, 1.0]
+    assert found.by_gap(100, 0).tolist() == [0.02, 0.0]
+    assert found.by_gap(100, 1).tolist() == [0.0, 0.0]
+    assert np.isnan(found.by_gap(100, 2)).all()
+
+
+def test_a_member_is_an_lstm_of_torch(tmp_path: Path) -> None:
+    source = prepared(tmp_path)
+    network = Recaller("lstm", 5, source.schema, (1, 2), 1, 50)
+    (batch,) = Examples(source, "train").batch(np.arange(8))
+    inputs = network.inputs(batch)
+    for number, states in enumerate(network.states(inputs)):
+        theirs, _ = network.as_lstm(number)(inputs[0])
+        torch.testing.assert_close(states, theirs, rtol=0, atol=1e-6)
 
 
 def test_a_clear_difference_has_an_interval_on_one_side() -> None:

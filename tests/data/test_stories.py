@@ -67,8 +67,9 @@ def test_stories_become_numbers_of_words_and_answers(tmp_path: Path) -> None:
     source = read(folder(tmp_path))
     assert source.schema.answers == ("bathroom", "hallway")
     assert source.schema.gaps == (5, 10)  # a longer one does not occur
+    assert source.schema.groups == ("task 1",)
     (first, *_) = source.part("test")
-    start, length = source.index[first, 2:]
+    start, length = source.index[first, 2:4]
     said = [source.schema.vocabulary[t] for t in source.tokens[start : start + length]]
     assert " ".join(said).endswith("where is mary ?")
     assert [len(source.part(part)) for part in sequences.PARTS] == [13, 2, 3]

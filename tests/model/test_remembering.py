@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from retain.errors import DataError, IncomparableError, ModelError, Terminated
+from retain.errors import DataError, IncomparableError, ModelError, ParamsError, Terminated
+from retain.gates import Inspection
 from retain.params import parse
-from retain.recall import evaluate, prepare, sequences, serving, task
+from retain.recall import evaluate, gates, prepare, sequences, serving, task
 from retain.recall.network import Recaller
 from retain.recall.params import GENERATOR, Problem
 from retain.recall.serving import Served
@@ -174,7 +175,7 @@ def test_an_answer_does_not_hang_on_its_neighbours(served: Served) -> None:
 
 
 BAD = {
-    "a word that it does not know": (["A a ?", "A x ?"], "row 2, word 2: 'x' is none that the"),
+    "a word that it does not know": (["A a ?", "A x ?"], "row 2: word 2, 'x', is none that the"),
     "an empty text": (["  "], "row 1: '  ' is no text"),
     "a number": ([3], "row 1: 3 is no text"),
     "nothing": ([], "the table has no row"),
@@ -217,3 +218,28 @@ def test_a_damaged_model_is_refused(place: Path, tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").unlink()
     with pytest.raises(ModelError, match="does not exist: train the model"):
         serving.load(tmp_path)
+
+
+def test_the_gates_of_a_sequence_have_a_step_for_each_word(place: Path) -> None:
+    def inspect(what: str | None, at: str | None = None, cell: str = "lstm") -> Inspection:
+        return gates.inspect(problem(), "prepared", place, place / cell, what, at)
+
+    shown = inspect("B a c a b c ?")
+    assert shown.steps == ("B", "a", "c", "a", "b", "c", "?")
+    assert shown.gates.forget.shape == (7, 10)
+    alone = inspect("B a c")  # what comes later changes nothing of what was read before
+    assert torch.allclose(alone.gates.cell, shown.gates.cell[:3], atol=1e-6)
+    with pytest.raises(DataError, match="word 2, 'x', is none that the model knows"):
+        inspect("A x ?")
+    with pytest.raises(ParamsError, match="is of tables"):
+        inspect("A a ?", at="2024-01-01")
+    with pytest.raises(ModelError, match="has the cell rnn, not an lstm"):
+        inspect("A a ?", cell="rnn")
+
+
+def test_the_report_shows_the_gates_where_the_key_is_read(found: evaluate.Evaluation) -> None:
+    shown = found.shown
+    assert len(shown.steps) == GAPS[0] + 2
+    assert shown.marked == 0
+    assert shown.steps[0] in "ABC"
+    assert shown.steps[-1] == "?"

@@ -11,7 +11,8 @@ import torch
 from retain import loading
 from retain.errors import IncomparableError
 from retain.gate import MODEL, Versus
-from retain.recall import sequences, serving
+from retain.gates import Inspection
+from retain.recall import gates, sequences, serving
 from retain.recall.batches import Batch, Examples
 from retain.recall.network import Recaller
 from retain.recall.params import Problem
@@ -29,6 +30,7 @@ class Evaluation:
     tables: dict[str, pd.DataFrame]
     schema: Schema
     counts: dict[str, int]  # sequences by part
+    shown: Inspection  # the gates of the judged model in one test sequence
     tried: pd.DataFrame  # model, rate, seed, accuracy, loss, kept: on the validation part
 
     def plots(self) -> dict[str, pd.DataFrame]:
@@ -55,9 +57,12 @@ def answers(network: Recaller, source: Sequences) -> Answers:
             right.append(network.right(said, batch.targets).numpy())
             losses.append(network.loss(said, batch.targets).double().numpy())
     order = np.argsort(np.concatenate(numbers), kind="stable")
-    gaps = source.index[np.concatenate(numbers)[order], 1]
+    index = source.index[np.concatenate(numbers)[order]]
     return Answers(
-        np.concatenate(right, axis=1)[:, order], np.concatenate(losses, axis=1)[:, order], gaps
+        np.concatenate(right, axis=1)[:, order],
+        np.concatenate(losses, axis=1)[:, order],
+        gaps=index[:, 1],
+        groups=index[:, 4],
     )
 
 
@@ -79,6 +84,7 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
     found = {cell: answers(model.network, source) for cell, model in served.items()}
     models: dict[str, dict[str, Any]] = {}
     seeds: dict[str, dict[str, Any]] = {}
+    groups: dict[str, dict[str, Any]] = {}
     shares, gradients, curves, tried = [], [], [], []
     for cell, model in served.items():
         own, config = found[cell], model.config
@@ -96,6 +102,10 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
         gradients.append(pd.DataFrame({"model": cell, "lag": lags, "norm": norms}))
         curves.append(pd.read_csv(folders[cell] / "history.csv").assign(model=cell))
         tried.append(model.tried().assign(model=cell))
+        groups[cell] = {
+            group: {str(gap): float(own.by_gap(gap, number).mean()) for gap in gaps}
+            for number, group in enumerate(source.schema.groups)
+        }
     differences = {
         f"{MODEL}_minus_{cell}": {
             "error": vars(difference(found[MODEL], found[cell], settings.bootstrap, settings.seed))
@@ -105,7 +115,13 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
     }
     counts = {part: len(source.part(part)) for part in sequences.PARTS}
     return Evaluation(
-        metrics={"models": models, "differences": differences, "seeds": seeds, "sequences": counts},
+        metrics={
+            "models": models,
+            "differences": differences,
+            "seeds": seeds,
+            "groups": groups,
+            "sequences": counts,
+        },
         tables={
             "accuracy_by_gap": pd.DataFrame(shares, columns=["model", "gap", "seed", "accuracy"]),
             "look_back": pd.concat(gradients, ignore_index=True),
@@ -113,6 +129,7 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
         },
         schema=source.schema,
         counts=counts,
+        shown=gates.of_a_test(served[MODEL], source),
         tried=pd.concat(tried, ignore_index=True),
     )
 

@@ -1,13 +1,15 @@
-"""Examples that are made: the copy task and the adding problem."""
+"""Examples that are made: the copy task, the adding problem, and agreement in English."""
 
 import string
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from retain.recall import agreement
 from retain.recall.params import Data
 from retain.recall.sequences import Example, Schema
 
+Maker = Callable[[Data, str, int, np.random.Generator], Example]
 QUESTION = "?"
 PLAIN, MARKED = ".", "+"
 
@@ -16,6 +18,9 @@ def schema(data: Data) -> Schema:
     """What tokens and targets mean."""
     if data.source == "adding":
         return Schema("adding", (PLAIN, MARKED), (), data.test_gaps, "")
+    if data.source == "agreement":
+        known, answers = agreement.vocabulary(), agreement.ANSWERS
+        return Schema("agreement", known, answers, data.test_gaps, "", agreement.GROUPS)
     keys = tuple(string.ascii_uppercase[: data.symbols])
     distractors = tuple(key.lower() for key in keys)
     return Schema("copy", (*keys, *distractors, QUESTION), keys, data.test_gaps, "")
@@ -27,7 +32,8 @@ def examples(data: Data) -> Iterator[Example]:
     counts = [("train", gap, each) for gap in data.train_gaps]
     counts += [("validation", gap, data.validation) for gap in data.train_gaps]
     counts += [("test", gap, data.test) for gap in data.test_gaps]
-    make = adding if data.source == "adding" else copy
+    makers: dict[str, Maker] = {"adding": adding, "agreement": Agreement(), "copy": copy}
+    make = makers[data.source]
     for number, (part, gap, count) in enumerate(counts):
         noise = np.random.Generator(np.random.Philox(key=(data.seed, number)))
         for _ in range(count):
@@ -53,3 +59,17 @@ def adding(data: Data, part: str, gap: int, noise: np.random.Generator) -> Examp
     tokens = np.zeros(gap, dtype=np.uint16)
     tokens[marked] = 1
     return Example(part, gap, tokens, float(values[marked].sum()), values)
+
+
+class Agreement:
+    """Texts of `agreement.py`, an equal share of each of its groups."""
+
+    def __init__(self) -> None:
+        self.numbers = {word: n for n, word in enumerate(agreement.vocabulary())}
+
+    def __call__(self, data: Data, part: str, gap: int, noise: np.random.Generator) -> Example:
+        """A text with its question."""
+        group = int(noise.integers(len(agreement.GROUPS)))
+        words, answer = agreement.example(group, gap, noise)
+        tokens = np.array([self.numbers[word] for word in words], dtype=np.uint16)
+        return Example(part, gap, tokens, float(agreement.ANSWERS.index(answer)), group=group)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from retain import recurrent
-from retain.recall import scan
+from retain.recall import agreement, scan
 from retain.recall.batches import Batch
 from retain.recall.sequences import Schema
 
@@ -59,6 +59,7 @@ class Recaller(nn.Module):
         seeds: of the members, each with every rate.
         rates: how many learning rates.
         chrono: see `Member`.
+        speaks: whether each next word is said too, not the answer alone.
     """
 
     losses: Tensor
@@ -73,16 +74,18 @@ class Recaller(nn.Module):
         seeds: tuple[int, ...],
         rates: int,
         chrono: int | None,
+        speaks: bool = False,
     ):
         super().__init__()
-        self.cell, self.schema = cell, schema
+        self.cell, self.schema, self.speaks = cell, schema, speaks
         self.words, self.outputs = len(schema.vocabulary), len(schema.answers) or 1
+        outputs = _outputs(schema, speaks)
         members = []
         for seed in seeds:
             for _ in range(rates):  # each rate has the same start
                 if torch.get_default_device().type != "meta":
                     torch.manual_seed(seed)
-                members.append(Member(cell, hidden, schema.features, self.outputs, chrono))
+                members.append(Member(cell, hidden, schema.features, outputs, chrono))
         self.members = nn.ModuleList(members)
         # What each member came to on the validation part, and which rate was kept for it.
         self.register_buffer("losses", torch.zeros(len(seeds), rates))
@@ -109,11 +112,30 @@ class Recaller(nn.Module):
         return scan.scan(self.cell, scan.assemble(self.cell, across, into, bias), inputs)
 
     def answers(self, states: Tensor) -> Tensor:
-        """What each member makes of its states: (members, batch, outputs)."""
+        """What each member answers in its states: (members, batch, outputs)."""
+        return self._said(states)[..., : self.outputs]
+
+    def _said(self, states: Tensor) -> Tensor:
+        """Scores of the answers, and of the words behind them: (members, batch, …)."""
         own = [member.answer for member in self.members if isinstance(member, Member)]
         weights = torch.stack([each.weight for each in own])
         biases = torch.stack([each.bias for each in own])
         return torch.baddbmm(biases.unsqueeze(1), states, weights.transpose(1, 2))
+
+    def as_lstm(self, number: int) -> nn.LSTM:
+        """A member as torch's own LSTM, whose gates can be looked at."""
+        member = self.members[number]
+        assert isinstance(member, Member)
+        found = nn.LSTM(member.into.shape[0], member.across.shape[0])
+        found.load_state_dict(
+            {
+                "weight_ih_l0": member.into.T,
+                "weight_hh_l0": member.across.T,
+                "bias_ih_l0": member.bias,
+                "bias_hh_l0": torch.zeros_like(member.bias),
+            }
+        )
+        return found
 
     def loss(self, said: Tensor, targets: Tensor) -> Tensor:
         """Of each answer of each member: (members, batch)."""
@@ -123,6 +145,21 @@ class Recaller(nn.Module):
         return functional.cross_entropy(said.flatten(0, 1), due.flatten(), reduction="none").view(
             due.shape
         )
+
+    def training_loss(self, batch: Batch) -> Tensor:
+        """What each sequence costs each member: (members, batch).
+
+        That of the answer, or the mean over all words but the first and the answer behind them.
+        """
+        states = self.states(self.inputs(batch))
+        if not self.speaks:
+            return self.loss(self.answers(states[:, -1]), batch.targets)
+        members, steps, sequences, _ = states.shape
+        said = self._said(states.flatten(1, 2)).flatten(0, 1)
+        due = torch.cat([self.outputs + batch.tokens[1:], batch.targets.long()[None]])
+        due = torch.where(batch.tokens < 0, -1, due).expand(members, -1, -1)
+        each = functional.cross_entropy(said, due.flatten(), ignore_index=-1, reduction="none")
+        return each.view(members, steps, sequences).sum(1) / (batch.tokens >= 0).sum(0)
 
     def right(self, said: Tensor, targets: Tensor) -> Tensor:
         """Whether each answer is right: (members, batch); a number is within 0.04.
@@ -147,13 +184,14 @@ def matched(
     seeds: tuple[int, ...],
     rates: int,
     chrono: int | None,
+    speaks: bool = False,
 ) -> tuple[Recaller, dict[str, Any]]:
     """Networks of `cell` with the parameter budget of an LSTM of that hidden size.
 
     Returns:
         The networks, and their sizes for config.json.
     """
-    outputs = len(schema.answers) or 1
+    outputs = _outputs(schema, speaks)
 
     def count(cell: str, hidden: int) -> int:
         return recurrent.count_on_meta(lambda: Member(cell, hidden, schema.features, outputs, None))
@@ -161,7 +199,7 @@ def matched(
     budget = count("lstm", hidden)
     if cell != "lstm":
         hidden = recurrent.match_hidden_size(lambda size: count(cell, size), budget)
-    network = Recaller(cell, hidden, schema, seeds, rates, chrono)
+    network = Recaller(cell, hidden, schema, seeds, rates, chrono, speaks)
     sizes = {
         "hidden_size": hidden,
         "parameters": recurrent.parameter_count(network.members[0]),
@@ -170,6 +208,13 @@ def matched(
     return network, sizes
 
 
+def _outputs(schema: Schema, speaks: bool) -> int:
+    """How many numbers a member says: one for each answer, or a number; and one for each word."""
+    return (len(schema.answers) or 1) + speaks * len(schema.vocabulary)
+
+
 def chance(schema: Schema) -> float:
     """The share of right answers that guessing gives, where all answers are as frequent."""
+    if schema.source == "agreement":
+        return agreement.CHANCE
     return 1 / len(schema.answers) if schema.answers else math.nan

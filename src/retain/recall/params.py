@@ -9,6 +9,7 @@ from retain.params import Problem as CommonProblem
 from retain.params import Training as CommonTraining
 
 GENERATOR = "src/retain/recall/made.py"
+LEAST_GAP = {"adding": 2, "agreement": 8}
 Gaps = tuple[Annotated[int, Field(ge=1)], ...]
 # What the section `training` says where params.yaml says nothing; `accurate` trains longer.
 TRAINING = {"cells": ["lstm", "gru", "rnn"], "batch_size": 32, "epoch_steps": 50}
@@ -21,12 +22,13 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 class Data(Section):
     """Where the examples come from, and how many there are.
 
-    A gap is how many steps lie between what must be remembered and the question. `copy` and
-    `adding` are made, in numbers given here: for training as many of each of the training gaps, for
-    validation and test so many of each gap. `babi` reads a folder in the format of the bAbI tasks.
+    A gap is how many steps lie between what must be remembered and the question. `copy`, `adding`
+    and `agreement` are made, in numbers given here: for training as many of each of the training
+    gaps, for validation and test so many of each gap. `babi` reads a folder in the format of the
+    bAbI tasks.
     """
 
-    source: Literal["copy", "adding", "babi"]
+    source: Literal["copy", "adding", "agreement", "babi"]
     path: str
     train_gaps: Gaps = (10, 30, 100, 300)
     test_gaps: Gaps = (10, 30, 100, 300, 1000)
@@ -49,8 +51,9 @@ class Data(Section):
     def _made_by_the_generator(self) -> Self:
         if self.source != "babi" and self.path != GENERATOR:
             raise ValueError(f"{self.source} is made, not read: path must be {GENERATOR}")
-        if self.source == "adding" and min(self.train_gaps + self.test_gaps) < 2:
-            raise ValueError("adding two numbers takes gaps of 2 and more")
+        least = LEAST_GAP.get(self.source, 1)
+        if min(self.train_gaps + self.test_gaps) < least:
+            raise ValueError(f"{self.source} takes gaps of {least} and more")
         return self
 
 
@@ -69,9 +72,11 @@ class Training(CommonTraining):
     """As for every kind; besides, each cell is trained with several seeds and learning rates.
 
     Of the rates, as many for each cell, the one with the lowest validation loss over all seeds is
-    kept. A network has its seed from `seed` on.
+    kept. A network has its seed from `seed` on. It learns to say the answer alone, or as a language
+    model does each word that comes next, and the answer as the last of them.
     """
 
+    objective: Literal["answer", "words"] = "answer"
     learning_rates: dict[Cell, tuple[float, ...]] = Field({})
     seeds: int = Field(3, ge=1)
 
@@ -116,3 +121,9 @@ class Problem(CommonProblem):
     model: Model = Model()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _words_are_there_to_say(self) -> Self:
+        if self.training.objective == "words" and self.data.source == "adding":
+            raise ValueError("training.objective words: adding has numbers, no words; take answer")
+        return self

@@ -19,11 +19,13 @@ class Answers:
     right: Flags  # (seeds, sequences)
     losses: Floats  # (seeds, sequences)
     gaps: NDArray[np.int64]  # (sequences,)
+    groups: NDArray[np.int64]  # (sequences,)
 
-    def by_gap(self, gap: int) -> Floats:
-        """The share of right answers at a gap: (seeds,)."""
-        shares: Floats = self.right[:, self.gaps == gap].mean(1)
-        return shares
+    def by_gap(self, gap: int, group: int | None = None) -> Floats:
+        """The share of right answers at a gap, of a group: (seeds,); NaN where none is asked."""
+        own = (self.gaps == gap) & (group is None or self.groups == group)
+        counts: Floats = self.right[:, own].sum(1)
+        return counts / own.sum() if own.any() else counts * np.nan
 
     def horizons(self, gaps: tuple[int, ...], threshold: float) -> list[int]:
         """The longest of the gaps at which each seed is right often enough; 0 without one."""

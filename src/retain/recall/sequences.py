@@ -24,6 +24,7 @@ class Schema:
     answers: tuple[str, ...]  # empty where the answer is a number
     gaps: tuple[int, ...]  # of the test, increasing
     digest: str  # md5 of what was read; empty where examples are made
+    groups: tuple[str, ...] = ()  # that the examples belong to, if they are told apart
 
     @property
     def features(self) -> int:
@@ -38,7 +39,7 @@ class Sequences:
     schema: Schema
     tokens: NDArray[np.uint16]  # (all steps,)
     values: NDArray[np.float32]  # (all steps,), or (0,) where tokens say all
-    index: Ints  # (examples, 4): part, gap, first step, steps
+    index: Ints  # (examples, 5): part, gap, first step, steps, number of the group
     targets: NDArray[np.float32]  # (examples,): the number of the answer, or the answer
 
     def part(self, name: str) -> Ints:
@@ -66,6 +67,7 @@ class Example:
     tokens: NDArray[np.uint16]
     target: float
     values: NDArray[np.float32] | None = None
+    group: int = 0
 
 
 def join(schema: Schema, examples: list[Example]) -> Sequences:
@@ -74,12 +76,13 @@ def join(schema: Schema, examples: list[Example]) -> Sequences:
     starts = np.concatenate([[0], lengths[:-1].cumsum()])
     parts = [PARTS.index(each.part) for each in examples]
     gaps = [each.gap for each in examples]
+    groups = [each.group for each in examples]
     values = [each.values for each in examples if each.values is not None]
     return Sequences(
         schema,
         np.concatenate([each.tokens for each in examples]),
         np.concatenate(values) if values else np.zeros(0, dtype=np.float32),
-        np.stack([parts, gaps, starts, lengths], axis=1).astype(np.int64),
+        np.stack([parts, gaps, starts, lengths, groups], axis=1).astype(np.int64),
         np.array([each.target for each in examples], dtype=np.float32),
     )
 
@@ -109,4 +112,5 @@ def schema_of(content: dict[str, Any]) -> Schema:
         tuple(content["answers"]),
         tuple(content["gaps"]),
         content["digest"],
+        tuple(content["groups"]),
     )

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from retain.errors import DataError, clipped, listed
 from retain.loading import check_same, only_column, reading
-from retain.recall import made, sequences, stories
+from retain.recall import agreement, made, sequences, stories
 from retain.recall.batches import CHUNK, Batch
 from retain.recall.network import Recaller
 from retain.recall.sequences import Schema
 
 COLUMN = "sequence"
+WORDS = {"babi": stories.words, "agreement": agreement.words}  # how a request's text is cut
 NUMBER = re.compile(r"(\+?)(\d*\.?\d+)")
 
 
@@ -73,7 +74,7 @@ class Served:
 
     def written(self, source: sequences.Sequences, number: int) -> str:
         """One example as text."""
-        _, _, start, length = source.index[number]
+        start, length = source.index[number, 2:4]
         tokens = source.tokens[start : start + length]
         if len(source.values):
             values = source.values[start : start + length]
@@ -90,8 +91,12 @@ class Served:
             DataError: the table has not the column `sequence` alone, or a sequence is no text, is
                 empty, or has a word that the model does not know.
         """
-        given, faults = only_column(table, COLUMN), list[str]()
-        read = [self._read(text, row, faults) for row, text in enumerate(given, start=1)]
+        read, faults = [], []
+        for row, text in enumerate(only_column(table, COLUMN), start=1):
+            try:
+                read.append(self.read(text))
+            except DataError as error:
+                faults.append(f"row {row}: {error}")
         if faults:
             raise DataError(f"sequence:\n{listed(faults)}")
         said = np.concatenate(
@@ -135,38 +140,37 @@ class Served:
                 answers.append(said.mean(0)[0].numpy())
         return np.stack(answers)
 
-    def _read(self, text: Any, row: int, faults: list[str]) -> tuple[list[int], list[float]]:
-        """Tokens and values of a request's sequence; what is wrong goes to `faults`."""
+    def read(self, text: Any) -> tuple[list[int], list[float]]:
+        """Tokens and values of a request's sequence.
+
+        Raises:
+            DataError: it is no text, is empty, or has a word that is not known.
+        """
         if not isinstance(text, str) or not text.strip():
-            faults.append(f"row {row}: {text!r} is no text; give words with blanks between")
-            return [], []
+            raise DataError(f"{text!r} is no text; give words with blanks between")
         if not self.schema.answers:
-            return self._numbers(text, row, faults)
-        parts = stories.words(text) if self.schema.source == "babi" else text.split()
+            return _numbers(text)
         known = {word: number for number, word in enumerate(self.schema.vocabulary)}
+        parts = WORDS.get(self.schema.source, str.split)(text)
         for place, word in enumerate(parts, start=1):
             if word not in known:
-                faults.append(
-                    f"row {row}, word {place}: {word!r} is none that the model knows: "
+                raise DataError(
+                    f"word {place}, {word!r}, is none that the model knows: "
                     f"{clipped(self.schema.vocabulary)}"
                 )
-                return [], []
         return [known[word] for word in parts], []
 
-    def _numbers(self, text: str, row: int, faults: list[str]) -> tuple[list[int], list[float]]:
-        parts = [NUMBER.fullmatch(part) for part in text.split()]
-        if wrong := [part for part, match in zip(text.split(), parts, strict=True) if not match]:
-            faults.append(
-                f"row {row}: {wrong[0]!r} is no number such as 0.25, or +0.25 where it is to be "
-                f"added"
-            )
-            return [], []
-        found = [match for match in parts if match]
-        marks = [int(bool(match[1])) for match in found]
-        if sum(marks) != 2:
-            faults.append(f"row {row}: mark two numbers with +, not {sum(marks)}")
-            return [], []
-        return marks, [float(match[2]) for match in found]
+
+def _numbers(text: str) -> tuple[list[int], list[float]]:
+    """Marks and numbers of a sequence whose answer is a sum."""
+    parts = [(part, NUMBER.fullmatch(part)) for part in text.split()]
+    if wrong := [part for part, match in parts if not match]:
+        raise DataError(f"{wrong[0]!r} is no number such as 0.25, or +0.25 where it is to be added")
+    found = [match for _, match in parts if match]
+    marks = [int(bool(match[1])) for match in found]
+    if sum(marks) != 2:
+        raise DataError(f"mark two numbers with +, not {sum(marks)}")
+    return marks, [float(match[2]) for match in found]
 
 
 def load(folder: Path) -> Served:
@@ -178,7 +182,15 @@ def load(folder: Path) -> Served:
     with reading(folder) as (config, weights):
         schema = sequences.schema_of(config["schema"])
         rates, seeds = len(config["learning_rates"]), tuple(config["seeds"])
-        network = Recaller(config["cell"], config["hidden_size"], schema, seeds, rates, None)
+        network = Recaller(
+            config["cell"],
+            config["hidden_size"],
+            schema,
+            seeds,
+            rates,
+            None,
+            config["objective"] == "words",
+        )
         network.keep(0)
         network.load_state_dict(weights)
     return Served(network.eval(), schema, config)

@@ -111,6 +111,12 @@ def files(data: Data, root: Path) -> dict[str, list[Path]]:
     return found
 
 
+def _task(path: Path) -> int:
+    match = FILE.fullmatch(path.name)
+    assert match is not None
+    return int(match["task"])
+
+
 def read(data: Data, root: Path, digest: str) -> tuple[Schema, list[Example]]:
     """Every question of a folder; the last part of each training file is for validation.
 
@@ -118,19 +124,21 @@ def read(data: Data, root: Path, digest: str) -> tuple[Schema, list[Example]]:
         DataError: a file is not in the format, or the test asks for what training never has.
     """
     found = files(data, root)
-    asked: list[tuple[str, Question]] = [
-        ("test", each) for path in found["test"] for each in questions(path)
-    ]
+    tasks = sorted({_task(path) for paths in found.values() for path in paths})
+    asked: list[tuple[str, int, Question]] = []
+    for path in found["test"]:
+        asked += [("test", tasks.index(_task(path)), each) for each in questions(path)]
     for path in found["train"]:
         own = list(questions(path))
         kept = len(own) - max(1, round(len(own) * data.validation_share))
-        asked += [("train" if n < kept else "validation", each) for n, each in enumerate(own)]
-    learned = [each for part, each in asked if part == "train"]
+        task = tasks.index(_task(path))
+        asked += [("train" if n < kept else "validation", task, each) for n, each in enumerate(own)]
+    learned = [each for part, _, each in asked if part == "train"]
     vocabulary = tuple(sorted({word for each in learned for word in each.words}))
     answers = tuple(sorted({each.answer for each in learned}))
     numbers = {word: number for number, word in enumerate(vocabulary)}
     faults = []
-    for part, each in asked:
+    for part, _, each in asked:
         strange = sorted(set(each.words) - set(numbers)) or [each.answer] * (
             each.answer not in answers
         )
@@ -141,16 +149,18 @@ def read(data: Data, root: Path, digest: str) -> tuple[Schema, list[Example]]:
             f"{data.path}: words that training never has; leave these stories out, or add some "
             f"with the words to the training file:\n{listed(faults)}"
         )
-    gaps = _classes([each.gap for part, each in asked if part == "test"], data.test_gaps)
-    schema = Schema("babi", vocabulary, answers, gaps, digest)
+    gaps = _classes([each.gap for part, _, each in asked if part == "test"], data.test_gaps)
+    groups = tuple(f"task {task}" for task in tasks)
+    schema = Schema("babi", vocabulary, answers, gaps, digest, groups)
     made = [
         Example(
             part,
             next((gap for gap in data.test_gaps if each.gap <= gap), data.test_gaps[-1]),
             np.array([numbers[word] for word in each.words], dtype=np.uint16),
             float(answers.index(each.answer)),
+            group=task,
         )
-        for part, each in asked
+        for part, task, each in asked
     ]
     return schema, made
 

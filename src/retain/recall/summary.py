@@ -1,9 +1,11 @@
 """What the report of a recall problem says: the kind's part of `report.py`."""
 
+import math
 from typing import Any
 
 from retain import drawing
 from retain.gate import MODEL, Result, difference_rows
+from retain.gates import heat_maps
 from retain.recall import figures
 from retain.recall.evaluate import Evaluation
 from retain.recall.network import chance
@@ -11,6 +13,7 @@ from retain.recall.params import Problem
 from retain.recall.sequences import Schema
 from retain.report import Check, Figure, Report, Table
 
+OBJECTIVES = {"answer": "the answer", "words": "each next word, and the answer at the end"}
 PERCENT = "\N{NO-BREAK SPACE}%"
 
 
@@ -35,6 +38,14 @@ def report(name: str, problem: Problem, result: Evaluation, checks: list[Result]
             drawing.look_back(tables["look_back"], "answer", decades=16),
         ),
         Figure(
+            "gates",
+            "What the cell does",
+            f"{result.shown.note} The test sequence stands below; gates are between 0, closed, and "
+            "1, open. Of the units those that change most at the marked step come first; the "
+            "half-life is after how many steps half of what a unit holds is forgotten.",
+            heat_maps(result.shown),
+        ),
+        Figure(
             "training_curves",
             "Training",
             "Loss by epoch, the mean of the networks of all seeds and learning rates.",
@@ -48,6 +59,7 @@ def report(name: str, problem: Problem, result: Evaluation, checks: list[Result]
         checks=tuple(Check(check.check, check.passed, check.sentence) for check in checks),
         tables=(
             accuracy_table(result.metrics, schema.gaps),
+            *((groups_table(result.metrics, schema),) if schema.groups else ()),
             horizon_table(result.metrics, threshold),
             tried_table(result),
             differences_table(result.metrics),
@@ -59,6 +71,7 @@ def report(name: str, problem: Problem, result: Evaluation, checks: list[Result]
             ("Trained on gaps", _trained_on(problem)),
             ("By chance", _by_chance(schema)),
             ("Right is", "the answer" if schema.answers else "within 0.04 of the answer"),
+            ("Learns to say", OBJECTIVES[problem.training.objective]),
             ("Chrono initialisation", f"{problem.model.chrono or 'none'}"),
         ),
     )
@@ -103,6 +116,29 @@ def accuracy_table(metrics: dict[str, Any], gaps: tuple[int, ...]) -> Table:
         ("cell", *(f"{gap:,}" for gap in gaps), "parameters", "rate"),
         tuple(rows),
         note="Means over the seeds, in brackets the lowest and the highest where they differ.",
+    )
+
+
+def groups_table(metrics: dict[str, Any], schema: Schema) -> Table:
+    """Right answers of every cell in every group at every gap, the mean of the seeds."""
+    rows = tuple(
+        (
+            f"{drawing.mark(cell).label}, {group}",
+            *(_figure(by_gap[str(gap)]) for gap in schema.gaps),
+        )
+        for cell, own in metrics["groups"].items()
+        for group, by_gap in own.items()
+    )
+    return Table(
+        "Right answers by what is asked",
+        ("cell and question", *(f"{gap:,}" for gap in schema.gaps)),
+        rows,
+        note="Means over the seeds."
+        + (
+            " Changed: another subject or city stands before the one that decides."
+            if schema.source == "agreement"
+            else ""
+        ),
     )
 
 
@@ -168,6 +204,10 @@ def differences_table(metrics: dict[str, Any]) -> Table:
 def _by_chance(schema: Schema) -> str:
     """What guessing gives, where all answers are as frequent."""
     return f"{100 * chance(schema):.3g}{PERCENT}" if schema.answers else "next to nothing"
+
+
+def _figure(share: float) -> str:
+    return "–" if math.isnan(share) else f"{100 * share:.1f}{PERCENT}"
 
 
 def _share(share: float) -> str:

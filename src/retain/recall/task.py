@@ -21,7 +21,8 @@ def build(problem: Problem, prepared: Path, cell: Any) -> tuple[Task, dict[str, 
     rates = training.rates(cell)
     seeds = tuple(range(training.seed, training.seed + training.seeds))
     size, chrono = problem.model.hidden_size, problem.model.chrono
-    network, sizes = matched(cell, size, source.schema, seeds, len(rates), chrono)
+    speaks = training.objective == "words"
+    network, sizes = matched(cell, size, source.schema, seeds, len(rates), chrono, speaks)
     groups = tuple(
         Group(tuple(member.parameters()), rates[number % len(rates)])
         for number, member in enumerate(network.members)
@@ -32,6 +33,7 @@ def build(problem: Problem, prepared: Path, cell: Any) -> tuple[Task, dict[str, 
         **sizes,
         "seeds": seeds,
         "learning_rates": rates,
+        "objective": training.objective,
         "model": problem.model.model_dump(mode="json"),
         "schema": asdict(source.schema),
     }
@@ -42,7 +44,7 @@ def build(problem: Problem, prepared: Path, cell: Any) -> tuple[Task, dict[str, 
 def loss(network: nn.Module, batches: list[Batch]) -> tuple[Tensor, Tensor]:
     """The mean loss of the members; each gets the gradient of its own, as if it were alone."""
     assert isinstance(network, Recaller)
-    each = torch.cat([network.loss(network(batch), batch.targets) for batch in batches], dim=1)
+    each = torch.cat([network.training_loss(batch) for batch in batches], dim=1)
     total = each.sum()  # over members too: its gradient is what each has alone, its value is not
     weight = torch.tensor(float(each.shape[1]), device=each.device)
     return total + (total.detach() / len(each) - total.detach()), weight

@@ -13,8 +13,9 @@ from torch.nn import functional
 from retain import loading
 from retain.errors import IncomparableError
 from retain.gate import MODEL, Versus
+from retain.gates import Inspection
 from retain.recurrent import State
-from retain.text import corpus, ngrams, serving
+from retain.text import corpus, gates, ngrams, serving
 from retain.text.corpus import Corpus, Schema, Tokens
 from retain.text.network import Reader
 from retain.text.params import Problem
@@ -36,6 +37,7 @@ class Evaluation:
     counts: dict[str, int]  # units by part
     prompt: str
     written: dict[str, str]  # by model
+    shown: Inspection  # the gates of the judged model in the prompt
 
     def plots(self) -> dict[str, pd.DataFrame]:
         """The tables as `dvc plots` compares them: one column a model."""
@@ -77,7 +79,9 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
         written[cell] = served.continued(
             prompt, settings.length, settings.temperature, settings.seed
         )
-    units = len(source.schema.vocabulary)
+    vocabulary = source.schema.vocabulary
+    judged, labels = serving.load(folders[MODEL]), [vocabulary[token] for token in prompt]
+    units = len(vocabulary)
     for name, each in ngrams.probabilities(source.part("train"), test, units).items():
         bits[name] = -np.log2(each)
         models[name] = scores(bits[name])
@@ -105,6 +109,7 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
         counts=counts,
         prompt=source.schema.joined(prompt),
         written=written,
+        shown=gates.inspection(judged, source.schema.joined(prompt), prompt, labels),
     )
 
 

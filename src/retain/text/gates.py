@@ -11,6 +11,7 @@ from retain.gates import Inspection
 from retain.recurrent import Gates
 from retain.text import serving
 from retain.text.params import Problem
+from retain.text.serving import Served
 
 
 def inspect(
@@ -36,20 +37,25 @@ def inspect(
     if what is None:
         raise DataError(f'give a sentence to read: retain gates {name} "my name is"')
     served = serving.load(folder)
-    cell = served.network.cell
-    if not isinstance(cell, nn.LSTM):
+    if not isinstance(served.network.cell, nn.LSTM):
         raise ModelError(
             f"the model in {folder} has the cell {served.config['cell']}, not an lstm with its "
             f"gates"
         )
-    tokens = served.read(what)
+    return inspection(served, f"{name}: {what}", served.read(what), served.schema.cut(what))
+
+
+def inspection(served: Served, title: str, tokens: list[int], labels: list[str]) -> Inspection:
+    """The gates of the steps in which an LSTM reads units of these numbers."""
+    cell = served.network.cell
+    assert isinstance(cell, nn.LSTM)
     with torch.inference_mode():
         inputs = served.network.embedding(torch.tensor(tokens)).unsqueeze(0)  # (1, steps, …)
         gates = Gates(*(part[0] for part in recurrent.gates(cell, inputs)))
     return Inspection(
-        title=f"{name}: {what}",
+        title=title,
         note=f"Each step of the cell reads a {served.schema.unit}."
         + (f" Shown is the last of {cell.num_layers} layers." if cell.num_layers > 1 else ""),
-        steps=tuple(served.schema.cut(what)),
+        steps=tuple(labels),
         gates=gates,
     )

@@ -4,6 +4,7 @@ from typing import Any
 
 from retain import drawing
 from retain.gate import MODEL, Result, difference_rows, judgement
+from retain.gates import heat_maps
 from retain.report import Check, Figure, Report, Table
 from retain.text import figures
 from retain.text.evaluate import PLACES, Evaluation
@@ -27,6 +28,14 @@ def report(name: str, problem: Problem, result: Evaluation, checks: list[Result]
             "before them read and nothing before these. Lower is better; where a line is flat, "
             "what stands further back helps no more.",
             figures.by_context(tables["context"], unit),
+        ),
+        Figure(
+            "gates",
+            "What the cell does",
+            f"{result.shown.note} The beginning of the test part stands below; gates are between "
+            "0, closed, and 1, open. Of the units those that change most at the marked step come "
+            "first; the half-life is after how many steps half of what a unit holds is forgotten.",
+            heat_maps(result.shown),
         ),
         Figure(
             "training_curves",
