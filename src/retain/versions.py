@@ -13,7 +13,14 @@ from retain.errors import RegistryError
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-SHOWN = ("mae", "mase", "crps")  # of the test metrics
+SHOWN = {  # of the test metrics, whatever kind has them
+    "mae": "MAE",
+    "mase": "MASE",
+    "crps": "CRPS",
+    "accuracy": "accuracy",
+    "memory_horizon": "horizon",
+    "bits": "bits",
+}
 SINCE = "registered.at"  # a version's tag: when, where the store itself is younger
 
 
@@ -66,14 +73,15 @@ def rows(root: Path, name: str | None = None, now: datetime | None = None) -> li
 
 def table(found: list[Row]) -> Table:
     """The rows as a person reads them."""
+    keys = [key for key in SHOWN if any(key in row.metrics for row in found)]
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("model", "version", "aliases", *(key.upper() for key in SHOWN), "age"):
+    for column in ("model", "version", "aliases", *(SHOWN[key] for key in keys), "age"):
         right = column not in ("model", "aliases", "age")
         shown.add_column(column, justify="right" if right else "left", no_wrap=True)
     shown.add_column("trained on", no_wrap=True)
     shown.add_column("verdict")
     for row in found:
-        scores = [f"{row.metrics[key]:.4g}" if key in row.metrics else "–" for key in SHOWN]
+        scores = [f"{row.metrics[key]:.4g}" if key in row.metrics else "–" for key in keys]
         aliases = " ".join(f"@{alias}" for alias in row.aliases)
         cells = (row.name, str(row.version), aliases, *scores, row.age, row.span, row.verdict)
         shown.add_row(*cells)

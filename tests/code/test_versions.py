@@ -1,5 +1,6 @@
 """What is read of versions without a registry: ages, a person's decisions, a dvc.lock."""
 
+import dataclasses
 import doctest
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from retain import promotion, registrations, rehydration, versions
 from retain.errors import RegistryError
 from retain.promotion import Promotion
+from retain.versions import Row
 
 HEADER = "at,by,why,champion,previous,newest\n"
 LOCK = """\
@@ -54,6 +56,15 @@ def test_the_examples_in_the_docstrings_hold() -> None:
 )
 def test_an_age_is_told_in_its_largest_unit(seconds: float, age: str) -> None:
     assert versions.age(seconds) == age
+
+
+def test_a_table_has_the_columns_of_the_kinds_in_it() -> None:
+    blank = Row("", 1, [], {}, "", "now", "–", "passed", "", "", "")
+    letters = dataclasses.replace(blank, name="letters", metrics={"bits": 2.1, "loss": 1.0})
+    sales = dataclasses.replace(blank, name="sales", metrics={"mae": 3.0})
+    for rows, columns in (([letters], ["bits"]), ([sales, letters], ["MAE", "bits"])):
+        shown = [str(column.header) for column in versions.table(rows).columns]
+        assert shown == ["model", "version", "aliases", *columns, "age", "trained on", "verdict"]
 
 
 def test_what_a_person_decided_is_read_line_by_line(tmp_path: Path) -> None:

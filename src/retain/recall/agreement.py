@@ -134,7 +134,8 @@ def _clauses(count: int, end: str, noise: np.random.Generator) -> list[str]:
     """So many words: clauses, each with its end, of lengths that leave nothing over."""
     found: list[str] = []
     while (left := count - len(found)) > 2:
-        clause = words(_one(CLAUSES, noise))
-        if left - len(clause) - 1 in (0, *range(3, count)):
+        clause = _one(CLAUSES, noise).split()
+        over = left - len(clause) - 1
+        if over == 0 or over > 2:
             found += [*clause, end]
     return found + (FILLERS[left] if left else [])
