@@ -12,7 +12,7 @@ from torch.nn import functional
 from retain.errors import ParamsError
 from retain.params import parse
 from retain.recall import agreement, made, prepare, sequences, task
-from retain.recall.agreement import ANSWERS, BEFORE, GROUPS, MEN, STATES, WOMEN
+from retain.recall.agreement import ANSWERS, GROUPS, LEADS, MEN, STATES, WOMEN
 from retain.recall.batches import Batch
 from retain.recall.network import Recaller, chance
 from retain.recall.params import GENERATOR, Problem
@@ -49,15 +49,15 @@ def texts(group: str, gap: int, count: int = 60) -> list[tuple[list[str], str]]:
 @pytest.mark.parametrize("gap", [8, 9, 10, 11, 12, 50])
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_gap_lies_between_the_word_that_decides_and_the_last(group: str, gap: int) -> None:
-    answers = set()
+    answers, leads = set(), set()
     for words, answer in texts(group, gap):
-        assert len(words) == BEFORE + 1 + gap + 1
         assert set(words) <= set(agreement.vocabulary())
         assert not set(words) & ({"he", "she", "they"} | set(STATES.values()))
-        decides, before = words[BEFORE], words[BEFORE - 1]
+        lead = len(words) - gap - 2
+        decides, before = words[lead], words[lead - 1]
         if group.startswith("number"):
             assert answer == ("are" if decides.endswith("s") else "is")
-            assert words[BEFORE + 1] == "("
+            assert words[lead + 1] == "("
             assert words[-2:] == [")", "still"]
         elif group.startswith("place"):
             assert answer == STATES[decides]
@@ -67,13 +67,15 @@ def test_a_gap_lies_between_the_word_that_decides_and_the_last(group: str, gap: 
             assert answer == ("he" if decides in MEN else "she")
             assert decides in MEN + WOMEN
         answers.add(answer)
+        leads.add(lead)
     assert len(answers) == {"pronoun": 3, "place": 8}.get(group.partition(",")[0], 2)
+    assert leads == set(LEADS[1:] if "changed" in group else LEADS)
 
 
 def test_after_a_change_another_subject_or_city_stands_before() -> None:
     for group in GROUPS:
         for words, answer in texts(group, 20):
-            early = words[: BEFORE - 3]
+            early = words[: len(words) - 20 - 5]  # before the sentence that decides
             names = [word for word in early if word in MEN + WOMEN]
             if "changed" not in group:
                 assert not names
@@ -82,7 +84,7 @@ def test_after_a_change_another_subject_or_city_stands_before() -> None:
                 assert [STATES[city] for city in cities] != [answer]
                 assert len(cities) == 1
             elif group.startswith("number"):
-                assert re.match(r"the \w+ went home \.", " ".join(early))
+                assert re.match(r"the \w+ went home \.", " ".join(words))
                 assert early[1].endswith("s") == (answer == "is")
             else:
                 pronoun = {1: "he" if names[0] in MEN else "she", 2: "they"}[len(names)]

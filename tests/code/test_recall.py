@@ -183,6 +183,30 @@ def test_the_rate_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> Non
     assert network.members[1] is kept
 
 
+def test_a_member_that_diverged_does_not_end_the_others(tmp_path: Path) -> None:
+    source = prepared(tmp_path)
+    own = {"learning_rates": {cell: [1e-4, 1e-2] for cell in ("lstm", "gru", "rnn")}, "seeds": 1}
+    built, _ = task.build(problem(**own), tmp_path, "gru")
+    network = built.network
+    assert isinstance(network, Recaller)
+    batches = Examples(source, "train").batch(np.arange(8))
+    task.loss(network, batches)[0].backward()
+    first, second = (member.across for member in network.members)
+    alone = second.grad.clone()
+    with torch.no_grad():
+        first.fill_(torch.nan)
+    network.zero_grad()
+    total, _ = task.loss(network, batches)
+    total.backward()
+    assert total.isfinite()
+    torch.testing.assert_close(second.grad, alone)
+    task.finish(built)
+    assert int(network.chosen) == 1
+    with torch.no_grad():
+        network.members[0].across.fill_(torch.nan)  # type: ignore[operator, union-attr]
+    assert task.loss(network, batches)[0].isnan()  # of the last one it is told
+
+
 def answered(*shares: float, gaps: tuple[int, ...] = (10, 100)) -> Answers:
     """Two seeds; the share of right answers by seed and gap, of 100 each."""
     right = np.array(

@@ -243,3 +243,36 @@ def test_the_report_shows_the_gates_where_the_key_is_read(found: evaluate.Evalua
     assert shown.marked == 0
     assert shown.steps[0] in "ABC"
     assert shown.steps[-1] == "?"
+
+
+def test_an_lstm_learns_what_a_subject_decides_and_that_a_later_one_counts(tmp_path: Path) -> None:
+    given = parse(
+        "small",
+        {
+            "kind": "recall",
+            "preset": "fast",
+            "data": {
+                "source": "agreement",
+                "path": GENERATOR,
+                "train_gaps": [8],
+                "test_gaps": [8],
+                "train": 6400,
+                "test": 200,
+            },
+            "model": {"hidden_size": 24, "chrono": 30},
+            "training": {"learning_rate": 0.1, "batch_size": 16, "max_epochs": 8, "seeds": 1},
+            "evaluation": {"bootstrap": 100},
+            "gate": [],
+        },
+    )
+    assert isinstance(given, Problem)
+    folders = {"lstm": trained(tmp_path, "lstm", given)}
+    found = evaluate.evaluate(given, tmp_path / "prepared", folders)
+    assert found.metrics["models"]["lstm"]["accuracy"] > 0.97
+    shares = {group: share["8"] for group, share in found.metrics["groups"]["lstm"].items()}
+    assert list(shares) == list(found.schema.groups)
+    assert min(shares.values()) > 0.8, shares
+    served = serving.load(folders["lstm"])
+    told = "Martin is buying apples. Jennifer is baking bread. Rain fell. Then"
+    assert served.ask(told)[0][0] == "she"
+    assert served.ask(told.replace("Jennifer", "Robert"))[0][0] == "he"

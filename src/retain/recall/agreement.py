@@ -18,7 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 WORD = re.compile(r"\w+(?:-\w+)*|[.;()]")
-BEFORE = 14  # words before the one that decides, so that sequences of one gap have one length
+# Words before the one that decides: several, so that no network learns its place; few, so that a
+# batch has one length. The shortest is too short for another subject.
+LEADS = (3, 9, 14, 20)
 MEN = ("martin", "paul", "peter", "john", "thomas", "robert")
 WOMEN = ("jennifer", "martha", "mary", "anna", "laura", "helen")
 ACTS = ("buying apples", "baking bread", "selling fish", "painting doors", "reading letters")
@@ -91,8 +93,9 @@ def example(group: int, gap: int, noise: np.random.Generator) -> tuple[list[str]
             other = _told(question, noise)
         closed = "went home ." if question == NUMBER else other.behind
         early = words(f"{other.decides} {closed}")
+    lead = int(noise.choice(LEADS[changed:]))
     decides, behind, asked = words(told.decides), words(told.behind), words(ASKED[question])
-    early += _clauses(BEFORE + 1 - len(early) - len(decides), ".", noise)
+    early += _clauses(lead + 1 - len(early) - len(decides), ".", noise)
     aside = ";" if question == NUMBER else "."
     behind += _clauses(gap + 1 - len(behind) - len(asked), aside, noise)
     if question == NUMBER:

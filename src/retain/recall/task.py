@@ -42,12 +42,17 @@ def build(problem: Problem, prepared: Path, cell: Any) -> tuple[Task, dict[str, 
 
 
 def loss(network: nn.Module, batches: list[Batch]) -> tuple[Tensor, Tensor]:
-    """The mean loss of the members; each gets the gradient of its own, as if it were alone."""
+    """The mean loss of the members; each gets the gradient of its own, as if it were alone.
+
+    A member whose loss is no number any more, since its rate was too high, does not count.
+    """
     assert isinstance(network, Recaller)
     each = torch.cat([network.training_loss(batch) for batch in batches], dim=1)
-    total = each.sum()  # over members too: its gradient is what each has alone, its value is not
+    own = each.sum(1)
+    own = own[own.isfinite()] if own.isfinite().any() else own
+    total = own.sum()  # over members too: its gradient is what each has alone, its value is not
     weight = torch.tensor(float(each.shape[1]), device=each.device)
-    return total + (total.detach() / len(each) - total.detach()), weight
+    return total + (total.detach() / len(own) - total.detach()), weight
 
 
 def finish(task: Task) -> None:
@@ -64,4 +69,4 @@ def finish(task: Task) -> None:
     shape = network.losses.shape
     network.losses.copy_(torch.cat(losses, dim=1).mean(1).view(shape))
     network.accuracies.copy_(torch.cat(right, dim=1).float().mean(1).view(shape))
-    network.keep(int(network.losses.mean(0).argmin()))
+    network.keep(int(network.losses.mean(0).nan_to_num(torch.inf).argmin()))
