@@ -5,13 +5,14 @@ import importlib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+NAMES = ("accuracy", "babi", "speed", "limit", "scale", "checkpoints", "portable", "serving")
 
 
 def main() -> None:
     """Run one benchmark; each declares its own options."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = parser.add_subparsers(dest="benchmark", required=True)
-    for name in ("accuracy", "speed", "limit", "scale", "checkpoints", "portable", "serving"):
+    for name in NAMES:
         module = importlib.import_module(f"benchmarks.{name}")
         summary = (module.__doc__ or "").partition("\n")[0]
         own = names.add_parser(name, help=summary, description=module.__doc__)

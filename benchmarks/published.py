@@ -31,6 +31,10 @@ M4_HOURLY: dict[str, tuple[float, float]] = {
     "Naive2": NAIVE2,
 }
 
+# Right answers in percent of the LSTM and of the n-grams, 1,000 questions of training, by task
+# (Weston et al. 2015, arXiv:1502.05698, table 3, weakly supervised).
+BABI: dict[int, tuple[int, int]] = {1: (50, 36), 2: (20, 2), 3: (20, 7), 6: (48, 49), 11: (72, 29)}
+
 
 def owa(smape: float, mase: float) -> float:
     """The competition's overall weighted average: relative to Naive2."""

@@ -1,13 +1,16 @@
 """The yardsticks of the benchmarks are right, and their tables land where they belong."""
 
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import accuracy, datasets, portable, published, tables
+from benchmarks import accuracy, babi, datasets, portable, published, tables
 from retain import params
+from retain.recall import prepare, sequences
+from retain.recall.params import Problem
 
 DATA = tables.HERE.parents[1] / "shared" / "data"
 
@@ -81,3 +84,38 @@ def test_a_section_is_replaced_and_nothing_else(
     assert (tmp_path / "results" / "a.csv").read_text() == "x\n0.123457\n"
     with pytest.raises(SystemExit, match="one section `<!-- c -->` was expected"):
         tables.write("c", rows, "", "")
+
+
+def test_every_task_of_the_stories_is_a_valid_problem_with_as_many_rates_for_each_cell() -> None:
+    assert set(babi.TASKS) == set(published.BABI)
+    for task in babi.TASKS:
+        problem = params.parse("benchmark", babi.entry(task, Path("stories")))
+        assert {len(rates) for rates in babi.RATES.values()} == {3}
+        assert problem.training.cells == babi.CELLS
+
+
+def test_without_the_stories_the_benchmark_says_where_they_should_be(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"babi/en does not exist: fetch bAbI .* give --data"):
+        babi.run(Namespace(data=tmp_path, task=None))
+
+
+def test_ngrams_are_of_the_sentences_that_share_a_word_with_the_question() -> None:
+    story = "mary went home . john slept . mary ate . where is mary ?"
+    assert babi.grams(story.split()) == {
+        *[("mary",), ("went",), ("home",), ("ate",)],
+        *[("mary", "went"), ("went", "home"), ("mary", "ate"), ("mary", "went", "home")],
+    }
+
+
+def test_baselines_are_learned_in_training_and_counted_in_the_test(tmp_path: Path) -> None:
+    told = "1 Mary went to the {place}.\n2 John ran to the pond.\n3 Where is Mary?\t{place}\t1\n"
+    for part, places in (("train", ["hall"] * 24 + ["wood"] * 16), ("test", ["hall", "wood"] * 5)):
+        text = "".join(told.format(place=place) for place in places[::-1])
+        (tmp_path / f"qa1_x_{part}.txt").write_text(text)
+    problem = params.parse("benchmark", babi.entry(1, tmp_path))
+    assert isinstance(problem, Problem)
+    prepare.prepare(problem, Path(), tmp_path)
+    source = sequences.load(tmp_path)
+    assert babi.majority(source) == 0.5
+    assert babi.last(source) == 1.0  # the pond is no answer
+    assert babi.ngram(source)[1] == 1.0
