@@ -5,7 +5,17 @@ import importlib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-NAMES = ("accuracy", "babi", "speed", "limit", "scale", "checkpoints", "portable", "serving")
+NAMES = (
+    "accuracy",
+    "babi",
+    "letters",
+    "speed",
+    "limit",
+    "scale",
+    "checkpoints",
+    "portable",
+    "serving",
+)
 
 
 def main() -> None:

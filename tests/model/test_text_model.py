@@ -87,6 +87,22 @@ def test_more_context_takes_fewer_bits(found: evaluate.Evaluation) -> None:
     assert list(table.index) == [1, 2, 4, 8, 16, 32, 64, 128]
     for cell in ("lstm", "rnn"):
         assert table[cell][1] > 5 * table[cell][32]
+        whole = found.metrics["models"][cell]["bits"]
+        assert table[cell][128] == pytest.approx(whole, abs=0.01), cell
+
+
+def test_places_that_are_easier_than_the_rest_make_no_context_look_better(
+    place: Path, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two places, of which one is the hardest letter of all, and still the level of the whole."""
+    tokens = evaluate.corpus.load(place / "prepared-rhyme.txt").part("test")
+    whole, _ = evaluate.carried(served.network, tokens)
+    cut = tokens[: 2 + int(whole[200:].argmax()) + 200]  # ends with that letter
+    own, _ = evaluate.carried(served.network, cut)
+    monkeypatch.setattr(evaluate, "PLACES", 2)
+    table = evaluate.by_context(served.network, cut, own).set_index("context")["bits"]
+    assert own[[-1]].mean() > 2 * own.mean()
+    assert table[64] == pytest.approx(own.mean(), abs=0.05 * own[-1])
 
 
 def test_the_rhyme_is_continued(served: Served) -> None:

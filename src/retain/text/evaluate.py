@@ -74,7 +74,7 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
         }
         sizes = ("parameters", "parameters_of_embedding", "hidden_size")
         models[cell] |= {key: served.config[key] for key in sizes}
-        contexts.append(by_context(served.network, test).assign(model=cell))
+        contexts.append(by_context(served.network, test, bits[cell]).assign(model=cell))
         curves.append(pd.read_csv(folder / "history.csv").assign(model=cell))
         written[cell] = served.continued(
             prompt, settings.length, settings.temperature, settings.seed
@@ -157,20 +157,27 @@ def carried(network: Reader, tokens: Tokens) -> tuple[Floats, Tokens]:
     return np.concatenate(bits), np.concatenate(ranks)
 
 
-def by_context(network: Reader, tokens: Tokens) -> pd.DataFrame:
-    """Columns context, bits: what the same units took, with so many units before them read.
+def by_context(network: Reader, tokens: Tokens, whole: Floats) -> pd.DataFrame:
+    """Columns context, bits: what a unit takes with so many units before it read.
 
-    The state is zero before them. Contexts that the test part is too short for are left out.
+    The state is zero before them. Contexts that the test part is too short for are left out. Tried
+    at some places alone, which may be easier or harder than the rest; so what these take more than
+    with everything before them is added to what the whole part takes.
+
+    Args:
+        network: any.
+        tokens: of the test part.
+        whole: what `carried` found of them, in bits.
     """
     fitting = [length for length in CONTEXTS if length < len(tokens) // 2]
     places = np.linspace(fitting[-1], len(tokens) - 1, PLACES).astype(np.int64)
-    rows = []
+    rows, elsewhere = [], float(whole.mean() - whole[places - 1].mean())
     with torch.inference_mode():
         for length in fitting:
             behind = places + np.arange(-length, 1)[:, None]  # (context + 1, places)
             part = torch.from_numpy(tokens[behind])
             said, _ = network.last(part[:-1])
-            rows.append((length, float(_bits(said, part[-1]).mean())))
+            rows.append((length, float(_bits(said, part[-1]).mean()) + elsewhere))
     return pd.DataFrame(rows, columns=["context", "bits"])
 
 

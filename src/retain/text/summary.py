@@ -24,9 +24,9 @@ def report(name: str, problem: Problem, result: Evaluation, checks: list[Result]
         Figure(
             "context",
             "What more context gives",
-            f"Bits that the same {PLACES:,} {unit}s of the test part take, with so many {unit}s "
-            "before them read and nothing before these. Lower is better; where a line is flat, "
-            "what stands further back helps no more.",
+            f"Bits that a {unit} of the test part takes with so many before it read and "
+            f"nothing before these, tried at {PLACES:,} places and set to the level of the whole "
+            "part. Lower is better; where a line is flat, what stands further back helps no more.",
             figures.by_context(tables["context"], unit),
         ),
         Figure(
