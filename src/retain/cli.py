@@ -279,13 +279,14 @@ def serve(
         float, typer.Option(min=0.1, help="Seconds between looks for another champion.")
     ] = 5.0,
 ) -> None:
-    """Answer forecasts over HTTP with the problem's champion, whichever it is at the time.
+    """Answer over HTTP with the problem's champion, whichever it is at the time.
 
     Clients must show the key that the environment has as RETAIN_API_KEY, if it has one.
     """
-    from retain.server import app, run
+    from retain.server import run
+    from retain.server.service import Limits
 
-    limits = app.Limits(
+    limits = Limits(
         body=max_body * 2**20, rows=max_rows, answer=timeout, receive=timeout / 2, follow=follow
     )
     run.serve(params.find_root(), name, host, port, limits)

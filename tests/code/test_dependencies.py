@@ -144,13 +144,21 @@ def test_only_the_store_the_registry_and_the_served_model_import_mlflow() -> Non
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_change_of_the_server_runs_no_stage(kind: str) -> None:
+    for stage in STAGES:
+        found = reached(stage, KINDS[kind])
+        assert not any("/server/" in path or path.endswith("/web.py") for path in found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_prepare_reaches_no_module_that_imports_torch(kind: str) -> None:
     torch_users = {f"src/retain/{name}" for name in files_importing("torch")}
     assert not reached("prepare", KINDS[kind]) & torch_users
 
 
 def test_a_kind_is_imported_by_no_module_outside_it() -> None:
-    outside = [path for path in (SOURCE / "retain").glob("*.py") if path.name != "cli.py"]
+    files = [*(SOURCE / "retain").glob("*.py"), *(SOURCE / "retain" / "server").glob("*.py")]
+    outside = [path for path in files if path.name != "cli.py"]
     for path in outside:
         for package in PACKAGES:
             assert not any(package in name for name in all_imports(path)), path.name

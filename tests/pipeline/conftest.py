@@ -135,6 +135,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def answering(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with champions that answer lines of text: `rhyme`, `key` and `sum`."""
+    from .lines import write_project
+
+    return write_project(tmp_path_factory.mktemp("answering") / "project")
+
+
 @pytest.fixture
 def clone(finished: Path, tmp_path: Path) -> Callable[[], Path]:
     """Makes a clone of the finished project elsewhere, with its DVC cache but no tracking store."""

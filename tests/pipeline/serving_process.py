@@ -41,8 +41,12 @@ class Server:
 
     def forecast(self, content: Any, kind: str = JSON, **headers: str) -> tuple[int, Any]:
         """The same of a forecast; what comes is read as JSON."""
+        return self.post("/forecast", content, kind, **headers)
+
+    def post(self, path: str, content: Any, kind: str = JSON, **headers: str) -> tuple[int, Any]:
+        """The same of a request with a body."""
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
-        code, said = self.ask("POST", "/forecast", body, Content_Type=kind, **headers)
+        code, said = self.ask("POST", path, body, Content_Type=kind, **headers)
         return code, json.loads(said)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
@@ -52,12 +56,14 @@ class Server:
 
 
 @contextmanager
-def serving_process(folder: Path, *words: str, **extra: str) -> Iterator[Server]:
-    """`retain serve small` in a project, while the block runs."""
+def serving_process(
+    folder: Path, *words: str, name: str = "small", **extra: str
+) -> Iterator[Server]:
+    """`retain serve` of a problem in a project, while the block runs."""
     log = folder.parent / f"server-{time.monotonic_ns()}.log"
     with log.open("w") as errors:
         process = subprocess.Popen(
-            ["retain", "serve", "small", "--port", "0", *words],
+            ["retain", "serve", name, "--port", "0", *words],
             cwd=folder,
             env=environment() | extra,
             stdout=subprocess.PIPE,
@@ -67,7 +73,7 @@ def serving_process(folder: Path, *words: str, **extra: str) -> Iterator[Server]
     try:
         assert process.stdout is not None
         said = process.stdout.readline()
-        assert said.startswith("small version "), log.read_text()
+        assert said.startswith(f"{name} version "), log.read_text()
         yield Server(process, int(said.rpartition(":")[2]), log)
     finally:
         if process.poll() is None:

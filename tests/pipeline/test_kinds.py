@@ -250,8 +250,8 @@ def test_the_registered_model_answers_sequences(own_code: Path, tmp_path: Path) 
 def test_commands_say_what_they_can_do_with_a_kind(own_code: Path) -> None:
     asked = run(own_code, "retain", "ask", "key", "C a b ?").stdout
     assert re.match(r" *\d+\.\d %  C\n", asked)
-    served = run(own_code, "retain", "serve", "key", "--port", "0", code=2).stderr
-    assert "`retain serve` answers tables of history; key version 1 reads sequences" in served
+    served = run(own_code, "retain", "serve", "toy", "--port", "0", code=2).stderr
+    assert "`retain serve` cannot ask models of kind toy: ask toy version 1 with" in served
     forecast = run(own_code, "retain", "forecast", "key", code=2).stderr
     assert "problems.key is of kind recall: `retain ask key" in forecast
     wrong = run(own_code, "retain", "ask", "toy", "1", code=2).stderr

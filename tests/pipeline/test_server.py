@@ -18,7 +18,7 @@ from retain.errors import RetainError
 from retain.forecast import serving
 from retain.forecast.serving import Served
 from retain.server import run
-from retain.server.app import Limits
+from retain.server.service import Limits
 
 from .conftest import environment
 from .serving_process import CSV, JSON, Server, by_column, serving_process

@@ -19,7 +19,7 @@ from retain.recall.sequences import Schema
 
 COLUMN = "sequence"
 WORDS = {"babi": stories.words, "agreement": agreement.words}  # how a request's text is cut
-NUMBER = re.compile(r"(\+?)(\d*\.?\d+)")
+NUMBER = re.compile(r"(\+?)(\d+(?:\.\d+)?|\.\d+)")  # no two ways to read the same digits
 
 
 @dataclass(frozen=True)

@@ -8,36 +8,23 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
+from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 
 from retain import __version__
 from retain.errors import RetainError
+from retain.params import room_of
 from retain.server import description, wire
-from retain.server.batching import CHUNK, Batcher, OverloadedError
+from retain.server.batching import OverloadedError
 from retain.server.guard import Guard
-from retain.server.live import Live, Loaded
+from retain.server.live import Live
 from retain.server.meter import Meter
+from retain.server.service import Limits, Service
 from retain.server.wire import Refused
-
-QUICK = 2**20  # bytes of JSON that are read in a few milliseconds
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a client may ask for."""
-
-    body: int = 32 * 2**20  # bytes
-    rows: int = 1_000_000
-    waiting: int = 20_000  # series that wait for the network
-    receive: float = 30.0  # seconds for a client to send its request
-    answer: float = 60.0  # seconds to answer it
-    follow: float = 5.0  # seconds between looks for another champion
 
 
 def build(live: Live, limits: Limits, key: str | None = None, hosts: tuple[str, ...] = ()) -> Any:
@@ -49,17 +36,14 @@ def build(live: Live, limits: Limits, key: str | None = None, hosts: tuple[str, 
         key: what clients must show, or None.
         hosts: names under which the server may be asked, or any.
     """
-    meter = Meter(live)
-    batcher = Batcher(limits.waiting, meter.batch)
     readers = ThreadPoolExecutor(2, "reader")  # for what takes longer than a millisecond
-    page = files("retain.server").joinpath("page.html").read_text("utf-8")
 
     async def aside(work: Callable[..., Any], *given: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(readers, work, *given)
 
-    def quickly(served: Any, body: bytes) -> tuple[dict[str, list[Any]], Any]:
-        columns = wire.columns(body, limits.rows)
-        return columns, served.quick_request(columns)
+    counters = CollectorRegistry()
+    service: Service = room_of(live.model.kind, "web").Service(limits, counters, aside)
+    meter = Meter(live, counters, service.path)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -74,7 +58,7 @@ def build(live: Live, limits: Limits, key: str | None = None, hosts: tuple[str, 
     @app.head("/", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     async def index() -> HTMLResponse:
-        return HTMLResponse(page)
+        return HTMLResponse(service.page)
 
     @app.head("/health", include_in_schema=False)
     @app.get("/health", **description.HEALTH)
@@ -83,44 +67,27 @@ def build(live: Live, limits: Limits, key: str | None = None, hosts: tuple[str, 
 
     @app.get("/model", **description.MODEL)
     async def model() -> Response:
-        return wire.json(live.model.described())
+        model = live.model
+        return wire.json(model.described() | service.described(model))
 
     @app.get("/example", **description.EXAMPLE)
     async def example() -> Response:
-        model = live.model
-        return Response(model.served.csv(model.example), media_type="text/csv")
+        return Response(service.csv(live.model), media_type="text/csv")
 
     @app.get("/metrics", **description.METRICS)
     async def metrics() -> Response:
         return Response(meter.exposition(), media_type="text/plain; version=0.0.4")
 
-    @app.post("/forecast", **description.FORECAST)
-    async def forecast(request: Request) -> Response:
-        kind, as_csv = wire.types(request)
-        body = await wire.body(request, limits.body, limits.receive)
+    @app.post(service.path, **service.operation)
+    async def answer(request: Request) -> Response:
+        from_csv, as_csv = wire.types(request)
+        body = await wire.body(request, service.body, limits.receive)
         try:
             async with asyncio.timeout(limits.answer):
-                return await answer(live.model, body, kind, as_csv)
+                return await service.answer(live.model, request, body, from_csv, as_csv)
         except TimeoutError:
-            sentence = f"no answer within {limits.answer:g} s; ask for fewer series at once"
+            sentence = f"no answer within {limits.answer:g} s; ask for less at once"
             raise Refused(503, sentence) from None
-
-    async def answer(model: Loaded, body: bytes, kind: str, as_csv: bool) -> Response:
-        served = model.served
-        if kind == "text/csv":
-            wire.check_lines(body, limits.rows)
-            asked = await aside(served.csv_request, body)
-        else:
-            columns, asked = (
-                quickly(served, body) if len(body) < QUICK else await aside(quickly, served, body)
-            )
-            if asked is None:
-                asked = await aside(served.request, columns)
-        quantiles = await batcher.predict(served, asked)
-        meter.series(len(asked))
-        if len(asked) <= CHUNK and not as_csv:
-            return wire.written(model, asked, quantiles, as_csv)
-        return await aside(wire.written, model, asked, quantiles, as_csv)  # type: ignore[no-any-return]
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -139,7 +106,7 @@ def build(live: Live, limits: Limits, key: str | None = None, hosts: tuple[str, 
         sentence = "something went wrong here; the server's log says what"
         return wire.json({"error": sentence}, 500)  # and the error goes on, to the log
 
-    app.openapi = lambda: description.openapi(app, live.model)  # type: ignore[method-assign]
+    app.openapi = lambda: description.openapi(app, live.model, service)  # type: ignore[method-assign]
     return Guard(app, meter, key, hosts)
 
 

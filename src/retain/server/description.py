@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from retain.server.live import Loaded
+from retain.server.service import Service
 
 ERROR: dict[str, Any] = {
     "type": "object",
@@ -13,30 +14,15 @@ ERROR: dict[str, Any] = {
     "properties": {"error": {"type": "string", "description": "What is wrong, and what to do."}},
 }
 CSV: dict[str, Any] = {"text/csv": {"schema": {"type": "string"}}}
-ANSWER: dict[str, Any] = {
+MODEL_SAID: dict[str, Any] = {
     "type": "object",
-    "required": ["model", "ignored", "forecast"],
-    "properties": {
-        "model": {
-            "type": "object",
-            "properties": {key: {"type": "string"} for key in ("name", "version", "md5")},
-        },
-        "ignored": {
-            "type": "array",
-            "items": {"type": "string"},
-            "description": "Columns of a CSV file that the model does not read.",
-        },
-        "forecast": {
-            "type": "object",
-            "description": "By column: unique_id, ds, and one for each quantile; the horizon's "
-            "steps of each series one after the other.",
-            "additionalProperties": {"type": "array"},
-        },
-    },
+    "properties": {key: {"type": "string"} for key in ("name", "version", "md5")},
 }
-VALUE: dict[str, Any] = {"type": ["number", "string", "null"]}
-BY_COLUMN = "By column"
-BY_ROW = "By row"
+IGNORED: dict[str, Any] = {
+    "type": "array",
+    "items": {"type": "string"},
+    "description": "Columns of a CSV file that the model does not read.",
+}
 
 
 def _said(status: str) -> dict[str, Any]:
@@ -60,11 +46,11 @@ HEALTH: dict[str, Any] = {
     "responses": _object("It does; `registry` says why the registry could not be asked, if so."),
 }
 MODEL: dict[str, Any] = {
-    "summary": "Version, lineage, metrics and columns of the champion",
+    "summary": "Version, lineage, metrics of the champion, and what it reads",
     "responses": _object("The champion.") | GUARDED,
 }
 EXAMPLE: dict[str, Any] = {
-    "summary": "A history that the model can forecast from",
+    "summary": "A table that the model answers",
     "responses": {200: {"description": "As CSV.", "content": CSV}} | GUARDED,
 }
 METRICS: dict[str, Any] = {
@@ -77,32 +63,42 @@ METRICS: dict[str, Any] = {
     }
     | GUARDED,
 }
-FORECAST: dict[str, Any] = {
-    "summary": "Forecast every series of a table of history",
-    "responses": {
-        200: {
-            "description": "The quantiles; as CSV where `Accept` asks for text/csv.",
-            "headers": {"X-Model-Version": {"schema": {"type": "string"}}},
-            "content": {"application/json": {"schema": ANSWER}} | CSV,
-        },
+
+
+def operation(summary: str, said: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """What FastAPI is told of the path at which a kind is asked.
+
+    Args:
+        summary: what is asked there.
+        said: what comes back.
+        answer: the properties that an answer has besides the model and the columns ignored.
+    """
+    properties = {"model": MODEL_SAID, "ignored": IGNORED, **answer}
+    schema = {"type": "object", "required": list(properties), "properties": properties}
+    good = {
+        "description": f"{said}; as CSV where `Accept` asks for text/csv.",
+        "headers": {"X-Model-Version": {"schema": {"type": "string"}}},
+        "content": {"application/json": {"schema": schema}} | CSV,
+    }
+    responses = {
+        200: good,
         400: _said("The body is no JSON, or broke off."),
         406: _said("`Accept` names neither JSON nor CSV."),
         408: _said("The client was too slow."),
         413: _said("Too large, or too many rows."),
         415: _said("`Content-Type` names neither JSON nor CSV."),
-        422: _said("The table cannot be used; the sentence names row and column."),
+        422: _said("The request cannot be used; the sentence names row and column, or key."),
         503: _said("Too many wait, or no answer came in time."),
     }
-    | GUARDED,
-}
+    return {"summary": summary, "responses": responses | GUARDED}
 
 
-def openapi(app: FastAPI, model: Loaded) -> dict[str, Any]:
-    """The description, with the columns of the present champion and a table that it answers."""
+def openapi(app: FastAPI, model: Loaded, service: Service) -> dict[str, Any]:
+    """The description, with what the present champion reads and an example that it answers."""
     made = get_openapi(
         title=f"retain: {model.name}",
         version=app.version,
-        summary=f"Forecasts of the champion, version {model.version}",
+        summary=f"{service.summary} of the champion, version {model.version}",
         routes=app.routes,
     )
     made["components"] = {
@@ -110,45 +106,7 @@ def openapi(app: FastAPI, model: Loaded) -> dict[str, Any]:
     }
     for path, operations in made["paths"].items():
         if path != "/health":
-            for operation in operations.values():
-                operation["security"] = [{}, {"key": []}]
-    names = model.served.columns()
-    by_column = {
-        "title": BY_COLUMN,
-        "type": "object",
-        "required": names,
-        "additionalProperties": False,
-        "properties": {name: {"type": "array", "minItems": 1, "items": VALUE} for name in names},
-    }
-    by_row = {
-        "title": BY_ROW,
-        "type": "array",
-        "minItems": 1,
-        "items": {
-            "type": "object",
-            "required": names,
-            "additionalProperties": False,
-            "properties": dict.fromkeys(names, VALUE),
-        },
-    }
-    example = model.example.astype(object).where(model.example.notna(), None)
-    made["paths"]["/forecast"]["post"]["requestBody"] = {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["history"],
-                    "additionalProperties": False,
-                    "properties": {"history": {"oneOf": [by_column, by_row]}},
-                },
-                "examples": {
-                    BY_COLUMN: {"value": {"history": example.to_dict("list")}},
-                    BY_ROW: {"value": {"history": example.to_dict("records")}},
-                },
-            },
-            "text/csv": CSV["text/csv"]
-            | {"examples": {"CSV": {"value": model.served.csv(model.example)}}},
-        },
-    }
+            for each in operations.values():
+                each["security"] = [{}, {"key": []}]
+    made["paths"][service.path]["post"] |= service.request(model)
     return made

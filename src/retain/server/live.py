@@ -1,5 +1,6 @@
 """The model that a server answers with: the champion, and the next one once it is champion."""
 
+import importlib.util
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import pandas as pd
 
 from retain import registry, store
 from retain.errors import ModelError, RetainError
-from retain.kinds import COMMANDS
+from retain.kinds import COMMANDS, KINDS
 from retain.loading import load_model
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ class Loaded:
         """Of its folder, with which its files were compared."""
         return str(self.registered.tags["model.md5"])
 
+    @property
+    def kind(self) -> str:
+        """Of the problem."""
+        return str(self.served.config["kind"])
+
     def described(self) -> dict[str, Any]:
         """Version, lineage and metrics."""
         tags = self.registered.tags
@@ -52,7 +58,6 @@ class Loaded:
             "verdict": tags.get("verdict", ""),
             "metrics": registry.test_metrics(self.registered),
             "lineage": {key: tags[key] for key in known if key in tags},
-            **self.served.described(),
         }
 
 
@@ -83,7 +88,7 @@ class Live:
                 champion = registry.champion(self._client, self._name)
             changed = str(champion.version) != self.model.version
             if changed:
-                self.model = _load(champion)
+                self.model = _load(champion, self.model.kind)
                 log.info("swapped", extra={"version": self.model.version})
         except RetainError as error:
             if str(error) != self.trouble:
@@ -94,14 +99,17 @@ class Live:
         return changed
 
 
-def _load(version: "ModelVersion") -> Loaded:
+def _load(version: "ModelVersion", kind: str | None = None) -> Loaded:
+    """A version that can be served; of `kind`, if given, since paths and page are the kind's."""
     with registry.downloaded(version) as folder:
         served = load_model(folder)
-    if not hasattr(served, "csv_request"):
-        asked = COMMANDS.get(served.config["kind"], "retain ask")
+    own, label = served.config["kind"], f"{version.name} version {version.version}"
+    if kind not in (None, own):
+        raise ModelError(f"{label} is of kind {own}, not {kind}: start `retain serve` anew")
+    if importlib.util.find_spec(f"{KINDS[own]}.web") is None:
         raise ModelError(
-            f"`retain serve` answers tables of history; {version.name} version {version.version} "
-            f"reads sequences: ask it with `{asked} {version.name} …`, or serve it with "
+            f"`retain serve` cannot ask models of kind {own}: ask {label} with "
+            f"`{COMMANDS.get(own, 'retain ask')} {version.name} …`, or serve it with "
             f"`mlflow models serve`"
         )
     example = registry.example(version)

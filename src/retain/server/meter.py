@@ -4,17 +4,22 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from retain.server.live import Live
 
-PATHS = ("/", "/forecast", "/health", "/model", "/example", "/metrics", "/openapi.json")
+PATHS = ("/", "/health", "/model", "/example", "/metrics", "/openapi.json")
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
-SERIES = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Meter:
-    """Counters of one server; nothing of a request's content."""
+    """Counters of one server; nothing of a request's content.
 
-    def __init__(self, live: Live):
-        self._live = live
-        self._registry = registry = CollectorRegistry()
+    Args:
+        live: the champion.
+        counters: where a kind's own are, too.
+        path: at which the kind is asked.
+    """
+
+    def __init__(self, live: Live, counters: CollectorRegistry, path: str):
+        self._live, self._paths = live, (*PATHS, path)
+        self._registry = registry = counters
         self._requests = Counter(
             "retain_requests", "Requests answered.", ("path", "status"), registry=registry
         )
@@ -23,13 +28,6 @@ class Meter:
             "From the first byte of a request to the last of its answer.",
             ("path",),
             buckets=SECONDS,
-            registry=registry,
-        )
-        self._series = Counter("retain_series", "Series forecast.", registry=registry)
-        self._batch = Histogram(
-            "retain_batch_series",
-            "Series in a run of the network.",
-            buckets=SERIES,
             registry=registry,
         )
         self._model = Gauge(
@@ -44,17 +42,9 @@ class Meter:
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """Count a request."""
-        known = path if path in PATHS else "other"
+        known = path if path in self._paths else "other"
         self._requests.labels(known, status).inc()
         self._seconds.labels(known).observe(seconds)
-
-    def series(self, count: int) -> None:
-        """Count the series of a request that was answered."""
-        self._series.inc(count)
-
-    def batch(self, size: int) -> None:
-        """Count a run of the network."""
-        self._batch.observe(size)
 
     def exposition(self) -> bytes:
         """All of it, as Prometheus reads it."""

@@ -18,6 +18,7 @@ from retain.errors import ParamsError, Terminated
 from retain.server import app
 from retain.server.guard import JsonLines
 from retain.server.live import Live
+from retain.server.service import Limits
 
 KEY = "RETAIN_API_KEY"
 CONNECTIONS = 1000
@@ -58,7 +59,7 @@ class Patient(HttpToolsProtocol):
             self._patience.cancel()
 
 
-def serve(root: Path, name: str, host: str, port: int, limits: app.Limits) -> None:
+def serve(root: Path, name: str, host: str, port: int, limits: Limits) -> None:
     """Serve a problem's champion until SIGTERM or Ctrl-C; requests under way are answered first.
 
     Args:
