@@ -1,5 +1,6 @@
 """What trained recallers must be able to do, and answers as they are asked for."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -276,3 +277,12 @@ def test_an_lstm_learns_what_a_subject_decides_and_that_a_later_one_counts(tmp_p
     told = "Martin is buying apples. Jennifer is baking bread. Rain fell. Then"
     assert served.ask(told)[0][0] == "she"
     assert served.ask(told.replace("Jennifer", "Robert"))[0][0] == "he"
+
+
+def test_the_report_shows_gates_where_no_sequence_of_the_shortest_gap_has_a_change(
+    place: Path, served: Served
+) -> None:
+    source = sequences.load(place / "prepared")
+    schema = dataclasses.replace(source.schema, groups=("any", "any, changed"))
+    shown = gates.of_a_test(served, dataclasses.replace(source, schema=schema))
+    assert shown.steps[-1] == "?"

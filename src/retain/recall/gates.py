@@ -51,14 +51,13 @@ def of_a_test(served: Served, source: Sequences) -> Inspection:
 
     Marked is the step that decides the answer, where its place is known.
     """
-    numbers = source.part("test")
-    index = source.index[numbers]
+    numbers, gap = source.part("test"), source.schema.gaps[0]
+    numbers = numbers[source.index[numbers, 1] == gap]
     changed = [n for n, group in enumerate(source.schema.groups) if "changed" in group]
-    fits = index[:, 1] == source.schema.gaps[0]
-    fits &= np.isin(index[:, 4], changed or [0])
-    chosen = numbers[fits][:1]
+    after = numbers[np.isin(source.index[numbers, 4], changed)]
+    chosen = (after if len(after) else numbers)[:1]
     tokens, values = source.gathered(chosen)
-    decides = len(tokens) - 2 - source.schema.gaps[0]
+    decides = len(tokens) - 2 - gap
     return _inspection(
         served,
         served.written(source, int(chosen[0])),

@@ -1,7 +1,8 @@
 """Examples that are made: the copy task, the adding problem, and agreement in English."""
 
+import functools
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -9,7 +10,6 @@ from retain.recall import agreement
 from retain.recall.params import Data
 from retain.recall.sequences import Example, Schema
 
-Maker = Callable[[Data, str, int, np.random.Generator], Example]
 QUESTION = "?"
 PLAIN, MARKED = ".", "+"
 
@@ -32,8 +32,7 @@ def examples(data: Data) -> Iterator[Example]:
     counts = [("train", gap, each) for gap in data.train_gaps]
     counts += [("validation", gap, data.validation) for gap in data.train_gaps]
     counts += [("test", gap, data.test) for gap in data.test_gaps]
-    makers: dict[str, Maker] = {"adding": adding, "agreement": Agreement(), "copy": copy}
-    make = makers[data.source]
+    make = {"adding": adding, "agreement": agree, "copy": copy}[data.source]
     for number, (part, gap, count) in enumerate(counts):
         noise = np.random.Generator(np.random.Philox(key=(data.seed, number)))
         for _ in range(count):
@@ -61,15 +60,14 @@ def adding(data: Data, part: str, gap: int, noise: np.random.Generator) -> Examp
     return Example(part, gap, tokens, float(values[marked].sum()), values)
 
 
-class Agreement:
-    """Texts of `agreement.py`, an equal share of each of its groups."""
+def agree(data: Data, part: str, gap: int, noise: np.random.Generator) -> Example:
+    """A text of `agreement.py`, of any of its groups."""
+    group = int(noise.integers(len(agreement.GROUPS)))
+    words, answer = agreement.example(group, gap, noise)
+    tokens = np.array([_numbers()[word] for word in words], dtype=np.uint16)
+    return Example(part, gap, tokens, float(agreement.ANSWERS.index(answer)), group=group)
 
-    def __init__(self) -> None:
-        self.numbers = {word: n for n, word in enumerate(agreement.vocabulary())}
 
-    def __call__(self, data: Data, part: str, gap: int, noise: np.random.Generator) -> Example:
-        """A text with its question."""
-        group = int(noise.integers(len(agreement.GROUPS)))
-        words, answer = agreement.example(group, gap, noise)
-        tokens = np.array([self.numbers[word] for word in words], dtype=np.uint16)
-        return Example(part, gap, tokens, float(agreement.ANSWERS.index(answer)), group=group)
+@functools.cache
+def _numbers() -> dict[str, int]:
+    return {word: number for number, word in enumerate(agreement.vocabulary())}
