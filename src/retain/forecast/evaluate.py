@@ -14,7 +14,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from retain import loading
 from retain.errors import IncomparableError
 from retain.forecast import baselines, panel, serving
 from retain.forecast.figures import View
@@ -32,6 +31,7 @@ from retain.forecast.serving import Served
 from retain.forecast.windows import VALIDATION_WINDOWS, Batch, Windows
 from retain.gate import MODEL, Versus
 from retain.intervals import FEWEST_BLOCKS, Interval
+from retain.reading import load_champion
 
 LOOK_BACK_WINDOWS = 256
 LOOK_BACK_PROBES = 4
@@ -224,7 +224,7 @@ def versus(problem: Problem, prepared: Path, new: Path, champion: Path) -> Versu
     def scored(served: Served) -> Tally:
         return tally(network_model(served, source), test, source, served.network.levels)
 
-    old = loading.champion(serving.load, champion, source.schema)
+    old = load_champion(serving.load, champion, source.schema)
     begins = source.grid[source.schema.test_step]
     if old.trained_until() > begins:
         raise IncomparableError(

@@ -25,7 +25,7 @@ from retain.forecast.panel import Schema
 from retain.forecast.params import Data, Model
 from retain.forecast.stamps import written
 from retain.forecast.windows import Batch
-from retain.loading import check_same, reading
+from retain.reading import check_same, reading
 
 CHUNK = 64  # series a batch; larger ones fall out of the CPU's cache
 ALIGNED = 8  # batches of a multiple of 8 rows give each row the same bits whatever its neighbours

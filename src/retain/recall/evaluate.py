@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from retain import loading
 from retain.errors import IncomparableError
 from retain.gate import MODEL, Versus
 from retain.gates import Inspection
+from retain.reading import load_champion
 from retain.recall import gates, sequences, serving
 from retain.recall.batches import Batch, Examples
 from retain.recall.network import Recaller
@@ -141,7 +141,7 @@ def versus(problem: Problem, prepared: Path, new: Path, champion: Path) -> Versu
         IncomparableError: the champion reads other words, or knows other answers.
     """
     source, settings = sequences.load(prepared), problem.evaluation
-    old = loading.champion(serving.load, champion, source.schema)
+    old = load_champion(serving.load, champion, source.schema)
     if old.schema.digest != source.schema.digest:
         raise IncomparableError(
             "it was trained on other stories, and some of today's test may be among them"

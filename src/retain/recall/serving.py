@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from retain.errors import DataError, clipped, listed
-from retain.loading import check_same, only_column, reading
+from retain.reading import check_same, only_column, reading
 from retain.recall import agreement, made, sequences, stories
 from retain.recall.batches import CHUNK, Batch
 from retain.recall.network import Recaller

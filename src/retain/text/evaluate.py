@@ -10,10 +10,10 @@ import pandas as pd
 import torch
 from torch.nn import functional
 
-from retain import loading
 from retain.errors import IncomparableError
 from retain.gate import MODEL, Versus
 from retain.gates import Inspection
+from retain.reading import load_champion
 from retain.recurrent import State
 from retain.text import corpus, gates, ngrams, serving
 from retain.text.corpus import Corpus, Schema, Tokens
@@ -120,7 +120,7 @@ def versus(problem: Problem, prepared: Path, new: Path, champion: Path) -> Versu
         IncomparableError: the champion has other units, or was trained on another text.
     """
     source, settings = corpus.load(prepared), problem.evaluation
-    old = loading.champion(serving.load, champion, source.schema)
+    old = load_champion(serving.load, champion, source.schema)
     if old.schema.digest != source.schema.digest:
         raise IncomparableError(
             "it was trained on another text, and some of today's test part may be in it"

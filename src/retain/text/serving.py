@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from retain.errors import DataError, clipped, listed
-from retain.loading import check_same, only_column, reading
+from retain.reading import check_same, only_column, reading
 from retain.recurrent import State
 from retain.text import corpus
 from retain.text.corpus import Schema
