@@ -11,8 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from retain.errors import DataError, IncomparableError, ModelError, clipped
+from retain.errors import DataError, IncomparableError, ModelError, clipped, listed
 
+Read = TypeVar("Read")
 Served = TypeVar("Served", bound=Any)
 
 
@@ -69,14 +70,23 @@ def check_same(trained: Any, given: Any, keys: tuple[str, ...], where: str) -> N
             )
 
 
-def only_column(table: pd.DataFrame, name: str) -> list[Any]:
-    """The values of a request's table.
+def read_column(table: pd.DataFrame, name: str, read: Callable[[Any], Read]) -> list[Read]:
+    """The values of a request's table, each as `read` gives it.
 
     Raises:
-        DataError: the table has another column than `name`, or no row.
+        DataError: the table has another column than `name`, or no row; or `read` raises it, for
+            whichever rows.
     """
     if list(table.columns) != [name]:
         raise DataError(f"expected one column, {name!r}, and found {clipped(tuple(table.columns))}")
     if table.empty:
         raise DataError("the table has no row")
-    return table[name].tolist()
+    found, faults = [], []
+    for row, value in enumerate(table[name], start=1):
+        try:
+            found.append(read(value))
+        except DataError as error:
+            faults.append(f"row {row}: {error}")
+    if faults:
+        raise DataError(f"{name}:\n{listed(faults)}")
+    return found

@@ -88,3 +88,20 @@ def by_column(table: pd.DataFrame) -> dict[str, Any]:
             name: values.where(values.notna(), None).tolist() for name, values in columns.items()
         }
     }
+
+
+def try_schema(server: Server, examples: int) -> "subprocess.CompletedProcess[str]":
+    """Send what the server's own description allows, and what it does not."""
+    return subprocess.run(
+        [
+            *("schemathesis", "run", f"http://127.0.0.1:{server.port}/openapi.json"),
+            *("--max-examples", str(examples), "--seed", "1", "--no-color"),
+            # A table or a text may be wrong in more ways than a schema can say.
+            *("--exclude-checks", "positive_data_acceptance"),
+        ],
+        cwd=server.log.parent,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )

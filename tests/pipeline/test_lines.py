@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +17,8 @@ from retain.loading import load_model
 from retain.server.lines import LETTERS, LINES, UNITS
 from retain.text.web import SETTINGS, SHOWN
 
-from .conftest import environment, run
-from .serving_process import CSV, JSON, Server, serving_process
+from .conftest import run
+from .serving_process import CSV, JSON, Server, serving_process, try_schema
 
 TEXT, SEQUENCE = "the cat s", "B a c ?"
 
@@ -214,19 +213,7 @@ def test_nothing_that_a_schema_allows_makes_it_fail(
     name: str, request: pytest.FixtureRequest
 ) -> None:
     server: Server = request.getfixturevalue(name)
-    done = subprocess.run(
-        [
-            *("schemathesis", "run", f"http://127.0.0.1:{server.port}/openapi.json"),
-            *("--max-examples", "30", "--seed", "1", "--no-color"),
-            # A text may have letters that no schema names.
-            *("--exclude-checks", "positive_data_acceptance"),
-        ],
-        cwd=server.log.parent,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = try_schema(server, examples=30)
     assert done.returncode == 0, done.stdout
 
 

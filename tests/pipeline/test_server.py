@@ -2,7 +2,6 @@
 
 import json
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +19,7 @@ from retain.forecast.serving import Served
 from retain.server import run
 from retain.server.service import Limits
 
-from .conftest import environment
-from .serving_process import CSV, JSON, Server, by_column, serving_process
+from .serving_process import CSV, JSON, Server, by_column, serving_process, try_schema
 
 
 @pytest.fixture(scope="module")
@@ -229,19 +227,7 @@ def test_too_many_rows(server: Server) -> None:
 
 
 def test_nothing_that_a_schema_allows_makes_it_fail(server: Server) -> None:
-    done = subprocess.run(
-        [
-            *("schemathesis", "run", f"http://127.0.0.1:{server.port}/openapi.json"),
-            *("--max-examples", "50", "--seed", "1", "--no-color"),
-            # A table may be wrong in more ways than a schema can say.
-            *("--exclude-checks", "positive_data_acceptance"),
-        ],
-        cwd=server.log.parent,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = try_schema(server, examples=50)
     assert done.returncode == 0, done.stdout
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from retain.errors import DataError, clipped, listed
-from retain.reading import check_same, only_column, reading
+from retain.errors import DataError, clipped
+from retain.reading import check_same, read_column, reading
 from retain.recall import agreement, made, sequences, stories
 from retain.recall.batches import CHUNK, Batch
 from retain.recall.network import Recaller
@@ -91,14 +91,7 @@ class Served:
             DataError: the table has not the column `sequence` alone, or a sequence is no text, is
                 empty, or has a word that the model does not know.
         """
-        read, faults = [], []
-        for row, text in enumerate(only_column(table, COLUMN), start=1):
-            try:
-                read.append(self.read(text))
-            except DataError as error:
-                faults.append(f"row {row}: {error}")
-        if faults:
-            raise DataError(f"sequence:\n{listed(faults)}")
+        read = read_column(table, COLUMN, self.read)
         said = np.concatenate(
             [self._said(read[begin : begin + CHUNK]) for begin in range(0, len(read), CHUNK)]
         )

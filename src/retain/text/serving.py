@@ -9,8 +9,8 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from retain.errors import DataError, clipped, listed
-from retain.reading import check_same, only_column, reading
+from retain.errors import DataError, clipped
+from retain.reading import check_same, read_column, reading
 from retain.recurrent import State
 from retain.text import corpus
 from retain.text.corpus import Schema
@@ -62,15 +62,7 @@ class Served:
             DataError: the table has not the column `text` alone, or a text is empty or has a letter
                 that the model does not know.
         """
-        read, faults = [], []
-        for place, text in enumerate(only_column(table, COLUMN), start=1):
-            try:
-                read.append(self.read(text))
-            except DataError as error:
-                faults.append(f"row {place}: {error}")
-        if faults:
-            raise DataError(f"text:\n{listed(faults)}")
-        rows = []
+        read, rows = read_column(table, COLUMN, self.read), []
         for tokens in read:  # one at a time: an answer does not hang on its neighbours
             row: dict[str, Any] = {}
             for number, (unit, share) in enumerate(self.following(tokens)[:NEXT], start=1):
