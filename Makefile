@@ -57,17 +57,18 @@ $(STAMP): requirements.lock pyproject.toml
 	@rm $(UNFINISHED); echo '$(CURDIR)' > $@
 
 run: setup ## Train, score and register every forecaster, as far as something changed; then print the results
-	@$(call repro,--kind forecast)
+	@$(call repro,--kind forecast,dvc repro $$(printf 'register@%s ' $$names))
 
+# Two at a time take both of two cores; the longest comes first in params.yaml.
 memory: setup ## The same for the problems that show what LSTM, GRU and RNN remember, and what comes next in a text (docs/memory.md)
-	@$(call repro,--kind recall --kind text)
+	@$(call repro,--kind recall --kind text,printf 'register@%s\n' $$names | xargs -P 2 -n 1 dvc --wait-for-lock repro)
 
 # Every problem of these kinds, and what came of it.
 define repro
 	git rev-parse --git-dir >/dev/null 2>&1 || { \
 	  echo "error: DVC needs a git repository here; clone the project, or run: git init" >&2; exit 1; }; \
 	names=$$(retain problems $(1)); \
-	if [ -n "$$names" ]; then dvc repro $$(printf 'register@%s ' $$names); retain results $$names; fi
+	if [ -n "$$names" ]; then $(2); retain results $$names; fi
 endef
 
 # PROBLEMS, PUBLISH and BASE reach the commands as environment: make would run what is in them.

@@ -202,7 +202,7 @@ def test_a_recall_problem_leaves_what_every_problem_leaves(project: Path) -> Non
     assert models["lstm"]["memory_horizon"] == 60
     assert models["rnn"]["parameters"] == pytest.approx(models["lstm"]["parameters"], rel=0.1)
     html = (project / "reports/key/report.html").read_text()
-    assert html.count("<svg") == 3
+    assert html.count("<svg") == 4  # accuracy, gradients, gates, training
     assert "<script" not in html
     plots = {path.name for path in (project / "reports/key/plots").iterdir()}
     assert plots == {"accuracy_by_gap.csv", "look_back.csv", "training.csv"}
