@@ -64,8 +64,9 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
     bits: dict[str, Floats] = {}
     models: dict[str, dict[str, Any]] = {}
     contexts, curves, written = [], [], {}
-    for cell, folder in folders.items():
-        served = serving.load(folder)
+    loaded = {cell: serving.load(folder) for cell, folder in folders.items()}
+    for cell, served in loaded.items():
+        folder = folders[cell]
         served.check_fits(source.schema, str(folder))
         bits[cell], ranks = carried(served.network, test)
         models[cell] = scores(bits[cell]) | {
@@ -80,7 +81,7 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
             prompt, settings.length, settings.temperature, settings.seed
         )
     vocabulary = source.schema.vocabulary
-    judged, labels = serving.load(folders[MODEL]), [vocabulary[token] for token in prompt]
+    labels = [vocabulary[token] for token in prompt]
     units = len(vocabulary)
     for name, each in ngrams.probabilities(source.part("train"), test, units).items():
         bits[name] = -np.log2(each)
@@ -109,7 +110,7 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
         counts=counts,
         prompt=source.schema.joined(prompt),
         written=written,
-        shown=gates.inspection(judged, source.schema.joined(prompt), prompt, labels),
+        shown=gates.inspection(loaded[MODEL], source.schema.joined(prompt), prompt, labels),
     )
 
 
