@@ -90,7 +90,7 @@ test-long: setup ## Run the tests that take a minute each, in which whole pipeli
 	@pytest -n 2 -m long
 
 team-test: $(TEAM) ## Run the pipeline against PostgreSQL, an MLflow server and S3, which it starts here (docs/team.md)
-	@pytest -m team -rs tests/pipeline/test_team.py
+	@pytest -m team -rs tests/system/test_team.py
 
 bench: setup ## Measure accuracy, speed and scale beside others, and write benchmarks/README.md; takes hours
 	@python -m benchmarks.peers.setup --missing

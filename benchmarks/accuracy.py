@@ -119,10 +119,10 @@ def run(options: argparse.Namespace) -> None:
 
 def recipe(training: Training, folder: Path) -> str:
     """A fingerprint of the training: its problem with all defaults, and its cell."""
-    from retain import params
+    from retain.config import schema
 
     split = prepared(training, folder)[1]
-    problem = params.parse("benchmark", training.entry(split)).model_dump(mode="json")
+    problem = schema.parse("benchmark", training.entry(split)).model_dump(mode="json")
     text = json.dumps([problem, training.cell], sort_keys=True)
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:12]
 
@@ -138,21 +138,23 @@ def score(training: Training, folder: Path) -> dict[str, Any]:
     """Train one network as the pipeline does, and score it on every test window."""
     import torch
 
-    from retain import params
-    from retain.forecast import panel, source, task
-    from retain.forecast.params import Problem
-    from retain.forecast.windows import Windows
-    from retain.training import fit, seed_everything
+    from retain.config import schema
+    from retain.kinds.forecast.config import Problem
+    from retain.kinds.forecast.data import panel
+    from retain.kinds.forecast.data import tables as source
+    from retain.kinds.forecast.data.windows import Windows
+    from retain.kinds.forecast.model import setup
+    from retain.training.trainer import fit, seed_everything
 
     table, split = prepared(training, folder)
-    problem = params.parse("benchmark", training.entry(split))
+    problem = schema.parse("benchmark", training.entry(split))
     assert isinstance(problem, Problem)
     built = panel.build(source.clean(table, problem.data, training.dataset), problem.data)
     began = time.process_time()
     with tempfile.TemporaryDirectory() as scratch:
         panel.save(built, Path(scratch))
         seed_everything(problem.training)
-        made, config = task.build(problem, Path(scratch), training.cell)
+        made, config = setup.build(problem, Path(scratch), training.cell)
         name = f"{training.dataset} {training.context}→{training.horizon} {training.cell}"
         history = fit(made, problem.training, training.cell, name)
         seconds = time.process_time() - began

@@ -75,14 +75,14 @@ def run(options: argparse.Namespace) -> None:
 
 def scored(task: int, folder: Path, scratch: Path) -> list[dict[str, Any]]:
     """A row for each seed of each cell, and for each baseline."""
-    from retain import params
-    from retain.recall import prepare, sequences
-    from retain.recall.params import Problem
+    from retain.config import schema
+    from retain.kinds.recall import dataset, prepare
+    from retain.kinds.recall.config import Problem
 
-    problem = params.parse(f"task_{task}", entry(task, folder))
+    problem = schema.parse(f"task_{task}", entry(task, folder))
     assert isinstance(problem, Problem)
     prepare.prepare(problem, Path(), scratch)
-    source = sequences.load(scratch)
+    source = dataset.load(scratch)
     validation, test = ngram(source)
     rows: list[dict[str, Any]] = [
         {"model": "majority", "test": majority(source)},
@@ -96,15 +96,15 @@ def scored(task: int, folder: Path, scratch: Path) -> list[dict[str, Any]]:
 
 def trained(problem: Any, cell: str, prepared: Path, source: Any) -> list[dict[str, Any]]:
     """Train the networks of a cell as the pipeline does, and have them answer the test part."""
-    from retain.recall import evaluate, task
-    from retain.training import fit, seed_everything
+    from retain.kinds.recall import evaluate, setup
+    from retain.training.trainer import fit, seed_everything
 
     began = time.process_time()
     seed_everything(problem.training)
-    built, config = task.build(problem, prepared, cell)
+    built, config = setup.build(problem, prepared, cell)
     with contextlib.redirect_stdout(io.StringIO()):  # a line for each epoch
         history = fit(built, problem.training, cell, cell)
-    task.finish(built)
+    setup.finish(built)
     network: Any = built.network
     shares = evaluate.answers(network, source).right.mean(axis=1)
     seconds, chosen = time.process_time() - began, int(network.chosen)

@@ -15,9 +15,10 @@ from typing import Any
 import pandas as pd
 
 from benchmarks import tables
-from retain import params, training
-from retain.forecast import task as forecast_task
-from retain.params import Training
+from retain.config import schema
+from retain.config.schema import Training
+from retain.kinds.forecast.model import setup as forecast_task
+from retain.training import trainer
 
 ROOT = Path(__file__).parents[1]
 SCRATCH = ROOT / "scratch" / "checkpoints-benchmark"
@@ -32,14 +33,14 @@ takes {share:.2%} of the time; 3 % is reached at one every {least:.1f} s."""
 
 def seconds(cell: str, every: int) -> float:
     """Train for some steps from the start, and answer with the time that took."""
-    problem = params.load_problem(ROOT, PROBLEM)
+    problem = schema.load_problem(ROOT, PROBLEM)
     short = {"max_epochs": 1, "epoch_steps": STEPS, "checkpoint_every": every}
     settings = Training.model_validate(problem.training.model_dump() | short)
-    training.seed_everything(settings)
+    trainer.seed_everything(settings)
     task, _ = forecast_task.build(problem, ROOT / "data" / "prepared" / PROBLEM, cell)  # type: ignore[arg-type]
     shutil.rmtree(SCRATCH, ignore_errors=True)
     begin = time.perf_counter()
-    training.fit(task, settings, cell, cell, folder=SCRATCH)
+    trainer.fit(task, settings, cell, cell, folder=SCRATCH)
     return time.perf_counter() - begin
 
 
@@ -77,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
     slowest, default = float(middle["each"].max()), str(Training().checkpoint_every)
     notes = NOTES.format(
         steps=STEPS,
-        batch=params.load_problem(ROOT, PROBLEM).training.batch_size,
+        batch=schema.load_problem(ROOT, PROBLEM).training.batch_size,
         every=EVERY,
         rounds=options.rounds,
         size=size / 1e6,

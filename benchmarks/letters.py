@@ -18,9 +18,10 @@ import pandas as pd
 import torch
 
 from benchmarks import tables
-from retain import params, training
-from retain.text import corpus, evaluate, prepare, task
-from retain.text.params import Problem
+from retain.config import schema
+from retain.kinds.text import dataset, evaluate, prepare, setup
+from retain.kinds.text.config import Problem
+from retain.training import trainer
 
 FILE = "tinyshakespeare.txt"
 CELLS = ("lstm", "gru", "rnn")
@@ -62,7 +63,7 @@ class Plan:
             },
             "gate": [],
         }
-        found = params.parse("letters", entry)
+        found = schema.parse("letters", entry)
         assert isinstance(found, Problem)
         return found
 
@@ -123,13 +124,13 @@ def score(plan: Plan, prepared: Path, test: bool = False) -> dict[str, Any]:
     Both parts are read once from end to end, with the state carried over everything before.
     """
     problem = plan.problem()
-    training.seed_everything(problem.training)
+    trainer.seed_everything(problem.training)
     began = time.process_time()
-    built, config = task.build(problem, prepared, plan.cell)
-    training.fit(built, problem.training, plan.cell, f"{plan.cell} {plan.rate} seed {plan.seed}")
+    built, config = setup.build(problem, prepared, plan.cell)
+    trainer.fit(built, problem.training, plan.cell, f"{plan.cell} {plan.rate} seed {plan.seed}")
     seconds = time.process_time() - began
-    network, source = built.network.eval(), corpus.load(prepared)
-    assert isinstance(network, task.Reader)
+    network, source = built.network.eval(), dataset.load(prepared)
+    assert isinstance(network, setup.Reader)
     bits = {
         f"{part}_bits": float(evaluate.carried(network, source.part(part))[0].mean())
         for part in (("validation", "test") if test else ("validation",))

@@ -15,10 +15,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import speed, tables
-from retain import params
-from retain.forecast import task as forecast_task
-from retain.forecast.core import Core
-from retain.forecast.network import Forecaster
+from retain.config import schema
+from retain.kinds.forecast.model import setup as forecast_task
+from retain.kinds.forecast.model.forecaster import Forecaster
+from retain.kinds.forecast.model.segrnn import Core
 
 HIDDEN, SEGMENTS, BATCH = (64, 128, 256), (1, 24), 256
 SIDE = 2048  # of the matrices whose product is the limit
@@ -67,7 +67,7 @@ def counted(task: Any, batch: int) -> float:
 
 def operations(hidden: int, segment: int) -> tuple[float, float]:
     """MFLOP of one training window: of all products, and of the cell by formula."""
-    problem = params.parse("benchmark", speed.problem(segment, hidden, BATCH, 1))
+    problem = schema.parse("benchmark", speed.problem(segment, hidden, BATCH, 1))
     task, _ = forecast_task.build(problem, speed.SCRATCH / "prepared", "lstm")
     assert isinstance(task.network, Forecaster)
     core = task.network.members[0]

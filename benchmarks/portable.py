@@ -18,7 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retain import lineage, machine, params
+from retain.config import schema
+from retain.project import fingerprint
+from retain.training import portable_cpu
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +33,7 @@ NEWEST_WRONG = 9  # qemu's first versions with AVX2 compute some of it wrongly
 # know. `max` is all that the emulator can do. None has AVX-512: the emulator does not know it.
 PROCESSORS = ("Haswell", "Skylake-Client", "EPYC", "YongFeng", "max")
 HERE = "this processor"
-MODES: tuple[machine.Mode, ...] = ("portable", "machine")
+MODES: tuple[portable_cpu.Mode, ...] = ("portable", "machine")
 STAGES = (("prepare",), ("train", "lstm"), ("train", "rnn"), ("evaluate",))
 OUTPUTS = {
     "prepared": "data/prepared/small",
@@ -40,7 +42,7 @@ OUTPUTS = {
     "metrics": "reports/small/metrics.json",
     "report": "reports/small/report.html",
 }
-SETTLED = {*machine.NUMPY, *machine.TORCH}
+SETTLED = {*portable_cpu.NUMPY, *portable_cpu.TORCH}
 
 NOTES = """\
 “same”: the md5 is that of the same mode on this processor. `lstm` and `rnn` are the folders of the
@@ -56,7 +58,7 @@ steps at least; the median of {rounds} rounds in turns, and of each round's rati
 and the highest."""
 
 
-def problem(mode: machine.Mode) -> dict[str, Any]:
+def problem(mode: portable_cpu.Mode) -> dict[str, Any]:
     """The entry of params.yaml: small, since an emulated step takes a hundred times as long."""
     return {
         "kind": "forecast",
@@ -75,7 +77,7 @@ def problem(mode: machine.Mode) -> dict[str, Any]:
     }
 
 
-def write_project(folder: Path, mode: machine.Mode) -> None:
+def write_project(folder: Path, mode: portable_cpu.Mode) -> None:
     """params.yaml and a table: two series with a daily cycle and noise, a gap in one of them."""
     import numpy as np
     import pandas as pd
@@ -120,7 +122,7 @@ def environment() -> dict[str, str]:
     return kept | {"DVC_ROOT": str(SCRATCH), "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
-def stages(processor: str, mode: machine.Mode, qemu: Path) -> dict[str, str]:
+def stages(processor: str, mode: portable_cpu.Mode, qemu: Path) -> dict[str, str]:
     """Run the stages of a project of its own; the md5 of what they leave, by output."""
     folder = SCRATCH / mode / processor.replace(" ", "-")
     write_project(folder, mode)
@@ -136,7 +138,7 @@ def stages(processor: str, mode: machine.Mode, qemu: Path) -> dict[str, str]:
             raise SystemExit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr}")
         took = time.monotonic() - begin
         print(f"{processor}, {mode}: {' '.join([stage, *cells])}, {took:.0f} s", flush=True)
-    left = lineage.outs(folder, "small")
+    left = fingerprint.outs(folder, "small")
     return {name: left[path] for name, path in OUTPUTS.items()}
 
 
@@ -175,18 +177,18 @@ def costs(name: str, steps: int, rounds: int) -> Iterator[dict[str, Any]]:
                 yield row
 
 
-def train(name: str, mode: machine.Mode, cell: str, steps: int) -> None:
+def train(name: str, mode: portable_cpu.Mode, cell: str, steps: int) -> None:
     """What the process of a training does: settle, train, say what a step took."""
-    machine.settle(mode)
-    from retain import training
+    portable_cpu.settle(mode)
+    from retain.training import trainer
 
-    made = params.load_problem(ROOT, name)
+    made = schema.load_problem(ROOT, name)
     changed = {"reproducible": mode, "max_steps": steps, "patience": steps, "accelerator": "cpu"}
     how = made.training.model_copy(update=changed)
-    training.seed_everything(how)
-    task, _ = params.room(made, "task").build(made, ROOT / "data" / "prepared" / name, cell)
+    trainer.seed_everything(how)
+    task, _ = schema.room(made, "task").build(made, ROOT / "data" / "prepared" / name, cell)
     begin = time.process_time()
-    history = training.fit(task, how, cell, f"{name} {cell}, {mode}")
+    history = trainer.fit(task, how, cell, f"{name} {cell}, {mode}")
     print(1e3 * (time.process_time() - begin) / history[-1].step)
 
 

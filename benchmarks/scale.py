@@ -246,8 +246,8 @@ def timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
 
 def prepare(folder: Path, form: str) -> dict[str, float]:
     """The stage `prepare`."""
-    from retain.forecast.params import Problem
-    from retain.forecast.prepare import prepare as stage_prepare
+    from retain.kinds.forecast.config import Problem
+    from retain.kinds.forecast.prepare import prepare as stage_prepare
 
     made = Problem.model_validate(problem(name_of(form)))
     target = folder / "prepared"
@@ -260,14 +260,14 @@ def train(folder: Path, form: str, batches: str) -> dict[str, float]:
     """What an epoch of training begins with, then some of its steps."""
     import torch
 
-    from retain import training
-    from retain.batches import Batches
-    from retain.forecast import task
-    from retain.forecast.params import Problem
+    from retain.kinds.forecast.config import Problem
+    from retain.kinds.forecast.model import setup
+    from retain.training import trainer
+    from retain.training.sampler import Batches
 
     made = Problem.model_validate(problem(name_of(form)))
-    training.seed_everything(made.training)
-    build, _, (built, _) = timed(lambda: task.build(made, folder / "prepared", "lstm"))
+    trainer.seed_everything(made.training)
+    build, _, (built, _) = timed(lambda: setup.build(made, folder / "prepared", "lstm"))
     optimizer = torch.optim.AdamW(built.network.parameters(), lr=1e-3, fused=True)
     epoch = iter(Batches(built.train, BATCH, seed=1))
     order, _, _ = timed(lambda: next(epoch))

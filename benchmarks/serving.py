@@ -180,11 +180,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure, print, and write the section."""
-    from retain.forecast import serving
+    from retain.kinds.forecast.predict import predictor
 
     register()
     torch.set_num_threads(1)
-    served = serving.load(SCRATCH / "models" / "panel" / "lstm")
+    served = predictor.load(SCRATCH / "models" / "panel" / "lstm")
     newest = table().groupby("store", sort=False).tail(CONTEXT)
     newest["ds"] = newest["ds"].astype(str)
     ports = {RETAIN: free_port(), MLFLOW: free_port()}

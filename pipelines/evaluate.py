@@ -6,22 +6,27 @@ python pipelines/evaluate.py PROBLEM
 import sys
 from pathlib import Path
 
-from retain import errors, gate, machine, outputs, params, report, tracking
+from retain import errors
+from retain.config import schema
+from retain.evaluation import quality_gate, report
+from retain.project import files
+from retain.tracking import runs
+from retain.training import portable_cpu
 
 
 def main() -> None:
     """Score the models of one problem, and judge the LSTM."""
     root, name = Path(), sys.argv[1]
-    problem = params.load_problem(root, name)
+    problem = schema.load_problem(root, name)
     cells: list[str] = [*problem.training.cells]
-    machine.settle(problem.training.reproducible)
+    portable_cpu.settle(problem.training.reproducible)
     folders = {cell: root / "models" / name / cell for cell in cells}
-    kind = params.room(problem, "evaluate")
+    kind = schema.room(problem, "evaluate")
     result = kind.evaluate(problem, root / "data" / "prepared" / name, folders)
-    checks = gate.judge(result.metrics, problem.gate)
-    page = params.room(problem, "summary").report(name, problem, result, checks)
-    with outputs.folder(root, f"evaluate-{name}") as scratch:
-        (scratch / "metrics.json").write_text(outputs.to_json(result.metrics), "utf-8")
+    checks = quality_gate.judge(result.metrics, problem.gate)
+    page = schema.room(problem, "summary").report(name, problem, result, checks)
+    with files.folder(root, f"evaluate-{name}") as scratch:
+        (scratch / "metrics.json").write_text(files.to_json(result.metrics), "utf-8")
         (scratch / "report.html").write_text(report.to_html(page), "utf-8")
         (scratch / "report.md").write_text(report.to_markdown(page), "utf-8")
         for part in ("plots", "figures"):
@@ -31,8 +36,8 @@ def main() -> None:
             (scratch / "plots" / f"{table}.csv").write_text(text, "utf-8")
         for figure in page.figures:
             (scratch / "figures" / f"{figure.name}.svg").write_text(figure.svg, "utf-8")
-        outputs.publish_each(scratch, root / "reports" / name)
-    tracking.log_evaluation(root, name, problem, cells)
+        files.publish_each(scratch, root / "reports" / name)
+    runs.log_evaluation(root, name, problem, cells)
 
 
 if __name__ == "__main__":

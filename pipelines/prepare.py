@@ -6,17 +6,20 @@ python pipelines/prepare.py PROBLEM
 import sys
 from pathlib import Path
 
-from retain import errors, machine, outputs, params
+from retain import errors
+from retain.config import schema
+from retain.project import files
+from retain.training import portable_cpu
 
 
 def main() -> None:
     """Read, check and write the data of one problem."""
     root, name = Path(), sys.argv[1]
-    problem = params.load_problem(root, name)
-    machine.settle("portable")  # here it costs nothing
-    with outputs.folder(root, f"prepare-{name}") as scratch:
-        params.room(problem, "prepare").prepare(problem, root, scratch)
-        outputs.publish(scratch, root / "data" / "prepared" / name)
+    problem = schema.load_problem(root, name)
+    portable_cpu.settle("portable")  # here it costs nothing
+    with files.folder(root, f"prepare-{name}") as scratch:
+        schema.room(problem, "prepare").prepare(problem, root, scratch)
+        files.publish(scratch, root / "data" / "prepared" / name)
 
 
 if __name__ == "__main__":

@@ -7,20 +7,24 @@ import json
 import sys
 from pathlib import Path
 
-from retain import errors, gate, outputs, params, registry
+from retain import errors
+from retain.config import schema
+from retain.evaluation import quality_gate
+from retain.project import files
+from retain.registry import registry
 
 
 def main() -> None:
     """Judge one problem's model, register it once, and move the aliases."""
     root, name = Path(), sys.argv[1]
-    problem = params.load_problem(root, name)
+    problem = schema.load_problem(root, name)
     metrics = json.loads((root / "reports" / name / "metrics.json").read_text("utf-8"))
-    checks = gate.judge(metrics, problem.gate)
-    with outputs.folder(root, f"register-{name}") as scratch:
+    checks = quality_gate.judge(metrics, problem.gate)
+    with files.folder(root, f"register-{name}") as scratch:
         decision = registry.register(root, name, problem, metrics, checks)
-        (scratch / "verdict.json").write_text(outputs.to_json(gate.verdict(checks)), "utf-8")
-        (scratch / "decision.json").write_text(outputs.to_json(vars(decision)), "utf-8")
-        outputs.publish_each(scratch, root / "reports" / name)
+        (scratch / "verdict.json").write_text(files.to_json(quality_gate.verdict(checks)), "utf-8")
+        (scratch / "decision.json").write_text(files.to_json(vars(decision)), "utf-8")
+        files.publish_each(scratch, root / "reports" / name)
     print(decision.sentence)
 
 

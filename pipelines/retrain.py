@@ -10,7 +10,8 @@ import argparse
 import os
 import sys
 
-from retain import errors, params
+from retain import errors
+from retain.config import schema
 from retain.retraining import fetch, steps
 
 STEPS = ("fetch", "check", "train", "report")
@@ -26,8 +27,8 @@ def main() -> None:
                         help="push a branch, open a pull request; or PUBLISH=1")  # fmt: skip
     parser.add_argument("--skip", action="append", choices=STEPS, default=[])
     asked = parser.parse_args()
-    root = params.find_root()
-    problems = params.some(root, asked.problems or os.environ.get("PROBLEMS", "").split())
+    root = schema.find_root()
+    problems = schema.some(root, asked.problems or os.environ.get("PROBLEMS", "").split())
     with steps.alone(root):
         if "fetch" not in asked.skip:
             fetch.fetch(root, problems)

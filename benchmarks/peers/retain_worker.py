@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from retain import params, training
-from retain.forecast import panel
-from retain.forecast import task as forecast_task
-from retain.forecast.windows import Batch, Windows
+from retain.config import schema
+from retain.kinds.forecast.data import panel
+from retain.kinds.forecast.data.windows import Batch, Windows
+from retain.kinds.forecast.model import setup as forecast_task
+from retain.training import trainer
 
 
 class Counted:
@@ -34,7 +35,7 @@ class Counted:
         return self.windows.batch(numbers)
 
 
-def bare(task: training.Task, options: params.Training, on_batch: Callable[[int], None]) -> None:
+def bare(task: trainer.Task, options: schema.Training, on_batch: Callable[[int], None]) -> None:
     """The same network, loss and optimiser in a loop that does nothing else, without end."""
     windows, network = task.train, task.network.train()
     parameters = list(network.parameters())
@@ -79,9 +80,9 @@ def main() -> None:
     """Do what the options say: train, predict or race, in retain's way or bare."""
     worker = meter.Worker()
     options: dict[str, Any] = worker.options
-    problem = params.parse("benchmark", options["problem"])
+    problem = schema.parse("benchmark", options["problem"])
     prepared = Path(options["prepared"])
-    training.seed_everything(problem.training)
+    trainer.seed_everything(problem.training)
     task, _ = forecast_task.build(problem, prepared, "lstm")
     # The peers do not validate, and here an epoch's validation would be counted as training.
     task = replace(task, validation=Windows(panel.load(prepared), "validation").thinned(256))
@@ -91,7 +92,7 @@ def main() -> None:
         if options["bare"]:
             bare(task, problem.training, on_batch)
         counted = replace(task, train=Counted(task.train, on_batch))
-        training.fit(counted, problem.training, "lstm", "retain")
+        trainer.fit(counted, problem.training, "lstm", "retain")
 
     if options["mode"] == "train":
         train(meter.Clock(worker))

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from retain import lineage
 from retain.errors import RetainError
-from retain.registrations import locked
+from retain.project import fingerprint
+from retain.registry.registrations import locked
 
 CODE = re.compile(r"(src|pipelines)(/|$)")
 MADE = re.compile(r"(data/code|data/prepared|models|reports)/")  # by stages
@@ -105,7 +105,7 @@ class Since:
 
 def since_commit(root: Path, name: str) -> Since:
     """What the present outputs were made of that those of the last commit were not."""
-    before = lineage.git(root, "show", "HEAD:./dvc.lock")
+    before = fingerprint.git(root, "show", "HEAD:./dvc.lock")
     now = _lock(root)
     data: set[str] = set()
     code: set[str] = set()
@@ -138,7 +138,7 @@ def absent(root: Path, name: str) -> list[str]:
 
 def is_committed(root: Path, name: str) -> bool:
     """Whether the last commit has the problem's part of dvc.lock as it is."""
-    before = lineage.git(root, "show", "HEAD:./dvc.lock")
+    before = fingerprint.git(root, "show", "HEAD:./dvc.lock")
     now = _lock(root)
     return all(locked(before, stage) == locked(now, stage) for stage in _stages(now, name))
 

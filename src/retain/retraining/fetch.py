@@ -6,9 +6,9 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from retain import raw
+from retain.config.schema import Problem
 from retain.errors import RetainError
-from retain.params import Problem
+from retain.project import raw_table
 from retain.retraining import changes
 
 
@@ -42,7 +42,7 @@ def fetch(root: Path, problems: dict[str, Problem]) -> None:
 def kept_in(root: Path, problem: Problem) -> str:
     """The .dvc file of a problem's table; nothing where DVC does not keep it."""
     path = getattr(getattr(problem, "data", None), "path", "")
-    keeper = raw.kept_by(root, path) if path and "://" not in path else ""
+    keeper = raw_table.kept_by(root, path) if path and "://" not in path else ""
     return "" if keeper == "git" else keeper
 
 

@@ -10,8 +10,8 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from retain import lineage
 from retain.errors import RetainError
+from retain.project import fingerprint
 from retain.retraining import fetch, summary
 
 KEPT = ("dvc.lock", "data", "models", "reports")  # of what git does not ignore
@@ -30,13 +30,13 @@ def publish(root: Path, names: Iterable[str]) -> str:
         RetainError: code or params are not committed, or a remote refuses.
     """
     names = sorted(names)
-    code = lineage.git(root, "status", "--porcelain", "--", *lineage.CODE)
+    code = fingerprint.git(root, "status", "--porcelain", "--", *fingerprint.CODE)
     if code:
         raise RetainError(
             f"the models were trained with code or params that no commit has; commit them before "
             f"publishing:\n{code}"
         )
-    remote = lineage.git(root, "remote").partition("\n")[0]
+    remote = fingerprint.git(root, "remote").partition("\n")[0]
     if not remote:
         raise RetainError("git has no remote to publish to: git remote add origin ADDRESS")
     commit = _commit(root, names)

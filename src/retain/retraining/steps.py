@@ -8,9 +8,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from retain.params import Problem
-from retain.retraining import changes, checks, fetch
-from retain.retraining.checks import Outcome
+from retain.config.schema import Problem
+from retain.retraining import changes, decide, fetch
+from retain.retraining.decide import Outcome
 
 STOPPED = 4  # the exit code that says that data got worse
 
@@ -38,7 +38,7 @@ def check(root: Path, name: str, problem: Problem, trust: bool = False) -> Outco
         found = changes.status(root, name)
         outcome = Outcome(bool(found), found.sentences() or ["nothing changed"])
     else:
-        outcome = checks.check(root, name, problem)
+        outcome = decide.check(root, name, problem)
     say(f"{name}: {outcome}")
     return outcome
 

@@ -9,12 +9,16 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retain import lineage, machine, outputs, params, registry, store
+from retain.config import schema
+from retain.config.schema import Problem
 from retain.errors import IncomparableError
-from retain.gate import MODEL, Versus, interval, judgement
-from retain.params import Problem
-from retain.report import Table, markdown_table, plain
+from retain.evaluation.quality_gate import MODEL, Versus, interval, judgement
+from retain.evaluation.report import Table, markdown_table, plain
+from retain.project import files, fingerprint
+from retain.registry import registry
 from retain.retraining import changes
+from retain.tracking import store
+from retain.training import portable_cpu
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,13 +41,13 @@ def is_current(root: Path, name: str) -> bool:
 def is_registered(root: Path, name: str) -> bool:
     """Whether the present model is the one that was registered last in this clone."""
     place = root / "reports" / name / "decision.json"
-    model = lineage.outs(root, name).get(f"models/{name}/{MODEL}")
+    model = fingerprint.outs(root, name).get(f"models/{name}/{MODEL}")
     return place.is_file() and json.loads(place.read_text("utf-8"))["model_md5"] == model
 
 
 def write(root: Path, name: str, problem: Problem) -> str:
     """Write the summary of the model that is here and registered; answers with its text."""
-    machine.settle(problem.training.reproducible)
+    portable_cpu.settle(problem.training.reproducible)
     decision = json.loads((root / "reports" / name / "decision.json").read_text(encoding="utf-8"))
     with store.answering(root):
         client = store.connect(root)
@@ -60,15 +64,15 @@ def write(root: Path, name: str, problem: Problem) -> str:
     blocks += _changed(root, name)
     blocks += ["### The way back", _way_back(name, new, before, decision["alias"])]
     text = "\n\n".join(blocks) + "\n\n" + _mark(root, name)
-    outputs.write_text(path(root, name), text)
+    files.write_text(path(root, name), text)
     return text
 
 
 def _mark(root: Path, name: str) -> str:
     """The last line, by which a summary is known to be that of what is here."""
-    outs = lineage.outs(root, name)
+    outs = fingerprint.outs(root, name)
     model, metrics = outs.get(f"models/{name}/{MODEL}"), outs.get(f"reports/{name}/metrics.json")
-    return f"Model `{lineage.short(model)}`, metrics `{lineage.short(metrics)}`.\n"
+    return f"Model `{fingerprint.short(model)}`, metrics `{fingerprint.short(metrics)}`.\n"
 
 
 def _before(client: "MlflowClient", new: "ModelVersion") -> "ModelVersion | None":
@@ -88,12 +92,12 @@ def _against(
         blocks = []
         ours = root / "models" / name / MODEL
         try:
-            both = params.room(problem, "evaluate").versus(problem, prepared, ours, theirs)
+            both = schema.room(problem, "evaluate").versus(problem, prepared, ours, theirs)
             blocks += _compared(both, new, before)
         except IncomparableError as error:
             blocks.append(f"Version {before.version} cannot be compared: {plain(str(error))}.")
-        if params.has_room(problem, "drift"):
-            drift = params.room(problem, "drift")
+        if schema.has_room(problem, "drift"):
+            drift = schema.room(problem, "drift")
             expected = registry.test_metrics(before)
             blocks += _drift(drift.check(problem, prepared, theirs, expected), before)
     return blocks
@@ -188,7 +192,7 @@ def _data(root: Path, name: str) -> str:
     """Rows, series and span of the data, before where the last commit knows them, and now."""
     place = path(root, name)
     now = _facts(root / "data" / "prepared" / name / "quality.json")
-    before = lineage.git(root, "show", f"HEAD:./{place.relative_to(root).as_posix()}")
+    before = fingerprint.git(root, "show", f"HEAD:./{place.relative_to(root).as_posix()}")
     was = re.search(r"^- data: (?:.* → )?(.* rows, .*)$|^- data of: (.*)$", before, re.MULTILINE)
     return f"{was[1] or was[2]} → {now}" if was else now
 

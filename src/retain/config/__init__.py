@@ -1,0 +1,1 @@
+"""params.yaml as frozen, checked objects, and the manifest of a kind."""

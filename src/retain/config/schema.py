@@ -1,0 +1,470 @@
+"""params.yaml as frozen, checked objects.
+
+A typo is an error that names the whole key path and the nearest valid key; nothing downstream
+ever sees a dictionary. The sections `data`, `model` and `evaluation` belong to the problem's kind
+and are declared in its package; everything else here is common to all kinds.
+"""
+
+import datetime as dt
+import difflib
+import importlib.util
+import io
+import re
+import textwrap
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
+
+from retain.config.kind import KINDS
+from retain.errors import ParamsError, listed
+from retain.project.files import write_text
+from retain.training.portable_cpu import Mode
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+DURATION = re.compile(r"([1-9]\d*)(w|d|h|min)")
+UNITS = {"w": "weeks", "d": "days", "h": "hours", "min": "minutes"}
+Cell = Literal["lstm", "rnn", "gru"]
+
+
+def span(text: str) -> dt.timedelta:
+    """A duration such as 30d; raises ValueError, with the words for a user, where it is none."""
+    found = DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError("give a duration such as 4w, 30d, 12h or 15min")
+    return dt.timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+def _duration(text: str) -> str:
+    span(text)
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: unknown keys are refused, values are never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Training(Section):
+    """How a network is trained; the same for every cell but for its learning rate.
+
+    An epoch is a pass over the examples or, where they are many, over `epoch_steps` batches of them
+    that are drawn anew each time. There are `max_epochs` of them, or as many as `max_steps` batches
+    fill; where neither is given, as many as three passes or 1,500 batches fill, and at most 100.
+    What `reproducible` promises is in `machine.settle`; `portable` trains on the CPU.
+    """
+
+    cells: tuple[Cell, ...] = ("lstm", "rnn")
+    batch_size: int = Field(256, ge=1)
+    max_steps: int | None = Field(None, ge=1)
+    max_epochs: int | None = Field(None, ge=1)
+    epoch_steps: int = Field(200, ge=1)
+    patience: int | None = Field(None, ge=1)
+    learning_rate: float | dict[Cell, float] = 2e-3
+    weight_decay: float = Field(0.0, ge=0)
+    warmup_fraction: float = Field(0.05, ge=0, lt=1)
+    gradient_clip: float = Field(1.0, gt=0)
+    ema_decay: float = Field(0.99, ge=0, lt=1)
+    checkpoint_every: Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^\d+s$")] = "30s"
+    seed: int = Field(1, ge=0, lt=2**31)
+    reproducible: Mode = "machine"
+    threads: int = Field(1, ge=1)
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    accelerator: str = "auto"
+    devices: int | Literal["auto"] = 1
+    strategy: str = "auto"
+    system_metrics: bool = False
+
+    @field_validator("cells")
+    @classmethod
+    def _each_once_the_lstm_first(cls, value: tuple[Cell, ...]) -> tuple[Cell, ...]:
+        if value[:1] != ("lstm",) or len(set(value)) < len(value):
+            raise ValueError("name each cell once, lstm first: it is what the gate judges")
+        return value
+
+    @field_validator("learning_rate")
+    @classmethod
+    def _positive(cls, value: float | dict[str, float]) -> float | dict[str, float]:
+        rates = value.values() if isinstance(value, dict) else [value]
+        if not all(0 < rate < 1 for rate in rates):
+            raise ValueError("a learning rate lies between 0 and 1")
+        if isinstance(value, dict) and "lstm" not in value:
+            raise ValueError("name at least the rate of lstm; other cells fall back to it")
+        return value
+
+    @model_validator(mode="after")
+    def _portable_is_one_thread_of_a_cpu(self) -> Self:
+        if self.reproducible == "portable" and self.threads > 1:
+            raise ValueError("portable bits need threads: 1; take reproducible: machine for more")
+        if self.reproducible == "portable" and self.accelerator not in ("auto", "cpu"):
+            raise ValueError("portable bits are those of a CPU; take reproducible: machine or off")
+        return self
+
+    def epochs(self, examples: int) -> int:
+        """How many epochs there are for so many examples, at most."""
+        if self.max_epochs is not None:
+            return self.max_epochs
+        whole = -(-examples // self.batch_size)
+        steps = self.max_steps or max(3 * whole, 1500)
+        return min(100, -(-steps // min(whole, self.epoch_steps)))
+
+    def rate(self, cell: str) -> float:
+        """The learning rate of `cell`."""
+        if isinstance(self.learning_rate, dict):
+            return self.learning_rate.get(cell, self.learning_rate["lstm"])  # type: ignore[call-overload, no-any-return]
+        return self.learning_rate
+
+
+class FiniteCheck(Section):
+    """Every figure of the model is a finite number."""
+
+    check: Literal["finite"]
+
+
+class BeatsCheck(Section):
+    """Better than a baseline, with the whole interval of the difference on the good side."""
+
+    check: Literal["beats"]
+    baseline: str
+    metric: str = ""  # an error of the kind; without one its first
+
+
+class TiesCheck(Section):
+    """Not worse than a baseline, beyond doubt, by more than `margin`, a share of its error."""
+
+    check: Literal["beats_or_ties"]
+    baseline: str
+    metric: str = ""  # an error of the kind; without one its first
+    margin: float = Field(0.0, ge=0, lt=1)
+
+
+class CoverageCheck(Section):
+    """The 80 % interval covers 80 % of the test values, give or take `tolerance`."""
+
+    check: Literal["coverage"]
+    tolerance: float = Field(0.05, gt=0, lt=1)
+
+
+class AtLeastCheck(Section):
+    """A figure of the model is at least so large."""
+
+    check: Literal["at_least"]
+    metric: str
+    value: float
+
+
+class ChampionCheck(Section):
+    """Better than the present champion on the same test windows by more than `margin`.
+
+    The whole interval of the difference must lie beyond it; the margin is a share of the champion's
+    error.
+    """
+
+    check: Literal["champion"]
+    metric: str = ""  # an error of the kind; without one its first
+    margin: float = Field(0.0, ge=0, lt=1)
+
+
+Check = Annotated[
+    FiniteCheck | BeatsCheck | TiesCheck | CoverageCheck | AtLeastCheck | ChampionCheck,
+    Field(discriminator="check"),
+]
+
+
+class Prove(Section):
+    """How near a model made anew must come, where its bits are others, to count as the same.
+
+    `tolerance` is the largest relative difference of a test metric.
+    """
+
+    tolerance: float = Field(0.01, ge=0, lt=1)
+
+
+class Retrain(Section):
+    """When a problem is trained anew, and what of its data stops that.
+
+    The policy `always` trains whenever data, params or code changed. `drift` trains for new data
+    only where a column or the champion's error is beyond its threshold, or the champion is older
+    than `max_age`. `never` trains for changed params and code alone. `psi`, and `wasserstein` in
+    standard deviations, are of the newest part of each column against what the champion was trained
+    on; `error` is the champion's error there, as a multiple of what it was on its test part. Data
+    whose newest row is older than `max_lag`, or whose newest part lacks more than the share
+    `max_missing` of its values, are refused.
+    """
+
+    policy: Literal["always", "drift", "never"] = "always"
+    psi: float = Field(0.25, gt=0)
+    wasserstein: float = Field(0.5, gt=0)
+    error: float = Field(1.25, gt=0)
+    max_age: Duration = "90d"
+    max_lag: Duration | None = None
+    max_missing: float = Field(0.5, ge=0, le=1)
+
+
+class Problem(Section):
+    """What every problem has; its kind's package adds `data`, `model` and `evaluation`.
+
+    It also says, in `ERRORS` and `BASELINES`, which errors `differences` of metrics.json compares,
+    and with which other models; and in `PRESETS`, by name and section, what holds where params.yaml
+    says nothing.
+    """
+
+    ERRORS: ClassVar[tuple[str, ...]] = ()
+    BASELINES: ClassVar[tuple[str, ...]] = ()
+    PRESETS: ClassVar[dict[str, dict[str, dict[str, Any]]]] = {}
+
+    kind: str
+    preset: Literal["fast", "accurate"]
+    training: Training = Training()
+    gate: tuple[Check, ...]
+    retrain: Retrain = Retrain()
+    prove: Prove = Prove()
+
+    @classmethod
+    def preset_sections(cls, name: Any, problem: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """What the preset of that name says, by section; nothing where there is none."""
+        return cls.PRESETS.get(str(name), {})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _what_the_preset_says(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        merged = dict(value)
+        for section, said in cls.preset_sections(value.get("preset"), value).items():
+            given = value.get(section) or {}
+            merged[section] = said | given if isinstance(given, dict) else given
+        return merged
+
+    @field_validator("gate")
+    @classmethod
+    def _compares_what_the_kind_compares(cls, gate: tuple[Check, ...]) -> tuple[Check, ...]:
+        named = []
+        for number, check in enumerate(gate):
+            baseline, metric = getattr(check, "baseline", None), getattr(check, "metric", None)
+            if baseline is not None and baseline not in cls.BASELINES:
+                raise ValueError(_not_one_of(f"{number}.baseline", baseline, cls.BASELINES))
+            if metric is None or isinstance(check, AtLeastCheck):
+                named.append(check)
+                continue
+            if metric and metric not in cls.ERRORS:
+                raise ValueError(_not_one_of(f"{number}.metric", metric, cls.ERRORS))
+            named.append(check.model_copy(update={"metric": metric or cls.ERRORS[0]}))
+        return tuple(named)
+
+
+def _not_one_of(path: str, given: str, known: tuple[str, ...]) -> str:
+    return f"gate.{path} is {given!r}; expected one of {', '.join(known)}"
+
+
+def find_root() -> Path:
+    """The project's folder: the nearest one, from here upwards, that holds dvc.yaml."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "dvc.yaml").is_file():
+            return folder
+    raise ParamsError(f"no dvc.yaml in {here} or above it: run this in the project's folder")
+
+
+def load(root: Path) -> dict[str, Problem]:
+    """Read and check `root/params.yaml`.
+
+    Returns:
+        The problems by name, in the order of the file.
+
+    Raises:
+        ParamsError: the file is missing or not YAML, or a key is unknown, missing or wrong.
+    """
+    path = root / "params.yaml"
+    try:
+        content = YAML(typ="safe").load(path)
+    except FileNotFoundError:
+        raise ParamsError(f"{path} does not exist: run this in the project's folder") from None
+    except YAMLError as error:
+        raise ParamsError(
+            f"params.yaml is not valid YAML: {' '.join(str(error).split())}"
+        ) from None
+    if isinstance(content, dict) and content.get("problems", ...) is None:
+        content["problems"] = {}  # a project without a problem yet
+    if not isinstance(content, dict) or not isinstance(content.get("problems"), dict):
+        raise ParamsError("params.yaml: expected a mapping `problems:` of one entry per problem")
+    for key in content:
+        if key != "problems":
+            raise ParamsError(f"params.yaml: unknown key `{key}`{_nearest(str(key), ['problems'])}")
+    return {str(name): parse(str(name), entry) for name, entry in content["problems"].items()}
+
+
+def load_problem(root: Path, name: str) -> Problem:
+    """The problem `name` of `root/params.yaml`; raises ParamsError where there is none."""
+    problems = load(root)
+    if name not in problems:
+        raise ParamsError(f"params.yaml: no problem `{name}`{_nearest(name, list(problems))}")
+    return problems[name]
+
+
+def some(root: Path, names: list[str]) -> dict[str, Problem]:
+    """The problems of these names, or all; raises ParamsError where there is no such problem."""
+    return {name: load_problem(root, name) for name in names} or load(root)
+
+
+def parse(name: str, entry: Any) -> Problem:
+    """Check one entry of `problems` against the schema of its kind; raises ParamsError."""
+    where = f"problems.{name}"
+    if not NAME.fullmatch(name):
+        raise ParamsError(
+            f"params.yaml: `{where}`: a problem's name has lower-case letters, digits and _ alone"
+        )
+    if not isinstance(entry, dict):
+        raise ParamsError(f"params.yaml: `{where}` must be a mapping with the key `kind`")
+    kind = entry.get("kind")
+    if kind not in KINDS:
+        raise ParamsError(
+            f"params.yaml: `{where}.kind` is {kind!r}; expected one of {', '.join(KINDS)}"
+        )
+    schema: type[Problem] = room_of(kind, "params").Problem
+    try:
+        return schema.model_validate(entry)
+    except ValidationError as error:
+        lines = [_sentence(schema, where, problem) for problem in error.errors()]
+        if len(lines) == 1:
+            raise ParamsError(f"params.yaml: {lines[0]}") from None
+        raise ParamsError(f"params.yaml has {len(lines)} errors:\n{listed(lines)}") from None
+
+
+def append(root: Path, name: str, entry: dict[str, Any], comments: dict[str, str]) -> None:
+    """Write a new problem behind the others in params.yaml, in one go; the rest keeps its bytes.
+
+    Args:
+        root: the project's folder.
+        name: of the problem.
+        entry: the problem as it will be read.
+        comments: what is written behind a key, wherever it stands in the entry.
+
+    Raises:
+        ParamsError: the entry is wrong, or the file is not laid out so that a block can follow.
+    """
+    path = root / "params.yaml"
+    block = io.StringIO()
+    yaml = YAML()
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.width = 4096
+    yaml.dump({name: _commented(entry, comments)}, block)
+    # Text behind text, unlike a round trip, cannot move a comment or a quote of what was there.
+    before = path.read_text(encoding="utf-8").rstrip("\n")
+    after = f"{before}\n\n{textwrap.indent(block.getvalue(), '  ')}"
+    wanted = {**load(root), name: parse(name, entry)}
+    try:
+        problems = YAML(typ="safe").load(after)["problems"]
+        if {key: parse(key, value) for key, value in problems.items()} != wanted:
+            raise ValueError
+    except (YAMLError, ParamsError, ValueError):
+        raise ParamsError(
+            "params.yaml: no entry can be added: write `problems:` as a block, last in the file, "
+            "its names indented by two spaces"
+        ) from None
+    _add_artifact(root / "dvc.yaml", name)
+    write_text(path, after)
+
+
+def _add_artifact(path: Path, name: str) -> None:
+    """Declare the problem's model in the last section of dvc.yaml, `artifacts`."""
+    before = path.read_text(encoding="utf-8").rstrip("\n")
+    content = YAML(typ="safe").load(before)
+    artifact = {"path": f"models/{name}/lstm", "type": "model"}
+    artifacts = {**content.get("artifacts", {}), name: artifact}
+    if name in content.get("artifacts", {}):
+        return
+    if "artifacts" not in content:
+        before += "\n\nartifacts:"
+    after = f"{before}\n  {name}:\n    path: {artifact['path']}\n    type: {artifact['type']}\n"
+    if YAML(typ="safe").load(after) != {**content, "artifacts": artifacts}:
+        raise ParamsError("dvc.yaml: no artifact can be added: write `artifacts:` last in the file")
+    write_text(path, after)
+
+
+def _commented(entry: dict[str, Any], comments: dict[str, str], depth: int = 0) -> CommentedMap:
+    """An entry as ruamel writes it: a block a section, one line a value, comments in a column."""
+    block = CommentedMap()
+    for key, value in entry.items():
+        if isinstance(value, dict) and depth == 0:
+            block[key] = _commented(value, comments, depth + 1)
+        elif isinstance(value, list | tuple) and value and isinstance(value[0], dict):
+            block[key] = CommentedSeq(map(_on_one_line, value))
+        else:
+            block[key] = _on_one_line(value)
+        if key in comments:
+            block.yaml_add_eol_comment(comments[key], key, column=38)
+    return block
+
+
+def _on_one_line(value: Any) -> Any:
+    if not isinstance(value, dict | list | tuple):
+        return value
+    line = CommentedMap(value) if isinstance(value, dict) else CommentedSeq(value)
+    line.fa.set_flow_style()
+    return line
+
+
+def room(problem: Problem, name: str) -> ModuleType:
+    """The module `name` of the package of the problem's kind: every kind has the same rooms."""
+    return room_of(problem.kind, name)
+
+
+def room_of(kind: str, name: str) -> ModuleType:
+    """The module `name` of the package of `kind`."""
+    return importlib.import_module(f"{KINDS[kind]}.{name}")
+
+
+def has_room(problem: Problem, name: str) -> bool:
+    """Whether the kind of a problem has a module of that name; not all need all."""
+    return importlib.util.find_spec(f"{KINDS[problem.kind]}.{name}") is not None
+
+
+def _sentence(schema: type[BaseModel], where: str, problem: Any) -> str:
+    """One error of pydantic as a sentence with the full key path."""
+    checks = Literal["finite", "beats", "beats_or_ties", "coverage", "at_least", "champion"]
+    tags = {"float", *get_args(checks)}
+    location = [part for part in problem["loc"] if part not in tags and "[" not in str(part)]
+    path = ".".join([where, *map(str, location)])
+    if problem["type"] == "extra_forbidden":
+        keys = _valid_keys(schema, location[:-1])
+        return f"unknown key `{path}`{_nearest(str(location[-1]), keys)}"
+    if problem["type"] == "missing":
+        return f"`{path}` is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    given = problem["input"]
+    if location and not isinstance(given, dict | list | tuple):
+        return f"`{path}` is {given!r}: {message[0].lower()}{message[1:]}"
+    return f"`{path}`: {message[0].lower()}{message[1:]}"
+
+
+def _valid_keys(schema: type[BaseModel], location: list[Any]) -> list[str]:
+    for part in location:
+        field = schema.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type):
+            return []
+        schema = field.annotation
+    return list(schema.model_fields)
+
+
+def _nearest(key: str, valid: list[str]) -> str:
+    near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean `{near[0]}`?"
+    return f"; valid here: {', '.join(valid)}" if valid else ""

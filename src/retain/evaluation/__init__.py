@@ -1,0 +1,1 @@
+"""What every kind shares to judge a model: intervals, quality gate, report, figures."""

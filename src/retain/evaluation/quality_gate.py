@@ -1,0 +1,164 @@
+"""The gate: whether a model is good enough, by checks that params.yaml declares.
+
+A pure function of metrics and params. The comparison with the present champion is not here: it
+hangs on the registry's state, so it is made at registration and recorded there.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from retain.config.schema import (
+    AtLeastCheck,
+    BeatsCheck,
+    ChampionCheck,
+    Check,
+    CoverageCheck,
+    FiniteCheck,
+    TiesCheck,
+)
+from retain.errors import ParamsError
+
+MODEL = "lstm"  # the model that the gate judges and the registry holds
+
+
+@dataclass(frozen=True)
+class Result:
+    """One check: what it asks, how it went and the figures that say so."""
+
+    check: str
+    passed: bool
+    sentence: str
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Versus:
+    """Two models on the same test, each pair in the order in which they were given.
+
+    `measures` are the scores that a person looks at, `differences` the first minus the second with
+    its interval (`value`, `low`, `high`), `by_step` an error at each step ahead, if any.
+    """
+
+    measures: tuple[str, ...]
+    scores: tuple[dict[str, Any], dict[str, Any]]
+    differences: dict[str, Any]
+    by_step: tuple[list[float], list[float]] = ([], [])
+
+
+def judge(metrics: dict[str, Any], gate: Iterable[Check]) -> list[Result]:
+    """Judge the LSTM by the checks of the gate, but for `champion`.
+
+    Args:
+        metrics: the content of metrics.json.
+        gate: the section `gate` of the problem.
+
+    Raises:
+        ParamsError: a check names a baseline or a figure that was not evaluated.
+    """
+    return [_result(metrics, check) for check in gate if not isinstance(check, ChampionCheck)]
+
+
+def verdict(checks: list[Result]) -> dict[str, Any]:
+    """The content of verdict.json."""
+    return {
+        "passed": all(check.passed for check in checks),
+        "model": MODEL,
+        "checks": [vars(check) for check in checks],
+    }
+
+
+def _result(metrics: dict[str, Any], check: Check) -> Result:
+    scores = metrics["models"][MODEL]
+    if isinstance(check, FiniteCheck):
+        count = int(scores["not_finite"])
+        said = f"{count:,} values are not finite" if count else "every value is finite"
+        return Result("finite", count == 0, said, {"not_finite": count})
+    if isinstance(check, CoverageCheck):
+        share = _figure(scores, "coverage_80")
+        passed = abs(share - 0.8) <= check.tolerance
+        said = (
+            f"the 80 % interval covers {100 * share:.1f} % of the test values; "
+            f"allowed are {80 - 100 * check.tolerance:.0f} to {80 + 100 * check.tolerance:.0f} %"
+        )
+        figures = {"coverage_80": share, "tolerance": check.tolerance}
+        return Result("coverage", passed, said, figures)
+    if isinstance(check, AtLeastCheck):
+        value = _figure(scores, check.metric)
+        label = check.metric.replace("_", " ")
+        said = f"{label} {value:.4g}; {check.value:g} is asked for"
+        figures = {check.metric: value, "least": check.value}
+        return Result(f"{label} at least {check.value:g}", value >= check.value, said, figures)
+    assert isinstance(check, BeatsCheck | TiesCheck)
+    name = check.baseline
+    differences = metrics["differences"].get(f"{MODEL}_minus_{name}")
+    if differences is None:
+        raise ParamsError(
+            f"params.yaml: the gate names the baseline `{name}`; evaluated were "
+            f"{', '.join(other for other in metrics['models'] if other != MODEL)}"
+        )
+    change = differences[check.metric]
+    value, low, high = change["value"], *bounds(change)
+    theirs = metrics["models"][name][check.metric]
+    said = (
+        f"{check.metric.upper()} {scores[check.metric]:.4g} against {theirs:.4g}: "
+        f"{judgement(low, high)} ({value:+.4g}, 95 % interval {interval(low, high)})"
+    )
+    if isinstance(check, BeatsCheck):
+        label, passed = f"beats {name}", high < 0
+    else:
+        label, passed = f"beats or ties {name}", low <= check.margin * theirs
+        said += f"; a margin of {100 * check.margin:g} % is allowed" if check.margin else ""
+    return Result(label, passed, said, {"value": value, "low": low, "high": high})
+
+
+def _figure(scores: dict[str, Any], metric: str) -> float:
+    """A figure of the model; one that is not a number counts as such, and passes no check."""
+    if metric not in scores:
+        raise ParamsError(
+            f"params.yaml: the gate names `{metric}`, and of this kind of problem are measured "
+            f"{', '.join(scores)}"
+        )
+    return math.nan if scores[metric] is None else float(scores[metric])
+
+
+def bounds(change: dict[str, Any]) -> tuple[float, float]:
+    """The interval of a difference; one that JSON could not hold has no bounds."""
+    low, high = change["low"], change["high"]
+    return (-math.inf if low is None else low, math.inf if high is None else high)
+
+
+def interval(low: float, high: float) -> str:
+    """An interval in words."""
+    if not math.isfinite(low + high):
+        return "unknown: too few windows, or a forecast that is not finite"
+    return f"{low:+.4g} to {high:+.4g}"
+
+
+def difference_rows(
+    metrics: dict[str, Any], label: Callable[[str], str], digits: str = ".4g"
+) -> list[tuple[str, str, str, str, str]]:
+    """The differences of metrics.json in words: models, metric, value, interval, judgement.
+
+    Args:
+        label: a model's name for a person.
+    """
+    return [
+        (
+            f"LSTM − {label(name.removeprefix(f'{MODEL}_minus_'))}",
+            metric,
+            f"{change['value']:+{digits}}",
+            interval(change["low"], change["high"]),
+            judgement(change["low"], change["high"]),
+        )
+        for name, by_metric in metrics["differences"].items()
+        for metric, change in by_metric.items()
+    ]
+
+
+def judgement(low: float, high: float) -> str:
+    """What the interval of a difference in error says of the first model."""
+    if high < 0:
+        return "better"
+    return "worse" if low > 0 else "no clear difference"

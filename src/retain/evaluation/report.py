@@ -1,0 +1,136 @@
+"""A report of one problem: the verdict, the tables behind it, figures, and where it all came from.
+
+One HTML file that needs nothing else (no network, no script), and Markdown for a pull request.
+Both are pure functions of a `Report`; neither knows what kind of problem it is about.
+"""
+
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+
+NUMBER = re.compile(r"[-+±<≤\u2212]?\s*[\d.]+")
+MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~&@])")  # what would be read as markup, or as a mention
+
+
+@dataclass(frozen=True)
+class Table:
+    """Formatted cells; the first of a row is its name. `best` is the best row of each column."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+    best: tuple[int | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError(f"table {self.title!r}: a row has not {len(self.columns)} cells")
+        if len(self.best) not in {0, len(self.columns)}:
+            raise ValueError(f"table {self.title!r}: best does not name a row for each column")
+
+    def is_best(self, row: int, column: int) -> bool:
+        """Whether this cell holds the best figure of its column."""
+        return bool(self.best) and self.best[column] == row
+
+    def is_numeric(self, column: int) -> bool:
+        """Whether the column holds numbers, which are set flush right."""
+        return column > 0 and any(NUMBER.match(row[column]) for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """An SVG and how to read it; `svg` is trusted markup, its ids begin with `name`."""
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One condition of the gate, and its outcome in a sentence."""
+
+    name: str
+    passed: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a report says, in the order in which it says it."""
+
+    title: str
+    lead: str
+    passed: bool
+    checks: tuple[Check, ...] = ()
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [figure.name for figure in self.figures]
+        if len(set(names)) < len(names):  # their ids would clash in the page
+            raise ValueError(f"two figures of one name: {', '.join(sorted(names))}")
+
+    @property
+    def verdict(self) -> str:
+        """Whether the gate let it pass, in words."""
+        failed = sum(not check.passed for check in self.checks)
+        if not self.checks:
+            return "Passed the gate" if self.passed else "Did not pass the gate"
+        if failed:
+            counted = f"{failed} of {len(self.checks)} checks failed"
+        else:
+            counted = f"all {len(self.checks)} checks hold"
+        return f"{'Passed' if self.passed else 'Did not pass'} the gate: {counted}"
+
+
+def to_html(report: Report) -> str:
+    """The report as one self-contained HTML page."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    source = files("retain.evaluation").joinpath("report.html.j2").read_text(encoding="utf-8")
+    page = environment.from_string(source)
+    return page.render(report=report) + "\n"
+
+
+def to_markdown(report: Report) -> str:
+    """Verdict, tables and checks as GitHub's Markdown; figures stay in the HTML."""
+    blocks = [
+        f"## {_symbol(report.passed)} {plain(report.title)}",
+        f"**{report.verdict}.** {plain(report.lead)}",
+    ]
+    for table in report.tables:
+        blocks += [f"### {plain(table.title)}", markdown_table(table)]
+        if table.note:
+            blocks.append(plain(table.note))
+    if report.checks:
+        rows = tuple((check.name, _symbol(check.passed), check.sentence) for check in report.checks)
+        blocks += ["### Checks", markdown_table(Table("Checks", ("check", "", "outcome"), rows))]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _symbol(passed: bool) -> str:
+    return "✓" if passed else "✗"
+
+
+def plain(text: str) -> str:
+    """`text` on one line, shown as it is written."""
+    return MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def markdown_table(table: Table) -> str:
+    """A table as GitHub's Markdown, without its title and note."""
+    columns = range(len(table.columns))
+    lines = [
+        [plain(column) for column in table.columns],
+        ["---:" if table.is_numeric(column) else ":---" for column in columns],
+    ]
+    for number, row in enumerate(table.rows):
+        cells = [plain(cell) for cell in row]
+        lines.append([f"**{c}**" if table.is_best(number, i) else c for i, c in enumerate(cells)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,1 @@
+"""What is learned: a package for each kind of problem. No kind imports another."""

@@ -1,0 +1,219 @@
+"""What a forecasting problem may say in params.yaml, and what it means."""
+
+import datetime as dt
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from retain.config.schema import DURATION, Section, span
+from retain.config.schema import Problem as CommonProblem
+
+DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+Boundary = float | dt.datetime | dt.date | str
+# What the sections `model` and `training` say where params.yaml says nothing. Chosen on validation
+# windows alone; benchmarks/README.md has what they reach.
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "fast": {
+        "model": {"hidden_size": 64},
+        "training": {"batch_size": 256, "learning_rate": 0.003},
+    },
+    "accurate": {
+        "model": {"hidden_size": 256},
+        "training": {"batch_size": 128, "learning_rate": 0.002},
+    },
+}
+# Where nothing is known of the future, a forecast is mostly noise to be averaged (SegRNN has 0.5
+# there); what calendar and known covariates tell is exact, and dropout would only blur it.
+DROPOUT = {"fast": {True: 0.0, False: 0.2}, "accurate": {True: 0.2, False: 0.5}}
+
+
+class Split(Section):
+    """Where validation and test begin.
+
+    A date, the share of the time span before it, or how long before the end, such as 90d: with the
+    last two, the parts move on as rows are added.
+    """
+
+    validation: Boundary = 0.7
+    test: Boundary = 0.85
+
+    @field_validator("validation", "test", mode="before")
+    @classmethod
+    def _share_or_quoted_date(cls, value: Any) -> Any:
+        if isinstance(value, dt.date):
+            raise ValueError(f'write it in quotes, "{value}": DVC refuses dates in YAML')
+        if isinstance(value, float) and 0 < value < 1:
+            return value
+        if isinstance(value, str) and DURATION.fullmatch(value):
+            return value
+        try:
+            stamp = dt.datetime.fromisoformat(value)
+        except (TypeError, ValueError):
+            raise ValueError(
+                'give a date in quotes, such as "2024-01-31", a share between 0 and 1, or how long '
+                "before the end of the data, such as 90d"
+            ) from None
+        if stamp.tzinfo is not None:
+            raise ValueError("give it without an offset; it is local time of data.timezone")
+        return stamp if stamp.time() != dt.time() else stamp.date()
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        begin, end = self.validation, self.test
+        if isinstance(begin, str) and isinstance(end, str):
+            in_order = span(begin) > span(end)
+        elif isinstance(begin, float | str) or isinstance(end, float | str):
+            if not (isinstance(begin, float) and isinstance(end, float)):
+                raise ValueError(
+                    "give both boundaries as dates, both as shares of the time span, or both as "
+                    "how long before the end of the data"
+                )
+            in_order = begin < end
+        else:
+            in_order = str(begin) < str(end)
+        if not in_order:
+            raise ValueError("validation must begin before test")
+        return self
+
+
+class Data(Section):
+    """The table, the meaning of its columns, and what is done about its faults."""
+
+    path: str
+    # the meaning of the columns
+    unique_id: str | None = None
+    ds: str = "ds"
+    y: str = "y"
+    value_columns: tuple[str, ...] = ()
+    past_covariates: tuple[str, ...] = ()
+    known_covariates: tuple[str, ...] = ()
+    static_covariates: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    # time
+    frequency: str | None = None
+    timezone: str | None = None
+    time_format: str | None = None
+    calendar: bool = True
+    holidays: str | None = None
+    # the forecasting task
+    horizon: int = Field(ge=1)
+    context_length: int = Field(ge=1)
+    season_length: int = Field(1, ge=1)
+    split: Split = Split()
+    # how the file is written, and what is done about its faults
+    separator: str = Field(",", min_length=1, max_length=1)
+    decimal: str = Field(".", min_length=1, max_length=1)
+    na_values: tuple[str, ...] = ("", "NaN", "nan", "NA", "null")
+    duplicates: Literal["error", "first", "last", "mean"] = "error"
+    valid_range: dict[str, tuple[float | None, float | None]] = Field({})
+
+    @property
+    def reach(self) -> int:
+        """How many steps a window reaches back: its context, and the season before it."""
+        return self.context_length + self.season_length
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """All covariate columns of the table: past-only, known-future, static."""
+        return self.past_covariates + self.known_covariates + self.static_covariates
+
+    @field_validator("holidays")
+    @classmethod
+    def _known_country(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_region(value)
+        return value
+
+    @model_validator(mode="after")
+    def _columns_have_one_meaning(self) -> Self:
+        target = self.value_columns or (self.y,)
+        columns = [self.ds, *target, *self.covariates]
+        if self.unique_id is not None:
+            columns.append(self.unique_id)
+        twice = sorted({column for column in columns if columns.count(column) > 1})
+        if twice:
+            raise ValueError(f"column {twice[0]!r} is given two meanings")
+        if self.value_columns and self.unique_id is not None:
+            raise ValueError("a wide table (value_columns) has no unique_id column")
+        if self.value_columns and self.static_covariates:
+            raise ValueError("a wide table (value_columns) has no static covariates")
+        for key in ("categorical", "valid_range"):
+            known = self.covariates if key == "categorical" else (*self.covariates, *target)
+            for column in getattr(self, key):
+                if column not in known:
+                    raise ValueError(f"{key} names {column!r}, which is not a column in use")
+        for column, (low, high) in self.valid_range.items():
+            if low is not None and high is not None and low >= high:
+                raise ValueError(f"valid_range of {column!r}: {low} is not below {high}")
+        return self
+
+
+def check_region(region: str) -> None:
+    """Raise ValueError unless `region` is a country, or `COUNTRY-SUBDIVISION`, with holidays."""
+    import holidays  # here: most problems need it not
+
+    country, _, subdivision = region.partition("-")
+    known = holidays.list_supported_countries()
+    if country not in known:
+        raise ValueError("expected an ISO country code such as US, or US-MN with a subdivision")
+    if subdivision and subdivision not in known[country]:
+        raise ValueError(
+            f"no subdivision {subdivision!r}; {country} has {', '.join(known[country]) or 'none'}"
+        )
+
+
+class Model(Section):
+    """The network around the recurrent cell; `hidden_size` is the LSTM's, others are solved for."""
+
+    hidden_size: int = Field(128, ge=1)
+    layers: int = Field(1, ge=1)
+    segment_length: int | None = Field(None, ge=1)
+    dropout: float = Field(0.2, ge=0, lt=1)
+    normalisation: Literal["last", "mean_std", "series"] = "mean_std"
+    residual: Literal["none", "seasonal"] = "none"
+    series_embedding: int = Field(0, ge=0)
+    ensemble: int = Field(1, ge=1)
+    loss: Literal["pinball", "mae", "mse"] = "pinball"
+    quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = DECILES
+
+    @field_validator("quantiles")
+    @classmethod
+    def _sorted_with_median(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if list(value) != sorted(set(value)):
+            raise ValueError("quantiles must increase")
+        if not {0.1, 0.5, 0.9} <= set(value):
+            raise ValueError("0.1, 0.5 and 0.9 must be among the quantiles")
+        return value
+
+
+class Evaluation(Section):
+    """How the test windows are scored."""
+
+    bootstrap: int = Field(2000, ge=100)
+    block_length: int | None = Field(None, ge=1)
+    seed: int = Field(1, ge=0)
+
+
+class Problem(CommonProblem):
+    """A forecasting problem, whole."""
+
+    ERRORS = ("mae", "crps")
+    PRESETS = PRESETS
+    BASELINES = ("rnn", "gru", "seasonal_naive", "naive", "drift")
+
+    kind: Literal["forecast"]
+    data: Data
+    model: Model = Model()
+    evaluation: Evaluation = Evaluation()
+
+    @classmethod
+    def preset_sections(cls, name: Any, problem: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """As for every kind; dropout besides, which hangs on whether the clock is known."""
+        sections = super().preset_sections(name, problem)
+        if not sections:
+            return {}  # the check of the key `preset` has the words for that
+        data = problem.get("data")
+        told = isinstance(data, dict) and any(
+            data.get(key, key == "calendar") for key in ("calendar", "holidays", "known_covariates")
+        )
+        return {**sections, "model": sections["model"] | {"dropout": DROPOUT[str(name)][told]}}

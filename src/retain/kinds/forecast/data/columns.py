@@ -1,0 +1,111 @@
+"""One column of a raw table as numbers or as text, or a DataError.
+
+A value is converted where it can mean one thing alone; what pandas would accept in silence
+(infinities, decimal commas, integers beyond 2^53) is refused, with the rows and the remedy.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from retain.errors import DataError, listed
+from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data.reader import Origin
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+LARGEST = float(np.finfo(np.float32).max)
+EXACT = 2.0**53  # the integers float64 holds without a gap end here
+
+
+def fault(
+    origin: Origin,
+    column: str,
+    rule: str,
+    rows: Iterable[tuple[int, object]],
+    remedy: str,
+) -> DataError:
+    """The error of some rows of a column: the first ten with their values, a count, the remedy."""
+    items = [f"{origin.row(place)}: {value}" for place, value in rows]
+    count = f"{len(items):,} row{'s' * (len(items) != 1)}"
+    return DataError(
+        f"{origin.where}: column `{column}`: {rule} ({count}):\n{listed(items)}\n{remedy}"
+    )
+
+
+def shown(column: "pd.Series[Any]", mask: Mask) -> list[tuple[int, object]]:
+    """The places and values of the rows under `mask`; text is shown in quotes."""
+    values = column[mask]
+    shown = [repr(value) if isinstance(value, str) else value for value in values]
+    return list(zip(map(int, values.index), shown, strict=True))
+
+
+def texts(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """The column as text, unchanged: `007` and `NA` stay what they are; only empty is missing."""
+    text = column if column.dtype == "str" else column.astype("str")
+    return text.mask(text == "")
+
+
+def numbers(column: "pd.Series[Any]", data: Data, origin: Origin) -> Floats:
+    """The column as float64, NaN where it is missing; raises DataError for what is no number."""
+    name = str(column.name)
+    if pd.api.types.is_datetime64_any_dtype(column):
+        raise DataError(f"{origin.where}: column `{name}` holds dates, not numbers")
+    if pd.api.types.is_numeric_dtype(column):
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        large = (np.abs(values) >= EXACT) & bool(pd.api.types.is_integer_dtype(column))
+    else:
+        values, large = _parse_numbers(column.astype("str"), data, origin)
+    if large.any():
+        exact = [int(text) for text in column[large]]
+        large[large] = [number != int(float(number)) for number in exact]
+    if large.any():
+        rule = "a whole number beyond 2^53 cannot be held exactly as a float64"
+        remedy = "Divide the column by a power of ten, or use it as an identifier."
+        raise fault(origin, name, rule, shown(column, large), remedy)
+    infinite = np.abs(values) > LARGEST
+    if infinite.any():
+        rule = "not a finite number, or too large for one of 32 bits"
+        remedy = "Correct the values; what is not known is left empty."
+        raise fault(origin, name, rule, shown(column, infinite), remedy)
+    return values
+
+
+def _parse_numbers(column: "pd.Series[Any]", data: Data, origin: Origin) -> tuple[Floats, Mask]:
+    """Text as float64, and where it is a whole number too large to be certainly exact."""
+    text = pc.utf8_trim_whitespace(pa.array(column, pa.large_string()))
+    missing = pc.or_kleene(
+        pc.is_null(text), pc.is_in(text, pa.array(["", *data.na_values], pa.large_string()))
+    )
+    point = re.escape(data.decimal)
+    infinity = r"(?i:inf|infinity)"
+    number = rf"^[+-]?((\d+({point}\d*)?|{point}\d+)([eE][+-]?\d+)?|{infinity})$"
+    good = pc.fill_null(pc.match_substring_regex(text, number), False)
+    bad = np.asarray(pc.invert(pc.or_(good, missing)))
+    if bad.any():
+        raise _not_numbers(column, bad, data, origin)
+    parsed = pc.if_else(missing, None, text)
+    if data.decimal != ".":
+        parsed = pc.replace_substring(parsed, data.decimal, ".")
+    values = parsed.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    large = (np.abs(values) >= EXACT) & np.isfinite(values)
+    large[large] = [re.fullmatch(r"\s*[+-]?\d+\s*", value) is not None for value in column[large]]
+    return values, large
+
+
+def _not_numbers(column: "pd.Series[Any]", bad: Mask, data: Data, origin: Origin) -> DataError:
+    other = "," if data.decimal == "." else "."
+    swapped = rf"[+-]?\d*{re.escape(other)}\d+([eE][+-]?\d+)?"
+    rows = shown(column, bad)
+    if all(re.fullmatch(swapped, value.strip()) for value in column[bad]):
+        rule = f"the decimal sign is {other!r} where {data.decimal!r} is expected"
+        return fault(origin, str(column.name), rule, rows, f'Set `decimal: "{other}"`.')
+    remedy = "Correct the values, or name the texts that mean missing in `na_values`."
+    return fault(origin, str(column.name), "not a number", rows, remedy)

@@ -1,0 +1,112 @@
+"""What was found in a table and what is done about it: quality.json, and the same for people."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from retain.errors import listed
+from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data.scaling import blocks
+from retain.kinds.forecast.data.tables import Findings
+
+
+def describe(
+    values: NDArray[np.float32],
+    index: pd.DataFrame,
+    grid: pd.DatetimeIndex,
+    frequency: str,
+    findings: Findings,
+    data: Data,
+    skipped: list[dict[str, str]],
+) -> dict[str, Any]:
+    """What was found in the table and what is done about it."""
+    missing, (longest, series, step) = gaps(values, index)
+    gap: dict[str, Any] = {
+        "longest_gap": longest,
+        "longest_gap_series": str(index["unique_id"].iloc[series]) if longest else None,
+        "longest_gap_from": str(grid[step]) if longest else None,
+    }
+    warnings = []
+    constant = index["unique_id"][index["mase_scale"].isna()]
+    if len(constant):
+        warnings.append(
+            f"{len(constant)} series repeat themselves exactly in the training part and are left "
+            f"out of the MASE: {', '.join(map(str, constant[:10]))}"
+        )
+    if skipped:
+        warnings.append(f"{len(skipped)} series are skipped; `skipped_series` says why")
+    return {
+        "rows": findings.rows,
+        "series": len(index),
+        "first": str(grid[0]),
+        "last": str(grid[-1]),
+        "frequency": frequency,
+        "steps": len(values) - data.reach,
+        "duplicates": {"rule": data.duplicates, "rows": findings.duplicates},
+        "missing": {"steps": missing, **gap},
+        "blank": findings.blank,
+        "out_of_range": findings.out_of_range,
+        "unused_columns": list(findings.unused),
+        "skipped_series": skipped,
+        "warnings": warnings,
+    }
+
+
+def gaps(values: NDArray[np.float32], index: pd.DataFrame) -> tuple[int, tuple[int, int, int]]:
+    """How many steps lack a value, and the longest gap, which ends where its series does.
+
+    Of the gap: its length, the number of its series and the grid step it begins at; zeros if there
+    is none.
+    """
+    count, longest = 0, (0, 0, 0)
+    for series, rows in blocks(index):
+        missing = np.isnan(values[rows, 0])
+        count += int(missing.sum())
+        starts = index["start"].to_numpy()[series] - rows.start
+        edge = np.zeros(len(missing) + 1, dtype=bool)
+        edge[starts] = edge[-1] = True
+        begins = np.flatnonzero(missing & (edge[:-1] | ~np.r_[False, missing[:-1]]))
+        ends = np.flatnonzero(missing & (edge[1:] | ~np.r_[missing[1:], False])) + 1
+        if len(begins) and (ends - begins).max() > longest[0]:
+            widest = int(np.argmax(ends - begins))
+            number = int(np.searchsorted(starts, begins[widest], side="right")) - 1
+            first_step = index["first_step"].to_numpy()[series.start + number]
+            step = int(first_step + begins[widest] - starts[number])
+            longest = int(ends[widest] - begins[widest]), series.start + number, step
+    return count, longest
+
+
+def lines(quality: dict[str, Any]) -> list[str]:
+    """The content of quality.json for people, a line a finding."""
+
+    def counts(found: dict[str, int]) -> str:
+        return ", ".join(f"`{name}` {n:,}" for name, n in found.items() if n) or "none"
+
+    missing, duplicates = quality["missing"], quality["duplicates"]
+    gap = "none"
+    if missing["steps"]:
+        gap = (
+            f"{missing['steps']:,} of {quality['steps']:,} steps, left missing: masked in a "
+            f"window, not scored; the longest gap is {missing['longest_gap']:,} steps, "
+            f"series {missing['longest_gap_series']!r} from {missing['longest_gap_from']}"
+        )
+    repeated = "none"
+    if duplicates["rows"]:
+        repeated = f"{duplicates['rows']:,} rows taken away by the rule `{duplicates['rule']}`"
+    skipped = [f"{entry['unique_id']}: {entry['reason']}" for entry in quality["skipped_series"]]
+    found = [
+        f"rows: {quality['rows']:,}",
+        f"series: {quality['series']:,}",
+        f"span: {quality['first']} to {quality['last']}",
+        f"frequency: {quality['frequency']}",
+        f"missing: {gap}",
+        f"duplicates: {repeated}",
+        f"blank values: {counts(quality['blank'])}",
+        f"out of range, made missing: {counts(quality['out_of_range'])}",
+        f"columns not used: {', '.join(quality['unused_columns']) or 'none'}",
+        f"series skipped: {len(skipped) or 'none'}",
+    ]
+    found += listed(skipped).splitlines() if skipped else []
+    return found + [f"warning: {warning}" for warning in quality["warnings"]]

@@ -1,0 +1,146 @@
+"""What is to know of each series before a grid is made: its span, its values, whether it will do.
+
+One row a series, however long it is, so that a table too large for memory can be judged whole.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from retain.config.schema import span
+from retain.errors import DataError, listed
+from retain.kinds.forecast.config import Boundary, Data
+
+STATIC = "static."  # what the columns of static covariates begin with, here and in a panel's index
+
+
+def of(frame: pd.DataFrame, data: Data) -> pd.DataFrame:
+    """The series of a checked table, or of a part of it, in its order.
+
+    Returns:
+        A row a series: unique_id; rows, how many it has; first and last stamp; first_seen,
+        second_seen and last_seen, the stamps of values, NaT where there is none; spread and level,
+        the deviation and the largest magnitude of the target; its static covariates.
+    """
+    codes, names = pd.factorize(frame["unique_id"])
+    ds, y = frame["ds"].to_numpy(), frame["y"]
+    rows = np.bincount(codes, minlength=len(names))
+    begin = np.cumsum(rows) - rows
+    seen = np.flatnonzero(y.notna())
+    values = np.bincount(codes[seen], minlength=len(names))
+    before = np.cumsum(values) - values  # values of the series before
+
+    def stamp_of(number: NDArray[np.int64]) -> NDArray[np.datetime64]:
+        """The stamp of each series' value of that number."""
+        stamps = np.full(len(names), np.datetime64("NaT", "us"))
+        there = (number >= 0) & (number < values)
+        stamps[there] = ds[seen[(before + number)[there]]]
+        return stamps
+
+    by_series = y.groupby(codes)
+    found = {
+        "unique_id": names,
+        "rows": rows,
+        "first": ds[begin],
+        "last": ds[begin + rows - 1],
+        "first_seen": stamp_of(np.zeros_like(values)),
+        "second_seen": stamp_of(np.ones_like(values)),
+        "last_seen": stamp_of(values - 1),
+        "spread": by_series.std(ddof=0).to_numpy(),
+        "level": y.abs().groupby(codes).max().to_numpy(),
+    }
+    for name in data.static_covariates:
+        found[STATIC + name] = frame[name].iloc[begin].reset_index(drop=True)
+    return pd.DataFrame(found)
+
+
+def usable(
+    series: pd.DataFrame, frequency: str, data: Data
+) -> tuple[NDArray[np.bool_], list[dict[str, str]]]:
+    """Which series can be learned from, and the others by name with the reason.
+
+    Raises:
+        DataError: none can, or a part of the split has no room.
+    """
+    good, reasons = np.ones(len(series), dtype=bool), dict[str, str]()
+    # Without the series left out the grid may be shorter and validation begin at another time.
+    while more := _reasons(series[good], frequency, data):
+        reasons |= more
+        good &= ~series["unique_id"].isin(list(more)).to_numpy()
+        if not good.any():
+            lines = [f"{name}: {reason}" for name, reason in sorted(reasons.items())]
+            raise DataError(
+                f"{data.path}: no series can be learned from; shorten data.context_length or "
+                f"data.horizon, move data.split, or bring more rows:\n{listed(lines)}"
+            )
+    return good, [{"unique_id": name, "reason": reasons[name]} for name in sorted(reasons)]
+
+
+def _reasons(series: pd.DataFrame, frequency: str, data: Data) -> dict[str, str]:
+    """Why some of the series cannot be learned from, by name."""
+    whole = grid(series, frequency)
+    needed = data.context_length + data.horizon
+    begins = split(whole, data)[0]
+    names = series["unique_id"].to_numpy(dtype=object)
+    first, second, last = (
+        whole.get_indexer(pd.DatetimeIndex(series[name]))
+        for name in ("first_seen", "second_seen", "last_seen")
+    )
+    lengths = last - first + 1
+    empty = series["first_seen"].isna().to_numpy()
+    short = ~empty & (lengths < needed)
+    late = ~empty & ~short & ((second < 0) | (second >= begins))
+    reasons = dict.fromkeys(names[empty], "it has no values")
+    for name, length in zip(names[short], lengths[short], strict=True):
+        reasons[name] = f"{length} steps are fewer than context_length + horizon = {needed}"
+    rule = f"fewer than 2 values before validation begins at {whole[begins]}"
+    return reasons | dict.fromkeys(names[late], rule)
+
+
+def grid(series: pd.DataFrame, frequency: str) -> pd.DatetimeIndex:
+    """All steps from the first stamp of the series to the last."""
+    return pd.date_range(series["first"].min(), series["last"].max(), freq=frequency)
+
+
+def split(grid: pd.DatetimeIndex, data: Data) -> tuple[int, int]:
+    """The grid steps at which validation and test begin."""
+
+    def step(boundary: Boundary) -> int:
+        if isinstance(boundary, float):
+            return int(len(grid) * boundary)
+        if isinstance(boundary, str):
+            return int(grid.searchsorted(grid[-1] - span(boundary), side="right"))
+        stamp = pd.Timestamp(boundary)
+        if data.timezone is not None:  # the grid is in UTC
+            stamp = stamp.tz_localize(data.timezone).tz_convert("UTC").tz_localize(None)
+        return int(grid.searchsorted(stamp))
+
+    validation, test = step(data.split.validation), step(data.split.test)
+    for name, begin, end in (
+        ("validation", validation, test),
+        ("test", test, len(grid)),
+    ):
+        if begin == 0 or end - begin < data.horizon:
+            raise DataError(
+                f"{data.path}: data.split.{name} leaves {max(end - begin, 0):,} of {len(grid):,} "
+                f"steps ({grid[0]} to {grid[-1]}) for {name}; it needs at least the horizon "
+                f"of {data.horizon}, with values before it to learn from"
+            )
+    return validation, test
+
+
+def check_precision(series: pd.DataFrame, data: Data) -> None:
+    """Arrays are float32: refuse values that it cannot tell apart, or cannot hold."""
+    spread, level = series["spread"].to_numpy(), series["level"].to_numpy()
+    with np.errstate(over="ignore"):
+        spacing: NDArray[Any] = np.spacing(level.astype(np.float32)).astype(np.float64)
+    bad = ~np.isfinite(spacing) | ((spread > 0) & (spread < 100 * spacing))
+    if bad.any():
+        names = series["unique_id"][bad]
+        raise DataError(
+            f"{data.path}: values too large for what they vary by (32-bit numbers hold seven "
+            f"digits); subtract a constant from the column, or change its unit, in "
+            f"{len(names)} series:\n{listed([str(name) for name in names])}"
+        )

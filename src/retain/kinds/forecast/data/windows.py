@@ -1,0 +1,158 @@
+"""Windows over a panel: which there are in each part of the split, and a batch of them by index.
+
+A batch is one gather from the memory-mapped array; there is no per-sample code, no collate function
+and no worker process.
+"""
+
+import warnings
+from collections.abc import Iterator
+from typing import NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from retain.kinds.forecast.data.panel import Panel
+from retain.kinds.forecast.data.scaling import blocks
+
+# More windows than these sharpen neither early stopping nor calibration, they only cost time.
+VALIDATION_WINDOWS = 5_000
+CHUNK = 512  # windows a batch when predicting
+
+
+class Batch(NamedTuple):
+    """Windows, and what is known of their series.
+
+    `window` reaches over one season, the context and the horizon, in data units, NaN where missing.
+    """
+
+    window: Tensor  # (batch, columns, season + context + horizon)
+    series: Tensor  # (batch,) number of the series, from 1; 0 is a series never seen
+    static: Tensor  # (batch, static features)
+    scales: Tensor  # (batch, 2) mean and deviation of the series' training part
+
+
+class Windows:
+    """All windows whose horizon lies in one part of the split, or between two steps of the grid.
+
+    They are in order of series and time. A window needs one observed value in its context and one
+    in its horizon. Windows are kept as runs of neighbours, about one a series, so that memory does
+    not grow with their number.
+    """
+
+    def __init__(self, panel: Panel, part: str | tuple[int, int]):
+        data, index = panel.schema.data, panel.index
+        self.horizon: int = data["horizon"]
+        self.context: int = data["context_length"]
+        self.reach = self.context + data["season_length"]
+        self._start, self._first_step = index["start"].to_numpy(), index["first_step"].to_numpy()
+        bounds = {
+            "train": (0, panel.schema.validation_step),
+            "validation": (panel.schema.validation_step, panel.schema.test_step),
+            "test": (panel.schema.test_step, panel.schema.steps),
+        }
+        begin, end = bounds[part] if isinstance(part, str) else part
+        candidates, runs = 0, []
+        for series, rows in blocks(index):
+            found = self._candidates(index[series], begin, end)
+            candidates += len(found)
+            runs.append(_runs(found[self._shows_and_asks(panel.values[rows, 0], found)], rows))
+        origins, sizes = np.concatenate(runs, axis=1)
+        self._run_origin, ends = origins, np.cumsum(sizes)
+        self._run_first = ends - sizes  # number of each run's first window
+        self._run_series = np.searchsorted(self._start, origins, side="right") - 1
+        self._chosen: NDArray[np.int64] | None = None  # numbers of the windows that are left
+        self._count = int(sizes.sum())
+        self.dropped = candidates - self._count
+        with warnings.catch_warnings():  # the map is read-only; nothing here writes
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            values = torch.from_numpy(np.asarray(panel.values))
+        self._windows = values.unfold(0, self.reach + self.horizon, 1)  # (rows, columns, steps)
+        statics = [f"static.{name}" for name in panel.schema.static]
+        self._static = torch.from_numpy(index[statics].to_numpy(dtype=np.float32, copy=True))
+        self._scales = torch.from_numpy(
+            index[["mean", "std"]].to_numpy(dtype=np.float32, copy=True)
+        )
+
+    def _candidates(self, index: pd.DataFrame, begin: int, end: int) -> NDArray[np.int64]:
+        """Origins from step `begin` on whose horizon ends before `end`, as rows from the first."""
+        first_step, length = index["first_step"].to_numpy(), index["length"].to_numpy()
+        first = np.maximum(self.context, begin - first_step)
+        last = np.minimum(length, end - first_step) - self.horizon
+        counts = np.maximum(last - first + 1, 0)
+        offset = np.cumsum(length) - length + first - (np.cumsum(counts) - counts)
+        origins: NDArray[np.int64] = np.arange(counts.sum()) + np.repeat(offset, counts)
+        return origins
+
+    def _shows_and_asks(
+        self, y: NDArray[np.float32], origins: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Whether there is a value in the context, and one in the horizon."""
+        observed = np.r_[0, np.cumsum(np.isfinite(y))]
+        seen = observed[origins] - observed[origins - self.context]
+        due = observed[origins + self.horizon] - observed[origins]
+        return np.asarray((seen > 0) & (due > 0))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def locate(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The series of windows, and the rows of `values` at which their horizons begin."""
+        if self._chosen is not None:
+            numbers = self._chosen[numbers]
+        run = np.searchsorted(self._run_first, numbers, side="right") - 1
+        return self._run_series[run], self._run_origin[run] + numbers - self._run_first[run]
+
+    def places(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The series of windows, and the grid steps at which their horizons begin."""
+        series, origin = self.locate(numbers)
+        return series, origin - self._start[series] + self._first_step[series]
+
+    @property
+    def series(self) -> NDArray[np.int64]:
+        """The series of every window: an array as long as there are windows, made anew."""
+        return self.places(np.arange(len(self)))[0]
+
+    @property
+    def step(self) -> NDArray[np.int64]:
+        """The grid step of every window's first forecast step, made anew as `series` is."""
+        return self.places(np.arange(len(self)))[1]
+
+    def thinned(self, limit: int) -> Self:
+        """At most `limit` of the windows, evenly spaced."""
+        if len(self) > limit:
+            numbers = np.linspace(0, len(self) - 1, limit).astype(np.int64)
+            self._chosen = numbers if self._chosen is None else self._chosen[numbers]
+            self._count = limit
+        return self
+
+    def chunks(self) -> Iterator[Batch]:
+        """All windows, in order, in batches of CHUNK."""
+        for begin in range(0, len(self), CHUNK):
+            yield self.batch(np.arange(begin, min(begin + CHUNK, len(self))))
+
+    def batch(self, numbers: NDArray[np.int64]) -> Batch:
+        """The windows of the given numbers."""
+        series, origin = self.locate(numbers)
+        begin = origin - self.reach
+        window = self._windows.index_select(0, torch.from_numpy(begin))
+        outside = self._start[series] - begin  # rows of the series before
+        early = np.flatnonzero(outside > 0)
+        if len(early):
+            steps = torch.arange(window.shape[-1])
+            before = steps < torch.from_numpy(outside[early])[:, None]  # (windows, steps)
+            some = torch.from_numpy(early)
+            window[some] = window[some].masked_fill_(before[:, None, :], float("nan"))
+        chosen = torch.from_numpy(series)
+        return Batch(window, chosen + 1, self._static[chosen], self._scales[chosen])
+
+
+def _runs(origins: NDArray[np.int64], rows: slice) -> NDArray[np.int64]:
+    """Ascending origins as runs of neighbours: their first origins and sizes, (2, runs).
+
+    Series are never neighbours, for each begins with a context that has no origin.
+    """
+    first = np.flatnonzero(np.diff(origins, prepend=-2) != 1)
+    return np.stack([origins[first] + rows.start, np.diff(first, append=len(origins))])

@@ -1,0 +1,1 @@
+"""How good a forecaster is: scores, figures, report."""

@@ -1,0 +1,191 @@
+"""Scores of probabilistic forecasts on overlapping windows, added up as they come.
+
+Nothing is kept but sums by forecast origin, by step ahead and by series, so the memory needed does
+not grow with the number of windows. Differences between models are judged by a moving-block
+bootstrap over the origins, because neighbouring windows share most of their errors.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retain.evaluation.bootstrap import Interval, moving_block
+
+Floats = NDArray[np.floating[Any]]
+MEASURES = ("absolute", "square", "scaled", "symmetric", "pinball", "covered", "width", "size")
+
+
+def measures(truth: Floats, quantiles: Floats, levels: tuple[float, ...], scale: Floats) -> Floats:
+    """What each forecast value adds to each of MEASURES: (measure, windows, horizon).
+
+    Args:
+        truth: (windows, horizon), NaN where missing.
+        quantiles: (windows, horizon, levels); the level 0.5 is the point forecast.
+        levels: must hold 0.1, 0.5 and 0.9.
+        scale: (windows,) the MASE scale of each window's series, NaN where it has none.
+    """
+    low, point, high = (quantiles[..., levels.index(level)] for level in (0.1, 0.5, 0.9))
+    error = truth - point
+    sizes = np.abs(truth) + np.abs(point)
+    symmetric = np.divide(200 * np.abs(error), sizes, out=np.zeros_like(error), where=sizes != 0)
+    missed = truth[..., None] - quantiles  # (windows, horizon, levels)
+    weights = np.array(levels)
+    pinball = np.maximum(weights * missed, (weights - 1) * missed)
+    covered = ((truth >= low) & (truth <= high)).astype(np.float64)
+    each = np.stack(
+        [
+            np.abs(error),
+            error**2,
+            np.abs(error) / scale[:, None],
+            symmetric,
+            2 * pinball.mean(-1),  # CRPS as the mean over quantiles (Gneiting & Ranjan 2011)
+            covered,
+            high - low,
+            np.abs(truth),
+        ]
+    )
+    each[:, np.isnan(truth)] = np.nan
+    return each
+
+
+class Tally:
+    """Running sums of one model's measures.
+
+    Args:
+        first_step: grid step of the first possible forecast origin.
+        steps: how many origins there may be.
+        horizon, series: the lengths of the other two sums.
+    """
+
+    def __init__(
+        self, first_step: int, steps: int, horizon: int, series: int, levels: tuple[float, ...]
+    ):
+        self.first_step, self.levels = first_step, levels
+        self.by_origin = np.zeros((2, len(MEASURES), steps))  # sums, counts
+        self.by_step = np.zeros((2, len(MEASURES), horizon))
+        self.by_series = np.zeros((2, len(MEASURES), series))
+        self.below = np.zeros((2, len(levels)))  # truths at or below each quantile, all truths
+        self.not_finite = 0
+        self.by_window: list[Floats] = []  # mean absolute error of each window, in order
+
+    def add(
+        self,
+        step: NDArray[np.int64],
+        series: NDArray[np.int64],
+        truth: Floats,
+        quantiles: Floats,
+        scale: Floats,
+    ) -> None:
+        """Add windows; `step` is each one's origin, `series` its number from 0."""
+        self.not_finite += int(np.count_nonzero(~np.isfinite(quantiles)))
+        each = measures(truth, quantiles, self.levels, scale)
+        # What is left out hangs on the truth alone: a forecast that is not a number must show.
+        known = np.isfinite(truth)
+        seen = np.repeat(known[None], len(MEASURES), axis=0)
+        seen[MEASURES.index("scaled")] &= np.isfinite(scale)[:, None]
+        both = np.stack([np.where(seen, each, 0.0), seen])  # (2, measures, windows, horizon)
+        self.by_step += both.sum(2)
+        windows = both.sum(3)  # (2, measures, windows)
+        for target, places in (
+            (self.by_origin, step - self.first_step),
+            (self.by_series, series),
+        ):
+            for kind in range(2):
+                for number in range(len(MEASURES)):
+                    target[kind, number] += np.bincount(
+                        places, weights=windows[kind, number], minlength=target.shape[2]
+                    )
+        self.by_window.append(windows[0, 0] / windows[1, 0])
+        self.below += [
+            (truth[known][:, None] <= quantiles[known]).sum(0),
+            np.full(len(self.levels), known.sum()),
+        ]
+
+    def scores(self) -> dict[str, float]:
+        """The figures of metrics.json, over all that was added."""
+        return {**_scores(*self.by_origin.sum(2)), "not_finite": self.not_finite}
+
+    def mae_by_step(self) -> Floats:
+        """Mean absolute error at each step ahead; NaN where nothing was observed."""
+        return _ratio(*self.by_step[:, MEASURES.index("absolute")])
+
+    def scores_by_series(self) -> list[dict[str, float]]:
+        """The same figures as `scores`, for each series."""
+        return [_scores(*self.by_series[:, :, n]) for n in range(self.by_series.shape[2])]
+
+
+def _ratio(sums: Floats, counts: Floats) -> Floats:
+    with np.errstate(invalid="ignore"):
+        return np.where(counts > 0, sums / counts, np.nan)
+
+
+def _scores(sums: Floats, counts: Floats) -> dict[str, float]:
+    mean = dict(zip(MEASURES, _ratio(sums, counts).tolist(), strict=True))
+    return {
+        "mae": mean["absolute"],
+        "rmse": float(np.sqrt(mean["square"])),
+        "mase": mean["scaled"],
+        "smape": mean["symmetric"],
+        "crps": mean["pinball"],
+        "wql": mean["pinball"] / mean["size"] if mean["size"] else float("nan"),
+        "coverage_80": mean["covered"],
+        "width_80": mean["width"],
+    }
+
+
+COMPARED: dict[str, Callable[[Floats], Floats]] = {
+    "mae": lambda tally: tally[:, MEASURES.index("absolute")],
+    "crps": lambda tally: tally[:, MEASURES.index("pinball")],
+}
+
+
+def difference(
+    ours: Tally, theirs: Tally, metric: str, block: int, draws: int, seed: int
+) -> Interval:
+    """Score of `ours` minus score of `theirs`, by a moving-block bootstrap over forecast origins.
+
+    The same origins are drawn for both models.
+
+    Args:
+        metric: `mae` or `crps`.
+        block: at least the horizon, since windows that overlap share their errors.
+    """
+    a, b = COMPARED[metric](ours.by_origin), COMPARED[metric](theirs.by_origin)
+    used = np.flatnonzero(a[1] + b[1])
+    a, b = a[:, used[0] : used[-1] + 1], b[:, used[0] : used[-1] + 1]
+    return moving_block(np.concatenate([a, b]), _difference_of_ratios, block, draws, seed)
+
+
+def _difference_of_ratios(sums: Floats) -> Floats:
+    """Of our sum, our count, their sum and their count: (4, …) to (…)."""
+    return _ratio(sums[0], sums[1]) - _ratio(sums[2], sums[3])
+
+
+def conformal_offsets(residuals: Floats, levels: tuple[float, ...]) -> NDArray[np.float32]:
+    """What to add to each quantile so that it holds on the residuals; 0 at the median.
+
+    Split conformal prediction (Vovk et al. 2005; Romano et al. 2019), one-sided and apart for each
+    step ahead. The median is the point forecast and stays as it is.
+
+    Args:
+        residuals: truth − forecast, (windows, horizon, levels), or one column for a point forecast;
+            NaN where the truth is missing.
+        levels: increasing, between 0 and 1.
+
+    Returns:
+        (horizon, levels); a step that was never observed has 0.
+    """
+    ordered = np.sort(residuals, axis=0)  # NaN last
+    counts = np.isfinite(residuals[..., 0]).sum(axis=0)  # (horizon,)
+    offsets = np.zeros((residuals.shape[1], len(levels)), dtype=np.float32)
+    for column, level in enumerate(levels):
+        if level == 0.5:
+            continue
+        rank = np.ceil((counts + 1) * level) if level > 0.5 else np.floor((counts + 1) * level)
+        at = np.clip(rank.astype(int) - 1, 0, np.maximum(counts - 1, 0))
+        source = ordered[..., min(column, residuals.shape[2] - 1)]
+        picked = source[at, np.arange(len(counts))]
+        offsets[:, column] = np.where(counts > 0, picked, 0.0)
+    return offsets

@@ -1,0 +1,157 @@
+"""What `retain add` finds out about a table nobody has described, as sections of params.yaml.
+
+Every choice is a sentence for the user, can be given instead of found, and is written out, so that
+no later stage guesses again. What may mean two things (01/02/2020, rows that repeat a time stamp
+with different values) is asked for.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from retain.config import schema
+from retain.errors import DataError
+from retain.kinds.forecast.config import Data, Problem
+from retain.kinds.forecast.data import reader, tables
+from retain.kinds.forecast.data.frequency import classify, steps_of
+from retain.kinds.forecast.infer import columns, tuning
+
+DEFAULT_LAYOUT = {"separator": ",", "decimal": "."}
+# what stands behind each key that is written
+COMMENTS = {
+    "kind": "what the network is for",
+    "preset": "of model and training: fast or accurate; keys below override it",
+    "path": "CSV or Parquet, from the project's folder",
+    "ds": "column of the time stamps",
+    "time_format": "as in strptime, or epoch_s, epoch_ms, excel",
+    "y": "column to forecast",
+    "unique_id": "column that tells the series apart",
+    "value_columns": "columns to forecast, each a series",
+    "past_covariates": "columns known up to the present",
+    "known_covariates": "columns known for the future too",
+    "static_covariates": "columns that are one value a series",
+    "categorical": "columns of text",
+    "frequency": "pandas alias; every time stamp lies on its grid",
+    "timezone": "the place whose days and hours the data follow",
+    "holidays": "country, or country-subdivision, of a holiday feature",
+    "horizon": "steps to forecast",
+    "context_length": "steps the network looks back on",
+    "season_length": "steps of the season, of the naive forecast too",
+    "split": "where validation and test begin: shares of the span, dates, or 90d before the end",
+    "separator": "between the fields of a row",
+    "decimal": "the decimal sign",
+    "duplicates": "of a series and time stamp: error, first, last, mean",
+    "segment_length": "steps the cell reads at a time; 1 is step by step",
+    "normalisation": "of a window: mean_std, last, or series",
+    "residual": "forecast the difference to the seasonal-naive forecast, or none",
+    "series_embedding": "numbers that the network learns of each series",
+    "seed": "of weights, order and dropout",
+    "bootstrap": "resamples behind every interval",
+    "gate": "what a model must pass to be registered",
+}
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """What a new entry of params.yaml says, and how it came to be, one sentence a finding."""
+
+    data: dict[str, Any]
+    preset: str
+    model: dict[str, Any]
+    sentences: tuple[str, ...]
+    table: tables.Table
+
+
+def infer(name: str, path: str, root: Path, horizon: int, given: dict[str, Any]) -> Inferred:
+    """Find what the table at `path` means; `given` are keys of `data` that the user fixed.
+
+    Raises:
+        DataError: the table cannot be used, or what it means cannot be told without the user.
+        ParamsError: what the user fixed does not go together.
+    """
+    said: list[str] = []
+    layout = _layout(path, root, given, said)
+    raw = reader.load(path, root, layout.get("separator", ","))
+    known = {"path": path, "horizon": horizon, "context_length": 1, **given, **layout}
+    meaning = columns.find(raw.frame, known, path, said)
+    entry = {"kind": "forecast", "preset": "fast", "data": known | meaning, "gate": []}
+    draft: Data = cast("Problem", schema.parse(name, entry)).data
+    if draft.duplicates == "error":
+        draft = _settle_duplicates(raw, draft, said)
+    table = tables.check(raw, draft)
+    said.append(_frequency_sentence(table, draft))
+    tuned = tuning.tune(table, draft, given)
+
+    split = given.get("split", {"validation": 0.7, "test": 0.85})
+    written = {key: value for key, value in layout.items() if value != DEFAULT_LAYOUT[key]}
+    kept = {key: value for key, value in given.items() if key in ("timezone", "holidays")}
+    data: dict[str, Any] = {
+        "path": path,
+        **meaning,
+        "frequency": table.frequency,
+        **kept,
+        "horizon": horizon,
+        **tuned.data,
+        "split": split,
+        **written,
+        "duplicates": draft.duplicates,
+    }
+    return Inferred(data, tuned.preset, tuned.model, (*said, *tuned.sentences), table)
+
+
+def _layout(path: str, root: Path, given: dict[str, Any], said: list[str]) -> dict[str, Any]:
+    """Separator and decimal sign of a CSV file; nothing for Parquet."""
+    if reader.is_folder(path, root) or (content := reader.fetch(path, root)).startswith(b"PAR1"):
+        return {}
+    layout: dict[str, Any] = {key: given[key] for key in ("separator", "decimal") if key in given}
+    lines = reader.decode(path, content).splitlines()[:200]
+    if "separator" not in layout:
+        # the one that cuts the rows into as many fields as the header, and into the most
+        def fields(separator: str) -> tuple[float, int]:
+            counts = [len(reader.header(line, separator)) for line in lines if line]
+            return (counts.count(counts[0]) / len(counts) if counts[0] > 1 else 0.0), counts[0]
+
+        layout["separator"] = max(reader.SEPARATORS, key=fields)
+        if layout["separator"] != ",":
+            said.append(f"separator: {layout['separator']!r}, which cuts every row alike")
+    if "decimal" not in layout and layout["separator"] != ",":
+        cells = [cell for line in lines[1:] for cell in reader.header(line, layout["separator"])]
+        commas = sum(re.fullmatch(r"\s*[+-]?\d+,\d+\s*", cell) is not None for cell in cells)
+        points = sum(re.fullmatch(r"\s*[+-]?\d+\.\d+\s*", cell) is not None for cell in cells)
+        if commas > points:
+            layout["decimal"] = ","
+            said.append("decimal: ',', as in the first rows")
+    return layout
+
+
+def _settle_duplicates(raw: reader.Raw, draft: Data, said: list[str]) -> Data:
+    """`duplicates: first` where repeated rows agree in their value; otherwise the user is asked."""
+    key = [name for name in (draft.unique_id, draft.ds) if name is not None]
+    frame = raw.frame
+    repeated = frame[frame.duplicated(key, keep=False)]
+    if repeated.empty:
+        return draft
+    targets = list(draft.value_columns) or [draft.y]
+    differing = repeated.groupby(key, sort=False)[targets].nunique(dropna=False) > 1
+    if differing.any(axis=None):
+        count = int(differing.any(axis=1).sum())
+        raise DataError(
+            f"{raw.origin.where}: {count:,} time stamps have several rows that differ in "
+            f"{columns.names(targets)}; say what to do with --duplicates first, last or mean, or "
+            "which column tells the series apart with --unique-id"
+        )
+    rows = int(frame.duplicated(key).sum())
+    said.append(f"duplicates: first; {rows:,} rows repeat a time stamp, with the same value")
+    return draft.model_copy(update={"duplicates": "first"})
+
+
+def _frequency_sentence(table: tables.Table, draft: Data) -> str:
+    if draft.frequency is not None:
+        return f"frequency: {table.frequency}, as given"
+    ds = table.frame.set_index("unique_id")["ds"]
+    _, steps = steps_of(ds)
+    common = np.unique(classify(steps), return_counts=True)[1].max()
+    return f"frequency: {table.frequency}, from {common:,} of {len(steps):,} steps"

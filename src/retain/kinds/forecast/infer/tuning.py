@@ -1,0 +1,217 @@
+"""Settings that `retain add` chooses by measuring, on the validation part of the split alone.
+
+The season is the one whose seasonal-naive forecast errs least; normalisation and residual are those
+a small ridge regression from window to horizon does best with. Seconds, no torch, a fixed seed.
+"""
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data import panel
+from retain.kinds.forecast.data.cycles import natural, segment_length
+from retain.kinds.forecast.data.tables import Table
+
+Floats = npt.NDArray[np.float64]
+
+SERIES = 32  # measured on, at most
+WINDOWS = {"train": 2000, "validation": 1000}
+WORTHWHILE = 0.01  # less than 1 % better than mean_std and none is noise
+ENOUGH = 2_000  # training windows for a large network
+EMBEDDED = 2_000  # training windows a series for an embedding of each: with fewer it overfits
+RIDGE = 0.01  # penalty a window; inputs have about unit variance
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The preset, keys of the sections `data` and `model`, and how they were chosen."""
+
+    data: dict[str, Any]
+    preset: str
+    model: dict[str, Any]
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One series: its values, NaN where missing, and where its training and validation end."""
+
+    y: Floats
+    train_end: int
+    validation_end: int
+    mean: float
+    std: float
+
+
+def tune(table: Table, draft: Data, given: dict[str, Any]) -> Tuned:
+    """Choose season, context, segment, normalisation and residual; `given` keys are kept.
+
+    Raises:
+        DataError: no series is long enough for the horizon, or a part of the split is too short.
+    """
+    built = panel.build(table, draft)
+    samples = _samples(built)
+    cycles = natural(table.frequency)
+    said = []
+
+    season = given.get("season_length")
+    if season is None:
+        errors = {m: seasonal_error(samples, m, draft.horizon) for m in (1, *cycles)}
+        errors = {m: error for m, error in errors.items() if np.isfinite(error)}
+        season = min(errors, key=lambda m: errors[m]) if errors else 1
+        tried = ", ".join(f"{m}: {error:.4g}" for m, error in errors.items())
+        said.append(f"season_length: {season}, whose naive forecast errs least ({tried})")
+
+    trained = np.array([sample.train_end for sample in samples])
+    useful = trained[trained >= 3 * draft.horizon]
+    limit = max(1, int(useful.min() if len(useful) else trained.max()) - draft.horizon)
+    longest = min(draft.horizon, limit)
+    unit = segment_length(table.frequency, longest, longest)
+    context = given.get("context_length")
+    if context is None:
+        wanted = max(2 * draft.horizon, season, *cycles[:1])
+        context = min(-(-wanted // unit), limit // unit) * unit
+        why = "two horizons and a season" if wanted <= limit else "as long as the series allow"
+        said.append(f"context_length: {context}, {why}")
+    segment = segment_length(table.frequency, draft.horizon, context)
+    said.append(f"segment_length: {segment} steps are read at a time")
+
+    normalisation, residual, sentence = _normalisation(samples, context, draft.horizon, season)
+    said.append(sentence)
+    windows = int(np.maximum(trained - context - draft.horizon + 1, 0).sum())
+    windows = windows * len(built.index) // len(samples)
+    preset = "accurate" if windows >= ENOUGH else "fast"
+    said.append(f"preset: {preset}, for {windows:,} training windows")
+    return Tuned(
+        data={"context_length": context, "season_length": season},
+        preset=preset,
+        model={
+            "segment_length": segment,
+            "normalisation": normalisation,
+            "residual": residual,
+            "series_embedding": 16 if windows >= EMBEDDED * len(built.index) > EMBEDDED else 0,
+        },
+        sentences=tuple(said),
+    )
+
+
+def seasonal_error(samples: list[Sample], season: int, horizon: int) -> float:
+    """Mean absolute error of the seasonal-naive forecast over all windows of the validation part.
+
+    Step h repeats the value of the last whole season before the forecast begins, so it looks back
+    season * ceil(h / season) steps. NaN where no value can be compared.
+    """
+    lags = -(-np.arange(1, horizon + 1) // season) * season
+    total, count = 0.0, 0
+    for sample in samples:
+        for lag, times in zip(*np.unique(lags, return_counts=True), strict=True):
+            begin = max(sample.train_end, int(lag))
+            now = sample.y[begin : sample.validation_end]
+            error = np.abs(now - sample.y[begin - lag : begin - lag + len(now)])
+            known = np.isfinite(error)
+            total += float(error[known].sum()) * int(times)
+            count += int(known.sum()) * int(times)
+    return total / count if count else float("nan")
+
+
+def _samples(built: panel.Panel) -> list[Sample]:
+    """The longest series, as many as are measured on."""
+    rows = built.index.sort_values("length", ascending=False, kind="stable").head(SERIES)
+    schema = built.schema
+    samples = []
+    for row in rows.to_dict("records"):
+        first, start, length = row["first_step"], row["start"], row["length"]
+        samples.append(
+            Sample(
+                y=built.values[start : start + length, 0].astype(np.float64),
+                train_end=max(0, min(length, schema.validation_step - first)),
+                validation_end=max(0, min(length, schema.test_step - first)),
+                mean=row["mean"],
+                std=row["std"],
+            )
+        )
+    return samples
+
+
+def _normalisation(
+    samples: list[Sample], context: int, horizon: int, season: int
+) -> tuple[str, str, str]:
+    """Normalisation and residual with the least validation error of a ridge regression."""
+    reach = max(context, season)
+    train = _windows(samples, reach, horizon, "train")
+    score = _windows(samples, reach, horizon, "validation")
+    if len(train[0]) < 20 or not len(score[0]):
+        return "mean_std", "none", "normalisation: mean_std; too few whole windows to measure"
+    errors = {}
+    residuals = ("none", "seasonal") if season > 1 else ("none",)
+    for normalisation, residual in itertools.product(("mean_std", "last", "series"), residuals):
+        inputs, targets, _, _ = _prepare(train, context, season, normalisation, residual)
+        gram = inputs.T @ inputs + RIDGE * len(inputs) * np.eye(inputs.shape[1])
+        weights = np.linalg.solve(gram, inputs.T @ targets)
+        inputs, targets, scale, std = _prepare(score, context, season, normalisation, residual)
+        errors[normalisation, residual] = float(
+            np.mean(np.abs(inputs @ weights - targets) * scale / std)
+        )
+    plain = errors["mean_std", "none"]
+    best = min(errors, key=lambda pair: errors[pair])
+    if errors[best] > (1 - WORTHWHILE) * plain:
+        best = "mean_std", "none"
+    return *best, (
+        f"normalisation: {best[0]}, residual: {best[1]}; a ridge regression errs "
+        f"{errors[best]:.3f} standard deviations with them, {plain:.3f} with mean_std and none"
+    )
+
+
+def _windows(samples: list[Sample], reach: int, horizon: int, part: str) -> tuple[Floats, Floats]:
+    """Windows (n, reach + horizon) whose horizon is observed, and mean and deviation (n, 2).
+
+    Gaps in the context are bridged by straight lines, where at least half of it is observed.
+    """
+    random = np.random.default_rng(1)
+    found, scales = [], []
+    for sample in samples:
+        end = sample.train_end if part == "train" else sample.validation_end
+        begin = reach if part == "train" else max(reach, sample.train_end)
+        y = sample.y[begin - reach : end]
+        if len(y) < reach + horizon:
+            continue
+        seen = np.isfinite(y)
+        observed = np.lib.stride_tricks.sliding_window_view(seen, reach + horizon)
+        good = observed[:, reach:].all(axis=1) & (observed[:, :reach].mean(axis=1) >= 0.5)
+        places = np.flatnonzero(good)
+        most = -(-WINDOWS[part] // len(samples))
+        if len(places) > most:
+            places = np.sort(random.choice(places, most, replace=False))
+        bridged = np.interp(np.arange(len(y)), np.flatnonzero(seen), y[seen]) if len(places) else y
+        found.append(np.lib.stride_tricks.sliding_window_view(bridged, reach + horizon)[places])
+        scales.append(np.tile([sample.mean, sample.std], (len(places), 1)))
+    if not found:
+        return np.empty((0, reach + horizon)), np.empty((0, 2))
+    return np.concatenate(found), np.concatenate(scales)
+
+
+def _prepare(
+    sampled: tuple[Floats, Floats], context: int, season: int, normalisation: str, residual: str
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Inputs and targets of the regression in normalised units, their scale, and the deviation."""
+    windows, scales = sampled
+    std = scales[:, 1:]
+    reach = max(context, season)
+    recent, future = windows[:, reach - context : reach], windows[:, reach:]
+    if normalisation == "series":
+        centre, scale = scales[:, :1], std
+    elif normalisation == "last":
+        centre, scale = recent[:, -1:], std
+    else:
+        centre = recent.mean(axis=1, keepdims=True)
+        scale = np.hypot(recent.std(axis=1, keepdims=True), 0.01 * std)
+    inputs = (recent - centre) / scale
+    base = centre
+    if residual == "seasonal":
+        ahead = np.arange(future.shape[1])
+        base = windows[:, reach - season + ahead % season]
+    return np.c_[inputs, np.ones(len(inputs))], (future - base) / scale, scale, std

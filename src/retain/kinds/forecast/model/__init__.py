@@ -1,0 +1,1 @@
+"""The forecaster: network, baselines, and what training needs of them."""

@@ -1,0 +1,176 @@
+"""The forecasting network: windows of data in, calibrated quantiles in data units out.
+
+A window is normalised, read by one network (or by several, whose forecasts are averaged) and
+brought back to the units of the data. LSTM, RNN and GRU differ by the one word `cell`.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from retain.kinds.forecast.config import Model
+from retain.kinds.forecast.data.cycles import natural
+from retain.kinds.forecast.data.panel import Schema
+from retain.kinds.forecast.data.windows import Batch
+from retain.kinds.forecast.model.baselines import last_observed, nearest_season, seasonal_naive
+from retain.kinds.forecast.model.segrnn import Core, Normalised
+from retain.networks import recurrent
+
+
+class Forecast(NamedTuple):
+    """Quantiles in the window's own units: in those of the data they are base + scale · values."""
+
+    values: Tensor  # (batch, horizon, outputs), increasing along the outputs
+    base: Tensor  # (batch, horizon)
+    scale: Tensor  # (batch, 1)
+
+
+class Forecaster(nn.Module):
+    """Window in, quantiles out; see the module's text for the way between.
+
+    Args:
+        cell: `lstm`, `rnn` or `gru`.
+        hidden_size: width of the cell and of the segment embedding, in each member.
+        model: the section `model` of the problem.
+        schema: columns and lengths of the panel.
+        series_count: how many series the embedding, where there is one, must tell apart.
+    """
+
+    column_means: Tensor
+    column_deviations: Tensor
+    static_means: Tensor
+    static_deviations: Tensor
+    offsets: Tensor
+
+    def __init__(
+        self, cell: str, hidden_size: int, model: Model, schema: Schema, series_count: int
+    ):
+        super().__init__()
+        self.model, self.cell = model, cell
+        self.horizon: int = schema.data["horizon"]
+        self.context: int = schema.data["context_length"]
+        self.season: int = schema.data["season_length"]
+        shorter = [m for m in natural(schema.frequency) if m < self.season]
+        self.seasons = (*shorter, self.season)
+        self.past = schema.past
+        self.levels = model.quantiles
+        self.members = nn.ModuleList(
+            Core(cell, hidden_size, model, schema, series_count) for _ in range(model.ensemble)
+        )
+        for name, numbers in (
+            ("column_means", schema.means),
+            ("column_deviations", schema.deviations),
+            ("static_means", schema.static_means),
+            ("static_deviations", schema.static_deviations),
+        ):
+            self.register_buffer(name, torch.tensor(numbers, dtype=torch.float32))
+        # Calibration, fitted after training: what to add at each step and level.
+        self.register_buffer("offsets", torch.zeros(self.horizon, len(self.levels)))
+
+    def forward(self, batch: Batch) -> Forecast:
+        """Forecast a batch of windows; the horizon part of the target is not looked at."""
+        window = self.normalise(batch)
+        return Forecast(self.decode(window), window.base, window.scale)
+
+    def each(self, batch: Batch) -> Forecast:
+        """As `forward`, with the values of each member: (members, batch, horizon, outputs)."""
+        window = self.normalise(batch)
+        return Forecast(self._members(window), window.base, window.scale)
+
+    def decode(self, window: Normalised) -> Tensor:
+        """The members' mean forecast in normalised units: (batch, horizon, outputs)."""
+        return self._members(window).mean(0)
+
+    def _members(self, window: Normalised) -> Tensor:
+        values = torch.stack([member(window) for member in self.members])
+        return values.sort(dim=-1).values
+
+    def predict(self, batch: Batch) -> Tensor:
+        """Calibrated quantiles in data units: (batch, horizon, levels)."""
+        values, base, scale = self(batch)
+        values = outward(values + self.offsets, self.levels.index(0.5))
+        return base.unsqueeze(-1) + scale.unsqueeze(-1) * values  # type: ignore[no-any-return]
+
+    def normalise(self, batch: Batch) -> Normalised:
+        """Scale a window by what its context shows, and take the seasonal forecast off."""
+        season, context, horizon = self.season, self.context, self.horizon
+        now = season + context
+        y = batch.window[:, 0, :now]  # (batch, season + context)
+        seen = y.isfinite()
+        recent, recent_seen = y[:, season:], seen[:, season:]
+        mean, deviation = batch.scales[:, :1], batch.scales[:, 1:]
+        if self.model.normalisation == "series":
+            centre, scale = mean, deviation
+        elif self.model.normalisation == "last":
+            centre, scale = last_observed(recent), deviation
+        else:  # RevIN (Kim et al. 2022); a flat window keeps 1 % of its series' scale
+            count = recent_seen.sum(1, keepdim=True)
+            centre = recent.nansum(1, keepdim=True) / count
+            variance = (recent - centre).square().nansum(1, keepdim=True) / count
+            # Not torch's sqrt: MKL's starts from an approximation that differs among processors.
+            scale = (variance + (0.01 * deviation).square()).rsqrt().reciprocal()
+
+        level = torch.where(recent_seen, (recent - centre) / scale, 0.0)
+        parts = [level, recent_seen.float()]
+        base = centre.expand(-1, horizon)
+        if self.model.residual == "seasonal":
+            # Of a day and a week, say, each window takes what it repeats best.
+            chosen = nearest_season(y, horizon, self.seasons, context)
+            rows = torch.arange(len(y), device=y.device)
+            before = torch.stack([y[:, season - m : now - m] for m in self.seasons])
+            change = (recent - before[chosen, rows]) / scale
+            known = change.isfinite()
+            parts = [torch.where(known, change, 0.0), known.float(), *parts]
+            bases = [seasonal_naive(y, horizon, m, fallback=centre) for m in self.seasons]
+            base = torch.stack(bases)[chosen, rows]
+        features = torch.stack(parts, dim=-1)  # (batch, context, channels)
+
+        covariates = batch.window[:, 1:, season:].transpose(
+            1, 2
+        )  # (batch, context + horizon, rest)
+        covariates = (covariates - self.column_means[1:]) / self.column_deviations[1:]
+        covariates = torch.where(covariates.isfinite(), covariates, 0.0)  # missing: the mean
+        static = (batch.static - self.static_means) / self.static_deviations
+        return Normalised(
+            context=torch.cat([features, covariates[:, :context]], dim=-1),
+            future=covariates[:, context:, self.past :],
+            series=batch.series,
+            static=torch.where(static.isfinite(), static, 0.0),
+            base=base,
+            scale=scale,
+        )
+
+
+def outward(quantiles: Tensor, median: int) -> Tensor:
+    """Quantiles that increase: those that cross are moved away from the median, which stays."""
+    upper = quantiles[..., median:].cummax(dim=-1).values
+    lower = quantiles[..., : median + 1].flip(-1).cummin(dim=-1).values.flip(-1)
+    return torch.cat([lower[..., :-1], upper], dim=-1)
+
+
+def matched(
+    cell: str, model: Model, schema: Schema, series_count: int
+) -> tuple[Forecaster, dict[str, Any]]:
+    """The forecaster of `cell` with the parameter budget of the LSTM of `model.hidden_size`.
+
+    Returns:
+        The network, and its sizes for config.json.
+    """
+
+    def count(cell: str, hidden_size: int) -> int:
+        return recurrent.count_on_meta(
+            lambda: Forecaster(cell, hidden_size, model, schema, series_count)
+        )
+
+    budget = count("lstm", model.hidden_size)
+    hidden_size = model.hidden_size
+    if cell != "lstm":
+        hidden_size = recurrent.match_hidden_size(lambda size: count(cell, size), budget)
+    network = Forecaster(cell, hidden_size, model, schema, series_count)
+    sizes = {
+        "hidden_size": hidden_size,
+        "parameters": recurrent.parameter_count(network),
+        "parameter_budget": budget,
+    }
+    return network, sizes

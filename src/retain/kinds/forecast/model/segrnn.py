@@ -1,0 +1,97 @@
+"""The network proper: a normalised window in, normalised outputs out, all horizons at once.
+
+The window is cut into segments of `segment_length` steps, read by the cell, and every output
+segment is decoded in parallel from the cell's last state and its position (SegRNN, Lin et al.
+2023). With `segment_length: 1` this is the classic step-by-step recurrent network.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from retain.kinds.forecast.config import Model
+from retain.kinds.forecast.data.cycles import segment_length
+from retain.kinds.forecast.data.panel import Schema
+from retain.networks import recurrent
+
+
+class Normalised(NamedTuple):
+    """A window ready for the cell, and the way back to the units of the data."""
+
+    context: Tensor  # (batch, context, features)
+    future: Tensor  # (batch, horizon, known features)
+    series: Tensor  # (batch,) number of the series, 0 for one never seen
+    static: Tensor  # (batch, static features)
+    base: Tensor  # (batch, horizon)
+    scale: Tensor  # (batch, 1)
+
+
+class Core(nn.Module):
+    """Segments, cell and decoder; the arguments are those of `network.Forecaster`."""
+
+    def __init__(
+        self, cell: str, hidden_size: int, model: Model, schema: Schema, series_count: int
+    ):
+        super().__init__()
+        self.horizon: int = schema.data["horizon"]
+        self.segment = model.segment_length or segment_length(
+            schema.frequency, self.horizon, schema.data["context_length"]
+        )
+        self.decoded = -(-self.horizon // self.segment)  # output segments, the last one cut
+        outputs = len(model.quantiles) if model.loss == "pinball" else 1
+        channels = 4 if model.residual == "seasonal" else 2  # values and their mask
+        features = channels + schema.past + schema.known
+        # Step by step, the cell reads the features themselves, as the classic networks do.
+        self.embed = nn.Linear(self.segment * features, hidden_size) if self.segment > 1 else None
+        inputs = hidden_size if self.segment > 1 else features
+        self.recurrent = recurrent.build(cell, inputs, hidden_size, model.layers, model.dropout)
+        # What is known of an output segment acts on the cell's gates.
+        gates = recurrent.GATE_COUNT[cell] * hidden_size
+        self.position = nn.Parameter(torch.randn(self.decoded, gates) * 0.02)
+        self.future = nn.Linear(self.segment * schema.known, gates) if schema.known else None
+        described = len(schema.static) + model.series_embedding
+        self.series = (
+            nn.Embedding(series_count + 1, model.series_embedding)
+            if model.series_embedding
+            else None
+        )
+        self.describe = nn.Linear(described, gates, bias=False) if described else None
+        self.dropout = nn.Dropout(model.dropout)
+        self.head = nn.Linear(hidden_size, self.segment * outputs)
+
+    def forward(self, window: Normalised) -> Tensor:
+        """(batch, horizon, outputs), in normalised units."""
+        context, width = window.context, self.segment
+        _, state = self.recurrent(self.inputs(context))
+
+        driven = self.position.unsqueeze(0)  # (1, decoded, gates)
+        if self.future is not None:
+            future = nn.functional.pad(window.future, (0, 0, 0, -window.future.shape[1] % width))
+            driven = driven + self.future(future.unflatten(1, (-1, width)).flatten(2))
+        if self.describe is not None:
+            driven = driven + self.describe(self._description(window)).unsqueeze(1)
+        # One step of the cell for every output segment, all of them from the same last state.
+        decoded = recurrent.step(self.recurrent, driven, state)  # (batch, decoded, hidden)
+        values = self.head(self.dropout(decoded))  # (batch, decoded, width·outputs)
+        values = values.view(len(context), self.decoded * width, -1)
+        return values[:, : self.horizon]  # type: ignore[no-any-return]
+
+    def inputs(self, context: Tensor) -> Tensor:
+        """What the cell reads of a context, step by step: (segments, batch, …)."""
+        lead = -context.shape[1] % self.segment  # the oldest segment is filled up in front
+        context = nn.functional.pad(context, (0, 0, lead, 0))
+        # (batch, segments, segment·features)
+        segments = context.unflatten(1, (-1, self.segment)).flatten(2)
+        inputs: Tensor = segments.transpose(0, 1)
+        if self.embed is not None:
+            inputs = self.embed(inputs).relu()
+        return inputs
+
+    def _description(self, window: Normalised) -> Tensor:
+        if self.series is None:
+            return window.static
+        series = window.series
+        if self.training:  # teach the embedding of a series never seen
+            series = torch.where(torch.rand(series.shape, device=series.device) < 0.1, 0, series)
+        return torch.cat([window.static, self.series(series)], dim=-1)

@@ -1,0 +1,78 @@
+"""What training needs of a forecasting problem: network, windows, loss, calibration."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from retain.errors import DataError
+from retain.kinds.forecast.config import Problem
+from retain.kinds.forecast.data import panel, profile
+from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Batch, Windows
+from retain.kinds.forecast.evaluation.metrics import conformal_offsets
+from retain.kinds.forecast.model.forecaster import Forecaster, matched
+from retain.training.trainer import Task
+
+
+def build(problem: Problem, prepared: Path, cell: str) -> tuple[Task, dict[str, Any]]:
+    """The task of training `cell` on what `prepare` wrote, and the model's config.json."""
+    source = panel.load(prepared)
+    network, sizes = matched(cell, problem.model, source.schema, len(source.index))
+    levels = torch.tensor(problem.model.quantiles)
+    kind = problem.model.loss
+
+    def loss(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        assert isinstance(network, Forecaster)
+        # The members of an ensemble learn apart; what is judged is their mean.
+        values, base, scale = network.each(batch) if network.training else network(batch)
+        due = (batch.window[:, 0, -base.shape[1] :] - base) / scale  # (batch, horizon)
+        seen = due.isfinite()
+        error = torch.where(seen, due, 0.0).unsqueeze(-1) - values.float()
+        if kind == "pinball":
+            each = pinball(error, levels.to(error.device)).mean(-1)
+        else:
+            each = error[..., 0].abs() if kind == "mae" else error[..., 0].square()
+        return (each * seen).sum(), seen.expand_as(each).sum().to(each.dtype)
+
+    train = Windows(source, "train")
+    validation = Windows(source, "validation").thinned(VALIDATION_WINDOWS)
+    for part, windows in (("training", train), ("validation", validation)):
+        if not len(windows):
+            raise DataError(f"{problem.data.path}: no window of the {part} part has a value in it")
+    config = {
+        "kind": problem.kind,
+        "cell": cell,
+        **sizes,
+        "model": problem.model.model_dump(mode="json"),
+        "schema": asdict(source.schema),
+        "series": source.index[["unique_id", "mean", "std"]].to_dict("list"),
+        "reference": profile.of(source),
+    }
+    return Task(network, train, validation, loss), config
+
+
+def finish(task: Task) -> None:
+    """What is left to do after training: fit the offsets that calibrate the intervals."""
+    assert isinstance(task.network, Forecaster)
+    assert isinstance(task.validation, Windows)
+    calibrate(task.network, task.validation)
+
+
+def pinball(error: Tensor, levels: Tensor) -> Tensor:
+    """Quantile loss of errors (truth − forecast) at each level (Koenker & Bassett 1978)."""
+    return torch.maximum(levels * error, (levels - 1) * error)
+
+
+def calibrate(network: Forecaster, windows: Windows) -> None:
+    """Fit the network's offsets, so that each quantile holds on the validation windows."""
+    network.eval()
+    left: list[Tensor] = []
+    for batch in windows.chunks():
+        with torch.inference_mode():
+            values, base, scale = network(batch)
+            due = (batch.window[:, 0, -network.horizon :] - base) / scale
+            left.append(due.unsqueeze(-1) - values)
+    residuals = torch.cat(left).numpy()  # (windows, horizon, outputs)
+    network.offsets.copy_(torch.from_numpy(conformal_offsets(residuals, network.levels)))

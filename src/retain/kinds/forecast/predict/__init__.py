@@ -1,0 +1,1 @@
+"""A trained forecaster at work: tables of history in, quantiles out."""

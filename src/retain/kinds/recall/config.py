@@ -1,0 +1,129 @@
+"""What a recall problem may say in params.yaml, and what it means."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from retain.config.schema import Cell, Section
+from retain.config.schema import Problem as CommonProblem
+from retain.config.schema import Training as CommonTraining
+
+GENERATOR = "src/retain/recall/made.py"
+LEAST_GAP = {"adding": 2, "agreement": 8}
+Gaps = tuple[Annotated[int, Field(ge=1)], ...]
+# What the section `training` says where params.yaml says nothing; `accurate` trains longer.
+TRAINING = {"cells": ["lstm", "gru", "rnn"], "batch_size": 32, "epoch_steps": 50}
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "fast": {"training": {**TRAINING, "max_epochs": 10, "patience": 100}},
+    "accurate": {"training": {**TRAINING, "max_epochs": 40, "patience": 100}},
+}
+
+
+class Data(Section):
+    """Where the examples come from, and how many there are.
+
+    A gap is how many steps lie between what must be remembered and the question. `copy`, `adding`
+    and `agreement` are made, in numbers given here: for training as many of each of the training
+    gaps, for validation and test so many of each gap. `babi` reads a folder in the format of the
+    bAbI tasks.
+    """
+
+    source: Literal["copy", "adding", "agreement", "babi"]
+    path: str
+    train_gaps: Gaps = (10, 30, 100, 300)
+    test_gaps: Gaps = (10, 30, 100, 300, 1000)
+    symbols: int = Field(8, ge=2, le=26)
+    train: int = Field(16_000, ge=1)
+    validation: int = Field(200, ge=1)
+    test: int = Field(500, ge=1)
+    seed: int = Field(1, ge=0, lt=2**31)
+    tasks: tuple[int, ...] = ()
+    validation_share: float = Field(0.1, gt=0, lt=1)
+
+    @field_validator("train_gaps", "test_gaps")
+    @classmethod
+    def _increasing(cls, value: Gaps) -> Gaps:
+        if not value or list(value) != sorted(set(value)):
+            raise ValueError("gaps must increase")
+        return value
+
+    @model_validator(mode="after")
+    def _made_by_the_generator(self) -> Self:
+        if self.source != "babi" and self.path != GENERATOR:
+            raise ValueError(f"{self.source} is made, not read: path must be {GENERATOR}")
+        least = LEAST_GAP.get(self.source, 1)
+        if min(self.train_gaps + self.test_gaps) < least:
+            raise ValueError(f"{self.source} takes gaps of {least} and more")
+        return self
+
+
+class Model(Section):
+    """The networks; `hidden_size` is the LSTM's, others are solved for.
+
+    `chrono` lets gated cells begin with a memory of up to so many steps (Tallec & Ollivier 2018);
+    without it an LSTM's forget gate begins with a bias of 1, a GRU's update gate with 0.
+    """
+
+    hidden_size: int = Field(24, ge=1)
+    chrono: int | None = Field(None, ge=3)
+
+
+class Training(CommonTraining):
+    """As for every kind; besides, each cell is trained with several seeds and learning rates.
+
+    Of the rates, as many for each cell, the one with the lowest validation loss over all seeds is
+    kept. A network has its seed from `seed` on. It learns to say the answer alone, or as a language
+    model does each word that comes next, and the answer as the last of them.
+    """
+
+    objective: Literal["answer", "words"] = "answer"
+    learning_rates: dict[Cell, tuple[float, ...]] = Field({})
+    seeds: int = Field(3, ge=1)
+
+    @field_validator("learning_rates")
+    @classmethod
+    def _as_many_for_each(cls, value: dict[Cell, tuple[float, ...]]) -> dict[Cell, Any]:
+        if any(not 0 < rate < 1 for rates in value.values() for rate in rates):
+            raise ValueError("a learning rate lies between 0 and 1")
+        if len({len(rates) for rates in value.values()}) > 1 or () in value.values():
+            raise ValueError("try as many rates for each cell, at least one: that is fair")
+        return value
+
+    @model_validator(mode="after")
+    def _a_list_for_each_cell(self) -> Self:
+        for cell in self.cells if self.learning_rates else ():
+            if cell not in self.learning_rates:
+                raise ValueError(f"learning_rates has none for {cell}")
+        return self
+
+    def rates(self, cell: Cell) -> tuple[float, ...]:
+        """The learning rates to try."""
+        return self.learning_rates.get(cell, (self.rate(cell),))
+
+
+class Evaluation(Section):
+    """How the test sequences are scored."""
+
+    threshold: float = Field(0.95, gt=0, le=1)
+    bootstrap: int = Field(2000, ge=100)
+    seed: int = Field(1, ge=0)
+
+
+class Problem(CommonProblem):
+    """A recall problem, whole."""
+
+    ERRORS = ("error",)
+    PRESETS = PRESETS
+    BASELINES = ("rnn", "gru")
+
+    kind: Literal["recall"]
+    data: Data
+    model: Model = Model()
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _words_are_there_to_say(self) -> Self:
+        if self.training.objective == "words" and self.data.source == "adding":
+            raise ValueError("training.objective words: adding has numbers, no words; take answer")
+        return self

@@ -1,0 +1,83 @@
+"""What a text problem may say in params.yaml, and what it means."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from retain.config.schema import Problem as CommonProblem
+from retain.config.schema import Section
+from retain.config.schema import Training as CommonTraining
+
+# What `model` and `training` say where params.yaml says nothing; `accurate` trains longer.
+TRAINING = {"cells": ["lstm", "gru", "rnn"], "learning_rate": 5e-3, "patience": 100}
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "fast": {"model": {"hidden_size": 128}, "training": {**TRAINING, "max_epochs": 8}},
+    "accurate": {"model": {"hidden_size": 256}, "training": {**TRAINING, "max_epochs": 20}},
+}
+
+
+class Data(Section):
+    """Which text, in which units, and how much of its end is kept for validation and test.
+
+    `path` is a file of UTF-8, which may be compressed by gzip, or a folder of such files. With
+    `blanks: one` any run of blanks, tabs and line ends is one blank. `words` of the most frequent
+    words are known, the rest is one word; of letters all that the training part has are known.
+    """
+
+    path: str
+    unit: Literal["letter", "word"] = "letter"
+    lower: bool = True
+    blanks: Literal["one", "keep"] = "one"
+    words: int = Field(5000, ge=1, lt=2**16)
+    validation_share: float = Field(0.1, gt=0, lt=1)
+    test_share: float = Field(0.1, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> Self:
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError("validation_share and test_share leave nothing to train on")
+        return self
+
+
+class Model(Section):
+    """The networks; `hidden_size` is the LSTM's, others are solved for."""
+
+    hidden_size: int = Field(128, ge=1)
+    embedding_size: int = Field(32, ge=1)
+    layers: int = Field(1, ge=1)
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class Training(CommonTraining):
+    """As for every kind; besides, an example is a stretch of `chunks` times `chunk` units.
+
+    The state is carried from chunk to chunk of a stretch, the gradient is not.
+    """
+
+    batch_size: int = Field(16, ge=1)
+    chunk: int = Field(64, ge=1)
+    chunks: int = Field(4, ge=1)
+
+
+class Evaluation(Section):
+    """How the test part is scored: `block` consecutive units are drawn together."""
+
+    block: int = Field(500, ge=1)
+    bootstrap: int = Field(2000, ge=100)
+    seed: int = Field(1, ge=0)
+    length: int = Field(200, ge=1)  # units that each network of the report continues
+    temperature: float = Field(0.5, gt=0)
+
+
+class Problem(CommonProblem):
+    """A text problem, whole."""
+
+    ERRORS = ("bits",)
+    PRESETS = PRESETS
+    BASELINES = ("rnn", "gru", "unigram", "bigram", "trigram", "fivegram")
+
+    kind: Literal["text"]
+    data: Data
+    model: Model = Model()
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()

@@ -1,0 +1,75 @@
+"""What training needs of a text problem: network, stretches of text, loss.
+
+A stretch is several chunks long. The state begins at zero and is carried from chunk to chunk; the
+gradient ends at a chunk's border: truncated backpropagation (Williams & Peng 1990). No state goes
+from one batch to the next, so an epoch has its batches in any order and is taken up anywhere.
+"""
+
+import functools
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from retain.kinds.text import dataset
+from retain.kinds.text.config import Problem
+from retain.kinds.text.dataset import Tokens
+from retain.kinds.text.network import Reader, detached, matched
+from retain.networks.recurrent import State
+from retain.training.trainer import Task
+
+
+class Stretches:
+    """Stretches of a part, one behind the other; the last ends with the part."""
+
+    def __init__(self, tokens: Tokens, length: int):
+        self.tokens, self.length = tokens, min(length, len(tokens) - 1)
+
+    def __len__(self) -> int:
+        return math.ceil((len(self.tokens) - 1) / self.length)
+
+    def batch(self, numbers: NDArray[np.int64]) -> Tensor:
+        """Stretches of these numbers, each with the unit behind it: (length + 1, batch)."""
+        last = len(self.tokens) - 1 - self.length
+        starts = np.minimum(numbers * self.length, last)
+        return torch.from_numpy(self.tokens[np.arange(self.length + 1)[:, None] + starts])
+
+
+def build(problem: Problem, prepared: Path, cell: Any) -> tuple[Task, dict[str, Any]]:
+    """The task of training `cell` on what `prepare` wrote, and the model's config.json."""
+    source = dataset.load(prepared)
+    network, sizes = matched(cell, len(source.schema.vocabulary), problem.model)
+    chunk = problem.training.chunk
+    config = {
+        "kind": problem.kind,
+        "cell": cell,
+        **sizes,
+        "model": problem.model.model_dump(mode="json"),
+        "schema": asdict(source.schema),
+    }
+    length = chunk * problem.training.chunks
+    train, validation = (Stretches(source.part(part), length) for part in ("train", "validation"))
+    return Task(network, train, validation, functools.partial(loss, chunk=chunk)), config
+
+
+def loss(network: nn.Module, batch: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
+    """The sum over all units of a batch of −ln p of the unit that came, and how many there are."""
+    assert isinstance(network, Reader)
+    read, due = batch[:-1], batch[1:]  # (length, batch)
+    total, state = torch.zeros((), device=batch.device), None
+    for begin in range(0, len(read), chunk):
+        carried: State | None = None if state is None else detached(state)
+        said, state = network(read[begin : begin + chunk], carried)
+        own = due[begin : begin + chunk].flatten()
+        total = total + functional.cross_entropy(said.flatten(0, 1), own, reduction="sum")
+    return total, torch.tensor(float(due.numel()), device=batch.device)
+
+
+def finish(task: Task) -> None:
+    """Nothing is left to do."""

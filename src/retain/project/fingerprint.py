@@ -1,0 +1,202 @@
+"""Identity by content: the md5 that DVC gives a file or folder, and the state of the code.
+
+A model is known by the md5 of its folder, the very number that dvc.lock holds, so that a run in the
+tracking store, a version in the registry and a line of dvc.lock can be joined without ever writing
+a run's id into anything that DVC tracks.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from retain.config.schema import Problem
+
+# Those whose version may change what comes out of a stage.
+LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow")
+
+# What of a problem a training does not look at.
+UNTRAINED = {"gate", "kind", "prove", "retrain"}
+# What of git's files says nothing of what a stage will do: the lock is written by the pipeline
+# itself, and a person's promotions change no output.
+ASIDE = (":!dvc.lock", ":!models/*/promotions.csv")
+# Where a file that git does not know yet decides what a stage does.
+CODE = ("src", "pipelines", "dvc.yaml", "params.yaml", "requirements.lock")
+# What `evaluate` leaves in reports/P.
+EVALUATED = ("metrics.json", "report.html", "report.md", "plots", "figures")
+
+
+def file_md5(path: Path) -> str:
+    """The md5 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def folder_md5(folder: Path) -> str:
+    """The md5 that DVC gives a folder: that of the JSON list of its files and their md5."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    entries = [
+        {"md5": file_md5(path), "relpath": path.relative_to(folder).as_posix()} for path in files
+    ]
+    entries.sort(key=lambda entry: entry["relpath"])
+    return text_md5(json.dumps(entries, sort_keys=True)) + ".dir"
+
+
+def text_md5(text: str) -> str:
+    """The md5 of a text in UTF-8."""
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def short(md5: str | None) -> str:
+    """The first digits of an md5, as a person reads it."""
+    return md5[:12] if md5 else "not recorded"
+
+
+def outs(root: Path, name: str) -> dict[str, str]:
+    """The md5 of what the stages of a problem have left here, by path."""
+    reports = Path("reports") / name
+    places = [
+        Path("data/prepared") / name,
+        *(path.relative_to(root) for path in sorted((root / "models" / name).glob("*/"))),
+        *(reports / entry for entry in EVALUATED),
+    ]
+    found = {}
+    for place in places:
+        path = root / place
+        if path.exists():
+            found[place.as_posix()] = folder_md5(path) if path.is_dir() else file_md5(path)
+    return found
+
+
+def test_metrics(root: Path, name: str, cell: str) -> dict[str, float]:
+    """The finite test metrics of a model, from the report that the working tree has."""
+    path = root / "reports" / name / "metrics.json"
+    if not path.is_file():
+        return {}
+    scores = json.loads(path.read_text(encoding="utf-8"))["models"][cell].items()
+    return {key: float(value) for key, value in scores if value is not None}
+
+
+def training_tags(root: Path, name: str, problem: Problem, cell: str) -> dict[str, str]:
+    """What a model is made of, as tags of its run: data, params, code and machine."""
+    recipe = {
+        "cell": cell,
+        "model": problem.model_dump(mode="json")["model"],
+        "training": problem.training.model_dump(mode="json"),
+    }
+    data_md5 = folder_md5(root / "data" / "prepared" / name)
+    params_md5 = text_md5(json.dumps(recipe, sort_keys=True))
+    return {
+        "raw.md5": _raw_md5(root, name, data_md5),
+        "data.md5": data_md5,
+        "params.md5": params_md5,
+        "recipe.md5": text_md5(f"{data_md5} {params_md5} {code_md5()}"),
+        **code_state(root),
+        **environment(problem.training.threads),
+    }
+
+
+def flat(problem: Problem, cell: str) -> dict[str, str]:
+    """A problem's sections as `section.key`, which is how MLflow's table compares them."""
+    params: dict[str, Any] = {"cell": cell}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, dict) and value:
+            for key, inner in value.items():
+                walk(f"{prefix}.{key}", inner)
+        else:
+            params[prefix] = value if isinstance(value, str) else json.dumps(value)
+
+    for section, content in problem.model_dump(mode="json", exclude=UNTRAINED).items():
+        walk(section, content)
+    # A column's name may hold what MLflow's keys may not.
+    return {re.sub(r"[^\w\-. :/]", "_", key): value for key, value in params.items()}
+
+
+def _raw_md5(root: Path, name: str, data_md5: str) -> str:
+    """The md5 of what `prepare` read, as dvc.lock has it; nothing where that is of other data."""
+    path = root / "dvc.lock"
+    lock = YAML(typ="safe").load(path) if path.is_file() else {}
+    stage = lock.get("stages", {}).get(f"prepare@{name}", {})
+    if any(out["md5"] == data_md5 for out in stage.get("outs", ())):
+        raw = stage["params"]["params.yaml"][f"problems.{name}.data"]["path"]
+        return next((str(dep["md5"]) for dep in stage["deps"] if dep["path"] == raw), "")
+    return ""
+
+
+def code_md5() -> str:
+    """The md5 of this package and of the libraries whose version changes what training does."""
+    package = Path(__file__).parents[1]
+    files = sorted(package.rglob("*.py"))
+    parts = [f"{path.relative_to(package).as_posix()} {file_md5(path)}" for path in files]
+    parts += [f"{name} {version(name)}" for name in ("torch", "pytorch-lightning")]
+    return text_md5("\n".join(parts))
+
+
+def code_state(root: Path) -> dict[str, str]:
+    """Commit, whether the tree differs from it, and DVC's stage and experiment, as run tags."""
+    tags = {key: os.environ[key] for key in ("DVC_STAGE", "DVC_EXP_NAME") if os.environ.get(key)}
+    commit = git(root, "rev-parse", "HEAD")
+    if commit:
+        changed = git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *ASIDE)
+        changed = changed or "".join(_unknown(root))
+        tags |= {"git.commit": commit, "git.dirty": str(bool(changed)).lower()}
+    return tags
+
+
+def patch(root: Path) -> dict[str, str]:
+    """What makes the tree of the last commit: `code.patch`, or nothing where it is clean."""
+    plain = ("--binary", "--no-ext-diff", "--no-color")
+    usual = ("--src-prefix=a/", "--dst-prefix=b/")  # whatever the user's git would write
+    text = git(root, "diff", *plain, *usual, "HEAD", "--", ".", *ASIDE)
+    parts = [text + "\n"] if text else []
+    place = git(root, "rev-parse", "--show-prefix")
+    prefixed = (*plain, f"--src-prefix=a/{place}", f"--dst-prefix=b/{place}")
+    for name in _unknown(root):  # git exits with 1, since the file differs from none
+        words = ["git", "diff", "--no-index", *prefixed, "--", os.devnull, name]
+        done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+        parts.append(done.stdout)
+    return {"code.patch": "".join(parts)} if parts else {}
+
+
+def _unknown(root: Path) -> list[str]:
+    """Code that git neither knows nor ignores."""
+    found = git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *CODE)
+    return sorted(filter(None, found.split("\0")))
+
+
+def environment(threads: int) -> dict[str, str]:
+    """What else, besides data, params and code, may decide over the last bits, as run tags."""
+    tags = {f"env.{name}": version(name) for name in LIBRARIES}
+    return tags | {
+        "env.python": platform.python_version(),
+        "env.cpu": _processor(),
+        "env.threads": str(threads),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def git(root: Path, *words: str) -> str:
+    """What git answers, or nothing where there is no git or no repository."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *words], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return ""
+    return done.stdout.rstrip("\n") if done.returncode == 0 else ""

@@ -1,0 +1,137 @@
+"""What `retain models` shows: each version with its aliases, metrics, age, data and verdict."""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from retain.errors import RegistryError
+from retain.registry import registry
+from retain.tracking import store
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+SHOWN = {  # of the test metrics, whatever kind has them
+    "mae": "MAE",
+    "mase": "MASE",
+    "crps": "CRPS",
+    "accuracy": "accuracy",
+    "memory_horizon": "horizon",
+    "bits": "bits",
+}
+SINCE = "registered.at"  # a version's tag: when, where the store itself is younger
+
+
+@dataclass(frozen=True)
+class Row:
+    """One version of a model."""
+
+    name: str
+    version: int
+    aliases: list[str]
+    metrics: dict[str, float]  # of the test part
+    registered: str  # ISO, UTC
+    age: str
+    span: str  # of the data it was trained on
+    verdict: str
+    sentence: str  # the verdict with its reasons
+    model_md5: str
+    commit: str
+
+
+def rows(root: Path, name: str | None = None, now: datetime | None = None) -> list[Row]:
+    """The versions of one model, or of all, newest first.
+
+    Raises:
+        RegistryError: the store does not answer, or no version is registered.
+    """
+    found: list[Row] = []
+    if not store.is_empty(root):
+        with store.answering(root):
+            client = store.connect(root)
+            for model in client.search_registered_models(max_results=1000):
+                if name not in (None, model.name):
+                    continue
+                # As a search finds them, versions lack their aliases.
+                aliases: dict[str, list[str]] = {}
+                for alias, number in client.get_registered_model(model.name).aliases.items():
+                    aliases.setdefault(str(number), []).append(alias)
+                versions = client.search_model_versions(f"name = '{model.name}'")
+                for version in sorted(versions, key=lambda each: -int(each.version)):
+                    own = sorted(aliases.get(str(version.version), []))
+                    found.append(_row(version, own, now or datetime.now(UTC)))
+    if not found:
+        raise RegistryError(
+            f"no version of {name or 'any model'} is registered in {store.uri(root)}: make one "
+            f"with `dvc repro register@{name or 'NAME'}`, or build the registry anew from git and "
+            f"DVC's cache with `retain rehydrate`"
+        )
+    return found
+
+
+def table(found: list[Row]) -> Table:
+    """The rows as a person reads them."""
+    keys = [key for key in SHOWN if any(key in row.metrics for row in found)]
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("model", "version", "aliases", *(SHOWN[key] for key in keys), "age"):
+        right = column not in ("model", "aliases", "age")
+        shown.add_column(column, justify="right" if right else "left", no_wrap=True)
+    shown.add_column("trained on", no_wrap=True)
+    shown.add_column("verdict")
+    for row in found:
+        scores = [f"{row.metrics[key]:.4g}" if key in row.metrics else "–" for key in keys]
+        aliases = " ".join(f"@{alias}" for alias in row.aliases)
+        cells = (row.name, str(row.version), aliases, *scores, row.age, row.span, row.verdict)
+        shown.add_row(*cells)
+    return shown
+
+
+def plain(found: list[Row]) -> list[dict[str, Any]]:
+    """The rows as a machine reads them."""
+    return [asdict(row) for row in found]
+
+
+def _row(version: "ModelVersion", aliases: list[str], now: datetime) -> Row:
+    tags, at = version.tags, since(version)
+    verdict = tags.get("gate", "–")
+    if "moved.by" in tags:
+        who = tags["moved.by"].partition(" <")[0]
+        day = tags["moved.at"][:10]
+        verdict += f"; made @{tags['moved.to']} by {who} on {day}: {tags['moved.why']}"
+    return Row(
+        name=version.name,
+        version=int(version.version),
+        aliases=aliases,
+        metrics=registry.test_metrics(version),
+        registered=at.astimezone(UTC).isoformat(timespec="seconds"),
+        age=age((now - at).total_seconds()),
+        span=tags.get("data.span", "–"),
+        verdict=verdict,
+        sentence=tags.get("verdict", ""),
+        model_md5=tags.get("model.md5", ""),
+        commit=tags.get("git.commit", ""),
+    )
+
+
+def since(version: "ModelVersion") -> datetime:
+    """When a version was registered."""
+    stored = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
+    return datetime.fromisoformat(version.tags[SINCE]) if SINCE in version.tags else stored
+
+
+def age(seconds: float) -> str:
+    """How long ago, in the largest unit that fits.
+
+    >>> age(3 * 86_400 + 5)
+    '3 days'
+    >>> age(90)
+    '1 minute'
+    """
+    for size, unit in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        count = int(seconds // size)
+        if count >= 1:
+            return f"{count} {unit}{'s' * (count > 1)}"
+    return "now"

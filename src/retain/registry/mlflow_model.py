@@ -1,0 +1,49 @@
+"""The model as MLflow serves it: "model from code", so the registry holds no pickle.
+
+MLflow runs this file when a registered model is loaded; it is not imported by anything else.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import set_model
+from mlflow.protos.databricks_pb2 import BAD_REQUEST
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+from retain.errors import ModelError, RetainError
+from retain.model_loading import load_model
+from retain.project import fingerprint
+
+
+class RetainModel(PythonModel):  # type: ignore[misc]
+    """Reads the artifact `model` and answers tables with tables."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Read the model folder, if it is the one that was registered.
+
+        Raises:
+            ModelError: its files are others, damaged or missing.
+        """
+        folder = Path(context.artifacts["model"])
+        recorded = (context.model_config or {}).get("model_md5")
+        if recorded is not None and recorded != (found := fingerprint.folder_md5(folder)):
+            raise ModelError(
+                f"the model in {folder} is not the one that was registered: its md5 is {found}, "
+                f"recorded is {recorded}"
+            )
+        self.served = load_model(folder)
+
+    def predict(
+        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """Answer a request; what is wrong with its table comes back as a 400 with a sentence."""
+        try:
+            answer: pd.DataFrame = self.served.answer(model_input)
+            return answer
+        except RetainError as error:
+            raise MlflowException(str(error), error_code=BAD_REQUEST) from None
+
+
+set_model(RetainModel())

@@ -1,0 +1,230 @@
+"""`retain prove`: make a model anew from what is recorded of it, and compare.
+
+The commit that a model was trained at, with the patch where the tree was not clean, is checked out
+into a scratch clone, the raw file is taken from git or from DVC's cache, and the stages run again
+there. Nothing of this touches the working tree, its cache or the tracking store.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from retain.config import schema
+from retain.errors import ProofError
+from retain.evaluation.quality_gate import MODEL
+from retain.project import files, fingerprint, git
+from retain.registry.provenance import Origin, environment
+
+IDENTICAL, DIFFERENT, NEAR = 0, 1, 3  # exit codes
+VERDICTS = {
+    IDENTICAL: "identical",
+    NEAR: "different within the tolerance",
+    DIFFERENT: "different",
+}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One thing that a stage left, then and now; no md5 where it was not there."""
+
+    stage: str
+    path: str
+    recorded: str | None
+    rebuilt: str | None
+
+    @property
+    def identical(self) -> bool:
+        """Whether it has the same bytes."""
+        return self.recorded == self.rebuilt
+
+    def __str__(self) -> str:
+        then, now = (
+            fingerprint.short(md5) if md5 else "missing" for md5 in (self.recorded, self.rebuilt)
+        )
+        how = f"identical  {now}" if self.identical else f"different  {then}, made anew {now}"
+        return f"{self.stage:<24} {self.path:<32} {how}"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How a model made anew compares with the recorded one."""
+
+    compared: list[Compared]
+    weights: float  # the largest difference of a weight
+    metrics: float  # the largest relative difference of a test metric
+    tolerance: float
+    environment: list[str]  # what differs, in words
+
+    @property
+    def code(self) -> int:
+        """The exit code: identical, different within the tolerance, or different."""
+        if all(each.identical for each in self.compared):
+            return IDENTICAL
+        return NEAR if self.metrics <= self.tolerance else DIFFERENT
+
+    def lines(self) -> list[str]:
+        """What a person reads: stage by stage, then what is behind a difference."""
+        said = [str(each) for each in self.compared]
+        if self.code != IDENTICAL:
+            said.append(
+                f"largest difference of a weight {self.weights:.3g}, of a test metric "
+                f"{self.metrics:.3g} of its value (tolerance {self.tolerance:g})"
+            )
+        said.append(f"machine and libraries: {'; '.join(self.environment) or 'the same'}")
+        said.append(VERDICTS[self.code])
+        return said
+
+
+def prove(root: Path, origin: Origin, fresh: bool = False) -> Proof:
+    """Run the stages up to `evaluate` again, and compare what they leave.
+
+    Args:
+        fresh: in an environment made of the commit's requirements.lock, instead of this one.
+
+    Raises:
+        ProofError: the model cannot be made anew: its commit or its data is gone, or a stage fails.
+        GitError: git cannot check its commit out, or apply its patch.
+    """
+    if not origin.commit:
+        raise ProofError(f"{origin.label} was trained outside git: no commit is recorded")
+    if not origin.outs:
+        raise ProofError(f"{origin.label}: what its stages left was not recorded with it")
+    with files.folder(root, f"prove-{origin.name}") as scratch:
+        tree = scratch / "tree"
+        _check_out(root, origin, tree)
+        problem = schema.load_problem(tree, origin.name)
+        _fetch(root, tree, origin.params.get("data.path", ""))
+        python = _fresh_python(tree) if fresh else Path(sys.executable)
+        _repro(tree, f"evaluate@{origin.name}", python)
+        rebuilt = fingerprint.outs(tree, origin.name)
+        today = _environment(python, problem.training.threads)
+        with origin.model(root) as recorded:
+            weights = _largest_difference(recorded, tree / "models" / origin.name / MODEL)
+        return Proof(
+            compared=[
+                Compared(_stage(path), path, origin.outs.get(path), rebuilt.get(path))
+                for path in dict.fromkeys([*origin.outs, *rebuilt])
+            ],
+            weights=weights,
+            metrics=_relative_difference(
+                origin.metrics(root), fingerprint.test_metrics(tree, origin.name, MODEL)
+            ),
+            tolerance=problem.prove.tolerance,
+            environment=_differences(environment(origin), today),
+        )
+
+
+def _stage(path: str) -> str:
+    """Which stage leaves a path."""
+    match path.split("/"):
+        case ["data", "prepared", name]:
+            return f"prepare@{name}"
+        case ["models", name, cell]:
+            return f"train@{name}-{cell}"
+        case [_, name, *_]:
+            return f"evaluate@{name}"
+    return "?"
+
+
+def _check_out(root: Path, origin: Origin, tree: Path) -> None:
+    """Make `tree` what the model was trained in."""
+    git.clone(root, tree)
+    if not fingerprint.git(tree, "cat-file", "-t", origin.commit):
+        raise ProofError(
+            f"{origin.label} was trained at commit {origin.commit}, which this clone does not "
+            f"have: git fetch it"
+        )
+    git.check_out(tree, origin.commit, origin.patch)
+
+
+def _fetch(root: Path, tree: Path, path: str) -> None:
+    """Bring the raw data, if git has not, from the cache of this clone."""
+    if not path or "://" in path or (tree / path).exists():
+        return
+    dvc = [sys.executable, "-m", "dvc"]
+    cache = _run([*dvc, "cache", "dir"], root).strip()
+    _run([*dvc, "remote", "add", "-q", "--local", "proof", str((root / cache).resolve())], tree)
+    try:
+        _run([*dvc, "pull", "-q", "-r", "proof", path], tree)
+    except ProofError as error:
+        raise ProofError(
+            f"{path} is neither in git nor in DVC's cache as it was: track it with "
+            f"`dvc add {path}`, or `dvc fetch` it\n{error}"
+        ) from None
+
+
+def _fresh_python(tree: Path) -> Path:
+    """The interpreter of an environment made of the locked versions of the commit."""
+    python = tree.resolve() / ".venv" / "bin" / "python"
+    _run([sys.executable, "-m", "venv", ".venv"], tree)
+    _run([str(python), "-m", "pip", "install", "-q", "-r", "requirements.lock"], tree)
+    return python
+
+
+def _environment(python: Path, threads: int) -> dict[str, str]:
+    """As `lineage.environment`, for the interpreter that the stages ran under."""
+    code = "import json, retain.project.fingerprint as l; print(json.dumps(l.environment({})))"
+    own = os.environ | {"PYTHONPATH": str(Path(fingerprint.__file__).parents[2])}
+    told = subprocess.run(
+        [str(python), "-c", code.format(threads)], env=own, capture_output=True, check=True
+    )
+    found: dict[str, str] = json.loads(told.stdout)
+    return found
+
+
+def _repro(tree: Path, stage: str, python: Path) -> None:
+    """Run a stage and all before it, with the code of the tree and a tracking store of its own."""
+    own = ("MLFLOW_", "DVC_", "PYTHON")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(own)}
+    environ = kept | {
+        "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(tree.resolve() / "src"),
+        "DVC_SITE_CACHE_DIR": str(tree.resolve() / ".dvc" / "site"),
+        "DVC_NO_ANALYTICS": "true",
+    }
+    words = [str(python), "-m", "dvc", "repro", "--force", stage]
+    # A group of its own, since dvc would leave its stage running when it is ended.
+    process = subprocess.Popen(words, cwd=tree, env=environ, start_new_session=True)
+    try:
+        code = process.wait()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    if code != 0:
+        raise ProofError(f"`dvc repro --force {stage}` failed at that commit: see above")
+
+
+def _run(words: list[str], folder: Path) -> str:
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ProofError(f"`{' '.join(words[:4])} …` failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _largest_difference(recorded: Path, rebuilt: Path) -> float:
+    """Of all weights that both models have; infinite where they have others."""
+    from safetensors.numpy import load_file
+
+    one, other = (load_file(folder / "weights.safetensors") for folder in (recorded, rebuilt))
+    if {k: v.shape for k, v in one.items()} != {k: v.shape for k, v in other.items()}:
+        return float("inf")
+    return max(float(abs(one[key] - other[key]).max(initial=0.0)) for key in one)
+
+
+def _relative_difference(recorded: dict[str, float], rebuilt: dict[str, float]) -> float:
+    both = recorded.keys() & rebuilt.keys()
+    if not both:
+        return float("inf")
+    return max(abs(recorded[key] - rebuilt[key]) / max(abs(recorded[key]), 1e-12) for key in both)
+
+
+def _differences(then: dict[str, str], now: dict[str, str]) -> list[str]:
+    return [
+        f"{key.removeprefix('env.')} {then.get(key, 'unknown')}, now {now.get(key, 'unknown')}"
+        for key in sorted(then.keys() | now.keys())
+        if then.get(key) != now.get(key)
+    ]

@@ -1,0 +1,1 @@
+"""MLflow's runs, also while the store is away."""

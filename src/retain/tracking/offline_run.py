@@ -1,0 +1,193 @@
+"""What a run has to say, told to the tracking store as soon as the store listens.
+
+A training must not end because a server is away, nor may what it said be lost. So a run is written
+down here first: what the store has not heard yet is told again later, with growing pauses, and kept
+in a file under `mlruns/pending/` until then. Telling the same twice changes nothing, since a run is
+found by its key and a metric has a time stamp that follows from its step.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from retain.errors import RegistryError
+from retain.project import files as outputs
+from retain.tracking import store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PER_CALL = 1000  # metrics that a tracking server takes in one call
+FIRST_STAMP = 1_000_000_000_000  # ms; the stamp of step 0
+LONGEST_PAUSE = 60.0  # s between two tries
+PATIENCE = 30.0  # s that the end of a run waits for a store that has answered before
+
+
+@dataclass
+class Message:
+    """What the store is still to hear of one run; its key, experiment and name say of which."""
+
+    key: str
+    experiment: str
+    name: str
+    started: int  # ms
+    tags: dict[str, str] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
+    metrics: list[tuple[str, float, int, int]] = field(default_factory=list)  # value, ms, step
+    files: dict[str, str] = field(default_factory=dict)
+    status: str | None = None
+    ended: int | None = None  # ms
+
+    def log(self, metrics: Mapping[str, float], step: int, stamp: int) -> None:
+        """Add metrics of one step."""
+        self.metrics += [(key, float(value), stamp, step) for key, value in metrics.items()]
+
+    def heard(self) -> None:
+        """Forget what the store knows by now."""
+        for part in (self.tags, self.params, self.metrics, self.files):
+            part.clear()
+        self.status = self.ended = None
+
+
+class Run:
+    """A run of the tracking store, whether the store answers or not."""
+
+    def __init__(self, root: Path, message: Message, run_id: str | None = None):
+        self.root, self.message, self.run_id = root, message, run_id
+        self.path = folder(root) / f"{message.key}.json"
+        self._next_try = self._pause = 0.0
+        self._reason: str | None = None
+
+    @cached_property
+    def client(self) -> "MlflowClient":
+        """A client of the store; RegistryError where it does not answer."""
+        return store.connect(self.root)
+
+    def recall(self) -> None:
+        """Take up what was left unsaid before a kill."""
+        if self.path.is_file():
+            earlier = _read(self.path)
+            self.message.started = earlier.started
+            self.message.metrics = earlier.metrics + self.message.metrics
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+        self.message.tags |= tags
+        self.send()
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Write metrics of one step; the same metrics twice are there once."""
+        self.message.log(metrics, step, FIRST_STAMP + step)
+        self.send()
+
+    def upload(self, path: Path) -> None:
+        """Give the run a file or folder; RegistryError where the store does not answer."""
+        with store.answering(self.root):
+            if path.is_dir():
+                self.client.log_artifacts(self.run_id, str(path), path.name)
+            else:
+                self.client.log_artifact(self.run_id, str(path))
+
+    def end(self, status: str) -> None:
+        """Close the run as FINISHED, FAILED or KILLED; says where it is kept if nobody listens."""
+        self.message.status, self.message.ended = status, now()
+        deadline = time.monotonic() + PATIENCE
+        self._next_try = 0.0
+        # Who is killed has no time to wait, and who never heard of the store expects nothing.
+        while not self.send() and status != "KILLED" and self.run_id is not None:
+            if time.monotonic() + self._pause > deadline:
+                break
+            time.sleep(self._pause)
+        if self._reason is not None:
+            place = os.path.relpath(self.path, self.root)
+            name = self.message.name
+            print(f"pending: {name}, in {place}; the next stage tells it, or `retain sync`")
+
+    def send(self) -> bool:
+        """Tell the store what it has not heard; answers whether there is nothing left to tell."""
+        if time.monotonic() < self._next_try:
+            self._keep()
+            return False
+        try:
+            self.deliver()
+        except RegistryError as error:
+            if self._reason is None:
+                print(f"{error}\nthe work goes on; what {self.message.name} says is kept")
+            self._reason = str(error)
+            self._pause = min(max(1.0, 2 * self._pause), LONGEST_PAUSE)
+            self._next_try = time.monotonic() + self._pause
+            self._keep()
+            return False
+        self._reason, self._pause = None, 0.0
+        return True
+
+    def deliver(self) -> None:
+        """As `send`, but at once, and RegistryError where the store does not answer."""
+        message = self.message
+        with store.answering(self.root):
+            client = self.client
+            with store.undivided(self.root):
+                self.run_id = self.run_id or _find_or_create(client, self.root, message)
+                _tell(client, self.run_id, message)
+        message.heard()
+        self.path.unlink(missing_ok=True)
+
+    def _keep(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        outputs.write_text(self.path, json.dumps(asdict(self.message), ensure_ascii=False))
+
+
+def now() -> int:
+    """Milliseconds since 1970, as MLflow counts them."""
+    return int(time.time() * 1000)
+
+
+def pending(root: Path) -> Iterator[Run]:
+    """The runs of which the store has not heard everything."""
+    for path in sorted(folder(root).glob("*.json")):
+        yield Run(root, _read(path))
+
+
+def folder(root: Path) -> Path:
+    """Where it lies what the store has not heard."""
+    return store.folder(root) / "pending"
+
+
+def _read(path: Path) -> Message:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return Message(**content | {"metrics": [tuple(metric) for metric in content["metrics"]]})
+
+
+def _find_or_create(client: "MlflowClient", root: Path, message: Message) -> str:
+    experiment = store.experiment_id(client, root, message.experiment)
+    found = client.search_runs([experiment], f"tags.`run.key` = '{message.key}'", max_results=1)
+    if found:
+        return str(found[0].info.run_id)
+    tags = message.tags | {"run.key": message.key}
+    made = client.create_run(
+        experiment, start_time=message.started, tags=tags, run_name=message.name
+    )
+    return str(made.info.run_id)
+
+
+def _tell(client: "MlflowClient", run_id: str, message: Message) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+
+    tags = [RunTag(key, value) for key, value in message.tags.items()]
+    params = [Param(key, value) for key, value in message.params.items()]
+    if tags or params:
+        client.log_batch(run_id, params=params, tags=tags)
+    metrics = [Metric(*metric) for metric in message.metrics]
+    for begin in range(0, len(metrics), PER_CALL):
+        client.log_batch(run_id, metrics=metrics[begin : begin + PER_CALL])
+    for name, text in message.files.items():
+        client.log_text(run_id, text, name)
+    if message.status == "RUNNING":
+        client.update_run(run_id, status="RUNNING")
+    elif message.status is not None:
+        client.set_terminated(run_id, message.status, message.ended)

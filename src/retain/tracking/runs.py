@@ -1,0 +1,205 @@
+"""MLflow as a journal beside the pipeline: one run for each trained model, found by content.
+
+A run is never referred to by its id in anything that DVC tracks: it carries the md5 of the model it
+made, and is written anew from the model's folder where a store does not have it.
+"""
+
+import csv
+import os
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from retain.config.schema import Problem, load_problem
+from retain.errors import RegistryError
+from retain.project import files, fingerprint
+from retain.tracking import offline_run, store
+from retain.tracking.offline_run import Message, Run
+
+CURVES = {  # columns of history.csv, and what a training calls them
+    "learning_rate": "learning_rate",
+    "train_loss": "train/loss",
+    "validation_loss": "val/loss",
+}
+
+
+@contextmanager
+def training_run(
+    root: Path, name: str, problem: Problem, cell: str, tags: dict[str, str], kept: Path
+) -> Iterator[Run]:
+    """A run that says, at the end, how it ended: FINISHED, FAILED or KILLED.
+
+    A run whose process died without a word is set to KILLED first. Nothing here waits for a store
+    that does not answer.
+
+    Args:
+        tags: as `lineage.training_tags` gives them.
+        kept: folder of the training's checkpoints. A key lies beside them, so that a training that
+            goes on does so in the run it began.
+    """
+    key_file = kept / "run"
+    if not key_file.is_file():
+        kept.mkdir(parents=True, exist_ok=True)
+        files.write_text(key_file, uuid.uuid4().hex)
+    key = key_file.read_text(encoding="utf-8")
+    message = Message(key, name, f"train@{name}-{cell}", offline_run.now())
+    message.tags = tags | {"process": _process(os.getpid())}
+    message.params = fingerprint.flat(problem, cell)
+    message.files = fingerprint.patch(root)
+    message.status = "RUNNING"
+    run = Run(root, message)
+    run.recall()
+    if run.send():
+        with suppress(RegistryError):  # it went away again
+            sync(root)
+            _end_dead_runs(root, name)
+    monitor = _system_metrics(run) if problem.training.system_metrics else None
+    status = "KILLED"
+    try:
+        yield run
+        status = "FINISHED"
+    except Exception:
+        status = "FAILED"
+        raise
+    finally:
+        if monitor is not None:
+            monitor.finish()
+        run.end(status)
+
+
+def find_run(root: Path, name: str, problem: Problem, cell: str, folder: Path) -> Run:
+    """The newest run that made the model in `folder`, written anew if the store has none.
+
+    Raises:
+        RegistryError: the store does not answer.
+    """
+    sync(root, evaluations=False)
+    model_md5 = fingerprint.folder_md5(folder)
+    with store.answering(root):
+        client = store.connect(root)
+        experiment = store.experiment_id(client, root, name)
+        query = f"tags.`model.md5` = '{model_md5}' and attributes.status = 'FINISHED'"
+        newest = ["start_time DESC"]
+        found = client.search_runs([experiment], query, order_by=newest, max_results=1)
+    if found:
+        info = found[0].info
+        key = found[0].data.tags.get("run.key", info.run_id)
+        return Run(root, Message(key, name, info.run_name, info.start_time), info.run_id)
+    message = Message(f"restored-{model_md5}", name, f"train@{name}-{cell}", offline_run.now())
+    made = fingerprint.training_tags(root, name, problem, cell)
+    # On which machine it was trained is not known.
+    message.tags = {key: tag for key, tag in made.items() if not key.startswith("env.")}
+    message.tags |= {"DVC_STAGE": f"train@{name}-{cell}"}
+    message.tags |= {"model.md5": model_md5, "restored": "true"}
+    message.params = fingerprint.flat(problem, cell)
+    message.files = fingerprint.patch(root)
+    message.metrics = _history(folder / "history.csv")
+    message.status, message.ended = "FINISHED", message.started
+    run = Run(root, message)
+    run.deliver()
+    return run
+
+
+def log_evaluation(root: Path, name: str, problem: Problem, cells: list[str]) -> None:
+    """Write test scores and the report into the runs of the models that were scored.
+
+    Where the store does not answer, it is remembered that this is to be done.
+    """
+    marker = offline_run.folder(root) / f"{name}.evaluation"
+    try:
+        _log_evaluation(root, name, problem, cells)
+        marker.unlink(missing_ok=True)
+    except RegistryError as error:
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        files.write_text(marker, " ".join([_metrics_md5(root, name), *cells]))
+        print(error)
+        print(f"pending: the scores of {name}; the next stage tells it, or `retain sync`")
+
+
+def _log_evaluation(root: Path, name: str, problem: Problem, cells: list[str]) -> None:
+    for cell in cells:
+        run = find_run(root, name, problem, cell, root / "models" / name / cell)
+        scores = fingerprint.test_metrics(root, name, cell).items()
+        finite = {f"test/{key}": value for key, value in scores}
+        run.message.log(
+            finite, 0, offline_run.now()
+        )  # of several scores the store shows the latest
+        run.deliver()
+        for entry in fingerprint.EVALUATED:
+            run.upload(root / "reports" / name / entry)
+
+
+def sync(root: Path, evaluations: bool = True) -> list[str]:
+    """Tell the store what it has not heard yet; answers with what that was.
+
+    Runs whose process died without a word, on this machine, are set to KILLED.
+
+    Raises:
+        RegistryError: the store does not answer.
+    """
+    told = []
+    for run in offline_run.pending(root):
+        run.deliver()
+        told.append(f"{run.message.name} of {run.message.experiment}")
+        _end_dead_runs(root, run.message.experiment)
+    for marker in offline_run.folder(root).glob("*.evaluation") if evaluations else []:
+        name = marker.stem
+        md5, *cells = marker.read_text(encoding="utf-8").split()
+        if md5 == _metrics_md5(root, name):  # else another evaluation follows
+            _log_evaluation(root, name, load_problem(root, name), cells)
+            told.append(f"the scores of {name}")
+        marker.unlink(missing_ok=True)
+    return told
+
+
+def _metrics_md5(root: Path, name: str) -> str:
+    path = root / "reports" / name / "metrics.json"
+    return fingerprint.file_md5(path) if path.is_file() else ""
+
+
+def _end_dead_runs(root: Path, name: str) -> None:
+    """Set the runs to KILLED that this machine started and whose process is no more."""
+    client = store.connect(root)
+    with store.answering(root), store.undivided(root):
+        experiment = store.experiment_id(client, root, name)
+        for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+            started = run.data.tags.get("process", "")
+            host, _, pid = started.partition(" ")[0].rpartition(":")
+            if host == socket.gethostname() and started != _process(int(pid)):
+                client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _process(pid: int) -> str:
+    """What tells a process of this machine from all others, those before a restart too."""
+    try:
+        began = f"{psutil.Process(pid).create_time():.0f}"
+    except psutil.Error:
+        began = "ended"
+    return f"{socket.gethostname()}:{pid} {began}"
+
+
+def _history(path: Path) -> list[tuple[str, float, int, int]]:
+    """The curves in a model's history.csv, as a message holds them."""
+    metrics = []
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            step = int(row["step"]) - 1  # Lightning counts the steps of a curve from 0
+            for column, metric in CURVES.items():
+                metrics.append((metric, float(row[column]), offline_run.FIRST_STAMP + step, step))
+    return metrics
+
+
+def _system_metrics(run: Run) -> Any:
+    """MLflow's own thread that samples processor and memory, where there is a run to log to."""
+    if run.run_id is None:
+        return None
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    monitor = SystemMetricsMonitor(run.run_id)
+    monitor.start()
+    return monitor

@@ -1,0 +1,288 @@
+"""What trained recallers must be able to do, and answers as they are asked for."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from retain.config.schema import parse
+from retain.errors import DataError, IncomparableError, ModelError, ParamsError, Terminated
+from retain.evaluation.lstm_gates import Inspection
+from retain.kinds.recall import dataset, evaluate, lstm_gates, predictor, prepare, setup
+from retain.kinds.recall.config import GENERATOR, Problem
+from retain.kinds.recall.network import Recaller
+from retain.kinds.recall.predictor import Served
+from tests.learning import small
+
+GAPS = [3, 20]
+
+
+def problem(source: str = "copy", chrono: int | None = 100) -> Problem:
+    found = parse(
+        "small",
+        {
+            "kind": "recall",
+            "preset": "fast",
+            "data": {
+                "source": source,
+                "path": GENERATOR,
+                "train_gaps": GAPS,
+                "test_gaps": [*GAPS, 60],
+                "symbols": 3,
+                "train": 2000,
+                "validation": 40,
+                "test": 60,
+            },
+            "model": {"hidden_size": 10, "chrono": chrono},
+            "training": {
+                "learning_rates": {"lstm": [0.03, 0.1], "gru": [0.03, 0.1], "rnn": [0.003, 0.01]},
+                "batch_size": 16,
+                "epoch_steps": 40,
+                "max_epochs": 4,
+                "seeds": 2,
+            },
+            "evaluation": {"bootstrap": 200},
+            "gate": [],
+        },
+    )
+    assert isinstance(found, Problem)
+    return found
+
+
+def trained(place: Path, cell: str, given: Problem) -> Path:
+    prepared = place / "prepared"
+    if not prepared.is_dir():
+        prepared.mkdir()
+        prepare.prepare(given, Path(), prepared)
+    return small.trained(setup, given, prepared, cell, place / cell)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("copied")
+    for cell in ("lstm", "rnn"):
+        trained(folder, cell, problem())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(place: Path) -> evaluate.Evaluation:
+    folders = {cell: place / cell for cell in ("lstm", "rnn")}
+    return evaluate.evaluate(problem(), place / "prepared", folders)
+
+
+@pytest.fixture(scope="module")
+def served(place: Path) -> Served:
+    return predictor.load(place / "lstm")
+
+
+def weights(prepared: Path, kept: Path | None, stop_after: int = 0, **own: Any) -> list[Tensor]:
+    given = problem()
+    less = given.training.model_copy(update={"max_epochs": 2, "epoch_steps": 5, **own})
+    given = given.model_copy(
+        update={"training": less.model_copy(update={"checkpoint_every": 2, "gradient_clip": 0.01})}
+    )
+    return small.weights(setup, given, prepared, "rnn", kept, stop_after)
+
+
+@pytest.mark.parametrize("call", [4, 8])
+def test_stopped_and_taken_up_networks_side_by_side_end_with_the_same_bits(
+    place: Path, tmp_path: Path, call: int
+) -> None:
+    with pytest.raises(Terminated):
+        weights(place / "prepared", tmp_path, stop_after=call)
+    resumed, undisturbed = (weights(place / "prepared", kept) for kept in (tmp_path, None))
+    assert all(map(torch.equal, resumed, undisturbed))
+
+
+def test_a_network_learns_the_same_whatever_stands_beside_it(place: Path) -> None:
+    rates = {"lstm": (0.01, 0.05), "gru": (0.01, 0.05), "rnn": (0.01, 0.05)}
+    together = weights(place / "prepared", None, learning_rates=rates, seeds=2)
+    alone = weights(place / "prepared", None, learning_rates={"rnn": (0.05,)}, seeds=1)
+    own = together[len(alone) : 2 * len(alone)]  # of the second network: seed 1, rate 0.05
+    assert all(map(torch.equal, own, alone))
+    assert not any(map(torch.equal, own, together))
+
+
+def test_every_cell_copies_over_a_short_gap(found: evaluate.Evaluation) -> None:
+    for cell in ("lstm", "rnn"):
+        assert found.metrics["models"][cell]["accuracy_at_3"] > 0.95, cell
+
+
+def test_the_lstm_keeps_a_key_for_longer_than_it_was_trained(found: evaluate.Evaluation) -> None:
+    assert found.metrics["models"]["lstm"]["memory_horizon"] == 60
+    for seed in found.metrics["seeds"]["lstm"].values():
+        assert seed["accuracy"]["60"] >= 0.95
+
+
+def test_the_lstms_answer_hangs_on_the_key(found: evaluate.Evaluation) -> None:
+    table = found.tables["look_back"]
+    norms = table[table["model"] == "lstm"].set_index("lag")["norm"]
+    assert len(norms) == 62
+    assert norms[61] > 10 * norms[range(20, 55)].mean()
+
+
+def test_the_newest_step_is_the_first_of_what_an_answer_hangs_on(place: Path) -> None:
+    source = dataset.load(place / "prepared")
+    network = Recaller("rnn", 6, source.schema, (1,), 1, None)
+    with torch.no_grad():
+        network.members[0].across.mul_(0.5)  # type: ignore[union-attr, operator]
+    norms = evaluate.look_back(network, source)
+    assert norms[0] > 10 * norms[10] > 100 * norms[30]
+
+
+def test_a_model_compared_with_itself_is_no_better(place: Path) -> None:
+    folder = place / "lstm"
+    both = evaluate.versus(problem(), place / "prepared", folder, folder)
+    change, level = both.differences["error"], both.scores[1]["error"]
+    assert change.value == 0
+    assert change.low <= 0 <= change.high
+    assert 0 <= level <= 1
+
+
+def test_a_champion_of_other_words_is_not_compared(place: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    prepare.prepare(problem("adding"), Path(), other)
+    with pytest.raises(IncomparableError, match="the champion was trained with source copy"):
+        evaluate.versus(problem(), other, place / "lstm", place / "lstm")
+
+
+def test_an_answer_comes_with_the_probability_of_each(served: Served) -> None:
+    answer = served.answer(pd.DataFrame({"sequence": ["B a c a b c ?", "A a c a b c ?"]}))
+    assert answer["answer"].tolist() == ["B", "A"]
+    assert list(answer.columns) == ["answer", "probability", "p(A)", "p(B)", "p(C)"]
+    assert answer[["p(A)", "p(B)", "p(C)"]].sum(axis=1).tolist() == pytest.approx([1, 1])
+    assert (answer["probability"] > 0.8).all()
+
+
+def test_one_sequence_is_answered_the_likeliest_first(served: Served) -> None:
+    (best, share), *others = served.ask("C a b ?")
+    assert best == "C"
+    assert share is not None
+    assert [share, *(p for _, p in others)] == sorted([share, *(p for _, p in others)])[::-1]
+
+
+def test_an_answer_does_not_hang_on_its_neighbours(served: Served) -> None:
+    texts = ["B a c a b c ?", "A a ?"]
+    together = served.answer(pd.DataFrame({"sequence": texts}))
+    alone = [served.answer(pd.DataFrame({"sequence": [text]})) for text in texts]
+    pd.testing.assert_frame_equal(together, pd.concat(alone, ignore_index=True))
+
+
+BAD = {
+    "a word that it does not know": (["A a ?", "A x ?"], "row 2: word 2, 'x', is none that the"),
+    "an empty text": (["  "], "row 1: '  ' is no text"),
+    "a number": ([3], "row 1: 3 is no text"),
+    "nothing": ([], "the table has no row"),
+}
+
+
+@pytest.mark.parametrize(("texts", "message"), BAD.values(), ids=BAD.keys())
+def test_a_bad_sequence_gets_a_sentence(served: Served, texts: list[object], message: str) -> None:
+    with pytest.raises(DataError) as error:
+        served.answer(pd.DataFrame({"sequence": texts}))
+    assert message in str(error.value)
+
+
+def test_another_column_gets_a_sentence(served: Served) -> None:
+    with pytest.raises(DataError, match="expected one column, 'sequence', and found story"):
+        served.answer(pd.DataFrame({"story": ["A a ?"]}))
+
+
+def test_numbers_to_add_are_read_with_their_marks(tmp_path: Path) -> None:
+    given = problem("adding")
+    own = predictor.load(trained(tmp_path, "lstm", given))
+    example = own.example(tmp_path / "prepared")
+    assert (example["sequence"].str.count(r"\+") == 2).all()
+    assert own.answer(example).columns.tolist() == ["answer"]
+    for text, message in (
+        ("+0.1 0.2 0.3", "row 1: mark two numbers with [+], not 1"),
+        ("+0.1 +0.2 x", "row 1: 'x' is no number such as"),
+    ):
+        with pytest.raises(DataError, match=message):
+            own.answer(pd.DataFrame({"sequence": [text]}))
+
+
+def test_a_damaged_model_is_refused(place: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "weights.safetensors"):
+        (tmp_path / name).write_bytes((place / "lstm" / name).read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"hidden_size": 3}))
+    with pytest.raises(ModelError, match="is damaged or was made by another version"):
+        predictor.load(tmp_path)
+    (tmp_path / "weights.safetensors").unlink()
+    with pytest.raises(ModelError, match="does not exist: train the model"):
+        predictor.load(tmp_path)
+
+
+def test_the_gates_of_a_sequence_have_a_step_for_each_word(place: Path) -> None:
+    def inspect(what: str | None, at: str | None = None, cell: str = "lstm") -> Inspection:
+        return lstm_gates.inspect(problem(), "prepared", place, place / cell, what, at)
+
+    shown = inspect("B a c a b c ?")
+    assert shown.steps == ("B", "a", "c", "a", "b", "c", "?")
+    assert shown.gates.forget.shape == (7, 10)
+    alone = inspect("B a c")  # what comes later changes nothing of what was read before
+    assert torch.allclose(alone.gates.cell, shown.gates.cell[:3], atol=1e-6)
+    with pytest.raises(DataError, match="word 2, 'x', is none that the model knows"):
+        inspect("A x ?")
+    with pytest.raises(ParamsError, match="is of tables"):
+        inspect("A a ?", at="2024-01-01")
+    with pytest.raises(ModelError, match="has the cell rnn, not an lstm"):
+        inspect("A a ?", cell="rnn")
+
+
+def test_the_report_shows_the_gates_where_the_key_is_read(found: evaluate.Evaluation) -> None:
+    shown = found.shown
+    assert len(shown.steps) == GAPS[0] + 2
+    assert shown.marked == 0
+    assert shown.steps[0] in "ABC"
+    assert shown.steps[-1] == "?"
+
+
+def test_an_lstm_learns_what_a_subject_decides_and_that_a_later_one_counts(tmp_path: Path) -> None:
+    given = parse(
+        "small",
+        {
+            "kind": "recall",
+            "preset": "fast",
+            "data": {
+                "source": "agreement",
+                "path": GENERATOR,
+                "train_gaps": [8],
+                "test_gaps": [8],
+                "train": 6400,
+                "test": 200,
+            },
+            "model": {"hidden_size": 24, "chrono": 30},
+            "training": {"learning_rate": 0.1, "batch_size": 16, "max_epochs": 8, "seeds": 1},
+            "evaluation": {"bootstrap": 100},
+            "gate": [],
+        },
+    )
+    assert isinstance(given, Problem)
+    folders = {"lstm": trained(tmp_path, "lstm", given)}
+    found = evaluate.evaluate(given, tmp_path / "prepared", folders)
+    assert found.metrics["models"]["lstm"]["accuracy"] > 0.97
+    shares = {group: share["8"] for group, share in found.metrics["groups"]["lstm"].items()}
+    assert list(shares) == list(found.schema.groups)
+    assert min(shares.values()) > 0.8, shares
+    served = predictor.load(folders["lstm"])
+    told = "Martin is buying apples. Jennifer is baking bread. Rain fell. Then"
+    assert served.ask(told)[0][0] == "she"
+    assert served.ask(told.replace("Jennifer", "Robert"))[0][0] == "he"
+
+
+def test_the_report_shows_gates_where_no_sequence_of_the_shortest_gap_has_a_change(
+    place: Path, served: Served
+) -> None:
+    source = dataset.load(place / "prepared")
+    schema = dataclasses.replace(source.schema, groups=("any", "any, changed"))
+    shown = lstm_gates.of_a_test(served, dataclasses.replace(source, schema=schema))
+    assert shown.steps[-1] == "?"

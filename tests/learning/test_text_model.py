@@ -1,0 +1,253 @@
+"""What trained readers must be able to do, and texts as they are continued."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from retain.config.schema import parse
+from retain.errors import DataError, IncomparableError, ModelError, ParamsError, Terminated
+from retain.evaluation.lstm_gates import Inspection
+from retain.kinds.text import evaluate, lstm_gates, predictor, prepare, setup
+from retain.kinds.text.config import Problem
+from retain.kinds.text.predictor import Served
+from tests.learning import small
+
+RHYME = "the cat sat on the mat, the dog ate the log. "
+
+
+def problem(path: str, **own: Any) -> Problem:
+    entry = {
+        "kind": "text",
+        "preset": "fast",
+        "data": {"path": path},
+        "model": {"hidden_size": 32, "embedding_size": 8},
+        "training": {
+            "learning_rate": 0.02,
+            "batch_size": 8,
+            "chunk": 16,
+            "chunks": 2,
+            "max_epochs": 12,
+            "ema_decay": 0.9,
+        },
+        "evaluation": {"block": 20, "bootstrap": 200, "length": 20},
+        "gate": [],
+    }
+    found = parse("small", {**entry, **own})
+    assert isinstance(found, Problem)
+    return found
+
+
+def prepared(root: Path, text: str, given: Problem) -> Path:
+    (root / given.data.path).write_text(text, encoding="utf-8")
+    folder = root / f"prepared-{given.data.path}"
+    folder.mkdir()
+    prepare.prepare(given, root, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models of a rhyme that is said over and over."""
+    root = tmp_path_factory.mktemp("rhyme")
+    source = prepared(root, RHYME * 70, problem("rhyme.txt"))
+    for cell in ("lstm", "rnn"):
+        small.trained(setup, problem("rhyme.txt"), source, cell, root / cell)
+    return root
+
+
+@pytest.fixture(scope="module")
+def found(place: Path) -> evaluate.Evaluation:
+    folders = {cell: place / cell for cell in ("lstm", "rnn")}
+    return evaluate.evaluate(problem("rhyme.txt"), place / "prepared-rhyme.txt", folders)
+
+
+@pytest.fixture(scope="module")
+def served(place: Path) -> Served:
+    return predictor.load(place / "lstm")
+
+
+def test_every_cell_learns_a_rhyme_by_heart(found: evaluate.Evaluation) -> None:
+    models = found.metrics["models"]
+    for cell in ("lstm", "rnn"):
+        assert models[cell]["bits"] < 0.2, cell
+        assert models[cell]["accuracy"] > 0.95, cell
+        assert models[cell]["not_finite"] == 0
+    assert models["unigram"]["bits"] > models["bigram"]["bits"] > models["trigram"]["bits"]
+    assert models["trigram"]["bits"] > models["lstm"]["bits"]
+    assert found.metrics["differences"]["lstm_minus_bigram"]["bits"]["high"] < 0
+
+
+def test_more_context_takes_fewer_bits(found: evaluate.Evaluation) -> None:
+    table = found.plots()["context"].set_index("context")
+    assert list(table.index) == [1, 2, 4, 8, 16, 32, 64, 128]
+    for cell in ("lstm", "rnn"):
+        assert table[cell][1] > 5 * table[cell][32]
+        whole = found.metrics["models"][cell]["bits"]
+        assert table[cell][128] == pytest.approx(whole, abs=0.01), cell
+
+
+def test_places_that_are_easier_than_the_rest_make_no_context_look_better(
+    place: Path, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two places, of which one is the hardest letter of all, and still the level of the whole."""
+    tokens = evaluate.corpus.load(place / "prepared-rhyme.txt").part("test")
+    whole, _ = evaluate.carried(served.network, tokens)
+    cut = tokens[: 2 + int(whole[200:].argmax()) + 200]  # ends with that letter
+    own, _ = evaluate.carried(served.network, cut)
+    monkeypatch.setattr(evaluate, "PLACES", 2)
+    table = evaluate.by_context(served.network, cut, own).set_index("context")["bits"]
+    assert own[[-1]].mean() > 2 * own.mean()
+    assert table[64] == pytest.approx(own.mean(), abs=0.05 * own[-1])
+
+
+def test_the_rhyme_is_continued(served: Served) -> None:
+    tokens = served.read("The cat sat on the m")
+    likeliest, share = served.following(tokens)[0]
+    assert (likeliest, share > 0.9) == ("a", True)
+    assert served.continued(tokens, 11, 0.2, 1) == "at, the dog"
+    assert served.continued(tokens, 40, 5.0, 1) == served.continued(tokens, 40, 5.0, 1)
+    assert served.continued(tokens, 40, 5.0, 1) != served.continued(tokens, 40, 5.0, 2)
+    assert sum(share for _, share in served.following(tokens)) == pytest.approx(1)
+
+
+def test_a_table_is_answered(served: Served) -> None:
+    table = pd.DataFrame({"text": ["the cat sat on the m", "the dog ate the l"]})
+    answer = served.answer(table)
+    names = [f"{kind}_{n}" for n in (1, 2, 3) for kind in ("next", "probability")]
+    assert list(answer.columns) == [*names, "continued"]
+    assert answer["next_1"].tolist() == ["a", "o"]
+    assert (answer["probability_1"] > answer["probability_2"]).all()
+    assert answer["continued"].str.len().tolist() == [60, 60]
+    alone = served.answer(table[1:]).iloc[0]
+    assert alone.equals(answer.iloc[1].rename(alone.name))
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"txt": ["a"]}, "expected one column, 'text', and found txt"),
+        ({"text": []}, "the table has no row"),
+        ({"text": ["the", ""]}, "row 2: '' is no text to continue"),
+        ({"text": [None]}, "row 1: None is no text to continue"),
+        ({"text": ["the qat"]}, "row 1: letter 5, 'q', is none that the model was trained on"),
+    ],
+)
+def test_what_cannot_be_read_is_named(served: Served, table: Any, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        served.answer(pd.DataFrame(table))
+    assert message in str(caught.value)
+
+
+def test_a_state_that_is_carried_knows_what_an_earlier_chunk_said(tmp_path: Path) -> None:
+    """The answer to each `?` stands five letters before it.
+
+    Read from a zero state four letters before the answer, the same network can only guess, and
+    takes two bits or more.
+    """
+    draw = random.Random(1)  # noqa: S311
+    keys = [draw.choice("abcd") for _ in range(1000)]
+    text = "".join(f"{key}...?{key}" for key in keys)
+    given = problem("keys.txt", evaluation={})
+    source = prepared(tmp_path, text, given)
+    network = predictor.load(small.trained(setup, given, source, "lstm", tmp_path / "lstm")).network
+    tokens = evaluate.corpus.load(source).part("test")
+    asked = [place for place in range(40, len(tokens)) if text[-len(tokens) + place - 1] == "?"]
+    whole, _ = evaluate.carried(network, tokens)
+    carried = sum(whole[place - 1] for place in asked) / len(asked)
+    cut = sum(evaluate.carried(network, tokens[p - 4 : p + 1])[0][-1] for p in asked) / len(asked)
+    assert carried + 0.5 < cut
+    assert cut > 1.9
+
+
+def test_a_text_read_in_parts_takes_the_bits_of_the_whole(
+    place: Path, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = evaluate.corpus.load(place / "prepared-rhyme.txt").part("test")
+    whole, ranks = evaluate.carried(served.network, tokens)
+    monkeypatch.setattr(evaluate, "READ_AT_ONCE", 50)
+    again, same = evaluate.carried(served.network, tokens)
+    assert len(whole) == len(tokens) - 1
+    assert again == pytest.approx(whole, abs=1e-4)
+    assert same.tolist() == ranks.tolist()
+
+
+def weights(source: Path, kept: Path | None, stop_after: int = 0) -> list[Tensor]:
+    given = problem("rhyme.txt")
+    own = {"max_epochs": 2, "checkpoint_every": 2, "gradient_clip": 0.01}
+    given = given.model_copy(update={"training": given.training.model_copy(update=own)})
+    return small.weights(setup, given, source, "lstm", kept, stop_after)
+
+
+@pytest.mark.parametrize("call", [6, 17])
+def test_a_training_that_was_stopped_ends_with_the_same_bits(
+    place: Path, tmp_path: Path, call: int
+) -> None:
+    source = place / "prepared-rhyme.txt"
+    with pytest.raises(Terminated):
+        weights(source, tmp_path, stop_after=call)
+    assert list(tmp_path.iterdir())
+    resumed, undisturbed = (weights(source, kept) for kept in (tmp_path, None))
+    assert all(map(torch.equal, resumed, undisturbed))
+
+
+def test_a_model_compared_with_itself_is_no_better(place: Path) -> None:
+    folder, source = place / "lstm", place / "prepared-rhyme.txt"
+    both = evaluate.versus(problem("rhyme.txt"), source, folder, folder)
+    change = both.differences["bits"]
+    assert (change.value, change.low, change.high) == (0, 0, 0)
+    assert both.scores[0] == both.scores[1]
+
+
+def test_a_champion_of_another_text_is_not_compared(place: Path, tmp_path: Path) -> None:
+    given = problem("other.txt")
+    letters = prepared(tmp_path, "xyz" * 500, given)
+    with pytest.raises(IncomparableError, match="the champion was trained with vocabulary"):
+        evaluate.versus(given, letters, place / "lstm", place / "lstm")
+    given = problem("longer.txt")
+    longer = prepared(tmp_path, RHYME * 130, given)
+    with pytest.raises(IncomparableError, match="trained on another text, and some of today's"):
+        evaluate.versus(given, longer, place / "lstm", place / "lstm")
+
+
+def test_a_damaged_model_is_named(place: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="does not exist: train the model"):
+        predictor.load(tmp_path)
+    for name in ("config.json", "weights.safetensors"):
+        (tmp_path / name).write_bytes((place / "lstm" / name).read_bytes())
+    (tmp_path / "weights.safetensors").write_bytes(b"\0" * 100)
+    with pytest.raises(ModelError, match="is damaged or was made by another version"):
+        predictor.load(tmp_path)
+
+
+def test_words_are_foretold_too(tmp_path: Path) -> None:
+    given = problem("words.txt", data={"path": "words.txt", "unit": "word"})
+    source = prepared(tmp_path, RHYME * 90, given)
+    model = predictor.load(small.trained(setup, given, source, "lstm", tmp_path / "lstm"))
+    assert model.following(model.read("the cat sat on"))[0][0] == "the"
+    assert model.continued(model.read("the cat"), 4, 0.2, 1) == " sat on the mat"
+    assert len(model.answer(model.example(source))) == 3
+
+
+def test_the_gates_of_a_sentence_have_a_step_for_each_letter(place: Path) -> None:
+    def inspect(what: str | None, at: str | None = None, cell: str = "lstm") -> Inspection:
+        return lstm_gates.inspect(problem("rhyme.txt"), "rhyme", place, place / cell, what, at)
+
+    shown = inspect("the cat sat")
+    assert shown.steps == tuple("the cat sat")
+    assert shown.gates.forget.shape == (11, 32)
+    assert all(bool((part >= 0).all() and (part <= 1).all()) for part in shown.gates[:2])
+    alone = inspect("the cat")  # what comes later changes nothing of what was read before
+    assert torch.allclose(alone.gates.cell, shown.gates.cell[:7], atol=1e-6)
+    with pytest.raises(DataError, match="give a sentence to read"):
+        inspect(None)
+    with pytest.raises(DataError, match="is none that the model was trained on"):
+        inspect("the cat ☃")
+    with pytest.raises(ParamsError, match="is of tables"):
+        inspect("the cat", at="2024-01-01")
+    with pytest.raises(ModelError, match="has the cell rnn, not an lstm"):
+        inspect("the cat", cell="rnn")

@@ -1,0 +1,145 @@
+"""The yardsticks of the benchmarks are right, and their tables land where they belong."""
+
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks import accuracy, babi, datasets, letters, portable, published, tables
+from retain.config import schema
+from retain.kinds.recall import dataset, prepare
+from retain.kinds.recall.config import Problem
+
+DATA = tables.HERE.parents[1] / "shared" / "data"
+
+
+def test_the_published_naive2_row_is_reproduced() -> None:
+    if not (DATA / "Hourly-train.csv").is_file():
+        pytest.skip("M4 Hourly is not here: github.com/Mcompetitions/M4-methods has it")
+    train, test = datasets.m4_hourly(DATA)
+    forecasts = {name: datasets.naive2(past) for name, past in train.items()}
+    smape, mase = datasets.m4_scores(forecasts, train, test)
+    assert (round(smape, 3), round(mase, 3)) == published.NAIVE2
+    assert published.owa(smape, mase) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_perfect_forecast_has_no_error_and_a_seasonal_one_a_mase_near_one() -> None:
+    day = np.sin(2 * np.pi * np.arange(24) / 24) + 2
+    past = np.tile(day, 10) + np.repeat([0.0, 1.0], 120)  # one jump in ten days
+    train, test = {"a": past}, {"a": past[-48:] + 0.5}
+    assert datasets.m4_scores(test, train, test) == (0, 0)
+    _, mase = datasets.m4_scores({"a": past[-48:]}, train, test)
+    assert mase == pytest.approx(0.5 / (24 / 216))
+
+
+def test_without_a_season_naive2_is_the_last_value() -> None:
+    noise = np.random.default_rng(0).normal(10, 1, 480)
+    assert np.array_equal(datasets.naive2(noise), np.full(48, noise[-1]))
+
+
+def test_every_training_of_the_benchmark_is_a_valid_problem() -> None:
+    parser_free = type("Options", (), {"again": False})()
+    every = list(accuracy.trainings(parser_free))
+    assert len(every) == len(set(every))
+    split = {"validation": "2020-01-01", "test": "2020-02-01"}
+    for training in every:
+        schema.parse("benchmark", training.entry(split))
+
+
+@pytest.mark.parametrize(
+    ("version", "known"), [("7.2.17 (Debian 1:7.2)", None), ("10.0.13", "10.0.13")]
+)
+def test_an_emulator_that_computes_wrongly_is_not_taken(
+    tmp_path: Path, version: str, known: str | None
+) -> None:
+    qemu = tmp_path / "qemu-x86_64"
+    qemu.write_text(f"#!/bin/sh\necho 'qemu-x86_64 version {version}'\n")
+    qemu.chmod(0o755)
+    assert portable.emulator(qemu) == (None if known is None else (qemu, known))
+    assert portable.emulator(tmp_path / "none") is None
+
+
+def test_the_small_problem_of_other_processors_is_valid_in_both_modes() -> None:
+    for mode in portable.MODES:
+        assert schema.parse("small", portable.problem(mode)).training.reproducible == mode
+
+
+def test_a_text_that_is_not_there_is_named_with_its_source(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"tinyshakespeare\.txt does not exist: fetch it from"):
+        letters.prepare_text(tmp_path, tmp_path)
+
+
+def test_the_letters_that_a_cell_is_scored_on_are_those_of_the_test_part(tmp_path: Path) -> None:
+    """A test part of one letter, which the training part has seldom, takes many bits."""
+    (tmp_path / letters.FILE).write_text("ab" * 1790 + "z" * 20 + "z" * 400)
+    prepared = tmp_path / "prepared"
+    prepared.mkdir()
+    letters.prepare_text(tmp_path, prepared)
+    row = letters.score(letters.Plan("rnn", 0.01, 1, 1), prepared, test=True)
+    assert row["test_bits"] > row["validation_bits"] + 2
+    assert "test_bits" not in letters.score(letters.Plan("rnn", 0.01, 1, 1), prepared)
+
+
+def test_letters_are_told_as_a_mean_over_the_seeds() -> None:
+    own = {"rate": 0.01, "epochs": 7, "parameters": 93570, "cpu_seconds": 29.6}
+    rows = [{"part": "seeds", "cell": "lstm", **own, "test_bits": bits} for bits in (2.0, 2.2)]
+    rows.append({"part": "rates", "cell": "lstm", **own, "test_bits": np.nan})
+    last = letters.table(pd.DataFrame(rows)).splitlines()[-1]
+    assert last == "| lstm | 93,570 | 0.01 | 1,050 | 30–30 | 2.100 ± 0.141 |"
+
+
+def test_a_section_is_replaced_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "HERE", tmp_path)
+    monkeypatch.setattr(tables, "RESULTS", tmp_path / "results")
+    readme = tmp_path / "README.md"
+    readme.write_text(
+        "before\n<!-- a -->\nold\n<!-- end a -->\n<!-- b -->\n<!-- end b -->\nafter\n"
+    )
+    rows = pd.DataFrame({"x": [0.123456789]})
+    tables.write("a", rows, tables.markdown(rows), "the command")
+    text = readme.read_text()
+    assert text.startswith("before\n<!-- a -->\n| x |\n| --- |\n| 0.123456789 |\n\n`the command`")
+    assert text.endswith("<!-- end a -->\n<!-- b -->\n<!-- end b -->\nafter\n")
+    assert "old" not in text
+    assert (tmp_path / "results" / "a.csv").read_text() == "x\n0.123457\n"
+    with pytest.raises(SystemExit, match="one section `<!-- c -->` was expected"):
+        tables.write("c", rows, "", "")
+
+
+def test_every_task_of_the_stories_is_a_valid_problem_with_as_many_rates_for_each_cell() -> None:
+    assert set(babi.TASKS) == set(published.BABI)
+    for task in babi.TASKS:
+        problem = schema.parse("benchmark", babi.entry(task, Path("stories")))
+        assert {len(rates) for rates in babi.RATES.values()} == {3}
+        assert problem.training.cells == babi.CELLS
+
+
+def test_without_the_stories_the_benchmark_says_where_they_should_be(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"babi/en does not exist: fetch bAbI .* give --data"):
+        babi.run(Namespace(data=tmp_path, task=None))
+
+
+def test_ngrams_are_of_the_sentences_that_share_a_word_with_the_question() -> None:
+    story = "mary went home . john slept . mary ate . where is mary ?"
+    assert babi.grams(story.split()) == {
+        *[("mary",), ("went",), ("home",), ("ate",)],
+        *[("mary", "went"), ("went", "home"), ("mary", "ate"), ("mary", "went", "home")],
+    }
+
+
+def test_baselines_are_learned_in_training_and_counted_in_the_test(tmp_path: Path) -> None:
+    told = "1 Mary went to the {place}.\n2 John ran to the pond.\n3 Where is Mary?\t{place}\t1\n"
+    for part, places in (("train", ["hall"] * 24 + ["wood"] * 16), ("test", ["hall", "wood"] * 5)):
+        text = "".join(told.format(place=place) for place in places[::-1])
+        (tmp_path / f"qa1_x_{part}.txt").write_text(text)
+    problem = schema.parse("benchmark", babi.entry(1, tmp_path))
+    assert isinstance(problem, Problem)
+    prepare.prepare(problem, Path(), tmp_path)
+    source = dataset.load(tmp_path)
+    assert babi.majority(source) == 0.5
+    assert babi.last(source) == 1.0  # the pond is no answer
+    assert babi.ngram(source)[1] == 1.0

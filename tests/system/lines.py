@@ -1,0 +1,90 @@
+"""A project with champions that answer lines of text, made without DVC."""
+
+import shutil
+from pathlib import Path
+
+from retain.config import schema
+from retain.registry import registry
+from retain.tracking import store
+from tests.learning import small
+
+from .conftest import REPOSITORY, commit, run
+
+RHYME = "the cat sat on the mat, the dog ate the log. "
+PARAMS = """\
+problems:
+  rhyme:
+    kind: text
+    preset: fast
+    data: {path: data/raw/rhyme.txt}
+    model: {hidden_size: 16, embedding_size: 8}
+    training: {learning_rate: 0.02, batch_size: 8, chunk: 16, chunks: 2, max_epochs: 3}
+    evaluation: {}
+    gate: []
+
+  key:
+    kind: recall
+    preset: fast
+    data:
+      source: copy
+      path: src/retain/recall/made.py
+      train_gaps: [3, 20]
+      test_gaps: [3, 20]
+      symbols: 3
+      train: 500
+      validation: 40
+      test: 60
+    model: {hidden_size: 10, chrono: 30}
+    training:
+      cells: [lstm]
+      learning_rates: {lstm: [0.1]}
+      batch_size: 16
+      epoch_steps: 20
+      max_epochs: 2
+      seeds: 2
+    evaluation: {}
+    gate: []
+
+  sum:
+    kind: recall
+    preset: fast
+    data:
+      source: adding
+      path: src/retain/recall/made.py
+      train_gaps: [3, 5]
+      test_gaps: [3, 5]
+      train: 100
+      validation: 20
+      test: 20
+    model: {hidden_size: 8, chrono: 10}
+    training:
+      cells: [lstm]
+      learning_rates: {lstm: [0.1]}
+      batch_size: 16
+      epoch_steps: 5
+      max_epochs: 1
+      seeds: 1
+    evaluation: {}
+    gate: []
+"""
+
+
+def write_project(folder: Path) -> Path:
+    """Each problem prepared, its LSTM trained a little, registered and made champion."""
+    (folder / "data" / "raw").mkdir(parents=True)
+    (folder / "params.yaml").write_text(PARAMS)
+    for name in ("dvc.yaml", ".gitignore"):
+        shutil.copy(REPOSITORY / name, folder / name)
+    (folder / "data" / "raw" / "rhyme.txt").write_text(RHYME * 70)
+    run(folder, "git", "init", "-q")
+    commit(folder)
+    for name, problem in schema.load(folder).items():
+        prepared = folder / "data" / "prepared" / name
+        prepared.mkdir(parents=True)
+        schema.room(problem, "prepare").prepare(problem, folder, prepared)
+        (folder / "models" / name).mkdir(parents=True)
+        task = schema.room(problem, "task")
+        small.trained(task, problem, prepared, "lstm", folder / "models" / name / "lstm")
+        version = registry.add(folder, name, problem, {"models": {"lstm": {"luck": 0.5}}})
+        store.connect(folder).set_registered_model_alias(name, "champion", version.version)
+    return folder

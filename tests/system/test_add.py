@@ -1,0 +1,201 @@
+"""`retain add` and `retain check` in a project of their own: git, DVC and an empty params.yaml."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+from retain.cli import app
+from retain.config import schema
+from retain.errors import DataError, ParamsError
+from retain.kinds.forecast.config import Problem
+
+EMPTY = "# settings of every problem\nproblems:  # one entry each\n"
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("template")
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, cwd=folder, check=True)
+    (folder / "dvc.yaml").write_text("stages: {}\n")
+    (folder / "params.yaml").write_text(EMPTY)
+    return folder
+
+
+@pytest.fixture
+def project(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "project"
+    shutil.copytree(template, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def sales(tmp_path: Path) -> Path:
+    """A table outside the project, with columns `timestamp,store,revenue`."""
+    days = np.arange(300)
+    parts = [
+        pd.DataFrame(
+            {
+                "timestamp": pd.date_range("2021-01-01", periods=300).strftime("%Y-%m-%d"),
+                "store": store,
+                "revenue": 100 + 10 * (days % 7) + shift,
+            }
+        )
+        for store, shift in (("north", 0), ("south", 5))
+    ]
+    path = tmp_path / "sales.csv"
+    pd.concat(parts).to_csv(path, index=False)
+    return path
+
+
+def retain(*arguments: object) -> Result:
+    return CliRunner().invoke(app.app, [str(argument) for argument in arguments])
+
+
+def written(project: Path) -> set[str]:
+    """The files of the project outside of git's and DVC's own folders."""
+    inside = (path.relative_to(project) for path in project.rglob("*") if path.is_file())
+    return {str(path) for path in inside if path.parts[0] not in {".git", ".dvc"}}
+
+
+def test_a_table_becomes_a_problem(project: Path, sales: Path) -> None:
+    result = retain("add", "sales", sales, "--horizon", 28)
+    assert result.exit_code == 0, result.output
+    problem = schema.load_problem(project, "sales")
+    assert isinstance(problem, Problem)
+    assert (problem.data.unique_id, problem.data.ds, problem.data.y) == (
+        "store",
+        "timestamp",
+        "revenue",
+    )
+    assert [rule.check for rule in problem.gate] == [
+        *("finite", "beats", "beats_or_ties", "coverage", "champion")
+    ]
+    assert result.output.splitlines()[-3:] == [
+        f"{sales} copied to data/raw/sales.csv",
+        "data/raw/sales.csv tracked by DVC: commit data/raw/sales.csv.dvc",
+        "problems.sales written to params.yaml. Next: dvc repro register@sales",
+    ]
+    assert (project / "data/raw/sales.csv").read_bytes() == sales.read_bytes()
+    assert (project / "data/raw/sales.csv.dvc").is_file()
+    assert (project / "params.yaml").read_text().startswith(EMPTY)
+
+    result = retain("check", "sales")
+    assert result.output.splitlines() == [
+        "sales: data/raw/sales.csv",
+        "  rows: 600",
+        "  series: 2",
+        "  span: 2021-01-01 00:00:00 to 2021-10-27 00:00:00",
+        "  frequency: D",
+        "  missing: none",
+        "  duplicates: none",
+        "  blank values: none",
+        "  out of range, made missing: none",
+        "  columns not used: none",
+        "  series skipped: none",
+        *(line for line in result.output.splitlines() if line.startswith("  warning: ")),
+    ]
+
+
+def test_a_table_in_git_stays_in_git(
+    project: Path, sales: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "data").mkdir()
+    shutil.copy(sales, project / "data")
+    subprocess.run(["git", "add", "data/sales.csv"], cwd=project, check=True)
+    monkeypatch.chdir(project / "data")
+    result = retain("add", "sales", "sales.csv", "--horizon", 7)  # seen from a folder below
+    assert result.exit_code == 0, result.output
+    assert written(project) == {".dvcignore", "dvc.yaml", "params.yaml", "data/sales.csv"}
+    problem = schema.load_problem(project, "sales")
+    assert isinstance(problem, Problem)
+    assert problem.data.path == "data/sales.csv"
+
+
+def test_options_are_kept(project: Path, sales: Path) -> None:
+    (project / "data.csv").write_bytes(sales.read_bytes())
+    subprocess.run(["git", "add", "data.csv"], cwd=project, check=True)
+    result = retain(
+        *("add", "sales", "data.csv", "--horizon", 7, "--season-length", 14, "--y", "revenue"),
+        *("--validation", "2021-08-01", "--test", "2021-09-15", "--holidays", "US-MN"),
+        *("--static-covariate", "store", "--unique-id", "store"),
+    )
+    assert isinstance(result.exception, ParamsError)  # one column, two meanings
+    result = retain(
+        *("add", "sales", "data.csv", "--horizon", 7, "--season-length", 14, "--y", "revenue"),
+        *("--validation", "2021-08-01", "--test", "2021-09-15", "--holidays", "US-MN"),
+    )
+    assert result.exit_code == 0, result.output
+    problem = schema.load_problem(project, "sales")
+    assert isinstance(problem, Problem)
+    assert problem.data.season_length == 14
+    assert str(problem.data.split.validation) == "2021-08-01"
+    assert problem.data.holidays == "US-MN"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("Sales {table} --horizon 7", "'Sales' cannot name a problem: take lower-case letters"),
+        ("sales no.csv --horizon 7", "no.csv does not exist"),
+        (
+            "sales {table} --horizon 7 --y store --duplicates first",
+            "column `store`: not a number (600 rows)",
+        ),
+        ("sales {table} --horizon 200", "data.split.validation leaves 45 of 300 steps"),
+        ("sales {table} --horizon 7 --timezone Nowhere", "`timezone: Nowhere` is no time zone"),
+        ("sales {table} --horizon 7 --holidays XX", "`problems.sales.data.holidays`"),
+    ],
+)
+def test_after_an_error_nothing_is_written(
+    project: Path, sales: Path, arguments: str, message: str
+) -> None:
+    before = written(project)
+    result = retain("add", *arguments.format(table=sales).split())
+    assert isinstance(result.exception, DataError | ParamsError), result.exception
+    assert message in str(result.exception)
+    assert written(project) == before
+    assert (project / "params.yaml").read_text() == EMPTY
+
+
+def test_a_copy_is_taken_back_where_dvc_fails(project: Path, sales: Path) -> None:
+    shutil.rmtree(project / ".dvc")
+    result = retain("add", "sales", sales, "--horizon", 7)
+    assert isinstance(result.exception, DataError)
+    said = "data/raw/sales.csv: `dvc add` failed: you are not inside of a DVC repository"
+    assert str(result.exception).startswith(said)
+    assert not (project / "data/raw/sales.csv").exists()
+    assert (project / "params.yaml").read_text() == EMPTY
+
+
+def test_a_name_that_is_taken_is_refused(project: Path, sales: Path) -> None:
+    table = project / "t.csv"
+    table.write_bytes(sales.read_bytes())
+    subprocess.run(["git", "add", "t.csv"], cwd=project, check=True)
+    assert retain("add", "sales", "t.csv", "--horizon", 7).exit_code == 0
+    result = retain("add", "sales", "t.csv", "--horizon", 7)
+    assert str(result.exception) == (
+        "params.yaml: there is a problem `sales` already; choose another name"
+    )
+
+
+def test_an_error_is_one_sentence_and_exit_code_2(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, said in (
+        (["check", "sales"], "error: params.yaml: no problem `sales`\n"),
+        (["add", "sales"], "Missing argument"),
+        (["add", "sales", "t.csv", "--horizon", "7", "--test", "soon"], "'soon' is no share"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["retain", *arguments])
+        with pytest.raises(SystemExit) as end:
+            app.main()
+        assert end.value.code == 2
+        assert said in capsys.readouterr().err

@@ -1,0 +1,316 @@
+"""Which model gets which alias, on a real store, with models that were never trained."""
+
+import json
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from retain.config import schema as params
+from retain.errors import ModelError, RegistryError
+from retain.evaluation import quality_gate
+from retain.evaluation.quality_gate import Result
+from retain.kinds.forecast.predict import predictor
+from retain.project import fingerprint
+from retain.registry import registry
+from retain.tracking import store
+
+from .conftest import work_in_copy
+
+PASSED = [Result("finite", True, "every value is finite", {})]
+FAILED = [Result("coverage", False, "the 80 % interval covers 10 %", {})]
+
+
+@pytest.fixture(scope="module")
+def template(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with prepared data and a model, and an empty store whose tables are made."""
+    folder = tmp_path_factory.mktemp("registry") / "project"
+    for name in ("data/prepared", "models", "reports"):
+        shutil.copytree(finished / name, folder / name)
+    shutil.copy(finished / "params.yaml", folder / "params.yaml")
+    store.connect(folder)
+    return folder
+
+
+@pytest.fixture
+def project(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return work_in_copy(template, tmp_path / "project", monkeypatch)
+
+
+def register(folder: Path, checks: list[Result] = PASSED) -> registry.Decision:
+    metrics = json.loads((folder / "reports/small/metrics.json").read_text())
+    problem = params.load_problem(folder, "small")
+    return registry.register(folder, "small", problem, metrics, checks)
+
+
+def alias(folder: Path, name: str) -> str | None:
+    version = registry.alias_version(store.connect(folder), "small", name)
+    return None if version is None else str(version.version)
+
+
+@pytest.fixture
+def change(project: Path) -> Callable[[float], None]:
+    """Makes another model of the LSTM: the weights of its heads times a factor."""
+    from safetensors.torch import load_file, save_file
+
+    path = project / "models/small/lstm/weights.safetensors"
+    trained = load_file(path)
+
+    def scaled(factor: float) -> None:
+        heads = {name: w * factor for name, w in trained.items() if ".head." in name}
+        save_file(trained | heads, path)
+
+    return scaled
+
+
+def test_a_model_that_passes_is_champion_and_one_that_fails_is_challenger(project: Path) -> None:
+    decision = register(project, FAILED)
+    assert (decision.alias, alias(project, "champion"), alias(project, "challenger")) == (
+        "challenger",
+        None,
+        "1",
+    )
+    assert "coverage: the 80 % interval covers 10 %" in decision.sentence
+    decision = register(project, PASSED)
+    assert (decision.alias, alias(project, "champion"), alias(project, "challenger")) == (
+        "champion",
+        "1",
+        None,
+    )
+
+
+def test_the_same_model_is_registered_once(project: Path) -> None:
+    first, second = register(project), register(project)
+    assert first.version == second.version
+    assert second.sentence == "small version 1 is @champion already"
+
+
+def test_two_machines_that_register_at_once_make_one_version(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(project, other)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project / 'mlruns/mlflow.db'}")
+    log_model, decisions = registry._log_model, []
+
+    def overtaken(*words: Any) -> tuple[str, str]:
+        monkeypatch.setattr(registry, "_log_model", log_model)
+        made = log_model(*words)
+        decisions.append(register(other))
+        return made
+
+    monkeypatch.setattr(registry, "_log_model", overtaken)
+    decisions.append(register(project))
+    (only,) = store.connect(project).search_model_versions("name = 'small'")
+    assert [decision.version for decision in decisions] == [str(only.version)] * 2
+    assert [decision.alias for decision in decisions] == ["champion"] * 2
+
+
+def test_what_two_machines_write_at_once_is_written_again(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import BAD_REQUEST
+
+    write, refused = MlflowClient.set_model_version_tag, []
+
+    def refuse_once(client: MlflowClient, name: str, version: str, key: str, value: str) -> None:
+        if key not in refused:
+            refused.append(key)
+            raise MlflowException("duplicate key value", error_code=BAD_REQUEST)
+        write(client, name, version, key, value)
+
+    monkeypatch.setattr(MlflowClient, "set_model_version_tag", refuse_once)
+    register(project)
+    assert refused == ["gate.finite", "gate", "verdict"]
+    assert set(refused) <= set(store.connect(project).get_model_version("small", "1").tags)
+
+
+def test_an_experiment_promotes_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_EXP_NAME", "wider")
+    decision = register(project)
+    assert decision.alias == "challenger"
+    assert "dvc repro -f -s register@small" in decision.sentence
+    monkeypatch.delenv("DVC_EXP_NAME")
+    assert register(project).alias == "champion"
+
+
+def test_a_model_of_another_target_is_not_compared(
+    project: Path, change: Callable[[float], None]
+) -> None:
+    register(project)
+    change(30.0)
+    for place in ("data/prepared/small/schema.json", "models/small/lstm/config.json"):
+        path = project / place
+        content: dict[str, Any] = json.loads(path.read_text())
+        content.get("schema", content)["data"]["y"] = "visitors"
+        path.write_text(json.dumps(content))
+    (said,) = [c["sentence"] for c in register(project).checks if "champion" in c["check"]]
+    assert "the champion cannot be compared" in said
+    assert "was trained with y y; the data has visitors" in said
+
+
+def test_a_worse_model_does_not_replace_the_champion(
+    project: Path, change: Callable[[float], None]
+) -> None:
+    register(project)
+    change(30.0)
+    decision = register(project)
+    assert decision.alias == "challenger"
+    assert "better than champion version 1: MAE worse on today's test windows" in decision.sentence
+    assert alias(project, "champion") == "1"
+    assert alias(project, "challenger") == "2"
+
+
+def test_a_better_model_must_be_better_by_the_margin(
+    project: Path, change: Callable[[float], None]
+) -> None:
+    change(30.0)
+    register(project)
+    change(1.0)
+    text = (project / "params.yaml").read_text()
+    for margin, expected in ((0.999, "challenger"), (0.2, "champion")):
+        rule = f"- check: champion\n        margin: {margin}"
+        (project / "params.yaml").write_text(text.replace("- check: champion", rule))
+        decision = register(project)
+        assert decision.alias == expected
+        (check,) = [c for c in decision.checks if "champion" in c["check"]]
+        assert check["check"] == "better than champion version 1"
+        assert "it must lie below -" in check["sentence"]
+
+
+def test_a_better_model_makes_the_champion_before_it_previous(
+    project: Path, change: Callable[[float], None]
+) -> None:
+    change(30.0)
+    register(project)
+    change(1.0)
+    assert register(project).alias == "champion"
+    assert alias(project, "champion") == "2"
+    assert alias(project, "previous") == "1"
+
+
+def test_a_champion_that_cannot_read_todays_data_is_named_as_such(
+    project: Path, change: Callable[[float], None]
+) -> None:
+    register(project)
+    config = project / "models/small/lstm/config.json"
+    content: dict[str, Any] = json.loads(config.read_text())
+    schema = project / "data/prepared/small/schema.json"
+    today: dict[str, Any] = json.loads(schema.read_text())
+    for target in (content["schema"], today):
+        target["columns"] = [*target["columns"][:-1], "renamed"]
+    config.write_text(json.dumps(content))
+    schema.write_text(json.dumps(today))
+    decision = register(project)
+    assert decision.alias == "champion"
+    (said,) = [c["sentence"] for c in decision.checks if "champion" in c["check"]]
+    assert "the champion cannot be compared" in said
+    assert "columns" in said
+
+
+def test_a_champion_of_another_horizon_is_named_as_such(
+    project: Path, change: Callable[[float], None]
+) -> None:
+    register(project)
+    change(30.0)
+    schema = project / "data/prepared/small/schema.json"
+    today: dict[str, Any] = json.loads(schema.read_text())
+    today["data"]["horizon"] = 12
+    schema.write_text(json.dumps(today))
+    (said,) = [c["sentence"] for c in register(project).checks if "champion" in c["check"]]
+    assert said == (
+        "the champion cannot be compared: the champion was trained with horizon 6; the data has 12"
+    )
+    assert (alias(project, "champion"), alias(project, "previous")) == ("2", "1")
+
+
+def test_a_champion_whose_files_are_gone_is_named_as_such(
+    project: Path, change: Callable[[float], None]
+) -> None:
+    register(project)
+    shutil.rmtree(project / "mlruns/artifacts/small/models")
+    change(1.01)
+    (said,) = [c["sentence"] for c in register(project).checks if "champion" in c["check"]]
+    assert "cannot be compared: the files of small version 1 cannot be read from" in said
+    assert alias(project, "champion") == "2"
+
+
+def exchanged_for_a_pickle(folder: Path) -> None:
+    (folder / "weights.safetensors").write_bytes(pickle.dumps({"weight": [0.0]}))
+
+
+def exchanged_for_other_weights(folder: Path) -> None:
+    path = folder / "weights.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def with_a_file_more(folder: Path) -> None:
+    (folder / "weights.pkl").write_bytes(pickle.dumps(0))
+
+
+@pytest.mark.parametrize(
+    "exchange", [exchanged_for_a_pickle, exchanged_for_other_weights, with_a_file_more]
+)
+def test_a_version_whose_files_were_exchanged_is_refused(
+    project: Path, exchange: Callable[[Path], None]
+) -> None:
+    import mlflow
+
+    recorded = register(project).model_md5
+    (folder,) = (project / "mlruns/artifacts/small/models").glob("*/artifacts/artifacts/lstm")
+    exchange(folder)
+    said = f"small version 1 are not those .* {fingerprint.folder_md5(folder)}, .* {recorded}"
+    with (
+        pytest.raises(RegistryError, match=said),
+        registry.champion_folder(project, "small"),
+    ):
+        pass
+    with pytest.raises(ModelError, match=f"recorded is {recorded}"):
+        mlflow.pyfunc.load_model("models:/small@champion")
+
+
+def test_a_pickle_that_is_called_safetensors_is_refused(project: Path) -> None:
+    folder = project / "models/small/lstm"
+    exchanged_for_a_pickle(folder)
+    with pytest.raises(ModelError, match=r"models/small/lstm is damaged .*fetch it with `dvc pull"):
+        predictor.load(folder)
+
+
+def test_the_verdict_is_a_function_of_metrics_and_params_alone(project: Path) -> None:
+    metrics = json.loads((project / "reports/small/metrics.json").read_text())
+    problem = params.load_problem(project, "small")
+    verdict = quality_gate.verdict(quality_gate.judge(metrics, problem.gate))
+    register(project)
+    assert quality_gate.verdict(quality_gate.judge(metrics, problem.gate)) == verdict
+    assert [check["check"] for check in verdict["checks"]] == ["finite", "coverage"]
+
+
+def test_the_version_says_where_its_model_comes_from(project: Path) -> None:
+    register(project)
+    client = store.connect(project)
+    tags = client.get_model_version("small", "1").tags
+    assert {"model.md5", "data.md5", "params.md5", "test.mae", "verdict"} <= set(tags)
+    assert tags["data.span"] == "2024-01-01 00:00 to 2024-01-15 00:00"
+    assert tags["gate"] == "passed"
+    assert tags["gate.finite"] == PASSED[0].sentence
+
+
+def test_the_registered_model_answers_as_the_model_folder_does(project: Path) -> None:
+    import mlflow
+
+    register(project)
+    served = predictor.load(project / "models/small/lstm")
+    example = served.example(project / "data/prepared/small")
+    torch.set_num_threads(1)
+    loaded = mlflow.pyfunc.load_model("models:/small@champion")
+    assert loaded.metadata.signature is not None
+    answer = loaded.predict(example)
+    assert answer.equals(served.answer(example))

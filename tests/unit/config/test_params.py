@@ -1,0 +1,293 @@
+"""A mistake in params.yaml is named with its whole key path and the nearest valid key."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from retain.config import schema
+from retain.errors import ParamsError
+from retain.kinds.forecast.config import PRESETS, Problem
+
+GOOD = """
+problems:
+  sales:
+    kind: forecast
+    preset: fast
+    data:
+      path: data/raw/sales.csv
+      horizon: 28
+      context_length: 56
+    gate:
+      - {check: finite}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "params.yaml").write_text(textwrap.dedent(text), encoding="utf-8")
+    return folder
+
+
+def changed(old: str, new: str) -> str:
+    assert old in GOOD
+    return GOOD.replace(old, new)
+
+
+def test_what_is_not_said_takes_its_default(tmp_path: Path) -> None:
+    problem = schema.load_problem(write(tmp_path, GOOD), "sales")
+    assert isinstance(problem, Problem)
+    assert problem.data.ds == "ds"
+    assert problem.model.layers == 1
+
+
+@pytest.mark.parametrize("sections", ["", "model:\n    training: {}\n    "])
+def test_a_preset_is_what_model_and_training_begin_with(tmp_path: Path, sections: str) -> None:
+    text = changed("    gate:", f"    {sections}gate:").replace("fast", "accurate")
+    problem = schema.load_problem(write(tmp_path, text), "sales")
+    assert isinstance(problem, Problem)
+    assert problem.model.hidden_size == PRESETS["accurate"]["model"]["hidden_size"]
+    assert problem.training.batch_size == PRESETS["accurate"]["training"]["batch_size"]
+
+
+def test_a_key_that_is_said_overrides_the_preset(tmp_path: Path) -> None:
+    text = changed("    gate:", "    model: {dropout: 0.4}\n    gate:")
+    problem = schema.load_problem(write(tmp_path, text), "sales")
+    assert isinstance(problem, Problem)
+    assert problem.model.dropout == 0.4
+    assert problem.model.hidden_size == PRESETS["fast"]["model"]["hidden_size"]
+
+
+MISTAKES = {
+    "a typo in a section": (
+        changed("horizon: 28", "horizon: 28\n      contxt_length: 3"),
+        "params.yaml: unknown key `problems.sales.data.contxt_length`; "
+        "did you mean `context_length`?",
+    ),
+    "a typo in a section's name": (
+        changed("    gate:", "    trainig: {}\n    gate:"),
+        "params.yaml: unknown key `problems.sales.trainig`; did you mean `training`?",
+    ),
+    "a typo at the top": (
+        changed("problems:", "problem: 1\nproblems:"),
+        "params.yaml: unknown key `problem`; did you mean `problems`?",
+    ),
+    "a missing section": (
+        changed("    gate:\n      - {check: finite}\n", ""),
+        "params.yaml: `problems.sales.gate` is missing",
+    ),
+    "a preset that does not exist": (
+        changed("preset: fast", "preset: best"),
+        "params.yaml: `problems.sales.preset` is 'best': input should be 'fast' or 'accurate'",
+    ),
+    "no preset": (
+        changed("    preset: fast\n", ""),
+        "params.yaml: `problems.sales.preset` is missing",
+    ),
+    "a missing key": (
+        changed("      horizon: 28\n", ""),
+        "params.yaml: `problems.sales.data.horizon` is missing",
+    ),
+    "a text for a number": (
+        changed("horizon: 28", "horizon: four"),
+        "params.yaml: `problems.sales.data.horizon` is 'four': input should be a valid integer, "
+        "unable to parse string as an integer",
+    ),
+    "a number out of range": (
+        changed("horizon: 28", "horizon: 0"),
+        "params.yaml: `problems.sales.data.horizon` is 0: input should be greater than or equal "
+        "to 1",
+    ),
+    "a text for a mapping": (
+        changed("    gate:", "    model: large\n    gate:"),
+        "params.yaml: `problems.sales.model` is 'large': input should be a valid dictionary or "
+        "instance of Model",
+    ),
+    "a kind that does not exist": (
+        changed("kind: forecast", "kind: forcast"),
+        "params.yaml: `problems.sales.kind` is 'forcast'; expected one of ",
+    ),
+    "a column of two meanings": (
+        changed("horizon: 28", "horizon: 28\n      unique_id: ds"),
+        "params.yaml: `problems.sales.data`: column 'ds' is given two meanings",
+    ),
+    "a problem that is no mapping": (
+        "problems:\n  sales: 3\n",
+        "params.yaml: `problems.sales` must be a mapping with the key `kind`",
+    ),
+    "a name in capitals": (
+        changed("  sales:", "  Sales:"),
+        "params.yaml: `problems.Sales`: a problem's name has lower-case letters, digits and _ "
+        "alone",
+    ),
+    "no mapping at all": (
+        "- sales\n",
+        "params.yaml: expected a mapping `problems:` of one entry per problem",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_is_named_with_its_key_path(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ParamsError) as error:
+        schema.load(write(tmp_path, text))
+    # kinds are added with time; everything else is said to the letter
+    said = str(error.value)
+    assert said.startswith(message) if message.endswith("one of ") else said == message
+
+
+def test_several_mistakes_are_listed_together(tmp_path: Path) -> None:
+    text = GOOD.replace("horizon: 28", "horizn: 28")
+    with pytest.raises(ParamsError) as error:
+        schema.load(write(tmp_path, text))
+    assert str(error.value) == (
+        "params.yaml has 2 errors:\n"
+        "  `problems.sales.data.horizon` is missing\n"
+        "  unknown key `problems.sales.data.horizn`; did you mean `horizon`?"
+    )
+
+
+def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
+    text = changed("horizon: 28", "horizon: 28\n      horizon: 7")
+    with pytest.raises(ParamsError, match=r'not valid YAML: .*found duplicate key "horizon"'):
+        schema.load(write(tmp_path, text))
+
+
+def test_what_is_not_yaml_is_refused_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"^params\.yaml is not valid YAML: .*line 2"):
+        schema.load(write(tmp_path, "problems:\n  a: b: c\n"))
+
+
+def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError) as error:
+        schema.load(tmp_path)
+    path = tmp_path / "params.yaml"
+    assert str(error.value) == f"{path} does not exist: run this in the project's folder"
+
+
+def test_an_unknown_problem_suggests_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError) as error:
+        schema.load_problem(write(tmp_path, GOOD), "sale")
+    assert str(error.value) == "params.yaml: no problem `sale`; did you mean `sales`?"
+
+
+def test_the_root_is_the_nearest_folder_with_dvc_yaml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "data" / "raw").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "data" / "raw")
+    assert schema.find_root() == tmp_path
+
+
+def test_outside_a_project_there_is_no_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ParamsError) as error:
+        schema.find_root()
+    assert str(error.value) == (
+        f"no dvc.yaml in {tmp_path} or above it: run this in the project's folder"
+    )
+
+
+ENTRY = {
+    "kind": "forecast",
+    "preset": "fast",
+    "data": {"path": "a.csv", "horizon": 1, "context_length": 2, "time_format": "%d: %m"},
+    "gate": [{"check": "coverage", "tolerance": 0.1}],
+}
+
+
+def test_an_entry_is_appended_and_every_byte_before_it_stays(tmp_path: Path) -> None:
+    text = GOOD.replace("horizon: 28", "horizon:   28   # four 'weeks'")
+    write(tmp_path, text)
+    stages = "stages: {}  # none yet\n"
+    (tmp_path / "dvc.yaml").write_text(stages)
+    schema.append(tmp_path, "other", ENTRY, {"horizon": "steps"})
+    after = (tmp_path / "params.yaml").read_text(encoding="utf-8")
+    assert after.startswith(text)
+    assert "horizon: 1                        # steps\n" in after
+    assert list(schema.load(tmp_path)) == ["sales", "other"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dvc.yaml", "params.yaml"]
+    assert (tmp_path / "dvc.yaml").read_text() == stages + (
+        "\nartifacts:\n  other:\n    path: models/other/lstm\n    type: model\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "problems: {}\n",
+        GOOD.replace("\n  ", "\n    "),
+        GOOD.replace("  ", " "),  # there, the entry would become a key of `sales`
+    ],
+    ids=["on one line", "indented by four", "indented by one"],
+)
+def test_an_entry_that_does_not_fit_leaves_the_file_as_it_is(tmp_path: Path, text: str) -> None:
+    write(tmp_path, text)
+    with pytest.raises(ParamsError, match="no entry can be added"):
+        schema.append(tmp_path, "other", ENTRY, {})
+    assert (tmp_path / "params.yaml").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("20", "'give a date"),
+        ('"July 2017"', "give a date in quotes"),
+        ('"2017-07-01T12:00:00+02:00"', "give it without an offset"),
+        ("2017-07-01", 'write it in quotes, "2017-07-01"'),
+    ],
+)
+def test_a_boundary_of_the_split_is_a_quoted_date_or_a_share(
+    tmp_path: Path, value: str, said: str
+) -> None:
+    split = f"horizon: 28\n      split: {{validation: {value}, test: 0.9}}"
+    write(tmp_path, GOOD.replace("horizon: 28", split))
+    with pytest.raises(ParamsError) as error:
+        schema.load(tmp_path)
+    assert "`problems.sales.data.split.validation`" in str(error.value)
+    assert said.strip("'") in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("validation", "test", "said"),
+    [
+        ("30d", "60d", "validation must begin before test"),
+        ("30d", "4w", None),
+        ("60d", "0.9", "both as how long before the end of the data"),
+        ('"2024-01-01"', "30d", "both as how long before the end of the data"),
+        ("60 days", "30d", "or how long before the end of the data, such as 90d"),
+    ],
+)
+def test_boundaries_may_be_counted_from_the_end(
+    tmp_path: Path, validation: str, test: str, said: str | None
+) -> None:
+    split = f"horizon: 28\n      split: {{validation: {validation}, test: {test}}}"
+    write(tmp_path, GOOD.replace("horizon: 28", split))
+    if said is None:
+        assert schema.load(tmp_path)["sales"].data.split.validation == validation  # type: ignore[attr-defined]
+        return
+    with pytest.raises(ParamsError) as error:
+        schema.load(tmp_path)
+    assert said in str(error.value)
+
+
+def test_when_to_retrain_has_its_own_words(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    for retrain, said in (
+        ({"max_age": "a month"}, "`problems.sales.retrain.max_age` is 'a month': give a duration"),
+        ({"policy": "monthly"}, "`problems.sales.retrain.policy` is 'monthly'"),
+        ({"psy": 1}, "unknown key `problems.sales.retrain.psy`; did you mean `psi`?"),
+    ):
+        with pytest.raises(ParamsError) as error:
+            schema.parse("sales", {**ENTRY, "retrain": retrain})
+        assert said in str(error.value)
+
+
+def test_a_baseline_that_does_not_exist_is_refused_before_any_training(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    entry = {**ENTRY, "gate": [{"check": "beats", "baseline": "seasonal_niave"}]}
+    with pytest.raises(ParamsError) as error:
+        schema.parse("sales", entry)
+    assert "gate.0.baseline is 'seasonal_niave'; expected one of rnn, gru" in str(error.value)

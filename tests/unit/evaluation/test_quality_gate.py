@@ -1,0 +1,168 @@
+"""The gate passes or fails for the reason it states."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from retain.config.schema import (
+    BeatsCheck,
+    ChampionCheck,
+    Check,
+    CoverageCheck,
+    FiniteCheck,
+    TiesCheck,
+)
+from retain.errors import ParamsError
+from retain.evaluation import quality_gate
+
+METRICS: dict[str, Any] = {
+    "models": {
+        "lstm": {"mae": 10.0, "crps": 7.0, "coverage_80": 0.813, "not_finite": 0},
+        "rnn": {"mae": 10.5, "crps": 7.5},
+        "seasonal_naive": {"mae": 12.0, "crps": 9.0},
+    },
+    "differences": {
+        "lstm_minus_rnn": {
+            "mae": {"value": -0.5, "low": -1.25, "high": 0.25},
+            "crps": {"value": 0.5, "low": 0.125, "high": 0.75},
+        },
+        "lstm_minus_seasonal_naive": {"mae": {"value": -2.0, "low": -3.0, "high": -1.0}},
+    },
+}
+
+
+def judged(check: Check, **scores: float) -> quality_gate.Result:
+    metrics = copy.deepcopy(METRICS)
+    metrics["models"]["lstm"] |= scores
+    (result,) = quality_gate.judge(metrics, [check])
+    return result
+
+
+def beats(baseline: str, metric: Any = "mae") -> BeatsCheck:
+    return BeatsCheck(check="beats", baseline=baseline, metric=metric)
+
+
+def ties(baseline: str, metric: Any = "mae") -> TiesCheck:
+    return TiesCheck(check="beats_or_ties", baseline=baseline, metric=metric)
+
+
+def test_a_whole_interval_below_zero_beats() -> None:
+    assert judged(beats("seasonal_naive")) == quality_gate.Result(
+        "beats seasonal_naive",
+        True,
+        "MAE 10 against 12: better (-2, 95 % interval -3 to -1)",
+        {"value": -2.0, "low": -3.0, "high": -1.0},
+    )
+
+
+def test_an_interval_that_holds_zero_does_not_beat() -> None:
+    result = judged(beats("rnn"))
+    assert not result.passed
+    assert result.sentence == (
+        "MAE 10 against 10.5: no clear difference (-0.5, 95 % interval -1.25 to +0.25)"
+    )
+
+
+def test_an_interval_that_holds_zero_ties() -> None:
+    result = judged(ties("rnn"))
+    assert result.passed
+    assert result.check == "beats or ties rnn"
+    assert result.sentence == judged(beats("rnn")).sentence
+
+
+def test_a_whole_interval_above_zero_does_not_tie() -> None:
+    assert judged(ties("rnn", "crps")) == quality_gate.Result(
+        "beats or ties rnn",
+        False,
+        "CRPS 7 against 7.5: worse (+0.5, 95 % interval +0.125 to +0.75)",
+        {"value": 0.5, "low": 0.125, "high": 0.75},
+    )
+
+
+def test_a_tie_may_be_worse_by_a_margin_of_the_other_score() -> None:
+    def within(margin: float) -> quality_gate.Result:
+        check = TiesCheck(check="beats_or_ties", baseline="rnn", metric="crps", margin=margin)
+        return judged(check)
+
+    assert not within(0.016).passed  # of 7.5 is 0.12; the interval begins at 0.125
+    assert within(0.017).passed
+    assert within(0.02).sentence == (
+        "CRPS 7 against 7.5: worse (+0.5, 95 % interval +0.125 to +0.75); "
+        "a margin of 2 % is allowed"
+    )
+
+
+def test_a_better_model_ties_too() -> None:
+    assert judged(ties("seasonal_naive")).passed
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (-2, -1, "better"),
+        (-1, 0, "no clear difference"),
+        (0, 0, "no clear difference"),
+        (0, 1, "no clear difference"),
+        (1, 2, "worse"),
+    ],
+)
+def test_a_judgement_needs_the_whole_interval(low: float, high: float, said: str) -> None:
+    assert quality_gate.judgement(low, high) == said
+
+
+@pytest.mark.parametrize("share", [0.76, 0.8, 0.84])
+def test_a_coverage_within_the_tolerance_passes(share: float) -> None:
+    assert judged(CoverageCheck(check="coverage", tolerance=0.05), coverage_80=share).passed
+
+
+@pytest.mark.parametrize("share", [0.0, 0.74, 0.86, 1.0])
+def test_a_coverage_too_low_or_too_high_fails(share: float) -> None:
+    assert not judged(CoverageCheck(check="coverage", tolerance=0.05), coverage_80=share).passed
+
+
+def test_a_coverage_says_what_is_allowed() -> None:
+    result = judged(CoverageCheck(check="coverage", tolerance=0.05))
+    assert result.sentence == (
+        "the 80 % interval covers 81.3 % of the test values; allowed are 75 to 85 %"
+    )
+    assert result.figures == {"coverage_80": 0.813, "tolerance": 0.05}
+
+
+def test_finite_forecasts_pass_and_others_are_counted() -> None:
+    check = FiniteCheck(check="finite")
+    assert judged(check) == quality_gate.Result(
+        "finite", True, "every value is finite", {"not_finite": 0}
+    )
+    assert judged(check, not_finite=1234) == quality_gate.Result(
+        "finite", False, "1,234 values are not finite", {"not_finite": 1234}
+    )
+
+
+def test_a_baseline_that_was_not_evaluated_is_an_error_of_params_yaml() -> None:
+    with pytest.raises(ParamsError) as error:
+        judged(beats("prophet"))
+    assert str(error.value) == (
+        "params.yaml: the gate names the baseline `prophet`; evaluated were rnn, seasonal_naive"
+    )
+
+
+def test_the_champion_is_judged_elsewhere() -> None:
+    assert quality_gate.judge(METRICS, [ChampionCheck(check="champion")]) == []
+
+
+def test_one_failure_fails_the_verdict() -> None:
+    good = judged(FiniteCheck(check="finite"))
+    bad = judged(beats("rnn"))
+    assert quality_gate.verdict([good, bad]) == {
+        "passed": False,
+        "model": "lstm",
+        "checks": [vars(good), vars(bad)],
+    }
+    assert quality_gate.verdict([good])["passed"] is True
+
+
+def test_checks_keep_their_order() -> None:
+    checks = [beats("rnn"), FiniteCheck(check="finite"), ties("rnn")]
+    names = [result.check for result in quality_gate.judge(METRICS, checks)]
+    assert names == ["beats rnn", "finite", "beats or ties rnn"]

@@ -1,0 +1,153 @@
+"""New rows for a table: what is added, what is passed over and what is refused."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from retain.errors import DataError
+from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data import append, tables
+
+SMALL = {"horizon": 2, "context_length": 4, "unique_id": "shop"}
+
+
+def rows(first: str, count: int, shop: str = "a", level: float = 0.0) -> pd.DataFrame:
+    ds = pd.date_range(first, periods=count, freq="D")
+    return pd.DataFrame({"ds": ds.astype(str), "shop": shop, "y": level + ds.day, "note": "x"})
+
+
+def table(folder: Path, name: str = "t.csv", **more: Any) -> Data:
+    both = pd.concat([rows("2024-01-01", 10), rows("2024-01-01", 10, "b", 100.0)])
+    if name.endswith(".parquet"):
+        both.to_parquet(folder / name, index=False)
+    elif name == "parts":
+        (folder / name).mkdir()
+        both.to_parquet(folder / name / "one.parquet", index=False)
+    elif name.endswith(".zst"):
+        text = both.to_csv(index=False).encode()
+        (folder / name).write_bytes(pa.compress(text, codec="zstd", asbytes=True))
+    else:
+        both.to_csv(folder / name, index=False, sep=more.get("separator", ","))
+    return Data.model_validate({"path": name, **SMALL, **more})
+
+
+def new(folder: Path, *frames: pd.DataFrame, name: str = "new.csv", **options: Any) -> Path:
+    path = folder / name
+    whole = pd.concat(frames)
+    whole.to_parquet(path, index=False) if name.endswith(".parquet") else whole.to_csv(
+        path, index=False, **options
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["t.csv", "t.csv.gz", "t.csv.bz2", "t.csv.xz", "t.csv.zst", "t.parquet", "parts"]
+)
+def test_rows_that_are_new_stand_behind_the_old(name: str, tmp_path: Path) -> None:
+    data = table(tmp_path, name)
+    before = tables.read(data, tmp_path).frame
+    suffix = ".csv" if ".csv" in name else ".parquet"
+    more = new(
+        tmp_path, rows("2024-01-09", 4), rows("2024-01-11", 1, "b", 100.0), name=f"n{suffix}"
+    )
+    done = append.append(data, tmp_path, more)
+    assert (done.added, done.known, done.last) == (3, 2, "2024-01-12 00:00:00")
+    after = tables.read(data, tmp_path).frame
+    assert len(after) == 23
+    both = after.merge(before, on=["unique_id", "ds", "y"])
+    assert len(both) == len(before)
+    again = append.append(data, tmp_path, more)
+    assert (again.added, again.known) == (0, 5)
+
+
+def test_what_was_there_keeps_its_bytes(tmp_path: Path) -> None:
+    data = table(tmp_path, "t.csv.gz", separator=";")
+    content = (tmp_path / "t.csv.gz").read_bytes()
+    append.append(data, tmp_path, new(tmp_path, rows("2024-01-11", 1), sep=";"))
+    now = (tmp_path / "t.csv.gz").read_bytes()
+    assert now.startswith(content)
+    assert gzip.decompress(now).decode().endswith("2024-01-11;a;11.0;x\n")
+
+
+def test_columns_may_stand_in_another_order(tmp_path: Path) -> None:
+    data = table(tmp_path)
+    more = rows("2024-01-11", 1)[["note", "y", "shop", "ds"]]
+    append.append(data, tmp_path, new(tmp_path, more))
+    assert (tmp_path / "t.csv").read_text().endswith("2024-01-11,a,11.0,x\n")
+
+
+def test_a_table_without_a_last_line_break_gets_one(tmp_path: Path) -> None:
+    data = table(tmp_path)
+    path = tmp_path / "t.csv"
+    path.write_text(path.read_text().rstrip("\n"))
+    append.append(data, tmp_path, new(tmp_path, rows("2024-01-11", 1)))
+    assert len(tables.read(data, tmp_path).frame) == 21
+
+
+def test_a_row_of_a_wide_table_goes_in_whole(tmp_path: Path) -> None:
+    ds = pd.date_range("2024-01-01", periods=10, freq="D").astype(str)
+    pd.DataFrame({"ds": ds, "a": range(10), "b": range(10)}).to_csv(tmp_path / "w.csv", index=False)
+    data = Data.model_validate(
+        {"path": "w.csv", "horizon": 2, "context_length": 4, "value_columns": ["a", "b"]}
+    )
+    more = pd.DataFrame({"ds": ["2024-01-10", "2024-01-11"], "a": [9, 10], "b": [9, 10]})
+    assert append.append(data, tmp_path, new(tmp_path, more)).added == 1
+    assert len(tables.read(data, tmp_path).frame) == 22
+
+
+def test_all_rows_of_a_time_stamp_go_in_for_the_rule_of_the_table(tmp_path: Path) -> None:
+    data = table(tmp_path, duplicates="mean")
+    more = new(tmp_path, rows("2024-01-11", 1), rows("2024-01-11", 1, level=2.0))
+    assert append.append(data, tmp_path, more).added == 2
+    after = tables.read(data, tmp_path).frame
+    assert after.query("unique_id == 'a'")["y"].iloc[-1] == 12.0
+
+
+REFUSED = {
+    "a conflict": (
+        rows("2024-01-09", 3, level=0.5),
+        "2 rows say otherwise than t.csv, and nothing was added:\n"
+        "  row 2: 2024-01-09 00:00:00 of series 'a': y is 9.5, not 9.0\n"
+        "  row 3: 2024-01-10 00:00:00 of series 'a': y is 10.5, not 10.0",
+    ),
+    "a value where there was none": (
+        rows("2024-01-09", 1).assign(y=None),
+        "y is nan, not 9.0",
+    ),
+    "a column too few": (
+        rows("2024-01-11", 1).drop(columns="note"),
+        "lacks `note`: give it the columns of t.csv",
+    ),
+    "a column too many": (
+        rows("2024-01-11", 1).assign(more=1),
+        "has `more` besides: give it the columns of t.csv",
+    ),
+    "no number": (rows("2024-01-11", 1).assign(y="many"), "row 2: 'many'"),
+    "off the grid": (
+        rows("2024-01-11", 1).assign(ds="2024-01-11 07:00"),
+        "new.csv row 2: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_does_not_fit_is_refused_and_nothing_is_written(case: str, tmp_path: Path) -> None:
+    frame, said = REFUSED[case]
+    data = table(tmp_path)
+    content = (tmp_path / "t.csv").read_bytes()
+    with pytest.raises(DataError) as caught:
+        append.append(data, tmp_path, new(tmp_path, frame))
+    assert said in str(caught.value), json.dumps(str(caught.value))
+    assert (tmp_path / "t.csv").read_bytes() == content
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.csv", "t.csv"]
+
+
+def test_csv_and_parquet_do_not_mix(tmp_path: Path) -> None:
+    data = table(tmp_path, "t.parquet")
+    with pytest.raises(DataError, match="not both CSV or both Parquet"):
+        append.append(data, tmp_path, new(tmp_path, rows("2024-01-11", 1)))

@@ -1,0 +1,257 @@
+"""What `retain add` finds out about a table nobody has described, and what it asks for."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retain.errors import DataError, ParamsError
+from retain.kinds.forecast.data.cycles import natural, segment_length
+from retain.kinds.forecast.infer.entry import Inferred, infer
+
+
+def season(steps: int, length: int, seed: int = 0) -> np.ndarray[Any, Any]:
+    noise = np.random.default_rng(seed).normal(0, 1, steps)
+    return np.round(100 + 20 * np.sin(2 * np.pi * np.arange(steps) / length) + noise, 2)
+
+
+def frame(steps: int = 400, frequency: str = "D", length: int = 7) -> pd.DataFrame:
+    grid = pd.date_range("2021-01-01", periods=steps, freq=frequency)
+    return pd.DataFrame({"timestamp": grid, "revenue": season(steps, length)})
+
+
+def look(folder: Path, table: pd.DataFrame, horizon: int = 7, **given: Any) -> Inferred:
+    csv = {key: given[key] for key in ("date_format",) if key in given}
+    sep, decimal = given.pop("written", (",", "."))
+    table.to_csv(folder / "t.csv", index=False, sep=sep, decimal=decimal, **csv)
+    given.pop("date_format", None)
+    return infer("sales", "t.csv", folder, horizon, given)
+
+
+def stores(*names: str) -> pd.DataFrame:
+    parts = [frame().assign(store=name) for name in names]
+    return pd.concat(parts)[["timestamp", "store", "revenue"]]
+
+
+def test_stores_by_day(tmp_path: Path) -> None:
+    found = look(tmp_path, stores("001", "002", "003"), horizon=28)
+    assert found.data == {
+        "path": "t.csv",
+        "ds": "timestamp",
+        "y": "revenue",
+        "unique_id": "store",
+        "frequency": "D",
+        "horizon": 28,
+        "context_length": 56,
+        "season_length": 7,
+        "split": {"validation": 0.7, "test": 0.85},
+        "duplicates": "error",
+    }
+    assert found.model["segment_length"] == 7
+    assert found.table.frame["unique_id"].unique().tolist() == ["001", "002", "003"]
+    assert found.sentences[:4] == (
+        "ds: column `timestamp`",
+        "unique_id: column `store`, 3 series",
+        "y: column `revenue`",
+        "frequency: D, from 1,197 of 1,197 steps",
+    )
+
+
+def test_several_columns_of_numbers_and_none_named_like_a_target(tmp_path: Path) -> None:
+    table = frame().rename(columns={"revenue": "OT"})
+    table.insert(1, "HUFL", season(400, 5))
+    found = look(tmp_path, table)
+    assert found.data["y"] == "OT"
+    assert "y: column `OT`; passed over: `HUFL`" in found.sentences
+    assert "not used: `HUFL`; --past-covariate or --known-covariate uses one" in found.sentences
+
+
+def test_columns_called_alike_are_series_side_by_side(tmp_path: Path) -> None:
+    table = frame().rename(columns={"revenue": "shop_1"})
+    table["shop_2"] = season(400, 7, seed=1)
+    found = look(tmp_path, table)
+    assert found.data["value_columns"] == ["shop_1", "shop_2"]
+    assert found.table.frame["unique_id"].nunique() == 2
+
+
+def test_what_is_given_is_not_guessed(tmp_path: Path) -> None:
+    table = frame().assign(other=season(400, 7, seed=1), kind="x")
+    found = look(
+        tmp_path,
+        table,
+        y="other",
+        past_covariates=["revenue", "kind"],
+        season_length=14,
+        context_length=21,
+        split={"validation": 0.5, "test": 0.75},
+    )
+    assert found.data["y"] == "other"
+    assert found.data["past_covariates"] == ["revenue", "kind"]
+    assert found.data["categorical"] == ["kind"]
+    assert (found.data["season_length"], found.data["context_length"]) == (14, 21)
+    assert found.data["split"] == {"validation": 0.5, "test": 0.75}
+
+
+def test_a_given_column_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no column `revenu`; did you mean `revenue`"):
+        look(tmp_path, frame(), y="revenu")
+
+
+def test_given_columns_that_do_not_go_together(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"`problems.sales.data`: column 'revenue' is given two"):
+        look(tmp_path, frame(), y="revenue", past_covariates=["revenue"])
+
+
+def test_semicolons_and_decimal_commas(tmp_path: Path) -> None:
+    found = look(tmp_path, frame(), written=(";", ","))
+    assert (found.data["separator"], found.data["decimal"]) == (";", ",")
+    assert found.table.frame["y"].iloc[0] == season(400, 7)[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "form"),
+    [("%d.%m.%Y", "%d.%m.%Y"), ("%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M"), ("%Y%m%d", "%Y%m%d")],
+)
+def test_time_stamps_that_can_be_told(tmp_path: Path, written: str, form: str) -> None:
+    found = look(tmp_path, frame(), date_format=written)
+    assert found.data["time_format"] == form
+    assert found.table.frequency == "D"
+
+
+def test_seconds_since_1970(tmp_path: Path) -> None:
+    table = frame(frequency="h", length=24)
+    table["timestamp"] = table["timestamp"].astype("datetime64[s]").astype(int)
+    found = look(tmp_path, table)
+    assert found.data["time_format"] == "epoch_s"
+    assert found.table.frame["ds"].iloc[0] == pd.Timestamp("2021-01-01")
+
+
+def test_a_day_that_may_be_a_month_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as error:
+        look(tmp_path, frame(steps=10, frequency="MS"), date_format="%d/%m/%Y")
+    assert str(error.value) == (
+        "t.csv: column `timestamp`: '01/01/2021' may be two days; say which with "
+        '--time-format "%d/%m/%Y" or --time-format "%m/%d/%Y"'
+    )
+
+
+def test_no_time_stamps(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as error:
+        look(tmp_path, pd.DataFrame({"a": ["x", "y"], "b": [1, 2]}))
+    assert str(error.value) == (
+        "t.csv: no column looks like time stamps; name it with --ds, and how it is written with "
+        "--time-format. The columns are: `a`, `b`"
+    )
+
+
+def test_no_numbers(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as error:
+        look(tmp_path, frame()[["timestamp"]].assign(note="x"))
+    assert str(error.value) == "t.csv: no column of numbers to forecast; name it with --y"
+
+
+def test_repeated_rows_that_agree_are_one(tmp_path: Path) -> None:
+    table = frame()
+    table = pd.concat([table, table.iloc[:3]])
+    table["weather"] = ["rain", "sun"] * 201 + ["fog"]
+    found = look(tmp_path, table)
+    assert found.data["duplicates"] == "first"
+    assert "unique_id" not in found.data  # the weather tells three rows apart, not series
+
+
+def test_repeated_rows_that_differ_are_asked_for(tmp_path: Path) -> None:
+    table = frame()
+    table = pd.concat([table, table.iloc[:3].assign(revenue=1)])
+    with pytest.raises(DataError) as error:
+        look(tmp_path, table)
+    assert str(error.value) == (
+        "t.csv: 3 time stamps have several rows that differ in `revenue`; say what to do with "
+        "--duplicates first, last or mean, or which column tells the series apart with --unique-id"
+    )
+    assert look(tmp_path, table, duplicates="last").data["duplicates"] == "last"
+
+
+def test_the_season_is_the_one_that_forecasts(tmp_path: Path) -> None:
+    daily = look(tmp_path, frame(1500, "h", 24), horizon=24)
+    assert daily.data["season_length"] == 24
+    walk = frame(1500, "h", 24)
+    walk["revenue"] = np.random.default_rng(0).normal(size=1500).cumsum().round(3)
+    assert look(tmp_path, walk, horizon=24).data["season_length"] == 1
+
+
+def test_a_wandering_level_is_normalised_by_window(tmp_path: Path) -> None:
+    table = frame(1500, "h", 24)
+    table["revenue"] += np.random.default_rng(0).normal(0, 5, size=1500).cumsum()
+    assert look(tmp_path, table, horizon=24).model["normalisation"] in {"last", "mean_std"}
+
+
+def test_the_context_is_no_longer_than_the_series_allow(tmp_path: Path) -> None:
+    found = look(tmp_path, frame(60, "D", 7), horizon=9)
+    assert found.data["context_length"] <= 42 - 9
+    assert found.data["context_length"] % found.model["segment_length"] == 0
+
+
+def test_a_table_too_short_for_the_horizon(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as error:
+        look(tmp_path, frame(20), horizon=7)
+    assert str(error.value) == (
+        "t.csv: data.split.validation leaves 3 of 20 steps (2021-01-01 00:00:00 to 2021-01-20 "
+        "00:00:00) for validation; it needs at least the horizon of 7, with values before it to "
+        "learn from"
+    )
+
+
+def test_the_same_table_gives_the_same_answer(tmp_path: Path) -> None:
+    first, second = (look(tmp_path, stores("a", "b")) for _ in range(2))
+    assert (first.data, first.model, first.sentences) == (
+        second.data,
+        second.model,
+        second.sentences,
+    )
+
+
+@pytest.mark.parametrize(
+    ("frequency", "cycles"),
+    [
+        ("s", (60, 3600)),
+        ("min", (60, 1440)),
+        ("15min", (96, 672)),
+        ("h", (24, 168)),
+        ("D", (7, 365)),
+        ("B", (5, 260)),
+        ("W-MON", (52,)),
+        ("MS", (12,)),
+        ("QE-DEC", (4,)),
+        ("YS-JAN", ()),
+    ],
+)
+def test_natural_cycles(frequency: str, cycles: tuple[int, ...]) -> None:
+    assert natural(frequency) == cycles
+
+
+@pytest.mark.parametrize(
+    ("frequency", "horizon", "context", "segment"),
+    [
+        ("h", 48, 168, 24),
+        ("h", 10, 168, 8),
+        ("h", 96, 720, 48),
+        ("h", 720, 96, 48),
+        ("h", 24, 8760, 24),
+        ("D", 6, 30, 1),
+        ("D", 28, 56, 7),
+        ("W", 8, 104, 8),
+        ("MS", 3, 24, 3),
+        ("YS", 5, 10, 1),
+    ],
+)
+def test_a_segment_is_a_part_of_a_cycle_or_some_cycles(
+    frequency: str, horizon: int, context: int, segment: int
+) -> None:
+    assert segment_length(frequency, horizon, context) == segment
+
+
+@pytest.mark.parametrize(("steps", "preset"), [(400, "fast"), (4000, "accurate")])
+def test_few_windows_get_the_small_network(tmp_path: Path, steps: int, preset: str) -> None:
+    assert look(tmp_path, frame(steps)).preset == preset

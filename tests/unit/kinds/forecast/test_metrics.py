@@ -1,0 +1,257 @@
+"""Every score against a figure worked out by hand, and intervals that mean what they say."""
+
+import numpy as np
+import pytest
+
+from retain.kinds.forecast.evaluation.metrics import (
+    MEASURES,
+    Floats,
+    Tally,
+    conformal_offsets,
+    difference,
+    measures,
+)
+
+NAN = float("nan")
+LEVELS = (0.1, 0.5, 0.9)
+TRUTH = np.array([[10.0, 20.0], [NAN, 8.0]])  # two windows, two steps
+QUANTILES = np.array([[[8, 12, 13], [15, 16, 19]], [[0, 1, 2], [6, 8, 9]]], dtype=float)
+SCALE = np.array([2.0, NAN])  # the second series repeats itself: it has no MASE
+
+
+def scored(truth: Floats = TRUTH, quantiles: Floats = QUANTILES, scale: Floats = SCALE) -> Tally:
+    tally = Tally(first_step=5, steps=2, horizon=2, series=2, levels=LEVELS)
+    tally.add(np.array([5, 6]), np.array([0, 1]), truth, quantiles, scale)
+    return tally
+
+
+def test_each_score_is_what_a_hand_computes() -> None:
+    # Errors of the median: 2 below, 4 above, missing, none.
+    pinball = [
+        [0.1 * 2, 0.5 * 2, 0.1 * 3],  # 10 against 8, 12, 13
+        [0.1 * 5, 0.5 * 4, 0.9 * 1],  # 20 against 15, 16, 19
+        [0.1 * 2, 0.0, 0.1 * 1],  # 8 against 6, 8, 9
+    ]
+    expected = {
+        "mae": 6 / 3,
+        "rmse": np.sqrt(20 / 3),
+        "mase": (2 / 2 + 4 / 2) / 2,
+        "smape": (200 * 2 / 22 + 200 * 4 / 36 + 0) / 3,
+        "crps": 2 * np.sum(pinball) / 9,
+        "wql": 2 * np.sum(pinball) / 9 / ((10 + 20 + 8) / 3),
+        "coverage_80": 2 / 3,
+        "width_80": (5 + 4 + 3) / 3,
+        "not_finite": 0,
+    }
+    scores = scored().scores()
+    assert scores.keys() == expected.keys()
+    for name, value in expected.items():
+        assert scores[name] == pytest.approx(value), name
+
+
+def test_a_missing_truth_counts_nowhere() -> None:
+    other = QUANTILES.copy()
+    other[1, 0] = [-1e9, 0, 1e9]
+    assert scored(quantiles=other).scores() == scored().scores()
+    assert np.isnan(measures(TRUTH, QUANTILES, LEVELS, SCALE)[:, 1, 0]).all()
+
+
+def test_a_series_without_a_scale_is_left_out_of_the_mase_alone() -> None:
+    both = scored(scale=np.array([2.0, 1.0])).scores()
+    one = scored().scores()
+    assert both.pop("mase") == pytest.approx(3 / 3)
+    assert one.pop("mase") == pytest.approx(3 / 2)
+    assert both == one
+    assert np.isnan(scored(scale=np.array([NAN, NAN])).scores()["mase"])
+
+
+def test_the_symmetric_error_of_nothing_against_nothing_is_zero() -> None:
+    each = measures(np.zeros((1, 1)), np.zeros((1, 1, 3)), LEVELS, np.ones(1))
+    assert each[MEASURES.index("symmetric"), 0, 0] == 0
+
+
+def test_the_crps_of_a_point_mass_is_its_absolute_error() -> None:
+    truth = np.random.default_rng(0).normal(size=(20, 3))
+    deciles = tuple(n / 10 for n in range(1, 10))
+    point = np.repeat(np.random.default_rng(1).normal(size=(20, 3, 1)), 9, axis=-1)
+    each = measures(truth, point, deciles, np.ones(20))
+    np.testing.assert_allclose(each[MEASURES.index("pinball")], each[MEASURES.index("absolute")])
+
+
+def test_values_that_are_not_finite_are_counted() -> None:
+    broken = QUANTILES.copy()
+    broken[0, 0, 1], broken[1, 1, 2] = NAN, NAN
+    assert scored(quantiles=broken).scores()["not_finite"] == 2
+
+
+def test_scores_by_step_and_by_series() -> None:
+    tally = scored()
+    np.testing.assert_allclose(tally.mae_by_step(), [2 / 1, (4 + 0) / 2])
+    by_series = tally.scores_by_series()
+    assert [scores["mae"] for scores in by_series] == [3, 0]
+    assert by_series[0]["mase"] == 1.5
+    assert np.isnan(by_series[1]["mase"])
+    np.testing.assert_allclose(np.concatenate(tally.by_window), [3, 0])
+
+
+def test_the_share_of_truths_below_each_quantile() -> None:
+    below, truths = scored().below
+    assert truths.tolist() == [3, 3, 3]
+    # 10, 20 and 8 at or below: 8, 15, 6; then 12, 16, 8; then 13, 19, 9
+    assert below.tolist() == [0, 2, 2]
+
+
+def test_chunks_add_up() -> None:
+    once, twice = scored(), Tally(5, 2, 2, 2, LEVELS)
+    for number in (1, 0):
+        part = slice(number, number + 1)
+        twice.add(
+            np.array([5 + number]), np.array([number]), TRUTH[part], QUANTILES[part], SCALE[part]
+        )
+    assert twice.scores() == pytest.approx(once.scores())
+    np.testing.assert_array_equal(twice.by_origin, once.by_origin)
+
+
+def errors_of(errors: Floats) -> Tally:
+    """The tally of a model whose error at origin i is `errors[i]`, one step ahead."""
+    count = len(errors)
+    tally = Tally(0, count, 1, 1, LEVELS)
+    quantiles = np.repeat(np.abs(errors)[:, None, None], 3, axis=2)
+    origins = np.arange(count)
+    tally.add(origins, np.zeros(count, int), np.zeros((count, 1)), quantiles, np.ones(count))
+    return tally
+
+
+@pytest.mark.parametrize("metric", ["mae", "crps"])
+def test_a_model_does_not_differ_from_itself(metric: str) -> None:
+    tally = errors_of(np.random.default_rng(0).normal(size=200))
+    found = difference(tally, tally, metric, block=10, draws=200, seed=1)
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+
+
+def test_alike_models_are_not_told_apart() -> None:
+    left, right = np.random.default_rng(0).normal(size=(2, 400))
+    found = difference(errors_of(left), errors_of(right), "mae", block=10, draws=500, seed=1)
+    assert found.low < 0 < found.high
+
+
+def test_clearly_different_models_are_told_apart() -> None:
+    noise = np.abs(np.random.default_rng(0).normal(size=400))
+    ours, theirs = errors_of(noise), errors_of(noise + 0.3)
+    found = difference(ours, theirs, "mae", block=10, draws=500, seed=1)
+    assert found.value == pytest.approx(-0.3)
+    assert found.low == pytest.approx(-0.3)
+    assert found.high == pytest.approx(-0.3)
+    other = np.abs(np.random.default_rng(1).normal(size=400)) + 0.3
+    assert difference(ours, errors_of(other), "mae", block=10, draws=500, seed=1).high < 0
+    assert difference(errors_of(other), ours, "mae", block=10, draws=500, seed=1).low > 0
+
+
+def test_a_difference_is_a_function_of_its_seed() -> None:
+    left, right = map(errors_of, np.random.default_rng(0).normal(size=(2, 300)))
+    first = difference(left, right, "mae", block=10, draws=300, seed=1)
+    np.random.default_rng().random()
+    assert difference(left, right, "mae", block=10, draws=300, seed=1) == first
+    assert difference(left, right, "mae", block=10, draws=300, seed=2) != first
+
+
+def test_neighbours_that_share_their_errors_make_the_interval_wider() -> None:
+    generator = np.random.default_rng(0)
+    kernel = np.ones(25) / 5
+    left, right = (np.convolve(generator.normal(size=624), kernel, "valid") for _ in range(2))
+    ours, theirs = errors_of(left), errors_of(right)
+    alone = difference(ours, theirs, "mae", block=1, draws=1000, seed=1)
+    blocks = difference(ours, theirs, "mae", block=50, draws=1000, seed=1)
+    assert blocks.value == alone.value
+    assert blocks.high - blocks.low > 2 * (alone.high - alone.low)
+
+
+def test_an_interval_of_independent_errors_is_that_of_the_normal_law() -> None:
+    left, right = np.random.default_rng(0).normal(size=(2, 2000))
+    found = difference(errors_of(left), errors_of(right), "mae", block=5, draws=2000, seed=1)
+    expected = 2 * 1.96 * np.std(np.abs(left) - np.abs(right)) / np.sqrt(2000)
+    assert found.high - found.low == pytest.approx(expected, rel=0.1)
+
+
+def test_origins_that_nothing_was_forecast_at_do_not_count() -> None:
+    errors = np.abs(np.random.default_rng(0).normal(size=60))
+    short = errors_of(errors)
+    long = Tally(-20, 100, 1, 1, LEVELS)
+    quantiles = np.repeat(errors[:, None, None], 3, axis=2)
+    long.add(np.arange(60), np.zeros(60, int), np.zeros((60, 1)), quantiles, np.ones(60))
+    none = errors_of(np.zeros(60))
+    padded = Tally(-20, 100, 1, 1, LEVELS)
+    zeros = np.zeros((60, 1, 3))
+    padded.add(np.arange(60), np.zeros(60, int), np.zeros((60, 1)), zeros, np.ones(60))
+    assert difference(long, padded, "mae", 5, 200, 1) == difference(short, none, "mae", 5, 200, 1)
+
+
+DECILES = tuple(n / 10 for n in range(1, 10))
+
+
+@pytest.mark.parametrize("count", [9, 99, 999])
+def test_offsets_give_each_quantile_its_share_of_its_own_residuals(count: int) -> None:
+    residuals = np.random.default_rng(0).normal(size=(count, 3, 9))
+    offsets = conformal_offsets(residuals, DECILES)
+    assert offsets.shape == (3, 9)
+    below = (residuals.astype(np.float32) <= offsets).sum(0)  # (horizon, levels)
+    for number, level in enumerate(DECILES):
+        if level != 0.5:
+            assert below[:, number].tolist() == [round((count + 1) * level)] * 3
+
+
+def test_the_median_stays_where_it_is() -> None:
+    residuals = np.random.default_rng(0).normal(5, 1, size=(50, 2, 9))
+    assert not conformal_offsets(residuals, DECILES)[:, DECILES.index(0.5)].any()
+
+
+def test_an_interval_is_too_wide_rather_than_too_narrow() -> None:
+    residuals = np.arange(12.0)[:, None, None]  # 13 · 0.1 = 1.3 and 13 · 0.9 = 11.7
+    assert conformal_offsets(residuals, LEVELS).tolist() == [[0, 0, 11]]
+
+
+def test_few_residuals_give_the_outermost() -> None:
+    residuals = np.array([3.0, -1.0])[:, None, None]
+    assert conformal_offsets(residuals, LEVELS).tolist() == [[-1, 0, 3]]
+
+
+def test_a_point_forecast_is_spread_by_its_one_residual() -> None:
+    residuals = np.random.default_rng(0).normal(size=(99, 2, 1))
+    repeated = np.repeat(residuals, 9, axis=2)
+    np.testing.assert_array_equal(
+        conformal_offsets(residuals, DECILES), conformal_offsets(repeated, DECILES)
+    )
+
+
+def test_missing_truths_count_for_no_offset() -> None:
+    residuals = np.random.default_rng(0).normal(size=(40, 2, 3))
+    residuals[:10, 0] = NAN
+    residuals[:, 1] = NAN
+    offsets = conformal_offsets(residuals, LEVELS)
+    np.testing.assert_array_equal(offsets[0], conformal_offsets(residuals[10:, :1], LEVELS)[0])
+    assert offsets[1].tolist() == [0, 0, 0]
+
+
+def test_too_few_origins_give_no_interval() -> None:
+    rng = np.random.default_rng(0)
+    for count, bounded in ((40, False), (80, True)):
+        tallies = []
+        for _ in range(2):
+            scores = Tally(0, count, 12, 1, LEVELS)
+            truth = rng.normal(size=(count, 12))
+            zero = np.zeros(count, dtype=np.int64)
+            quantiles = np.zeros((count, 12, len(LEVELS)))
+            scores.add(np.arange(count), zero, truth, quantiles, np.ones(count))
+            tallies.append(scores)
+        interval = difference(*tallies, "mae", block=12, draws=200, seed=1)
+        assert np.isfinite([interval.low, interval.high]).all() == bounded
+
+
+def test_a_forecast_that_is_not_finite_shows_in_the_score() -> None:
+    scores = Tally(0, 1, 2, 1, LEVELS)
+    quantiles = np.zeros((1, 2, len(LEVELS)))
+    quantiles[0, 1] = np.nan
+    zero = np.zeros(1, dtype=np.int64)
+    scores.add(zero, zero, np.array([[1.0, 100.0]]), quantiles, np.ones(1))
+    assert np.isnan(scores.scores()["mae"])
+    assert scores.scores()["not_finite"] == len(LEVELS)

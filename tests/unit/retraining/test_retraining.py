@@ -1,0 +1,151 @@
+"""What is decided about a retraining, from what changed, drifted and aged."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from retain.kinds.forecast.config import Problem
+from retain.kinds.forecast.monitoring.drift import Drift, Findings
+from retain.retraining import changes, decide
+from retain.retraining.changes import Changes
+
+NOW = dt.datetime(2024, 6, 1, tzinfo=dt.UTC)
+NEW_DATA = {"data": {"data/raw/t.csv"}}
+CALM = Findings("now", [Drift("y", "psi", 0.1, 0.25)])
+DRIFTED = Findings("now", [Drift("y", "psi", 0.3, 0.25), Drift("y", "wasserstein", 0.1, 0.5)])
+
+
+def problem(**retrain: Any) -> Problem:
+    return Problem.model_validate(
+        {
+            "kind": "forecast",
+            "preset": "fast",
+            "data": {"path": "t.csv", "horizon": 6, "context_length": 24},
+            "gate": [{"check": "finite"}],
+            "retrain": retrain,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("policy", "changed", "findings", "days", "train", "said"),
+    [
+        ("always", NEW_DATA, CALM, 1, True, "data: data/raw/t.csv"),
+        ("always", NEW_DATA, DRIFTED, 1, True, "y drifted (psi 0.3, bound 0.25)"),
+        ("drift", NEW_DATA, CALM, 1, False, "nothing drifted beyond its bound"),
+        ("drift", NEW_DATA, DRIFTED, 1, True, "y drifted"),
+        ("drift", NEW_DATA, CALM, 91, True, "the champion is 91 days old"),
+        ("drift", NEW_DATA, CALM, None, True, "there is no champion"),
+        ("drift", {"params": {"problems.t.model"}}, CALM, 1, True, "params: problems.t.model"),
+        ("drift", {"code": {"src/retain/rows.py"}}, CALM, 1, True, "code: src/retain/rows.py"),
+        ("never", NEW_DATA, DRIFTED, 91, False, "y drifted (psi 0.3, bound 0.25)"),
+        ("never", {"params": {"problems.t.model"}}, CALM, 1, True, "params"),
+        ("drift", {"first": True}, CALM, 1, True, "there is no model yet"),
+        ("drift", {"made": {"data/prepared/t"}}, CALM, 1, True, "run was stopped before its end"),
+        ("drift", {**NEW_DATA, "made": {"models/t/lstm"}}, CALM, 1, True, "was stopped"),
+    ],
+)
+def test_the_policy_decides(
+    policy: str, changed: Any, findings: Findings, days: int | None, train: bool, said: str
+) -> None:
+    registered = None if days is None else NOW - dt.timedelta(days=days)
+    found = decide.decide(problem(policy=policy), Changes(**changed), findings, registered, NOW)
+    assert (found.train, found.stopped) == (train, False)
+    assert said in str(found)
+
+
+def test_the_age_that_is_too_old_comes_from_params() -> None:
+    registered = NOW - dt.timedelta(days=8)
+    asked = problem(policy="drift", max_age="1w")
+    assert decide.decide(asked, Changes(**NEW_DATA), CALM, registered, NOW).train
+
+
+def test_a_kind_without_drift_is_trained_whenever_something_changed() -> None:
+    assert decide.decide(problem(policy="drift"), Changes(**NEW_DATA), None, None, NOW).train
+
+
+def test_a_bound_that_is_usual_says_so() -> None:
+    each = Drift("warm", "psi", 5.0, 4.9, usual=True)
+    assert decide.describe(each) == "psi 5, bound 4.9, which its own training part reaches"
+
+
+LOCK = """\
+schema: '2.0'
+stages:
+  prepare@t:
+    cmd: python pipelines/prepare.py t
+    deps:
+    - path: data/raw/t.csv
+      md5: {raw}
+    - path: pipelines/prepare.py
+      md5: aa
+    params:
+      params.yaml:
+        problems.t.data:
+          horizon: {horizon}
+          ds: time
+  train@t-lstm:
+    cmd: python pipelines/train.py t lstm
+    deps:
+    - path: data/prepared/t
+      md5: {raw}.dir
+    - path: data/code/t/train.txt
+      md5: {code}
+  prepare@tt:
+    cmd: x
+    deps:
+    - path: data/raw/tt.csv
+      md5: {raw}
+"""
+BEFORE = LOCK.format(raw="11", horizon=6, code="bb")
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (LOCK.format(raw="22", horizon=6, code="bb"), (["data/raw/t.csv"], {}, [])),
+        (
+            LOCK.format(raw="11", horizon=12, code="bb"),
+            ([], {"problems.t.data.horizon": (6, 12)}, []),
+        ),
+        (LOCK.format(raw="11", horizon=6, code="cc"), ([], {}, ["what train runs"])),
+    ],
+)
+def test_what_changed_since_the_commit_is_read_from_both_locks(
+    now: str, expected: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes.lineage, "git", lambda *_: BEFORE)
+    (tmp_path / "dvc.lock").write_text(now)
+    found = changes.since_commit(tmp_path, "t")
+    assert (found.data, found.params, found.code) == expected
+    assert not found.first
+    assert not changes.is_committed(tmp_path, "t")
+    (tmp_path / "dvc.lock").write_text(BEFORE)
+    assert changes.is_committed(tmp_path, "t")
+
+
+@pytest.mark.parametrize(
+    ("path", "state", "place"),
+    [
+        ("data/raw/t.csv", "modified", "data"),
+        ("data/code/t/train.txt", "modified", "code"),
+        ("src/retain", "modified", "code"),
+        ("pipelines", "modified", "code"),
+        ("data/prepared/t", "modified", "made"),
+        ("params.yaml", {"problems.t.model": "modified"}, "params"),
+    ],
+)
+def test_each_dependency_is_of_one_kind(path: str, state: Any, place: str) -> None:
+    found = Changes()
+    changes._sort(found, "changed deps", path, state)
+    filled = {name for name in ("data", "params", "code", "made") if getattr(found, name)}
+    assert filled == {place}
+
+
+def test_a_problem_that_the_commit_does_not_know_is_the_first(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes.lineage, "git", lambda *_: "")
+    (tmp_path / "dvc.lock").write_text(BEFORE)
+    assert changes.since_commit(tmp_path, "t").first

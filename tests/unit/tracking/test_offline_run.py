@@ -1,0 +1,147 @@
+"""What a run says is told once the store listens, and kept until then."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retain.errors import RegistryError
+from retain.tracking import offline_run, store
+from retain.tracking.offline_run import Message, Run
+
+
+class Store:
+    """Stands for a tracking store and its client; `away` has every call fail."""
+
+    def __init__(self) -> None:
+        self.away = True
+        self.calls: list[tuple[str, Any]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if self.away:
+                raise ConnectionError("refused")
+            self.calls.append((name, {**kwargs, "args": args[1:]}))
+            if name == "search_runs":
+                return []
+            return self
+
+        return call
+
+    @property
+    def info(self) -> Any:
+        return self
+
+    @property
+    def run_id(self) -> str:
+        return "an id"
+
+    def told(self, part: str) -> list[str]:
+        given = [what.get(part, ()) for name, what in self.calls if name == "log_batch"]
+        return [one.key for several in given for one in several]
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> Store:
+    made = Store()
+    monkeypatch.setattr(store, "connect", lambda root: made)
+    monkeypatch.setattr(store, "experiment_id", lambda client, root, name: client.get_it(name))
+    return made
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, which passes only where somebody sleeps."""
+    time = [100.0]
+    monkeypatch.setattr(offline_run.time, "monotonic", lambda: time[0])
+    monkeypatch.setattr(
+        offline_run.time, "sleep", lambda seconds: time.__setitem__(0, time[0] + seconds)
+    )
+    return time
+
+
+def begun(root: Path, **more: Any) -> Run:
+    return Run(root, Message("a key", "small", "train@small-lstm", 5, **more))
+
+
+def test_what_was_said_while_the_store_was_away_is_told_when_it_is_back(
+    tmp_path: Path, away: Store, clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = begun(tmp_path, params={"cell": "lstm"})
+    run.log({"loss": 2.0}, 1)
+    run.log({"loss": 1.0}, 2)
+    run.tag({"model.md5": "1"})
+    kept = json.loads((tmp_path / "mlruns/pending/a key.json").read_text())
+    assert [metric[:2] for metric in kept["metrics"]] == [["loss", 2.0], ["loss", 1.0]]
+    away.away = False
+    clock[0] += offline_run.LONGEST_PAUSE
+    run.end("FINISHED")
+    assert away.told("metrics") == ["loss", "loss"]
+    assert away.told("params") == ["cell"]
+    assert [name for name, _ in away.calls][-1] == "set_terminated"
+    assert not list((tmp_path / "mlruns/pending").iterdir())
+    said = capsys.readouterr().out
+    assert said.count("does not answer: refused") == 1  # and not at every step
+
+
+def test_the_pauses_between_two_tries_grow(
+    tmp_path: Path, away: Store, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def refuse(run: Run) -> None:
+        tries.append(clock[0])
+        raise RegistryError("refused")
+
+    monkeypatch.setattr(Run, "deliver", refuse)
+    run = begun(tmp_path)
+    for _ in range(400):
+        run.log({"loss": 1.0}, 1)
+        clock[0] += 1
+    gaps = [later - earlier for earlier, later in itertools.pairwise(tries)]
+    assert gaps[:6] == [1, 2, 4, 8, 16, 32]
+    assert set(gaps[6:]) == {offline_run.LONGEST_PAUSE}
+
+
+def test_who_never_heard_of_the_store_does_not_wait_for_it_at_the_end(
+    tmp_path: Path, away: Store, clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = begun(tmp_path)
+    run.end("FINISHED")
+    assert clock == [100.0]
+    assert "pending: train@small-lstm, in " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("status", "waits"), [("FINISHED", True), ("KILLED", False)])
+def test_the_end_waits_for_a_store_that_went_away_unless_it_was_killed(
+    tmp_path: Path, away: Store, clock: list[float], status: str, waits: bool
+) -> None:
+    away.away = False
+    run = begun(tmp_path)
+    run.log({"loss": 1.0}, 1)
+    away.away = True
+    run.end(status)
+    assert (clock[0] > 100.0) is waits
+    assert clock[0] <= 100.0 + offline_run.PATIENCE
+
+
+def test_what_a_killed_process_left_unsaid_is_taken_up(
+    tmp_path: Path, away: Store, clock: list[float]
+) -> None:
+    begun(tmp_path).log({"loss": 2.0}, 1)
+    run = begun(tmp_path)
+    run.recall()
+    away.away = False
+    run.log({"loss": 1.0}, 2)
+    assert away.told("metrics") == ["loss", "loss"]
+
+
+def test_what_is_pending_is_told_by_another_process(tmp_path: Path, away: Store) -> None:
+    begun(tmp_path).end("KILLED")
+    away.away = False
+    for run in offline_run.pending(tmp_path):
+        run.deliver()
+    assert away.calls[-1][1]["args"][:1] == ("KILLED",)
+    assert not list(offline_run.pending(tmp_path))

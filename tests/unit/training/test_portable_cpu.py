@@ -1,0 +1,130 @@
+"""Portable bits: what is set, when, and that NumPy and torch are not there before it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from numpy._core import _multiarray_umath
+
+from retain.config import schema
+from retain.errors import ParamsError
+from retain.training import portable_cpu
+
+ROOT = Path(__file__).parents[3]
+SETTLED = portable_cpu.NUMPY | portable_cpu.TORCH
+
+
+def python(code: str, **extra: str) -> str:
+    """What a fresh interpreter prints, in which nothing is settled but `extra`."""
+    kept = {name: value for name, value in os.environ.items() if name not in SETTLED}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=kept | extra,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_portable_sets_every_variable() -> None:
+    told = python("""
+import os
+from retain import machine
+machine.settle("portable")
+print(all(os.environ[n] == v for n, v in (machine.NUMPY | machine.TORCH).items()))
+""")
+    assert told == "True"
+
+
+@pytest.mark.parametrize("mode", ["machine", "off"])
+def test_other_modes_change_nothing(mode: str) -> None:
+    told = python(f"""
+import os
+from retain import machine
+before = dict(os.environ)
+machine.settle("{mode}")
+print(before == os.environ)
+""")
+    assert told == "True"
+
+
+REFUSED = """
+import {library}
+from retain import machine
+try:
+    machine.settle("portable")
+    print("settled")
+except RuntimeError as error:
+    print(error)
+"""
+
+
+def test_a_library_that_is_there_already_is_named() -> None:
+    assert python(REFUSED.format(library="numpy")) == (
+        "numpy must be imported after machine.settle"
+    )
+
+
+def test_a_process_that_was_started_settled_may_have_imported_them() -> None:
+    assert python(REFUSED.format(library="numpy"), **SETTLED) == "settled"
+
+
+def test_torch_takes_what_was_settled() -> None:
+    told = python("""
+from retain import machine
+machine.settle("portable")
+import numpy, torch
+print(torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())
+""")
+    assert told.endswith(" 1")
+    assert told.split()[0] in {"AVX2", "DEFAULT", "NO"}  # the last two on older or other processors
+
+
+def test_all_that_numpy_has_above_avx2_is_named() -> None:
+    known = _multiarray_umath.__cpu_dispatch__
+    if "X86_V3" not in known:
+        pytest.skip("NumPy was built for another sort of processor")
+    above = known[known.index("X86_V3") + 1 :]
+    assert portable_cpu.NUMPY["NPY_DISABLE_CPU_FEATURES"].split() == above
+
+
+def test_portable_bits_on_two_threads_are_refused() -> None:
+    entry = {
+        "kind": "forecast",
+        "preset": "fast",
+        "data": {"path": "a.csv", "horizon": 6, "context_length": 24},
+        "training": {"reproducible": "portable", "threads": 2},
+        "gate": [],
+    }
+    with pytest.raises(ParamsError, match="portable bits need threads: 1; take reproducible: mach"):
+        schema.parse("small", entry)
+
+
+@pytest.mark.parametrize("stage", ["prepare", "train", "evaluate"])
+def test_a_stage_settles_before_it_imports_numpy_or_torch(stage: str) -> None:
+    told = python(f"""
+import runpy, sys
+from retain import machine
+
+def settle(mode):
+    print([name for name in ("numpy", "torch") if name in sys.modules])
+    sys.exit(0)
+
+machine.settle = settle
+sys.argv = ["{stage}.py", "traffic", "lstm"]
+runpy.run_path("pipelines/{stage}.py", run_name="__main__")
+""")
+    assert told == "[]"
+
+
+def test_no_module_takes_the_square_root_of_torch() -> None:
+    """MKL's, on a CPU, starts from an approximation, whatever MKL_CBWR says; see network.py."""
+    torchs = re.compile(r"torch\.\w*sqrt|(?<!\bnp)(?<!\bmath)\.sqrt\(")
+    for path in (ROOT / "src" / "retain").rglob("*.py"):
+        assert not torchs.search(path.read_text(encoding="utf-8")), path.name

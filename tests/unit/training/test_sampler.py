@@ -1,0 +1,76 @@
+"""The order of an epoch: every example once, mixed well, and never held whole."""
+
+import itertools
+import tracemalloc
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from retain.training import sampler
+from retain.training.sampler import ROUNDS, Batches, shuffled
+
+
+class Numbers:
+    """Examples that are their numbers."""
+
+    def __init__(self, count: int):
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batch(self, numbers: NDArray[np.int64]) -> list[int]:
+        return numbers.tolist()
+
+
+def keys(seed: int) -> NDArray[np.uint64]:
+    return np.random.default_rng(seed).integers(0, 2**64, ROUNDS, dtype=np.uint64)
+
+
+@pytest.mark.parametrize("count", [*range(1, 40), 255, 256, 257, 1000, 99_999])
+def test_every_number_comes_once(count: int) -> None:
+    order = shuffled(np.arange(count), count, keys(count))
+    assert np.array_equal(np.sort(order), np.arange(count))
+
+
+def test_every_order_of_four_is_as_likely() -> None:
+    orders = [tuple(shuffled(np.arange(4), 4, keys(seed)).tolist()) for seed in range(4800)]
+    _, counts = np.unique(orders, axis=0, return_counts=True)
+    assert len(counts) == 24
+    # 23 degrees of freedom: above 50 once in a thousand times
+    assert ((counts - 200) ** 2 / 200).sum() < 50
+
+
+def test_neighbours_are_torn_apart() -> None:
+    count = 10_000
+    order = shuffled(np.arange(count), count, keys(0))
+    near = np.abs(np.diff(order)) < 100
+    assert near.mean() == pytest.approx(0.02, abs=0.006)  # as in an order by chance
+    assert abs(np.corrcoef(order[:-1], order[1:])[0, 1]) < 0.04
+    assert abs(np.corrcoef(order, np.arange(count))[0, 1]) < 0.04
+
+
+def test_it_does_not_matter_how_much_is_computed_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = list(Batches(Numbers(1000), 7, seed=1))
+    for ahead in (1, 7, 50, 10_000):
+        monkeypatch.setattr(sampler, "AHEAD", ahead)
+        assert list(Batches(Numbers(1000), 7, seed=1)) == expected
+
+
+@pytest.mark.parametrize("done", [1, 5, 142, 143])
+def test_an_epoch_is_taken_up_in_its_middle(done: int) -> None:
+    whole = list(Batches(Numbers(1000), 7, seed=1))
+    again = Batches(Numbers(1000), 7, seed=1)
+    again.load_state_dict({"epoch": 0, "done": done})
+    assert list(again) == whole[done:]
+
+
+def test_a_million_million_examples_need_no_more_memory_than_a_few() -> None:
+    tracemalloc.start()
+    first = list(itertools.islice(Batches(Numbers(10**12), 256, seed=1), 300))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert all(0 <= number < 10**12 for batch in first for number in batch)
+    assert len(set(itertools.chain(*first))) == 300 * 256
+    assert peak < 64 * 2**20
