@@ -104,7 +104,7 @@ def trained(problem: Any, cell: str, prepared: Path, source: Any) -> list[dict[s
     built, config = setup.build(problem, prepared, cell)
     with contextlib.redirect_stdout(io.StringIO()):  # a line for each epoch
         history = fit(built, problem.training, cell, cell)
-    setup.finish(built)
+    setup.calibrate(built)
     network: Any = built.network
     shares = evaluate.answers(network, source).right.mean(axis=1)
     seconds, chosen = time.process_time() - began, int(network.chosen)

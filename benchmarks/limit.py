@@ -18,7 +18,7 @@ from benchmarks import speed, tables
 from retain.config import schema
 from retain.kinds.forecast.model import setup as forecast_task
 from retain.kinds.forecast.model.forecaster import Forecaster
-from retain.kinds.forecast.model.segrnn import Core
+from retain.kinds.forecast.model.segrnn import SegRNN
 
 HIDDEN, SEGMENTS, BATCH = (64, 128, 256), (1, 24), 256
 SIDE = 2048  # of the matrices whose product is the limit
@@ -42,7 +42,7 @@ def product(kind: torch.dtype, side: int = SIDE) -> float:
     return 2 * side**3 / (time.perf_counter() - begin) / 1e9
 
 
-def by_hand(network: Core, context: int) -> int:
+def by_hand(network: SegRNN, context: int) -> int:
     """FLOPs of the cell over one window's context, forward and backward, by formula.
 
     A step multiplies the input and the state by a matrix each, of gates·hidden rows; backward does
@@ -71,7 +71,7 @@ def operations(hidden: int, segment: int) -> tuple[float, float]:
     task, _ = forecast_task.build(problem, speed.SCRATCH / "prepared", "lstm")
     assert isinstance(task.network, Forecaster)
     core = task.network.members[0]
-    assert isinstance(core, Core)
+    assert isinstance(core, SegRNN)
     return counted(task, BATCH) / 1e6, by_hand(core, task.network.context) / 1e6
 
 

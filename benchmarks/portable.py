@@ -138,7 +138,7 @@ def stages(processor: str, mode: portable_cpu.Mode, qemu: Path) -> dict[str, str
             raise SystemExit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr}")
         took = time.monotonic() - begin
         print(f"{processor}, {mode}: {' '.join([stage, *cells])}, {took:.0f} s", flush=True)
-    left = fingerprint.outs(folder, "small")
+    left = fingerprint.output_md5s(folder, "small")
     return {name: left[path] for name, path in OUTPUTS.items()}
 
 
@@ -179,7 +179,7 @@ def costs(name: str, steps: int, rounds: int) -> Iterator[dict[str, Any]]:
 
 def train(name: str, mode: portable_cpu.Mode, cell: str, steps: int) -> None:
     """What the process of a training does: settle, train, say what a step took."""
-    portable_cpu.settle(mode)
+    portable_cpu.pin_cpu_kernels(mode)
     from retain.training import trainer
 
     made = schema.load_problem(ROOT, name)

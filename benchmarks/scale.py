@@ -263,13 +263,13 @@ def train(folder: Path, form: str, batches: str) -> dict[str, float]:
     from retain.kinds.forecast.config import Problem
     from retain.kinds.forecast.model import setup
     from retain.training import trainer
-    from retain.training.sampler import Batches
+    from retain.training.sampler import ResumableSampler
 
     made = Problem.model_validate(problem(name_of(form)))
     trainer.seed_everything(made.training)
     build, _, (built, _) = timed(lambda: setup.build(made, folder / "prepared", "lstm"))
     optimizer = torch.optim.AdamW(built.network.parameters(), lr=1e-3, fused=True)
-    epoch = iter(Batches(built.train, BATCH, seed=1))
+    epoch = iter(ResumableSampler(built.train, BATCH, seed=1))
     order, _, _ = timed(lambda: next(epoch))
 
     def step(batch: Any) -> None:
@@ -288,7 +288,7 @@ def train(folder: Path, form: str, batches: str) -> dict[str, float]:
     count = int(batches)
     steps(WARM_UP)
     gather, _, read = timed(lambda: sum(1 for _ in itertools.islice(epoch, count)))
-    epoch = iter(Batches(built.train, BATCH, seed=2))
+    epoch = iter(ResumableSampler(built.train, BATCH, seed=2))
     next(epoch)
     seconds, cpu, done = timed(lambda: steps(count))
     return {

@@ -192,7 +192,7 @@ def run(options: argparse.Namespace) -> None:
     for size in SIZES:
         rows = newest.head(size * CONTEXT)
         batch = served.request(rows.to_dict("list")).batch
-        contestants[BARE, size] = lambda batch=batch: served.predict(batch)
+        contestants[BARE, size] = lambda batch=batch: served.predict_batch(batch)
         split = {"columns": list(rows.columns), "data": rows.to_numpy().tolist()}
         bodies = {
             RETAIN: ("/forecast", {"history": rows.to_dict("list")}),

@@ -19,7 +19,7 @@ def main() -> None:
     root, name = Path(), sys.argv[1]
     problem = schema.load_problem(root, name)
     cells: list[str] = [*problem.training.cells]
-    portable_cpu.settle(problem.training.reproducible)
+    portable_cpu.pin_cpu_kernels(problem.training.reproducible)
     folders = {cell: root / "models" / name / cell for cell in cells}
     kind = schema.room(problem, "evaluate")
     result = kind.evaluate(problem, root / "data" / "prepared" / name, folders)

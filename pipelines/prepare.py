@@ -16,7 +16,7 @@ def main() -> None:
     """Read, check and write the data of one problem."""
     root, name = Path(), sys.argv[1]
     problem = schema.load_problem(root, name)
-    portable_cpu.settle("portable")  # here it costs nothing
+    portable_cpu.pin_cpu_kernels("portable")  # here it costs nothing
     with files.folder(root, f"prepare-{name}") as scratch:
         schema.room(problem, "prepare").prepare(problem, root, scratch)
         files.publish(scratch, root / "data" / "prepared" / name)

@@ -20,7 +20,7 @@ def main() -> None:
     if cell not in problem.training.cells:
         files.leave_out(root, f"train-{name}-{cell}", root / "models" / name / cell)
         return
-    portable_cpu.settle(problem.training.reproducible)
+    portable_cpu.pin_cpu_kernels(problem.training.reproducible)
     from retain.training import trainer  # imports torch, and torch looks once at what is settled
 
     prepared = root / "data" / "prepared" / name
@@ -38,7 +38,7 @@ def main() -> None:
         runs.training_run(root, name, problem, cell, tags, kept) as run,
     ):
         history = trainer.fit(task, problem.training, cell, f"{name} {cell}", run, kept)
-        kind.finish(task)
+        kind.calibrate(task)
         trainer.write_model(scratch, task.network, config, history)
         run.tag({"model.md5": fingerprint.folder_md5(scratch)})
         files.publish(scratch, root / "models" / name / cell)

@@ -14,7 +14,7 @@ from torch import Tensor
 from retain.errors import DataError, IncomparableError, ModelError, clipped, listed
 
 Read = TypeVar("Read")
-Served = TypeVar("Served", bound=Any)
+Loaded = TypeVar("Loaded", bound=Any)
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def reading(folder: Path) -> Iterator[tuple[dict[str, Any], dict[str, Tensor]]]:
         ) from None
 
 
-def load_champion(load: Callable[[Path], Served], folder: Path, schema: Any) -> Served:
+def load_champion(load: Callable[[Path], Loaded], folder: Path, schema: Any) -> Loaded:
     """The champion, as a model to compare with on data of `schema`.
 
     Args:

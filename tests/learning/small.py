@@ -22,7 +22,7 @@ def trained(room: ModuleType, given: Any, source: Path, cell: str, folder: Path)
     trainer.seed_everything(given.training)
     built, config = room.build(given, source, cell)
     history = trainer.fit(built, given.training, cell, f"small {cell}")
-    room.finish(built)
+    room.calibrate(built)
     folder.mkdir()
     trainer.write_model(folder, built.network, config, history)
     return folder

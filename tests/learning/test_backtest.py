@@ -49,7 +49,7 @@ def write(root: Path, shifted_from: str = "2024-02-17") -> None:
 
 
 def run(root: Path, every: str = "8d", **data: Any) -> backtest.Replay:
-    portable_cpu.settle("machine")
+    portable_cpu.pin_cpu_kernels("machine")
     return backtest.replay(problem(**data), "t", root, every, START)
 
 

@@ -65,13 +65,13 @@ def prepared(folder: Path, frame: pd.DataFrame) -> Path:
 @pytest.fixture(scope="module")
 def champion(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
     """A model of the whole table, and what it scored."""
-    portable_cpu.settle("machine")
+    portable_cpu.pin_cpu_kernels("machine")
     root = tmp_path_factory.mktemp("champion")
     data = prepared(root / "data", table())
     trainer.seed_everything(problem().training)
     made, config = setup.build(problem(), data, "lstm")
     history = trainer.fit(made, problem().training, "lstm", "champion")
-    setup.finish(made)
+    setup.calibrate(made)
     (root / "model").mkdir()
     trainer.write_model(root / "model", made.network, config, history)
     found = drift.error(drift.serving.load(root / "model"), panel.load(data), HOURS - 240, HOURS)

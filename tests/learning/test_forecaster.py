@@ -14,8 +14,8 @@ from retain.kinds.forecast.data.panel import Panel, Schema
 from retain.kinds.forecast.data.windows import Batch, Windows
 from retain.kinds.forecast.evaluation.evaluate import look_back
 from retain.kinds.forecast.model.baselines import seasonal_naive
-from retain.kinds.forecast.model.forecaster import Forecaster, outward
-from retain.kinds.forecast.model.segrnn import Core
+from retain.kinds.forecast.model.forecaster import Forecaster, fix_quantile_crossing
+from retain.kinds.forecast.model.segrnn import SegRNN
 
 NAN = float("nan")
 CELLS = ["lstm", "rnn", "gru"]
@@ -49,9 +49,9 @@ def network_of(cell: str = "lstm", schema: Schema = PANEL.schema, **model: Any) 
     return Forecaster(cell, model["hidden_size"], Model(**model), schema, series_count=2).eval()
 
 
-def core_of(network: Forecaster) -> Core:
+def core_of(network: Forecaster) -> SegRNN:
     core = network.members[0]
-    assert isinstance(core, Core)
+    assert isinstance(core, SegRNN)
     return core
 
 
@@ -320,4 +320,4 @@ def test_a_look_back_leaves_the_network_as_it_was() -> None:
 
 def test_quantiles_that_cross_move_away_from_the_median_which_stays() -> None:
     crossing = torch.tensor([4.0, 6.0, 5.0, 3.0, 7.0])
-    assert outward(crossing, 2).tolist() == [4.0, 5.0, 5.0, 5.0, 7.0]
+    assert fix_quantile_crossing(crossing, 2).tolist() == [4.0, 5.0, 5.0, 5.0, 7.0]

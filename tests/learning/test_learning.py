@@ -16,9 +16,9 @@ from retain.kinds.forecast.data.windows import Batch, Windows
 from retain.kinds.forecast.evaluation.evaluate import naive_models, network_model, tally
 from retain.kinds.forecast.model import setup
 from retain.kinds.forecast.model.forecaster import Forecaster
-from retain.kinds.forecast.predict.predictor import Served
+from retain.kinds.forecast.predict.predictor import Predictor
 from retain.training import trainer
-from retain.training.trainer import Task
+from retain.training.trainer import TrainingSetup
 
 NAN = float("nan")
 SETTINGS = {
@@ -47,14 +47,16 @@ def problem_of(**sections: dict[str, Any]) -> Problem:
     return Problem.model_validate(content)
 
 
-def task_of(folder: Path, problem: Problem, table: pd.DataFrame, cell: str = "lstm") -> Task:
+def task_of(
+    folder: Path, problem: Problem, table: pd.DataFrame, cell: str = "lstm"
+) -> TrainingSetup:
     made = panel.build(tables.clean(table, problem.data, "t.csv"), problem.data)
     panel.save(made, folder)
     trainer.seed_everything(problem.training)
     return setup.build(problem, folder, cell)[0]
 
 
-def gradient(made: Task, batch: Batch) -> tuple[float, float, list[Tensor]]:
+def gradient(made: TrainingSetup, batch: Batch) -> tuple[float, float, list[Tensor]]:
     """Loss, weight and the gradient by parameter."""
     made.network.zero_grad()
     total, weight = made.loss(made.network, batch)
@@ -134,10 +136,10 @@ def test_the_gradient_of_a_gap_is_that_of_the_other_steps(tmp_path: Path) -> Non
         torch.testing.assert_close(ours, parameter.grad)
 
 
-def fitted(folder: Path, problem: Problem, table: pd.DataFrame) -> Task:
+def fitted(folder: Path, problem: Problem, table: pd.DataFrame) -> TrainingSetup:
     made = task_of(folder, problem, table)
     trainer.fit(made, problem.training, "lstm", "sine lstm")
-    setup.finish(made)
+    setup.calibrate(made)
     return made
 
 
@@ -149,7 +151,7 @@ def test_an_lstm_learns_a_noisy_season(tmp_path: Path) -> None:
     assert isinstance(made.network, Forecaster)
     index = source_panel.index[["unique_id", "mean", "std"]]
     config = {"series": index.to_dict("list")}
-    served = Served(made.network, source_panel.schema, problem.data, config)
+    served = Predictor(made.network, source_panel.schema, problem.data, config)
     models = {"lstm": network_model(served, source_panel), **naive_models(problem, validation)}
     levels = problem.model.quantiles
     scores = {
@@ -164,7 +166,7 @@ def test_an_lstm_learns_a_noisy_season(tmp_path: Path) -> None:
     assert 0.65 < scores["lstm"]["coverage_80"] < 0.95
 
 
-def shares(made: Task) -> Tensor:
+def shares(made: TrainingSetup) -> Tensor:
     """The share of validation truths at or below each quantile: (horizon, levels)."""
     assert isinstance(made.network, Forecaster)
     batch = made.validation.batch(np.arange(len(made.validation)))
@@ -180,7 +182,7 @@ def test_calibrated_quantiles_hold_on_the_validation_windows(tmp_path: Path) -> 
     wanted = torch.tensor(problem.model.quantiles)
     outer = [number for number, level in enumerate(problem.model.quantiles) if level != 0.5]
     before = (shares(made) - wanted)[:, outer].abs()
-    setup.finish(made)
+    setup.calibrate(made)
     after = (shares(made) - wanted)[:, outer].abs()
     assert before.max() > 0.2
     assert after.max() < 0.04

@@ -15,8 +15,8 @@ from retain.errors import DataError, IncomparableError, ModelError, ParamsError,
 from retain.evaluation.lstm_gates import Inspection
 from retain.kinds.recall import dataset, evaluate, lstm_gates, predictor, prepare, setup
 from retain.kinds.recall.config import GENERATOR, Problem
-from retain.kinds.recall.network import Recaller
-from retain.kinds.recall.predictor import Served
+from retain.kinds.recall.network import GapClassifier
+from retain.kinds.recall.predictor import Predictor
 from tests.learning import small
 
 GAPS = [3, 20]
@@ -77,7 +77,7 @@ def found(place: Path) -> evaluate.Evaluation:
 
 
 @pytest.fixture(scope="module")
-def served(place: Path) -> Served:
+def served(place: Path) -> Predictor:
     return predictor.load(place / "lstm")
 
 
@@ -129,7 +129,7 @@ def test_the_lstms_answer_hangs_on_the_key(found: evaluate.Evaluation) -> None:
 
 def test_the_newest_step_is_the_first_of_what_an_answer_hangs_on(place: Path) -> None:
     source = dataset.load(place / "prepared")
-    network = Recaller("rnn", 6, source.schema, (1,), 1, None)
+    network = GapClassifier("rnn", 6, source.schema, (1,), 1, None)
     with torch.no_grad():
         network.members[0].across.mul_(0.5)  # type: ignore[union-attr, operator]
     norms = evaluate.look_back(network, source)
@@ -138,7 +138,7 @@ def test_the_newest_step_is_the_first_of_what_an_answer_hangs_on(place: Path) ->
 
 def test_a_model_compared_with_itself_is_no_better(place: Path) -> None:
     folder = place / "lstm"
-    both = evaluate.versus(problem(), place / "prepared", folder, folder)
+    both = evaluate.compare_with_champion(problem(), place / "prepared", folder, folder)
     change, level = both.differences["error"], both.scores[1]["error"]
     assert change.value == 0
     assert change.low <= 0 <= change.high
@@ -150,28 +150,28 @@ def test_a_champion_of_other_words_is_not_compared(place: Path, tmp_path: Path) 
     other.mkdir()
     prepare.prepare(problem("adding"), Path(), other)
     with pytest.raises(IncomparableError, match="the champion was trained with source copy"):
-        evaluate.versus(problem(), other, place / "lstm", place / "lstm")
+        evaluate.compare_with_champion(problem(), other, place / "lstm", place / "lstm")
 
 
-def test_an_answer_comes_with_the_probability_of_each(served: Served) -> None:
-    answer = served.answer(pd.DataFrame({"sequence": ["B a c a b c ?", "A a c a b c ?"]}))
+def test_an_answer_comes_with_the_probability_of_each(served: Predictor) -> None:
+    answer = served.predict(pd.DataFrame({"sequence": ["B a c a b c ?", "A a c a b c ?"]}))
     assert answer["answer"].tolist() == ["B", "A"]
     assert list(answer.columns) == ["answer", "probability", "p(A)", "p(B)", "p(C)"]
     assert answer[["p(A)", "p(B)", "p(C)"]].sum(axis=1).tolist() == pytest.approx([1, 1])
     assert (answer["probability"] > 0.8).all()
 
 
-def test_one_sequence_is_answered_the_likeliest_first(served: Served) -> None:
+def test_one_sequence_is_answered_the_likeliest_first(served: Predictor) -> None:
     (best, share), *others = served.ask("C a b ?")
     assert best == "C"
     assert share is not None
     assert [share, *(p for _, p in others)] == sorted([share, *(p for _, p in others)])[::-1]
 
 
-def test_an_answer_does_not_hang_on_its_neighbours(served: Served) -> None:
+def test_an_answer_does_not_hang_on_its_neighbours(served: Predictor) -> None:
     texts = ["B a c a b c ?", "A a ?"]
-    together = served.answer(pd.DataFrame({"sequence": texts}))
-    alone = [served.answer(pd.DataFrame({"sequence": [text]})) for text in texts]
+    together = served.predict(pd.DataFrame({"sequence": texts}))
+    alone = [served.predict(pd.DataFrame({"sequence": [text]})) for text in texts]
     pd.testing.assert_frame_equal(together, pd.concat(alone, ignore_index=True))
 
 
@@ -184,15 +184,17 @@ BAD = {
 
 
 @pytest.mark.parametrize(("texts", "message"), BAD.values(), ids=BAD.keys())
-def test_a_bad_sequence_gets_a_sentence(served: Served, texts: list[object], message: str) -> None:
+def test_a_bad_sequence_gets_a_sentence(
+    served: Predictor, texts: list[object], message: str
+) -> None:
     with pytest.raises(DataError) as error:
-        served.answer(pd.DataFrame({"sequence": texts}))
+        served.predict(pd.DataFrame({"sequence": texts}))
     assert message in str(error.value)
 
 
-def test_another_column_gets_a_sentence(served: Served) -> None:
+def test_another_column_gets_a_sentence(served: Predictor) -> None:
     with pytest.raises(DataError, match="expected one column, 'sequence', and found story"):
-        served.answer(pd.DataFrame({"story": ["A a ?"]}))
+        served.predict(pd.DataFrame({"story": ["A a ?"]}))
 
 
 def test_numbers_to_add_are_read_with_their_marks(tmp_path: Path) -> None:
@@ -200,13 +202,13 @@ def test_numbers_to_add_are_read_with_their_marks(tmp_path: Path) -> None:
     own = predictor.load(trained(tmp_path, "lstm", given))
     example = own.example(tmp_path / "prepared")
     assert (example["sequence"].str.count(r"\+") == 2).all()
-    assert own.answer(example).columns.tolist() == ["answer"]
+    assert own.predict(example).columns.tolist() == ["answer"]
     for text, message in (
         ("+0.1 0.2 0.3", "row 1: mark two numbers with [+], not 1"),
         ("+0.1 +0.2 x", "row 1: 'x' is no number such as"),
     ):
         with pytest.raises(DataError, match=message):
-            own.answer(pd.DataFrame({"sequence": [text]}))
+            own.predict(pd.DataFrame({"sequence": [text]}))
 
 
 def test_a_damaged_model_is_refused(place: Path, tmp_path: Path) -> None:
@@ -280,7 +282,7 @@ def test_an_lstm_learns_what_a_subject_decides_and_that_a_later_one_counts(tmp_p
 
 
 def test_the_report_shows_gates_where_no_sequence_of_the_shortest_gap_has_a_change(
-    place: Path, served: Served
+    place: Path, served: Predictor
 ) -> None:
     source = dataset.load(place / "prepared")
     schema = dataclasses.replace(source.schema, groups=("any", "any, changed"))

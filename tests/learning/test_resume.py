@@ -48,7 +48,7 @@ def train(folder: Path | None, stop_after: int | None = None) -> Outcome:
         error = network(batch) - torch.sin(3 * batch)
         return error.square().sum(), torch.tensor(float(len(batch)))
 
-    task = trainer.Task(network, Numbers(8 * STEPS, 0.0), Numbers(40, 0.01), loss)
+    task = trainer.TrainingSetup(network, Numbers(8 * STEPS, 0.0), Numbers(40, 0.01), loss)
     history = trainer.fit(task, PARAMS, "lstm", "numbers", folder=folder)
     weights = b"".join(p.numpy().tobytes() for p in network.state_dict().values())
     return hashlib.sha256(weights).hexdigest(), history

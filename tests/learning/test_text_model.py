@@ -14,7 +14,7 @@ from retain.errors import DataError, IncomparableError, ModelError, ParamsError,
 from retain.evaluation.lstm_gates import Inspection
 from retain.kinds.text import evaluate, lstm_gates, predictor, prepare, setup
 from retain.kinds.text.config import Problem
-from retain.kinds.text.predictor import Served
+from retain.kinds.text.predictor import Predictor
 from tests.learning import small
 
 RHYME = "the cat sat on the mat, the dog ate the log. "
@@ -67,7 +67,7 @@ def found(place: Path) -> evaluate.Evaluation:
 
 
 @pytest.fixture(scope="module")
-def served(place: Path) -> Served:
+def served(place: Path) -> Predictor:
     return predictor.load(place / "lstm")
 
 
@@ -92,7 +92,7 @@ def test_more_context_takes_fewer_bits(found: evaluate.Evaluation) -> None:
 
 
 def test_places_that_are_easier_than_the_rest_make_no_context_look_better(
-    place: Path, served: Served, monkeypatch: pytest.MonkeyPatch
+    place: Path, served: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two places, of which one is the hardest letter of all, and still the level of the whole."""
     tokens = evaluate.corpus.load(place / "prepared-rhyme.txt").part("test")
@@ -105,7 +105,7 @@ def test_places_that_are_easier_than_the_rest_make_no_context_look_better(
     assert table[64] == pytest.approx(own.mean(), abs=0.05 * own[-1])
 
 
-def test_the_rhyme_is_continued(served: Served) -> None:
+def test_the_rhyme_is_continued(served: Predictor) -> None:
     tokens = served.read("The cat sat on the m")
     likeliest, share = served.following(tokens)[0]
     assert (likeliest, share > 0.9) == ("a", True)
@@ -115,15 +115,15 @@ def test_the_rhyme_is_continued(served: Served) -> None:
     assert sum(share for _, share in served.following(tokens)) == pytest.approx(1)
 
 
-def test_a_table_is_answered(served: Served) -> None:
+def test_a_table_is_answered(served: Predictor) -> None:
     table = pd.DataFrame({"text": ["the cat sat on the m", "the dog ate the l"]})
-    answer = served.answer(table)
+    answer = served.predict(table)
     names = [f"{kind}_{n}" for n in (1, 2, 3) for kind in ("next", "probability")]
     assert list(answer.columns) == [*names, "continued"]
     assert answer["next_1"].tolist() == ["a", "o"]
     assert (answer["probability_1"] > answer["probability_2"]).all()
     assert answer["continued"].str.len().tolist() == [60, 60]
-    alone = served.answer(table[1:]).iloc[0]
+    alone = served.predict(table[1:]).iloc[0]
     assert alone.equals(answer.iloc[1].rename(alone.name))
 
 
@@ -137,9 +137,9 @@ def test_a_table_is_answered(served: Served) -> None:
         ({"text": ["the qat"]}, "row 1: letter 5, 'q', is none that the model was trained on"),
     ],
 )
-def test_what_cannot_be_read_is_named(served: Served, table: Any, message: str) -> None:
+def test_what_cannot_be_read_is_named(served: Predictor, table: Any, message: str) -> None:
     with pytest.raises(DataError) as caught:
-        served.answer(pd.DataFrame(table))
+        served.predict(pd.DataFrame(table))
     assert message in str(caught.value)
 
 
@@ -165,7 +165,7 @@ def test_a_state_that_is_carried_knows_what_an_earlier_chunk_said(tmp_path: Path
 
 
 def test_a_text_read_in_parts_takes_the_bits_of_the_whole(
-    place: Path, served: Served, monkeypatch: pytest.MonkeyPatch
+    place: Path, served: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokens = evaluate.corpus.load(place / "prepared-rhyme.txt").part("test")
     whole, ranks = evaluate.carried(served.network, tokens)
@@ -197,7 +197,7 @@ def test_a_training_that_was_stopped_ends_with_the_same_bits(
 
 def test_a_model_compared_with_itself_is_no_better(place: Path) -> None:
     folder, source = place / "lstm", place / "prepared-rhyme.txt"
-    both = evaluate.versus(problem("rhyme.txt"), source, folder, folder)
+    both = evaluate.compare_with_champion(problem("rhyme.txt"), source, folder, folder)
     change = both.differences["bits"]
     assert (change.value, change.low, change.high) == (0, 0, 0)
     assert both.scores[0] == both.scores[1]
@@ -207,11 +207,11 @@ def test_a_champion_of_another_text_is_not_compared(place: Path, tmp_path: Path)
     given = problem("other.txt")
     letters = prepared(tmp_path, "xyz" * 500, given)
     with pytest.raises(IncomparableError, match="the champion was trained with vocabulary"):
-        evaluate.versus(given, letters, place / "lstm", place / "lstm")
+        evaluate.compare_with_champion(given, letters, place / "lstm", place / "lstm")
     given = problem("longer.txt")
     longer = prepared(tmp_path, RHYME * 130, given)
     with pytest.raises(IncomparableError, match="trained on another text, and some of today's"):
-        evaluate.versus(given, longer, place / "lstm", place / "lstm")
+        evaluate.compare_with_champion(given, longer, place / "lstm", place / "lstm")
 
 
 def test_a_damaged_model_is_named(place: Path, tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_words_are_foretold_too(tmp_path: Path) -> None:
     model = predictor.load(small.trained(setup, given, source, "lstm", tmp_path / "lstm"))
     assert model.following(model.read("the cat sat on"))[0][0] == "the"
     assert model.continued(model.read("the cat"), 4, 0.2, 1) == " sat on the mat"
-    assert len(model.answer(model.example(source))) == 3
+    assert len(model.predict(model.example(source))) == 3
 
 
 def test_the_gates_of_a_sentence_have_a_step_for_each_letter(place: Path) -> None:

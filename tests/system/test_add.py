@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CheckResult, CliRunner
 
 from retain.cli import app
 from retain.config import schema
@@ -55,7 +55,7 @@ def sales(tmp_path: Path) -> Path:
     return path
 
 
-def retain(*arguments: object) -> Result:
+def retain(*arguments: object) -> CheckResult:
     return CliRunner().invoke(app.app, [str(argument) for argument in arguments])
 
 

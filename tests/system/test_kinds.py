@@ -73,7 +73,7 @@ def prepare(problem, root, folder):
     "task.py": """
 import torch
 from torch import nn
-from retain.training import Task
+from retain.training import TrainingSetup
 
 class Numbers:
     def __init__(self, count):
@@ -89,9 +89,9 @@ def loss(network, batch):
 def build(problem, prepared, cell):
     lines = int((prepared / "lines.txt").read_text())
     config = {"kind": "toy", "cell": cell, "lines": lines}
-    return Task(nn.Linear(1, 1), Numbers(lines), Numbers(8), loss), config
+    return TrainingSetup(nn.Linear(1, 1), Numbers(lines), Numbers(8), loss), config
 
-def finish(task):
+def calibrate(task):
     pass
 """,
     "evaluate.py": """
@@ -124,7 +124,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 @dataclass
-class Served:
+class Predictor:
     config: dict
 
     def span(self):
@@ -140,7 +140,7 @@ class Served:
         return pd.DataFrame({"y": 2 * table["x"]})
 
 def load(folder):
-    return Served(json.loads((folder / "config.json").read_text()))
+    return Predictor(json.loads((folder / "config.json").read_text()))
 """,
 }
 

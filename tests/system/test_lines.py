@@ -99,14 +99,14 @@ def test_sequences_get_what_the_command_says(key: Server, answering: Path) -> No
     assert printed.startswith(f"{100 * best['probability']:5.1f} %  {best['value']}\n")
     table = b'sequence\r\n"B a c ?"\r\nA b ?\r\n'
     code, text = key.ask("POST", "/ask", table, Content_Type=CSV, Accept=CSV)
-    expected = model.answer(pd.DataFrame({"sequence": [SEQUENCE, "A b ?"]}))
+    expected = model.predict(pd.DataFrame({"sequence": [SEQUENCE, "A b ?"]}))
     pd.testing.assert_frame_equal(pd.read_csv(StringIO(text.decode())), expected, rtol=1e-6)
 
 
 def test_numbers_are_answered_with_a_number(answering: Path) -> None:
     with serving_process(answering, name="sum") as server:
         code, said = server.post("/ask", {"sequence": "+0.25 0.5 +.5"})
-        expected = served(answering, "sum").answer(pd.DataFrame({"sequence": ["+0.25 0.5 +.5"]}))
+        expected = served(answering, "sum").predict(pd.DataFrame({"sequence": ["+0.25 0.5 +.5"]}))
         assert (code, said["answers"]) == (200, [{"likeliest": [{"value": expected["answer"][0]}]}])
         code, text = server.ask("POST", "/ask", b"sequence\n+1 +2\n", Content_Type=CSV, Accept=CSV)
         assert (code, text.splitlines()[0]) == (200, b"answer")

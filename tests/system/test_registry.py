@@ -13,7 +13,7 @@ import torch
 from retain.config import schema as params
 from retain.errors import ModelError, RegistryError
 from retain.evaluation import quality_gate
-from retain.evaluation.quality_gate import Result
+from retain.evaluation.quality_gate import CheckResult
 from retain.kinds.forecast.predict import predictor
 from retain.project import fingerprint
 from retain.registry import registry
@@ -21,8 +21,8 @@ from retain.tracking import store
 
 from .conftest import work_in_copy
 
-PASSED = [Result("finite", True, "every value is finite", {})]
-FAILED = [Result("coverage", False, "the 80 % interval covers 10 %", {})]
+PASSED = [CheckResult("finite", True, "every value is finite", {})]
+FAILED = [CheckResult("coverage", False, "the 80 % interval covers 10 %", {})]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def project(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return work_in_copy(template, tmp_path / "project", monkeypatch)
 
 
-def register(folder: Path, checks: list[Result] = PASSED) -> registry.Decision:
+def register(folder: Path, checks: list[CheckResult] = PASSED) -> registry.Decision:
     metrics = json.loads((folder / "reports/small/metrics.json").read_text())
     problem = params.load_problem(folder, "small")
     return registry.register(folder, "small", problem, metrics, checks)
@@ -313,4 +313,4 @@ def test_the_registered_model_answers_as_the_model_folder_does(project: Path) ->
     loaded = mlflow.pyfunc.load_model("models:/small@champion")
     assert loaded.metadata.signature is not None
     answer = loaded.predict(example)
-    assert answer.equals(served.answer(example))
+    assert answer.equals(served.predict(example))

@@ -15,7 +15,7 @@ import pytest
 
 from retain.errors import RetainError
 from retain.kinds.forecast.predict import predictor
-from retain.kinds.forecast.predict.predictor import Served
+from retain.kinds.forecast.predict.predictor import Predictor
 from retain.serving import process
 from retain.serving.endpoint import Limits
 
@@ -31,12 +31,12 @@ def server(finished: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def model(finished: Path) -> Served:
+def model(finished: Path) -> Predictor:
     return predictor.load(finished / "models/small/lstm")
 
 
 @pytest.fixture(scope="module")
-def example(finished: Path, model: Served) -> pd.DataFrame:
+def example(finished: Path, model: Predictor) -> pd.DataFrame:
     return model.example(finished / "data/prepared/small")
 
 
@@ -44,9 +44,9 @@ def example(finished: Path, model: Served) -> pd.DataFrame:
 
 
 def test_json_and_csv_get_the_answer_of_the_model(
-    server: Server, model: Served, example: pd.DataFrame
+    server: Server, model: Predictor, example: pd.DataFrame
 ) -> None:
-    expected = model.answer(example)
+    expected = model.predict(example)
     rows = by_column(example)["history"]
     listed = [dict(zip(rows, row, strict=True)) for row in zip(*rows.values(), strict=True)]
     csv = example.assign(remark="none").to_csv(index=False).encode()

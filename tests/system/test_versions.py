@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CheckResult as Answer
 from typer.testing import CliRunner
-from typer.testing import Result as Answer
 
 from retain.cli import app
 from retain.config import schema
 from retain.errors import ModelError, RegistryError
-from retain.evaluation.quality_gate import Result
+from retain.evaluation.quality_gate import CheckResult
 from retain.kinds.forecast.predict import predictor
 from retain.project import fingerprint, git
 from retain.registry import listing, promotion, rebuild, registrations, registry
@@ -72,7 +72,9 @@ def register(folder: Path) -> registry.Decision:
     problem = schema.load_problem(folder, "small")
     metrics = json.loads((folder / METRICS).read_text())
     checks = json.loads((folder / "reports/small/verdict.json").read_text())["checks"]
-    decision = registry.register(folder, "small", problem, metrics, [Result(**c) for c in checks])
+    decision = registry.register(
+        folder, "small", problem, metrics, [CheckResult(**c) for c in checks]
+    )
     (folder / "reports/small/decision.json").write_text(json.dumps(vars(decision)))
     return decision
 
@@ -311,7 +313,7 @@ def test_models_load_after_the_folder_was_moved(
     served = predictor.load(folder / LSTM)
     table = served.example(folder / "data/prepared/small")
     with registry.champion_folder(folder, "small") as files:
-        assert loaded.predict(table).equals(predictor.load(files).answer(table))
+        assert loaded.predict(table).equals(predictor.load(files).predict(table))
     register(folder)
     tables = (folder / "mlruns/mlflow.db").read_bytes()
     assert str(project).encode() not in tables.replace(bytes(folder), b"")

@@ -200,15 +200,15 @@ def forecast(
     if output is not None and not output.absolute().parent.is_dir():
         raise DataError(f"{output}: name a file or a folder in a folder that exists")
     if output is not None and not output.suffix:
-        with progress() as told:
+        with progress() as on_progress:
             batch = schema.room(problem, "batch")
-            count, before = batch.forecast(served, history, root, output, md5, told)
+            count, before = batch.forecast(served, history, root, output, md5, on_progress)
         again = f"; {before:,} of its parts were done already" if before else ""
         typer.echo(f"{count:,} series in {output}/{again}")
         return
     if output is not None and output.is_dir():
         raise DataError(f"{output} is a folder; name a file in it")
-    answer = served.answer_file(history, root)
+    answer = served.predict_file(history, root)
     if output is None:
         typer.echo(answer.to_csv(index=False, float_format="%.7g"), nl=False)
         return

@@ -54,7 +54,7 @@ def replay(
         begin = dt.datetime.fromisoformat(start)
     except ValueError:
         raise ParamsError(f"--from is {start!r}: give a date, such as 2024-01-31") from None
-    portable_cpu.settle(problem.training.reproducible)
+    portable_cpu.pin_cpu_kernels(problem.training.reproducible)
     found = schema.room(problem, "replay").replay(problem, name, root, every, begin)
     folder = root / "reports" / name
     folder.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ MODEL = "lstm"  # the model that the gate judges and the registry holds
 
 
 @dataclass(frozen=True)
-class Result:
+class CheckResult:
     """One check: what it asks, how it went and the figures that say so."""
 
     check: str
@@ -34,7 +34,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Versus:
+class Comparison:
     """Two models on the same test, each pair in the order in which they were given.
 
     `measures` are the scores that a person looks at, `differences` the first minus the second with
@@ -47,7 +47,7 @@ class Versus:
     by_step: tuple[list[float], list[float]] = ([], [])
 
 
-def judge(metrics: dict[str, Any], gate: Iterable[Check]) -> list[Result]:
+def judge(metrics: dict[str, Any], gate: Iterable[Check]) -> list[CheckResult]:
     """Judge the LSTM by the checks of the gate, but for `champion`.
 
     Args:
@@ -60,7 +60,7 @@ def judge(metrics: dict[str, Any], gate: Iterable[Check]) -> list[Result]:
     return [_result(metrics, check) for check in gate if not isinstance(check, ChampionCheck)]
 
 
-def verdict(checks: list[Result]) -> dict[str, Any]:
+def verdict(checks: list[CheckResult]) -> dict[str, Any]:
     """The content of verdict.json."""
     return {
         "passed": all(check.passed for check in checks),
@@ -69,12 +69,12 @@ def verdict(checks: list[Result]) -> dict[str, Any]:
     }
 
 
-def _result(metrics: dict[str, Any], check: Check) -> Result:
+def _result(metrics: dict[str, Any], check: Check) -> CheckResult:
     scores = metrics["models"][MODEL]
     if isinstance(check, FiniteCheck):
         count = int(scores["not_finite"])
         said = f"{count:,} values are not finite" if count else "every value is finite"
-        return Result("finite", count == 0, said, {"not_finite": count})
+        return CheckResult("finite", count == 0, said, {"not_finite": count})
     if isinstance(check, CoverageCheck):
         share = _figure(scores, "coverage_80")
         passed = abs(share - 0.8) <= check.tolerance
@@ -83,13 +83,13 @@ def _result(metrics: dict[str, Any], check: Check) -> Result:
             f"allowed are {80 - 100 * check.tolerance:.0f} to {80 + 100 * check.tolerance:.0f} %"
         )
         figures = {"coverage_80": share, "tolerance": check.tolerance}
-        return Result("coverage", passed, said, figures)
+        return CheckResult("coverage", passed, said, figures)
     if isinstance(check, AtLeastCheck):
         value = _figure(scores, check.metric)
         label = check.metric.replace("_", " ")
         said = f"{label} {value:.4g}; {check.value:g} is asked for"
         figures = {check.metric: value, "least": check.value}
-        return Result(f"{label} at least {check.value:g}", value >= check.value, said, figures)
+        return CheckResult(f"{label} at least {check.value:g}", value >= check.value, said, figures)
     assert isinstance(check, BeatsCheck | TiesCheck)
     name = check.baseline
     differences = metrics["differences"].get(f"{MODEL}_minus_{name}")
@@ -110,7 +110,7 @@ def _result(metrics: dict[str, Any], check: Check) -> Result:
     else:
         label, passed = f"beats or ties {name}", low <= check.margin * theirs
         said += f"; a margin of {100 * check.margin:g} % is allowed" if check.margin else ""
-    return Result(label, passed, said, {"value": value, "low": low, "high": high})
+    return CheckResult(label, passed, said, {"value": value, "low": low, "high": high})
 
 
 def _figure(scores: dict[str, Any], metric: str) -> float:

@@ -59,7 +59,7 @@ def short(md5: str | None) -> str:
     return md5[:12] if md5 else "not recorded"
 
 
-def outs(root: Path, name: str) -> dict[str, str]:
+def output_md5s(root: Path, name: str) -> dict[str, str]:
     """The md5 of what the stages of a problem have left here, by path."""
     reports = Path("reports") / name
     places = [

@@ -40,7 +40,7 @@ class RetainModel(PythonModel):  # type: ignore[misc]
     ) -> pd.DataFrame:
         """Answer a request; what is wrong with its table comes back as a 400 with a sentence."""
         try:
-            answer: pd.DataFrame = self.served.answer(model_input)
+            answer: pd.DataFrame = self.served.predict(model_input)
             return answer
         except RetainError as error:
             raise MlflowException(str(error), error_code=BAD_REQUEST) from None

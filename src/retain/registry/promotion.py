@@ -115,7 +115,7 @@ def move(
     """Make a version the champion in the store, with who, when and why as tags of both."""
     name = version.name
     aliases = client.get_model_version(name, version.version).aliases  # others lack them
-    registry.give(client, name, version, "champion", champion)
+    registry.set_alias(client, name, version, "champion", champion)
     said = {"by": promotion.by, "at": promotion.at, "why": promotion.why}
     moves = [(version, {"from": ", ".join(sorted(aliases)) or "none", "to": "champion"})]
     if champion is not None:
@@ -123,7 +123,7 @@ def move(
     for moved, places in moves:
         for key, value in (said | places).items():
             registry.write(client.set_model_version_tag, name, moved.version, f"moved.{key}", value)
-    newest = registry.with_content(client, name, promotion.newest) or _newest(client, name)
+    newest = registry.find_by_md5(client, name, promotion.newest) or _newest(client, name)
     stands = {"champion": str(version.version), "newest": str(newest.version)}
     registry.write(client.set_registered_model_tag, name, registry.MOVED, json.dumps(said | stands))
     after = f", version {champion.version} is @previous" if champion is not None else ""

@@ -76,7 +76,7 @@ def _of_the_tree(root: Path, name: str) -> Origin:
     problem = schema.load_problem(root, name)
     if (
         not {f"models/{name}/{MODEL}", f"data/prepared/{name}"}
-        <= fingerprint.outs(root, name).keys()
+        <= fingerprint.output_md5s(root, name).keys()
     ):
         raise RegistryError(
             f"{name} has no model here yet; make it with `dvc repro {_stage(name)}`"
@@ -86,7 +86,7 @@ def _of_the_tree(root: Path, name: str) -> Origin:
         label=f"{name} in the working tree",
         commit=fingerprint.code_state(root).get("git.commit", ""),
         patch=fingerprint.patch(root).get("code.patch", ""),
-        outs=fingerprint.outs(root, name),
+        outs=fingerprint.output_md5s(root, name),
         tags=fingerprint.training_tags(root, name, problem, MODEL),
         params=fingerprint.flat(problem, MODEL),
     )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from retain.config import schema
 from retain.errors import GitError, RegistryError, RetainError
-from retain.evaluation.quality_gate import Result
+from retain.evaluation.quality_gate import CheckResult
 from retain.project import files, fingerprint, git
 from retain.registry import promotion, registrations, registry
 from retain.registry.listing import SINCE
@@ -59,7 +59,7 @@ def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
     client = store.connect(root)
     with store.answering(root):
         whole = _begin(client, name)
-        new = [s for s in states if whole or not registry.with_content(client, name, s.model)]
+        new = [s for s in states if whole or not registry.find_by_md5(client, name, s.model)]
     decided = deque(promotion.ledger(root, name) if whole else ())
     if new:
         yield from _rebuild(root, client, name, new, decided, whole)
@@ -104,7 +104,7 @@ def _plan(root: Path, name: str, states: list[Registration]) -> Iterator[str]:
     cache, _ = registrations.fetch(root, ())
     for state in states:
         md5 = state.model
-        known = registry.with_content(client, name, md5) if client is not None else None
+        known = registry.find_by_md5(client, name, md5) if client is not None else None
         if known is not None:
             yield f"{state.label}  is {name} version {known.version}"
             continue
@@ -125,8 +125,8 @@ def _register(
     reports = tree / "reports" / name
     metrics = json.loads((reports / "metrics.json").read_text(encoding="utf-8"))
     verdict = json.loads((reports / "verdict.json").read_text(encoding="utf-8"))
-    checks = [Result(**check) for check in verdict["checks"]]
-    new = registry.with_content(client, name, state.model) is None
+    checks = [CheckResult(**check) for check in verdict["checks"]]
+    new = registry.find_by_md5(client, name, state.model) is None
     with _store_of(root):
         if judge:
             said = registry.register(tree, name, problem, metrics, checks).sentence
@@ -162,14 +162,14 @@ def _decide(
     """Do again what people decided while `newest` was the newest; all that is left, if None."""
     while any(newest in (None, each.newest) for each in decided):
         each = decided.popleft()
-        version = registry.with_content(client, name, each.champion)
+        version = registry.find_by_md5(client, name, each.champion)
         if version is None:
             yield (
                 f"{each.at[:10]}  skipped: {each.by} made a model @champion ({each.why}) that is "
                 f"in no commit, or was skipped: {fingerprint.short(each.champion)}"
             )
             continue
-        before = registry.with_content(client, name, each.previous)
+        before = registry.find_by_md5(client, name, each.previous)
         yield f"{each.at[:10]}  {promotion.move(client, each, version, before)}"
 
 

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from retain.config.schema import ChampionCheck, Problem, room
 from retain.errors import IncomparableError, RegistryError
-from retain.evaluation.quality_gate import MODEL, Result, interval, judgement
+from retain.evaluation.quality_gate import MODEL, CheckResult, interval, judgement
 from retain.model_loading import load_model
 from retain.project import fingerprint
 from retain.tracking import runs, store
-from retain.tracking.offline_run import Run
+from retain.tracking.offline_run import OfflineRun
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +63,7 @@ class Decision:
 
 
 def register(
-    root: Path, name: str, problem: Problem, metrics: dict[str, Any], checks: list[Result]
+    root: Path, name: str, problem: Problem, metrics: dict[str, Any], checks: list[CheckResult]
 ) -> Decision:
     """Register a problem's trained model, unless it is, and give it the alias that it earned.
 
@@ -82,10 +82,10 @@ def register(
         if champion is not None and not own:
             checks = [*checks, *_against_champion(root, name, problem, folder, champion)]
         if not own and os.environ.get("DVC_EXP_NAME"):
-            checks = [*checks, Result("committed", False, EXPERIMENT.format(name=name), {})]
+            checks = [*checks, CheckResult("committed", False, EXPERIMENT.format(name=name), {})]
         failed = [check for check in checks if not check.passed]
         alias = "champion" if own or not failed else "challenger"
-        give(run.client, name, version, alias, champion)
+        set_alias(run.client, name, version, alias, champion)
         sentence = _sentence(name, version, own, failed)
         tags = {f"gate.{check.check}": check.sentence for check in checks}
         tags["gate"] = f"failed: {', '.join(each.check for each in failed)}" if failed else "passed"
@@ -127,7 +127,7 @@ def _kept(
     )
 
 
-def _sentence(name: str, version: "ModelVersion", own: bool, failed: list[Result]) -> str:
+def _sentence(name: str, version: "ModelVersion", own: bool, failed: list[CheckResult]) -> str:
     label = f"{name} version {version.version}"
     reasons = "; ".join(f"{check.check}: {check.sentence}" for check in failed)
     if own:
@@ -139,7 +139,7 @@ def _sentence(name: str, version: "ModelVersion", own: bool, failed: list[Result
 
 def _against_champion(
     root: Path, name: str, problem: Problem, folder: Path, champion: "ModelVersion"
-) -> Iterator[Result]:
+) -> Iterator[CheckResult]:
     """The gate's checks of the kind `champion`: both models on the same test windows."""
     prepared = root / "data" / "prepared" / name
     for check in problem.gate:
@@ -148,9 +148,11 @@ def _against_champion(
         label = f"better than champion version {champion.version}"
         try:
             with downloaded(champion) as theirs:
-                both = room(problem, "evaluate").versus(problem, prepared, folder, theirs)
+                both = room(problem, "evaluate").compare_with_champion(
+                    problem, prepared, folder, theirs
+                )
         except (IncomparableError, RegistryError) as error:
-            yield Result(label, True, f"the champion cannot be compared: {error}", {})
+            yield CheckResult(label, True, f"the champion cannot be compared: {error}", {})
             continue
         change, level = both.differences[check.metric], both.scores[1][check.metric]
         margin = check.margin * level
@@ -160,17 +162,17 @@ def _against_champion(
             f"({change.value:+.4g}, 95 % interval {interval(change.low, change.high)}; "
             f"it must lie below {-margin or 0:.4g})"
         )
-        yield Result(label, passed, said, vars(change))
+        yield CheckResult(label, passed, said, vars(change))
 
 
 def _version(
-    run: Run, root: Path, name: str, folder: Path, metrics: dict[str, Any]
+    run: OfflineRun, root: Path, name: str, folder: Path, metrics: dict[str, Any]
 ) -> "ModelVersion":
     """The version that holds the model in `folder`: the one there is, or a new one."""
     from mlflow.exceptions import MlflowException
 
     model_md5 = fingerprint.folder_md5(folder)
-    found = with_content(run.client, name, model_md5)
+    found = find_by_md5(run.client, name, model_md5)
     if found is not None:
         return found
     served = load_model(folder)
@@ -180,7 +182,7 @@ def _version(
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    tags = {"model.md5": model_md5, "outs": json.dumps(fingerprint.outs(root, name))}
+    tags = {"model.md5": model_md5, "outs": json.dumps(fingerprint.output_md5s(root, name))}
     tags["data.span"] = served.span()
     for key, value in metrics["models"][MODEL].items():
         if isinstance(value, int | float) and math.isfinite(value):
@@ -190,19 +192,21 @@ def _version(
     tags |= {key: own[key] for key in lineage_tags if key in own}
     made = run.client.create_model_version(name, source, run.run_id, tags, model_id=model_id)
     # The lock holds on this machine only; of two that found no version, the lower number stays.
-    first = with_content(run.client, name, model_md5) or made
+    first = find_by_md5(run.client, name, model_md5) or made
     if first.version != made.version:
         run.client.delete_model_version(name, made.version)
     return first
 
 
-def with_content(client: "MlflowClient", name: str, model_md5: str) -> "ModelVersion | None":
+def find_by_md5(client: "MlflowClient", name: str, model_md5: str) -> "ModelVersion | None":
     """The version that holds the model of this md5, if there is one."""
     found = client.search_model_versions(f"name = '{name}' and tags.`model.md5` = '{model_md5}'")
     return min(found, key=lambda version: int(version.version), default=None)
 
 
-def _log_model(run: Run, root: Path, name: str, folder: Path, served: Any) -> tuple[str, str]:
+def _log_model(
+    run: OfflineRun, root: Path, name: str, folder: Path, served: Any
+) -> tuple[str, str]:
     """Log the model into its run, as code and data without pickle: its address and its id."""
     import mlflow
     from mlflow.models import infer_signature
@@ -217,7 +221,7 @@ def _log_model(run: Run, root: Path, name: str, folder: Path, served: Any) -> tu
             code_paths=[str(package)],
             # Of the inputs it says nothing: MLflow would then drop unknown columns in silence and
             # word errors itself. The model checks its table and names row, column and remedy.
-            signature=infer_signature(model_output=served.answer(example)),
+            signature=infer_signature(model_output=served.predict(example)),
             metadata={"columns": served.columns()},
             model_config={"model_md5": fingerprint.folder_md5(folder)},  # pyfunc.py compares it
             input_example=example,
@@ -230,7 +234,7 @@ def _log_model(run: Run, root: Path, name: str, folder: Path, served: Any) -> tu
     return str(info.model_uri), str(info.model_id)
 
 
-def give(
+def set_alias(
     client: "MlflowClient",
     name: str,
     version: "ModelVersion",

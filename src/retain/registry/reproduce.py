@@ -100,7 +100,7 @@ def prove(root: Path, origin: Origin, fresh: bool = False) -> Proof:
         _fetch(root, tree, origin.params.get("data.path", ""))
         python = _fresh_python(tree) if fresh else Path(sys.executable)
         _repro(tree, f"evaluate@{origin.name}", python)
-        rebuilt = fingerprint.outs(tree, origin.name)
+        rebuilt = fingerprint.output_md5s(tree, origin.name)
         today = _environment(python, problem.training.threads)
         with origin.model(root) as recorded:
             weights = _largest_difference(recorded, tree / "models" / origin.name / MODEL)

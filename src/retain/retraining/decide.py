@@ -56,7 +56,7 @@ def check(root: Path, name: str, problem: Problem) -> Outcome:
 def _look(root: Path, name: str, problem: Problem, changed: Changes) -> Outcome:
     """Prepare the data aside, where DVC does not see it, and compare them with the champion's."""
     with files.folder(root, f"check-{name}") as scratch:
-        portable_cpu.settle("portable")
+        portable_cpu.pin_cpu_kernels("portable")
         prepared = scratch / "prepared"
         prepared.mkdir()
         schema.room(problem, "prepare").prepare(problem, root, prepared)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from retain.config import schema
 from retain.config.schema import Problem
 from retain.errors import IncomparableError
-from retain.evaluation.quality_gate import MODEL, Versus, interval, judgement
+from retain.evaluation.quality_gate import MODEL, Comparison, interval, judgement
 from retain.evaluation.report import Table, markdown_table, plain
 from retain.project import files, fingerprint
 from retain.registry import registry
@@ -41,13 +41,13 @@ def is_current(root: Path, name: str) -> bool:
 def is_registered(root: Path, name: str) -> bool:
     """Whether the present model is the one that was registered last in this clone."""
     place = root / "reports" / name / "decision.json"
-    model = fingerprint.outs(root, name).get(f"models/{name}/{MODEL}")
+    model = fingerprint.output_md5s(root, name).get(f"models/{name}/{MODEL}")
     return place.is_file() and json.loads(place.read_text("utf-8"))["model_md5"] == model
 
 
 def write(root: Path, name: str, problem: Problem) -> str:
     """Write the summary of the model that is here and registered; answers with its text."""
-    portable_cpu.settle(problem.training.reproducible)
+    portable_cpu.pin_cpu_kernels(problem.training.reproducible)
     decision = json.loads((root / "reports" / name / "decision.json").read_text(encoding="utf-8"))
     with store.answering(root):
         client = store.connect(root)
@@ -70,7 +70,7 @@ def write(root: Path, name: str, problem: Problem) -> str:
 
 def _mark(root: Path, name: str) -> str:
     """The last line, by which a summary is known to be that of what is here."""
-    outs = fingerprint.outs(root, name)
+    outs = fingerprint.output_md5s(root, name)
     model, metrics = outs.get(f"models/{name}/{MODEL}"), outs.get(f"reports/{name}/metrics.json")
     return f"Model `{fingerprint.short(model)}`, metrics `{fingerprint.short(metrics)}`.\n"
 
@@ -92,7 +92,9 @@ def _against(
         blocks = []
         ours = root / "models" / name / MODEL
         try:
-            both = schema.room(problem, "evaluate").versus(problem, prepared, ours, theirs)
+            both = schema.room(problem, "evaluate").compare_with_champion(
+                problem, prepared, ours, theirs
+            )
             blocks += _compared(both, new, before)
         except IncomparableError as error:
             blocks.append(f"Version {before.version} cannot be compared: {plain(str(error))}.")
@@ -103,7 +105,7 @@ def _against(
     return blocks
 
 
-def _compared(both: Versus, new: "ModelVersion", before: "ModelVersion") -> list[str]:
+def _compared(both: Comparison, new: "ModelVersion", before: "ModelVersion") -> list[str]:
     rows = tuple(
         (f"version {version.version}{said}", *(_number(scores.get(key)) for key in both.measures))
         for version, said, scores in zip(

@@ -38,11 +38,11 @@ def build(live: Live, limits: Limits, key: str | None = None, hosts: tuple[str, 
     """
     readers = ThreadPoolExecutor(2, "reader")  # for what takes longer than a millisecond
 
-    async def aside(work: Callable[..., Any], *given: Any) -> Any:
+    async def run_in_thread(work: Callable[..., Any], *given: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(readers, work, *given)
 
     counters = CollectorRegistry()
-    service: Service = room_of(live.model.kind, "web").Service(limits, counters, aside)
+    service: Service = room_of(live.model.kind, "web").Service(limits, counters, run_in_thread)
     meter = Meter(live, counters, service.path)
 
     @asynccontextmanager

@@ -121,7 +121,7 @@ class Batcher:
             )
         )
         try:
-            found = np.split(chosen[0][0].model.predict(batch), np.cumsum(sizes)[:-1])
+            found = np.split(chosen[0][0].model.predict_batch(batch), np.cumsum(sizes)[:-1])
         except Exception as error:
             for job, _ in chosen:
                 self._forget(job)

@@ -114,5 +114,5 @@ def _load(version: "ModelVersion", kind: str | None = None) -> Loaded:
             f"`mlflow models serve`"
         )
     example = registry.example(version)
-    served.answer(example)  # the first call is slow, and a model that cannot answer is not taken
+    served.predict(example)  # the first call is slow, and a model that cannot answer is not taken
     return Loaded(version, served, example)

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from retain.serving.champion import Loaded
 
-Aside = Callable[..., Awaitable[Any]]  # runs a function in a thread beside the sockets
+RunInThread = Callable[..., Awaitable[Any]]  # runs a function in a thread beside the sockets
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Service(Protocol):
     operation: dict[str, Any]  # what FastAPI is told of the POST
     body: int  # bytes of a request
 
-    def __init__(self, limits: Limits, counters: CollectorRegistry, aside: Aside): ...
+    def __init__(self, limits: Limits, counters: CollectorRegistry, run_in_thread: RunInThread): ...
 
     async def answer(
         self, model: Loaded, request: Request, body: bytes, from_csv: bool, as_csv: bool

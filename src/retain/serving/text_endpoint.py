@@ -21,7 +21,7 @@ from retain.serving import http_io, requests
 from retain.serving.batcher import OverloadedError
 from retain.serving.champion import Loaded
 from retain.serving.description import CSV, operation
-from retain.serving.endpoint import Aside, Limits, Service
+from retain.serving.endpoint import Limits, RunInThread, Service
 from retain.serving.http_io import Refused
 from retain.serving.requests import Setting
 
@@ -62,12 +62,13 @@ class Lines(Service):
     counted: str  # what a line is, in the plural
     settings: Mapping[str, Setting] = {}
 
-    def __init__(self, limits: Limits, counters: CollectorRegistry, aside: Aside):
+    def __init__(self, limits: Limits, counters: CollectorRegistry, run_in_thread: RunInThread):
         self.body, self._rows = min(limits.body, BODY), min(limits.rows, LINES)
         self.page = files("retain.serving").joinpath("lines.html").read_text("utf-8")
         said = f"{self.counted.capitalize()} answered."
         self._counter = Counter(f"retain_{self.counted}", said, registry=counters)
-        self._aside, self._turn, self._waiting = aside, asyncio.Lock(), 0  # steps that wait
+        self._run_in_thread, self._turn = run_in_thread, asyncio.Lock()
+        self._waiting = 0  # steps that wait
 
     @abstractmethod
     def read(self, served: Any, line: str) -> tuple[Any, int]:
@@ -102,7 +103,7 @@ class Lines(Service):
     ) -> Response:
         """The answers to a request's lines, in their order."""
         query = request.query_params.multi_items()
-        asked = await self._aside(self._asked, model.served, query, body, from_csv)
+        asked = await self._run_in_thread(self._asked, model.served, query, body, from_csv)
         answers = await self._in_turns(model.served, asked)
         self._counter.inc(len(answers))
         if as_csv:
@@ -123,7 +124,7 @@ class Lines(Service):
             ):
                 async with self._turn:  # those that wait get it in the order in which they came
                     found.append(
-                        await self._aside(self._answered, served, line, row, asked.settings)
+                        await self._run_in_thread(self._answered, served, line, row, asked.settings)
                     )
                 self._waiting -= steps
                 left -= steps

@@ -54,7 +54,7 @@ class Message:
         self.status = self.ended = None
 
 
-class Run:
+class OfflineRun:
     """A run of the tracking store, whether the store answers or not."""
 
     def __init__(self, root: Path, message: Message, run_id: str | None = None):
@@ -147,10 +147,10 @@ def now() -> int:
     return int(time.time() * 1000)
 
 
-def pending(root: Path) -> Iterator[Run]:
+def pending(root: Path) -> Iterator[OfflineRun]:
     """The runs of which the store has not heard everything."""
     for path in sorted(folder(root).glob("*.json")):
-        yield Run(root, _read(path))
+        yield OfflineRun(root, _read(path))
 
 
 def folder(root: Path) -> Path:

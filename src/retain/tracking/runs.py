@@ -19,7 +19,7 @@ from retain.config.schema import Problem, load_problem
 from retain.errors import RegistryError
 from retain.project import files, fingerprint
 from retain.tracking import offline_run, store
-from retain.tracking.offline_run import Message, Run
+from retain.tracking.offline_run import Message, OfflineRun
 
 CURVES = {  # columns of history.csv, and what a training calls them
     "learning_rate": "learning_rate",
@@ -31,7 +31,7 @@ CURVES = {  # columns of history.csv, and what a training calls them
 @contextmanager
 def training_run(
     root: Path, name: str, problem: Problem, cell: str, tags: dict[str, str], kept: Path
-) -> Iterator[Run]:
+) -> Iterator[OfflineRun]:
     """A run that says, at the end, how it ended: FINISHED, FAILED or KILLED.
 
     A run whose process died without a word is set to KILLED first. Nothing here waits for a store
@@ -52,7 +52,7 @@ def training_run(
     message.params = fingerprint.flat(problem, cell)
     message.files = fingerprint.patch(root)
     message.status = "RUNNING"
-    run = Run(root, message)
+    run = OfflineRun(root, message)
     run.recall()
     if run.send():
         with suppress(RegistryError):  # it went away again
@@ -72,7 +72,7 @@ def training_run(
         run.end(status)
 
 
-def find_run(root: Path, name: str, problem: Problem, cell: str, folder: Path) -> Run:
+def find_run(root: Path, name: str, problem: Problem, cell: str, folder: Path) -> OfflineRun:
     """The newest run that made the model in `folder`, written anew if the store has none.
 
     Raises:
@@ -89,7 +89,7 @@ def find_run(root: Path, name: str, problem: Problem, cell: str, folder: Path) -
     if found:
         info = found[0].info
         key = found[0].data.tags.get("run.key", info.run_id)
-        return Run(root, Message(key, name, info.run_name, info.start_time), info.run_id)
+        return OfflineRun(root, Message(key, name, info.run_name, info.start_time), info.run_id)
     message = Message(f"restored-{model_md5}", name, f"train@{name}-{cell}", offline_run.now())
     made = fingerprint.training_tags(root, name, problem, cell)
     # On which machine it was trained is not known.
@@ -100,7 +100,7 @@ def find_run(root: Path, name: str, problem: Problem, cell: str, folder: Path) -
     message.files = fingerprint.patch(root)
     message.metrics = _history(folder / "history.csv")
     message.status, message.ended = "FINISHED", message.started
-    run = Run(root, message)
+    run = OfflineRun(root, message)
     run.deliver()
     return run
 
@@ -194,7 +194,7 @@ def _history(path: Path) -> list[tuple[str, float, int, int]]:
     return metrics
 
 
-def _system_metrics(run: Run) -> Any:
+def _system_metrics(run: OfflineRun) -> Any:
     """MLflow's own thread that samples processor and memory, where there is a run to log to."""
     if run.run_id is None:
         return None

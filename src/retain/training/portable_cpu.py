@@ -24,7 +24,7 @@ TORCH = {
 }
 
 
-def settle(mode: Mode) -> None:
+def pin_cpu_kernels(mode: Mode) -> None:
     """Set what a stage's arithmetic may use.
 
     Args:

@@ -25,7 +25,7 @@ class Examples(Protocol):
         ...
 
 
-class Batches:
+class ResumableSampler:
     """All examples, batch by batch: shuffled by (seed, epoch) if there is a seed, else in order.
 
     Of several devices each takes every n-th example of a batch, so that the batches are the same

@@ -2,7 +2,8 @@
 
 The order of an epoch is a function of seed and epoch, dropout of seed and step, the learning rate
 of the step alone; nothing depends on what ran before in the process. Knows no kind of problem: a
-`Task` brings the network, the windows and the loss. The only module that imports Lightning.
+`TrainingSetup` brings the network, the windows and the loss. The only module that imports
+Lightning.
 """
 
 import json
@@ -27,9 +28,9 @@ from torch import Tensor, nn
 
 from retain.config.schema import Training
 from retain.errors import ModelError, Terminated
-from retain.tracking.offline_run import Run
+from retain.tracking.offline_run import OfflineRun
 from retain.training import checkpoints
-from retain.training.sampler import Batches, Examples
+from retain.training.sampler import Examples, ResumableSampler
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingSetup:
     """What a kind of problem hands to training.
 
     `loss(network, batch)` answers with the sum of the loss over the batch and its weight, both
@@ -111,7 +112,13 @@ class Average:
 class Module(pl.LightningModule):
     """A task under Lightning."""
 
-    def __init__(self, task: Task, training: Training, rate: float, batches: tuple[Batches, ...]):
+    def __init__(
+        self,
+        task: TrainingSetup,
+        training: Training,
+        rate: float,
+        batches: tuple[ResumableSampler, ...],
+    ):
         super().__init__()
         self.network, self.loss = task.network, task.loss
         self.training_params, self.batches = training, batches
@@ -202,7 +209,7 @@ class Module(pl.LightningModule):
         self.log("val/loss", self.epoch_loss("val"), rank_zero_only=True)
 
 
-class Journal(Callback):
+class History(Callback):
     """Keeps the history and the best weights, and says how far the training is."""
 
     def __init__(self, name: str, max_epochs: int):
@@ -262,7 +269,7 @@ class Journal(Callback):
         )
 
 
-class Curves(Logger):
+class MlflowCurves(Logger):
     """Tells a run the curves; Lightning's own logger would end the training with the server.
 
     A resumed training may log an epoch a second time; that changes nothing.
@@ -270,7 +277,7 @@ class Curves(Logger):
 
     name, version = None, None
 
-    def __init__(self, run: Run):
+    def __init__(self, run: OfflineRun):
         super().__init__()
         self.run = run
 
@@ -282,7 +289,7 @@ class Curves(Logger):
         """The run has them already."""
 
 
-class Saving(Callback):
+class CheckpointEvery(Callback):
     """Writes a checkpoint every so many steps or seconds."""
 
     def __init__(self, every: int | str, folder: Path):
@@ -309,7 +316,7 @@ class Saving(Callback):
             self.last_step, self.last_time = trainer.global_step, time.monotonic()
 
 
-class Files(CheckpointIO):
+class SafetensorsCheckpointIO(CheckpointIO):
     """Lightning's reading and writing of checkpoints by `checkpoints`, without pickle."""
 
     def save_checkpoint(
@@ -340,11 +347,11 @@ def is_follower() -> bool:
 
 
 def fit(
-    task: Task,
+    task: TrainingSetup,
     training: Training,
     cell: str,
     name: str,
-    run: Run | None = None,
+    run: OfflineRun | None = None,
     folder: Path | None = None,
 ) -> list[Epoch]:
     """Train the network of `task`, in place, and leave the weights of the best epoch in it.
@@ -363,16 +370,16 @@ def fit(
     """
     for noisy in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(f"{noisy}.utilities.rank_zero").setLevel(logging.WARNING)
-    train = Batches(task.train, training.batch_size, training.seed, training.epoch_steps)
+    train = ResumableSampler(task.train, training.batch_size, training.seed, training.epoch_steps)
     epochs = training.epochs(len(task.train))
-    validation = Batches(task.validation, 4 * training.batch_size, None)
+    validation = ResumableSampler(task.validation, 4 * training.batch_size, None)
     module = Module(task, training, training.rate(cell), (train, validation))
-    journal = Journal(name, epochs)
+    journal = History(name, epochs)
     patience = training.patience or max(3, epochs // 3)
     callbacks: list[Callback] = [journal, EarlyStopping("val/loss", patience=patience)]
     resumed = None
     if folder is not None:
-        callbacks.append(Saving(training.checkpoint_every, folder))
+        callbacks.append(CheckpointEvery(training.checkpoint_every, folder))
         resumed = checkpoints.newest(folder)
     trainer = pl.Trainer(
         accelerator="cpu" if training.reproducible == "portable" else training.accelerator,
@@ -383,8 +390,8 @@ def fit(
         gradient_clip_val=training.gradient_clip,
         deterministic=training.reproducible != "off",
         callbacks=callbacks,
-        plugins=[Files()],
-        logger=False if run is None else Curves(run),
+        plugins=[SafetensorsCheckpointIO()],
+        logger=False if run is None else MlflowCurves(run),
         log_every_n_steps=len(train) * epochs + 1,  # once an epoch is enough
         num_sanity_val_steps=0,
         use_distributed_sampler=False,

@@ -22,7 +22,7 @@ from .kills import ANY_TIME, COLD, COLD_ANY_TIME, POINTS, SIGNALS, Kill, cold_ki
 from .project import Project, make_project
 from .trials import cold, trial
 
-Tally = Counter[tuple[str, int]]  # kills by point and signal
+MetricSums = Counter[tuple[str, int]]  # kills by point and signal
 
 
 def timed(project: Project, start: Start) -> float:
@@ -34,10 +34,10 @@ def timed(project: Project, start: Start) -> float:
     return time.monotonic() - began
 
 
-def torment(project: Project, kills: int, seed: int) -> tuple[Tally, Tally]:
+def torment(project: Project, kills: int, seed: int) -> tuple[MetricSums, MetricSums]:
     """Spend so many kills; answers with those that hit, and those of trials with nothing wrong."""
     generator = random.Random(seed)  # noqa: S311 - no secrets
-    hits, harmless, colds = Tally(), Tally(), 0
+    hits, harmless, colds = MetricSums(), MetricSums(), 0
     waiting: list[Kill] = []
     with forked(project) as fast:
         cold_seconds = timed(project, cold)
@@ -50,7 +50,7 @@ def torment(project: Project, kills: int, seed: int) -> tuple[Tally, Tally]:
                 if len(waiting) < count:
                     waiting += deck(generator, timed(project, fast))
                 chain, waiting = waiting[:count], waiting[count:]
-            hit = Tally()
+            hit = MetricSums()
             try:
                 for kill in trial(project, start, list(chain)):
                     hit[kill.point, kill.signal] += 1
@@ -67,7 +67,7 @@ def torment(project: Project, kills: int, seed: int) -> tuple[Tally, Tally]:
     return hits, harmless
 
 
-def table(hits: Tally, harmless: Tally) -> Iterator[str]:
+def table(hits: MetricSums, harmless: MetricSums) -> Iterator[str]:
     """Kills by point and signal, and how many of them changed nothing, as Markdown."""
     yield "| killed | SIGTERM | SIGKILL | same result |"
     yield "|---|---:|---:|---:|"

@@ -32,7 +32,7 @@ METRICS: dict[str, Any] = {
 }
 
 
-def judged(check: Check, **scores: float) -> quality_gate.Result:
+def judged(check: Check, **scores: float) -> quality_gate.CheckResult:
     metrics = copy.deepcopy(METRICS)
     metrics["models"]["lstm"] |= scores
     (result,) = quality_gate.judge(metrics, [check])
@@ -48,7 +48,7 @@ def ties(baseline: str, metric: Any = "mae") -> TiesCheck:
 
 
 def test_a_whole_interval_below_zero_beats() -> None:
-    assert judged(beats("seasonal_naive")) == quality_gate.Result(
+    assert judged(beats("seasonal_naive")) == quality_gate.CheckResult(
         "beats seasonal_naive",
         True,
         "MAE 10 against 12: better (-2, 95 % interval -3 to -1)",
@@ -72,7 +72,7 @@ def test_an_interval_that_holds_zero_ties() -> None:
 
 
 def test_a_whole_interval_above_zero_does_not_tie() -> None:
-    assert judged(ties("rnn", "crps")) == quality_gate.Result(
+    assert judged(ties("rnn", "crps")) == quality_gate.CheckResult(
         "beats or ties rnn",
         False,
         "CRPS 7 against 7.5: worse (+0.5, 95 % interval +0.125 to +0.75)",
@@ -81,7 +81,7 @@ def test_a_whole_interval_above_zero_does_not_tie() -> None:
 
 
 def test_a_tie_may_be_worse_by_a_margin_of_the_other_score() -> None:
-    def within(margin: float) -> quality_gate.Result:
+    def within(margin: float) -> quality_gate.CheckResult:
         check = TiesCheck(check="beats_or_ties", baseline="rnn", metric="crps", margin=margin)
         return judged(check)
 
@@ -131,10 +131,10 @@ def test_a_coverage_says_what_is_allowed() -> None:
 
 def test_finite_forecasts_pass_and_others_are_counted() -> None:
     check = FiniteCheck(check="finite")
-    assert judged(check) == quality_gate.Result(
+    assert judged(check) == quality_gate.CheckResult(
         "finite", True, "every value is finite", {"not_finite": 0}
     )
-    assert judged(check, not_finite=1234) == quality_gate.Result(
+    assert judged(check, not_finite=1234) == quality_gate.CheckResult(
         "finite", False, "1,234 values are not finite", {"not_finite": 1234}
     )
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from retain.kinds.forecast.config import Data, Model
 from retain.kinds.forecast.data import panel, tables
 from retain.kinds.forecast.data.panel import Schema
-from retain.kinds.forecast.model.forecaster import Forecaster, matched
+from retain.kinds.forecast.model.forecaster import Forecaster, build_matched
 from retain.networks import recurrent
 
 STEPS, BATCH, INPUT, HIDDEN, LAYERS = 5, 3, 4, 6, 2
@@ -72,14 +72,14 @@ def test_dropout_of_a_single_layer_is_left_to_the_network_around_it() -> None:
 @pytest.mark.parametrize("segment", [1, 7])
 def test_a_cell_gets_the_parameters_of_the_lstm(cell: str, hidden: int, segment: int) -> None:
     model = Model(hidden_size=hidden, segment_length=segment)
-    _, sizes = matched(cell, model, schema(), series_count=3)
+    _, sizes = build_matched(cell, model, schema(), series_count=3)
     assert abs(sizes["parameters"] / sizes["parameter_budget"] - 1) < 0.02
     assert sizes["hidden_size"] > hidden
 
 
 def test_the_lstm_keeps_its_hidden_size() -> None:
     model = Model(hidden_size=32)
-    network, sizes = matched("lstm", model, schema(), series_count=3)
+    network, sizes = build_matched("lstm", model, schema(), series_count=3)
     assert sizes["hidden_size"] == 32
     assert sizes["parameters"] == sizes["parameter_budget"]
     assert sizes["parameters"] == sum(p.numel() for p in network.parameters())

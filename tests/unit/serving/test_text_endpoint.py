@@ -54,11 +54,11 @@ class Echo(Lines):
 
 @pytest.fixture
 def echo() -> Echo:
-    async def aside(work: Callable[..., Any], *given: Any) -> Any:
+    async def run_in_thread(work: Callable[..., Any], *given: Any) -> Any:
         await asyncio.sleep(0)
         return work(*given)
 
-    made = Echo(Limits(), CollectorRegistry(), aside)
+    made = Echo(Limits(), CollectorRegistry(), run_in_thread)
     made.seen = []
     return made
 

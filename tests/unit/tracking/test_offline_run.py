@@ -9,7 +9,7 @@ import pytest
 
 from retain.errors import RegistryError
 from retain.tracking import offline_run, store
-from retain.tracking.offline_run import Message, Run
+from retain.tracking.offline_run import Message, OfflineRun
 
 
 class Store:
@@ -62,8 +62,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return time
 
 
-def begun(root: Path, **more: Any) -> Run:
-    return Run(root, Message("a key", "small", "train@small-lstm", 5, **more))
+def begun(root: Path, **more: Any) -> OfflineRun:
+    return OfflineRun(root, Message("a key", "small", "train@small-lstm", 5, **more))
 
 
 def test_what_was_said_while_the_store_was_away_is_told_when_it_is_back(
@@ -91,11 +91,11 @@ def test_the_pauses_between_two_tries_grow(
 ) -> None:
     tries = []
 
-    def refuse(run: Run) -> None:
+    def refuse(run: OfflineRun) -> None:
         tries.append(clock[0])
         raise RegistryError("refused")
 
-    monkeypatch.setattr(Run, "deliver", refuse)
+    monkeypatch.setattr(OfflineRun, "deliver", refuse)
     run = begun(tmp_path)
     for _ in range(400):
         run.log({"loss": 1.0}, 1)

@@ -36,7 +36,7 @@ def test_portable_sets_every_variable() -> None:
     told = python("""
 import os
 from retain import machine
-machine.settle("portable")
+machine.pin_cpu_kernels("portable")
 print(all(os.environ[n] == v for n, v in (machine.NUMPY | machine.TORCH).items()))
 """)
     assert told == "True"
@@ -48,7 +48,7 @@ def test_other_modes_change_nothing(mode: str) -> None:
 import os
 from retain import machine
 before = dict(os.environ)
-machine.settle("{mode}")
+machine.pin_cpu_kernels("{mode}")
 print(before == os.environ)
 """)
     assert told == "True"
@@ -58,7 +58,7 @@ REFUSED = """
 import {library}
 from retain import machine
 try:
-    machine.settle("portable")
+    machine.pin_cpu_kernels("portable")
     print("settled")
 except RuntimeError as error:
     print(error)
@@ -78,7 +78,7 @@ def test_a_process_that_was_started_settled_may_have_imported_them() -> None:
 def test_torch_takes_what_was_settled() -> None:
     told = python("""
 from retain import machine
-machine.settle("portable")
+machine.pin_cpu_kernels("portable")
 import numpy, torch
 print(torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())
 """)
@@ -112,7 +112,7 @@ def test_a_stage_settles_before_it_imports_numpy_or_torch(stage: str) -> None:
 import runpy, sys
 from retain import machine
 
-def settle(mode):
+def pin_cpu_kernels(mode):
     print([name for name in ("numpy", "torch") if name in sys.modules])
     sys.exit(0)
 

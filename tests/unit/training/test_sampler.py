@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from retain.training import sampler
-from retain.training.sampler import ROUNDS, Batches, shuffled
+from retain.training.sampler import ROUNDS, ResumableSampler, shuffled
 
 
 class Numbers:
@@ -52,23 +52,23 @@ def test_neighbours_are_torn_apart() -> None:
 
 
 def test_it_does_not_matter_how_much_is_computed_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = list(Batches(Numbers(1000), 7, seed=1))
+    expected = list(ResumableSampler(Numbers(1000), 7, seed=1))
     for ahead in (1, 7, 50, 10_000):
         monkeypatch.setattr(sampler, "AHEAD", ahead)
-        assert list(Batches(Numbers(1000), 7, seed=1)) == expected
+        assert list(ResumableSampler(Numbers(1000), 7, seed=1)) == expected
 
 
 @pytest.mark.parametrize("done", [1, 5, 142, 143])
 def test_an_epoch_is_taken_up_in_its_middle(done: int) -> None:
-    whole = list(Batches(Numbers(1000), 7, seed=1))
-    again = Batches(Numbers(1000), 7, seed=1)
+    whole = list(ResumableSampler(Numbers(1000), 7, seed=1))
+    again = ResumableSampler(Numbers(1000), 7, seed=1)
     again.load_state_dict({"epoch": 0, "done": done})
     assert list(again) == whole[done:]
 
 
 def test_a_million_million_examples_need_no_more_memory_than_a_few() -> None:
     tracemalloc.start()
-    first = list(itertools.islice(Batches(Numbers(10**12), 256, seed=1), 300))
+    first = list(itertools.islice(ResumableSampler(Numbers(10**12), 256, seed=1), 300))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert all(0 <= number < 10**12 for batch in first for number in batch)

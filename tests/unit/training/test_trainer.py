@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from retain.config.schema import Training
 from retain.errors import ModelError
 from retain.training import trainer
-from retain.training.trainer import Batches, Epoch, Task, fit, learning_rate, write_model
+from retain.training.trainer import Batches, Epoch, TrainingSetup, fit, learning_rate, write_model
 
 Pair = tuple[Tensor, Tensor]
 
@@ -56,11 +56,11 @@ def squares(network: nn.Module, batch: Pair) -> tuple[Tensor, Tensor]:
     return error.square().sum(), torch.tensor(float(len(error)))
 
 
-def task(loss: Callable[[nn.Module, Any], tuple[Tensor, Tensor]] = squares) -> Task:
+def task(loss: Callable[[nn.Module, Any], tuple[Tensor, Tensor]] = squares) -> TrainingSetup:
     """A network with dropout, so that a step that forgets its seed shows."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(1, 16), nn.Tanh(), nn.Dropout(0.5), nn.Linear(16, 1))
-    return Task(network, Points(100, seed=1), Points(40, seed=2), loss)
+    return TrainingSetup(network, Points(100, seed=1), Points(40, seed=2), loss)
 
 
 def settings(**keys: Any) -> Training:
@@ -68,7 +68,7 @@ def settings(**keys: Any) -> Training:
     return Training(**keys)
 
 
-def trained(given: Task, **keys: Any) -> tuple[list[Epoch], dict[str, Tensor]]:
+def trained(given: TrainingSetup, **keys: Any) -> tuple[list[Epoch], dict[str, Tensor]]:
     history = fit(given, settings(**keys), "lstm", "line lstm")
     return history, {key: value.clone() for key, value in given.network.state_dict().items()}
 

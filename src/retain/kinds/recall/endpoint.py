@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from retain.kinds.recall.predictor import COLUMN, Served
+from retain.kinds.recall.predictor import COLUMN, Predictor
 from retain.serving.text_endpoint import Lines, lines_operation
 
 
@@ -19,20 +19,20 @@ class Service(Lines):
     column = COLUMN
     counted = "sequences"
 
-    def read(self, served: Served, line: str) -> tuple[str, int]:
+    def read(self, served: Predictor, line: str) -> tuple[str, int]:
         """The sequence as it is, if the model can read it."""
         return line, len(served.read(line)[0])
 
-    def answered(self, served: Served, line: str, **settings: Any) -> dict[str, Any]:
+    def answered(self, served: Predictor, line: str, **settings: Any) -> dict[str, Any]:
         """What `retain ask` says; a number with all its digits."""
         if served.schema.answers:
             shares = served.ask(line)
             return {"likeliest": [{"value": name, "probability": p} for name, p in shares]}
-        found = served.answer(pd.DataFrame({COLUMN: [line]}))
+        found = served.predict(pd.DataFrame({COLUMN: [line]}))
         return {"likeliest": [{"value": float(found["answer"][0])}]}
 
-    def row(self, served: Served, answer: dict[str, Any]) -> dict[str, Any]:
-        """As `Served.answer` has it."""
+    def row(self, served: Predictor, answer: dict[str, Any]) -> dict[str, Any]:
+        """As `Predictor.predict` has it."""
         best = answer["likeliest"][0]
         if "probability" not in best:
             return {"answer": best["value"]}
@@ -41,6 +41,6 @@ class Service(Lines):
             f"p({name})": shares[name] for name in served.schema.answers
         }
 
-    def about(self, served: Served) -> dict[str, Any]:
+    def about(self, served: Predictor) -> dict[str, Any]:
         """The words that it knows, and its answers; none where the answer is a number."""
         return {"vocabulary": served.schema.vocabulary, "answers": served.schema.answers}

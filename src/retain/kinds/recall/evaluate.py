@@ -10,13 +10,13 @@ import torch
 
 from retain.errors import IncomparableError
 from retain.evaluation.lstm_gates import Inspection
-from retain.evaluation.quality_gate import MODEL, Versus
+from retain.evaluation.quality_gate import MODEL, Comparison
 from retain.kinds.recall import dataset, lstm_gates, predictor
 from retain.kinds.recall.batches import Batch, Examples
 from retain.kinds.recall.config import Problem
 from retain.kinds.recall.dataset import Schema, Sequences
 from retain.kinds.recall.metrics import Answers, Floats, difference
-from retain.kinds.recall.network import Recaller
+from retain.kinds.recall.network import GapClassifier
 from retain.model_files import load_champion
 
 LOOK_BACK_SEQUENCES = 64
@@ -47,7 +47,7 @@ class Evaluation:
         }
 
 
-def answers(network: Recaller, source: Sequences) -> Answers:
+def answers(network: GapClassifier, source: Sequences) -> Answers:
     """What the networks answer to all test sequences."""
     numbers, right, losses = [], [], []
     with torch.inference_mode():
@@ -134,7 +134,9 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
     )
 
 
-def versus(problem: Problem, prepared: Path, new: Path, champion: Path) -> Versus:
+def compare_with_champion(
+    problem: Problem, prepared: Path, new: Path, champion: Path
+) -> Comparison:
     """A new model and the champion, both on today's test.
 
     Raises:
@@ -148,14 +150,14 @@ def versus(problem: Problem, prepared: Path, new: Path, champion: Path) -> Versu
         )
     ours, theirs = answers(predictor.load(new).network, source), answers(old.network, source)
     gaps, threshold = source.schema.gaps, settings.threshold
-    return Versus(
+    return Comparison(
         measures=("error", "accuracy", "memory_horizon"),
         scores=(ours.scores(gaps, threshold), theirs.scores(gaps, threshold)),
         differences={"error": difference(ours, theirs, settings.bootstrap, settings.seed)},
     )
 
 
-def look_back(network: Recaller, source: Sequences) -> Floats:
+def look_back(network: GapClassifier, source: Sequences) -> Floats:
     """How strongly the right answer hangs on each step, (steps,), the question's last step first.
 
     The root mean square norm of the gradient of the right answer's score (the answer itself, where

@@ -11,7 +11,7 @@ from retain.kinds.recall import predictor
 from retain.kinds.recall.batches import Batch
 from retain.kinds.recall.config import Problem
 from retain.kinds.recall.dataset import Sequences
-from retain.kinds.recall.predictor import Served
+from retain.kinds.recall.predictor import Predictor
 from retain.networks import recurrent
 from retain.networks.recurrent import Gates
 
@@ -46,7 +46,7 @@ def inspect(
     return _inspection(served, f"{name}: {what}", *served.read(what))
 
 
-def of_a_test(served: Served, source: Sequences) -> Inspection:
+def of_a_test(served: Predictor, source: Sequences) -> Inspection:
     """The gates in a test sequence of the shortest gap, if there is one after a change.
 
     Marked is the step that decides the answer, where its place is known.
@@ -68,7 +68,7 @@ def of_a_test(served: Served, source: Sequences) -> Inspection:
 
 
 def _inspection(
-    served: Served, title: str, tokens: list[int], values: list[float], marked: int | None = None
+    served: Predictor, title: str, tokens: list[int], values: list[float], marked: int | None = None
 ) -> Inspection:
     """The gates of the first seed's network."""
     batch = Batch(

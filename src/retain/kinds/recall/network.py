@@ -49,7 +49,7 @@ class Member(nn.Module):
                 self.bias[hidden : 2 * hidden] = memory
 
 
-class Recaller(nn.Module):
+class GapClassifier(nn.Module):
     """Several members of one cell.
 
     Args:
@@ -177,7 +177,7 @@ class Recaller(nn.Module):
         self.members = nn.ModuleList(list(self.members)[chosen::rates])
 
 
-def matched(
+def build_matched(
     cell: str,
     hidden: int,
     schema: Schema,
@@ -185,7 +185,7 @@ def matched(
     rates: int,
     chrono: int | None,
     speaks: bool = False,
-) -> tuple[Recaller, dict[str, Any]]:
+) -> tuple[GapClassifier, dict[str, Any]]:
     """Networks of `cell` with the parameter budget of an LSTM of that hidden size.
 
     Returns:
@@ -199,7 +199,7 @@ def matched(
     budget = count("lstm", hidden)
     if cell != "lstm":
         hidden = recurrent.match_hidden_size(lambda size: count(cell, size), budget)
-    network = Recaller(cell, hidden, schema, seeds, rates, chrono, speaks)
+    network = GapClassifier(cell, hidden, schema, seeds, rates, chrono, speaks)
     sizes = {
         "hidden_size": hidden,
         "parameters": recurrent.parameter_count(network.members[0]),

@@ -14,7 +14,7 @@ from retain.errors import DataError, clipped
 from retain.kinds.recall import agreement, babi, dataset, synthetic
 from retain.kinds.recall.batches import CHUNK, Batch
 from retain.kinds.recall.dataset import Schema
-from retain.kinds.recall.network import Recaller
+from retain.kinds.recall.network import GapClassifier
 from retain.model_files import check_same, read_column, reading
 
 COLUMN = "sequence"
@@ -23,13 +23,13 @@ NUMBER = re.compile(r"(\+?)(\d+(?:\.\d+)?|\.\d+)")  # no two ways to read the sa
 
 
 @dataclass(frozen=True)
-class Served:
+class Predictor:
     """A model folder, read: networks of several seeds, and config.json as it stands.
 
     Asked for an answer, they are asked together: their probabilities, or numbers, are averaged.
     """
 
-    network: Recaller
+    network: GapClassifier
     schema: Schema
     config: dict[str, Any]
 
@@ -82,7 +82,7 @@ class Served:
             return " ".join(f"{mark}{value:.6f}" for mark, value in zip(marks, values, strict=True))
         return " ".join(self.schema.vocabulary[token] for token in tokens)
 
-    def answer(self, table: pd.DataFrame) -> pd.DataFrame:
+    def predict(self, table: pd.DataFrame) -> pd.DataFrame:
         """Answer each sequence of a table: `answer`, `probability`, and one column an answer.
 
         Where answers are numbers there is `answer` alone.
@@ -110,9 +110,9 @@ class Served:
         """The answers to one sequence with their probabilities, the likeliest first.
 
         Raises:
-            DataError: as `answer`.
+            DataError: as `predict`.
         """
-        row = self.answer(pd.DataFrame({COLUMN: [sequence]})).iloc[0]
+        row = self.predict(pd.DataFrame({COLUMN: [sequence]})).iloc[0]
         if not self.schema.answers:
             return [(f"{row['answer']:.4f}", None)]
         shares = {name: float(row[f"p({name})"]) for name in self.schema.answers}
@@ -166,7 +166,7 @@ def _numbers(text: str) -> tuple[list[int], list[float]]:
     return marks, [float(match[2]) for match in found]
 
 
-def load(folder: Path) -> Served:
+def load(folder: Path) -> Predictor:
     """Read a model folder.
 
     Raises:
@@ -175,7 +175,7 @@ def load(folder: Path) -> Served:
     with reading(folder) as (config, weights):
         schema = dataset.schema_of(config["schema"])
         rates, seeds = len(config["learning_rates"]), tuple(config["seeds"])
-        network = Recaller(
+        network = GapClassifier(
             config["cell"],
             config["hidden_size"],
             schema,
@@ -186,4 +186,4 @@ def load(folder: Path) -> Served:
         )
         network.keep(0)
         network.load_state_dict(weights)
-    return Served(network.eval(), schema, config)
+    return Predictor(network.eval(), schema, config)

@@ -5,7 +5,7 @@ from typing import Any
 
 from retain.evaluation import plotting
 from retain.evaluation.lstm_gates import heat_maps
-from retain.evaluation.quality_gate import MODEL, Result, difference_rows
+from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows
 from retain.evaluation.report import Check, Figure, Report, Table
 from retain.kinds.recall import figures
 from retain.kinds.recall.config import Problem
@@ -17,7 +17,7 @@ OBJECTIVES = {"answer": "the answer", "words": "each next word, and the answer a
 PERCENT = "\N{NO-BREAK SPACE}%"
 
 
-def report(name: str, problem: Problem, result: Evaluation, checks: list[Result]) -> Report:
+def report(name: str, problem: Problem, result: Evaluation, checks: list[CheckResult]) -> Report:
     """The report of a problem, as a person reads it."""
     threshold, schema, counts = problem.evaluation.threshold, result.schema, result.counts
     tables = result.tables

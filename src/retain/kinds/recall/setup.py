@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from retain.kinds.recall import dataset
 from retain.kinds.recall.batches import Batch, Examples
 from retain.kinds.recall.config import Problem
-from retain.kinds.recall.network import Recaller, matched
-from retain.training.trainer import Group, Task
+from retain.kinds.recall.network import GapClassifier, build_matched
+from retain.training.trainer import Group, TrainingSetup
 
 
-def build(problem: Problem, prepared: Path, cell: Any) -> tuple[Task, dict[str, Any]]:
+def build(problem: Problem, prepared: Path, cell: Any) -> tuple[TrainingSetup, dict[str, Any]]:
     """The task of training `cell` on what `prepare` wrote, and the model's config.json."""
     source = dataset.load(prepared)
     training = problem.training
@@ -22,7 +22,7 @@ def build(problem: Problem, prepared: Path, cell: Any) -> tuple[Task, dict[str, 
     seeds = tuple(range(training.seed, training.seed + training.seeds))
     size, chrono = problem.model.hidden_size, problem.model.chrono
     speaks = training.objective == "words"
-    network, sizes = matched(cell, size, source.schema, seeds, len(rates), chrono, speaks)
+    network, sizes = build_matched(cell, size, source.schema, seeds, len(rates), chrono, speaks)
     groups = tuple(
         Group(tuple(member.parameters()), rates[number % len(rates)])
         for number, member in enumerate(network.members)
@@ -38,7 +38,7 @@ def build(problem: Problem, prepared: Path, cell: Any) -> tuple[Task, dict[str, 
         "schema": asdict(source.schema),
     }
     train, validation = Examples(source, "train"), Examples(source, "validation")
-    return Task(network, train, validation, loss, groups), config
+    return TrainingSetup(network, train, validation, loss, groups), config
 
 
 def loss(network: nn.Module, batches: list[Batch]) -> tuple[Tensor, Tensor]:
@@ -46,7 +46,7 @@ def loss(network: nn.Module, batches: list[Batch]) -> tuple[Tensor, Tensor]:
 
     A member whose loss is no number any more, since its rate was too high, does not count.
     """
-    assert isinstance(network, Recaller)
+    assert isinstance(network, GapClassifier)
     each = torch.cat([network.training_loss(batch) for batch in batches], dim=1)
     own = each.sum(1)
     own = own[own.isfinite()] if own.isfinite().any() else own
@@ -55,10 +55,10 @@ def loss(network: nn.Module, batches: list[Batch]) -> tuple[Tensor, Tensor]:
     return total + (total.detach() / len(own) - total.detach()), weight
 
 
-def finish(task: Task) -> None:
+def calibrate(task: TrainingSetup) -> None:
     """Score every member on the validation part, and keep those of the best learning rate."""
     network = task.network
-    assert isinstance(network, Recaller)
+    assert isinstance(network, GapClassifier)
     assert isinstance(task.validation, Examples)
     losses, right = [], []
     with torch.inference_mode():

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from retain.kinds.text.predictor import COLUMN, Served
+from retain.kinds.text.predictor import COLUMN, Predictor
 from retain.serving.requests import Setting
 from retain.serving.text_endpoint import Lines, lines_operation
 
@@ -28,7 +28,7 @@ class Service(Lines):
     counted = "texts"
     settings = SETTINGS
 
-    def read(self, served: Served, line: str) -> tuple[list[int], int]:
+    def read(self, served: Predictor, line: str) -> tuple[list[int], int]:
         """The text as numbers."""
         tokens = served.read(line)
         return tokens, len(tokens)
@@ -37,7 +37,7 @@ class Service(Lines):
         """One for each unit that is read, or drawn."""
         return units + int(settings["length"])
 
-    def answered(self, served: Served, line: list[int], **settings: Any) -> dict[str, Any]:
+    def answered(self, served: Predictor, line: list[int], **settings: Any) -> dict[str, Any]:
         """What `retain complete` says."""
         likeliest = served.following(line)[:SHOWN]
         return {
@@ -45,14 +45,14 @@ class Service(Lines):
             "continued": served.continued(line, **settings),
         }
 
-    def row(self, served: Served, answer: dict[str, Any]) -> dict[str, Any]:
+    def row(self, served: Predictor, answer: dict[str, Any]) -> dict[str, Any]:
         """`next_1`, `probability_1` and so on, and `continued`."""
         found: dict[str, Any] = {}
         for number, each in enumerate(answer["likeliest"], 1):
             found |= {f"next_{number}": each["value"], f"probability_{number}": each["probability"]}
         return found | {"continued": answer["continued"]}
 
-    def about(self, served: Served) -> dict[str, Any]:
+    def about(self, served: Predictor) -> dict[str, Any]:
         """Its units, and which it knows."""
         schema = served.schema
         return {"unit": schema.unit, "lower": schema.lower, "vocabulary": schema.vocabulary[1:]}

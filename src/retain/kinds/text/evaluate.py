@@ -12,12 +12,12 @@ from torch.nn import functional
 
 from retain.errors import IncomparableError
 from retain.evaluation.lstm_gates import Inspection
-from retain.evaluation.quality_gate import MODEL, Versus
+from retain.evaluation.quality_gate import MODEL, Comparison
 from retain.kinds.text import dataset, lstm_gates, ngrams, predictor
 from retain.kinds.text.config import Problem
 from retain.kinds.text.dataset import Corpus, Schema, Tokens
 from retain.kinds.text.metrics import Floats, difference, scores
-from retain.kinds.text.network import Reader
+from retain.kinds.text.network import LanguageModel
 from retain.model_files import load_champion
 from retain.networks.recurrent import State
 
@@ -114,7 +114,9 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
     )
 
 
-def versus(problem: Problem, prepared: Path, new: Path, champion: Path) -> Versus:
+def compare_with_champion(
+    problem: Problem, prepared: Path, new: Path, champion: Path
+) -> Comparison:
     """A new model and the champion, both on today's test part.
 
     Raises:
@@ -128,19 +130,19 @@ def versus(problem: Problem, prepared: Path, new: Path, champion: Path) -> Versu
         )
     both = [_scored(predictor.load(new).network, source), _scored(old.network, source)]
     found = difference(both[0][0], both[1][0], settings.block, settings.bootstrap, settings.seed)
-    return Versus(
+    return Comparison(
         measures=("bits", "perplexity", "accuracy"),
         scores=(both[0][1], both[1][1]),
         differences={"bits": found},
     )
 
 
-def _scored(network: Reader, source: Corpus) -> tuple[Floats, dict[str, Any]]:
+def _scored(network: LanguageModel, source: Corpus) -> tuple[Floats, dict[str, Any]]:
     bits, ranks = carried(network, source.part("test"))
     return bits, scores(bits) | {"accuracy": float((ranks < 1).mean())}
 
 
-def carried(network: Reader, tokens: Tokens) -> tuple[Floats, Tokens]:
+def carried(network: LanguageModel, tokens: Tokens) -> tuple[Floats, Tokens]:
     """What each unit but the first took, with the state carried over all that stands before.
 
     Returns:
@@ -158,7 +160,7 @@ def carried(network: Reader, tokens: Tokens) -> tuple[Floats, Tokens]:
     return np.concatenate(bits), np.concatenate(ranks)
 
 
-def by_context(network: Reader, tokens: Tokens, whole: Floats) -> pd.DataFrame:
+def by_context(network: LanguageModel, tokens: Tokens, whole: Floats) -> pd.DataFrame:
     """Columns context, bits: what a unit takes with so many units before it read.
 
     The state is zero before them. Contexts that the test part is too short for are left out. Tried

@@ -9,7 +9,7 @@ from retain.errors import DataError, ModelError, ParamsError
 from retain.evaluation.lstm_gates import Inspection
 from retain.kinds.text import predictor
 from retain.kinds.text.config import Problem
-from retain.kinds.text.predictor import Served
+from retain.kinds.text.predictor import Predictor
 from retain.networks import recurrent
 from retain.networks.recurrent import Gates
 
@@ -45,7 +45,7 @@ def inspect(
     return inspection(served, f"{name}: {what}", served.read(what), served.schema.cut(what))
 
 
-def inspection(served: Served, title: str, tokens: list[int], labels: list[str]) -> Inspection:
+def inspection(served: Predictor, title: str, tokens: list[int], labels: list[str]) -> Inspection:
     """The gates of the steps in which an LSTM reads units of these numbers."""
     cell = served.network.cell
     assert isinstance(cell, nn.LSTM)

@@ -9,7 +9,7 @@ from retain.networks import recurrent
 from retain.networks.recurrent import State
 
 
-class Reader(nn.Module):
+class LanguageModel(nn.Module):
     """Embedding, cell, and a score for each unit of the vocabulary.
 
     Args:
@@ -50,7 +50,7 @@ def detached(state: State) -> State:
     return tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()  # type: ignore[return-value]
 
 
-def matched(cell: str, units: int, model: Model) -> tuple[Reader, dict[str, Any]]:
+def build_matched(cell: str, units: int, model: Model) -> tuple[LanguageModel, dict[str, Any]]:
     """A network of `cell` with the parameter budget of an LSTM, embedding and scores included.
 
     Returns:
@@ -58,13 +58,13 @@ def matched(cell: str, units: int, model: Model) -> tuple[Reader, dict[str, Any]
     """
 
     def count(cell: str, hidden: int) -> int:
-        return recurrent.count_on_meta(lambda: Reader(cell, hidden, units, model))
+        return recurrent.count_on_meta(lambda: LanguageModel(cell, hidden, units, model))
 
     hidden = model.hidden_size
     budget = count("lstm", hidden)
     if cell != "lstm":
         hidden = recurrent.match_hidden_size(lambda size: count(cell, size), budget)
-    network = Reader(cell, hidden, units, model)
+    network = LanguageModel(cell, hidden, units, model)
     sizes = {
         "hidden_size": hidden,
         "parameters": recurrent.parameter_count(network),

@@ -13,7 +13,7 @@ from retain.errors import DataError, clipped
 from retain.kinds.text import dataset
 from retain.kinds.text.config import Model
 from retain.kinds.text.dataset import Schema
-from retain.kinds.text.network import Reader
+from retain.kinds.text.network import LanguageModel
 from retain.model_files import check_same, read_column, reading
 from retain.networks.recurrent import State
 
@@ -24,10 +24,10 @@ TEMPERATURE, SEED = 0.5, 1
 
 
 @dataclass(frozen=True)
-class Served:
+class Predictor:
     """A model folder, read: the network, and config.json as it stands."""
 
-    network: Reader
+    network: LanguageModel
     schema: Schema
     config: dict[str, Any]
 
@@ -51,7 +51,7 @@ class Served:
         parts = [known[begin : begin + length] for begin in range(0, len(known), length)]
         return pd.DataFrame({COLUMN: [self.schema.joined(part) for part in parts]})
 
-    def answer(self, table: pd.DataFrame) -> pd.DataFrame:
+    def predict(self, table: pd.DataFrame) -> pd.DataFrame:
         """What comes next in each text of a table.
 
         Returns:
@@ -133,7 +133,7 @@ def _shares(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return shares
 
 
-def load(folder: Path) -> Served:
+def load(folder: Path) -> Predictor:
     """Read a model folder.
 
     Raises:
@@ -142,6 +142,8 @@ def load(folder: Path) -> Served:
     with reading(folder) as (config, weights):
         schema = dataset.schema_of(config["schema"])
         model = Model(**config["model"])
-        network = Reader(config["cell"], config["hidden_size"], len(schema.vocabulary), model)
+        network = LanguageModel(
+            config["cell"], config["hidden_size"], len(schema.vocabulary), model
+        )
         network.load_state_dict(weights)
-    return Served(network.eval(), schema, config)
+    return Predictor(network.eval(), schema, config)

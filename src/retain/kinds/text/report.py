@@ -4,7 +4,7 @@ from typing import Any
 
 from retain.evaluation import plotting
 from retain.evaluation.lstm_gates import heat_maps
-from retain.evaluation.quality_gate import MODEL, Result, difference_rows, judgement
+from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows, judgement
 from retain.evaluation.report import Check, Figure, Report, Table
 from retain.kinds.text import figures
 from retain.kinds.text.config import Problem
@@ -15,7 +15,7 @@ NAMES = {"fivegram": "5-gram"}
 PERCENT = "\N{NO-BREAK SPACE}%"
 
 
-def report(name: str, problem: Problem, result: Evaluation, checks: list[Result]) -> Report:
+def report(name: str, problem: Problem, result: Evaluation, checks: list[CheckResult]) -> Report:
     """The report of a problem, as a person reads it."""
     unit, counts, tables = result.schema.unit, result.counts, result.tables
     unknown = result.metrics["units"]["unknown_in_test"]

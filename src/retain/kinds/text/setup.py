@@ -20,9 +20,9 @@ from torch.nn import functional
 from retain.kinds.text import dataset
 from retain.kinds.text.config import Problem
 from retain.kinds.text.dataset import Tokens
-from retain.kinds.text.network import Reader, detached, matched
+from retain.kinds.text.network import LanguageModel, build_matched, detached
 from retain.networks.recurrent import State
-from retain.training.trainer import Task
+from retain.training.trainer import TrainingSetup
 
 
 class Stretches:
@@ -41,10 +41,10 @@ class Stretches:
         return torch.from_numpy(self.tokens[np.arange(self.length + 1)[:, None] + starts])
 
 
-def build(problem: Problem, prepared: Path, cell: Any) -> tuple[Task, dict[str, Any]]:
+def build(problem: Problem, prepared: Path, cell: Any) -> tuple[TrainingSetup, dict[str, Any]]:
     """The task of training `cell` on what `prepare` wrote, and the model's config.json."""
     source = dataset.load(prepared)
-    network, sizes = matched(cell, len(source.schema.vocabulary), problem.model)
+    network, sizes = build_matched(cell, len(source.schema.vocabulary), problem.model)
     chunk = problem.training.chunk
     config = {
         "kind": problem.kind,
@@ -55,12 +55,12 @@ def build(problem: Problem, prepared: Path, cell: Any) -> tuple[Task, dict[str, 
     }
     length = chunk * problem.training.chunks
     train, validation = (Stretches(source.part(part), length) for part in ("train", "validation"))
-    return Task(network, train, validation, functools.partial(loss, chunk=chunk)), config
+    return TrainingSetup(network, train, validation, functools.partial(loss, chunk=chunk)), config
 
 
 def loss(network: nn.Module, batch: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
     """The sum over all units of a batch of −ln p of the unit that came, and how many there are."""
-    assert isinstance(network, Reader)
+    assert isinstance(network, LanguageModel)
     read, due = batch[:-1], batch[1:]  # (length, batch)
     total, state = torch.zeros((), device=batch.device), None
     for begin in range(0, len(read), chunk):
@@ -71,5 +71,5 @@ def loss(network: nn.Module, batch: Tensor, chunk: int) -> tuple[Tensor, Tensor]
     return total, torch.tensor(float(due.numel()), device=batch.device)
 
 
-def finish(task: Task) -> None:
+def calibrate(task: TrainingSetup) -> None:
     """Nothing is left to do."""

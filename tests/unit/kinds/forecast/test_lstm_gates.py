@@ -22,8 +22,8 @@ from retain.kinds.forecast.config import Data, Model, Problem
 from retain.kinds.forecast.data import panel, tables
 from retain.kinds.forecast.data.windows import Windows
 from retain.kinds.forecast.evaluation import lstm_gates
-from retain.kinds.forecast.model.forecaster import matched
-from retain.kinds.forecast.model.segrnn import Core
+from retain.kinds.forecast.model.forecaster import build_matched
+from retain.kinds.forecast.model.segrnn import SegRNN
 from retain.kinds.forecast.predict import predictor
 from retain.training import trainer
 
@@ -51,7 +51,7 @@ def project_of(
     entry["gate"] = [{"check": "finite"}]
     made = panel.build(tables.clean(table(), Data(**given), "t.csv"), Data(**given))
     torch.manual_seed(0)
-    network, sizes = matched(cell, Model(**settings), made.schema, len(made.index))
+    network, sizes = build_matched(cell, Model(**settings), made.schema, len(made.index))
     config = {
         "kind": "forecast",
         "cell": cell,
@@ -91,7 +91,7 @@ def last_hidden(root: Path, series: int, step: int, member: int = 0) -> Tensor:
     windows = Windows(made, (step, step + HORIZON))
     number = windows.series.tolist().index(series)
     core = served.network.members[member]
-    assert isinstance(core, Core)
+    assert isinstance(core, SegRNN)
     heard: list[Tensor] = []
     core.recurrent.register_forward_hook(lambda _, __, out: heard.append(out[0][-1, 0]))
     with torch.no_grad():

@@ -6,7 +6,7 @@ import pytest
 from retain.kinds.forecast.evaluation.metrics import (
     MEASURES,
     Floats,
-    Tally,
+    MetricSums,
     conformal_offsets,
     difference,
     measures,
@@ -19,8 +19,10 @@ QUANTILES = np.array([[[8, 12, 13], [15, 16, 19]], [[0, 1, 2], [6, 8, 9]]], dtyp
 SCALE = np.array([2.0, NAN])  # the second series repeats itself: it has no MASE
 
 
-def scored(truth: Floats = TRUTH, quantiles: Floats = QUANTILES, scale: Floats = SCALE) -> Tally:
-    tally = Tally(first_step=5, steps=2, horizon=2, series=2, levels=LEVELS)
+def scored(
+    truth: Floats = TRUTH, quantiles: Floats = QUANTILES, scale: Floats = SCALE
+) -> MetricSums:
+    tally = MetricSums(first_step=5, steps=2, horizon=2, series=2, levels=LEVELS)
     tally.add(np.array([5, 6]), np.array([0, 1]), truth, quantiles, scale)
     return tally
 
@@ -102,7 +104,7 @@ def test_the_share_of_truths_below_each_quantile() -> None:
 
 
 def test_chunks_add_up() -> None:
-    once, twice = scored(), Tally(5, 2, 2, 2, LEVELS)
+    once, twice = scored(), MetricSums(5, 2, 2, 2, LEVELS)
     for number in (1, 0):
         part = slice(number, number + 1)
         twice.add(
@@ -112,10 +114,10 @@ def test_chunks_add_up() -> None:
     np.testing.assert_array_equal(twice.by_origin, once.by_origin)
 
 
-def errors_of(errors: Floats) -> Tally:
+def errors_of(errors: Floats) -> MetricSums:
     """The tally of a model whose error at origin i is `errors[i]`, one step ahead."""
     count = len(errors)
-    tally = Tally(0, count, 1, 1, LEVELS)
+    tally = MetricSums(0, count, 1, 1, LEVELS)
     quantiles = np.repeat(np.abs(errors)[:, None, None], 3, axis=2)
     origins = np.arange(count)
     tally.add(origins, np.zeros(count, int), np.zeros((count, 1)), quantiles, np.ones(count))
@@ -176,11 +178,11 @@ def test_an_interval_of_independent_errors_is_that_of_the_normal_law() -> None:
 def test_origins_that_nothing_was_forecast_at_do_not_count() -> None:
     errors = np.abs(np.random.default_rng(0).normal(size=60))
     short = errors_of(errors)
-    long = Tally(-20, 100, 1, 1, LEVELS)
+    long = MetricSums(-20, 100, 1, 1, LEVELS)
     quantiles = np.repeat(errors[:, None, None], 3, axis=2)
     long.add(np.arange(60), np.zeros(60, int), np.zeros((60, 1)), quantiles, np.ones(60))
     none = errors_of(np.zeros(60))
-    padded = Tally(-20, 100, 1, 1, LEVELS)
+    padded = MetricSums(-20, 100, 1, 1, LEVELS)
     zeros = np.zeros((60, 1, 3))
     padded.add(np.arange(60), np.zeros(60, int), np.zeros((60, 1)), zeros, np.ones(60))
     assert difference(long, padded, "mae", 5, 200, 1) == difference(short, none, "mae", 5, 200, 1)
@@ -237,7 +239,7 @@ def test_too_few_origins_give_no_interval() -> None:
     for count, bounded in ((40, False), (80, True)):
         tallies = []
         for _ in range(2):
-            scores = Tally(0, count, 12, 1, LEVELS)
+            scores = MetricSums(0, count, 12, 1, LEVELS)
             truth = rng.normal(size=(count, 12))
             zero = np.zeros(count, dtype=np.int64)
             quantiles = np.zeros((count, 12, len(LEVELS)))
@@ -248,7 +250,7 @@ def test_too_few_origins_give_no_interval() -> None:
 
 
 def test_a_forecast_that_is_not_finite_shows_in_the_score() -> None:
-    scores = Tally(0, 1, 2, 1, LEVELS)
+    scores = MetricSums(0, 1, 2, 1, LEVELS)
     quantiles = np.zeros((1, 2, len(LEVELS)))
     quantiles[0, 1] = np.nan
     zero = np.zeros(1, dtype=np.int64)

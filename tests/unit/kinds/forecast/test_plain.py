@@ -10,7 +10,7 @@ import pytest
 
 from retain.kinds.forecast.data import tables
 from retain.kinds.forecast.predict import last_window, predictor
-from retain.kinds.forecast.predict.predictor import Served
+from retain.kinds.forecast.predict.predictor import Predictor
 
 from .test_predictor import model_of, shops
 
@@ -39,7 +39,7 @@ MODELS: dict[str, tuple[dict[str, Any], Callable[[pd.DataFrame], pd.DataFrame]]]
 @pytest.fixture(scope="module", params=MODELS)
 def case(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Served, pd.DataFrame]:
+) -> tuple[Predictor, pd.DataFrame]:
     keys, change = MODELS[request.param]
     folder = tmp_path_factory.mktemp("model")
     table = change(shops(4)).reset_index(drop=True)
@@ -56,7 +56,7 @@ def columns_of(table: pd.DataFrame) -> Columns:
     return {str(name): plain[name].tolist() for name in plain}
 
 
-def test_it_reads_what_pandas_reads(case: tuple[Served, pd.DataFrame]) -> None:
+def test_it_reads_what_pandas_reads(case: tuple[Predictor, pd.DataFrame]) -> None:
     served, table = case
     late = table.copy()
     late["ds"] = (pd.to_datetime(late["ds"]) + pd.Timedelta(days=5000)).dt.strftime("%Y-%m-%d")

@@ -16,9 +16,9 @@ from retain.kinds.forecast.config import Data, Model
 from retain.kinds.forecast.data import panel, tables
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Windows
-from retain.kinds.forecast.model.forecaster import matched
+from retain.kinds.forecast.model.forecaster import build_matched
 from retain.kinds.forecast.predict import predictor
-from retain.kinds.forecast.predict.predictor import Served
+from retain.kinds.forecast.predict.predictor import Predictor
 from retain.training import trainer
 
 NAN = float("nan")
@@ -46,7 +46,7 @@ def model_of(folder: Path, table: pd.DataFrame, model: dict[str, Any], **keys: A
     made = panel.build(tables.clean(table, data, "t.csv"), data)
     torch.manual_seed(0)
     settings = Model(hidden_size=8, quantiles=(0.1, 0.5, 0.9), **model)
-    network, sizes = matched("lstm", settings, made.schema, len(made.index))
+    network, sizes = build_matched("lstm", settings, made.schema, len(made.index))
     network.offsets.copy_(torch.tensor([[-0.5, 0.0, 0.5]]).expand(HORIZON, -1))
     config = {
         "kind": "forecast",
@@ -75,7 +75,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(plain: Path) -> Served:
+def served(plain: Path) -> Predictor:
     return predictor.load(plain / "model")
 
 
@@ -90,9 +90,9 @@ def priced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def refused(served: Served, table: pd.DataFrame) -> str:
+def refused(served: Predictor, table: pd.DataFrame) -> str:
     with pytest.raises(DataError) as error:
-        served.answer(table)
+        served.predict(table)
     return str(error.value)
 
 
@@ -103,8 +103,8 @@ def newest(table: pd.DataFrame, steps: int = CONTEXT + SEASON) -> pd.DataFrame:
 # --- the answer ---
 
 
-def test_an_answer_is_a_row_a_step_and_a_column_a_quantile(served: Served) -> None:
-    answer = served.answer(newest(shops(2)))
+def test_an_answer_is_a_row_a_step_and_a_column_a_quantile(served: Predictor) -> None:
+    answer = served.predict(newest(shops(2)))
     assert list(answer.columns) == ["unique_id", "ds", *LEVELS]
     assert answer["unique_id"].tolist() == ["s000"] * 3 + ["s001"] * 3
     days = pd.to_datetime(["2024-03-01", "2024-03-02", "2024-03-03"])
@@ -114,54 +114,54 @@ def test_an_answer_is_a_row_a_step_and_a_column_a_quantile(served: Served) -> No
     assert (np.diff(values, axis=1) >= 0).all()
 
 
-def test_series_may_end_at_different_times(served: Served) -> None:
+def test_series_may_end_at_different_times(served: Predictor) -> None:
     table = shops(2)
     table = table.drop(index=table.index[table["shop"] == "s001"][-5:])
-    answer = served.answer(table)
+    answer = served.predict(table)
     first = answer.groupby("unique_id")["ds"].min()
     assert first["s000"] == pd.Timestamp("2024-03-01")
     assert first["s001"] == pd.Timestamp("2024-02-25")
-    alone = served.answer(table[table["shop"] == "s001"])
+    alone = served.predict(table[table["shop"] == "s001"])
     pd.testing.assert_frame_equal(answer.iloc[3:].reset_index(drop=True), alone, check_exact=True)
 
 
-def test_a_forecast_does_not_depend_on_its_neighbours(served: Served) -> None:
+def test_a_forecast_does_not_depend_on_its_neighbours(served: Predictor) -> None:
     table = newest(shops(100))
-    together = served.answer(table).set_index("unique_id")
+    together = served.predict(table).set_index("unique_id")
     for name in ("s000", "s003", "s063", "s064", "s099"):
-        alone = served.answer(table[table["shop"] == name]).set_index("unique_id")
+        alone = served.predict(table[table["shop"] == name]).set_index("unique_id")
         pd.testing.assert_frame_equal(together.loc[name], alone, check_exact=True)
 
 
-def test_the_order_of_the_rows_does_not_matter(served: Served) -> None:
+def test_the_order_of_the_rows_does_not_matter(served: Predictor) -> None:
     table = newest(shops(3))
     shuffled = table.sample(frac=1, random_state=1)
-    pd.testing.assert_frame_equal(served.answer(shuffled), served.answer(table), check_exact=True)
+    pd.testing.assert_frame_equal(served.predict(shuffled), served.predict(table), check_exact=True)
 
 
-def test_older_history_does_not_matter_to_a_known_series(served: Served) -> None:
+def test_older_history_does_not_matter_to_a_known_series(served: Predictor) -> None:
     table = shops(2)
     pd.testing.assert_frame_equal(
-        served.answer(newest(table)), served.answer(table), check_exact=True
+        served.predict(newest(table)), served.predict(table), check_exact=True
     )
 
 
-def test_text_is_read_as_in_a_file(served: Served) -> None:
+def test_text_is_read_as_in_a_file(served: Predictor) -> None:
     table = newest(shops(2))
     pd.testing.assert_frame_equal(
-        served.answer(table.astype("str")), served.answer(table), check_exact=True
+        served.predict(table.astype("str")), served.predict(table), check_exact=True
     )
 
 
 def test_the_answer_is_what_the_network_says_of_the_same_window(
-    plain: Path, served: Served
+    plain: Path, served: Predictor
 ) -> None:
     made = panel.load(plain / "prepared")
     windows = Windows(made, "test")
     last = np.flatnonzero(windows.step == windows.step.max())  # of every series the newest
     with torch.inference_mode():
         expected = served.network.predict(windows.batch(last))
-    answer = served.answer(shops(5).groupby("shop").head(60 - HORIZON))
+    answer = served.predict(shops(5).groupby("shop").head(60 - HORIZON))
     given = answer[LEVELS].to_numpy().reshape(5, HORIZON, 3)
     np.testing.assert_allclose(given, expected.double().numpy(), rtol=1e-5)
 
@@ -174,16 +174,16 @@ def test_a_known_covariate_is_that_of_the_future(priced: Path) -> None:
         expected = served.network.predict(windows.batch(np.array([len(windows) - 1])))
     table = served.example(priced / "prepared")
     assert table["y"].isna().tolist() == [False] * (len(table) - HORIZON) + [True] * HORIZON
-    answer = served.answer(table)
+    answer = served.predict(table)
     np.testing.assert_allclose(answer[LEVELS].to_numpy(), expected[0].double().numpy(), rtol=1e-5)
     table.loc[table.index[-1], "price"] += 5
-    assert not np.array_equal(served.answer(table)[LEVELS], answer[LEVELS])
+    assert not np.array_equal(served.predict(table)[LEVELS], answer[LEVELS])
 
 
-def test_a_series_never_seen_is_scaled_by_its_own_history(served: Served) -> None:
+def test_a_series_never_seen_is_scaled_by_its_own_history(served: Predictor) -> None:
     table = shops(1).assign(shop="new")
-    low = served.answer(table)
-    high = served.answer(table.assign(y=table["y"] * 100 + 7))
+    low = served.predict(table)
+    high = served.predict(table.assign(y=table["y"] * 100 + 7))
     np.testing.assert_allclose(high[LEVELS], low[LEVELS] * 100 + 7, rtol=1e-4)
 
 
@@ -191,7 +191,7 @@ def test_an_answer_is_in_local_time(tmp_path: Path) -> None:
     steps = pd.date_range("2024-03-01T00:00Z", periods=24 * 29 + 22, freq="h")
     table = pd.DataFrame({"ds": steps.astype(str), "y": np.arange(len(steps)) % 24.0})
     model_of(tmp_path, table, {}, timezone="Europe/Berlin")
-    answer = predictor.load(tmp_path / "model").answer(table.tail(40))
+    answer = predictor.load(tmp_path / "model").predict(table.tail(40))
     assert [str(stamp) for stamp in answer["ds"]] == [
         "2024-03-30 23:00:00+01:00",
         "2024-03-31 00:00:00+01:00",
@@ -203,14 +203,14 @@ def test_months_go_on_as_months(tmp_path: Path) -> None:
     months = pd.date_range("2015-01-31", periods=100, freq="ME")
     table = pd.DataFrame({"ds": months.astype(str), "y": np.arange(100.0)})
     model_of(tmp_path, table, {})
-    answer = predictor.load(tmp_path / "model").answer(table.tail(20))
+    answer = predictor.load(tmp_path / "model").predict(table.tail(20))
     assert answer["ds"].astype(str).tolist() == ["2023-05-31", "2023-06-30", "2023-07-31"]
 
 
 # --- what is refused ---
 
 
-def test_a_history_shorter_than_the_context(served: Served) -> None:
+def test_a_history_shorter_than_the_context(served: Predictor) -> None:
     table = newest(shops(3))
     table = table.drop(index=table.index[table["shop"] == "s001"][: SEASON + 2])
     assert refused(served, table) == (
@@ -219,24 +219,24 @@ def test_a_history_shorter_than_the_context(served: Served) -> None:
     )
 
 
-def test_a_history_as_long_as_the_context_is_enough(served: Served) -> None:
-    assert len(served.answer(newest(shops(2), CONTEXT))) == 2 * HORIZON
+def test_a_history_as_long_as_the_context_is_enough(served: Predictor) -> None:
+    assert len(served.predict(newest(shops(2), CONTEXT))) == 2 * HORIZON
 
 
-def test_a_column_that_the_model_does_not_know(served: Served) -> None:
+def test_a_column_that_the_model_does_not_know(served: Predictor) -> None:
     assert refused(served, newest(shops(1)).assign(snow=1.0)) == (
         "history: the model does not know the column 'snow'; leave it out, the model reads shop, "
         "ds, y, rain"
     )
 
 
-def test_a_column_that_is_missing(served: Served) -> None:
+def test_a_column_that_is_missing(served: Predictor) -> None:
     assert refused(served, newest(shops(1)).drop(columns="rain")) == (
         "history: there is no column `rain`\nThe columns are: `shop`, `ds`, `y`"
     )
 
 
-def test_a_context_without_values(served: Served) -> None:
+def test_a_context_without_values(served: Predictor) -> None:
     table = newest(shops(2))
     table.loc[table.index[-CONTEXT:], "y"] = NAN
     assert refused(served, table) == (
@@ -244,19 +244,19 @@ def test_a_context_without_values(served: Served) -> None:
     )
 
 
-def test_a_series_without_values(served: Served) -> None:
+def test_a_series_without_values(served: Predictor) -> None:
     table = newest(shops(2))
     table.loc[table["shop"] == "s000", "y"] = NAN
     assert refused(served, table) == "history: no value of the target at all in 1 series:\n  s000"
 
 
-def test_gaps_are_answered_as_long_as_there_is_a_value(served: Served) -> None:
+def test_gaps_are_answered_as_long_as_there_is_a_value(served: Predictor) -> None:
     table = newest(shops(1))
     table.loc[table.index[:-1], "y"] = NAN
-    assert np.isfinite(served.answer(table)[LEVELS].to_numpy()).all()
+    assert np.isfinite(served.predict(table)[LEVELS].to_numpy()).all()
 
 
-def test_another_frequency(served: Served) -> None:
+def test_another_frequency(served: Predictor) -> None:
     table = newest(shops(1))
     table["ds"] = pd.date_range("2024-01-01 05:00", periods=len(table), freq="h").astype(str)
     assert refused(served, table) == (
@@ -282,7 +282,7 @@ def test_known_covariates_need_rows_of_the_future(priced: Path) -> None:
     assert refused(served, table) == sentence.format(2)
 
 
-def test_values_out_of_all_proportion(served: Served) -> None:
+def test_values_out_of_all_proportion(served: Predictor) -> None:
     table = newest(shops(1))
     table.loc[table.index[-1], "y"] = 3e38
     assert refused(served, table) == (
@@ -300,7 +300,7 @@ def test_the_example_of_a_model_can_be_answered(name: str, request: pytest.Fixtu
     served = predictor.load(folder / "model")
     example = served.example(folder / "prepared")
     assert list(example.columns) == served.columns()
-    assert len(served.answer(example)) == HORIZON
+    assert len(served.predict(example)) == HORIZON
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ def test_an_example_is_written_as_the_table_was(tmp_path: Path, keys: dict[str, 
     example = served.example(tmp_path / "prepared")
     ds = tables.clean(example, served.data, "example").frame["ds"]
     assert ds.tolist() == made.grid[-len(ds) :].tolist()
-    assert len(served.answer(example)) == HORIZON
+    assert len(served.predict(example)) == HORIZON
 
 
 @pytest.mark.parametrize("known", [[], ["rain"]])
@@ -347,7 +347,7 @@ def test_an_example_ends_with_a_value(tmp_path: Path, known: list[str]) -> None:
     served = predictor.load(tmp_path / "model")
     example = served.example(tmp_path / "prepared")
     assert example["y"].last_valid_index() == len(example) - 1 - (HORIZON if known else 0)
-    assert len(served.answer(example)) == HORIZON
+    assert len(served.predict(example)) == HORIZON
 
 
 def test_the_example_of_a_wide_table(tmp_path: Path) -> None:
@@ -356,7 +356,7 @@ def test_the_example_of_a_wide_table(tmp_path: Path) -> None:
     served = predictor.load(tmp_path / "model")
     example = served.example(tmp_path / "prepared")
     assert list(example.columns) == ["ds", "north", "south"]
-    assert served.answer(example)["unique_id"].unique().tolist() == ["north", "south"]
+    assert served.predict(example)["unique_id"].unique().tolist() == ["north", "south"]
 
 
 @pytest.fixture
@@ -402,7 +402,7 @@ def test_a_config_that_is_none(copy: Path, text: str) -> None:
     assert unreadable(copy).startswith(f"the model in {copy} is damaged or was made by another")
 
 
-def test_a_model_says_what_does_not_fit(served: Served, tmp_path: Path) -> None:
+def test_a_model_says_what_does_not_fit(served: Predictor, tmp_path: Path) -> None:
     served.check_fits(served.schema, "models/shops")
     data = {**served.schema.data, "horizon": 4}
     other = {**asdict(served.schema), "data": data}
@@ -415,7 +415,7 @@ def test_a_model_says_what_does_not_fit(served: Served, tmp_path: Path) -> None:
     assert str(error.value) == "models/shops was trained with frequency D; the data has h"
 
 
-def test_a_known_series_keeps_its_number_and_scale(served: Served) -> None:
+def test_a_known_series_keeps_its_number_and_scale(served: Predictor) -> None:
     names = np.array(["s003", "new", "s000"], dtype=object)
     numbers, scales = served.known_series(names, np.array([[0.0, 1.0], [5.0, 2.0], [0.0, 1.0]]))
     assert numbers.tolist() == [4, 0, 1]

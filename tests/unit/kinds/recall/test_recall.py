@@ -13,7 +13,7 @@ from retain.kinds.recall import dataset, prepare, setup, synthetic
 from retain.kinds.recall.batches import Examples
 from retain.kinds.recall.config import GENERATOR, Data, Problem
 from retain.kinds.recall.metrics import Answers, difference
-from retain.kinds.recall.network import Member, Recaller, matched
+from retain.kinds.recall.network import GapClassifier, Member, build_matched
 from retain.networks import recurrent
 
 COPY: dict[str, Any] = {
@@ -118,7 +118,7 @@ def test_chunks_hold_every_example_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cell", ["gru", "rnn"])
 def test_every_cell_has_the_budget_of_the_lstm(tmp_path: Path, cell: str) -> None:
     schema = prepared(tmp_path).schema
-    _, sizes = matched(cell, 24, schema, (1,), 1, None)
+    _, sizes = build_matched(cell, 24, schema, (1,), 1, None)
     assert sizes["parameters"] == pytest.approx(sizes["parameter_budget"], rel=0.05)
 
 
@@ -143,7 +143,7 @@ def test_chrono_opens_the_forget_gate_for_memories_up_to_its_length() -> None:
 
 
 def test_every_rate_of_a_seed_begins_the_same_and_every_seed_differs(tmp_path: Path) -> None:
-    network = Recaller("lstm", 4, prepared(tmp_path).schema, (1, 2), 2, None)
+    network = GapClassifier("lstm", 4, prepared(tmp_path).schema, (1, 2), 2, None)
     first, again, other, _ = (member.across for member in network.members)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -151,8 +151,8 @@ def test_every_rate_of_a_seed_begins_the_same_and_every_seed_differs(tmp_path: P
 
 def test_a_member_gets_the_gradient_that_it_would_have_alone(tmp_path: Path) -> None:
     source = prepared(tmp_path)
-    together = Recaller("gru", 4, source.schema, (1, 2), 1, None)
-    alone = Recaller("gru", 4, source.schema, (2,), 1, None)
+    together = GapClassifier("gru", 4, source.schema, (1, 2), 1, None)
+    alone = GapClassifier("gru", 4, source.schema, (2,), 1, None)
     batches = Examples(source, "train").batch(np.arange(8))
     values = []
     for network in (together, alone):
@@ -161,7 +161,7 @@ def test_a_member_gets_the_gradient_that_it_would_have_alone(tmp_path: Path) -> 
         (total / weight).backward()
     ours, theirs = together.members[1].across, alone.members[0].across
     torch.testing.assert_close(ours.grad, theirs.grad)
-    total, weight = setup.loss(Recaller("gru", 4, source.schema, (1,), 1, None), batches)
+    total, weight = setup.loss(GapClassifier("gru", 4, source.schema, (1,), 1, None), batches)
     assert values[0] == pytest.approx((values[1] + (total / weight).item()) / 2)
 
 
@@ -171,12 +171,12 @@ def test_the_rate_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> Non
     built, _ = setup.build(problem(**own), tmp_path, "rnn")
     assert [group.rate for group in built.groups] == [1e-4, 1e-2, 1e-4, 1e-2]
     network = built.network
-    assert isinstance(network, Recaller)
+    assert isinstance(network, GapClassifier)
     with torch.no_grad():
         for member in list(network.members)[1::2]:
             member.answer.weight *= 50  # sure of itself, and wrong
     kept = network.members[2]
-    setup.finish(built)
+    setup.calibrate(built)
     assert network.losses[:, 0].lt(network.losses[:, 1]).all()
     assert int(network.chosen) == 0
     assert len(network.members) == 2
@@ -188,7 +188,7 @@ def test_a_member_that_diverged_does_not_end_the_others(tmp_path: Path) -> None:
     own = {"learning_rates": {cell: [1e-4, 1e-2] for cell in ("lstm", "gru", "rnn")}, "seeds": 1}
     built, _ = setup.build(problem(**own), tmp_path, "gru")
     network = built.network
-    assert isinstance(network, Recaller)
+    assert isinstance(network, GapClassifier)
     batches = Examples(source, "train").batch(np.arange(8))
     setup.loss(network, batches)[0].backward()
     first, second = (member.across for member in network.members)
@@ -200,7 +200,7 @@ def test_a_member_that_diverged_does_not_end_the_others(tmp_path: Path) -> None:
     total.backward()
     assert total.isfinite()
     torch.testing.assert_close(second.grad, alone)
-    setup.finish(built)
+    setup.calibrate(built)
     assert int(network.chosen) == 1
     with torch.no_grad():
         network.members[0].across.fill_(torch.nan)  # type: ignore[operator, union-attr]
@@ -239,7 +239,7 @@ def test_a_group_is_scored_by_itself() -> None:
 
 def test_a_member_is_an_lstm_of_torch(tmp_path: Path) -> None:
     source = prepared(tmp_path)
-    network = Recaller("lstm", 5, source.schema, (1, 2), 1, 50)
+    network = GapClassifier("lstm", 5, source.schema, (1, 2), 1, 50)
     (batch,) = Examples(source, "train").batch(np.arange(8))
     inputs = network.inputs(batch)
     for number, states in enumerate(network.states(inputs)):
@@ -261,5 +261,5 @@ def test_seeds_that_differ_widen_the_interval() -> None:
 
 
 def test_the_parameters_of_a_member_are_counted_once(tmp_path: Path) -> None:
-    network, sizes = matched("lstm", 6, prepared(tmp_path).schema, (1, 2), 3, None)
+    network, sizes = build_matched("lstm", 6, prepared(tmp_path).schema, (1, 2), 3, None)
     assert recurrent.parameter_count(network) == 6 * sizes["parameters"]

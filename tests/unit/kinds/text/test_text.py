@@ -11,7 +11,7 @@ from retain.config.schema import parse
 from retain.errors import ParamsError
 from retain.kinds.text import dataset, metrics, ngrams, setup
 from retain.kinds.text.config import Data, Model, Problem
-from retain.kinds.text.network import Reader, matched
+from retain.kinds.text.network import LanguageModel, build_matched
 from retain.networks.recurrent import CELLS
 
 LINE = "In the beginning was the Word; the word isn't a number. "
@@ -21,10 +21,10 @@ def data(**own: Any) -> Data:
     return Data.model_validate({"path": "text.txt", **own})
 
 
-def reader(cell: str = "lstm", **own: Any) -> Reader:
+def reader(cell: str = "lstm", **own: Any) -> LanguageModel:
     torch.manual_seed(1)
     model = Model.model_validate({"hidden_size": 8, "embedding_size": 4, **own})
-    return Reader(cell, 8, 10, model)
+    return LanguageModel(cell, 8, 10, model)
 
 
 def test_letters_are_characters_and_words_have_signs_of_their_own() -> None:
@@ -103,7 +103,7 @@ def test_the_gradient_ends_with_a_chunk(cell: str) -> None:
 @pytest.mark.parametrize("cell", ["gru", "rnn"])
 def test_cells_have_equal_numbers_of_parameters_embedding_included(cell: str) -> None:
     model = Model(hidden_size=64)
-    lstm, ours = matched("lstm", 30, model)[1], matched(cell, 30, model)
+    lstm, ours = build_matched("lstm", 30, model)[1], build_matched(cell, 30, model)
     assert ours[1]["parameters"] == pytest.approx(lstm["parameters"], rel=0.02)
     assert ours[1]["parameters"] == sum(each.numel() for each in ours[0].parameters())
     assert ours[1]["parameters_of_embedding"] == 30 * model.embedding_size

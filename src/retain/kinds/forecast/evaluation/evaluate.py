@@ -16,7 +16,7 @@ from torch import Tensor
 
 from retain.errors import IncomparableError
 from retain.evaluation.bootstrap import FEWEST_BLOCKS, Interval
-from retain.evaluation.quality_gate import MODEL, Versus
+from retain.evaluation.quality_gate import MODEL, Comparison
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.panel import Panel, Schema
@@ -25,14 +25,14 @@ from retain.kinds.forecast.evaluation.figures import View
 from retain.kinds.forecast.evaluation.metrics import (
     COMPARED,
     Floats,
-    Tally,
+    MetricSums,
     conformal_offsets,
     difference,
 )
 from retain.kinds.forecast.model import baselines
-from retain.kinds.forecast.model.forecaster import Forecaster, outward
+from retain.kinds.forecast.model.forecaster import Forecaster, fix_quantile_crossing
 from retain.kinds.forecast.predict import predictor
-from retain.kinds.forecast.predict.predictor import Served
+from retain.kinds.forecast.predict.predictor import Predictor
 from retain.model_files import load_champion
 
 LOOK_BACK_WINDOWS = 256
@@ -77,7 +77,7 @@ class Evaluation:
         return wide | {"error_by_series": by_series.reset_index()}
 
 
-def network_model(served: Served, source: Panel) -> Model:
+def network_model(served: Predictor, source: Panel) -> Model:
     """A model folder as a model of the series of a panel: calibrated quantiles in data units.
 
     A series keeps the number and the scale that it had when the model was trained.
@@ -127,7 +127,7 @@ def _with_interval(
     def forecast(batch: Batch) -> Floats:
         scale = batch.scales[:, 1].double()[:, None, None]
         values = point(batch).double().unsqueeze(-1) + scale * offsets
-        return outward(values, levels.index(0.5)).numpy()
+        return fix_quantile_crossing(values, levels.index(0.5)).numpy()
 
     return forecast
 
@@ -137,13 +137,13 @@ def tally(
     windows: Windows,
     source: Panel,
     levels: tuple[float, ...],
-    scores: Tally | None = None,
-) -> Tally:
+    scores: MetricSums | None = None,
+) -> MetricSums:
     """Score one model on windows of a panel; into `scores`, if they are given."""
     if scores is None:
         steps = windows.step
         first, last = int(steps.min()), int(steps.max())
-        scores = Tally(first, last - first + 1, windows.horizon, len(source.index), levels)
+        scores = MetricSums(first, last - first + 1, windows.horizon, len(source.index), levels)
     scales = source.index["mase_scale"].to_numpy(dtype=np.float64)
     done = 0
     for batch in windows.chunks():
@@ -204,7 +204,7 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
     return Evaluation(metrics, tables, views, source.schema, source.grid)
 
 
-def compare(ours: Tally, theirs: Tally, metric: str, problem: Problem) -> Interval:
+def compare(ours: MetricSums, theirs: MetricSums, metric: str, problem: Problem) -> Interval:
     """The difference in `metric` under the settings of the problem's section `evaluation`."""
     settings = problem.evaluation
     block = settings.block_length or max(problem.data.horizon, problem.data.season_length)
@@ -213,7 +213,9 @@ def compare(ours: Tally, theirs: Tally, metric: str, problem: Problem) -> Interv
     return difference(ours, theirs, metric, block, settings.bootstrap, settings.seed)
 
 
-def versus(problem: Problem, prepared: Path, new: Path, champion: Path) -> Versus:
+def compare_with_champion(
+    problem: Problem, prepared: Path, new: Path, champion: Path
+) -> Comparison:
     """A new model and the champion, both on today's test windows.
 
     Raises:
@@ -223,7 +225,7 @@ def versus(problem: Problem, prepared: Path, new: Path, champion: Path) -> Versu
     source = panel.load(prepared)
     test = Windows(source, "test")
 
-    def scored(served: Served) -> Tally:
+    def scored(served: Predictor) -> MetricSums:
         return tally(network_model(served, source), test, source, served.network.levels)
 
     old = load_champion(predictor.load, champion, source.schema)
@@ -233,7 +235,7 @@ def versus(problem: Problem, prepared: Path, new: Path, champion: Path) -> Versu
             f"it was trained until {old.trained_until()}, and today's test part begins at {begins}"
         )
     ours, theirs = scored(predictor.load(new)), scored(old)
-    return Versus(
+    return Comparison(
         measures=("mae", "rmse", "mase", "crps", "coverage_80"),
         scores=(ours.scores(), theirs.scores()),
         differences={metric: compare(ours, theirs, metric, problem) for metric in COMPARED},
@@ -241,7 +243,7 @@ def versus(problem: Problem, prepared: Path, new: Path, champion: Path) -> Versu
     )
 
 
-def _shown(scores: Tally, test: Windows) -> Iterator[tuple[str, int]]:
+def _shown(scores: MetricSums, test: Windows) -> Iterator[tuple[str, int]]:
     """Windows to look at: best, typical and worst by the judged model's error, none overlapping."""
     errors = np.concatenate(scores.by_window)
     order = np.argsort(errors, kind="stable")
@@ -284,7 +286,7 @@ def _view(title: str, test: Windows, number: int, models: dict[str, Model], sour
 
 
 def _tables(
-    tallies: dict[str, Tally], served: dict[str, Served], source: Panel, test: Windows
+    tallies: dict[str, MetricSums], served: dict[str, Predictor], source: Panel, test: Windows
 ) -> dict[str, pd.DataFrame]:
     """The data behind the figures, as they go into the plots folder."""
     steps, calibration, series, gradients = [], [], [], []

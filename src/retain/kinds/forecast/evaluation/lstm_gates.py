@@ -15,7 +15,7 @@ from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Windows
-from retain.kinds.forecast.model.segrnn import Core
+from retain.kinds.forecast.model.segrnn import SegRNN
 from retain.kinds.forecast.predict import predictor
 from retain.networks import recurrent
 from retain.networks.recurrent import Gates
@@ -44,7 +44,7 @@ def inspect(
     """
     served = predictor.load(folder)
     core = served.network.members[0]
-    assert isinstance(core, Core)
+    assert isinstance(core, SegRNN)
     if not isinstance(core.recurrent, nn.LSTM):
         raise ModelError(
             f"the model in {folder} has the cell {served.network.cell}, not an lstm with its gates"

@@ -50,7 +50,7 @@ def measures(truth: Floats, quantiles: Floats, levels: tuple[float, ...], scale:
     return each
 
 
-class Tally:
+class MetricSums:
     """Running sums of one model's measures.
 
     Args:
@@ -142,7 +142,7 @@ COMPARED: dict[str, Callable[[Floats], Floats]] = {
 
 
 def difference(
-    ours: Tally, theirs: Tally, metric: str, block: int, draws: int, seed: int
+    ours: MetricSums, theirs: MetricSums, metric: str, block: int, draws: int, seed: int
 ) -> Interval:
     """Score of `ours` minus score of `theirs`, by a moving-block bootstrap over forecast origins.
 

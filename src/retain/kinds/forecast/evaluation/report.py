@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from retain.evaluation import plotting
-from retain.evaluation.quality_gate import MODEL, Result, difference_rows, judgement
+from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows, judgement
 from retain.evaluation.report import Check, Figure, Report, Table
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.evaluation import figures
@@ -22,7 +22,7 @@ SCORES = {
 LEAST = ("mae", "rmse", "mase", "smape", "crps")  # the less, the better
 
 
-def report(name: str, problem: Problem, result: Evaluation, checks: list[Result]) -> Report:
+def report(name: str, problem: Problem, result: Evaluation, checks: list[CheckResult]) -> Report:
     """The report of a problem, as a person reads it."""
     data, metrics, tables = problem.data, result.metrics, result.tables
     schema = result.schema

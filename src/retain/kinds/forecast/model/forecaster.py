@@ -14,7 +14,7 @@ from retain.kinds.forecast.data.cycles import natural
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.model.baselines import last_observed, nearest_season, seasonal_naive
-from retain.kinds.forecast.model.segrnn import Core, Normalised
+from retain.kinds.forecast.model.segrnn import Normalised, SegRNN
 from retain.networks import recurrent
 
 
@@ -56,7 +56,7 @@ class Forecaster(nn.Module):
         self.past = schema.past
         self.levels = model.quantiles
         self.members = nn.ModuleList(
-            Core(cell, hidden_size, model, schema, series_count) for _ in range(model.ensemble)
+            SegRNN(cell, hidden_size, model, schema, series_count) for _ in range(model.ensemble)
         )
         for name, numbers in (
             ("column_means", schema.means),
@@ -89,7 +89,7 @@ class Forecaster(nn.Module):
     def predict(self, batch: Batch) -> Tensor:
         """Calibrated quantiles in data units: (batch, horizon, levels)."""
         values, base, scale = self(batch)
-        values = outward(values + self.offsets, self.levels.index(0.5))
+        values = fix_quantile_crossing(values + self.offsets, self.levels.index(0.5))
         return base.unsqueeze(-1) + scale.unsqueeze(-1) * values  # type: ignore[no-any-return]
 
     def normalise(self, batch: Batch) -> Normalised:
@@ -142,14 +142,14 @@ class Forecaster(nn.Module):
         )
 
 
-def outward(quantiles: Tensor, median: int) -> Tensor:
+def fix_quantile_crossing(quantiles: Tensor, median: int) -> Tensor:
     """Quantiles that increase: those that cross are moved away from the median, which stays."""
     upper = quantiles[..., median:].cummax(dim=-1).values
     lower = quantiles[..., : median + 1].flip(-1).cummin(dim=-1).values.flip(-1)
     return torch.cat([lower[..., :-1], upper], dim=-1)
 
 
-def matched(
+def build_matched(
     cell: str, model: Model, schema: Schema, series_count: int
 ) -> tuple[Forecaster, dict[str, Any]]:
     """The forecaster of `cell` with the parameter budget of the LSTM of `model.hidden_size`.

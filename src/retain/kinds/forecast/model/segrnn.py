@@ -27,7 +27,7 @@ class Normalised(NamedTuple):
     scale: Tensor  # (batch, 1)
 
 
-class Core(nn.Module):
+class SegRNN(nn.Module):
     """Segments, cell and decoder; the arguments are those of `network.Forecaster`."""
 
     def __init__(

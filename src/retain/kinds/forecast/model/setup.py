@@ -12,14 +12,14 @@ from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel, profile
 from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Batch, Windows
 from retain.kinds.forecast.evaluation.metrics import conformal_offsets
-from retain.kinds.forecast.model.forecaster import Forecaster, matched
-from retain.training.trainer import Task
+from retain.kinds.forecast.model.forecaster import Forecaster, build_matched
+from retain.training.trainer import TrainingSetup
 
 
-def build(problem: Problem, prepared: Path, cell: str) -> tuple[Task, dict[str, Any]]:
+def build(problem: Problem, prepared: Path, cell: str) -> tuple[TrainingSetup, dict[str, Any]]:
     """The task of training `cell` on what `prepare` wrote, and the model's config.json."""
     source = panel.load(prepared)
-    network, sizes = matched(cell, problem.model, source.schema, len(source.index))
+    network, sizes = build_matched(cell, problem.model, source.schema, len(source.index))
     levels = torch.tensor(problem.model.quantiles)
     kind = problem.model.loss
 
@@ -50,14 +50,14 @@ def build(problem: Problem, prepared: Path, cell: str) -> tuple[Task, dict[str, 
         "series": source.index[["unique_id", "mean", "std"]].to_dict("list"),
         "reference": profile.of(source),
     }
-    return Task(network, train, validation, loss), config
+    return TrainingSetup(network, train, validation, loss), config
 
 
-def finish(task: Task) -> None:
+def calibrate(task: TrainingSetup) -> None:
     """What is left to do after training: fit the offsets that calibrate the intervals."""
     assert isinstance(task.network, Forecaster)
     assert isinstance(task.validation, Windows)
-    calibrate(task.network, task.validation)
+    fit_offsets(task.network, task.validation)
 
 
 def pinball(error: Tensor, levels: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ def pinball(error: Tensor, levels: Tensor) -> Tensor:
     return torch.maximum(levels * error, (levels - 1) * error)
 
 
-def calibrate(network: Forecaster, windows: Windows) -> None:
+def fit_offsets(network: Forecaster, windows: Windows) -> None:
     """Fit the network's offsets, so that each quantile holds on the validation windows."""
     network.eval()
     left: list[Tensor] = []

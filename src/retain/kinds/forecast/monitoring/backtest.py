@@ -29,7 +29,7 @@ from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.tables import Table
 from retain.kinds.forecast.data.windows import Windows
 from retain.kinds.forecast.evaluation import evaluate
-from retain.kinds.forecast.evaluation.metrics import MEASURES, Tally
+from retain.kinds.forecast.evaluation.metrics import MEASURES, MetricSums
 from retain.kinds.forecast.model import setup
 from retain.kinds.forecast.monitoring import drift
 from retain.kinds.forecast.predict import predictor
@@ -44,7 +44,7 @@ class Track:
     """One policy on its way through time."""
 
     policy: str
-    tally: Tally
+    tally: MetricSums
     model: Path | None = None
     since: pd.Timestamp | None = None  # when the model was trained
     trained: list[pd.Timestamp] = field(default_factory=list)
@@ -153,7 +153,7 @@ def replay(problem: Problem, name: str, root: Path, every: str, start: dt.dateti
     bounds = [int(grid.searchsorted(date)) for date in [*dates, dates[-1] + step]]
     levels, series = problem.model.quantiles, len(past.whole.index)
     tracks = [
-        Track(policy, Tally(bounds[0], len(grid), problem.data.horizon, series, levels))
+        Track(policy, MetricSums(bounds[0], len(grid), problem.data.horizon, series, levels))
         for policy in POLICIES
     ]
     for number, date in enumerate(dates):
@@ -217,7 +217,7 @@ class Then:
                 made, config = setup.build(problem, self.prepared, MODEL)
                 label = f"{self.past.name} at {self.date:%Y-%m-%d}"
                 history = trainer.fit(made, problem.training, MODEL, label)
-                setup.finish(made)
+                setup.calibrate(made)
                 trainer.write_model(scratch, made.network, config, history)
                 seconds = time.monotonic() - begun
                 facts = {"seconds": seconds, "test": _on_test_part(scratch, self.prepared)}

@@ -18,7 +18,7 @@ from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Windows
 from retain.kinds.forecast.evaluation import evaluate
 from retain.kinds.forecast.predict import predictor
-from retain.kinds.forecast.predict.predictor import Served
+from retain.kinds.forecast.predict.predictor import Predictor
 
 SCALED = "mase"  # the error to watch: a series' scale does not count, nor that of all
 
@@ -100,7 +100,7 @@ def check(
     return found
 
 
-def error(served: Served, source: Panel, begin: int, end: int) -> float | None:
+def error(served: Predictor, source: Panel, begin: int, end: int) -> float | None:
     """A model's MASE over all windows from one grid step to another that it has not learned from.
 
     The scale is that of the series when the panel was made. None where there is no such window.
@@ -114,7 +114,7 @@ def error(served: Served, source: Panel, begin: int, end: int) -> float | None:
     return float(scores[SCALED]) if np.isfinite(scores[SCALED]) else None
 
 
-def _comparable(source: Panel, champion: Path | None) -> tuple[Served | None, str]:
+def _comparable(source: Panel, champion: Path | None) -> tuple[Predictor | None, str]:
     """The champion, if today's data can be put into it, or why not."""
     if champion is None:
         return None, ""
@@ -132,7 +132,7 @@ def _worse(
     source: Panel,
     values: profile.Floats,
     frozen: dict[str, Any],
-    served: Served | None,
+    served: Predictor | None,
     settings: Retrain,
 ) -> list[str]:
     """Reasons not to train on the data: what was there and is gone."""

@@ -22,13 +22,18 @@ from retain.kinds.forecast.data.reader import Origin, Raw
 from retain.project import files as outputs
 
 if TYPE_CHECKING:
-    from retain.kinds.forecast.predict.predictor import Served
+    from retain.kinds.forecast.predict.predictor import Predictor
 
-Told = Callable[[int, int], None]  # rows done, and of how many; 0 where that is not known
+OnProgress = Callable[[int, int], None]  # rows done, and of how many; 0 where that is not known
 
 
 def forecast(
-    served: "Served", path: str | None, root: Path, output: Path, md5: str, told: Told
+    served: "Predictor",
+    path: str | None,
+    root: Path,
+    output: Path,
+    md5: str,
+    on_progress: OnProgress,
 ) -> tuple[int, int]:
     """Forecast every series of a table into a folder of Parquet files.
 
@@ -38,7 +43,7 @@ def forecast(
         root: the project's folder, from which the model's own table is named.
         output: the folder, which must not exist; `.NAME.part` beside it is what is done of it.
         md5: of the model, for a run that goes on must do so with the same.
-        told: is told how far it is.
+        on_progress: called with how much is done, and of how much.
 
     Returns:
         How many series there are, and how many of their parts an earlier run had done.
@@ -64,7 +69,7 @@ def forecast(
             answer.to_parquet(unfinished, index=False)
             unfinished.replace(target)
             count += len(answer) // data.horizon
-        told(rows, of)
+        on_progress(rows, of)
     (scratch / "recipe.json").unlink()
     scratch.rename(output)
     return count, done_before

@@ -13,7 +13,7 @@ from retain.serving import endpoint, http_io
 from retain.serving.batcher import CHUNK, Batcher
 from retain.serving.champion import Loaded
 from retain.serving.description import CSV, operation
-from retain.serving.endpoint import Aside, Limits
+from retain.serving.endpoint import Limits, RunInThread
 from retain.serving.http_io import Refused
 
 QUICK = 2**20  # bytes of JSON that are read in a few milliseconds
@@ -39,8 +39,8 @@ class Service(endpoint.Service):
         "Forecast every series of a table of history", "The quantiles", {"forecast": FORECAST}
     )
 
-    def __init__(self, limits: Limits, counters: CollectorRegistry, aside: Aside):
-        self.body, self._rows, self._aside = limits.body, limits.rows, aside
+    def __init__(self, limits: Limits, counters: CollectorRegistry, run_in_thread: RunInThread):
+        self.body, self._rows, self._run_in_thread = limits.body, limits.rows, run_in_thread
         self.page = files("retain.kinds.forecast.predict").joinpath("page.html").read_text("utf-8")
         self._series = Counter("retain_series", "Series forecast.", registry=counters)
         runs = Histogram(
@@ -58,20 +58,20 @@ class Service(endpoint.Service):
         served = model.served
         if from_csv:
             check_lines(body, self._rows)
-            asked = await self._aside(served.csv_request, body)
+            asked = await self._run_in_thread(served.csv_request, body)
         else:
             columns, asked = (
                 self._quickly(served, body)
                 if len(body) < QUICK
-                else await self._aside(self._quickly, served, body)
+                else await self._run_in_thread(self._quickly, served, body)
             )
             if asked is None:
-                asked = await self._aside(served.request, columns)
+                asked = await self._run_in_thread(served.request, columns)
         quantiles = await self._batcher.predict(served, asked)
         self._series.inc(len(asked))
         if len(asked) <= CHUNK and not as_csv:
             return written(model, asked, quantiles, as_csv)
-        return await self._aside(written, model, asked, quantiles, as_csv)  # type: ignore[no-any-return]
+        return await self._run_in_thread(written, model, asked, quantiles, as_csv)  # type: ignore[no-any-return]
 
     def _quickly(self, served: Any, body: bytes) -> tuple[dict[str, list[Any]], Any]:
         columns = columns_of(body, self._rows)

@@ -48,7 +48,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Served:
+class Predictor:
     """A model folder, read: the network, and config.json as it stands."""
 
     network: Forecaster
@@ -105,7 +105,7 @@ class Served:
     def _plain(self) -> plain.Reader:
         return plain.Reader(self.data, self.schema)
 
-    def answer(self, table: pd.DataFrame) -> pd.DataFrame:
+    def predict(self, table: pd.DataFrame) -> pd.DataFrame:
         """Forecast every series of a request's table, which has the model's columns and no others.
 
         Raises:
@@ -122,7 +122,7 @@ class Served:
         """Read a request: values by column, None where one is missing.
 
         Raises:
-            DataError: as `answer`, or the columns differ in length.
+            DataError: as `predict`, or the columns differ in length.
         """
         lengths = {name: len(values) for name, values in columns.items()}
         if len(set(lengths.values())) > 1:
@@ -135,7 +135,7 @@ class Served:
         """Read a CSV file, written as the training table; other columns are passed over.
 
         Raises:
-            DataError: as `answer_file`.
+            DataError: as `predict_file`.
         """
         raw = reader.from_csv("history", content, self.data.separator)
         checked = tables.check(raw, self.read_as("history"))
@@ -162,7 +162,7 @@ class Served:
         window, static = torch.from_numpy(last.window), torch.from_numpy(last.static)
         return Request(last.names, last.ahead, Batch(window, numbers, static, scales), where)
 
-    def answer_file(self, path: str | None, root: Path) -> pd.DataFrame:
+    def predict_file(self, path: str | None, root: Path) -> pd.DataFrame:
         """Forecast every series of a file; columns that the model does not read are passed over.
 
         Without a path it is the table that the model was trained on, in the project at `root`.
@@ -195,12 +195,12 @@ class Served:
 
     def _answer(self, request: Request) -> pd.DataFrame:
         parts = [
-            self.predict(Batch(*(column[begin : begin + CHUNK] for column in request.batch)))
+            self.predict_batch(Batch(*(column[begin : begin + CHUNK] for column in request.batch)))
             for begin in range(0, len(request), CHUNK)
         ]
         return pd.DataFrame(self.written(request, np.concatenate(parts)))
 
-    def predict(self, batch: Batch) -> NDArray[np.float32]:
+    def predict_batch(self, batch: Batch) -> NDArray[np.float32]:
         """Quantiles in data units, (series, horizon, levels); a row's do not depend on the others.
 
         Best for at most `CHUNK` series.
@@ -217,7 +217,7 @@ class Served:
         """The answer to a request, by column: `unique_id`, `ds` and one a quantile.
 
         Args:
-            quantiles: what `predict` said of the request's batch.
+            quantiles: what `predict_batch` said of the request's batch.
 
         Raises:
             DataError: a forecast is not finite.
@@ -325,7 +325,7 @@ def _column(values: list[Any]) -> "pd.Series[Any]":
     return pd.Series(texts, dtype="str")
 
 
-def load(folder: Path) -> Served:
+def load(folder: Path) -> Predictor:
     """Read a model folder.
 
     Raises:
@@ -341,4 +341,4 @@ def load(folder: Path) -> Served:
             len(config["series"]["unique_id"]),
         )
         network.load_state_dict(weights)
-    return Served(network.eval(), schema, Data.model_validate(schema.data), config)
+    return Predictor(network.eval(), schema, Data.model_validate(schema.data), config)
