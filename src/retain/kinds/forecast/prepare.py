@@ -9,11 +9,11 @@ from retain.kinds.forecast.data import chunks, panel
 
 def prepare(problem: Problem, root: Path, folder: Path) -> None:
     """Read the raw table of a problem and write its panel into `folder`."""
-    with tempfile.TemporaryDirectory(dir=folder, prefix="parts-") as scratch:
+    with tempfile.TemporaryDirectory(dir=folder, prefix="chunks-") as scratch:
         table = chunks.read(problem.data, root, Path(scratch))
-        made = panel.build(table, problem.data, folder / "values.npy")
-    panel.save(made, folder)
-    quality = made.quality
+        built = panel.build(table, problem.data, folder / "values.npy")
+    panel.save(built, folder)
+    quality = built.quality
     print(
         f"{quality['series']:,} series, {quality['steps']:,} steps of {quality['frequency']} from "
         f"{quality['first']} to {quality['last']}, {quality['missing']['steps']:,} without a value"
