@@ -6,7 +6,7 @@ python pipelines/train.py PROBLEM CELL
 import sys
 from pathlib import Path
 
-from retain import errors
+from retain import errors, model_files
 from retain.config import schema
 from retain.project import files, fingerprint
 from retain.tracking import runs
@@ -39,7 +39,7 @@ def main() -> None:
     ):
         history = trainer.fit(task, problem.training, cell, f"{name} {cell}", run, kept)
         kind.calibrate(task)
-        trainer.write_model(scratch, task.network, config, history)
+        model_files.write_model(scratch, task.network, config, history)
         run.tag({"model.md5": fingerprint.folder_md5(scratch)})
         files.publish(scratch, root / "models" / name / cell)
     files.remove(kept.parent)  # those of other recipes too

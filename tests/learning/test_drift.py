@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from retain import model_files
 from retain.config.schema import Retrain
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel, profile, tables
@@ -73,7 +74,7 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     history = trainer.fit(made, problem().training, "lstm", "champion")
     setup.calibrate(made)
     (root / "model").mkdir()
-    trainer.write_model(root / "model", made.network, config, history)
+    model_files.write_model(root / "model", made.network, config, history)
     found = drift.error(drift.serving.load(root / "model"), panel.load(data), HOURS - 240, HOURS)
     assert found is not None
     return root / "model", {"mase": found}

@@ -41,5 +41,5 @@ def pin_cpu_kernels(mode: Mode) -> None:
     }
     late = [library for library in ("numpy", "torch") if library in sys.modules]
     if changed and late:
-        raise RuntimeError(f"{' and '.join(late)} must be imported after machine.settle")
+        raise RuntimeError(f"{' and '.join(late)} must be imported after pin_cpu_kernels")
     os.environ |= changed
