@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback
+import torch
+from pytorch_lightning.callbacks import Callback, WeightAveraging
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
@@ -20,27 +21,48 @@ from retain.training.lightning_module import Module
 from retain.training.setup import Epoch
 
 
-class History(Callback):
-    """Keeps the history and the best weights, and says how far the training is."""
+class WeightAverage(WeightAveraging):
+    """A moving average of the weights over the steps (Polyak & Juditsky 1992).
 
-    def __init__(self, name: str, max_epochs: int):
-        self.name, self.max_epochs = name, max_epochs
-        self.history: list[Epoch] = []
+    It forecasts as weights at a far smaller learning rate would, at any time of the training: which
+    epoch is the best then depends less on where in its schedule the learning rate is. The first
+    steps count less.
+    """
+
+    def __init__(self, decay: float):
+        def average(means: list[Tensor], weights: list[Tensor], steps: Tensor | int) -> None:
+            torch._foreach_lerp_(means, weights, 1 - min(decay, int(steps) / (int(steps) + 9)))
+
+        super().__init__(use_buffers=False, multi_avg_fn=average)
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._device = trainer.strategy.root_device  # the module is moved there after this hook
+        super().setup(trainer, pl_module, stage)
+
+    def state(self) -> dict[str, Tensor]:
+        """Copy the averaged network's state to the CPU."""
+        assert self._average_model is not None
+        weights = self._average_model.module.network.state_dict()
+        return {key: value.cpu().clone() for key, value in weights.items()}
+
+
+class History(Callback):
+    """Keeps the history and the best averaged weights, and prints progress."""
+
+    def __init__(self, name: str, max_epochs: int, average: WeightAverage):
+        self.name, self.max_epochs, self.average = name, max_epochs, average
+        self.epochs: list[Epoch] = []
         self.best: dict[str, Tensor] = {}
-        self.resumed = 0
+        self.first = 0
         self.started = time.monotonic()
 
-    @property
-    def best_epoch(self) -> Epoch:
-        return min(self.history, key=lambda epoch: epoch.validation_loss)
-
     def state_dict(self) -> dict[str, Any]:
-        return {"history": [astuple(row) for row in self.history], "best": self.best}
+        return {"history": [astuple(row) for row in self.epochs], "best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.history = [Epoch(*row) for row in state_dict["history"]]
+        self.epochs = [Epoch(*row) for row in state_dict["history"]]
         self.best = state_dict["best"]
-        self.resumed = len(self.history)
+        self.first = len(self.epochs)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Module)
@@ -57,31 +79,25 @@ class History(Callback):
                 f"{self.name}: the loss became {both} in epoch {row.epoch}; lower "
                 f"training.learning_rate or training.gradient_clip"
             )
-        self.history.append(row)
-        if row is self.best_epoch:
-            pl_module.average.swap()
-            weights = pl_module.network.state_dict()
-            self.best = {key: value.detach().cpu().clone() for key, value in weights.items()}
-            pl_module.average.swap()
+        self.epochs.append(row)
+        best = row is min(self.epochs, key=lambda epoch: epoch.validation_loss)
+        if best:
+            self.best = self.average.state()
         pl_module.log("train/loss", row.train_loss, rank_zero_only=True)
         pl_module.log("learning_rate", row.learning_rate, rank_zero_only=True)
         if trainer.is_global_zero:
-            self._say(row)
-
-    def _say(self, row: Epoch) -> None:
-        done = row.epoch + 1
-        each = (time.monotonic() - self.started) / (done - self.resumed)
-        left = each * (self.max_epochs - done)
-        mark = " (best)" if row is self.best_epoch else ""
-        print(
-            f"{self.name}: epoch {done}/{self.max_epochs}, train {row.train_loss:.4f}, "
-            f"validation {row.validation_loss:.4f}{mark}, at most {left:.0f} s left",
-            flush=True,
-        )
+            done = row.epoch + 1
+            seconds = (time.monotonic() - self.started) / (done - self.first)
+            print(
+                f"{self.name}: epoch {done}/{self.max_epochs}, train {row.train_loss:.4f}, "
+                f"validation {row.validation_loss:.4f}{' (best)' * best}, at most "
+                f"{seconds * (self.max_epochs - done):.0f} s left",
+                flush=True,
+            )
 
 
 class MlflowCurves(Logger):
-    """Tells a run the curves; Lightning's own logger would end the training with the server.
+    """Logs the curves to a run; Lightning's own logger would end the training with the server.
 
     A resumed training may log an epoch a second time; that changes nothing.
     """
@@ -112,8 +128,8 @@ class CheckpointEvery(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any
     ) -> None:
-        # Behind the last batch of an epoch comes validation, and Lightning's own state would have
-        # to tell the two apart; the next batch is near.
+        # After the last batch of an epoch comes validation, and Lightning's state does not say
+        # which of the two a checkpoint follows; the next batch is near.
         if trainer.is_last_batch:
             return
         due = trainer.global_step - self.last_step >= self.steps

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from retain.config.schema import Training
-from retain.training.sampler import ResumableSampler
 from retain.training.setup import Group, TrainingSetup
 
 
@@ -21,54 +20,21 @@ def learning_rate(step: int, total: int, peak: float, warmup_fraction: float) ->
     return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
-class Average:
-    """A moving average of a network's weights over the steps (Polyak & Juditsky 1992).
+class Module(pl.LightningModule):
+    """The network of a setup and its loss.
 
-    It forecasts as weights at a far smaller learning rate would, at any time of the training: which
-    epoch is the best then hangs less on where in its schedule the learning rate is.
+    It holds no examples, since `WeightAverage` copies it.
+
+    Args:
+        rate: peak of the learning rate where the setup names no groups.
+        steps: of the whole training.
     """
 
-    def __init__(self, network: nn.Module, decay: float):
-        self.decay = decay
-        self.kept = [parameter.detach().clone() for parameter in network.parameters()]
-        self.follow(network)
-
-    def follow(self, network: nn.Module) -> None:
-        """Keep the average where the network is, which a trainer may have moved."""
-        self.weights = [parameter.data for parameter in network.parameters()]
-        self.kept = [
-            kept.to(weight.device) for kept, weight in zip(self.kept, self.weights, strict=True)
-        ]
-
-    def update(self, step: int) -> None:
-        """Take in the weights after so many steps; the first ones count less."""
-        decay = min(self.decay, step / (step + 9))
-        torch._foreach_lerp_(self.kept, self.weights, 1 - decay)
-
-    def swap(self) -> None:
-        """Change the network's weights for their average, or back."""
-        for weight, kept in zip(self.weights, self.kept, strict=True):
-            other = weight.clone()
-            weight.copy_(kept)
-            kept.copy_(other)
-
-
-class Module(pl.LightningModule):
-    """A task under Lightning."""
-
-    def __init__(
-        self,
-        task: TrainingSetup,
-        training: Training,
-        rate: float,
-        batches: tuple[ResumableSampler, ...],
-    ):
+    def __init__(self, setup: TrainingSetup, training: Training, rate: float, steps: int):
         super().__init__()
-        self.network, self.loss = task.network, task.loss
-        self.training_params, self.batches = training, batches
-        self.groups = task.groups or (Group(tuple(self.network.parameters()), rate),)
-        self.steps = len(batches[0]) * training.epochs(len(task.train))
-        self.average = Average(self.network, training.ema_decay)
+        self.network, self.loss = setup.network, setup.loss
+        self.training_params, self.steps = training, steps
+        self.groups = setup.groups or (Group(tuple(self.network.parameters()), rate),)
         self._sums: dict[str, list[Tensor]] = {"train": [], "val": []}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -78,17 +44,15 @@ class Module(pl.LightningModule):
         groups = [{"params": group.parameters, "lr": group.rate} for group in self.groups]
         return torch.optim.AdamW(groups, weight_decay=decay, fused=fused)
 
-    def on_fit_start(self) -> None:
-        for batches in self.batches:
-            batches.rank, batches.world = self.trainer.global_rank, self.trainer.world_size
-        self.average.follow(self.network)
-
     def on_train_epoch_start(self) -> None:
-        self.batches[0].epoch = self.current_epoch
+        self._take_share(self.trainer.train_dataloader)
 
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        super().optimizer_step(*args, **kwargs)
-        self.average.update(self.global_step)
+    def on_validation_epoch_start(self) -> None:
+        self._take_share(self.trainer.val_dataloaders)
+
+    def _take_share(self, batches: Any) -> None:
+        batches.epoch = self.current_epoch
+        batches.rank, batches.world = self.trainer.global_rank, self.trainer.world_size
 
     def configure_gradient_clipping(
         self,
@@ -104,12 +68,6 @@ class Module(pl.LightningModule):
         for group in self.groups:
             nn.utils.clip_grad_norm_(group.parameters, self.training_params.gradient_clip)
 
-    def on_validation_start(self) -> None:
-        self.average.swap()
-
-    def on_validation_end(self) -> None:
-        self.average.swap()
-
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         step = self.global_step
         # Two numbers in one seed: no run has a million steps more than its seed has room for.
@@ -120,8 +78,8 @@ class Module(pl.LightningModule):
             torch.cuda.manual_seed(seed)
         warmup = self.training_params.warmup_fraction
         optimised = self.optimizers(use_pl_optimizer=False).param_groups  # type: ignore[union-attr]
-        for group, own in zip(optimised, self.groups, strict=True):
-            group["lr"] = learning_rate(step, self.steps, own.rate, warmup)
+        for optimised_group, group in zip(optimised, self.groups, strict=True):
+            optimised_group["lr"] = learning_rate(step, self.steps, group.rate, warmup)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         return self._step("train", batch)
@@ -143,11 +101,9 @@ class Module(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["sums"] = torch.stack(self._sums["train"])
-        checkpoint["average"] = self.average.kept
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._sums["train"] = list(checkpoint["sums"])
-        self.average.kept = list(checkpoint["average"])
 
     def on_validation_epoch_end(self) -> None:
         self.log("val/loss", self.epoch_loss("val"), rank_zero_only=True)

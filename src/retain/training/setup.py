@@ -24,7 +24,7 @@ class Group:
 class TrainingSetup:
     """What a kind of problem hands to training.
 
-    `loss(network, batch)` answers with the sum of the loss over the batch and its weight, both
+    `loss(network, batch)` returns the sum of the loss over the batch and its weight, both
     scalar tensors, so that masked values count nowhere. Networks that learn side by side, each
     apart from the others, are a group each; otherwise all parameters have the rate of params.
     """

@@ -18,7 +18,7 @@ from retain.config.schema import Training
 from retain.errors import Terminated
 from retain.tracking.offline_run import OfflineRun
 from retain.training import checkpoints
-from retain.training.callbacks import CheckpointEvery, History, MlflowCurves
+from retain.training.callbacks import CheckpointEvery, History, MlflowCurves, WeightAverage
 from retain.training.checkpoints import SafetensorsCheckpointIO
 from retain.training.lightning_module import Module
 from retain.training.sampler import ResumableSampler
@@ -39,20 +39,20 @@ def is_follower() -> bool:
 
 
 def fit(
-    task: TrainingSetup,
+    setup: TrainingSetup,
     training: Training,
     cell: str,
     name: str,
     run: OfflineRun | None = None,
     folder: Path | None = None,
 ) -> list[Epoch]:
-    """Train the network of `task`, in place, and leave the weights of the best epoch in it.
+    """Train the network of a setup, in place, and leave the weights of the best epoch in it.
 
     Args:
         cell: chooses the learning rate where params has one for each cell.
-        name: what the lines of progress begin with.
-        run: the MLflow run that the curves go to.
-        folder: of the checkpoints; training goes on from the newest in it that is whole.
+        name: prefix of the lines of progress.
+        run: the MLflow run that logs the curves.
+        folder: of the checkpoints; training resumes from the newest in it that is whole.
 
     Returns:
         The history, an entry for each epoch.
@@ -62,13 +62,14 @@ def fit(
     """
     for noisy in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(f"{noisy}.utilities.rank_zero").setLevel(logging.WARNING)
-    train = ResumableSampler(task.train, training.batch_size, training.seed, training.epoch_steps)
-    epochs = training.epochs(len(task.train))
-    validation = ResumableSampler(task.validation, 4 * training.batch_size, None)
-    module = Module(task, training, training.rate(cell), (train, validation))
-    journal = History(name, epochs)
+    train = ResumableSampler(setup.train, training.batch_size, training.seed, training.epoch_steps)
+    epochs = training.epochs(len(setup.train))
+    validation = ResumableSampler(setup.validation, 4 * training.batch_size, None)
+    module = Module(setup, training, training.rate(cell), len(train) * epochs)
+    average = WeightAverage(training.ema_decay)
+    history = History(name, epochs, average)
     patience = training.patience or max(3, epochs // 3)
-    callbacks: list[Callback] = [journal, EarlyStopping("val/loss", patience=patience)]
+    callbacks: list[Callback] = [average, history, EarlyStopping("val/loss", patience=patience)]
     resumed = None
     if folder is not None:
         callbacks.append(CheckpointEvery(training.checkpoint_every, folder))
@@ -106,5 +107,5 @@ def fit(
             if trainer.interrupted:
                 raise KeyboardInterrupt from None
             raise
-    task.network.load_state_dict(journal.best)
-    return journal.history
+    setup.network.load_state_dict(history.best)
+    return history.epochs

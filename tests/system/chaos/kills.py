@@ -61,7 +61,7 @@ def _halve(path: Path, *args: Any) -> None:
 
 
 MODULE = "retain.training.lightning_module:Module"
-AVERAGE = "retain.training.lightning_module:Average"
+AVERAGE = "pytorch_lightning.callbacks.weight_averaging:WeightAveraging"
 SQL = "sqlalchemy.engine.default:DefaultDialect"
 POINTS = {
     STORE_IS_MADE: Point("after", f"{SQL}.do_execute", _makes_a_table, most=90),
@@ -71,7 +71,7 @@ POINTS = {
     "in the middle of an epoch": Point(
         "before",
         f"{MODULE}.training_step",
-        lambda last, module, batch, number: number == len(module.batches[0]) // 2,
+        lambda last, module, batch, number: number == len(module.trainer.train_dataloader) // 2,
         most=3,
     ),
     "in the last batch of all": Point(
@@ -80,7 +80,7 @@ POINTS = {
         lambda last, module, *args: module.global_step == last - 1,
     ),
     "in validation": Point("before", f"{MODULE}.validation_step", most=3),
-    "while averaged weights are in": Point("after", f"{AVERAGE}.swap"),
+    "while averaged weights are in": Point("after", f"{AVERAGE}._swap_models"),
     "when an epoch ends": Point(
         "before", "retain.training.callbacks:History.on_train_epoch_end", most=3
     ),
