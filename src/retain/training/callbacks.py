@@ -42,7 +42,7 @@ class WeightAverage(WeightAveraging):
     def state(self) -> dict[str, Tensor]:
         """Copy the averaged network's state to the CPU."""
         assert self._average_model is not None
-        weights = self._average_model.module.network.state_dict()
+        weights = self._average_model.get_submodule("module.network").state_dict()
         return {key: value.cpu().clone() for key, value in weights.items()}
 
 
