@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from retain import __version__
-from retain.config.schema import room_of
+from retain.config.kind import Predictor, find_kind
 from retain.errors import DataError, IncomparableError, ModelError, clipped, listed
 
 if TYPE_CHECKING:
@@ -100,12 +100,21 @@ def _unreadable(folder: Path, config: dict[str, Any], error: Exception) -> Model
     )
 
 
-def load_model(folder: Path) -> Any:
-    """Load the model in a folder, of whatever kind, as the predictor of its kind."""
+def load_model(folder: Path) -> Predictor:
+    """Load the model in a folder, whatever its kind.
+
+    Raises:
+        ModelError: it is missing, damaged, or of a kind that is not installed.
+    """
     config = read_config(folder)
     if "kind" not in config:
         raise _unreadable(folder, config, KeyError("kind"))
-    return room_of(config["kind"], "serving").load(folder)
+    kind = find_kind(config["kind"])
+    if kind is None:
+        raise ModelError(
+            f"the model in {folder} is of kind {config['kind']}, which is not installed"
+        )
+    return kind.predictor.load(folder)
 
 
 def load_champion(load: Callable[[Path], Loaded], folder: Path, schema: Any) -> Loaded:

@@ -14,13 +14,9 @@ from torch import nn
 
 from retain import __version__, model_files
 from retain.errors import ModelError
-from retain.kinds.forecast.predict import predictor as forecast
-from retain.kinds.recall import predictor as recall
-from retain.kinds.text import predictor as text
 from retain.training.setup import Epoch
 
 FORMAT_1 = Path(__file__).parents[1] / "fixtures" / "format-1"
-LOAD = {"forecast": forecast.load, "recall": recall.load, "text": text.load}
 HISTORY = [Epoch(0, 4, 0.01, 1 / 3, 0.5), Epoch(1, 8, 1e-4, 0.25, float(np.float32(0.1)))]
 
 
@@ -62,7 +58,7 @@ def test_a_config_that_is_no_json_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder", sorted(FORMAT_1.glob("*/")), ids=lambda folder: folder.name)
 def test_a_model_of_format_1_predicts_what_it_did_when_it_was_written(folder: Path) -> None:
-    model = LOAD[folder.name.partition("_")[0]](folder / "model")
+    model = model_files.load_model(folder / "model")
     prediction = model.predict(pd.read_csv(folder / "input.csv"))
     as_read = pd.read_csv(io.StringIO(prediction.to_csv(index=False)))
     expected = pd.read_csv(folder / "output.csv")
@@ -105,6 +101,11 @@ def test_weights_that_do_not_fit_name_the_version_that_wrote_them(tmp_path: Path
     with pytest.raises(ModelError, match=r"\(written by retain 0.9.0, read by retain .*bias"):  # noqa: SIM117
         with model_files.reading(folder) as (_, weights):
             nn.Linear(3, 3, bias=False).load_state_dict(weights)
+
+
+def test_a_kind_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    folder = changed(write(tmp_path), kind="toy")
+    assert refusal(folder) == f"the model in {folder} is of kind toy, which is not installed"
 
 
 @pytest.mark.parametrize("name", ["config.json", "weights.safetensors"])

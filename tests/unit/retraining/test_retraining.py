@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
+from retain.evaluation.results import Drift, DriftFindings
 from retain.kinds.forecast.config import Problem
-from retain.kinds.forecast.monitoring.drift import Drift, Findings
 from retain.retraining import changes, decide
 from retain.retraining.changes import Changes
 
 NOW = dt.datetime(2024, 6, 1, tzinfo=dt.UTC)
 NEW_DATA = {"data": {"data/raw/t.csv"}}
-CALM = Findings("now", [Drift("y", "psi", 0.1, 0.25)])
-DRIFTED = Findings("now", [Drift("y", "psi", 0.3, 0.25), Drift("y", "wasserstein", 0.1, 0.5)])
+CALM = DriftFindings("now", [Drift("y", "psi", 0.1, 0.25)])
+DRIFTED = DriftFindings("now", [Drift("y", "psi", 0.3, 0.25), Drift("y", "wasserstein", 0.1, 0.5)])
 
 
 def problem(**retrain: Any) -> Problem:
@@ -47,7 +47,7 @@ def problem(**retrain: Any) -> Problem:
     ],
 )
 def test_the_policy_decides(
-    policy: str, changed: Any, findings: Findings, days: int | None, train: bool, said: str
+    policy: str, changed: Any, findings: DriftFindings, days: int | None, train: bool, said: str
 ) -> None:
     registered = None if days is None else NOW - dt.timedelta(days=days)
     found = decide.decide(problem(policy=policy), Changes(**changed), findings, registered, NOW)
@@ -115,7 +115,7 @@ BEFORE = LOCK.format(raw="11", horizon=6, code="bb")
 def test_what_changed_since_the_commit_is_read_from_both_locks(
     now: str, expected: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes.lineage, "git", lambda *_: BEFORE)
+    monkeypatch.setattr(changes.fingerprint, "git", lambda *_: BEFORE)
     (tmp_path / "dvc.lock").write_text(now)
     found = changes.since_commit(tmp_path, "t")
     assert (found.data, found.params, found.code) == expected
@@ -146,6 +146,6 @@ def test_each_dependency_is_of_one_kind(path: str, state: Any, place: str) -> No
 def test_a_problem_that_the_commit_does_not_know_is_the_first(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes.lineage, "git", lambda *_: "")
+    monkeypatch.setattr(changes.fingerprint, "git", lambda *_: "")
     (tmp_path / "dvc.lock").write_text(BEFORE)
     assert changes.since_commit(tmp_path, "t").first

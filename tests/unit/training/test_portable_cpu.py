@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from numpy._core import _multiarray_umath
 
-from retain.config import schema
+from retain.config import loader
 from retain.errors import ParamsError
 from retain.training import portable_cpu
 
@@ -103,7 +103,7 @@ def test_portable_bits_on_two_threads_are_refused() -> None:
         "gate": [],
     }
     with pytest.raises(ParamsError, match="portable bits need threads: 1; take reproducible: mach"):
-        schema.parse("small", entry)
+        loader.parse("small", entry)
 
 
 @pytest.mark.parametrize("stage", ["prepare", "train", "evaluate"])
