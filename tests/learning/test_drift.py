@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from retain import model_files
 from retain.config.schema import Retrain
 from retain.evaluation.results import DriftFindings
 from retain.kinds.forecast.config import Problem
@@ -74,7 +75,7 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     history = trainer.fit(made, problem().training, "lstm", "champion")
     made.calibrate()
     (root / "model").mkdir()
-    trainer.write_model(root / "model", made.network, made.config, history)
+    model_files.write_model(root / "model", made.network, made.config, history)
     found = drift.error(drift.serving.load(root / "model"), panel.load(data), HOURS - 240, HOURS)
     assert found is not None
     return root / "model", {"mase": found}

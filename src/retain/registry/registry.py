@@ -20,7 +20,7 @@ from retain.config.schema import ChampionCheck, Problem
 from retain.errors import IncomparableError, RegistryError
 from retain.evaluation.quality_gate import MODEL, CheckResult, interval, judgement
 from retain.evaluation.results import Metrics
-from retain.model_loading import load_model
+from retain.model_files import load_model
 from retain.project import fingerprint
 from retain.tracking import runs, store
 from retain.tracking.offline_run import OfflineRun

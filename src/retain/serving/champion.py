@@ -9,7 +9,7 @@ import pandas as pd
 
 from retain.config.kind import find_kind
 from retain.errors import ModelError, RetainError
-from retain.model_loading import load_model
+from retain.model_files import load_model
 from retain.registry import registry
 from retain.tracking import store
 
