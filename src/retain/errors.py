@@ -37,7 +37,11 @@ class RegistryError(RetainError):
 
 
 class GitError(RetainError):
-    """Git refuses a step in a scratch clone."""
+    """Git refuses, as where another user owns the repository."""
+
+
+class NoRepositoryError(GitError):
+    """Git is not installed, or the folder is in no repository."""
 
 
 class ProofError(RetainError):

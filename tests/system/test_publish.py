@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from retain.errors import RetainError
-from retain.project import fingerprint
+from retain.project.git import Git
 from retain.retraining import fetch, publish
 
 from .conftest import PARAMS, commit, run, small_table, write_project
@@ -50,7 +50,7 @@ def _without_gh() -> str:
 
 
 def origin(folder: Path, *words: str) -> str:
-    return fingerprint.git(folder.parent / "origin.git", *words)
+    return Git(folder.parent / "origin.git").run(*words)
 
 
 def gh(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -75,7 +75,7 @@ def test_a_result_is_one_commit_on_a_branch_and_the_tree_stays_as_it_is(project:
     told = origin(project, "log", "-1", "--format=%B", BRANCH)
     assert told.strip() == "Retrain small\n\n## small: version 2\n\nBetter."
     assert run(project, "git", "status", "--porcelain").stdout == before
-    assert fingerprint.git(project, "branch", "--list", BRANCH) == ""
+    assert Git(project).run("branch", "--list", BRANCH) == ""
 
 
 def test_the_same_result_is_the_same_commit_on_every_machine(project: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from retain.errors import DataError
+from retain.project.git import Git
 
 
 def place(path: str, root: Path) -> tuple[str, str | None]:
@@ -47,7 +48,7 @@ def copied(source: Path, target: Path | None) -> Iterator[None]:
 
 def kept_by(root: Path, path: str) -> str:
     """`git`, the .dvc file of the table or of a folder it lies in, or nothing."""
-    if _git(root, "ls-files", "--error-unmatch", path).returncode == 0:
+    if Git(root).knows(path):
         return "git"
     outs = [Path(path), *Path(path).parents[:-1]]
     files = [f"{out.as_posix()}.dvc" for out in outs]
@@ -62,8 +63,7 @@ def check_recoverable(root: Path, path: str) -> None:
     if not keeper:
         raise DataError(f"{path}: neither git nor DVC keeps it; run `dvc add {path}` and commit it")
     file = path if keeper == "git" else keeper
-    changed = _git(root, "status", "--porcelain", "--", file).stdout.strip()
-    if changed:
+    if Git(root).run("status", "--porcelain", "--", file):
         raise DataError(
             f"{path}: no commit has it as it is now, so that it could not be brought back; commit "
             f"{file} first"
@@ -109,12 +109,5 @@ def record(root: Path, path: str) -> str:
 
 
 def _dvc(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    return _run(root, sys.executable, "-m", "dvc", *words)
-
-
-def _git(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    return _run(root, "git", *words)
-
-
-def _run(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "dvc", *words]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)

@@ -19,7 +19,8 @@ from ruamel.yaml.error import YAMLError
 
 from retain.errors import ModelError
 from retain.evaluation.quality_gate import MODEL
-from retain.project import fingerprint, git
+from retain.project import fingerprint
+from retain.project.git import Git
 
 NEEDED = (
     ("data/prepared", ""),
@@ -52,10 +53,9 @@ class Registration:
 def read(root: Path, name: str) -> Iterator[Registration]:
     """Every registration that the history holds, the oldest first, each once."""
     log = ("log", "--reverse", "--topo-order", "--format=%H %cI", "HEAD", "--", "dvc.lock")
-    found = [tuple(line.split()) for line in fingerprint.git(root, *log).splitlines()]
-    locks = [
-        (commit, at, fingerprint.git(root, "show", f"{commit}:./dvc.lock")) for commit, at in found
-    ]
+    git = Git(root)
+    found = [tuple(line.split()) for line in git.run(*log).splitlines()]
+    locks = [(commit, at, git.show(commit, "dvc.lock") or "") for commit, at in found]
     if (root / "dvc.lock").is_file():
         locks.append(("", "", (root / "dvc.lock").read_text(encoding="utf-8")))
     seen: list[dict[str, str]] = []
@@ -137,18 +137,19 @@ def _place(cache: Path, md5: str) -> Path:
     return cache / md5[:2] / md5[2:]
 
 
-def restore(root: Path, clone: Path, cache: Path, state: Registration) -> Path:
+def restore(root: Path, clone: Git, cache: Path, state: Registration) -> Path:
     """Make the clone what the project was, git's files and DVC's; answers with its folder there.
 
     Raises:
         ModelError: a file is not in the cache, or is not what its name there says.
     """
-    tree = clone / fingerprint.git(root, "rev-parse", "--show-prefix")
+    git = Git(root)
+    tree = clone.root / git.run("rev-parse", "--show-prefix")
     if state.commit:
-        git.check_out(clone, state.commit)
+        clone.check_out(state.commit)
     else:
         patch = fingerprint.patch(root).get("code.patch", "")
-        git.check_out(clone, fingerprint.git(root, "rev-parse", "HEAD"), patch)
+        clone.check_out(git.run("rev-parse", "HEAD"), patch)
         shutil.copy(root / "dvc.lock", tree / "dvc.lock")
     for path, md5 in state.needed.items():
         _copy(cache, md5, tree / path, path)

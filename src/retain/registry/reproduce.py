@@ -16,7 +16,8 @@ from pathlib import Path
 from retain.config import schema
 from retain.errors import ProofError
 from retain.evaluation.quality_gate import MODEL
-from retain.project import files, fingerprint, git
+from retain.project import files, fingerprint
+from retain.project.git import Git
 from retain.registry.provenance import Origin, environment
 
 IDENTICAL, DIFFERENT, NEAR = 0, 1, 3  # exit codes
@@ -132,13 +133,13 @@ def _stage(path: str) -> str:
 
 def _check_out(root: Path, origin: Origin, tree: Path) -> None:
     """Make `tree` what the model was trained in."""
-    git.clone(root, tree)
-    if not fingerprint.git(tree, "cat-file", "-t", origin.commit):
+    clone = Git(root).clone(tree)
+    if clone.find(f"{origin.commit}^{{commit}}") is None:
         raise ProofError(
             f"{origin.label} was trained at commit {origin.commit}, which this clone does not "
             f"have: git fetch it"
         )
-    git.check_out(tree, origin.commit, origin.patch)
+    clone.check_out(origin.commit, origin.patch)
 
 
 def _fetch(root: Path, tree: Path, path: str) -> None:

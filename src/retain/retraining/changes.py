@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from retain.errors import RetainError
-from retain.project import fingerprint
+from retain.project.git import Git
 from retain.registry.registrations import locked
 
 CODE = re.compile(r"(src|pipelines)(/|$)")
@@ -105,7 +105,7 @@ class Since:
 
 def since_commit(root: Path, name: str) -> Since:
     """What the present outputs were made of that those of the last commit were not."""
-    before = fingerprint.git(root, "show", "HEAD:./dvc.lock")
+    before = Git(root).show("HEAD", "dvc.lock") or ""
     now = _lock(root)
     data: set[str] = set()
     code: set[str] = set()
@@ -138,7 +138,7 @@ def absent(root: Path, name: str) -> list[str]:
 
 def is_committed(root: Path, name: str) -> bool:
     """Whether the last commit has the problem's part of dvc.lock as it is."""
-    before = fingerprint.git(root, "show", "HEAD:./dvc.lock")
+    before = Git(root).show("HEAD", "dvc.lock") or ""
     now = _lock(root)
     return all(locked(before, stage) == locked(now, stage) for stage in _stages(now, name))
 

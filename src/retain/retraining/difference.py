@@ -7,7 +7,7 @@ from pathlib import Path
 
 from retain.errors import RetainError
 from retain.evaluation.quality_gate import MODEL
-from retain.project import fingerprint
+from retain.project.git import Git
 
 STAGE = re.compile(r"^Running stage '(.*)':$", re.MULTILINE)
 
@@ -18,7 +18,7 @@ def markdown(root: Path, base: str) -> str:
     Raises:
         RetainError: there is no such commit, or DVC cannot tell.
     """
-    if not fingerprint.git(root, "rev-parse", "--verify", "--quiet", f"{base}^{{commit}}"):
+    if Git(root).find(f"{base}^{{commit}}") is None:
         raise RetainError(f"git knows no commit {base!r}; fetch it, or name another")
     # Outputs that are on the remote alone are not missing: what made them is as it was.
     stages = STAGE.findall(_dvc(root, "repro", "--dry", "--allow-missing"))

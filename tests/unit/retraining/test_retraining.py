@@ -115,7 +115,7 @@ BEFORE = LOCK.format(raw="11", horizon=6, code="bb")
 def test_what_changed_since_the_commit_is_read_from_both_locks(
     now: str, expected: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes.lineage, "git", lambda *_: BEFORE)
+    monkeypatch.setattr(changes.Git, "show", lambda *_: BEFORE)
     (tmp_path / "dvc.lock").write_text(now)
     found = changes.since_commit(tmp_path, "t")
     assert (found.data, found.params, found.code) == expected
@@ -146,6 +146,6 @@ def test_each_dependency_is_of_one_kind(path: str, state: Any, place: str) -> No
 def test_a_problem_that_the_commit_does_not_know_is_the_first(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes.lineage, "git", lambda *_: "")
+    monkeypatch.setattr(changes.Git, "show", lambda *_: None)
     (tmp_path / "dvc.lock").write_text(BEFORE)
     assert changes.since_commit(tmp_path, "t").first
