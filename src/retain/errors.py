@@ -44,6 +44,10 @@ class NoRepositoryError(GitError):
     """Git is not installed, or the folder is in no repository."""
 
 
+class DvcError(RetainError):
+    """DVC refuses, or cannot be asked."""
+
+
 class ProofError(RetainError):
     """A model cannot be made anew: its commit or data is gone, or a stage fails."""
 

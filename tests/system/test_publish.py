@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from retain.errors import RetainError
+from retain.project import dvc
 from retain.project.git import Git
-from retain.retraining import fetch, publish
+from retain.retraining import publish
 
 from .conftest import PARAMS, commit, run, small_table, write_project
 
@@ -125,13 +126,13 @@ def test_of_two_runners_with_other_results_one_wins_and_the_other_leaves_it(
     text = (project / "reports/small/retrain.md").read_text()
 
     def meanwhile(root: Path) -> bool:  # is asked between the look at the branch and the push
-        monkeypatch.setattr(fetch, "has_remote", lambda _: False)
+        monkeypatch.setattr(dvc, "has_remote", lambda _: False)
         (root / "reports/small/retrain.md").write_text("## of the other runner\n")
         publish.publish(root, ["small"])
         (root / "reports/small/retrain.md").write_text(text)
         return False
 
-    monkeypatch.setattr(fetch, "has_remote", meanwhile)
+    monkeypatch.setattr(dvc, "has_remote", meanwhile)
     said = publish.publish(project, ["small"])
     assert said == f"another runner published to {BRANCH} meanwhile; the next run looks again"
     assert "of the other runner" in origin(project, "log", "-1", "--format=%B", BRANCH)
@@ -147,8 +148,8 @@ def test_code_that_no_commit_has_is_not_published(project: Path) -> None:
 def test_nothing_is_published_where_dvc_cannot_push(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "has_remote", lambda _: True)
-    monkeypatch.setattr(fetch, "dvc", lambda *_: 255)
+    monkeypatch.setattr(dvc, "has_remote", lambda _: True)
+    monkeypatch.setattr(dvc, "call", lambda *_: 255)
     with pytest.raises(RetainError, match="`dvc push` failed"):
         publish.publish(project, ["small"])
     assert origin(project, "branch", "--list", BRANCH) == ""

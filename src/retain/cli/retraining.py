@@ -74,6 +74,6 @@ def changes(
     ] = "origin/main",
 ) -> None:
     """Say what the pipeline would run, and how params and metrics differ from another commit."""
-    from retain.retraining import difference, steps
+    from retain.retraining import changes, steps
 
-    steps.say(difference.markdown(schema.find_root(), base))
+    steps.say(changes.markdown(schema.find_root(), base))

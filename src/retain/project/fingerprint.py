@@ -14,9 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from retain.config.schema import Problem
+from retain.project import dvc
 from retain.project.git import Git
 
 # Those whose version may change what comes out of a stage.
@@ -122,9 +121,7 @@ def flat(problem: Problem, cell: str) -> dict[str, str]:
 
 def _raw_md5(root: Path, name: str, data_md5: str) -> str:
     """The md5 of what `prepare` read, as dvc.lock has it; nothing where that is of other data."""
-    path = root / "dvc.lock"
-    lock = YAML(typ="safe").load(path) if path.is_file() else {}
-    stage = lock.get("stages", {}).get(f"prepare@{name}", {})
+    stage = dvc.locked(dvc.read_lock(root), f"prepare@{name}")
     if any(out["md5"] == data_md5 for out in stage.get("outs", ())):
         raw = stage["params"]["params.yaml"][f"problems.{name}.data"]["path"]
         return next((str(dep["md5"]) for dep in stage["deps"] if dep["path"] == raw), "")

@@ -2,14 +2,13 @@
 
 import contextlib
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from retain.errors import DataError
+from retain.errors import DataError, DvcError
+from retain.project import dvc
 from retain.project.git import Git
 
 
@@ -74,8 +73,7 @@ def check_recoverable(root: Path, path: str) -> None:
         raise DataError(
             f"{path} is imported from elsewhere: bring it up with `dvc update {keeper}`"
         )
-    done = _dvc(root, "status", "--quiet", keeper)  # quiet: the exit code says it
-    if done.returncode != 0:
+    if dvc.status(root, keeper):
         raise DataError(
             f"{path} is not what {keeper} says: `dvc checkout {path}` takes its changes back, "
             f"`dvc add {path}` and a commit keep them"
@@ -100,14 +98,8 @@ def record(root: Path, path: str) -> str:
     if keeper == "git":
         return path
     whole = keeper.removesuffix(".dvc") or path
-    done = _dvc(root, "add", whole)  # --quiet would swallow the reason too
-    if done.returncode != 0:
-        reasons = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
-        reason = " ".join(reasons).removeprefix("ERROR: ") or done.stderr.strip()
-        raise DataError(f"{path}: `dvc add` failed: {reason}")
+    try:
+        dvc.run(root, "add", whole)  # --quiet would swallow the reason too
+    except DvcError as error:
+        raise DataError(f"{path}: {error}") from None
     return f"{whole}.dvc"
-
-
-def _dvc(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "dvc", *words]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from retain.errors import GitError, RetainError
-from retain.project import fingerprint
+from retain.project import dvc, fingerprint
 from retain.project.git import Git
-from retain.retraining import fetch, summary
+from retain.retraining import summary
 
 KEPT = ("dvc.lock", "data", "models", "reports")  # of what git does not ignore
 # Answers git with the token out of the environment: it is in no argument and in no file.
@@ -50,8 +50,8 @@ def publish(root: Path, names: Iterable[str]) -> str:
     if tip == commit:
         return f"published before: branch {branch} has it{_pull_request(git, names, branch)}"
     _check_ours(git, remote, branch, tip)
-    if fetch.has_remote(root):
-        if fetch.dvc(root, "push", "--quiet", "--run-cache") != 0:
+    if dvc.has_remote(root):
+        if dvc.call(root, "push", "--quiet", "--run-cache") != 0:
             raise RetainError("`dvc push` failed, see above: nothing was published")
     else:
         print("DVC has no remote: data and models stay in this clone", flush=True)
