@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retain.config import schema
+from retain.config import loader, schema
 from retain.project import fingerprint
 from retain.training import portable_cpu
 
@@ -182,7 +182,7 @@ def train(name: str, mode: portable_cpu.Mode, cell: str, steps: int) -> None:
     portable_cpu.pin_cpu_kernels(mode)
     from retain.training import trainer
 
-    made = schema.load_problem(ROOT, name)
+    made = loader.load_problem(ROOT, name)
     changed = {"reproducible": mode, "max_steps": steps, "patience": steps, "accelerator": "cpu"}
     how = made.training.model_copy(update=changed)
     trainer.seed_everything(how)

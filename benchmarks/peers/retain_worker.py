@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from retain.config import schema
+from retain.config import loader, schema
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.windows import Batch, Windows
 from retain.kinds.forecast.model import setup as forecast_task
@@ -80,7 +80,7 @@ def main() -> None:
     """Do what the options say: train, predict or race, in retain's way or bare."""
     worker = meter.Worker()
     options: dict[str, Any] = worker.options
-    problem = schema.parse("benchmark", options["problem"])
+    problem = loader.parse("benchmark", options["problem"])
     prepared = Path(options["prepared"])
     trainer.seed_everything(problem.training)
     task, _ = forecast_task.build(problem, prepared, "lstm")

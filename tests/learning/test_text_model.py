@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from retain.config.schema import parse
+from retain.config.loader import parse
 from retain.errors import DataError, IncomparableError, ModelError, ParamsError, Terminated
 from retain.evaluation.lstm_gates import Inspection
 from retain.kinds.text import evaluate, lstm_gates, predictor, prepare, setup

@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CheckResult as Answer
 from typer.testing import CliRunner
 
-from retain.cli import app
-from retain.config import schema
+from retain import cli
+from retain.config import loader
 from retain.errors import ModelError, RegistryError
 from retain.evaluation.quality_gate import CheckResult
 from retain.kinds.forecast.predict import predictor
@@ -70,7 +70,7 @@ def _cache(folder: Path, md5: str, source: Path) -> None:
 
 
 def register(folder: Path) -> registry.Decision:
-    problem = schema.load_problem(folder, "small")
+    problem = loader.load_problem(folder, "small")
     metrics = json.loads((folder / METRICS).read_text())
     checks = json.loads((folder / "reports/small/verdict.json").read_text())["checks"]
     decision = registry.register(
@@ -119,7 +119,7 @@ def project(history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 def retain(*words: str) -> Answer:
     """A command of `retain`, in this process."""
-    return CliRunner().invoke(app.app, list(words), terminal_width=200)
+    return CliRunner().invoke(cli.app, list(words), terminal_width=200)
 
 
 def forecast() -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retain.config import schema
+from retain.config import loader
 from retain.errors import RegistryError
 from retain.evaluation.quality_gate import MODEL
 from retain.project import fingerprint
@@ -74,7 +74,7 @@ def find(root: Path, model: str) -> Origin:
 
 
 def _of_the_tree(root: Path, name: str) -> Origin:
-    problem = schema.load_problem(root, name)
+    problem = loader.load_problem(root, name)
     if (
         not {f"models/{name}/{MODEL}", f"data/prepared/{name}"}
         <= fingerprint.output_md5s(root, name).keys()

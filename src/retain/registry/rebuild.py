@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retain.config import schema
+from retain.config import loader
 from retain.errors import GitError, RegistryError, RetainError
 from retain.evaluation.quality_gate import CheckResult
 from retain.project import files, fingerprint
@@ -48,7 +48,7 @@ def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
     if git.run("rev-parse", "--is-shallow-repository") == "true":
         yield "this clone has not the whole history: `git fetch --unshallow` brings it"
     states = list(registrations.read(root, name))
-    if not states and name not in schema.load(root):
+    if not states and name not in loader.load(root):
         raise RegistryError(
             f"there is no problem {name}, nor was there one in this branch's history"
         )
@@ -123,7 +123,7 @@ def _register(
     root: Path, tree: Path, client: "MlflowClient", name: str, state: Registration, judge: bool
 ) -> str:
     """Register what the tree holds, as its stage did; without an alias, where none is to move."""
-    problem = schema.load_problem(tree, name)
+    problem = loader.load_problem(tree, name)
     reports = tree / "reports" / name
     metrics = json.loads((reports / "metrics.json").read_text(encoding="utf-8"))
     verdict = json.loads((reports / "verdict.json").read_text(encoding="utf-8"))

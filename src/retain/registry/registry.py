@@ -15,9 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from retain.config.schema import ChampionCheck, Problem, room
+from retain.config.kind import kind_of
+from retain.config.schema import ChampionCheck, Problem
 from retain.errors import IncomparableError, RegistryError
 from retain.evaluation.quality_gate import MODEL, CheckResult, interval, judgement
+from retain.evaluation.results import Metrics
 from retain.model_loading import load_model
 from retain.project import fingerprint
 from retain.tracking import runs, store
@@ -63,7 +65,7 @@ class Decision:
 
 
 def register(
-    root: Path, name: str, problem: Problem, metrics: dict[str, Any], checks: list[CheckResult]
+    root: Path, name: str, problem: Problem, metrics: Metrics, checks: list[CheckResult]
 ) -> Decision:
     """Register a problem's trained model, unless it is, and give it the alias that it earned.
 
@@ -95,7 +97,7 @@ def register(
     return Decision(fingerprint.folder_md5(folder), str(version.version), alias, sentence, said)
 
 
-def add(root: Path, name: str, problem: Problem, metrics: dict[str, Any]) -> "ModelVersion":
+def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "ModelVersion":
     """Register a problem's trained model, unless it is, and judge nothing."""
     folder = root / "models" / name / MODEL
     run = runs.find_run(root, name, problem, MODEL, folder)
@@ -148,9 +150,7 @@ def _against_champion(
         label = f"better than champion version {champion.version}"
         try:
             with downloaded(champion) as theirs:
-                both = room(problem, "evaluate").compare_with_champion(
-                    problem, prepared, folder, theirs
-                )
+                both = kind_of(problem).compare.load(problem, prepared, folder, theirs)
         except (IncomparableError, RegistryError) as error:
             yield CheckResult(label, True, f"the champion cannot be compared: {error}", {})
             continue
@@ -166,7 +166,7 @@ def _against_champion(
 
 
 def _version(
-    run: OfflineRun, root: Path, name: str, folder: Path, metrics: dict[str, Any]
+    run: OfflineRun, root: Path, name: str, folder: Path, metrics: Metrics
 ) -> "ModelVersion":
     """The version that holds the model in `folder`: the one there is, or a new one."""
     from mlflow.exceptions import MlflowException

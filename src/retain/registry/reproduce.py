@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from retain.config import schema
+from retain.config import loader
 from retain.errors import DvcError, ProofError
 from retain.evaluation.quality_gate import MODEL
 from retain.project import dvc, files, fingerprint
@@ -96,7 +96,7 @@ def prove(root: Path, origin: Origin, fresh: bool = False) -> Proof:
     with files.folder(root, f"prove-{origin.name}") as scratch:
         tree = scratch / "tree"
         _check_out(root, origin, tree)
-        problem = schema.load_problem(tree, origin.name)
+        problem = loader.load_problem(tree, origin.name)
         _fetch(root, tree, origin.params.get("data.path", ""))
         python = _fresh_python(tree) if fresh else Path(sys.executable)
         _repro(tree, f"evaluate@{origin.name}", python)

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retain.config import schema
+from retain.config.kind import kind_of
 from retain.config.schema import Problem
 from retain.errors import IncomparableError
 from retain.evaluation.quality_gate import MODEL, Comparison, interval, judgement
@@ -93,16 +93,14 @@ def _against(
         blocks = []
         ours = root / "models" / name / MODEL
         try:
-            both = schema.room(problem, "evaluate").compare_with_champion(
-                problem, prepared, ours, theirs
-            )
+            both = kind_of(problem).compare.load(problem, prepared, ours, theirs)
             blocks += _compared(both, new, before)
         except IncomparableError as error:
             blocks.append(f"Version {before.version} cannot be compared: {plain(str(error))}.")
-        if schema.has_room(problem, "drift"):
-            drift = schema.room(problem, "drift")
+        drift = kind_of(problem).drift
+        if drift is not None:
             expected = registry.test_metrics(before)
-            blocks += _drift(drift.check(problem, prepared, theirs, expected), before)
+            blocks += _drift(drift.load(problem, prepared, theirs, expected), before)
     return blocks
 
 

@@ -13,7 +13,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,10 @@ class Group:
     rate: float
 
 
+def _nothing() -> None:
+    """Leave a network as the training left it."""
+
+
 @dataclass(frozen=True)
 class TrainingSetup:
     """What a kind of problem hands to training.
@@ -48,13 +52,16 @@ class TrainingSetup:
     `loss(network, batch)` answers with the sum of the loss over the batch and its weight, both
     scalar tensors, so that masked values count nowhere. Networks that learn side by side, each
     apart from the others, are a group each; otherwise all parameters have the rate of params.
+    `config` is the model's config.json; `calibrate()` is called once, after the training.
     """
 
     network: nn.Module
     train: Examples
     validation: Examples
     loss: Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
+    config: dict[str, Any] = field(default_factory=dict)
     groups: tuple[Group, ...] = ()
+    calibrate: Callable[[], None] = _nothing
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def test_a_second_writer_is_refused_and_disturbs_nothing(tmp_path: Path) -> None
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from retain import errors; from retain.project import files\n"
+        "from pathlib import Path\nfrom retain import errors\nfrom retain.project import files\n"
         "def main():\n"
         "    with files.folder(Path(), 'train-sales'): pass\n"
         "errors.run(main)"

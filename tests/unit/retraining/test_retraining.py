@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
+from retain.evaluation.results import Drift, DriftFindings
 from retain.kinds.forecast.config import Problem
-from retain.kinds.forecast.monitoring.drift import Drift, Findings
 from retain.retraining import changes, decide
 from retain.retraining.changes import Changes
 
 NOW = dt.datetime(2024, 6, 1, tzinfo=dt.UTC)
 NEW_DATA = {"data": {"data/raw/t.csv"}}
-CALM = Findings("now", [Drift("y", "psi", 0.1, 0.25)])
-DRIFTED = Findings("now", [Drift("y", "psi", 0.3, 0.25), Drift("y", "wasserstein", 0.1, 0.5)])
+CALM = DriftFindings("now", [Drift("y", "psi", 0.1, 0.25)])
+DRIFTED = DriftFindings("now", [Drift("y", "psi", 0.3, 0.25), Drift("y", "wasserstein", 0.1, 0.5)])
 
 
 def problem(**retrain: Any) -> Problem:
@@ -47,7 +47,7 @@ def problem(**retrain: Any) -> Problem:
     ],
 )
 def test_the_policy_decides(
-    policy: str, changed: Any, findings: Findings, days: int | None, train: bool, said: str
+    policy: str, changed: Any, findings: DriftFindings, days: int | None, train: bool, said: str
 ) -> None:
     registered = None if days is None else NOW - dt.timedelta(days=days)
     found = decide.decide(problem(policy=policy), Changes(**changed), findings, registered, NOW)

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from retain.config.schema import Training
 from retain.errors import ModelError
 from retain.training import trainer
-from retain.training.trainer import Batches, Epoch, TrainingSetup, fit, learning_rate, write_model
+from retain.training.sampler import ResumableSampler
+from retain.training.trainer import Epoch, TrainingSetup, fit, learning_rate, write_model
 
 Pair = tuple[Tensor, Tensor]
 
@@ -154,7 +155,7 @@ def test_a_training_is_three_passes_or_1500_steps_long(
 
 
 def test_an_epoch_of_fewer_batches_draws_others_each_time() -> None:
-    batches = Batches(Numbers(100), 4, 1, most=3)
+    batches = ResumableSampler(Numbers(100), 4, 1, most=3)
     assert len(batches) == 3
     first = list(batches)
     batches.epoch = 1
@@ -165,7 +166,7 @@ def test_an_epoch_of_fewer_batches_draws_others_each_time() -> None:
 
 
 def epoch(number: int, seed: int | None = 1, count: int = 10, size: int = 4) -> list[list[int]]:
-    batches = Batches(Numbers(count), size, seed)
+    batches = ResumableSampler(Numbers(count), size, seed)
     batches.epoch = number
     return list(batches)
 
@@ -185,7 +186,7 @@ def test_an_epoch_is_a_function_of_seed_and_number() -> None:
 def test_an_epoch_has_every_example_once(count: int, size: int) -> None:
     batches = epoch(0, count=count, size=size)
     assert sorted(itertools.chain(*batches)) == list(range(count))
-    assert len(batches) == len(Batches(Numbers(count), size, 1))
+    assert len(batches) == len(ResumableSampler(Numbers(count), size, 1))
     assert all(len(batch) == size for batch in batches[:-1])
 
 
@@ -197,7 +198,7 @@ def test_without_a_seed_the_order_is_that_of_the_examples() -> None:
 def test_devices_share_each_batch(world: int) -> None:
     shares = []
     for rank in range(world):
-        batches = Batches(Numbers(20), 5, seed=1)
+        batches = ResumableSampler(Numbers(20), 5, seed=1)
         batches.rank, batches.world = rank, world
         shares.append(list(batches))
     together = [sorted(itertools.chain(*parts)) for parts in zip(*shares, strict=True)]
@@ -205,7 +206,7 @@ def test_devices_share_each_batch(world: int) -> None:
 
 
 def test_a_device_without_a_share_takes_the_first_example() -> None:
-    batches = Batches(Numbers(5), 4, seed=None)
+    batches = ResumableSampler(Numbers(5), 4, seed=None)
     batches.rank, batches.world = 1, 2
     assert list(batches) == [[1, 3], [4]]
 

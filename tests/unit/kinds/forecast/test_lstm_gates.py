@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from typer.testing import CliRunner
 
-from retain.cli import app
-from retain.config import schema
+from retain import cli
+from retain.config import loader
 from retain.errors import DataError, ModelError, ParamsError, RetainError
 from retain.evaluation.lstm_gates import Inspection
 from retain.kinds.forecast.config import Data, Model, Problem
@@ -78,7 +78,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
 def inspect(
     root: Path, what: str | None = None, at: str | None = None, cell: str = "lstm"
 ) -> Inspection:
-    problem = schema.load_problem(root, "shops")
+    problem = loader.load_problem(root, "shops")
     assert isinstance(problem, Problem)
     folder = root / "models" / "shops" / cell
     return lstm_gates.inspect(problem, "shops", root, folder, what, at)
@@ -186,7 +186,7 @@ def test_a_model_of_another_cell_is_refused(project: Callable[..., Path], cell: 
 
 def retain(*words: object) -> str:
     """What the command prints; its error is raised."""
-    done = CliRunner().invoke(app.app, ["gates", *map(str, words)])
+    done = CliRunner().invoke(cli.app, ["gates", *map(str, words)])
     if done.exception is not None:
         raise done.exception
     return done.output

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retain.config.schema import parse
+from retain.config.loader import parse
 from retain.errors import DataError, ParamsError
 from retain.kinds.recall import babi, dataset, prepare
 from retain.kinds.recall.config import Problem

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from retain.config.schema import parse
+from retain.config.loader import parse
 from retain.kinds.recall import dataset, prepare, setup, synthetic
 from retain.kinds.recall.batches import Examples
 from retain.kinds.recall.config import GENERATOR, Data, Problem
@@ -168,7 +168,7 @@ def test_a_member_gets_the_gradient_that_it_would_have_alone(tmp_path: Path) -> 
 def test_the_rate_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> None:
     prepared(tmp_path)
     own = {"learning_rates": {cell: [1e-4, 1e-2] for cell in ("lstm", "gru", "rnn")}}
-    built, _ = setup.build(problem(**own), tmp_path, "rnn")
+    built = setup.build(problem(**own), tmp_path, "rnn")
     assert [group.rate for group in built.groups] == [1e-4, 1e-2, 1e-4, 1e-2]
     network = built.network
     assert isinstance(network, GapClassifier)
@@ -176,7 +176,7 @@ def test_the_rate_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> Non
         for member in list(network.members)[1::2]:
             member.answer.weight *= 50  # sure of itself, and wrong
     kept = network.members[2]
-    setup.calibrate(built)
+    built.calibrate()
     assert network.losses[:, 0].lt(network.losses[:, 1]).all()
     assert int(network.chosen) == 0
     assert len(network.members) == 2
@@ -186,7 +186,7 @@ def test_the_rate_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> Non
 def test_a_member_that_diverged_does_not_end_the_others(tmp_path: Path) -> None:
     source = prepared(tmp_path)
     own = {"learning_rates": {cell: [1e-4, 1e-2] for cell in ("lstm", "gru", "rnn")}, "seeds": 1}
-    built, _ = setup.build(problem(**own), tmp_path, "gru")
+    built = setup.build(problem(**own), tmp_path, "gru")
     network = built.network
     assert isinstance(network, GapClassifier)
     batches = Examples(source, "train").batch(np.arange(8))
@@ -200,7 +200,7 @@ def test_a_member_that_diverged_does_not_end_the_others(tmp_path: Path) -> None:
     total.backward()
     assert total.isfinite()
     torch.testing.assert_close(second.grad, alone)
-    setup.calibrate(built)
+    built.calibrate()
     assert int(network.chosen) == 1
     with torch.no_grad():
         network.members[0].across.fill_(torch.nan)  # type: ignore[operator, union-attr]
