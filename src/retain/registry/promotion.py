@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retain.errors import RegistryError
-from retain.project import files, fingerprint
+from retain.project import files
+from retain.project.git import Git
 from retain.registry import registry
 from retain.tracking import store
 
@@ -183,7 +184,7 @@ def _correct(root: Path, name: str, moved: dict[str, str], said: str) -> None:
 
 def _identity(root: Path) -> str:
     """Who asks, as git knows it: name and address."""
-    name, mail = (fingerprint.git(root, "config", key) for key in ("user.name", "user.email"))
+    name, mail = (Git(root).config(key) for key in ("user.name", "user.email"))
     if not name or not mail:
         raise RegistryError(
             "git does not know who you are, and it is written down who moves an alias: "

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from retain.config import loader
 from retain.errors import GitError, RegistryError, RetainError
 from retain.evaluation.quality_gate import CheckResult
-from retain.project import files, fingerprint, git
+from retain.project import files, fingerprint
+from retain.project.git import Git
 from retain.registry import promotion, registrations, registry
 from retain.registry.listing import SINCE
 from retain.registry.promotion import Promotion
@@ -41,9 +42,10 @@ def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
     Raises:
         RegistryError: the store does not answer, or nothing could be rebuilt.
     """
-    if not fingerprint.git(root, "rev-parse", "HEAD"):
+    git = Git(root)
+    if git.find("HEAD") is None:
         raise RegistryError("the registry is rebuilt from git's history, and there is no commit")
-    if fingerprint.git(root, "rev-parse", "--is-shallow-repository") == "true":
+    if git.run("rev-parse", "--is-shallow-repository") == "true":
         yield "this clone has not the whole history: `git fetch --unshallow` brings it"
     states = list(registrations.read(root, name))
     if not states and name not in loader.load(root):
@@ -81,7 +83,7 @@ def _rebuild(
     if reason:
         yield f"DVC's cache lacks files, and they cannot be fetched: {reason}"
     with files.folder(root, f"rehydrate-{name}") as scratch:
-        clone = git.clone(root, scratch / "clone")
+        clone = Git(root).clone(scratch / "clone")
         for state in states:
             try:
                 tree = registrations.restore(root, clone, cache, state)

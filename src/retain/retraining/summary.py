@@ -15,6 +15,7 @@ from retain.errors import IncomparableError
 from retain.evaluation.quality_gate import MODEL, Comparison, interval, judgement
 from retain.evaluation.report import Table, markdown_table, plain
 from retain.project import files, fingerprint
+from retain.project.git import Git
 from retain.registry import registry
 from retain.retraining import changes
 from retain.tracking import store
@@ -192,7 +193,7 @@ def _data(root: Path, name: str) -> str:
     """Rows, series and span of the data, before where the last commit knows them, and now."""
     place = path(root, name)
     now = _facts(root / "data" / "prepared" / name / "quality.json")
-    before = fingerprint.git(root, "show", f"HEAD:./{place.relative_to(root).as_posix()}")
+    before = Git(root).show("HEAD", place.relative_to(root).as_posix()) or ""
     was = re.search(r"^- data: (?:.* → )?(.* rows, .*)$|^- data of: (.*)$", before, re.MULTILINE)
     return f"{was[1] or was[2]} → {now}" if was else now
 
