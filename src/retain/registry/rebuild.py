@@ -59,15 +59,13 @@ def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
         yield from _plan(root, name, states)
         return
     client = store.connect(root)
-    with store.answering(root):
-        whole = _begin(client, name)
-        new = [s for s in states if whole or not registry.find_by_md5(client, name, s.model)]
+    whole = _begin(client, name)
+    new = [s for s in states if whole or not registry.find_by_md5(client, name, s.model)]
     decided = deque(promotion.ledger(root, name) if whole else ())
     if new:
         yield from _rebuild(root, client, name, new, decided, whole)
-    with store.answering(root):
-        yield from _decide(client, name, decided, None)
-        yield _finish(client, name, len(states) - len(new), whole)
+    yield from _decide(client, name, decided, None)
+    yield _finish(client, name, len(states) - len(new), whole)
 
 
 def _rebuild(
@@ -87,8 +85,7 @@ def _rebuild(
         for state in states:
             try:
                 tree = registrations.restore(root, clone, cache, state)
-                with store.answering(root):
-                    sentence = _register(root, tree, client, name, state, judge=whole)
+                sentence = _register(root, tree, client, name, state, judge=whole)
             except (RegistryError, GitError):
                 raise  # the store went away, or no clone can be made
             except (RetainError, KeyError, TypeError, ValueError) as error:
@@ -96,8 +93,7 @@ def _rebuild(
                 yield f"{state.label}  skipped: {said}"
                 continue
             yield f"{state.label}  {sentence}"
-            with store.answering(root):
-                yield from _decide(client, name, decided, state.model)
+            yield from _decide(client, name, decided, state.model)
 
 
 def _plan(root: Path, name: str, states: list[Registration]) -> Iterator[str]:
@@ -142,7 +138,7 @@ def _register(
     tags = {SOURCE: state.commit or "working tree", "verdict": said}
     tags |= {SINCE: state.at} if state.at else {}
     for key, value in tags.items() if SOURCE not in version.tags else ():
-        registry.write(client.set_model_version_tag, name, version.version, key, value)
+        client.set_model_version_tag(name, version.version, key, value)
     return said
 
 
@@ -183,7 +179,7 @@ def _begin(client: "MlflowClient", name: str) -> bool:
         return True
     if client.search_model_versions(f"name = '{name}'") and UNFINISHED not in known[name].tags:
         return False
-    registry.write(client.set_registered_model_tag, name, UNFINISHED, "true")
+    client.set_registered_model_tag(name, UNFINISHED, "true")
     for alias in ("champion", "challenger", "previous"):
         client.delete_registered_model_alias(name, alias)
     client.delete_registered_model_tag(name, registry.MOVED)

@@ -143,8 +143,7 @@ def _champion(root: Path, name: str) -> Iterator[tuple["ModelVersion | None", Pa
             print(line, flush=True)
     found = None
     if not store.is_empty(root):
-        with store.answering(root):
-            found = registry.alias_version(store.connect(root), name, "champion")
+        found = registry.alias_version(store.connect(root), name, "champion")
     if found is None:
         yield None, None
         return

@@ -50,10 +50,9 @@ def write(root: Path, name: str, problem: Problem) -> str:
     """Write the summary of the model that is here and registered; answers with its text."""
     portable_cpu.pin_cpu_kernels(problem.training.reproducible)
     decision = json.loads((root / "reports" / name / "decision.json").read_text(encoding="utf-8"))
-    with store.answering(root):
-        client = store.connect(root)
-        new = client.get_model_version(name, decision["version"])
-        before = _before(client, new)
+    client = store.connect(root)
+    new = client.get_model_version(name, decision["version"])
+    before = _before(client, new)
     sentence = decision["sentence"]
     if decision["alias"] == "champion" and new.tags.get("gate") == "passed":  # whenever that was
         sentence = f"{name} version {new.version} passed the gate and is @champion"
