@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from retain.config.schema import parse
+from retain.config.loader import parse
 from retain.errors import DataError, IncomparableError, ModelError, ParamsError, Terminated
 from retain.evaluation.lstm_gates import Inspection
 from retain.kinds.recall import dataset, evaluate, lstm_gates, predictor, prepare, setup

@@ -29,7 +29,7 @@ MODEL = "models/small/lstm"
 TOGETHER = """
 import runpy, sys, time
 from pathlib import Path
-from retain import registry
+from retain.registry import registry
 
 meeting, own = Path(sys.argv[1]), sys.argv[2]
 log_model = registry._log_model

@@ -1,6 +1,5 @@
 """The model that a server answers with: the champion, and the next one once it is champion."""
 
-import importlib.util
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from retain.config.kind import COMMANDS, KINDS
+from retain.config.kind import find_kind
 from retain.errors import ModelError, RetainError
-from retain.model_loading import load_model
+from retain.model_files import load_model
 from retain.registry import registry
 from retain.tracking import store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
+
+    from retain.serving.endpoint import Service
 
 log = logging.getLogger("retain.serving")
 
@@ -42,6 +43,14 @@ class Loaded:
     def md5(self) -> str:
         """Of its folder, with which its files were compared."""
         return str(self.registered.tags["model.md5"])
+
+    @property
+    def endpoint(self) -> "type[Service]":
+        """How it is asked over HTTP."""
+        kind = find_kind(self.kind)
+        assert kind is not None, "it was loaded by it"
+        assert kind.endpoint is not None, "it is checked when a model is loaded"
+        return kind.endpoint.load
 
     @property
     def kind(self) -> str:
@@ -74,7 +83,7 @@ class Live:
     """
 
     def __init__(self, root: Path, name: str):
-        self._root, self._name = root, name
+        self._name = name
         self._client = store.connect(root)
         self.trouble = ""  # why the registry could not be asked last time
         self.model = _load(registry.champion(self._client, name))
@@ -85,8 +94,7 @@ class Live:
         Whatever goes wrong, the server goes on with the model that it has.
         """
         try:
-            with store.answering(self._root):
-                champion = registry.champion(self._client, self._name)
+            champion = registry.champion(self._client, self._name)
             changed = str(champion.version) != self.model.version
             if changed:
                 self.model = _load(champion, self.model.kind)
@@ -107,11 +115,12 @@ def _load(version: "ModelVersion", kind: str | None = None) -> Loaded:
     own, label = served.config["kind"], f"{version.name} version {version.version}"
     if kind not in (None, own):
         raise ModelError(f"{label} is of kind {own}, not {kind}: start `retain serve` anew")
-    if importlib.util.find_spec(f"{KINDS[own]}.web") is None:
+    found = find_kind(own)
+    assert found is not None, "the model was loaded by it"
+    if found.endpoint is None:
         raise ModelError(
             f"`retain serve` cannot ask models of kind {own}: ask {label} with "
-            f"`{COMMANDS.get(own, 'retain ask')} {version.name} …`, or serve it with "
-            f"`mlflow models serve`"
+            f"`{found.command} {version.name} …`, or serve it with `mlflow models serve`"
         )
     example = registry.example(version)
     served.predict(example)  # the first call is slow, and a model that cannot answer is not taken

@@ -13,23 +13,35 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from retain.errors import DataError, listed
-from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import reader, tables, timestamps
 from retain.kinds.forecast.data.compression import compress
 from retain.kinds.forecast.data.formats import Csv, Origin
 from retain.kinds.forecast.data.reader import Raw
+from retain.project import raw_table
 
 
 @dataclass(frozen=True)
 class Appended:
     """What became of the rows of a new table."""
 
+    table: str  # path, as params.yaml has it
     added: int
     known: int  # were in the table already, with the same values
     last: str  # time stamp of the table, with them
 
 
-def append(data: Data, root: Path, new: Path) -> Appended:
+def append(problem: Problem, root: Path, new: Path) -> Appended:
+    """Add the rows of the file `new` to a problem's table, which git or DVC can bring back.
+
+    Raises:
+        DataError: no commit has the table as it is now, or as `add_rows`.
+    """
+    raw_table.check_recoverable(root, problem.data.path)
+    return add_rows(problem.data, root, new)
+
+
+def add_rows(data: Data, root: Path, new: Path) -> Appended:
     """Add the rows of the file `new` that the table does not have; whole, or not at all.
 
     Raises:
@@ -63,7 +75,8 @@ def append(data: Data, root: Path, new: Path) -> Appended:
         _replace(target / f"appended-{digest[:12]}.parquet", content)
     else:
         _replace(target, _parquet(target, added, name))
-    return Appended(len(rows), len(more.frame) - len(rows), str(table.frame["ds"].max()))
+    known, last = len(more.frame) - len(rows), str(table.frame["ds"].max())
+    return Appended(data.path, len(rows), known, last)
 
 
 def _check_columns(data: Data, old: Raw, more: Raw) -> None:

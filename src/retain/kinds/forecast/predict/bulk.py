@@ -110,3 +110,17 @@ def _raw_chunks(table: Csv | Parquet, data: Data) -> Iterator[Raw]:
             )
         seen |= ids
         yield raw
+
+
+def forecast_bulk(
+    folder: Path,
+    history: str | None,
+    root: Path,
+    output: Path,
+    md5: str,
+    on_progress: OnProgress,
+) -> tuple[int, int]:
+    """Forecast every series of a table with the model in a folder; see `forecast`."""
+    from retain.kinds.forecast.predict import predictor
+
+    return forecast(predictor.load(folder), history, root, output, md5, on_progress)
