@@ -7,18 +7,22 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-LIMIT = 400_000_000  # bytes of memory; Python, pandas and pyarrow take half of them
-PREPARE = f"""
-import resource
-resource.setrlimit(resource.RLIMIT_DATA, ({LIMIT}, {LIMIT}))
-from pathlib import Path
-from types import SimpleNamespace
-from retain import errors
-from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.prepare import prepare
+from .conftest import REPOSITORY, environment
 
-data = Data(path="t.csv", unique_id="id", horizon=2, context_length=3)
-errors.run(lambda: prepare(SimpleNamespace(data=data), Path(), Path("out")))
+LIMIT = 400_000_000  # bytes of memory; Python, pandas and pyarrow take half of them
+STAGE = f"""
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_DATA, ({LIMIT}, {LIMIT}))
+sys.argv = ["prepare.py", "large"]
+runpy.run_path({str(REPOSITORY / "pipelines" / "prepare.py")!r}, run_name="__main__")
+"""
+PARAMS = """
+problems:
+  large:
+    kind: forecast
+    preset: fast
+    data: {path: t.csv, unique_id: id, horizon: 2, context_length: 3}
+    gate: []
 """
 
 
@@ -33,14 +37,10 @@ def test_a_wrong_cell_at_the_end_of_a_table_larger_than_memory_is_named(tmp_path
             series += 1
             file.write(rows.replace("@@@@@", f"{series:05}").encode())
         file.write(rows.replace("@@@@@", f"{series + 1:05}").replace(",500,", ",5o0,").encode())
-    (tmp_path / "out").mkdir()
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    command = [sys.executable, "-c", STAGE]
     done = subprocess.run(
-        [sys.executable, "-c", PREPARE],
-        cwd=tmp_path,
-        env={"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
+        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
     )
     row = 2 + 1_000 * series + 500
     assert done.stderr == (
@@ -48,4 +48,4 @@ def test_a_wrong_cell_at_the_end_of_a_table_larger_than_memory_is_named(tmp_path
         "Correct the values, or name the texts that mean missing in `na_values`.\n"
     )
     assert done.returncode == 2
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "data").exists()
