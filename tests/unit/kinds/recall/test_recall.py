@@ -12,14 +12,13 @@ import torch
 from retain.config.loader import parse
 from retain.kinds.recall import dataset, prepare, setup, synthetic
 from retain.kinds.recall.batches import Examples
-from retain.kinds.recall.config import GENERATOR, Data, Problem
+from retain.kinds.recall.config import Data, Problem
 from retain.kinds.recall.metrics import Answers, difference
 from retain.kinds.recall.network import GapClassifier, Member, build_matched
 from retain.networks import recurrent
 
 COPY: dict[str, Any] = {
     "source": "copy",
-    "path": GENERATOR,
     "train_gaps": [2, 5],
     "test_gaps": [2, 5, 9],
     "symbols": 4,
