@@ -17,13 +17,12 @@ from matplotlib.ticker import (
     MultipleLocator,
 )
 
+from retain.evaluation.arrays import Dates, Floats
 from retain.evaluation.plotting import (
     INK,
     MUTED,
     PAPER,
     WIDTH,
-    Dates,
-    Floats,
     drawn,
     key,
     legend,

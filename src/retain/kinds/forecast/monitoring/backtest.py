@@ -176,7 +176,7 @@ def replay(problem: Problem, name: str, root: Path, every: str, start: dt.dateti
         )
     never = tracks[0].tally
     differences = {
-        track.policy: evaluate.compare(track.tally, never, "mae", problem) for track in tracks[1:]
+        track.policy: evaluate.compare(track.tally, never, problem)["mae"] for track in tracks[1:]
     }
     return Replay(dates, tracks, differences)
 
@@ -249,7 +249,7 @@ def _on_test_part(model: Path, prepared: Path) -> dict[str, float]:
     served, then = predictor.load(model), panel.load(prepared)
     forecast = evaluate.network_model(served, then)
     windows = Windows(then, "test")
-    return evaluate.tally(forecast, windows, then, served.network.levels).scores()
+    return evaluate.sum_metrics(forecast, windows, then, served.network.levels).scores()
 
 
 def _asks(track: Track, then: Then) -> bool:
@@ -275,7 +275,7 @@ def _score(past: Past, tracks: list[Track], begin: int, end: int) -> None:
     for track in tracks:
         assert track.model is not None
         forecast = evaluate.network_model(predictor.load(track.model), whole)
-        evaluate.tally(forecast, windows, whole, past.problem.model.quantiles, track.tally)
+        evaluate.sum_metrics(forecast, windows, whole, past.problem.model.quantiles, track.tally)
         sums, counts = track.tally.by_origin[:, MEASURES.index("absolute")]
         own = slice(begin - track.tally.first_step, end - track.tally.first_step)
         track.errors.append(float(sums[own].sum() / max(counts[own].sum(), 1)))
