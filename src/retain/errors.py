@@ -38,7 +38,15 @@ class RegistryError(RetainError):
 
 
 class GitError(RetainError):
-    """Git refuses a step in a scratch clone."""
+    """Git refuses, as where another user owns the repository."""
+
+
+class NoRepositoryError(GitError):
+    """Git is not installed, or the folder is in no repository."""
+
+
+class DvcError(RetainError):
+    """DVC refuses, or cannot be asked."""
 
 
 class ProofError(RetainError):

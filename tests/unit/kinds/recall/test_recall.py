@@ -1,6 +1,7 @@
 """A recall problem's parts: examples, batches, networks side by side, scores."""
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,31 @@ def test_a_member_gets_the_gradient_that_it_would_have_alone(tmp_path: Path) -> 
     torch.testing.assert_close(ours.grad, theirs.grad)
     total, weight = setup.loss(GapClassifier("gru", 4, source.schema, (1,), 1, None), batches)
     assert values[0] == pytest.approx((values[1] + (total / weight).item()) / 2)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("hidden", [3, 10, 24])
+@pytest.mark.parametrize("size", [1, 3, 16])
+def test_what_else_is_trained_changes_no_bit_of_a_network(
+    tmp_path: Path, cell: str, hidden: int, size: int
+) -> None:
+    if cell != "lstm" and os.environ.get("RETAIN_TEST_CPU") == "machine":
+        pytest.skip("one product for several networks has these bits with portable kernels alone")
+    source = prepared(tmp_path)
+    numbers = np.arange(size)
+
+    def states_and_gradients(seeds: tuple[int, ...], which: int) -> list[torch.Tensor]:
+        network = GapClassifier(cell, hidden, source.schema, seeds, 1, 20)
+        batches = Examples(source, "train").batch(numbers)
+        setup.loss(network, batches)[0].backward()  # type: ignore[no-untyped-call]
+        states = network.states(network.inputs(batches[0]))[which]
+        gradients = [parameter.grad for parameter in network.members[which].parameters()]
+        return [states, *(gradient for gradient in gradients if gradient is not None)]
+
+    alone = states_and_gradients((2,), 0)
+    assert len(alone) == 6
+    for seeds in ((1, 2), (1, 2, 3), (1, 2, 3, 4, 5, 6)):
+        assert all(map(torch.equal, alone, states_and_gradients(seeds, 1))), seeds
 
 
 def test_the_rate_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> None:
