@@ -24,7 +24,7 @@ def main() -> None:
     folders = {cell: root / "models" / name / cell for cell in cells}
     kind = kind_of(problem)
     found = kind.evaluate.load(problem, root / "data" / "prepared" / name, folders)
-    checks = quality_gate.judge(found.metrics, problem.gate)
+    checks = quality_gate.run_checks(found.metrics, problem.gate)
     page = kind.report.load(name, problem, found, checks)
     with files.folder(root, f"evaluate-{name}") as scratch:
         (scratch / "metrics.json").write_text(files.to_json(found.metrics), "utf-8")
