@@ -9,7 +9,7 @@ from pathlib import Path
 from retain import errors, model_files
 from retain.config import loader
 from retain.config.kind import kind_of
-from retain.project import files, fingerprint
+from retain.project import code_deps, files, fingerprint
 from retain.tracking import runs
 from retain.training import portable_cpu
 
@@ -27,10 +27,12 @@ def main() -> None:
 
     prepared = root / "data" / "prepared" / name
     trainer.seed_everything(problem.training)
-    setup = kind_of(problem).training.load(problem, prepared, cell)
+    kind = kind_of(problem)
+    setup = kind.training.load(problem, prepared, cell)
     tags = fingerprint.training_tags(root, name, problem, cell)
     stage = f"train-{name}-{cell}"
-    kept = files.checkpoint_folder(root, stage, tags["recipe.md5"])
+    recipe = (tags["data.md5"], tags["params.md5"], code_deps.training_md5(root, kind))
+    kept = files.checkpoint_folder(root, stage, fingerprint.text_md5(" ".join(recipe)))
     if trainer.is_follower():
         trainer.fit(setup, problem.training, cell, name, folder=kept)
         return

@@ -96,7 +96,6 @@ def training_tags(root: Path, name: str, problem: Problem, cell: str) -> dict[st
         "raw.md5": _raw_md5(root, name, data_md5),
         "data.md5": data_md5,
         "params.md5": params_md5,
-        "recipe.md5": text_md5(f"{data_md5} {params_md5} {code_md5()}"),
         **code_state(root),
         **environment(problem.training.threads),
     }
@@ -126,15 +125,6 @@ def _raw_md5(root: Path, name: str, data_md5: str) -> str:
         raw = stage["params"]["params.yaml"][f"problems.{name}.data"]["path"]
         return next((str(dep["md5"]) for dep in stage["deps"] if dep["path"] == raw), "")
     return ""
-
-
-def code_md5() -> str:
-    """The md5 of this package and of the libraries whose version changes what training does."""
-    package = Path(__file__).parents[1]
-    files = sorted(package.rglob("*.py"))
-    parts = [f"{path.relative_to(package).as_posix()} {file_md5(path)}" for path in files]
-    parts += [f"{name} {version(name)}" for name in ("torch", "pytorch-lightning")]
-    return text_md5("\n".join(parts))
 
 
 def code_state(root: Path) -> dict[str, str]:

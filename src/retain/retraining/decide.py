@@ -13,7 +13,7 @@ from retain.config.kind import kind_of
 from retain.config.schema import Problem
 from retain.errors import DataError
 from retain.evaluation.results import Drift, DriftFindings
-from retain.project import dvc, files
+from retain.project import files
 from retain.registry import listing, rebuild, registry
 from retain.retraining import changes
 from retain.retraining.changes import Changes
@@ -41,9 +41,6 @@ class Outcome:
 def check(root: Path, name: str, problem: Problem) -> Outcome:
     """Look at a problem's data and champion, and decide."""
     changed = changes.status(root, name)
-    if changed.code and not changed.first:  # of this problem's kind, or of something else?
-        dvc.call(root, "repro", "--quiet", f"code@{name}")
-        changed = changes.status(root, name)
     try:
         if changed.sentences():
             return _look(root, name, problem, changed)
