@@ -11,6 +11,7 @@ from retain import errors
 from retain.config import loader
 from retain.config.kind import STAGES, kind_of
 from retain.project import code_deps, files
+from retain.project.layout import Layout
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
         for stage in STAGES:
             text = code_deps.code_list(root, kind, stage)
             (scratch / f"{stage}.txt").write_text(text, encoding="utf-8")
-        files.publish(scratch, root / "data" / "code" / name)
+        files.publish(scratch, Layout(root, name).code)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from retain.errors import RetainError
 from retain.evaluation.quality_gate import MODEL
 from retain.project import code_deps, dvc, fingerprint
 from retain.project.git import Git
+from retain.project.layout import Layout
 
 MADE = re.compile(r"(data/code|data/prepared|models|reports)/")  # by stages
 LIST = re.compile(r"data/code/\w+/(\w+)\.txt")  # of the modules that a stage runs
@@ -79,14 +80,14 @@ def status(root: Path, name: str) -> Changes:
 
 def _changed_lists(root: Path, name: str) -> set[str]:
     """Say which stages of a problem would run other code than the one that dvc.lock records."""
-    kind = kind_of(loader.load_problem(root, name))
+    kind, lists = kind_of(loader.load_problem(root, name)), Layout(Path(), name).code
     md5s: dict[str, str] = {}
     for _, stage in _locked_stages(root, name):
         md5s |= _md5s(stage.get("deps", ()))
     return {
         f"what {stage} runs"
         for stage in STAGES
-        if (recorded := md5s.get(f"data/code/{name}/{stage}.txt"))
+        if (recorded := md5s.get((lists / f"{stage}.txt").as_posix()))
         and recorded != fingerprint.text_md5(code_deps.code_list(root, kind, stage))
     }
 

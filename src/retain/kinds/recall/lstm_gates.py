@@ -14,6 +14,7 @@ from retain.kinds.recall.dataset import Sequences
 from retain.kinds.recall.predictor import Predictor
 from retain.networks import recurrent
 from retain.networks.recurrent import Gates
+from retain.project.layout import Layout
 
 
 def inspect(
@@ -41,7 +42,7 @@ def inspect(
             f"gates"
         )
     if what is None:
-        example = served.example(root / "data" / "prepared" / name)[predictor.COLUMN][0]
+        example = served.example(Layout(root, name).prepared)[predictor.COLUMN][0]
         raise DataError(f'give a sequence to read: retain gates {name} "{example[:200]}"')
     return _inspection(served, f"{name}: {what}", *served.read(what))
 
