@@ -168,5 +168,5 @@ def refuse(
     """
     numbers = np.flatnonzero(bad)
     if len(numbers):
-        rows = [f"{names[number]}{detail(number) if detail else ''}" for number in numbers]
+        rows = [f"{names[n]}{detail(n) if detail else ''}" for n in numbers.tolist()]
         raise DataError(f"{reason} {len(rows):,} series:\n{listed(rows)}")
