@@ -7,7 +7,7 @@ their instructions by the number of networks.
 """
 
 import math
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -193,28 +193,17 @@ class GapClassifier(nn.Module):
         self.members = self.members[chosen :: self.losses.shape[1]]
 
 
-def build_matched(
-    cell: str,
-    hidden: int,
-    schema: Schema,
-    seeds: tuple[int, ...],
-    rates: int,
-    chrono: int | None,
-    predicts_words: bool = False,
-) -> tuple[GapClassifier, dict[str, Any]]:
-    """Build networks of `cell` with the parameter budget of an LSTM of that hidden size.
+def match_sizes(
+    cell: str, hidden: int, schema: Schema, predicts_words: bool = False
+) -> dict[str, int]:
+    """Return the sizes of one network with the parameters of an LSTM of that hidden size.
 
-    Returns:
-        The networks, and their sizes for config.json.
+    They are those of `recurrent.match_lstm`.
     """
     outputs = _output_count(schema, predicts_words)
-    sizes = recurrent.match_lstm(
+    return recurrent.match_lstm(
         cell, hidden, lambda cell, size: Member(cell, size, schema.features, outputs, None)
     )
-    network = GapClassifier(
-        cell, sizes["hidden_size"], schema, seeds, rates, chrono, predicts_words
-    )
-    return network, sizes
 
 
 def _output_count(schema: Schema, predicts_words: bool) -> int:

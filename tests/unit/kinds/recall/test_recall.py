@@ -14,7 +14,7 @@ from retain.kinds.recall import dataset, prepare, setup, synthetic
 from retain.kinds.recall.config import GENERATOR, Data, Problem
 from retain.kinds.recall.dataset import Examples
 from retain.kinds.recall.metrics import Outcomes, difference
-from retain.kinds.recall.network import GapClassifier, Member, build_matched
+from retain.kinds.recall.network import GapClassifier, Member, match_sizes
 from retain.networks import recurrent
 
 COPY: dict[str, Any] = {
@@ -119,7 +119,7 @@ def test_chunks_hold_every_example_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cell", ["gru", "rnn"])
 def test_every_cell_has_the_budget_of_the_lstm(tmp_path: Path, cell: str) -> None:
     schema = prepared(tmp_path).schema
-    _, sizes = build_matched(cell, 24, schema, (1,), 1, None)
+    sizes = match_sizes(cell, 24, schema)
     assert sizes["parameters"] == pytest.approx(sizes["parameter_budget"], rel=0.05)
 
 
@@ -287,5 +287,6 @@ def test_seeds_that_differ_widen_the_interval() -> None:
 
 
 def test_the_parameters_of_a_member_are_counted_once(tmp_path: Path) -> None:
-    network, sizes = build_matched("lstm", 6, prepared(tmp_path).schema, (1, 2), 3, None)
-    assert recurrent.parameter_count(network) == 6 * sizes["parameters"]
+    schema = prepared(tmp_path).schema
+    network = GapClassifier("lstm", 6, schema, (1, 2), 3, None)
+    assert recurrent.parameter_count(network) == 6 * match_sizes("lstm", 6, schema)["parameters"]
