@@ -16,7 +16,10 @@ from retain.project import code_deps, files, fingerprint
 def main() -> None:
     """List the modules of one problem's stages."""
     root, name = Path(), sys.argv[1]
-    kind = kind_of(loader.load_problem(root, name))
+    problem = loader.load_problem(root, name)
+    kind = kind_of(problem)
+    for sentence in problem.advice():
+        print(f"params.yaml: problems.{name}: {sentence}")
     with files.folder(root, f"code-{name}") as scratch:
         for stage in STAGES:
             script = root / "pipelines" / f"{stage}.py"

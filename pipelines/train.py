@@ -6,7 +6,7 @@ python pipelines/train.py PROBLEM CELL
 import sys
 from pathlib import Path
 
-from retain import errors
+from retain import errors, model_files
 from retain.config import loader
 from retain.config.kind import kind_of
 from retain.project import files, fingerprint
@@ -40,7 +40,7 @@ def main() -> None:
     ):
         history = trainer.fit(setup, problem.training, cell, f"{name} {cell}", run, kept)
         setup.calibrate()
-        trainer.write_model(scratch, setup.network, setup.config, history)
+        model_files.write_model(scratch, setup.network, setup.config, history)
         run.tag({"model.md5": fingerprint.folder_md5(scratch)})
         files.publish(scratch, root / "models" / name / cell)
     files.remove(kept.parent)  # those of other recipes too

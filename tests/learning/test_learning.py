@@ -18,7 +18,7 @@ from retain.kinds.forecast.model import setup
 from retain.kinds.forecast.model.forecaster import Forecaster
 from retain.kinds.forecast.predict.predictor import Predictor
 from retain.training import trainer
-from retain.training.trainer import TrainingSetup
+from retain.training.setup import TrainingSetup
 
 NAN = float("nan")
 SETTINGS = {

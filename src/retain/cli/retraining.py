@@ -52,6 +52,6 @@ def changes(
     ] = "origin/main",
 ) -> None:
     """Say what the pipeline would run, and how params and metrics differ from another commit."""
-    from retain.retraining import difference, steps
+    from retain.retraining import changes, steps
 
-    steps.say(difference.markdown(loader.find_root(), base))
+    steps.say(changes.markdown(loader.find_root(), base))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from retain.evaluation.report import Report
     from retain.evaluation.results import DriftFindings, Metrics
     from retain.serving.endpoint import Service
-    from retain.training.trainer import TrainingSetup
+    from retain.training.setup import TrainingSetup
 
 T = TypeVar("T")
 P = TypeVar("P", bound="Problem", contravariant=True)

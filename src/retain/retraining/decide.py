@@ -13,9 +13,9 @@ from retain.config.kind import kind_of
 from retain.config.schema import Problem
 from retain.errors import DataError
 from retain.evaluation.results import Drift, DriftFindings
-from retain.project import files
+from retain.project import dvc, files
 from retain.registry import listing, rebuild, registry
-from retain.retraining import changes, fetch
+from retain.retraining import changes
 from retain.retraining.changes import Changes
 from retain.tracking import store
 from retain.training import portable_cpu
@@ -42,7 +42,7 @@ def check(root: Path, name: str, problem: Problem) -> Outcome:
     """Look at a problem's data and champion, and decide."""
     changed = changes.status(root, name)
     if changed.code and not changed.first:  # of this problem's kind, or of something else?
-        fetch.dvc(root, "repro", "--quiet", f"code@{name}")
+        dvc.call(root, "repro", "--quiet", f"code@{name}")
         changed = changes.status(root, name)
     try:
         if changed.sentences():
@@ -143,8 +143,7 @@ def _champion(root: Path, name: str) -> Iterator[tuple["ModelVersion | None", Pa
             print(line, flush=True)
     found = None
     if not store.is_empty(root):
-        with store.answering(root):
-            found = registry.alias_version(store.connect(root), name, "champion")
+        found = registry.alias_version(store.connect(root), name, "champion")
     if found is None:
         yield None, None
         return

@@ -15,6 +15,7 @@ from retain.errors import IncomparableError
 from retain.evaluation.quality_gate import MODEL, Comparison, interval, judgement
 from retain.evaluation.report import Table, markdown_table, plain
 from retain.project import files, fingerprint
+from retain.project.git import Git
 from retain.registry import registry
 from retain.retraining import changes
 from retain.tracking import store
@@ -49,10 +50,9 @@ def write(root: Path, name: str, problem: Problem) -> str:
     """Write the summary of the model that is here and registered; answers with its text."""
     portable_cpu.pin_cpu_kernels(problem.training.reproducible)
     decision = json.loads((root / "reports" / name / "decision.json").read_text(encoding="utf-8"))
-    with store.answering(root):
-        client = store.connect(root)
-        new = client.get_model_version(name, decision["version"])
-        before = _before(client, new)
+    client = store.connect(root)
+    new = client.get_model_version(name, decision["version"])
+    before = _before(client, new)
     sentence = decision["sentence"]
     if decision["alias"] == "champion" and new.tags.get("gate") == "passed":  # whenever that was
         sentence = f"{name} version {new.version} passed the gate and is @champion"
@@ -192,7 +192,7 @@ def _data(root: Path, name: str) -> str:
     """Rows, series and span of the data, before where the last commit knows them, and now."""
     place = path(root, name)
     now = _facts(root / "data" / "prepared" / name / "quality.json")
-    before = fingerprint.git(root, "show", f"HEAD:./{place.relative_to(root).as_posix()}")
+    before = Git(root).show("HEAD", place.relative_to(root).as_posix()) or ""
     was = re.search(r"^- data: (?:.* → )?(.* rows, .*)$|^- data of: (.*)$", before, re.MULTILINE)
     return f"{was[1] or was[2]} → {now}" if was else now
 

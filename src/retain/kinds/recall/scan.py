@@ -43,7 +43,7 @@ def scan(cell: str, matrix: Tensor, inputs: Tensor) -> Tensor:
         matrix: the result of `assemble`.
         inputs: (networks or 1, steps, batch, features).
     """
-    states: Tensor = _Scan.apply(cell, matrix, inputs)
+    states: Tensor = _Scan.apply(cell, matrix, inputs)  # type: ignore[no-untyped-call]
     return states
 
 
@@ -76,8 +76,8 @@ class _Scan(torch.autograd.Function):
         states, to_sums = rows[..., :hidden], torch.empty_like(sums)
         to_state = slopes[:, -1]
         for t in range(steps - 1, -1, -1):  # that of the state before the first step is not used
-            pair = states[:, t : t + 2].unbind(1)
-            direct = step_back(sums[t], *pair, to_state, to_sums[t], slopes[:, t - 1])
+            before, after = states[:, t], states[:, t + 1]
+            direct = step_back(sums[t], before, after, to_state, to_sums[t], slopes[:, t - 1])
             to_state = torch.baddbmm(direct, to_sums[t], back)
         flat = to_sums.transpose(0, 1).reshape(networks, steps * batch, columns)
         to_matrix = rows[:, :-1].reshape(networks, steps * batch, -1).transpose(1, 2) @ flat

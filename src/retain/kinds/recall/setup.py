@@ -12,7 +12,7 @@ from retain.kinds.recall import dataset
 from retain.kinds.recall.config import Problem
 from retain.kinds.recall.dataset import Batch, Examples
 from retain.kinds.recall.network import GapClassifier, match_sizes
-from retain.training.trainer import Group, TrainingSetup
+from retain.training.setup import Group, TrainingSetup
 
 
 def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:

@@ -22,7 +22,7 @@ from retain.kinds.text.config import Problem
 from retain.kinds.text.dataset import Tokens
 from retain.kinds.text.network import LanguageModel, build_matched, detach
 from retain.networks.recurrent import State
-from retain.training.trainer import TrainingSetup
+from retain.training.setup import TrainingSetup
 
 
 class Stretches:

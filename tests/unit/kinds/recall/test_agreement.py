@@ -13,7 +13,7 @@ from retain.config.loader import parse
 from retain.errors import ParamsError
 from retain.kinds.recall import agreement, dataset, prepare, setup, synthetic
 from retain.kinds.recall.agreement import ANSWERS, GROUPS, LEADS, MEN, STATES, WOMEN
-from retain.kinds.recall.config import GENERATOR, Problem
+from retain.kinds.recall.config import Problem
 from retain.kinds.recall.dataset import Batch
 from retain.kinds.recall.network import GapClassifier, chance
 
@@ -24,7 +24,6 @@ def problem(objective: str = "answer", **data: Any) -> Problem:
         "preset": "fast",
         "data": {
             "source": "agreement",
-            "path": GENERATOR,
             "train_gaps": [8, 12],
             "test_gaps": [8, 12, 20],
             "train": 60,

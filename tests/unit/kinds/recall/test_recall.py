@@ -11,7 +11,7 @@ import torch
 
 from retain.config.loader import parse
 from retain.kinds.recall import dataset, prepare, setup, synthetic
-from retain.kinds.recall.config import GENERATOR, Data, Problem
+from retain.kinds.recall.config import Data, Problem
 from retain.kinds.recall.dataset import Examples
 from retain.kinds.recall.metrics import Outcomes, difference
 from retain.kinds.recall.network import GapClassifier, Member, match_sizes
@@ -19,7 +19,6 @@ from retain.networks import recurrent
 
 COPY: dict[str, Any] = {
     "source": "copy",
-    "path": GENERATOR,
     "train_gaps": [2, 5],
     "test_gaps": [2, 5, 9],
     "symbols": 4,

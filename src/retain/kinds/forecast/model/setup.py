@@ -14,7 +14,7 @@ from retain.kinds.forecast.data import panel, profile
 from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Batch, Windows
 from retain.kinds.forecast.evaluation.metrics import conformal_offsets
 from retain.kinds.forecast.model.forecaster import Forecaster, build_matched
-from retain.training.trainer import TrainingSetup
+from retain.training.setup import TrainingSetup
 
 
 def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from retain import model_files
 from retain.config import schema
 from retain.errors import DataError, ParamsError
 from retain.evaluation.bootstrap import Interval
@@ -222,7 +223,7 @@ class Then:
                 label = f"{self.past.name} at {self.date:%Y-%m-%d}"
                 history = trainer.fit(training, problem.training, MODEL, label)
                 training.calibrate()
-                trainer.write_model(scratch, training.network, training.config, history)
+                model_files.write_model(scratch, training.network, training.config, history)
                 seconds = time.monotonic() - begun
                 facts = {"seconds": seconds, "test": _on_test_part(scratch, self.prepared)}
                 (scratch / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
