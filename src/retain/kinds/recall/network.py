@@ -6,14 +6,13 @@ with the kernels of `portable_cpu` alone, since one product serves all networks;
 their instructions by the number of networks.
 """
 
-import math
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from retain.kinds.recall import agreement, scan
+from retain.kinds.recall import scan
 from retain.kinds.recall.dataset import Batch, Schema
 from retain.networks import recurrent
 
@@ -209,10 +208,3 @@ def match_sizes(
 def _output_count(schema: Schema, predicts_words: bool) -> int:
     """Return how many scores a member has: of the answers, or a number; and of the words."""
     return (len(schema.answers) or 1) + predicts_words * len(schema.vocabulary)
-
-
-def chance(schema: Schema) -> float:
-    """Return the share of right answers by guessing, where all answers are as frequent."""
-    if schema.source == "agreement":
-        return agreement.CHANCE
-    return 1 / len(schema.answers) if schema.answers else math.nan

@@ -1,4 +1,4 @@
-"""A recall problem's parts: examples, batches, networks side by side, scores."""
+"""A recall problem's parts: examples, batches, several networks at once, scores."""
 
 import math
 import os
@@ -29,7 +29,7 @@ COPY: dict[str, Any] = {
 
 
 def problem(data: dict[str, Any] | None = None, **training: Any) -> Problem:
-    found = parse(
+    parsed = parse(
         "small",
         {
             "kind": "recall",
@@ -41,8 +41,8 @@ def problem(data: dict[str, Any] | None = None, **training: Any) -> Problem:
             "gate": [],
         },
     )
-    assert isinstance(found, Problem)
-    return found
+    assert isinstance(parsed, Problem)
+    return parsed
 
 
 def prepared(folder: Path, **data: Any) -> dataset.Sequences:
@@ -51,15 +51,15 @@ def prepared(folder: Path, **data: Any) -> dataset.Sequences:
     return dataset.load(folder)
 
 
-def test_a_copied_key_stands_a_gap_of_distractors_before_the_question() -> None:
+def test_a_copied_key_is_a_gap_of_distractors_before_the_question() -> None:
     data = Data(**COPY)
     words = synthetic.schema(data).vocabulary
     for example in synthetic.examples(data):
-        said = [words[token] for token in example.tokens]
-        assert len(said) == example.gap + 2
-        assert said[0] == "ABCD"[int(example.target)]
-        assert set(said[1:-1]) <= set("abcd")
-        assert said[-1] == "?"
+        text = [words[token] for token in example.tokens]
+        assert len(text) == example.gap + 2
+        assert text[0] == "ABCD"[int(example.target)]
+        assert set(text[1:-1]) <= set("abcd")
+        assert text[-1] == "?"
 
 
 def test_two_numbers_to_add_are_marked_one_in_each_half() -> None:
@@ -81,7 +81,7 @@ def test_the_same_seed_makes_the_same_files_and_another_makes_others(tmp_path: P
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
-def test_training_validation_and_test_have_numbers_of_their_own(tmp_path: Path) -> None:
+def test_training_validation_and_test_have_different_numbers(tmp_path: Path) -> None:
     source = prepared(tmp_path, train=12, validation=12, test=12)
     keys = [source.targets[source.part(part)][:6].tolist() for part in dataset.PARTS]
     assert keys[0] != keys[1] != keys[2]
@@ -98,7 +98,7 @@ def test_shorter_sequences_of_a_batch_begin_later() -> None:
     assert batch.values.shape == (0, 2)
 
 
-def test_a_batch_of_training_has_one_length_and_all_lengths_take_turns(tmp_path: Path) -> None:
+def test_a_batch_of_training_has_one_length_and_lengths_alternate(tmp_path: Path) -> None:
     train = Examples(prepared(tmp_path), "train")
     lengths = []
     for first in range(len(train)):
@@ -111,7 +111,7 @@ def test_a_batch_of_training_has_one_length_and_all_lengths_take_turns(tmp_path:
 def test_chunks_hold_every_example_once(tmp_path: Path) -> None:
     source = prepared(tmp_path)
     test = Examples(source, "test")
-    numbers = np.concatenate([own for own, _ in test.chunks()])
+    numbers = np.concatenate([numbers for numbers, _ in test.chunks()])
     assert sorted(numbers) == source.part("test").tolist()
 
 
@@ -192,8 +192,8 @@ def test_what_else_is_trained_changes_no_bit_of_a_network(
 
 def test_the_rate_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> None:
     prepared(tmp_path)
-    own = {"learning_rates": {cell: [1e-4, 1e-2] for cell in ("lstm", "gru", "rnn")}}
-    built = setup.build(problem(**own), tmp_path, "rnn")
+    training = {"learning_rates": {cell: [1e-4, 1e-2] for cell in ("lstm", "gru", "rnn")}}
+    built = setup.build(problem(**training), tmp_path, "rnn")
     assert [group.rate for group in built.groups] == [1e-4, 1e-2, 1e-4, 1e-2]
     network = built.network
     assert isinstance(network, GapClassifier)
@@ -210,8 +210,11 @@ def test_the_rate_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> Non
 
 def test_a_member_that_diverged_does_not_end_the_others(tmp_path: Path) -> None:
     source = prepared(tmp_path)
-    own = {"learning_rates": {cell: [1e-4, 1e-2] for cell in ("lstm", "gru", "rnn")}, "seeds": 1}
-    built = setup.build(problem(**own), tmp_path, "gru")
+    training = {
+        "learning_rates": {cell: [1e-4, 1e-2] for cell in ("lstm", "gru", "rnn")},
+        "seeds": 1,
+    }
+    built = setup.build(problem(**training), tmp_path, "gru")
     network = built.network
     assert isinstance(network, GapClassifier)
     batches = Examples(source, "train").batch(np.arange(8))
@@ -229,7 +232,7 @@ def test_a_member_that_diverged_does_not_end_the_others(tmp_path: Path) -> None:
     assert int(network.chosen) == 1
     with torch.no_grad():
         network.members[0].across.fill_(torch.nan)  # type: ignore[operator, union-attr]
-    assert setup.loss(network, batches)[0].isnan()  # of the last one it is told
+    assert setup.loss(network, batches)[0].isnan()  # with none left the loss is not finite
 
 
 def answered(*shares: float, gaps: tuple[int, ...] = (10, 100)) -> Outcomes:
@@ -244,9 +247,9 @@ def answered(*shares: float, gaps: tuple[int, ...] = (10, 100)) -> Outcomes:
 
 
 def test_the_horizon_is_the_longest_gap_with_enough_right_answers_of_the_weakest_seed() -> None:
-    found = answered(1.0, 0.95, 0.97, 0.94)
-    assert found.horizons((10, 100), 0.95) == [100, 10]
-    scores = found.scores((10, 100), 0.95)
+    outcomes = answered(1.0, 0.95, 0.97, 0.94)
+    assert outcomes.horizons((10, 100), 0.95) == [100, 10]
+    scores = outcomes.scores((10, 100), 0.95)
     assert scores["memory_horizon"] == 10
     assert scores["success_rate"] == 0.5
     assert scores["accuracy_at_100"] == pytest.approx(0.945)
@@ -255,11 +258,13 @@ def test_the_horizon_is_the_longest_gap_with_enough_right_answers_of_the_weakest
 
 
 def test_a_group_is_scored_by_itself() -> None:
-    found = answered(0.5, 0.01, 1.0, 0.0)  # of 100 the first are right: every other is of a group
-    assert found.accuracy(10, 0).tolist() == [0.5, 1.0]
-    assert found.accuracy(100, 0).tolist() == [0.02, 0.0]
-    assert found.accuracy(100, 1).tolist() == [0.0, 0.0]
-    assert np.isnan(found.accuracy(100, 2)).all()
+    outcomes = answered(
+        0.5, 0.01, 1.0, 0.0
+    )  # of 100 the first are right: every other is of a group
+    assert outcomes.accuracy(10, 0).tolist() == [0.5, 1.0]
+    assert outcomes.accuracy(100, 0).tolist() == [0.02, 0.0]
+    assert outcomes.accuracy(100, 1).tolist() == [0.0, 0.0]
+    assert np.isnan(outcomes.accuracy(100, 2)).all()
 
 
 def test_a_member_is_an_lstm_of_torch(tmp_path: Path) -> None:
@@ -268,8 +273,8 @@ def test_a_member_is_an_lstm_of_torch(tmp_path: Path) -> None:
     (batch,) = Examples(source, "train").batch(np.arange(8))
     inputs = network.inputs(batch)
     for number, states in enumerate(network.states(inputs)):
-        theirs, _ = network.as_lstm(number)(inputs[0])
-        torch.testing.assert_close(states, theirs, rtol=0, atol=1e-6)
+        expected, _ = network.as_lstm(number)(inputs[0])
+        torch.testing.assert_close(states, expected, rtol=0, atol=1e-6)
 
 
 def test_a_clear_difference_has_an_interval_on_one_side() -> None:
