@@ -1,7 +1,7 @@
-"""Checkpoints that survive a kill at any moment: whole or not there, checked, without pickle.
+"""Checkpoints that survive a kill at any moment: complete or absent, checked, without pickle.
 
 A file is the SHA-256 of what follows and a safetensors archive: the tensors of a training state,
-and the rest of it as JSON in the archive's metadata. It is written beside its place, synced and
+and the rest of it as JSON in the archive's metadata. It is written under another name, synced and
 renamed.
 """
 
@@ -60,7 +60,7 @@ def write(path: Path, state: dict[str, Any]) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The training state that `write` was given; raises DamagedError if the file is not whole."""
+    """Read a training state that `write` wrote; raises DamagedError if the file is damaged."""
     content = path.read_bytes()
     digest, archive = content[:DIGEST], content[DIGEST:]
     if hashlib.sha256(archive).digest() != digest:
@@ -72,7 +72,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def newest(folder: Path) -> Path | None:
-    """The newest checkpoint of a folder that is whole; damaged ones are removed on the way."""
+    """Find the newest checkpoint of a folder that is not damaged; remove those that are."""
     for path in _newest_first(folder):
         try:
             read(path)
@@ -85,7 +85,7 @@ def newest(folder: Path) -> Path | None:
 
 
 def name(step: int) -> str:
-    """The file name of the checkpoint after `step` steps; names sort as steps do."""
+    """Return the file name of the checkpoint after `step` steps; names sort as steps do."""
     return f"{step:012d}{SUFFIX}"
 
 
@@ -102,7 +102,7 @@ def _newest_first(folder: Path) -> list[Path]:
 
 
 def _packed(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """A tree as JSON, in which each tensor stands as its key in `tensors`."""
+    """Turn a tree into JSON, with each tensor's key in `tensors` in its place."""
     if isinstance(value, torch.Tensor):
         key = str(len(tensors))
         tensors[key] = value.detach().cpu().clone().contiguous()

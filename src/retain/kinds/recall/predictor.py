@@ -19,6 +19,7 @@ from retain.kinds.tokens import inspect_gates
 from retain.model_files import check_same, read_column, reading
 from retain.networks import recurrent
 from retain.networks.recurrent import Gates
+from retain.project.layout import Layout
 
 if TYPE_CHECKING:
     from retain.evaluation.lstm_gates import Inspection
@@ -221,6 +222,6 @@ def inspect(
     """Show the gates of a model in a sequence that `retain ask` can read; see `inspect_gates`."""
 
     def example(predictor: Predictor) -> str:
-        return str(predictor.example(root / "data" / "prepared" / name)[COLUMN][0])[:200]
+        return str(predictor.example(Layout(root, name).prepared)[COLUMN][0])[:200]
 
     return inspect_gates(load, folder, name, "sequence", what, at, example)

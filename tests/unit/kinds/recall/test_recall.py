@@ -11,9 +11,9 @@ import torch
 
 from retain.config.loader import parse
 from retain.kinds.recall import dataset, prepare, setup, synthetic
-from retain.kinds.recall.config import Data, Problem
+from retain.kinds.recall.config import Data, Evaluation, Problem
 from retain.kinds.recall.dataset import Examples
-from retain.kinds.recall.metrics import Outcomes, difference
+from retain.kinds.recall.metrics import Outcomes, compare
 from retain.kinds.recall.network import GapClassifier, Member, match_sizes
 from retain.networks import recurrent
 
@@ -26,6 +26,9 @@ COPY: dict[str, Any] = {
     "validation": 6,
     "test": 8,
 }
+
+
+SETTINGS = Evaluation(bootstrap=500)
 
 
 def problem(data: dict[str, Any] | None = None, **training: Any) -> Problem:
@@ -278,14 +281,14 @@ def test_a_member_is_an_lstm_of_torch(tmp_path: Path) -> None:
 
 
 def test_a_clear_difference_has_an_interval_on_one_side() -> None:
-    change = difference(answered(1, 1, 1, 1), answered(0.5, 0.4, 0.5, 0.6), 500, 1)
+    change = compare(answered(1, 1, 1, 1), answered(0.5, 0.4, 0.5, 0.6), SETTINGS)["error"]
     assert change.value == pytest.approx(-0.5)
     assert change.low < -0.5 < change.high < -0.3
 
 
 def test_seeds_that_differ_widen_the_interval() -> None:
-    even = difference(answered(1, 1, 1, 1), answered(0.5, 0.5, 0.5, 0.5), 500, 1)
-    uneven = difference(answered(1, 1, 1, 1), answered(1, 1, 0, 0), 500, 1)
+    even = compare(answered(1, 1, 1, 1), answered(0.5, 0.5, 0.5, 0.5), SETTINGS)["error"]
+    uneven = compare(answered(1, 1, 1, 1), answered(1, 1, 0, 0), SETTINGS)["error"]
     assert uneven.high - uneven.low > 3 * (even.high - even.low)
     assert math.isclose(even.value, uneven.value)
 

@@ -134,15 +134,16 @@ def test_a_model_is_as_far_from_another_as_its_bits() -> None:
         np.random.default_rng(1).normal(size=5000),
         Evaluation(block=100, bootstrap=200),
     )
-    close = evaluate.difference(noise + 2, noise + 2.5, settings)
+    close = evaluate.compare(noise + 2, noise + 2.5, settings)["bits"]
     assert (close.value, close.low, close.high) == pytest.approx((-0.5, -0.5, -0.5))
-    apart = evaluate.difference(noise, np.zeros(5000), settings)
+    apart = evaluate.compare(noise, np.zeros(5000), settings)["bits"]
     assert apart.low < apart.value < apart.high
     assert apart.high - apart.low == pytest.approx(2 * 1.96 / 5000**0.5, rel=0.25)
 
 
 def test_a_short_test_part_gives_no_interval() -> None:
-    change = evaluate.difference(np.zeros(100), np.ones(100), Evaluation(block=50, bootstrap=100))
+    settings = Evaluation(block=50, bootstrap=100)
+    change = evaluate.compare(np.zeros(100), np.ones(100), settings)["bits"]
     assert (change.value, change.low, change.high) == (-1, -np.inf, np.inf)
 
 
