@@ -11,15 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import pandas as pd
 
 from retain.errors import DataError, ModelError, ParamsError
-from retain.evaluation.bootstrap import Interval
-from retain.evaluation.quality_gate import MODEL
-from retain.evaluation.results import Difference
 
 if TYPE_CHECKING:
     from retain.evaluation.lstm_gates import Inspection
     from retain.evaluation.report import Figure
-
-T = TypeVar("T")
 
 
 class Predictor(Protocol):
@@ -68,33 +63,6 @@ def inspect_gates(
     if what is None:
         raise DataError(f'give a {noun} to read: retain gates {name} "{example(model)}"')
     return model.inspect(f"{name}: {what}", what)
-
-
-def differences(
-    metric: str, scored: Mapping[str, T], difference: Callable[[T, T], Interval]
-) -> dict[str, dict[str, Difference]]:
-    """Return how much the judged model differs from each other, as metrics.json has it."""
-    return {
-        f"{MODEL}_minus_{name}": {metric: difference(scored[MODEL], other).to_dict()}
-        for name, other in scored.items()
-        if name != MODEL
-    }
-
-
-def plots(
-    tables: Mapping[str, pd.DataFrame], plotted: Mapping[str, tuple[str, str]]
-) -> dict[str, pd.DataFrame]:
-    """Return tables as `dvc plots` compares them: a column for each model, of means.
-
-    Args:
-        plotted: by table, the columns of x and y.
-    """
-    return {
-        name: tables[name]
-        .pivot_table(index=x, columns="model", values=y, dropna=False)
-        .reset_index()
-        for name, (x, y) in plotted.items()
-    }
 
 
 def stack(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
