@@ -19,6 +19,7 @@ import pandas as pd
 
 from retain import model_files
 from retain.config import schema
+from retain.config.kind import kind_of
 from retain.errors import DataError, ParamsError
 from retain.evaluation import report
 from retain.evaluation.bootstrap import Interval
@@ -33,7 +34,7 @@ from retain.kinds.forecast.evaluation.metrics import MEASURES, MetricSums
 from retain.kinds.forecast.model import setup
 from retain.kinds.forecast.monitoring import drift
 from retain.kinds.forecast.predict import predictor
-from retain.project import files, fingerprint
+from retain.project import code_deps, files, fingerprint
 from retain.training import trainer
 
 POLICIES = ("never", "always", "drift")
@@ -107,7 +108,7 @@ class Past:
         """The folder of its models: named by the md5 of table, params and code."""
         recipe = {
             "table": self.table.findings.digest,
-            "code": fingerprint.code_md5(),
+            "code": code_deps.training_md5(self.root, kind_of(self.problem)),
             **self.problem.model_dump(mode="json", include={"data", "model", "training"}),
         }
         md5 = fingerprint.text_md5(json.dumps(recipe, sort_keys=True))
