@@ -11,15 +11,14 @@ import torch
 
 from retain.errors import IncomparableError
 from retain.evaluation.lstm_gates import Inspection
-from retain.evaluation.quality_gate import MODEL, Comparison
-from retain.evaluation.results import Metrics
+from retain.evaluation.quality_gate import MODEL, Comparison, differences
+from retain.evaluation.results import Metrics, plots, stack, stack_histories
 from retain.kinds.recall import dataset, predictor
 from retain.kinds.recall.config import Problem
 from retain.kinds.recall.dataset import GAP, GROUP, STEPS, Examples, Schema, Sequences
 from retain.kinds.recall.metrics import Outcomes, difference
 from retain.kinds.recall.network import GapClassifier
 from retain.kinds.recall.predictor import Predictor
-from retain.kinds.tokens import differences, plots, stack, stack_histories
 from retain.model_files import load_champion
 
 LOOK_BACK_SEQUENCES = 64
@@ -115,7 +114,8 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         metrics={
             "models": scores,
             "differences": differences(
-                "error", outcomes, lambda a, b: difference(a, b, settings.bootstrap, settings.seed)
+                outcomes,
+                lambda a, b: {"error": difference(a, b, settings.bootstrap, settings.seed)},
             ),
             "seeds": seeds,
             "groups": groups,

@@ -14,14 +14,13 @@ from torch.nn import functional
 from retain.errors import IncomparableError
 from retain.evaluation.bootstrap import Interval, moving_block
 from retain.evaluation.lstm_gates import Inspection
-from retain.evaluation.quality_gate import MODEL, Comparison
-from retain.evaluation.results import Metrics
+from retain.evaluation.quality_gate import MODEL, Comparison, differences
+from retain.evaluation.results import Metrics, plots, stack, stack_histories
 from retain.kinds.text import config, dataset, ngrams, predictor
 from retain.kinds.text.config import Problem
 from retain.kinds.text.dataset import Schema, Tokens
 from retain.kinds.text.network import LanguageModel
 from retain.kinds.text.predictor import Floats
-from retain.kinds.tokens import differences, plots, stack, stack_histories
 from retain.model_files import load_champion
 from retain.networks.recurrent import State
 
@@ -87,7 +86,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     return Evaluation(
         metrics={
             "models": figures,
-            "differences": differences("bits", bits, lambda a, b: difference(a, b, settings)),
+            "differences": differences(bits, lambda a, b: {"bits": difference(a, b, settings)}),
             "units": {
                 **{part: len(source.part(part)) for part in dataset.PARTS},
                 "vocabulary": len(schema.vocabulary),
