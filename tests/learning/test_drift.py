@@ -76,7 +76,7 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     made.calibrate()
     (root / "model").mkdir()
     model_files.write_model(root / "model", made.network, made.config, history)
-    found = drift.error(drift.serving.load(root / "model"), panel.load(data), HOURS - 240, HOURS)
+    found = drift.error(drift.predictor.load(root / "model"), panel.load(data), HOURS - 240, HOURS)
     assert found is not None
     return root / "model", {"mase": found}
 
@@ -178,7 +178,7 @@ def test_a_champion_of_other_columns_is_not_compared(tmp_path: Path, champion: A
 
 def test_windows_that_the_champion_learned_from_do_not_count(champion: Any) -> None:
     data = champion[0].parent / "data"
-    served = drift.serving.load(champion[0])
+    served = drift.predictor.load(champion[0])
     source_then = panel.load(data)
     assert drift.error(served, source_then, 0, source_then.schema.validation_step) is None
 

@@ -180,6 +180,28 @@ def match_hidden_size(count: Callable[[int], int], budget: int) -> int:
     return min((size for size in (low, high) if size > 0), key=lambda n: abs(count(n) - budget))
 
 
+def match_lstm(cell: str, hidden: int, make: Callable[[str, int], nn.Module]) -> dict[str, int]:
+    """Return the sizes for config.json of a network with the parameter budget of an LSTM.
+
+    Args:
+        cell: `lstm`, `gru` or `rnn`.
+        hidden: width of the LSTM.
+        make: builds the whole network of a cell and a width; here it is counted, not built.
+    """
+
+    def count(cell: str, hidden: int) -> int:
+        return count_on_meta(lambda: make(cell, hidden))
+
+    budget = count("lstm", hidden)
+    if cell != "lstm":
+        hidden = match_hidden_size(lambda size: count(cell, size), budget)
+    return {
+        "hidden_size": hidden,
+        "parameters": count(cell, hidden),
+        "parameter_budget": budget,
+    }
+
+
 def count_on_meta(make: Callable[[], nn.Module]) -> int:
     """The parameter count of the network that `make` builds, without building it."""
     with torch.device("meta"):

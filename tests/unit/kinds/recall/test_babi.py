@@ -48,7 +48,7 @@ def read(root: Path) -> dataset.Sequences:
 
 
 def test_a_question_has_all_sentences_before_it_and_no_question(tmp_path: Path) -> None:
-    first, second, third = babi.questions(folder(tmp_path) / "tasks" / "qa1_small_test.txt")
+    first, second, third = babi.read_questions(folder(tmp_path) / "tasks" / "qa1_small_test.txt")
     assert " ".join(first.words) == (
         "mary moved to the bathroom . john went to the hallway . where is mary ?"
     )
@@ -59,7 +59,7 @@ def test_a_question_has_all_sentences_before_it_and_no_question(tmp_path: Path) 
 
 
 def test_the_gap_is_what_was_told_behind_the_first_fact(tmp_path: Path) -> None:
-    gaps = [q.gap for q in babi.questions(folder(tmp_path) / "tasks" / "qa1_small_test.txt")]
+    gaps = [q.gap for q in babi.read_questions(folder(tmp_path) / "tasks" / "qa1_small_test.txt")]
     assert gaps == [6, 7, 0]
 
 
