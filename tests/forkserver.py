@@ -23,6 +23,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -234,6 +235,7 @@ def _import_everything(place: Path) -> None:
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
         del os.environ[name]  # MLflow hands its store's address on to other processes
     assert psutil.Process().num_threads() == 1, "a fork would leave the other threads behind"
+    atexit._clear()  # a command's end runs what the command has registered
     gc.collect()
     gc.freeze()  # a collection in a forked process would copy all memory
 
@@ -271,6 +273,7 @@ def _be(
     except BaseException:
         traceback.print_exc()
         code = 1
+    threading._shutdown()
     atexit._run_exitfuncs()
     sys.stdout.flush()
     os._exit(code)  # for Python to tidy up would copy all memory
