@@ -38,6 +38,16 @@ SINGLE_THREADED = {
     "OPENBLAS_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
 }
+ALSO = (  # what they import when it is used
+    "git",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "mlflow.pyfunc.scoring_server",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "pyarrow.dataset",
+    "pyarrow.pandas_compat",
+    "rich.markdown",
+)
 CLIENT = """\
 #!{python} -IS
 import json, os, signal, socket, sys
@@ -224,12 +234,18 @@ def _import_everything(place: Path) -> None:
     import torch
     from dvc.cli.parser import get_main_parser
 
-    import retain
     from retain.tracking import store
 
     torch.set_num_threads(1)
-    for module in pkgutil.walk_packages(retain.__path__, "retain."):
-        importlib.import_module(module.name)
+    for package in ("retain", "dvc"):
+        for module in pkgutil.walk_packages(
+            importlib.import_module(package).__path__, package + "."
+        ):
+            if not module.name.endswith(("__main__", ".testing")):
+                with contextlib.suppress(ImportError):  # of libraries that are no part of this
+                    importlib.import_module(module.name)
+    for name in ALSO:
+        importlib.import_module(name)
     get_main_parser()
     store.connect(place)
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
