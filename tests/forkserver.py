@@ -44,8 +44,10 @@ ALSO = (  # what they import when it is used
     "matplotlib.backends.backend_svg",
     "mlflow.pyfunc.scoring_server",
     "mlflow.store.model_registry.sqlalchemy_store",
+    "networkx",
     "pyarrow.dataset",
     "pyarrow.pandas_compat",
+    "pygit2",
     "rich.markdown",
 )
 CLIENT = """\
@@ -139,6 +141,10 @@ class Forked:
         self._server.sendall(json.dumps(request | {"before": before}).encode() + b"\n")
         self._answers = self._server.makefile()
         self.pid = int(self._answers.readline())
+
+    def kill(self, number: int) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
 
     def wait(self) -> int:
         """Its exit code; minus the signal that ended it."""

@@ -45,10 +45,14 @@ problems:
 """
 
 
-def environment() -> dict[str, str]:
-    """That of a person without settings of her own; what the tests fork is found first."""
+def environment(forked: bool = True) -> dict[str, str]:
+    """That of a person without settings of her own.
+
+    Args:
+        forked: whether python, dvc and retain are what `forkserver` forks, or real ones.
+    """
     kept = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
-    places = (forkserver.programs(), Path(sys.executable).parent, os.environ["PATH"])
+    places = [*[forkserver.programs()] * forked, Path(sys.executable).parent, os.environ["PATH"]]
     return kept | {
         "PATH": os.pathsep.join(map(str, places)),
         "DVC_NO_ANALYTICS": "true",
