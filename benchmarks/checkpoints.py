@@ -37,7 +37,7 @@ def seconds(cell: str, every: int) -> float:
     short = {"max_epochs": 1, "epoch_steps": STEPS, "checkpoint_every": every}
     settings = Training.model_validate(problem.training.model_dump() | short)
     trainer.seed_everything(settings)
-    task, _ = forecast_task.build(problem, ROOT / "data" / "prepared" / PROBLEM, cell)  # type: ignore[arg-type]
+    task = forecast_task.build(problem, ROOT / "data" / "prepared" / PROBLEM, cell)  # type: ignore[arg-type]
     shutil.rmtree(SCRATCH, ignore_errors=True)
     begin = time.perf_counter()
     trainer.fit(task, settings, cell, cell, folder=SCRATCH)

@@ -130,7 +130,7 @@ def score(plan: Plan, prepared: Path, test: bool = False) -> dict[str, Any]:
     trainer.fit(built, problem.training, plan.cell, f"{plan.cell} {plan.rate} seed {plan.seed}")
     seconds = time.process_time() - began
     network, source = built.network.eval(), dataset.load(prepared)
-    assert isinstance(network, setup.Reader)
+    assert isinstance(network, setup.LanguageModel)
     bits = {
         f"{part}_bits": float(evaluate.carried(network, source.part(part))[0].mean())
         for part in (("validation", "test") if test else ("validation",))

@@ -68,7 +68,7 @@ def counted(task: Any, batch: int) -> float:
 def operations(hidden: int, segment: int) -> tuple[float, float]:
     """MFLOP of one training window: of all products, and of the cell by formula."""
     problem = loader.parse("benchmark", speed.problem(segment, hidden, BATCH, 1))
-    task, _ = forecast_task.build(problem, speed.SCRATCH / "prepared", "lstm")
+    task = forecast_task.build(problem, speed.SCRATCH / "prepared", "lstm")
     assert isinstance(task.network, Forecaster)
     core = task.network.members[0]
     assert isinstance(core, SegRNN)

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from retain import model_files
 from retain.errors import Terminated
 from retain.training import trainer
 
@@ -24,7 +25,7 @@ def trained(room: ModuleType, given: Any, source: Path, cell: str, folder: Path)
     history = trainer.fit(built, given.training, cell, f"small {cell}")
     built.calibrate()
     folder.mkdir()
-    trainer.write_model(folder, built.network, built.config, history)
+    model_files.write_model(folder, built.network, built.config, history)
     return folder
 
 

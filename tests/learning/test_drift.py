@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from retain import model_files
 from retain.config.schema import Retrain
 from retain.evaluation.results import DriftFindings
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel, profile, tables
 from retain.kinds.forecast.model import setup
 from retain.kinds.forecast.monitoring import drift
+from retain.kinds.forecast.predict import predictor
 from retain.training import portable_cpu, trainer
 
 HOURS = 24 * 60
@@ -74,8 +76,8 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     history = trainer.fit(made, problem().training, "lstm", "champion")
     made.calibrate()
     (root / "model").mkdir()
-    trainer.write_model(root / "model", made.network, made.config, history)
-    found = drift.error(drift.serving.load(root / "model"), panel.load(data), HOURS - 240, HOURS)
+    model_files.write_model(root / "model", made.network, made.config, history)
+    found = drift.error(predictor.load(root / "model"), panel.load(data), HOURS - 240, HOURS)
     assert found is not None
     return root / "model", {"mase": found}
 
@@ -177,7 +179,7 @@ def test_a_champion_of_other_columns_is_not_compared(tmp_path: Path, champion: A
 
 def test_windows_that_the_champion_learned_from_do_not_count(champion: Any) -> None:
     data = champion[0].parent / "data"
-    served = drift.serving.load(champion[0])
+    served = predictor.load(champion[0])
     source_then = panel.load(data)
     assert drift.error(served, source_then, 0, source_then.schema.validation_step) is None
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from retain.config.loader import parse
 from retain.errors import DataError, IncomparableError, ModelError, ParamsError, Terminated
 from retain.evaluation.lstm_gates import Inspection
-from retain.kinds.recall import dataset, evaluate, lstm_gates, predictor, prepare, setup
-from retain.kinds.recall.config import GENERATOR, Problem
+from retain.kinds.recall import dataset, evaluate, predictor, prepare, setup
+from retain.kinds.recall.config import Problem
 from retain.kinds.recall.network import GapClassifier
 from retain.kinds.recall.predictor import Predictor
 from tests.learning import small
@@ -30,7 +30,6 @@ def problem(source: str = "copy", chrono: int | None = 100) -> Problem:
             "preset": "fast",
             "data": {
                 "source": source,
-                "path": GENERATOR,
                 "train_gaps": GAPS,
                 "test_gaps": [*GAPS, 60],
                 "symbols": 3,
@@ -132,7 +131,7 @@ def test_the_newest_step_is_the_first_of_what_an_answer_hangs_on(place: Path) ->
     network = GapClassifier("rnn", 6, source.schema, (1,), 1, None)
     with torch.no_grad():
         network.members[0].across.mul_(0.5)  # type: ignore[union-attr, operator]
-    norms = evaluate.look_back(network, source)
+    norms = evaluate.look_back(network, source)["norm"]
     assert norms[0] > 10 * norms[10] > 100 * norms[30]
 
 
@@ -225,7 +224,7 @@ def test_a_damaged_model_is_refused(place: Path, tmp_path: Path) -> None:
 
 def test_the_gates_of_a_sequence_have_a_step_for_each_word(place: Path) -> None:
     def inspect(what: str | None, at: str | None = None, cell: str = "lstm") -> Inspection:
-        return lstm_gates.inspect(problem(), "prepared", place, place / cell, what, at)
+        return predictor.inspect(problem(), "prepared", place, place / cell, what, at)
 
     shown = inspect("B a c a b c ?")
     assert shown.steps == ("B", "a", "c", "a", "b", "c", "?")
@@ -241,7 +240,7 @@ def test_the_gates_of_a_sequence_have_a_step_for_each_word(place: Path) -> None:
 
 
 def test_the_report_shows_the_gates_where_the_key_is_read(found: evaluate.Evaluation) -> None:
-    shown = found.shown
+    shown = found.gates
     assert len(shown.steps) == GAPS[0] + 2
     assert shown.marked == 0
     assert shown.steps[0] in "ABC"
@@ -256,7 +255,6 @@ def test_an_lstm_learns_what_a_subject_decides_and_that_a_later_one_counts(tmp_p
             "preset": "fast",
             "data": {
                 "source": "agreement",
-                "path": GENERATOR,
                 "train_gaps": [8],
                 "test_gaps": [8],
                 "train": 6400,
@@ -286,5 +284,5 @@ def test_the_report_shows_gates_where_no_sequence_of_the_shortest_gap_has_a_chan
 ) -> None:
     source = dataset.load(place / "prepared")
     schema = dataclasses.replace(source.schema, groups=("any", "any, changed"))
-    shown = lstm_gates.of_a_test(served, dataclasses.replace(source, schema=schema))
+    shown = evaluate.inspect_test(served, dataclasses.replace(source, schema=schema))
     assert shown.steps[-1] == "?"

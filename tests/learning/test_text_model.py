@@ -12,7 +12,7 @@ from torch import Tensor
 from retain.config.loader import parse
 from retain.errors import DataError, IncomparableError, ModelError, ParamsError, Terminated
 from retain.evaluation.lstm_gates import Inspection
-from retain.kinds.text import dataset, evaluate, lstm_gates, predictor, prepare, setup
+from retain.kinds.text import dataset, evaluate, predictor, prepare, setup
 from retain.kinds.text.config import Problem
 from retain.kinds.text.predictor import Predictor
 from tests.learning import small
@@ -235,7 +235,7 @@ def test_words_are_foretold_too(tmp_path: Path) -> None:
 
 def test_the_gates_of_a_sentence_have_a_step_for_each_letter(place: Path) -> None:
     def inspect(what: str | None, at: str | None = None, cell: str = "lstm") -> Inspection:
-        return lstm_gates.inspect(problem("rhyme.txt"), "rhyme", place, place / cell, what, at)
+        return predictor.inspect(problem("rhyme.txt"), "rhyme", place, place / cell, what, at)
 
     shown = inspect("the cat sat")
     assert shown.steps == tuple("the cat sat")

@@ -27,7 +27,7 @@ problems:
     preset: fast
     data:
       source: copy
-      path: src/retain/recall/made.py
+      path: pipelines/prepare.py
       train_gaps: [3, 20]
       test_gaps: [3, 20]
       symbols: 3
@@ -50,7 +50,7 @@ problems:
     preset: fast
     data:
       source: adding
-      path: src/retain/recall/made.py
+      path: pipelines/prepare.py
       train_gaps: [3, 5]
       test_gaps: [3, 5]
       train: 100

@@ -17,8 +17,9 @@ TWICE = PARAMS + textwrap.indent(textwrap.dedent(PARAMS.partition("problems:\n")
 FIRST_USE = """
 import sys
 from pathlib import Path
-from retain.tracking import offline_run as journal
-run = journal.OfflineRun(Path(), journal.Message(sys.argv[1], "small", "first", journal.now()))
+from retain.tracking import offline_run
+message = offline_run.Message(sys.argv[1], "small", "first", offline_run.now())
+run = offline_run.OfflineRun(Path(), message)
 run.log({"loss": 1.0}, 0)
 run.end("FINISHED")
 """

@@ -18,7 +18,8 @@ from retain.config import loader
 from retain.errors import ModelError, RegistryError
 from retain.evaluation.quality_gate import CheckResult
 from retain.kinds.forecast.predict import predictor
-from retain.project import fingerprint, git
+from retain.project import fingerprint
+from retain.project.git import Git
 from retain.registry import listing, promotion, rebuild, registrations, registry
 from retain.tracking import store
 
@@ -322,7 +323,7 @@ def test_models_load_after_the_folder_was_moved(
 def test_a_cache_with_exchanged_files_is_refused(project: Path, tmp_path: Path) -> None:
     oldest = next(iter(registrations.read(project, "small")))
     cache, _ = registrations.fetch(project, [oldest])
-    clone = git.clone(project, tmp_path / "scratch")
+    clone = Git(project).clone(tmp_path / "scratch")
     tree = registrations.restore(project, clone, cache, oldest)
     assert fingerprint.folder_md5(tree / LSTM) == oldest.model
     listed = cache / oldest.model[:2] / oldest.model[2:]

@@ -12,6 +12,7 @@ from retain.config.kind import kind_of, require
 from retain.errors import DataError, ParamsError
 from retain.evaluation import quality_gate
 from retain.project import files, fingerprint
+from retain.project.layout import Layout
 
 app = typer.Typer()
 Name = Annotated[str, typer.Argument(help="Of the problem.")]
@@ -200,7 +201,7 @@ def gates(
     from retain.evaluation.lstm_gates import heat_maps, page
 
     wanted = what if what is not None else series
-    folder = root / "models" / name / model
+    folder = Layout(root, name).model(model)
     shown = inspect.load(problem, name, root, folder, wanted, at)
     files.write_text(output, page(shown) if output.suffix == ".html" else heat_maps(shown))
     typer.echo(f"{shown.title}: {len(shown.steps)} steps, in {output}")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from retain.evaluation.report import Report
     from retain.evaluation.results import DriftFindings, Metrics
     from retain.serving.endpoint import Service
-    from retain.training.trainer import TrainingSetup
+    from retain.training.setup import TrainingSetup
 
 T = TypeVar("T")
 P = TypeVar("P", bound="Problem", contravariant=True)
@@ -282,9 +282,15 @@ def require(part: Lazy[T] | None, refusal: str) -> T:
 
 
 @cache
+def manifest_of(name: str) -> str:
+    """The target of the manifest of the kind of this name; empty if there is none."""
+    if name in BUILT_IN:  # reading the entry points takes longer than all the rest
+        return BUILT_IN[name]
+    return next((entry.value for entry in entry_points(group=GROUP) if entry.name == name), "")
+
+
+@cache
 def _load_kind(name: str) -> AnyKind | None:
-    target = BUILT_IN.get(name)
-    if target is None:  # reading the entry points takes longer than all the rest
-        target = next((e.value for e in entry_points(group=GROUP) if e.name == name), None)
+    target = manifest_of(name)
     # Each part takes the problems of its own kind, which only the kind itself can have parsed.
-    return None if target is None else cast("AnyKind", pkgutil.resolve_name(target))
+    return cast("AnyKind", pkgutil.resolve_name(target)) if target else None

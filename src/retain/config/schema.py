@@ -225,6 +225,10 @@ class Problem(Section):
         """What the preset of that name says, by section; nothing where there is none."""
         return cls.PRESETS.get(str(name), {})
 
+    def advice(self) -> tuple[str, ...]:
+        """Say what of the entry is better written otherwise; the stage `code` prints it."""
+        return ()
+
     @model_validator(mode="before")
     @classmethod
     def _what_the_preset_says(cls, value: Any) -> Any:

@@ -5,7 +5,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Difference(TypedDict):
@@ -41,6 +44,20 @@ def read_metrics(path: Path) -> Metrics:
                     difference[key] = bound if math.isfinite(difference["value"]) else math.nan
     metrics: Metrics = content
     return metrics
+
+
+def pivot_by_model(
+    tables: "Mapping[str, pd.DataFrame]", values: Mapping[str, tuple[str, str]]
+) -> "dict[str, pd.DataFrame]":
+    """Pivot tables for `dvc plots`: one column a model.
+
+    Args:
+        values: by table, the column of the row and that of the value.
+    """
+    return {
+        name: tables[name].pivot(index=x, columns="model", values=y).reset_index()
+        for name, (x, y) in values.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ import json
 import os
 import platform
 import re
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from retain.config.schema import Problem
+from retain.project import dvc
+from retain.project.git import Git
+from retain.project.layout import Layout
 
 # Those whose version may change what comes out of a stage.
 LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow")
@@ -37,6 +37,11 @@ def file_md5(path: Path) -> str:
     """The md5 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def path_md5(path: Path) -> str:
+    """The md5 of a folder or a file, as DVC gives it."""
+    return folder_md5(path) if path.is_dir() else file_md5(path)
 
 
 def folder_md5(folder: Path) -> str:
@@ -61,23 +66,15 @@ def short(md5: str | None) -> str:
 
 def output_md5s(root: Path, name: str) -> dict[str, str]:
     """The md5 of what the stages of a problem have left here, by path."""
-    reports = Path("reports") / name
-    places = [
-        Path("data/prepared") / name,
-        *(path.relative_to(root) for path in sorted((root / "models" / name).glob("*/"))),
-        *(reports / entry for entry in EVALUATED),
-    ]
-    found = {}
-    for place in places:
-        path = root / place
-        if path.exists():
-            found[place.as_posix()] = folder_md5(path) if path.is_dir() else file_md5(path)
-    return found
+    layout = Layout(root, name)
+    models, reports = sorted(layout.models.glob("*/")), (layout.reports / e for e in EVALUATED)
+    paths = [path for path in (layout.prepared, *models, *reports) if path.exists()]
+    return {path.relative_to(root).as_posix(): path_md5(path) for path in paths}
 
 
 def test_metrics(root: Path, name: str, cell: str) -> dict[str, float]:
     """The finite test metrics of a model, from the report that the working tree has."""
-    path = root / "reports" / name / "metrics.json"
+    path = Layout(root, name).metrics
     if not path.is_file():
         return {}
     scores = json.loads(path.read_text(encoding="utf-8"))["models"][cell].items()
@@ -91,13 +88,12 @@ def training_tags(root: Path, name: str, problem: Problem, cell: str) -> dict[st
         "model": problem.model_dump(mode="json")["model"],
         "training": problem.training.model_dump(mode="json"),
     }
-    data_md5 = folder_md5(root / "data" / "prepared" / name)
+    data_md5 = folder_md5(Layout(root, name).prepared)
     params_md5 = text_md5(json.dumps(recipe, sort_keys=True))
     return {
         "raw.md5": _raw_md5(root, name, data_md5),
         "data.md5": data_md5,
         "params.md5": params_md5,
-        "recipe.md5": text_md5(f"{data_md5} {params_md5} {code_md5()}"),
         **code_state(root),
         **environment(problem.training.threads),
     }
@@ -122,54 +118,46 @@ def flat(problem: Problem, cell: str) -> dict[str, str]:
 
 def _raw_md5(root: Path, name: str, data_md5: str) -> str:
     """The md5 of what `prepare` read, as dvc.lock has it; nothing where that is of other data."""
-    path = root / "dvc.lock"
-    lock = YAML(typ="safe").load(path) if path.is_file() else {}
-    stage = lock.get("stages", {}).get(f"prepare@{name}", {})
+    stage = dvc.locked(dvc.read_lock(root), f"prepare@{name}")
     if any(out["md5"] == data_md5 for out in stage.get("outs", ())):
         raw = stage["params"]["params.yaml"][f"problems.{name}.data"]["path"]
         return next((str(dep["md5"]) for dep in stage["deps"] if dep["path"] == raw), "")
     return ""
 
 
-def code_md5() -> str:
-    """The md5 of this package and of the libraries whose version changes what training does."""
-    package = Path(__file__).parents[1]
-    files = sorted(package.rglob("*.py"))
-    parts = [f"{path.relative_to(package).as_posix()} {file_md5(path)}" for path in files]
-    parts += [f"{name} {version(name)}" for name in ("torch", "pytorch-lightning")]
-    return text_md5("\n".join(parts))
-
-
 def code_state(root: Path) -> dict[str, str]:
     """Commit, whether the tree differs from it, and DVC's stage and experiment, as run tags."""
     tags = {key: os.environ[key] for key in ("DVC_STAGE", "DVC_EXP_NAME") if os.environ.get(key)}
-    commit = git(root, "rev-parse", "HEAD")
+    git = Git(root)
+    commit = git.find("HEAD")
     if commit:
-        changed = git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *ASIDE)
-        changed = changed or "".join(_unknown(root))
+        changed = git.run("status", "--porcelain", "--untracked-files=no", "--", ".", *ASIDE)
+        changed = changed or "".join(_untracked_code(git))
         tags |= {"git.commit": commit, "git.dirty": str(bool(changed)).lower()}
     return tags
 
 
 def patch(root: Path) -> dict[str, str]:
     """What makes the tree of the last commit: `code.patch`, or nothing where it is clean."""
+    git = Git(root)
+    if git.find("HEAD") is None:
+        return {}
     plain = ("--binary", "--no-ext-diff", "--no-color")
     usual = ("--src-prefix=a/", "--dst-prefix=b/")  # whatever the user's git would write
-    text = git(root, "diff", *plain, *usual, "HEAD", "--", ".", *ASIDE)
+    text = git.run("diff", *plain, *usual, "HEAD", "--", ".", *ASIDE)
     parts = [text + "\n"] if text else []
-    place = git(root, "rev-parse", "--show-prefix")
+    place = git.run("rev-parse", "--show-prefix")
     prefixed = (*plain, f"--src-prefix=a/{place}", f"--dst-prefix=b/{place}")
-    for name in _unknown(root):  # git exits with 1, since the file differs from none
-        words = ["git", "diff", "--no-index", *prefixed, "--", os.devnull, name]
-        done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
-        parts.append(done.stdout)
+    for name in _untracked_code(git):  # git exits with 1, since the file differs from none
+        words = ("diff", "--no-index", *prefixed, "--", os.devnull, name)
+        parts.append(git.run(*words, codes=(0, 1)) + "\n")
     return {"code.patch": "".join(parts)} if parts else {}
 
 
-def _unknown(root: Path) -> list[str]:
-    """Code that git neither knows nor ignores."""
-    found = git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *CODE)
-    return sorted(filter(None, found.split("\0")))
+def _untracked_code(git: Git) -> list[str]:
+    """Code that git neither tracks nor ignores."""
+    names = git.run("ls-files", "--others", "--exclude-standard", "-z", "--", *CODE)
+    return sorted(filter(None, names.split("\0")))
 
 
 def environment(threads: int) -> dict[str, str]:
@@ -189,14 +177,3 @@ def _processor() -> str:
     except OSError:
         names = []
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def git(root: Path, *words: str) -> str:
-    """What git answers, or nothing where there is no git or no repository."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *words], capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        return ""
-    return done.stdout.rstrip("\n") if done.returncode == 0 else ""

@@ -50,19 +50,16 @@ def rows(root: Path, name: str | None = None, now: datetime | None = None) -> li
     """
     found: list[Row] = []
     if not store.is_empty(root):
-        with store.answering(root):
-            client = store.connect(root)
-            for model in client.search_registered_models(max_results=1000):
-                if name not in (None, model.name):
-                    continue
-                # As a search finds them, versions lack their aliases.
-                aliases: dict[str, list[str]] = {}
-                for alias, number in client.get_registered_model(model.name).aliases.items():
-                    aliases.setdefault(str(number), []).append(alias)
-                versions = client.search_model_versions(f"name = '{model.name}'")
-                for version in sorted(versions, key=lambda each: -int(each.version)):
-                    own = sorted(aliases.get(str(version.version), []))
-                    found.append(_row(version, own, now or datetime.now(UTC)))
+        client = store.connect(root)
+        for model in client.search_registered_models(max_results=1000):
+            if name not in (None, model.name):
+                continue
+            # As a search finds them, versions lack their aliases.
+            numbers = client.get_registered_model(model.name).aliases
+            versions = client.search_model_versions(f"name = '{model.name}'")
+            for version in sorted(versions, key=lambda version: -int(version.version)):
+                aliases = sorted(a for a, n in numbers.items() if int(n) == int(version.version))
+                found.append(_row(version, aliases, now or datetime.now(UTC)))
     if not found:
         raise RegistryError(
             f"no version of {name or 'any model'} is registered in {store.uri(root)}: make one "

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retain.errors import RegistryError
-from retain.project import files, fingerprint
+from retain.project import files
+from retain.project.git import Git
 from retain.registry import registry
 from retain.tracking import store
 
@@ -45,7 +46,7 @@ def promote(root: Path, name: str, number: int, reason: str) -> str:
     """
     by = _identity(root)
     client = store.connect(root)
-    with store.answering(root), store.locked(root):
+    with store.locked(root):
         version = _numbered(client, name, number)
         champion = registry.alias_version(client, name, "champion")
         if champion is not None and champion.version == version.version:
@@ -61,7 +62,7 @@ def rollback(root: Path, name: str, reason: str) -> str:
     """
     by = _identity(root)
     client = store.connect(root)
-    with store.answering(root), store.locked(root):
+    with store.locked(root):
         champion = registry.alias_version(client, name, "champion")
         previous = registry.alias_version(client, name, "previous")
         if champion is None or previous is None or champion.version == previous.version:
@@ -122,10 +123,10 @@ def move(
         moves.append((champion, {"from": "champion", "to": "previous"}))
     for moved, places in moves:
         for key, value in (said | places).items():
-            registry.write(client.set_model_version_tag, name, moved.version, f"moved.{key}", value)
+            client.set_model_version_tag(name, moved.version, f"moved.{key}", value)
     newest = registry.find_by_md5(client, name, promotion.newest) or _newest(client, name)
     stands = {"champion": str(version.version), "newest": str(newest.version)}
-    registry.write(client.set_registered_model_tag, name, registry.MOVED, json.dumps(said | stands))
+    client.set_registered_model_tag(name, registry.MOVED, json.dumps(said | stands))
     after = f", version {champion.version} is @previous" if champion is not None else ""
     return (
         f"{name} version {version.version} is @champion{after}: {promotion.by} decided so on "
@@ -183,7 +184,7 @@ def _correct(root: Path, name: str, moved: dict[str, str], said: str) -> None:
 
 def _identity(root: Path) -> str:
     """Who asks, as git knows it: name and address."""
-    name, mail = (fingerprint.git(root, "config", key) for key in ("user.name", "user.email"))
+    name, mail = (Git(root).config(key) for key in ("user.name", "user.email"))
     if not name or not mail:
         raise RegistryError(
             "git does not know who you are, and it is written down who moves an alias: "

@@ -12,8 +12,10 @@ from retain.config import loader
 from retain.errors import RegistryError
 from retain.evaluation.quality_gate import MODEL
 from retain.project import fingerprint
+from retain.project.git import Git
 from retain.registry import registry
 from retain.tracking import store
+from retain.tracking.store import StoreError
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -93,14 +95,13 @@ def _of_the_tree(root: Path, name: str) -> Origin:
 
 
 def _of_version(root: Path, version: "ModelVersion") -> Origin:
-    with store.answering(root):
-        client = store.connect(root)
-        run = client.get_run(version.run_id)
-        files = {file.path for file in client.list_artifacts(version.run_id)}
-        patch = ""
-        if "code.patch" in files:
-            import mlflow
+    import mlflow
 
+    client = store.connect(root)
+    run = client.get_run(version.run_id)
+    patch = ""
+    if any(file.path == "code.patch" for file in client.list_artifacts(version.run_id)):
+        with store.guarded(root):
             patch = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/code.patch")
     aliases = "".join(f" @{alias}" for alias in sorted(version.aliases))
     return Origin(
@@ -117,18 +118,16 @@ def _of_version(root: Path, version: "ModelVersion") -> Origin:
 
 
 def _version(root: Path, name: str, alias: str | None, version: str | None) -> "ModelVersion":
-    from mlflow.exceptions import MlflowException
-
     client = store.connect(root)
     if alias is not None:
-        found = registry.alias_version(client, name, alias)
-        if found is None:
+        version_of_alias = registry.alias_version(client, name, alias)
+        if version_of_alias is None:
             raise RegistryError(f"no version of {name} is @{alias}")
-        version = str(found.version)
+        version = str(version_of_alias.version)
     try:  # the answer by alias lacks the aliases
         return client.get_model_version(name, version)
-    except MlflowException as error:
-        raise RegistryError(f"models:/{name}/{version}: {error}") from None
+    except StoreError as error:
+        raise RegistryError(f"models:/{name}/{version}: {error.reason}") from None
 
 
 def trace(root: Path, origin: Origin) -> list[tuple[str, str]]:
@@ -175,9 +174,9 @@ def _run(origin: Origin) -> str:
 def _commit(root: Path, origin: Origin) -> str:
     if not origin.commit:
         return "none: the project was not in git"
-    subject = fingerprint.git(root, "log", "-1", "--format=%h %s", origin.commit) or (
-        f"{origin.commit[:9]}, which this clone does not have"
-    )
+    git, subject = Git(root), f"{origin.commit[:9]}, which this clone does not have"
+    if git.find(f"{origin.commit}^{{commit}}"):
+        subject = git.run("log", "-1", "--format=%h %s", origin.commit)
     changed = len(re.findall(r"^diff --git", origin.patch, re.MULTILINE))
     if not changed:
         return subject

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from retain.config import loader
 from retain.errors import GitError, RegistryError, RetainError
 from retain.evaluation.quality_gate import CheckResult
-from retain.project import files, fingerprint, git
+from retain.project import files, fingerprint
+from retain.project.git import Git
 from retain.registry import promotion, registrations, registry
 from retain.registry.listing import SINCE
 from retain.registry.promotion import Promotion
@@ -41,9 +42,10 @@ def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
     Raises:
         RegistryError: the store does not answer, or nothing could be rebuilt.
     """
-    if not fingerprint.git(root, "rev-parse", "HEAD"):
+    git = Git(root)
+    if git.find("HEAD") is None:
         raise RegistryError("the registry is rebuilt from git's history, and there is no commit")
-    if fingerprint.git(root, "rev-parse", "--is-shallow-repository") == "true":
+    if git.run("rev-parse", "--is-shallow-repository") == "true":
         yield "this clone has not the whole history: `git fetch --unshallow` brings it"
     states = list(registrations.read(root, name))
     if not states and name not in loader.load(root):
@@ -57,15 +59,13 @@ def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
         yield from _plan(root, name, states)
         return
     client = store.connect(root)
-    with store.answering(root):
-        whole = _begin(client, name)
-        new = [s for s in states if whole or not registry.find_by_md5(client, name, s.model)]
+    whole = _begin(client, name)
+    new = [s for s in states if whole or not registry.find_by_md5(client, name, s.model)]
     decided = deque(promotion.ledger(root, name) if whole else ())
     if new:
         yield from _rebuild(root, client, name, new, decided, whole)
-    with store.answering(root):
-        yield from _decide(client, name, decided, None)
-        yield _finish(client, name, len(states) - len(new), whole)
+    yield from _decide(client, name, decided, None)
+    yield _finish(client, name, len(states) - len(new), whole)
 
 
 def _rebuild(
@@ -81,12 +81,11 @@ def _rebuild(
     if reason:
         yield f"DVC's cache lacks files, and they cannot be fetched: {reason}"
     with files.folder(root, f"rehydrate-{name}") as scratch:
-        clone = git.clone(root, scratch / "clone")
+        clone = Git(root).clone(scratch / "clone")
         for state in states:
             try:
                 tree = registrations.restore(root, clone, cache, state)
-                with store.answering(root):
-                    sentence = _register(root, tree, client, name, state, judge=whole)
+                sentence = _register(root, tree, client, name, state, judge=whole)
             except (RegistryError, GitError):
                 raise  # the store went away, or no clone can be made
             except (RetainError, KeyError, TypeError, ValueError) as error:
@@ -94,8 +93,7 @@ def _rebuild(
                 yield f"{state.label}  skipped: {said}"
                 continue
             yield f"{state.label}  {sentence}"
-            with store.answering(root):
-                yield from _decide(client, name, decided, state.model)
+            yield from _decide(client, name, decided, state.model)
 
 
 def _plan(root: Path, name: str, states: list[Registration]) -> Iterator[str]:
@@ -140,7 +138,7 @@ def _register(
     tags = {SOURCE: state.commit or "working tree", "verdict": said}
     tags |= {SINCE: state.at} if state.at else {}
     for key, value in tags.items() if SOURCE not in version.tags else ():
-        registry.write(client.set_model_version_tag, name, version.version, key, value)
+        client.set_model_version_tag(name, version.version, key, value)
     return said
 
 
@@ -181,7 +179,7 @@ def _begin(client: "MlflowClient", name: str) -> bool:
         return True
     if client.search_model_versions(f"name = '{name}'") and UNFINISHED not in known[name].tags:
         return False
-    registry.write(client.set_registered_model_tag, name, UNFINISHED, "true")
+    client.set_registered_model_tag(name, UNFINISHED, "true")
     for alias in ("champion", "challenger", "previous"):
         client.delete_registered_model_alias(name, alias)
     client.delete_registered_model_tag(name, registry.MOVED)

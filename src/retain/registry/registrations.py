@@ -6,20 +6,15 @@ a cache in which files were exchanged, nothing is read.
 """
 
 import json
-import re
 import shutil
-import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
-from retain.errors import ModelError
+from retain.errors import DvcError, ModelError
 from retain.evaluation.quality_gate import MODEL
-from retain.project import fingerprint, git
+from retain.project import dvc, fingerprint
+from retain.project.git import Git
 
 NEEDED = (
     ("data/prepared", ""),
@@ -52,10 +47,9 @@ class Registration:
 def read(root: Path, name: str) -> Iterator[Registration]:
     """Every registration that the history holds, the oldest first, each once."""
     log = ("log", "--reverse", "--topo-order", "--format=%H %cI", "HEAD", "--", "dvc.lock")
-    found = [tuple(line.split()) for line in fingerprint.git(root, *log).splitlines()]
-    locks = [
-        (commit, at, fingerprint.git(root, "show", f"{commit}:./dvc.lock")) for commit, at in found
-    ]
+    git = Git(root)
+    found = [tuple(line.split()) for line in git.run(*log).splitlines()]
+    locks = [(commit, at, git.show(commit, "dvc.lock") or "") for commit, at in found]
     if (root / "dvc.lock").is_file():
         locks.append(("", "", (root / "dvc.lock").read_text(encoding="utf-8")))
     seen: list[dict[str, str]] = []
@@ -70,22 +64,9 @@ def read(root: Path, name: str) -> Iterator[Registration]:
             yield Registration(commit, at, needed, others if same else {})
 
 
-def locked(lock: str, stage: str) -> dict[str, Any]:
-    """What the text of a dvc.lock says of one stage; empty where it does not name it.
-
-    Its block is cut out of the text, since to parse a whole dvc.lock takes a third of a second, and
-    a history has many.
-    """
-    block = re.search(rf"^  {re.escape(stage)}:\n((?:    .*\n?)*)", lock, re.MULTILINE)
-    try:
-        return YAML(typ="safe").load(textwrap.dedent(block[1])) or {} if block else {}
-    except YAMLError:
-        return {}  # as where a merge was committed half done
-
-
 def _paths(lock: str, stage: str) -> dict[str, str]:
     """What a stage read and left, of what DVC keeps: md5 by path."""
-    entry = locked(lock, stage)
+    entry = dvc.locked(lock, stage)
     each = [*entry.get("deps", ()), *entry.get("outs", ())]
     kept = ("data/prepared/", "models/", "reports/")
     return {e["path"]: e["md5"] for e in each if e["path"].startswith(kept) and "md5" in e}
@@ -96,21 +77,14 @@ def fetch(root: Path, wanted: Iterable[Registration]) -> tuple[Path, str]:
 
     By md5, from the remote of today: `dvc fetch` asks of each commit for the remote that it names.
     """
-    from dvc.exceptions import DvcException
-    from dvc.output import HashInfo
-    from dvc.repo import Repo
-
-    with Repo(str(root)) as repo:
-        cache = Path(repo.cache.local.path)
-        each = {md5 for one in wanted for md5 in (*one.needed.values(), *one.others.values())}
-        try:
-            if away := [md5 for md5 in each if not _place(cache, md5).is_file()]:
-                repo.cloud.pull([HashInfo("md5", md5) for md5 in away])
-            files = {md5 for listing in each for md5 in _listed(cache, listing).values()}
-            if away := [md5 for md5 in files if not _place(cache, md5).is_file()]:
-                repo.cloud.pull([HashInfo("md5", md5) for md5 in away])
-        except (DvcException, OSError) as error:  # no remote, or it does not answer
-            return cache, " ".join(str(error).split())
+    cache = dvc.cache_folder(root)
+    each = {md5 for one in wanted for md5 in (*one.needed.values(), *one.others.values())}
+    try:
+        dvc.pull(root, [md5 for md5 in each if not _place(cache, md5).is_file()])
+        files = {md5 for listing in each for md5 in _listed(cache, listing).values()}
+        dvc.pull(root, [md5 for md5 in files if not _place(cache, md5).is_file()])
+    except (DvcError, OSError) as error:  # no remote, or it does not answer
+        return cache, " ".join(str(error).split())
     return cache, ""
 
 
@@ -137,18 +111,19 @@ def _place(cache: Path, md5: str) -> Path:
     return cache / md5[:2] / md5[2:]
 
 
-def restore(root: Path, clone: Path, cache: Path, state: Registration) -> Path:
+def restore(root: Path, clone: Git, cache: Path, state: Registration) -> Path:
     """Make the clone what the project was, git's files and DVC's; answers with its folder there.
 
     Raises:
         ModelError: a file is not in the cache, or is not what its name there says.
     """
-    tree = clone / fingerprint.git(root, "rev-parse", "--show-prefix")
+    git = Git(root)
+    tree = clone.root / git.run("rev-parse", "--show-prefix")
     if state.commit:
-        git.check_out(clone, state.commit)
+        clone.check_out(state.commit)
     else:
         patch = fingerprint.patch(root).get("code.patch", "")
-        git.check_out(clone, fingerprint.git(root, "rev-parse", "HEAD"), patch)
+        clone.check_out(git.run("rev-parse", "HEAD"), patch)
         shutil.copy(root / "dvc.lock", tree / "dvc.lock")
     for path, md5 in state.needed.items():
         _copy(cache, md5, tree / path, path)

@@ -7,7 +7,7 @@
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed
@@ -20,10 +20,11 @@ from retain.config.schema import ChampionCheck, Problem
 from retain.errors import IncomparableError, RegistryError
 from retain.evaluation.quality_gate import MODEL, CheckResult, interval, judgement
 from retain.evaluation.results import Metrics
-from retain.model_loading import load_model
+from retain.model_files import load_model
 from retain.project import fingerprint
 from retain.tracking import runs, store
 from retain.tracking.offline_run import OfflineRun
+from retain.tracking.store import StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +76,7 @@ def register(
     """
     folder = root / "models" / name / MODEL
     run = runs.find_run(root, name, problem, MODEL, folder)
-    with store.answering(root), store.locked(root):
+    with store.locked(root):
         version = _version(run, root, name, folder, metrics)
         champion = alias_version(run.client, name, "champion")
         own = champion is not None and champion.version == version.version
@@ -92,7 +93,7 @@ def register(
         tags = {f"gate.{check.check}": check.sentence for check in checks}
         tags["gate"] = f"failed: {', '.join(each.check for each in failed)}" if failed else "passed"
         for key, value in (tags | {"verdict": sentence}).items():
-            write(run.client.set_model_version_tag, name, version.version, key, value)
+            run.client.set_model_version_tag(name, version.version, key, value)
     said = [vars(check) for check in checks]
     return Decision(fingerprint.folder_md5(folder), str(version.version), alias, sentence, said)
 
@@ -101,7 +102,7 @@ def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "ModelVers
     """Register a problem's trained model, unless it is, and judge nothing."""
     folder = root / "models" / name / MODEL
     run = runs.find_run(root, name, problem, MODEL, folder)
-    with store.answering(root), store.locked(root):
+    with store.locked(root):
         return _version(run, root, name, folder, metrics)
 
 
@@ -169,8 +170,6 @@ def _version(
     run: OfflineRun, root: Path, name: str, folder: Path, metrics: Metrics
 ) -> "ModelVersion":
     """The version that holds the model in `folder`: the one there is, or a new one."""
-    from mlflow.exceptions import MlflowException
-
     model_md5 = fingerprint.folder_md5(folder)
     found = find_by_md5(run.client, name, model_md5)
     if found is not None:
@@ -179,8 +178,8 @@ def _version(
     source, model_id = _log_model(run, root, name, folder, served)
     try:
         run.client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+    except StoreError as error:
+        if error.code != "RESOURCE_ALREADY_EXISTS":
             raise
     tags = {"model.md5": model_md5, "outs": json.dumps(fingerprint.output_md5s(root, name))}
     tags["data.span"] = served.span()
@@ -212,18 +211,19 @@ def _log_model(
     from mlflow.models import infer_signature
 
     example = served.example(root / "data" / "prepared" / name)
+    # Of the inputs it says nothing: MLflow would then drop unknown columns in silence and word
+    # errors itself. The model checks its table and names row, column and remedy.
+    signature = infer_signature(model_output=served.predict(example))
     package = Path(__file__).parents[1]
-    with mlflow.start_run(run_id=run.run_id):
+    with store.guarded(root), mlflow.start_run(run_id=run.run_id):
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(package / "registry" / "mlflow_model.py"),
             artifacts={"model": str(folder)},
             code_paths=[str(package)],
-            # Of the inputs it says nothing: MLflow would then drop unknown columns in silence and
-            # word errors itself. The model checks its table and names row, column and remedy.
-            signature=infer_signature(model_output=served.predict(example)),
+            signature=signature,
             metadata={"columns": served.columns()},
-            model_config={"model_md5": fingerprint.folder_md5(folder)},  # pyfunc.py compares it
+            model_config={"model_md5": fingerprint.folder_md5(folder)},  # mlflow_model.py checks it
             input_example=example,
             pip_requirements=[
                 # A local build's mark (+cpu) means nothing to a package index.
@@ -243,35 +243,21 @@ def set_alias(
 ) -> None:
     """Set an alias; a new champion makes the one before `@previous`."""
     if alias == "champion" and champion is not None and champion.version != version.version:
-        write(client.set_registered_model_alias, name, "previous", champion.version)
-    write(client.set_registered_model_alias, name, alias, version.version)
+        client.set_registered_model_alias(name, "previous", champion.version)
+    client.set_registered_model_alias(name, alias, version.version)
     challenger = alias_version(client, name, "challenger")
     if alias == "champion" and challenger is not None and challenger.version == version.version:
         client.delete_registered_model_alias(name, "challenger")
 
 
-def write(call: Callable[..., None], *words: str) -> None:
-    """Call it, and again where another machine wrote the same at once, which PostgreSQL refuses."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        call(*words)
-    except MlflowException as error:
-        if error.error_code != "BAD_REQUEST":
-            raise
-        call(*words)
-
-
 def alias_version(client: "MlflowClient", name: str, alias: str) -> "ModelVersion | None":
     """The version that an alias stands for, if there is one."""
-    from mlflow.exceptions import MlflowException
-
     try:
         return client.get_model_version_by_alias(name, alias)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+    except StoreError as error:
+        if error.code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None  # no such model, no such alias
-        raise RegistryError(f"the registry does not answer: {error}") from None
+        raise
 
 
 @contextmanager
@@ -308,7 +294,7 @@ def test_metrics(version: "ModelVersion") -> dict[str, float]:
 
 @contextmanager
 def downloaded(version: "ModelVersion") -> Iterator[Path]:
-    """The model folder of a registered version, while the block runs.
+    """Yield the model folder of a registered version, which is removed at the end of the block.
 
     Raises:
         RegistryError: the store no longer has its files, or has others than were registered.
@@ -316,34 +302,42 @@ def downloaded(version: "ModelVersion") -> Iterator[Path]:
     import mlflow
 
     with TemporaryDirectory() as scratch:
-        try:
-            uri = f"models:/{version.name}/{version.version}"
-            described = mlflow.models.get_model_info(uri).flavors["python_function"]
-            inside = described["artifacts"]["model"]["path"]
-            local = mlflow.artifacts.download_artifacts(f"{uri}/{inside}", dst_path=scratch)
-        except (mlflow.exceptions.MlflowException, OSError) as error:
-            raise RegistryError(
-                f"the files of {version.name} version {version.version} cannot be read from "
-                f"{version.source}: {error}"
-            ) from None
-        recorded, found = version.tags.get("model.md5"), fingerprint.folder_md5(Path(local))
-        if found != recorded:
+        with _readable(version) as uri:
+            flavor = mlflow.models.get_model_info(uri).flavors["python_function"]
+            path = f"{uri}/{flavor['artifacts']['model']['path']}"
+            model = Path(mlflow.artifacts.download_artifacts(path, dst_path=scratch))
+        recorded, md5 = version.tags.get("model.md5"), fingerprint.folder_md5(model)
+        if md5 != recorded:
             raise RegistryError(
                 f"the files of {version.name} version {version.version} are not those that were "
-                f"registered: their md5 is {found}, and the version's tag model.md5 says "
+                f"registered: their md5 is {md5}, and the version's tag model.md5 says "
                 f"{recorded}; nothing of them is read. Move the tracking store away and build it "
                 f"anew from DVC's cache: `retain rehydrate {version.name}`"
             )
-        yield Path(local)
+        yield model
 
 
 def example(version: "ModelVersion") -> "pd.DataFrame":
-    """The table that was registered with a version to show what it answers."""
+    """Return the example of a request that was registered with a version."""
     import mlflow
     import pandas as pd
 
     with TemporaryDirectory() as scratch:
-        uri = f"models:/{version.name}/{version.version}/input_example.json"
-        local = Path(mlflow.artifacts.download_artifacts(uri, dst_path=scratch))
+        with _readable(version) as uri:
+            path = f"{uri}/input_example.json"
+            local = Path(mlflow.artifacts.download_artifacts(path, dst_path=scratch))
         content = json.loads(local.read_text(encoding="utf-8"))
     return pd.DataFrame(content["data"], columns=content["columns"])
+
+
+@contextmanager
+def _readable(version: "ModelVersion") -> Iterator[str]:
+    """Yield the address of a version; RegistryError where its files cannot be read."""
+    try:
+        yield f"models:/{version.name}/{version.version}"
+    except store.client_errors() as error:
+        store.raise_full_disk(error)
+        raise RegistryError(
+            f"the files of {version.name} version {version.version} cannot be read from "
+            f"{version.source}: {error}"
+        ) from None

@@ -9,7 +9,7 @@ import pandas as pd
 
 from retain.config.kind import find_kind
 from retain.errors import ModelError, RetainError
-from retain.model_loading import load_model
+from retain.model_files import load_model
 from retain.registry import registry
 from retain.tracking import store
 
@@ -83,7 +83,7 @@ class Live:
     """
 
     def __init__(self, root: Path, name: str):
-        self._root, self._name = root, name
+        self._name = name
         self._client = store.connect(root)
         self.trouble = ""  # why the registry could not be asked last time
         self.model = _load(registry.champion(self._client, name))
@@ -94,8 +94,7 @@ class Live:
         Whatever goes wrong, the server goes on with the model that it has.
         """
         try:
-            with store.answering(self._root):
-                champion = registry.champion(self._client, self._name)
+            champion = registry.champion(self._client, self._name)
             changed = str(champion.version) != self.model.version
             if changed:
                 self.model = _load(champion, self.model.kind)

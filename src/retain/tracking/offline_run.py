@@ -1,9 +1,9 @@
-"""What a run has to say, told to the tracking store as soon as the store listens.
+"""A run that is written down first and sent to the tracking store when the store answers.
 
-A training must not end because a server is away, nor may what it said be lost. So a run is written
-down here first: what the store has not heard yet is told again later, with growing pauses, and kept
-in a file under `mlruns/pending/` until then. Telling the same twice changes nothing, since a run is
-found by its key and a metric has a time stamp that follows from its step.
+A training must not end because a server is away, nor may its metrics be lost. What was not sent yet
+is sent again later, after growing pauses, and kept in a file under `mlruns/pending/` until then.
+To send the same twice changes nothing: a run is found by its key, and a metric's time stamp follows
+from its step.
 """
 
 import json
@@ -30,7 +30,7 @@ PATIENCE = 30.0  # s that the end of a run waits for a store that has answered b
 
 @dataclass
 class Message:
-    """What the store is still to hear of one run; its key, experiment and name say of which."""
+    """What is still to be sent of one run, which its key, experiment and name identify."""
 
     key: str
     experiment: str
@@ -47,8 +47,8 @@ class Message:
         """Add metrics of one step."""
         self.metrics += [(key, float(value), stamp, step) for key, value in metrics.items()]
 
-    def heard(self) -> None:
-        """Forget what the store knows by now."""
+    def clear(self) -> None:
+        """Remove what was sent."""
         for part in (self.tags, self.params, self.metrics, self.files):
             part.clear()
         self.status = self.ended = None
@@ -68,8 +68,8 @@ class OfflineRun:
         """A client of the store; RegistryError where it does not answer."""
         return store.connect(self.root)
 
-    def recall(self) -> None:
-        """Take up what was left unsaid before a kill."""
+    def load_pending(self) -> None:
+        """Add what a killed process could not send of this run."""
         if self.path.is_file():
             earlier = _read(self.path)
             self.message.started = earlier.started
@@ -87,74 +87,67 @@ class OfflineRun:
 
     def upload(self, path: Path) -> None:
         """Give the run a file or folder; RegistryError where the store does not answer."""
-        with store.answering(self.root):
-            if path.is_dir():
-                self.client.log_artifacts(self.run_id, str(path), path.name)
-            else:
-                self.client.log_artifact(self.run_id, str(path))
+        if path.is_dir():
+            self.client.log_artifacts(self.run_id, str(path), path.name)
+        else:
+            self.client.log_artifact(self.run_id, str(path))
 
     def end(self, status: str) -> None:
-        """Close the run as FINISHED, FAILED or KILLED; says where it is kept if nobody listens."""
+        """Close the run as FINISHED, FAILED or KILLED; print where it is if it cannot be sent."""
         self.message.status, self.message.ended = status, now()
         deadline = time.monotonic() + PATIENCE
         self._next_try = 0.0
-        # Who is killed has no time to wait, and who never heard of the store expects nothing.
+        # A killed process has no time to wait, and a store that never answered is not waited for.
         while not self.send() and status != "KILLED" and self.run_id is not None:
             if time.monotonic() + self._pause > deadline:
                 break
             time.sleep(self._pause)
         if self._reason is not None:
-            place = os.path.relpath(self.path, self.root)
-            name = self.message.name
-            print(f"pending: {name}, in {place}; the next stage tells it, or `retain sync`")
+            where = f"{self.message.name}, in {os.path.relpath(self.path, self.root)}"
+            print(f"pending: {where}; sent by the next stage, or by `retain sync`")
 
     def send(self) -> bool:
-        """Tell the store what it has not heard; answers whether there is nothing left to tell."""
-        if time.monotonic() < self._next_try:
-            self._keep()
-            return False
-        try:
-            self.deliver()
-        except RegistryError as error:
-            if self._reason is None:
-                print(f"{error}\nthe work goes on; what {self.message.name} says is kept")
-            self._reason = str(error)
-            self._pause = min(max(1.0, 2 * self._pause), LONGEST_PAUSE)
-            self._next_try = time.monotonic() + self._pause
-            self._keep()
-            return False
-        self._reason, self._pause = None, 0.0
-        return True
+        """Send what is pending, unless the last try was just now; return whether nothing is left.
 
-    def deliver(self) -> None:
-        """As `send`, but at once, and RegistryError where the store does not answer."""
-        message = self.message
-        with store.answering(self.root):
-            client = self.client
-            with store.undivided(self.root):
-                self.run_id = self.run_id or _find_or_create(client, self.root, message)
-                _tell(client, self.run_id, message)
-        message.heard()
-        self.path.unlink(missing_ok=True)
-
-    def _keep(self) -> None:
+        A store that does not answer is reported once, and the message is saved.
+        """
+        if time.monotonic() >= self._next_try:
+            try:
+                self.deliver()
+            except RegistryError as error:
+                if self._reason is None:
+                    print(f"{error}\nthe work goes on; what {self.message.name} says is kept")
+                self._reason = str(error)
+                self._pause = min(max(1.0, 2 * self._pause), LONGEST_PAUSE)
+                self._next_try = time.monotonic() + self._pause
+            else:
+                self._reason, self._pause = None, 0.0
+                return True
         self.path.parent.mkdir(parents=True, exist_ok=True)
         outputs.write_text(self.path, json.dumps(asdict(self.message), ensure_ascii=False))
+        return False
+
+    def deliver(self) -> None:
+        """Send what is pending at once; RegistryError where the store does not answer."""
+        self.run_id = self.run_id or _find_or_create(self.client, self.root, self.message)
+        _send(self.client, self.run_id, self.message)
+        self.message.clear()
+        self.path.unlink(missing_ok=True)
 
 
 def now() -> int:
-    """Milliseconds since 1970, as MLflow counts them."""
+    """Return the milliseconds since 1970, as MLflow counts them."""
     return int(time.time() * 1000)
 
 
 def pending(root: Path) -> Iterator[OfflineRun]:
-    """The runs of which the store has not heard everything."""
+    """Yield the runs that were not sent in full."""
     for path in sorted(folder(root).glob("*.json")):
         yield OfflineRun(root, _read(path))
 
 
 def folder(root: Path) -> Path:
-    """Where it lies what the store has not heard."""
+    """Return the folder of what is pending."""
     return store.folder(root) / "pending"
 
 
@@ -165,17 +158,17 @@ def _read(path: Path) -> Message:
 
 def _find_or_create(client: "MlflowClient", root: Path, message: Message) -> str:
     experiment = store.experiment_id(client, root, message.experiment)
-    found = client.search_runs([experiment], f"tags.`run.key` = '{message.key}'", max_results=1)
-    if found:
-        return str(found[0].info.run_id)
+    runs = client.search_runs([experiment], f"tags.`run.key` = '{message.key}'", max_results=1)
+    if runs:
+        return str(runs[0].info.run_id)
     tags = message.tags | {"run.key": message.key}
-    made = client.create_run(
+    run = client.create_run(
         experiment, start_time=message.started, tags=tags, run_name=message.name
     )
-    return str(made.info.run_id)
+    return str(run.info.run_id)
 
 
-def _tell(client: "MlflowClient", run_id: str, message: Message) -> None:
+def _send(client: "MlflowClient", run_id: str, message: Message) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
     tags = [RunTag(key, value) for key, value in message.tags.items()]

@@ -1,4 +1,4 @@
-"""MLflow as a journal beside the pipeline: one run for each trained model, found by content.
+"""MLflow beside the pipeline: one run for each trained model, found by content.
 
 A run is never referred to by its id in anything that DVC tracks: it carries the md5 of the model it
 made, and is written anew from the model's folder where a store does not have it.
@@ -19,6 +19,7 @@ from retain.config.loader import load_problem
 from retain.config.schema import Problem
 from retain.errors import RegistryError
 from retain.project import files, fingerprint
+from retain.project.layout import Layout
 from retain.tracking import offline_run, store
 from retain.tracking.offline_run import Message, OfflineRun
 
@@ -33,13 +34,13 @@ CURVES = {  # columns of history.csv, and what a training calls them
 def training_run(
     root: Path, name: str, problem: Problem, cell: str, tags: dict[str, str], kept: Path
 ) -> Iterator[OfflineRun]:
-    """A run that says, at the end, how it ended: FINISHED, FAILED or KILLED.
+    """Yield the run of a training, which is FINISHED, FAILED or KILLED at the end of the block.
 
-    A run whose process died without a word is set to KILLED first. Nothing here waits for a store
-    that does not answer.
+    Runs whose process died before it could say so are set to KILLED first. Nothing here waits for
+    a store that does not answer.
 
     Args:
-        tags: as `lineage.training_tags` gives them.
+        tags: as `fingerprint.training_tags` gives them.
         kept: folder of the training's checkpoints. A key lies beside them, so that a training that
             goes on does so in the run it began.
     """
@@ -54,7 +55,7 @@ def training_run(
     message.files = fingerprint.patch(root)
     message.status = "RUNNING"
     run = OfflineRun(root, message)
-    run.recall()
+    run.load_pending()
     if run.send():
         with suppress(RegistryError):  # it went away again
             sync(root)
@@ -74,27 +75,28 @@ def training_run(
 
 
 def find_run(root: Path, name: str, problem: Problem, cell: str, folder: Path) -> OfflineRun:
-    """The newest run that made the model in `folder`, written anew if the store has none.
+    """Return the newest run that made the model in `folder`, written anew if there is none.
 
     Raises:
         RegistryError: the store does not answer.
     """
     sync(root, evaluations=False)
     model_md5 = fingerprint.folder_md5(folder)
-    with store.answering(root):
-        client = store.connect(root)
-        experiment = store.experiment_id(client, root, name)
-        query = f"tags.`model.md5` = '{model_md5}' and attributes.status = 'FINISHED'"
-        newest = ["start_time DESC"]
-        found = client.search_runs([experiment], query, order_by=newest, max_results=1)
-    if found:
-        info = found[0].info
-        key = found[0].data.tags.get("run.key", info.run_id)
+    client = store.connect(root)
+    finished = client.search_runs(
+        [store.experiment_id(client, root, name)],
+        f"tags.`model.md5` = '{model_md5}' and attributes.status = 'FINISHED'",
+        order_by=["start_time DESC"],
+        max_results=1,
+    )
+    if finished:
+        info = finished[0].info
+        key = finished[0].data.tags.get("run.key", info.run_id)
         return OfflineRun(root, Message(key, name, info.run_name, info.start_time), info.run_id)
     message = Message(f"restored-{model_md5}", name, f"train@{name}-{cell}", offline_run.now())
-    made = fingerprint.training_tags(root, name, problem, cell)
+    tags = fingerprint.training_tags(root, name, problem, cell)
     # On which machine it was trained is not known.
-    message.tags = {key: tag for key, tag in made.items() if not key.startswith("env.")}
+    message.tags = {key: tag for key, tag in tags.items() if not key.startswith("env.")}
     message.tags |= {"DVC_STAGE": f"train@{name}-{cell}"}
     message.tags |= {"model.md5": model_md5, "restored": "true"}
     message.params = fingerprint.flat(problem, cell)
@@ -109,7 +111,7 @@ def find_run(root: Path, name: str, problem: Problem, cell: str, folder: Path) -
 def log_evaluation(root: Path, name: str, problem: Problem, cells: list[str]) -> None:
     """Write test scores and the report into the runs of the models that were scored.
 
-    Where the store does not answer, it is remembered that this is to be done.
+    Where the store does not answer, a marker is left for `sync`.
     """
     marker = offline_run.folder(root) / f"{name}.evaluation"
     try:
@@ -119,73 +121,70 @@ def log_evaluation(root: Path, name: str, problem: Problem, cells: list[str]) ->
         marker.parent.mkdir(parents=True, exist_ok=True)
         files.write_text(marker, " ".join([_metrics_md5(root, name), *cells]))
         print(error)
-        print(f"pending: the scores of {name}; the next stage tells it, or `retain sync`")
+        print(f"pending: the scores of {name}; sent by the next stage, or by `retain sync`")
 
 
 def _log_evaluation(root: Path, name: str, problem: Problem, cells: list[str]) -> None:
     for cell in cells:
-        run = find_run(root, name, problem, cell, root / "models" / name / cell)
-        scores = fingerprint.test_metrics(root, name, cell).items()
-        finite = {f"test/{key}": value for key, value in scores}
-        run.message.log(
-            finite, 0, offline_run.now()
-        )  # of several scores the store shows the latest
+        run = find_run(root, name, problem, cell, Layout(root, name).model(cell))
+        scores = fingerprint.test_metrics(root, name, cell)
+        # Of several scores the store shows the latest.
+        run.message.log({f"test/{key}": v for key, v in scores.items()}, 0, offline_run.now())
         run.deliver()
         for entry in fingerprint.EVALUATED:
-            run.upload(root / "reports" / name / entry)
+            run.upload(Layout(root, name).reports / entry)
 
 
 def sync(root: Path, evaluations: bool = True) -> list[str]:
-    """Tell the store what it has not heard yet; answers with what that was.
+    """Send what is pending, and return what that was.
 
-    Runs whose process died without a word, on this machine, are set to KILLED.
+    Runs whose process died, on this machine, are set to KILLED.
 
     Raises:
         RegistryError: the store does not answer.
     """
-    told = []
+    sent = []
     for run in offline_run.pending(root):
         run.deliver()
-        told.append(f"{run.message.name} of {run.message.experiment}")
+        sent.append(f"{run.message.name} of {run.message.experiment}")
         _end_dead_runs(root, run.message.experiment)
     for marker in offline_run.folder(root).glob("*.evaluation") if evaluations else []:
         name = marker.stem
         md5, *cells = marker.read_text(encoding="utf-8").split()
         if md5 == _metrics_md5(root, name):  # else another evaluation follows
             _log_evaluation(root, name, load_problem(root, name), cells)
-            told.append(f"the scores of {name}")
+            sent.append(f"the scores of {name}")
         marker.unlink(missing_ok=True)
-    return told
+    return sent
 
 
 def _metrics_md5(root: Path, name: str) -> str:
-    path = root / "reports" / name / "metrics.json"
+    path = Layout(root, name).metrics
     return fingerprint.file_md5(path) if path.is_file() else ""
 
 
 def _end_dead_runs(root: Path, name: str) -> None:
-    """Set the runs to KILLED that this machine started and whose process is no more."""
+    """Set the runs to KILLED that this machine started and whose process has ended."""
     client = store.connect(root)
-    with store.answering(root), store.undivided(root):
-        experiment = store.experiment_id(client, root, name)
-        for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
-            started = run.data.tags.get("process", "")
-            host, _, pid = started.partition(" ")[0].rpartition(":")
-            if host == socket.gethostname() and started != _process(int(pid)):
-                client.set_terminated(run.info.run_id, "KILLED")
+    experiment = store.experiment_id(client, root, name)
+    for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+        process = run.data.tags.get("process", "")
+        host, _, pid = process.partition(" ")[0].rpartition(":")
+        if host == socket.gethostname() and process != _process(int(pid)):
+            client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _process(pid: int) -> str:
-    """What tells a process of this machine from all others, those before a restart too."""
+    """Return what identifies a process of this machine, also after a restart."""
     try:
-        began = f"{psutil.Process(pid).create_time():.0f}"
+        created = f"{psutil.Process(pid).create_time():.0f}"
     except psutil.Error:
-        began = "ended"
-    return f"{socket.gethostname()}:{pid} {began}"
+        created = "ended"
+    return f"{socket.gethostname()}:{pid} {created}"
 
 
 def _history(path: Path) -> list[tuple[str, float, int, int]]:
-    """The curves in a model's history.csv, as a message holds them."""
+    """Read the curves of a model's history.csv, as a message holds them."""
     metrics = []
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
@@ -196,7 +195,7 @@ def _history(path: Path) -> list[tuple[str, float, int, int]]:
 
 
 def _system_metrics(run: OfflineRun) -> Any:
-    """MLflow's own thread that samples processor and memory, where there is a run to log to."""
+    """Start MLflow's thread that samples processor and memory, if there is a run to log to."""
     if run.run_id is None:
         return None
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor

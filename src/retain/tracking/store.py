@@ -1,5 +1,6 @@
 """The tracking store: SQLite in the project's folder unless MLFLOW_TRACKING_URI names another."""
 
+import errno
 import logging
 import os
 import re
@@ -11,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
@@ -28,15 +29,25 @@ ADDRESSES = {
     "model_versions": "storage_location",
 }
 ARTIFACTS = re.compile(r"(file://.*/mlruns/artifacts)/[^/]+")
+FULL = (os.strerror(errno.ENOSPC), "database or disk is full")
+
+
+class StoreError(RegistryError):
+    """The tracking store does not answer, or refuses a call; `code` is MLflow's word for why."""
+
+    def __init__(self, address: str, error: Exception):
+        self.code: str = getattr(error, "error_code", "")
+        self.reason = textwrap.shorten(str(error), 200)  # some repeat it three times
+        super().__init__(f"the tracking store {address} does not answer: {self.reason}")
 
 
 def folder(root: Path) -> Path:
-    """Where the embedded store lies; an experiment that DVC runs elsewhere uses its parent's."""
+    """Return the embedded store's folder; an experiment that DVC runs elsewhere shares it."""
     return Path(os.environ.get("DVC_ROOT") or root).resolve() / "mlruns"
 
 
 def uri(root: Path) -> str:
-    """The address of the project's store."""
+    """Return the address of the project's store."""
     return os.environ.get("MLFLOW_TRACKING_URI") or _embedded(root)
 
 
@@ -50,10 +61,9 @@ def is_empty(root: Path) -> bool:
 
 
 def connect(root: Path) -> "MlflowClient":
-    """A client of the project's store, which is made where it does not exist yet.
+    """Return a client of the project's store, which is made where it does not exist yet.
 
-    Raises:
-        RegistryError: the store does not answer.
+    Each of the client's calls is guarded: it raises StoreError where the store does not answer.
     """
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when mlflow is imported
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -74,21 +84,20 @@ def connect(root: Path) -> "MlflowClient":
     for key, value in given.items():  # MLflow sets them, as if the user had: see `uri`
         if value is None:
             os.environ.pop(key, None)
-    with answering(root), locked(root):  # two processes that create the tables at once crash
+    with locked(root), guarded(root):  # two processes that create the tables at once crash
         place = folder(root) / "mlflow.db"
         embedded = (Path.cwd() / address.removeprefix("sqlite:///")).resolve() == place
         if embedded:
-            _make_whole(place)
-        with undivided(root):
-            client = mlflow.MlflowClient()
-            client.search_experiments(max_results=1)
-            if embedded:
-                _find_files(place)
-    return client
+            _create(place)
+        client = mlflow.MlflowClient()
+        client.search_experiments(max_results=1)
+        if embedded:
+            _relocate_artifacts(place)
+    return _GuardedClient(root, client)
 
 
-def _find_files(place: Path) -> None:
-    """Have the embedded store look for its files beside itself.
+def _relocate_artifacts(place: Path) -> None:
+    """Make the embedded store look for its files beside itself.
 
     MLflow writes absolute addresses down, and a project's folder may be moved or copied.
     """
@@ -105,8 +114,8 @@ def _find_files(place: Path) -> None:
                 )
 
 
-def _make_whole(place: Path) -> None:
-    """Make the embedded store where it is missing; one whose making was cut short never opens."""
+def _create(place: Path) -> None:
+    """Create the embedded store where it is missing, whole: one that is cut short never opens."""
     if place.exists():
         return
     import mlflow
@@ -119,24 +128,67 @@ def _make_whole(place: Path) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
 
 
+class _GuardedClient:
+    """MLflow's client, with each call guarded."""
+
+    def __init__(self, root: Path, client: "MlflowClient"):
+        self._root, self._client = root, client
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._client, name)
+        if not callable(attribute):
+            return attribute
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                with guarded(self._root):
+                    return attribute(*args, **kwargs)
+            except StoreError as error:
+                if error.code != "BAD_REQUEST":
+                    raise
+            with guarded(self._root):  # PostgreSQL refuses what another machine writes at once
+                return attribute(*args, **kwargs)
+
+        return call
+
+
 @contextmanager
-def answering(root: Path) -> Iterator[None]:
-    """Make whatever a store or its client raises, where it does not answer, a RegistryError."""
+def guarded(root: Path) -> Iterator[None]:
+    """Raise StoreError where calls to the store fail, and let signals wait until they are over.
+
+    Only what MLflow and the clients below it raise is the store's fault: a full disk is not.
+    """
     try:
-        yield
-    except Exception as error:
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
+        with _signals_deferred(root):
+            yield
+    except client_errors() as error:
+        if not uri(root).startswith("http"):
+            raise_full_disk(error)
+        raise StoreError(uri(root), error) from None
 
-        if not isinstance(error, MlflowException | SQLAlchemyError | sqlite3.Error | OSError):
-            raise
-        reason = textwrap.shorten(str(error), 200)  # a lost connection is told three times over
-        raise RegistryError(f"the tracking store {uri(root)} does not answer: {reason}") from None
+
+def raise_full_disk(error: Exception) -> None:
+    """Raise OSError if a full disk is what an error of MLflow is about."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if any(text in str(cause) for text in FULL):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+        cause = cause.__cause__ or cause.__context__
+
+
+def client_errors() -> tuple[type[Exception], ...]:
+    """Return the errors of MLflow and of the clients that it uses."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+    from urllib3.exceptions import HTTPError
+
+    return MlflowException, SQLAlchemyError, sqlite3.Error, RequestException, HTTPError
 
 
 @contextmanager
-def undivided(root: Path) -> Iterator[None]:
-    """Have SIGTERM and Ctrl-C wait until a call to a database is over.
+def _signals_deferred(root: Path) -> Iterator[None]:
+    """Let SIGTERM and Ctrl-C wait until a call to a database is over.
 
     MLflow rolls back after an Exception only: a transaction that a signal left open would keep the
     end of the run waiting for its lock. A server's calls hold no lock here, and may take long.
@@ -157,25 +209,23 @@ def undivided(root: Path) -> Iterator[None]:
 
 
 def locked(root: Path) -> FileLock:
-    """A lock that all processes of this project share, for what the store must not do twice."""
+    """Return a lock that all processes of this project share, so that nothing is made twice."""
     folder(root).mkdir(exist_ok=True)
     return FileLock(folder(root) / "store.lock", is_singleton=True)  # may be nested
 
 
 def experiment_id(client: "MlflowClient", root: Path, name: str) -> str:
-    """The id of a problem's experiment, made where it does not exist yet."""
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    """Return the id of a problem's experiment, which is made where it does not exist yet."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         embedded = client.tracking_uri.startswith("sqlite:")
         location = (folder(root) / "artifacts" / name).as_uri() if embedded else None
-        with suppress(MlflowException):  # another process was faster
+        with suppress(StoreError):  # another process was faster
             return str(client.create_experiment(name, artifact_location=location))
-        found = client.get_experiment_by_name(name)
-    if found.lifecycle_stage == "deleted":
+        experiment = client.get_experiment_by_name(name)
+    if experiment.lifecycle_stage == "deleted":
         raise RegistryError(
             f"the experiment {name} was deleted; take it back with "
-            f"`mlflow experiments restore -x {found.experiment_id}`"
+            f"`mlflow experiments restore -x {experiment.experiment_id}`"
         )
-    return str(found.experiment_id)
+    return str(experiment.experiment_id)

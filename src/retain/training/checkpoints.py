@@ -1,7 +1,7 @@
-"""Checkpoints that survive a kill at any moment: whole or not there, checked, without pickle.
+"""Checkpoints that survive a kill at any moment: complete or absent, checked, without pickle.
 
 A file is the SHA-256 of what follows and a safetensors archive: the tensors of a training state,
-and the rest of it as JSON in the archive's metadata. It is written beside its place, synced and
+and the rest of it as JSON in the archive's metadata. It is written under another name, synced and
 renamed.
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning.plugins.io import CheckpointIO
 from safetensors.torch import load, save
 
 from retain.errors import RetainError
@@ -59,7 +60,7 @@ def write(path: Path, state: dict[str, Any]) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The training state that `write` was given; raises DamagedError if the file is not whole."""
+    """Read a training state that `write` wrote; raises DamagedError if the file is damaged."""
     content = path.read_bytes()
     digest, archive = content[:DIGEST], content[DIGEST:]
     if hashlib.sha256(archive).digest() != digest:
@@ -71,7 +72,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def newest(folder: Path) -> Path | None:
-    """The newest checkpoint of a folder that is whole; damaged ones are removed on the way."""
+    """Find the newest checkpoint of a folder that is not damaged; remove those that are."""
     for path in _newest_first(folder):
         try:
             read(path)
@@ -84,7 +85,7 @@ def newest(folder: Path) -> Path | None:
 
 
 def name(step: int) -> str:
-    """The file name of the checkpoint after `step` steps; names sort as steps do."""
+    """Return the file name of the checkpoint after `step` steps; names sort as steps do."""
     return f"{step:012d}{SUFFIX}"
 
 
@@ -101,7 +102,7 @@ def _newest_first(folder: Path) -> list[Path]:
 
 
 def _packed(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """A tree as JSON, in which each tensor stands as its key in `tensors`."""
+    """Turn a tree into JSON, with each tensor's key in `tensors` in its place."""
     if isinstance(value, torch.Tensor):
         key = str(len(tensors))
         tensors[key] = value.detach().cpu().clone().contiguous()
@@ -127,3 +128,20 @@ def _unpacked(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if "tuple" in value:
         return tuple(_unpacked(inner, tensors) for inner in value["tuple"])
     return {key: _unpacked(inner, tensors) for key, inner in value["pairs"]}
+
+
+class SafetensorsCheckpointIO(CheckpointIO):
+    """Lightning's reading and writing of checkpoints without pickle."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        write(Path(path), checkpoint)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        return read(Path(path))
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        Path(path).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a run says is told once the store listens, and kept until then."""
+"""What a run logs is sent once the store answers, and kept until then."""
 
 import itertools
 import json
@@ -10,10 +10,11 @@ import pytest
 from retain.errors import RegistryError
 from retain.tracking import offline_run, store
 from retain.tracking.offline_run import Message, OfflineRun
+from retain.tracking.store import StoreError
 
 
 class Store:
-    """Stands for a tracking store and its client; `away` has every call fail."""
+    """Replaces a tracking store and its client; with `away` every call fails."""
 
     def __init__(self) -> None:
         self.away = True
@@ -22,7 +23,7 @@ class Store:
     def __getattr__(self, name: str) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:
             if self.away:
-                raise ConnectionError("refused")
+                raise StoreError("sqlite:///of.the.test", ConnectionError("refused"))
             self.calls.append((name, {**kwargs, "args": args[1:]}))
             if name == "search_runs":
                 return []
@@ -38,9 +39,9 @@ class Store:
     def run_id(self) -> str:
         return "an id"
 
-    def told(self, part: str) -> list[str]:
-        given = [what.get(part, ()) for name, what in self.calls if name == "log_batch"]
-        return [one.key for several in given for one in several]
+    def sent(self, part: str) -> list[str]:
+        batches = [words.get(part, ()) for name, words in self.calls if name == "log_batch"]
+        return [entry.key for batch in batches for entry in batch]
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def begun(root: Path, **more: Any) -> OfflineRun:
     return OfflineRun(root, Message("a key", "small", "train@small-lstm", 5, **more))
 
 
-def test_what_was_said_while_the_store_was_away_is_told_when_it_is_back(
+def test_what_was_logged_while_the_store_was_away_is_sent_when_it_is_back(
     tmp_path: Path, away: Store, clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = begun(tmp_path, params={"cell": "lstm"})
@@ -78,12 +79,12 @@ def test_what_was_said_while_the_store_was_away_is_told_when_it_is_back(
     away.away = False
     clock[0] += offline_run.LONGEST_PAUSE
     run.end("FINISHED")
-    assert away.told("metrics") == ["loss", "loss"]
-    assert away.told("params") == ["cell"]
+    assert away.sent("metrics") == ["loss", "loss"]
+    assert away.sent("params") == ["cell"]
     assert [name for name, _ in away.calls][-1] == "set_terminated"
     assert not list((tmp_path / "mlruns/pending").iterdir())
-    said = capsys.readouterr().out
-    assert said.count("does not answer: refused") == 1  # and not at every step
+    printed = capsys.readouterr().out
+    assert printed.count("does not answer: refused") == 1  # and not at every step
 
 
 def test_the_pauses_between_two_tries_grow(
@@ -105,7 +106,7 @@ def test_the_pauses_between_two_tries_grow(
     assert set(gaps[6:]) == {offline_run.LONGEST_PAUSE}
 
 
-def test_who_never_heard_of_the_store_does_not_wait_for_it_at_the_end(
+def test_a_store_that_never_answered_is_not_waited_for_at_the_end(
     tmp_path: Path, away: Store, clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = begun(tmp_path)
@@ -127,18 +128,18 @@ def test_the_end_waits_for_a_store_that_went_away_unless_it_was_killed(
     assert clock[0] <= 100.0 + offline_run.PATIENCE
 
 
-def test_what_a_killed_process_left_unsaid_is_taken_up(
+def test_what_a_killed_process_could_not_send_is_sent_by_the_next(
     tmp_path: Path, away: Store, clock: list[float]
 ) -> None:
     begun(tmp_path).log({"loss": 2.0}, 1)
     run = begun(tmp_path)
-    run.recall()
+    run.load_pending()
     away.away = False
     run.log({"loss": 1.0}, 2)
-    assert away.told("metrics") == ["loss", "loss"]
+    assert away.sent("metrics") == ["loss", "loss"]
 
 
-def test_what_is_pending_is_told_by_another_process(tmp_path: Path, away: Store) -> None:
+def test_what_is_pending_is_sent_by_another_process(tmp_path: Path, away: Store) -> None:
     begun(tmp_path).end("KILLED")
     away.away = False
     for run in offline_run.pending(tmp_path):

@@ -14,12 +14,12 @@ from retain.errors import ParamsError
 from retain.training import portable_cpu
 
 ROOT = Path(__file__).parents[3]
-SETTLED = portable_cpu.NUMPY | portable_cpu.TORCH
+PINNED = portable_cpu.NUMPY | portable_cpu.TORCH
 
 
 def python(code: str, **extra: str) -> str:
     """What a fresh interpreter prints, in which nothing is settled but `extra`."""
-    kept = {name: value for name, value in os.environ.items() if name not in SETTLED}
+    kept = {name: value for name, value in os.environ.items() if name not in PINNED}
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
@@ -72,7 +72,7 @@ def test_a_library_that_is_there_already_is_named() -> None:
 
 
 def test_a_process_that_was_started_settled_may_have_imported_them() -> None:
-    assert python(REFUSED.format(library="numpy"), **SETTLED) == "settled"
+    assert python(REFUSED.format(library="numpy"), **PINNED) == "settled"
 
 
 def test_torch_takes_what_was_settled() -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from typer.testing import CliRunner
 
-from retain import cli
+from retain import cli, model_files
 from retain.config import loader
 from retain.errors import DataError, ModelError, ParamsError, RetainError
 from retain.evaluation.lstm_gates import Inspection
@@ -25,7 +25,6 @@ from retain.kinds.forecast.evaluation import lstm_gates
 from retain.kinds.forecast.model.forecaster import build_matched
 from retain.kinds.forecast.model.segrnn import SegRNN
 from retain.kinds.forecast.predict import predictor
-from retain.training import trainer
 
 HORIZON, CONTEXT = 6, 22  # a segment of 6 makes four steps, the first of which is filled up
 DATA = {"unique_id": "shop", "horizon": HORIZON, "context_length": CONTEXT, "season_length": 24}
@@ -64,7 +63,7 @@ def project_of(
     (root / "params.yaml").write_text(json.dumps({"problems": {"shops": entry}}))
     for folder in (root / "models" / "shops" / cell, root / "data" / "prepared" / "shops"):
         folder.mkdir(parents=True)
-    trainer.write_model(root / "models" / "shops" / cell, network, config, [])
+    model_files.write_model(root / "models" / "shops" / cell, network, config, [])
     panel.save(made, root / "data" / "prepared" / "shops")
     return root
 

@@ -13,8 +13,8 @@ from retain.config.loader import parse
 from retain.errors import ParamsError
 from retain.kinds.recall import agreement, dataset, prepare, setup, synthetic
 from retain.kinds.recall.agreement import ANSWERS, GROUPS, LEADS, MEN, STATES, WOMEN
-from retain.kinds.recall.batches import Batch
-from retain.kinds.recall.config import GENERATOR, Problem
+from retain.kinds.recall.config import Problem
+from retain.kinds.recall.dataset import Batch
 from retain.kinds.recall.network import GapClassifier, chance
 
 
@@ -24,7 +24,6 @@ def problem(objective: str = "answer", **data: Any) -> Problem:
         "preset": "fast",
         "data": {
             "source": "agreement",
-            "path": GENERATOR,
             "train_gaps": [8, 12],
             "test_gaps": [8, 12, 20],
             "train": 60,
@@ -127,7 +126,7 @@ def test_a_speaker_pays_for_every_word_that_comes_and_for_none_before_the_first(
 ) -> None:
     prepare.prepare(problem(), Path(), tmp_path)
     source = dataset.load(tmp_path)
-    network = GapClassifier("gru", 5, source.schema, (1, 2), 1, None, speaks=True)
+    network = GapClassifier("gru", 5, source.schema, (1, 2), 1, None, predicts_words=True)
     tokens = torch.tensor([[-1, 3], [4, 5], [2, 7]])  # the first sequence begins a step later
     batch = Batch(tokens, torch.zeros(0, 2), torch.tensor([1.0, 0.0]))
     states = network.states(network.inputs(batch))

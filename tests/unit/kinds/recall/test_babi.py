@@ -48,7 +48,7 @@ def read(root: Path) -> dataset.Sequences:
 
 
 def test_a_question_has_all_sentences_before_it_and_no_question(tmp_path: Path) -> None:
-    first, second, third = babi.questions(folder(tmp_path) / "tasks" / "qa1_small_test.txt")
+    first, second, third = babi.read_questions(folder(tmp_path) / "tasks" / "qa1_small_test.txt")
     assert " ".join(first.words) == (
         "mary moved to the bathroom . john went to the hallway . where is mary ?"
     )
@@ -59,7 +59,7 @@ def test_a_question_has_all_sentences_before_it_and_no_question(tmp_path: Path) 
 
 
 def test_the_gap_is_what_was_told_behind_the_first_fact(tmp_path: Path) -> None:
-    gaps = [q.gap for q in babi.questions(folder(tmp_path) / "tasks" / "qa1_small_test.txt")]
+    gaps = [q.gap for q in babi.read_questions(folder(tmp_path) / "tasks" / "qa1_small_test.txt")]
     assert gaps == [6, 7, 0]
 
 
@@ -127,9 +127,9 @@ def test_a_folder_without_files_says_what_they_are_called(tmp_path: Path) -> Non
 
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
-    "a made source with another path": (
-        {"data": {"source": "copy", "path": "data"}},
-        "`problems.small.data`: copy is made, not read: path must be src/retain/recall/made.py",
+    "a source that is read without a path": (
+        {"data": {"source": "babi"}},
+        "`problems.small.data`: babi is read: path must name the folder of the stories",
     ),
     "gaps that do not increase": (
         {"data": {"source": "babi", "path": "tasks", "test_gaps": [10, 5]}},
@@ -164,3 +164,16 @@ def test_a_mistake_in_params_is_named_with_its_key(entry: dict[str, Any], messag
     with pytest.raises(ParamsError) as error:
         parse("small", {"kind": "recall", "preset": "fast"} | whole)
     assert message in str(error.value)
+
+
+def test_a_made_source_needs_no_path_and_is_told_of_the_former_one() -> None:
+    entry: dict[str, Any] = {
+        "kind": "recall",
+        "preset": "fast",
+        "data": {"source": "copy"},
+        "gate": [],
+    }
+    assert parse("small", entry).advice() == ()
+    entry["data"]["path"] = "src/retain/recall/made.py"
+    (sentence,) = parse("small", entry).advice()
+    assert "write `path: pipelines/prepare.py`" in sentence

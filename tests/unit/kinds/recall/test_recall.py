@@ -11,15 +11,14 @@ import torch
 
 from retain.config.loader import parse
 from retain.kinds.recall import dataset, prepare, setup, synthetic
-from retain.kinds.recall.batches import Examples
-from retain.kinds.recall.config import GENERATOR, Data, Problem
-from retain.kinds.recall.metrics import Answers, difference
+from retain.kinds.recall.config import Data, Problem
+from retain.kinds.recall.dataset import Examples
+from retain.kinds.recall.metrics import Outcomes, difference
 from retain.kinds.recall.network import GapClassifier, Member, build_matched
 from retain.networks import recurrent
 
 COPY: dict[str, Any] = {
     "source": "copy",
-    "path": GENERATOR,
     "train_gaps": [2, 5],
     "test_gaps": [2, 5, 9],
     "symbols": 4,
@@ -94,9 +93,9 @@ def test_shorter_sequences_of_a_batch_begin_later() -> None:
         dataset.Example("test", 1, np.array(tokens, dtype=np.uint16), 0.0)
         for tokens in ([0, 1, 0], [1])
     ]
-    tokens, values = dataset.join(schema, example).gathered(np.array([0, 1]))
-    assert tokens.T.tolist() == [[0, 1, 0], [-1, -1, 1]]
-    assert values.shape == (0, 2)
+    batch = dataset.join(schema, example).batch(np.array([0, 1]))
+    assert batch.tokens.T.tolist() == [[0, 1, 0], [-1, -1, 1]]
+    assert batch.values.shape == (0, 2)
 
 
 def test_a_batch_of_training_has_one_length_and_all_lengths_take_turns(tmp_path: Path) -> None:
@@ -233,7 +232,7 @@ def test_a_member_that_diverged_does_not_end_the_others(tmp_path: Path) -> None:
     assert setup.loss(network, batches)[0].isnan()  # of the last one it is told
 
 
-def answered(*shares: float, gaps: tuple[int, ...] = (10, 100)) -> Answers:
+def answered(*shares: float, gaps: tuple[int, ...] = (10, 100)) -> Outcomes:
     """Two seeds; the share of right answers by seed and gap, of 100 each."""
     right = np.array(
         [
@@ -241,7 +240,7 @@ def answered(*shares: float, gaps: tuple[int, ...] = (10, 100)) -> Answers:
             for seed in range(2)
         ]
     )
-    return Answers(right, np.ones(right.shape), np.repeat(np.array(gaps), 100), np.arange(200) % 2)
+    return Outcomes(right, np.ones(right.shape), np.repeat(np.array(gaps), 100), np.arange(200) % 2)
 
 
 def test_the_horizon_is_the_longest_gap_with_enough_right_answers_of_the_weakest_seed() -> None:
@@ -257,10 +256,10 @@ def test_the_horizon_is_the_longest_gap_with_enough_right_answers_of_the_weakest
 
 def test_a_group_is_scored_by_itself() -> None:
     found = answered(0.5, 0.01, 1.0, 0.0)  # of 100 the first are right: every other is of a group
-    assert found.by_gap(10, 0).tolist() == [0.5, 1.0]
-    assert found.by_gap(100, 0).tolist() == [0.02, 0.0]
-    assert found.by_gap(100, 1).tolist() == [0.0, 0.0]
-    assert np.isnan(found.by_gap(100, 2)).all()
+    assert found.accuracy(10, 0).tolist() == [0.5, 1.0]
+    assert found.accuracy(100, 0).tolist() == [0.02, 0.0]
+    assert found.accuracy(100, 1).tolist() == [0.0, 0.0]
+    assert np.isnan(found.accuracy(100, 2)).all()
 
 
 def test_a_member_is_an_lstm_of_torch(tmp_path: Path) -> None:

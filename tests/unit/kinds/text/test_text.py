@@ -9,8 +9,8 @@ import torch
 
 from retain.config.loader import parse
 from retain.errors import ParamsError
-from retain.kinds.text import dataset, metrics, ngrams, setup
-from retain.kinds.text.config import Data, Model, Problem
+from retain.kinds.text import dataset, evaluate, ngrams, setup
+from retain.kinds.text.config import Data, Evaluation, Model, Problem
 from retain.kinds.text.network import LanguageModel, build_matched
 from retain.networks.recurrent import CELLS
 
@@ -28,8 +28,8 @@ def reader(cell: str = "lstm", **own: Any) -> LanguageModel:
 
 
 def test_letters_are_characters_and_words_have_signs_of_their_own() -> None:
-    assert dataset.units("my name", "letter") == ["m", "y", " ", "n", "a", "m", "e"]
-    assert dataset.units("It isn't so: no!", "word") == ["It", "isn't", "so", ":", "no", "!"]
+    assert dataset.split_units("my name", "letter") == ["m", "y", " ", "n", "a", "m", "e"]
+    assert dataset.split_units("It isn't so: no!", "word") == ["It", "isn't", "so", ":", "no", "!"]
 
 
 def test_the_vocabulary_is_that_of_the_training_part() -> None:
@@ -130,22 +130,25 @@ def test_probabilities_of_counts_add_up_to_one() -> None:
 
 
 def test_a_model_is_as_far_from_another_as_its_bits() -> None:
-    noise = np.random.default_rng(1).normal(size=5000)
-    close = metrics.difference(noise + 2, noise + 2.5, 100, 200, 1)
+    noise, settings = (
+        np.random.default_rng(1).normal(size=5000),
+        Evaluation(block=100, bootstrap=200),
+    )
+    close = evaluate.difference(noise + 2, noise + 2.5, settings)
     assert (close.value, close.low, close.high) == pytest.approx((-0.5, -0.5, -0.5))
-    apart = metrics.difference(noise, np.zeros(5000), 100, 200, 1)
+    apart = evaluate.difference(noise, np.zeros(5000), settings)
     assert apart.low < apart.value < apart.high
     assert apart.high - apart.low == pytest.approx(2 * 1.96 / 5000**0.5, rel=0.25)
 
 
 def test_a_short_test_part_gives_no_interval() -> None:
-    found = metrics.difference(np.zeros(100), np.ones(100), 50, 100, 1)
+    found = evaluate.difference(np.zeros(100), np.ones(100), Evaluation(block=50, bootstrap=100))
     assert (found.value, found.low, found.high) == (-1, -np.inf, np.inf)
 
 
 def test_bits_that_are_not_finite_are_counted() -> None:
-    assert metrics.scores(np.array([1.0, 3.0])) == {"bits": 2, "perplexity": 4, "not_finite": 0}
-    assert metrics.scores(np.array([1.0, np.nan]))["not_finite"] == 1
+    assert evaluate.scores(np.array([1.0, 3.0])) == {"bits": 2, "perplexity": 4, "not_finite": 0}
+    assert evaluate.scores(np.array([1.0, np.nan]))["not_finite"] == 1
 
 
 def entry(**own: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from retain.errors import DataError, listed
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data.reader import Origin
+from retain.kinds.forecast.data.formats import Origin
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -31,12 +31,21 @@ def fault(
     rule: str,
     rows: Iterable[tuple[int, object]],
     remedy: str,
+    count: int | None = None,
 ) -> DataError:
-    """The error of some rows of a column: the first ten with their values, a count, the remedy."""
+    """Return the error of some rows of a column: ten of them with their values, and the remedy.
+
+    Args:
+        rows: place and value of each row, or of the first of `count`.
+    """
     items = [f"{origin.row(place)}: {value}" for place, value in rows]
-    count = f"{len(items):,} row{'s' * (len(items) != 1)}"
+    count = len(items) if count is None else count
+    number = f"{count:,} row{'s' * (count != 1)}"
+    if origin.end is not None:  # what is behind it has not been read
+        number += f" up to {origin.row(origin.end)}"
     return DataError(
-        f"{origin.where}: column `{column}`: {rule} ({count}):\n{listed(items)}\n{remedy}"
+        f"{origin.where}: column `{column}`: {rule} ({number}):\n"
+        f"{listed(items, count=count)}\n{remedy}"
     )
 
 

@@ -41,13 +41,13 @@ class Times:
     step_counts: Micros
 
 
-def times(ds: "pd.Series[Any]") -> Times:
-    """The times of stamps `ds`, indexed by their series and ascending in each."""
-    return Times(*_counted(_micros(ds)), *_counted(steps_of(ds)[1]))
+def times(series: Micros, ds: "pd.Series[Any]") -> Times:
+    """Return the times of stamps `ds`, ascending in each of the `series`, which have numbers."""
+    return Times(*_counted(micros(ds)), *_counted(_steps(series, ds)[1]))
 
 
 def merged(found: Sequence[Times]) -> Times:
-    """The times of several parts of a table, none of which has a series of another."""
+    """Return the times of several chunks of a table, none of which has a series of another."""
     pairs = (("stamps", "stamp_counts"), ("steps", "step_counts"))
     both: list[Micros] = []
     for values, counts in pairs:
@@ -57,21 +57,16 @@ def merged(found: Sequence[Times]) -> Times:
     return Times(*both)
 
 
-def infer_frequency(ds: "pd.Series[Any]") -> str:
-    """The frequency of time stamps `ds`, indexed by their series and ascending in each.
+def infer(found: Times) -> str:
+    """Return the frequency of the times of a table.
 
-    >>> days = pd.to_datetime(["2024-01-05", "2024-01-08", "2024-01-09", "2024-01-10"])
-    >>> infer_frequency(pd.Series(days, index=["a"] * 4))
+    >>> days = pd.Series(pd.to_datetime(["2024-01-05", "2024-01-08", "2024-01-09", "2024-01-10"]))
+    >>> infer(times(np.zeros(4, int), days))
     'B'
 
     Raises:
         DataError: no series has two different time stamps.
     """
-    return infer(times(ds))
-
-
-def infer(found: Times) -> str:
-    """The frequency of the times of a table; raises DataError as `infer_frequency` does."""
     steps = found.steps
     if not len(steps):
         raise DataError("no series has two time stamps to find the frequency from")
@@ -80,8 +75,8 @@ def infer(found: Times) -> str:
     days = found.stamps // DAY
     if common < 0:
         name = _calendar_alias(int(common), days, found.stamp_counts)
-        own = classes == common
-        return name or _tick_alias(_mode(steps[own], found.step_counts[own]))
+        inside = classes == common
+        return name or _tick_alias(_mode(steps[inside], found.step_counts[inside]))
     weekday = (days + 3) % 7  # 1 January 1970 was a Thursday
     if common == 7 * DAY:
         return f"W-{WEEKDAYS[_mode(weekday, found.stamp_counts)]}"
@@ -110,17 +105,11 @@ def canonical(frequency: str) -> str:
     )
 
 
-def off_grid(ds: "pd.Series[Any]", frequency: str) -> Mask:
-    """Which of the time stamps `ds` do not lie on the grid of `frequency`.
+def off_grid(stamps: Micros, counts: Micros, frequency: str) -> Mask:
+    """Return which of distinct stamps do not lie on the grid of `frequency`.
 
     The grid's origin is where most stamps lie, so one bad stamp does not condemn the others.
     """
-    codes, stamps = pd.factorize(_micros(ds))
-    return stamps_off_grid(stamps, np.bincount(codes), frequency)[codes]
-
-
-def stamps_off_grid(stamps: Micros, counts: Micros, frequency: str) -> Mask:
-    """Which of distinct stamps do not lie on the grid of `frequency`, as `off_grid` has it."""
     offset: Any = pd.tseries.frequencies.to_offset(frequency)
     length = width(offset)
     if length is not None:
@@ -142,32 +131,31 @@ def stamps_off_grid(stamps: Micros, counts: Micros, frequency: str) -> Mask:
     return np.asarray(~on_day | (clock != _mode(clock, counts)))
 
 
-def strangers(ds: "pd.Series[Any]", table: Times | None = None) -> dict[Any, str]:
-    """Series whose own frequency is not that of the table, with the step they show.
+def strangers(series: Micros, ds: "pd.Series[Any]", table: Times) -> dict[int, str]:
+    """Return the series whose own frequency is not that of the table, with the step they show.
 
-    A series is judged from three steps on, and where nine of ten of them are alike. Where `ds` is
-    a part of a table, `table` is what all of it shows.
+    A series is judged from three steps on, and where nine of ten of them are alike.
+
+    Args:
+        series: the number of the series of each stamp.
+        ds: time stamps of all or of some series of the table, ascending in each.
     """
-    series, steps = steps_of(ds)
+    owner, steps = _steps(series, ds)
     if not len(steps):
         return {}
-    table = table or times(ds)
     of_step = classify(table.steps)
-    common = _mode(of_step, table.step_counts)
     kinds, kind_of_step = np.unique(of_step, return_inverse=True)
-    key = series.astype(np.int64) * len(kinds) + kind_of_step[np.searchsorted(table.steps, steps)]
-    pairs, counts = _counted(key)
+    pairs, counts = _counted(owner * len(kinds) + kind_of_step[np.searchsorted(table.steps, steps)])
     owner, kind = pairs // len(kinds), kinds[pairs % len(kinds)]
-    total = np.bincount(series)[owner]
-    strange = (kind != common) & (total >= 3) & (counts >= 0.9 * total)
-    names = ds.index.unique()
-    return {names[owner[i]]: describe(int(kind[i])) for i in np.flatnonzero(strange)}
+    numbers, totals = _counted(owner, counts)
+    total = totals[np.searchsorted(numbers, owner)]
+    strange = (kind != _mode(of_step, table.step_counts)) & (total >= 3) & (counts >= 0.9 * total)
+    return {int(owner[i]): describe(int(kind[i])) for i in np.flatnonzero(strange)}
 
 
-def steps_of(ds: "pd.Series[Any]") -> tuple[Micros, Micros]:
-    """The steps from one stamp to the next within a series, in microseconds, and their series."""
-    series, _ = pd.factorize(ds.index)
-    steps = np.diff(_micros(ds))
+def _steps(series: Micros, ds: "pd.Series[Any]") -> tuple[Micros, Micros]:
+    """Return the series of each step between the stamps of one, and the step in microseconds."""
+    steps = np.diff(micros(ds))
     inside = (np.diff(series) == 0) & (steps > 0)
     return series[1:][inside], steps[inside]
 
@@ -230,20 +218,16 @@ def width(offset: Any) -> int | None:
     return None
 
 
-def _micros(ds: "pd.Series[Any]") -> Micros:
+def micros(ds: "pd.Series[Any]") -> Micros:
+    """Return time stamps as microseconds since 1970."""
     return ds.to_numpy(dtype="datetime64[us]").astype(np.int64)
 
 
 def _counted(values: Micros, weights: Micros | None = None) -> tuple[Micros, Micros]:
-    """The distinct values, ascending, and the sum of the weights of each, or how many there are."""
+    """Return the distinct values, ascending, and the sum of the weights (or number) of each."""
     codes, distinct = pd.factorize(values)  # sorts what is distinct alone
     order = np.argsort(distinct)
-    counts = np.zeros(len(distinct), dtype=np.int64)
-    if weights is None:
-        counts += np.bincount(codes, minlength=len(distinct))
-    else:
-        np.add.at(counts, codes, weights)
-    return distinct[order], counts[order]
+    return distinct[order], np.bincount(codes, weights, len(distinct)).astype(np.int64)[order]
 
 
 def _mode(values: Micros, counts: Micros) -> int:

@@ -8,20 +8,20 @@ from numpy.typing import NDArray
 
 from retain.errors import listed
 from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data.chunks import Chunks
 from retain.kinds.forecast.data.scaling import blocks
-from retain.kinds.forecast.data.tables import Findings
 
 
 def describe(
     values: NDArray[np.float32],
     index: pd.DataFrame,
     grid: pd.DatetimeIndex,
-    frequency: str,
-    findings: Findings,
+    table: Chunks,
     data: Data,
     skipped: list[dict[str, str]],
 ) -> dict[str, Any]:
-    """What was found in the table and what is done about it."""
+    """Return what was found in the table and what is done about it."""
+    findings = table.findings
     missing, (longest, series, step) = gaps(values, index)
     gap: dict[str, Any] = {
         "longest_gap": longest,
@@ -42,7 +42,7 @@ def describe(
         "series": len(index),
         "first": str(grid[0]),
         "last": str(grid[-1]),
-        "frequency": frequency,
+        "frequency": table.frequency,
         "steps": len(values) - data.reach,
         "duplicates": {"rule": data.duplicates, "rows": findings.duplicates},
         "missing": {"steps": missing, **gap},

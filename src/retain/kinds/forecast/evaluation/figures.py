@@ -17,13 +17,12 @@ from matplotlib.ticker import (
     MultipleLocator,
 )
 
+from retain.evaluation.arrays import Dates, Floats
 from retain.evaluation.plotting import (
     INK,
     MUTED,
     PAPER,
     WIDTH,
-    Dates,
-    Floats,
     drawn,
     key,
     legend,
@@ -214,8 +213,8 @@ def _shares(axes: Axes, wide: pd.DataFrame) -> None:
 
 
 @drawn("replay", "Error of each retraining policy over time")
-def replay(frame: pd.DataFrame) -> Figure:
-    """Columns policy, date, trained, mae; a policy's marker stands where it trained a model."""
+def backtest(frame: pd.DataFrame) -> Figure:
+    """Draw the columns policy, date, trained, mae; a marker is where a policy trained a model."""
     looks = {"never": mark("naive"), "always": mark("lstm"), "drift": mark("rnn")}
     figure = Figure(figsize=(WIDTH, 3.4))
     axes = figure.subplots()

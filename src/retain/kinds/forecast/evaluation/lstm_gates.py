@@ -19,6 +19,7 @@ from retain.kinds.forecast.model.segrnn import SegRNN
 from retain.kinds.forecast.predict import predictor
 from retain.networks import recurrent
 from retain.networks.recurrent import Gates
+from retain.project.layout import Layout
 
 
 def inspect(
@@ -49,7 +50,7 @@ def inspect(
         raise ModelError(
             f"the model in {folder} has the cell {served.network.cell}, not an lstm with its gates"
         )
-    prepared = root / "data" / "prepared" / name
+    prepared = Layout(root, name).prepared
     if not prepared.is_dir():
         raise DataError(
             f"{prepared} does not exist: make it with `dvc repro prepare@{name}`, or fetch it with "

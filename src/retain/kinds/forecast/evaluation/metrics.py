@@ -6,14 +6,13 @@ bootstrap over the origins, because neighbouring windows share most of their err
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retain.evaluation.arrays import Floats
 from retain.evaluation.bootstrap import Interval, moving_block
 
-Floats = NDArray[np.floating[Any]]
 MEASURES = ("absolute", "square", "scaled", "symmetric", "pinball", "covered", "width", "size")
 
 
@@ -161,31 +160,3 @@ def difference(
 def _difference_of_ratios(sums: Floats) -> Floats:
     """Of our sum, our count, their sum and their count: (4, …) to (…)."""
     return _ratio(sums[0], sums[1]) - _ratio(sums[2], sums[3])
-
-
-def conformal_offsets(residuals: Floats, levels: tuple[float, ...]) -> NDArray[np.float32]:
-    """What to add to each quantile so that it holds on the residuals; 0 at the median.
-
-    Split conformal prediction (Vovk et al. 2005; Romano et al. 2019), one-sided and apart for each
-    step ahead. The median is the point forecast and stays as it is.
-
-    Args:
-        residuals: truth − forecast, (windows, horizon, levels), or one column for a point forecast;
-            NaN where the truth is missing.
-        levels: increasing, between 0 and 1.
-
-    Returns:
-        (horizon, levels); a step that was never observed has 0.
-    """
-    ordered = np.sort(residuals, axis=0)  # NaN last
-    counts = np.isfinite(residuals[..., 0]).sum(axis=0)  # (horizon,)
-    offsets = np.zeros((residuals.shape[1], len(levels)), dtype=np.float32)
-    for column, level in enumerate(levels):
-        if level == 0.5:
-            continue
-        rank = np.ceil((counts + 1) * level) if level > 0.5 else np.floor((counts + 1) * level)
-        at = np.clip(rank.astype(int) - 1, 0, np.maximum(counts - 1, 0))
-        source = ordered[..., min(column, residuals.shape[2] - 1)]
-        picked = source[at, np.arange(len(counts))]
-        offsets[:, column] = np.where(counts > 0, picked, 0.0)
-    return offsets

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from retain.evaluation import plotting
 from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows, judgement
-from retain.evaluation.report import Check, Figure, Report, Table
+from retain.evaluation.report import Figure, Report, Table
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.evaluation import figures
 from retain.kinds.forecast.evaluation.evaluate import Evaluation, ForecastMetrics
@@ -74,8 +74,7 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
     return Report(
         title=name,
         lead=_lead(metrics, data.horizon),
-        passed=all(check.passed for check in checks),
-        checks=tuple(Check(check.check, check.passed, check.sentence) for check in checks),
+        checks=checks,
         tables=(scores_table(metrics), differences_table(metrics)),
         figures=tuple(drawn),
         facts=(

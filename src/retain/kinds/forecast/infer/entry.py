@@ -5,18 +5,20 @@ no later stage guesses again. What may mean two things (01/02/2020, rows that re
 with different values) is asked for.
 """
 
+import dataclasses
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 
 from retain.config import loader
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data, Problem
-from retain.kinds.forecast.data import reader, tables
-from retain.kinds.forecast.data.frequency import classify, steps_of
+from retain.kinds.forecast.data import frequency, reader, tables
+from retain.kinds.forecast.data.formats import SEPARATORS, Csv, fields
 from retain.kinds.forecast.infer import columns, tuning
 
 DEFAULT_LAYOUT = {"separator": ",", "decimal": "."}
@@ -73,8 +75,11 @@ def infer(name: str, path: str, root: Path, horizon: int, given: dict[str, Any])
         ParamsError: what the user fixed does not go together.
     """
     said: list[str] = []
-    layout = _layout(path, root, given, said)
-    raw = reader.load(path, root, layout.get("separator", ","))
+    opened = reader.open_table(path, root)
+    layout = _layout(opened, given, said) if isinstance(opened, Csv) else {}
+    if layout:
+        opened = dataclasses.replace(opened, separator=layout["separator"])
+    raw = reader.load(opened)
     known = {"path": path, "horizon": horizon, "context_length": 1, **given, **layout}
     meaning = columns.find(raw.frame, known, path, said)
     entry = {"kind": "forecast", "preset": "fast", "data": known | meaning, "gate": []}
@@ -102,23 +107,21 @@ def infer(name: str, path: str, root: Path, horizon: int, given: dict[str, Any])
     return Inferred(data, tuned.preset, tuned.model, (*said, *tuned.sentences), table)
 
 
-def _layout(path: str, root: Path, given: dict[str, Any], said: list[str]) -> dict[str, Any]:
-    """Separator and decimal sign of a CSV file; nothing for Parquet."""
-    if reader.is_folder(path, root) or (content := reader.fetch(path, root)).startswith(b"PAR1"):
-        return {}
+def _layout(table: Csv, given: dict[str, Any], said: list[str]) -> dict[str, Any]:
+    """Return the separator and, where it is found, the decimal sign of a CSV file."""
     layout: dict[str, Any] = {key: given[key] for key in ("separator", "decimal") if key in given}
-    lines = reader.decode(path, content).splitlines()[:200]
+    lines = table.head.splitlines()[:200]
     if "separator" not in layout:
         # the one that cuts the rows into as many fields as the header, and into the most
-        def fields(separator: str) -> tuple[float, int]:
-            counts = [len(reader.header(line, separator)) for line in lines if line]
+        def rank(separator: str) -> tuple[float, int]:
+            counts = [len(fields(line, separator)) for line in lines if line]
             return (counts.count(counts[0]) / len(counts) if counts[0] > 1 else 0.0), counts[0]
 
-        layout["separator"] = max(reader.SEPARATORS, key=fields)
+        layout["separator"] = max(SEPARATORS, key=rank)
         if layout["separator"] != ",":
             said.append(f"separator: {layout['separator']!r}, which cuts every row alike")
     if "decimal" not in layout and layout["separator"] != ",":
-        cells = [cell for line in lines[1:] for cell in reader.header(line, layout["separator"])]
+        cells = [cell for line in lines[1:] for cell in fields(line, layout["separator"])]
         commas = sum(re.fullmatch(r"\s*[+-]?\d+,\d+\s*", cell) is not None for cell in cells)
         points = sum(re.fullmatch(r"\s*[+-]?\d+\.\d+\s*", cell) is not None for cell in cells)
         if commas > points:
@@ -151,7 +154,8 @@ def _settle_duplicates(raw: reader.Raw, draft: Data, said: list[str]) -> Data:
 def _frequency_sentence(table: tables.Table, draft: Data) -> str:
     if draft.frequency is not None:
         return f"frequency: {table.frequency}, as given"
-    ds = table.frame.set_index("unique_id")["ds"]
-    _, steps = steps_of(ds)
-    common = np.unique(classify(steps), return_counts=True)[1].max()
-    return f"frequency: {table.frequency}, from {common:,} of {len(steps):,} steps"
+    series, _ = pd.factorize(table.frame["unique_id"])
+    times = frequency.times(series, table.frame["ds"])
+    classes = np.unique(frequency.classify(times.steps), return_inverse=True)[1]
+    common = int(np.bincount(classes, times.step_counts).max())
+    return f"frequency: {table.frequency}, from {common:,} of {times.step_counts.sum():,} steps"

@@ -9,16 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet
 
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import blocks, chunks, reader
-from retain.kinds.forecast.data import tables as source
-from retain.kinds.forecast.data.reader import Origin, Raw
+from retain.kinds.forecast.data import chunks, reader, tables
+from retain.kinds.forecast.data.formats import Csv, Parquet
+from retain.kinds.forecast.data.reader import Raw
 from retain.project import files as outputs
 
 if TYPE_CHECKING:
@@ -52,24 +49,24 @@ def forecast(
         DataError: the table cannot be used; a series stands in several places; `output` exists.
     """
     data = served.read_as(served.data.path if path is None else path)
-    place = root if path is None else Path()
+    table = reader.open_table(data.path, root if path is None else Path(), data.separator)
     if output.exists():
         raise DataError(f"{output} exists already; remove it, or name another folder")
     scratch = output.with_name(f".{output.name}.part")
-    _begin(scratch, {"model": md5, "table": _state(data, place), "rows": chunks.ROWS})
+    _begin(scratch, {"model": md5, "table": _state(table), "rows": chunks.ROWS})
     count, done_before = 0, 0
-    for number, (raw, rows, of) in enumerate(_raw_parts(data, place)):
+    for number, raw in enumerate(_raw_chunks(table, data)):
         target = scratch / f"part-{number:06}.parquet"
         if target.exists():
             done_before += 1
             count += pyarrow.parquet.read_metadata(target).num_rows // data.horizon
         else:
-            answer = served.forecast(source.check(raw, data), data.path)
+            forecasts = served.forecast(tables.check(raw, data), data.path)
             unfinished = target.with_suffix(".part")
-            answer.to_parquet(unfinished, index=False)
+            forecasts.to_parquet(unfinished, index=False)
             unfinished.replace(target)
-            count += len(answer) // data.horizon
-        on_progress(rows, of)
+            count += len(forecasts) // data.horizon
+        on_progress(int(raw.frame.index[-1]) + 1, table.rows)
     (scratch / "recipe.json").unlink()
     scratch.rename(output)
     return count, done_before
@@ -88,67 +85,31 @@ def _begin(scratch: Path, recipe: dict[str, Any]) -> None:
     outputs.write_text(written, json.dumps(recipe))
 
 
-def _state(data: Data, root: Path) -> list[Any]:
-    """What tells one state of the table from another: its files' names, sizes and times."""
-    system, place = reader.locate(data.path, root)
-    found = reader.parquet_files(system, place) if reader.is_folder(data.path, root) else [place]
-    try:
-        infos = [system.info(name) for name in found]
-    except FileNotFoundError:
-        reader.fetch(data.path, root)  # which has the words
-        raise
-    return [[info["name"], info["size"], str(info.get("mtime", ""))] for info in infos]
+def _state(table: Csv | Parquet) -> list[Any]:
+    """Return what tells one state of the table from another: its files' sizes and times."""
+    paths = [source for source in table.sources.values() if isinstance(source, Path)]
+    if not paths:
+        return [table.digest()]
+    states = [(str(path.absolute()), path.stat()) for path in paths]
+    return [[name, state.st_size, state.st_mtime_ns] for name, state in states]
 
 
-def _raw_parts(data: Data, root: Path) -> Iterator[tuple[Raw, int, int]]:
-    """Parts of whole series as they stand in the file; rows up to their end, and of how many."""
-    try:
-        if data.unique_id is None:
-            raise blocks.UnsuitedError("the table has one series, or a column for each")
-        table = blocks.open_table(data, root)
-        used = source.used_columns(data)
-        source.check_columns(data.path, list(table.names), data)
-        tables = chunks.of_whole_series(table.tables(used), data.unique_id)
-    except blocks.UnsuitedError:
-        raw = reader.load(data.path, root, data.separator)
-        yield raw, len(raw.frame), len(raw.frame)
+def _raw_chunks(table: Csv | Parquet, data: Data) -> Iterator[Raw]:
+    """Read a table in chunks of whole series, or as a whole where there are none."""
+    if not chunks.can_be_cut(table, data):
+        yield reader.load(table)
         return
-    origin, total = _origin(data.path, table)
+    tables.check_columns(data.path, table.names, data)
     seen: set[Any] = set()
-    begin = 0
-    for part in _worded(tables, data.path):
-        ids = part[data.unique_id].unique().to_pylist()
-        again = seen.intersection(ids)
-        if again:
+    for raw in chunks.raw_chunks(table, data):
+        ids = set(raw.frame[data.unique_id])
+        if again := seen & ids:
             raise DataError(
                 f"{data.path}: series {min(map(str, again))!r} stands in several places; sort the "
                 f"table by `{data.unique_id}`, so that each series stands together"
             )
-        seen.update(ids)
-        frame = reader.to_frame(part)
-        frame.index = pd.RangeIndex(begin, begin + len(frame))
-        begin += len(frame)
-        yield Raw(frame, origin, ""), begin, total
-
-
-def _worded(tables: Iterator[pa.Table], path: str) -> Iterator[pa.Table]:
-    """The tables; a file that cannot be read to its end is the user's to mend."""
-    try:
-        yield from tables
-    except blocks.UnsuitedError as error:
-        raise DataError(f"{path} cannot be read to its end: {error}") from None
-
-
-def _origin(path: str, table: blocks.Csv | blocks.Parquet) -> tuple[Origin, int]:
-    """Where the rows come from, and how many they are, if that is known."""
-    if isinstance(table, blocks.Csv):
-        return Origin(path), 0
-    counts = [pyarrow.parquet.read_metadata(place).num_rows for place in table.places]
-    if table.base is None:
-        return Origin(path, 1), counts[0]
-    starts = np.cumsum([0, *counts])[:-1].tolist()
-    names = [place.relative_to(table.base).as_posix() for place in table.places]
-    return Origin(path, 1, tuple(zip(names, starts, strict=True))), sum(counts)
+        seen |= ids
+        yield raw
 
 
 def forecast_bulk(

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from retain.errors import DataError, listed
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import calendars
+from retain.kinds.forecast.data.features import encode
 from retain.kinds.forecast.data.panel import Schema
-from retain.kinds.forecast.data.rows import encode
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,8 @@ def last_windows(frame: pd.DataFrame, data: Data, schema: Schema, where: str) ->
 
     place = step - origin[codes] + reach  # within the series' window
     inside = (place >= 0) & (place < reach + horizon)
-    past, _ = encode(frame, data.past_covariates, schema.categories)
-    known, _ = encode(frame, data.known_covariates, schema.categories)
-    given = np.column_stack([frame["y"], past, known])
+    covariates = encode(frame, [*data.past_covariates, *data.known_covariates], schema.categories)
+    given = np.column_stack([frame["y"], covariates])
     window = np.full((len(names), len(schema.columns), reach + horizon), np.nan, np.float32)
     window[codes[inside], : given.shape[1], place[inside]] = given[inside]
     refuse(
@@ -86,7 +85,7 @@ def last_windows(frame: pd.DataFrame, data: Data, schema: Schema, where: str) ->
     window[:, given.shape[1] :] = calendar[at].transpose(0, 2, 1)
 
     rows = np.flatnonzero(np.r_[True, np.diff(codes) != 0])
-    static, _ = encode(frame.iloc[rows], data.static_covariates, schema.categories)
+    static = encode(frame.iloc[rows], data.static_covariates, schema.categories)
     scales = scales_of(frame["y"].to_numpy(), rows, np.append(rows[1:], len(frame)))
     ahead = stamps.to_numpy()[at[:, reach:]]
     return LastWindows(names, scales, window, static.astype(np.float32), ahead)

@@ -21,6 +21,7 @@ from torch import Tensor
 from retain.errors import DataError, ModelError
 from retain.kinds.forecast.config import Data, Model
 from retain.kinds.forecast.data import panel, reader, tables
+from retain.kinds.forecast.data.formats import Csv
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.data.timestamps import written
 from retain.kinds.forecast.data.windows import Batch
@@ -137,7 +138,7 @@ class Predictor:
         Raises:
             DataError: as `predict_file`.
         """
-        raw = reader.from_csv("history", content, self.data.separator)
+        raw = reader.load(Csv("history", content, self.data.separator))
         checked = tables.check(raw, self.read_as("history"))
         request = self._of_table(checked, "history")
         return dataclasses.replace(request, ignored=checked.findings.unused)

@@ -1,4 +1,4 @@
-"""What is to know of each series before a grid is made: its span, its values, whether it will do.
+"""What is known of each series before there is a grid: its span, its values, whether it will do.
 
 One row a series, however long it is, so that a table too large for memory can be judged whole.
 """
@@ -16,8 +16,8 @@ from retain.kinds.forecast.config import Boundary, Data
 STATIC = "static."  # what the columns of static covariates begin with, here and in a panel's index
 
 
-def of(frame: pd.DataFrame, data: Data) -> pd.DataFrame:
-    """The series of a checked table, or of a part of it, in its order.
+def summarize(frame: pd.DataFrame, data: Data) -> pd.DataFrame:
+    """Summarize the series of a checked table, or of a chunk of it, in its order.
 
     Returns:
         A row a series: unique_id; rows, how many it has; first and last stamp; first_seen,
@@ -56,10 +56,10 @@ def of(frame: pd.DataFrame, data: Data) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def usable(
+def select(
     series: pd.DataFrame, frequency: str, data: Data
 ) -> tuple[NDArray[np.bool_], list[dict[str, str]]]:
-    """Which series can be learned from, and the others by name with the reason.
+    """Return which series can be learned from, and the others by name with the reason.
 
     Raises:
         DataError: none can, or a part of the split has no room.
@@ -80,12 +80,12 @@ def usable(
 
 def _reasons(series: pd.DataFrame, frequency: str, data: Data) -> dict[str, str]:
     """Why some of the series cannot be learned from, by name."""
-    whole = grid(series, frequency)
+    grid = grid_of(series, frequency)
     needed = data.context_length + data.horizon
-    begins = split(whole, data)[0]
+    begins = split(grid, data)[0]
     names = series["unique_id"].to_numpy(dtype=object)
     first, second, last = (
-        whole.get_indexer(pd.DatetimeIndex(series[name]))
+        grid.get_indexer(pd.DatetimeIndex(series[name]))
         for name in ("first_seen", "second_seen", "last_seen")
     )
     lengths = last - first + 1
@@ -95,11 +95,11 @@ def _reasons(series: pd.DataFrame, frequency: str, data: Data) -> dict[str, str]
     reasons = dict.fromkeys(names[empty], "it has no values")
     for name, length in zip(names[short], lengths[short], strict=True):
         reasons[name] = f"{length} steps are fewer than context_length + horizon = {needed}"
-    rule = f"fewer than 2 values before validation begins at {whole[begins]}"
+    rule = f"fewer than 2 values before validation begins at {grid[begins]}"
     return reasons | dict.fromkeys(names[late], rule)
 
 
-def grid(series: pd.DataFrame, frequency: str) -> pd.DatetimeIndex:
+def grid_of(series: pd.DataFrame, frequency: str) -> pd.DatetimeIndex:
     """All steps from the first stamp of the series to the last."""
     return pd.date_range(series["first"].min(), series["last"].max(), freq=frequency)
 

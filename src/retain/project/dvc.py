@@ -1,0 +1,124 @@
+"""DVC, started or opened in one place: what it refuses is raised, with its words."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from contextlib import chdir, contextmanager
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from retain.errors import DvcError
+
+
+def run(root: Path, *words: str) -> str:
+    """Run a command and return what it prints.
+
+    Raises:
+        DvcError: DVC refuses.
+    """
+    command = [sys.executable, "-m", "dvc", *words]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        marked = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+        reason = " ".join(marked).removeprefix("ERROR: ")
+        reason = reason or done.stderr.strip() or done.stdout.strip()
+        raise DvcError(f"`dvc {words[0]}` failed: {reason}")
+    return done.stdout
+
+
+def call(root: Path, *words: str) -> int:
+    """Run a command, which prints what it has to say, and return its exit code."""
+    return subprocess.run([sys.executable, "-m", "dvc", *words], cwd=root, check=False).returncode
+
+
+def repro(root: Path, stage: str, python: Path, environment: Mapping[str, str]) -> int:
+    """Run a stage and all before it anew, under another interpreter; return the exit code."""
+    command = [str(python), "-m", "dvc", "repro", "--force", stage]
+    # A group of its own, since dvc would leave its stage running when it is ended.
+    process = subprocess.Popen(command, cwd=root, env=environment, start_new_session=True)
+    try:
+        return process.wait()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[Any]:
+    """Open the repository, a `dvc.repo.Repo`, while the block runs.
+
+    Raises:
+        DvcError: DVC refuses to open it, or something in the block.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with chdir(root), Repo(".") as repo:  # DVC takes paths from the current folder
+            yield repo
+    except DvcException as error:
+        raise DvcError(" ".join(str(error).split())) from None
+
+
+def status(root: Path, target: str) -> dict[str, list[Any]]:
+    """Return what differs from dvc.lock in a stage and those before it, or in a .dvc file.
+
+    Raises:
+        DvcError: there is no such stage, or dvc.yaml is wrong.
+    """
+    try:
+        with opened(root) as repo:
+            return dict(repo.status(targets=[target], with_deps=True))
+    except DvcError as error:
+        raise DvcError(f"DVC cannot tell what changed: {error}") from None
+
+
+def cache_folder(root: Path) -> Path:
+    """Return the folder of the cache, in which a file lies under its md5."""
+    with opened(root) as repo:
+        return Path(repo.cache.local.path)
+
+
+def pull(root: Path, md5s: list[str]) -> None:
+    """Bring files and listings of folders from the remote into the cache.
+
+    Raises:
+        DvcError: there is no remote, or it refuses.
+    """
+    from dvc.output import HashInfo
+
+    if md5s:
+        with opened(root) as repo:
+            repo.cloud.pull([HashInfo("md5", md5) for md5 in md5s])
+
+
+def has_remote(root: Path) -> bool:
+    """Whether DVC has a place to push to and pull from."""
+    from dvc.config import Config
+
+    return bool(Config(dvc_dir=str(root / ".dvc"), validate=False).get("core", {}).get("remote"))
+
+
+def read_lock(root: Path) -> str:
+    """Return the text of dvc.lock, empty where there is none."""
+    path = root / "dvc.lock"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def locked(lock: str, stage: str) -> dict[str, Any]:
+    """Return what the text of a dvc.lock says of one stage; empty where it does not name it.
+
+    Its block is cut out of the text, since to parse a whole dvc.lock takes a third of a second.
+    """
+    block = re.search(rf"^  {re.escape(stage)}:\n((?:    .*\n?)*)", lock, re.MULTILINE)
+    try:
+        return YAML(typ="safe").load(textwrap.dedent(block[1])) or {} if block else {}
+    except YAMLError:
+        return {}  # as where a merge was committed half done
