@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -66,17 +66,10 @@ class Csv:
     source: Source
     separator: str
 
-    rows: ClassVar[int] = 0  # how many it has is not known before they are read
-
     @property
     def origin(self) -> Origin:
         """Where its rows come from."""
         return Origin(self.path)
-
-    @property
-    def sources(self) -> dict[str, Source]:
-        """The file, as that of `Parquet`."""
-        return {"": self.source}
 
     @cached_property
     def head(self) -> str:
