@@ -33,16 +33,7 @@ def measure(source: Panel) -> dict[str, Any]:
     cuts = np.searchsorted(steps, np.stack([begins, begins + window]))
     columns = {}
     for name, column in zip(table_columns(source.schema), values.T, strict=True):
-        known = column[np.isfinite(column)]
-        edges = np.unique(np.quantile(known, DECILES)) if len(known) else np.empty(0)
-        profile = {
-            "edges": edges.tolist(),
-            "shares": _shares(known, edges).tolist(),
-            "quantiles": np.quantile(known, POINTS).tolist() if len(known) else [],
-            "deviation": (float(known.std()) if len(known) else 0.0) or 1.0,
-            "psi": 0.0,  # of the training part's own windows
-            "wasserstein": 0.0,
-        }
+        profile = describe(column)
         windows = [column[begin:end] for begin, end in cuts.T]
         usual = [distances(profile, part) for part in windows if np.isfinite(part).mean() > 0.5]
         # The last digits of a logarithm depend on the processor.
@@ -55,6 +46,20 @@ def measure(source: Panel) -> dict[str, Any]:
         "series": len(source.index),
         "rows": source.quality["rows"],
         "columns": columns,
+    }
+
+
+def describe(values: Floats) -> dict[str, Any]:
+    """Return the distribution of a column's values."""
+    known = values[np.isfinite(values)]
+    edges = np.unique(np.quantile(known, DECILES)) if len(known) else np.empty(0)
+    return {
+        "edges": edges.tolist(),
+        "shares": _shares(known, edges).tolist(),
+        "quantiles": np.quantile(known, POINTS).tolist() if len(known) else [],
+        "deviation": (float(known.std()) if len(known) else 0.0) or 1.0,
+        "psi": 0.0,  # of the training part's own windows
+        "wasserstein": 0.0,
     }
 
 
