@@ -49,7 +49,7 @@ class Schema:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
-        """The schema that `asdict` and JSON made `content` of."""
+        """Return the schema that `asdict` and JSON made `content` of."""
         lists: dict[str, Any] = {
             key: tuple(v) if isinstance(v, list) else v for key, v in content.items()
         }

@@ -155,13 +155,12 @@ def to_long(raw: Raw, data: Data, like: object = None) -> tuple[pd.DataFrame, Fi
 
     ds = timestamps.parse(frame[data.ds], data, origin, like)
     names = ids(frame, data, origin)
-    covariates = pd.DataFrame({name: converted[name] for name in data.covariates})
-    parts = [
-        pd.concat([names.rename("unique_id"), ds.rename("ds"), converted[name].rename("y")], axis=1)
-        .join(covariates)
-        .assign(**({"unique_id": name} if data.value_columns else {}))
-        for name in targets
-    ]
+    covariates = {name: converted[name] for name in data.covariates}
+    parts = []
+    for name in targets:
+        of_series = name if data.value_columns else names
+        content = {"unique_id": of_series, "ds": ds, "y": converted[name], **covariates}
+        parts.append(pd.DataFrame(content, index=frame.index))
     long = pd.concat(parts) if len(parts) > 1 else parts[0]
     codes, _ = pd.factorize(long["unique_id"], sort=True)
     long = long.iloc[np.lexsort((long["ds"].to_numpy(), codes))]  # a stable sort
