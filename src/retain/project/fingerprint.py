@@ -10,14 +10,15 @@ import json
 import os
 import platform
 import re
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from retain.config.schema import Problem
 from retain.project import dvc
 from retain.project.git import Git
 from retain.project.layout import Layout
+
+if TYPE_CHECKING:
+    from retain.config.schema import Problem
 
 # Those whose version may change what comes out of a stage.
 LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow")
@@ -81,7 +82,7 @@ def test_metrics(root: Path, name: str, cell: str) -> dict[str, float]:
     return {key: float(value) for key, value in scores if value is not None}
 
 
-def training_tags(root: Path, name: str, problem: Problem, cell: str) -> dict[str, str]:
+def training_tags(root: Path, name: str, problem: "Problem", cell: str) -> dict[str, str]:
     """What a model is made of, as tags of its run: data, params, code and machine."""
     recipe = {
         "cell": cell,
@@ -99,7 +100,7 @@ def training_tags(root: Path, name: str, problem: Problem, cell: str) -> dict[st
     }
 
 
-def flat(problem: Problem, cell: str) -> dict[str, str]:
+def flat(problem: "Problem", cell: str) -> dict[str, str]:
     """A problem's sections as `section.key`, which is how MLflow's table compares them."""
     params: dict[str, Any] = {"cell": cell}
 
@@ -162,6 +163,8 @@ def _untracked_code(git: Git) -> list[str]:
 
 def environment(threads: int) -> dict[str, str]:
     """What else, besides data, params and code, may decide over the last bits, as run tags."""
+    from importlib.metadata import version
+
     tags = {f"env.{name}": version(name) for name in LIBRARIES}
     return tags | {
         "env.python": platform.python_version(),
