@@ -190,6 +190,13 @@ def line(axes: Axes, model: str, x: Any, y: Any, markers: bool = True) -> None:
     )
 
 
+def lines(axes: Axes, frame: pd.DataFrame, x: str, y: str) -> None:
+    """Draw the column `y` over `x`, a line for each model of the table."""
+    for model in models_of(frame):
+        rows = frame[frame["model"] == model].sort_values(x)
+        line(axes, model, rows[x].to_numpy(), rows[y].to_numpy())
+
+
 def key(model: str, line: bool = True, marker: bool = True) -> Line2D:
     """Return the legend's entry for a model."""
     look = mark(model)
@@ -228,14 +235,7 @@ def training_curves(frame: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(WIDTH, 3.6))
     panels = figure.subplots(1, 2, sharey=True)
     for axes, part in zip(panels, ("training", "validation"), strict=True):
-        for model in models_of(frame):
-            rows = frame[frame["model"] == model].sort_values("epoch")
-            line(
-                axes,
-                model,
-                rows["epoch"].to_numpy(),
-                rows[f"{part.removesuffix('ing')}_loss"].to_numpy(),
-            )
+        lines(axes, frame, "epoch", f"{part.removesuffix('ing')}_loss")
         axes.set_title(f"{part} loss")
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -254,7 +254,8 @@ def look_back(frame: pd.DataFrame, back_from: str, decades: int) -> Figure:
     """
     figure = Figure(figsize=(WIDTH, 3.6))
     axes = figure.subplots()
-    positive = frame.loc[frame["norm"] > 0, "norm"]  # a gradient that underflowed is a gap
+    frame = frame.assign(norm=frame["norm"].where(frame["norm"] > 0))  # an underflow is a gap
+    positive = frame["norm"].dropna()
     if len(positive):
         # whole decades, so that two labels are there at least
         top = math.ceil(math.log10(positive.max()) + 1e-9)
@@ -264,10 +265,7 @@ def look_back(frame: pd.DataFrame, back_from: str, decades: int) -> Figure:
         axes.yaxis.set_major_locator(LogLocator(numticks=6))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
-    for model in models_of(frame):
-        rows = frame[frame["model"] == model].sort_values("lag")
-        norm = rows["norm"].where(rows["norm"] > 0)
-        line(axes, model, rows["lag"].to_numpy(), norm.to_numpy())
+    lines(axes, frame, "lag", "norm")
     axes.set_title("gradient norm")
     axes.set_xlabel(f"steps back from the {back_from}")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

@@ -1,4 +1,4 @@
-"""What `recall` and `text` share: the gates of a sequence, and parts of their evaluations.
+"""What `recall` and `text` share: the gates of a sequence, and their figure.
 
 Nothing that is trained depends on this module. What draws is imported where it is used, so that a
 model answers without it.
@@ -7,8 +7,6 @@ model answers without it.
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-
-import pandas as pd
 
 from retain.errors import DataError, ModelError, ParamsError
 
@@ -59,17 +57,6 @@ def inspect_gates(
     if what is None:
         raise DataError(f'give a {noun} to read: retain gates {name} "{example}"')
     return model.inspect(f"{name}: {what}", what)
-
-
-def stack(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return the tables of several models as one, with a column `model`."""
-    named = [table.assign(model=model) for model, table in tables.items()]
-    return pd.concat(named, ignore_index=True)
-
-
-def stack_histories(folders: Mapping[str, Path]) -> pd.DataFrame:
-    """Return the histories of the training of several models as one table."""
-    return stack({cell: pd.read_csv(folder / "history.csv") for cell, folder in folders.items()})
 
 
 def gates_figure(inspection: "Inspection", sequence: str) -> "Figure":
