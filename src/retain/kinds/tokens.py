@@ -4,9 +4,9 @@ Nothing that is trained depends on this module. What draws is imported where it 
 model answers without it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from retain.errors import DataError, ModelError, ParamsError
 
@@ -23,30 +23,27 @@ class Predictor(Protocol):
         """The content of config.json."""
 
     def inspect(self, title: str, text: str) -> "Inspection":
-        """Return the gates in the steps in which it reads a text."""
-
-
-M = TypeVar("M", bound=Predictor)
+        """Return the gates of its LSTM in the steps in which it reads a text."""
 
 
 def inspect_gates(
-    load: Callable[[Path], M],
+    model: Predictor,
     folder: Path,
     name: str,
     noun: str,
     what: str | None,
     at: str | None,
-    example: Callable[[M], str],
+    example: str,
 ) -> "Inspection":
-    """Return the gates of the model in a folder in the steps in which it reads a text.
+    """Return the gates of a model in the steps in which it reads a text.
 
     Args:
-        load: loads the model.
+        model: the model in `folder`.
         name: of the problem.
         noun: what a text is called in messages.
         what: the text.
         at: None, since a text has no time stamps.
-        example: returns a text that the model can read.
+        example: a text that the model can read.
 
     Raises:
         ModelError: the model has no LSTM.
@@ -55,11 +52,10 @@ def inspect_gates(
     """
     if at is not None:
         raise ParamsError(f"--at {at!r} is of tables; {name} reads the {noun} that you give")
-    model = load(folder)
     if (cell := model.config["cell"]) != "lstm":
         raise ModelError(f"the model in {folder} has the cell {cell}, not an lstm with its gates")
     if what is None:
-        raise DataError(f'give a {noun} to read: retain gates {name} "{example(model)}"')
+        raise DataError(f'give a {noun} to read: retain gates {name} "{example}"')
     return model.inspect(f"{name}: {what}", what)
 
 

@@ -220,8 +220,7 @@ def inspect(
     problem: Problem, name: str, root: Path, folder: Path, what: str | None, at: str | None
 ) -> "Inspection":
     """Show the gates of a model in a sequence that `retain ask` can read; see `inspect_gates`."""
-
-    def example(predictor: Predictor) -> str:
-        return str(predictor.example(Layout(root, name).prepared)[COLUMN][0])[:200]
-
-    return inspect_gates(load, folder, name, "sequence", what, at, example)
+    model, example = load(folder), ""
+    if what is None:
+        example = str(model.example(Layout(root, name).prepared)[COLUMN][0])[:200]
+    return inspect_gates(model, folder, name, "sequence", what, at, example)

@@ -189,4 +189,4 @@ def inspect(
     problem: Problem, name: str, root: Path, folder: Path, what: str | None, at: str | None
 ) -> "Inspection":
     """Show the gates of a model in a sentence; see `inspect_gates`."""
-    return inspect_gates(load, folder, name, "sentence", what, at, lambda _: "my name is")
+    return inspect_gates(load(folder), folder, name, "sentence", what, at, "my name is")
