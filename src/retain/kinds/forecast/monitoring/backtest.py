@@ -101,7 +101,7 @@ class Past:
         self.problem, self.name, self.root = problem, name, root
         self.table = tables.read(problem.data, root)
         self.panel = panel.build(self.table, problem.data)
-        self.end = self.panel.grid[profile.last_seen(self.panel)]
+        self.end = self.panel.grid[profile.last_step(self.panel)]
 
     @cached_property
     def folder(self) -> Path:
