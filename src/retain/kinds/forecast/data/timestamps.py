@@ -4,7 +4,6 @@ A stamp is read where it can mean one time alone. Without a format that is ISO 8
 else, for 01/02/2020 may be two days and 1577836800 a number of seconds, of sales or of steps.
 """
 
-import difflib
 import re
 import zoneinfo
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retain.errors import DataError
+from retain.errors import DataError, nearest
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data.columns import Mask, fault, shown
 from retain.kinds.forecast.data.formats import Origin
@@ -189,6 +188,6 @@ def _check_timezone(name: str) -> None:
     """Raise DataError where `name` is no time zone of the IANA database."""
     zones = sorted(zoneinfo.available_timezones())
     if name not in zones:
-        near = difflib.get_close_matches(name, zones, n=1)
-        hint = f"; did you mean `{near[0]}`?" if near else ""
+        near = nearest(name, zones)
+        hint = f"; did you mean `{near}`?" if near else ""
         raise DataError(f"`timezone: {name}` is no time zone{hint}")
