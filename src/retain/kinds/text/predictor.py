@@ -15,8 +15,8 @@ from retain.kinds.text import dataset
 from retain.kinds.text.config import Model, Problem
 from retain.kinds.text.dataset import Schema
 from retain.kinds.text.network import LanguageModel
-from retain.kinds.tokens import inspect_gates
-from retain.model_files import check_same, read_column, reading
+from retain.kinds.tokens import inspect_gates, read_column
+from retain.model_files import check_same, reading
 from retain.networks import recurrent
 from retain.networks.recurrent import Gates, State
 
