@@ -46,19 +46,17 @@ def read_metrics(path: Path) -> Metrics:
     return metrics
 
 
-def plots(
-    tables: "Mapping[str, pd.DataFrame]", plotted: Mapping[str, tuple[str, str]]
+def pivot_by_model(
+    tables: "Mapping[str, pd.DataFrame]", values: Mapping[str, tuple[str, str]]
 ) -> "dict[str, pd.DataFrame]":
-    """Pivot tables for `dvc plots`: a column for each model, of means.
+    """Pivot tables for `dvc plots`: one column a model.
 
     Args:
-        plotted: by table, the columns of x and y.
+        values: by table, the column of the row and that of the value.
     """
     return {
-        name: tables[name]
-        .pivot_table(index=x, columns="model", values=y, dropna=False)
-        .reset_index()
-        for name, (x, y) in plotted.items()
+        name: tables[name].pivot(index=x, columns="model", values=y).reset_index()
+        for name, (x, y) in values.items()
     }
 
 
