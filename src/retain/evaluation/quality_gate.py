@@ -137,7 +137,7 @@ def interval(low: float, high: float) -> str:
     return f"{low:+.4g} to {high:+.4g}"
 
 
-def compare_with_others(
+def differences(
     scored: Mapping[str, T], compare: "Callable[[T, T], Mapping[str, Interval]]"
 ) -> dict[str, dict[str, Difference]]:
     """Compare the judged model with each other one; the differences as metrics.json has them.

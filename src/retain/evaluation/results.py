@@ -46,17 +46,19 @@ def read_metrics(path: Path) -> Metrics:
     return metrics
 
 
-def pivot_by_model(
-    tables: "Mapping[str, pd.DataFrame]", values: Mapping[str, tuple[str, str]]
+def plots(
+    tables: "Mapping[str, pd.DataFrame]", plotted: Mapping[str, tuple[str, str]]
 ) -> "dict[str, pd.DataFrame]":
-    """Pivot tables for `dvc plots`: one column a model.
+    """Pivot tables for `dvc plots`: a column for each model, of means.
 
     Args:
-        values: by table, the column of the row and that of the value.
+        plotted: by table, the columns of x and y.
     """
     return {
-        name: tables[name].pivot(index=x, columns="model", values=y).reset_index()
-        for name, (x, y) in values.items()
+        name: tables[name]
+        .pivot_table(index=x, columns="model", values=y, dropna=False)
+        .reset_index()
+        for name, (x, y) in plotted.items()
     }
 
 

@@ -1,5 +1,6 @@
 """DVC, started or opened in one place: what it refuses is raised, with its words."""
 
+import logging
 import os
 import re
 import signal
@@ -60,6 +61,7 @@ def opened(root: Path) -> Iterator[Any]:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    logging.getLogger("dvc").setLevel(logging.ERROR)  # it warns of each frozen stage
     try:
         with chdir(root), Repo(".") as repo:  # DVC takes paths from the current folder
             yield repo

@@ -11,8 +11,8 @@ import torch
 
 from retain.errors import IncomparableError
 from retain.evaluation.lstm_gates import Inspection
-from retain.evaluation.quality_gate import MODEL, Comparison, compare_with_others
-from retain.evaluation.results import Metrics, pivot_by_model, stack, stack_histories
+from retain.evaluation.quality_gate import MODEL, Comparison, differences
+from retain.evaluation.results import Metrics, plots, stack, stack_histories
 from retain.kinds.recall import dataset, predictor
 from retain.kinds.recall.config import Problem
 from retain.kinds.recall.dataset import GAP, GROUP, STEPS, Examples, Schema, Sequences
@@ -44,9 +44,8 @@ class Evaluation:
 
     def plots(self) -> dict[str, pd.DataFrame]:
         """Pivot the tables for `dvc plots`: one column a model, of several seeds the mean."""
-        shares = self.tables["accuracy_by_gap"].groupby(["model", "gap"], sort=False)["accuracy"]
-        return pivot_by_model(
-            self.tables | {"accuracy_by_gap": shares.mean().reset_index()},
+        return plots(
+            self.tables,
             {
                 "accuracy_by_gap": ("gap", "accuracy"),
                 "look_back": ("lag", "norm"),
@@ -116,7 +115,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     return Evaluation(
         metrics={
             "models": scores,
-            "differences": compare_with_others(
+            "differences": differences(
                 outcomes, lambda ours, theirs: compare(ours, theirs, settings)
             ),
             "seeds": seeds,

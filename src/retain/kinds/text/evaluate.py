@@ -14,8 +14,8 @@ from torch.nn import functional
 from retain.errors import IncomparableError
 from retain.evaluation.bootstrap import Interval, moving_block
 from retain.evaluation.lstm_gates import Inspection
-from retain.evaluation.quality_gate import MODEL, Comparison, compare_with_others
-from retain.evaluation.results import Metrics, pivot_by_model, stack, stack_histories
+from retain.evaluation.quality_gate import MODEL, Comparison, differences
+from retain.evaluation.results import Metrics, plots, stack, stack_histories
 from retain.kinds.text import config, dataset, ngrams, predictor
 from retain.kinds.text.config import Problem
 from retain.kinds.text.dataset import Schema, Tokens
@@ -50,7 +50,7 @@ class Evaluation:
     def plots(self) -> dict[str, pd.DataFrame]:
         """Pivot the tables for `dvc plots`: one column a model."""
         columns = {"context": ("context", "bits"), "training": ("epoch", "validation_loss")}
-        return pivot_by_model(self.tables, columns)
+        return plots(self.tables, columns)
 
 
 def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Evaluation:
@@ -86,9 +86,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     return Evaluation(
         metrics={
             "models": figures,
-            "differences": compare_with_others(
-                bits, lambda ours, theirs: compare(ours, theirs, settings)
-            ),
+            "differences": differences(bits, lambda ours, theirs: compare(ours, theirs, settings)),
             "units": {
                 **{part: len(source.part(part)) for part in dataset.PARTS},
                 "vocabulary": len(schema.vocabulary),

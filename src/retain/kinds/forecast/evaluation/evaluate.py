@@ -16,8 +16,8 @@ import torch
 from retain.errors import IncomparableError
 from retain.evaluation.arrays import Floats
 from retain.evaluation.bootstrap import FEWEST_BLOCKS, Interval
-from retain.evaluation.quality_gate import MODEL, Comparison, compare_with_others
-from retain.evaluation.results import Metrics, pivot_by_model, stack, stack_histories
+from retain.evaluation.quality_gate import MODEL, Comparison, differences
+from retain.evaluation.results import Metrics, plots, stack, stack_histories
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.panel import Panel, Schema
@@ -69,7 +69,7 @@ class Evaluation:
         by_series.columns = by_series.columns.map(
             lambda pair: pair[1] if pair[0] == "mase" else f"{pair[1]}.{pair[0]}"
         )
-        return pivot_by_model(self.tables, PLOTTED) | {"error_by_series": by_series.reset_index()}
+        return plots(self.tables, PLOTTED) | {"error_by_series": by_series.reset_index()}
 
 
 def network_model(model: Predictor, source: Panel) -> QuantileModel:
@@ -139,7 +139,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         scores[cell] |= {key: model.config[key] for key in ("parameters", "hidden_size")}
     metrics: ForecastMetrics = {
         "models": scores,
-        "differences": compare_with_others(sums, lambda a, b: compare(a, b, problem)),
+        "differences": differences(sums, lambda a, b: compare(a, b, problem)),
         "windows": {"test": len(test), "test_without_values": test.dropped},
     }
     views = [

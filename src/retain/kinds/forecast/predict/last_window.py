@@ -166,7 +166,7 @@ def refuse(
     Args:
         detail: returns what stands behind the name of a series.
     """
-    numbers = np.flatnonzero(bad)
-    if len(numbers):
+    numbers = np.flatnonzero(bad).tolist()
+    if numbers:
         rows = [f"{names[number]}{detail(number) if detail else ''}" for number in numbers]
         raise DataError(f"{reason} {len(rows):,} series:\n{listed(rows)}")
