@@ -4,9 +4,9 @@ Nothing that is trained depends on this module. What draws is imported where it 
 model answers without it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from retain.errors import DataError, ModelError, ParamsError, clipped, listed
 
