@@ -107,8 +107,8 @@ def _parse_numbers(column: "pd.Series[Any]", data: Data, origin: Origin) -> tupl
         pc.is_null(text), pc.is_in(text, pa.array(["", *data.na_values], pa.large_string()))
     )
     pattern = rf"^({number_pattern(data.decimal)}|[+-]?(?i:inf|infinity))$"
-    good = pc.fill_null(pc.match_substring_regex(text, pattern), False)
-    bad = np.asarray(pc.invert(pc.or_(good, missing)))
+    is_number = pc.fill_null(pc.match_substring_regex(text, pattern), False)
+    bad = np.asarray(pc.invert(pc.or_(is_number, missing)))
     if bad.any():
         rows = shown(column, bad)
         other = "," if data.decimal == "." else "."

@@ -86,7 +86,7 @@ def check(raw: Raw, data: Data) -> Table:
     long, findings = to_long(raw, data)
     check_values(findings, data, raw.origin)
     codes, names = pd.factorize(long["unique_id"])
-    times, frame = frequency.times(codes, long["ds"]), long.assign(series=codes)
+    times, frame = frequency.count_times(codes, long["ds"]), long.assign(series=codes)
     name = check_grid(lambda: [frame], names, times, data, raw.origin)
     findings = dataclasses.replace(findings, unused=unused, digest=raw.digest)
     return Table(long.reset_index(drop=True), name, findings)
@@ -217,7 +217,7 @@ def check_grid(
                 f"{origin.where}: column `{data.ds}`: {error}; set `frequency`"
             ) from None
         for frame in frames():
-            steps = frequency.strangers(frame["series"].to_numpy(), frame["ds"], times)
+            steps = frequency.other_frequencies(frame["series"].to_numpy(), frame["ds"], times)
             for place, series in frame["series"][~frame["series"].duplicated()].items():
                 if series in steps:
                     rows.append((place, f"series {names[series]!r} steps by {steps[series]}"))
