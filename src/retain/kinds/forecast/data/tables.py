@@ -288,15 +288,10 @@ def _static(long: pd.DataFrame, name: str, origin: Origin) -> "pd.Series[Any]":
     first: pd.Series[Any] = long.groupby("unique_id", sort=False)[name].transform("first")
     changed = long[name].notna() & (long[name] != first)
     if changed.any():
+        faulty = pd.DataFrame({"series": long["unique_id"], "value": long[name], "began": first})
         rows = [
-            (int(place), f"{value!r} in series {series!r}, which began with {began!r}")
-            for place, value, series, began in zip(
-                long.index[changed],
-                long.loc[changed, name],
-                long.loc[changed, "unique_id"],
-                first[changed],
-                strict=True,
-            )
+            (int(str(place)), f"{value!r} in series {series!r}, which began with {began!r}")
+            for place, series, value, began in faulty[changed].itertuples()
         ]
         remedy = (
             "A static covariate is one value a series; use `past_covariates` for one that moves."
