@@ -23,11 +23,6 @@ def describe(
     """Return the content of quality.json."""
     findings = table.findings
     missing, (longest, series, step) = gaps(values, index)
-    gap: dict[str, Any] = {
-        "longest_gap": longest,
-        "longest_gap_series": str(index["unique_id"].iloc[series]) if longest else None,
-        "longest_gap_from": str(grid[step]) if longest else None,
-    }
     warnings = []
     constant = index["unique_id"][index["mase_scale"].isna()]
     if len(constant):
@@ -45,7 +40,12 @@ def describe(
         "frequency": table.frequency,
         "steps": len(values) - data.reach,
         "duplicates": {"rule": data.duplicates, "rows": findings.duplicates},
-        "missing": {"steps": missing, **gap},
+        "missing": {
+            "steps": missing,
+            "longest_gap": longest,
+            "longest_gap_series": str(index["unique_id"].iloc[series]) if longest else None,
+            "longest_gap_from": str(grid[step]) if longest else None,
+        },
         "blank": findings.blank,
         "out_of_range": findings.out_of_range,
         "unused_columns": list(findings.unused),
