@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CheckResult as Answer
 from typer.testing import CliRunner
+from typer.testing import Result as Answer
 
 from retain import cli
 from retain.config import loader
