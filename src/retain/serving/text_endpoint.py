@@ -204,7 +204,7 @@ class Lines(Service):
             "path": self.path,
             "column": self.column,
             "settings": {name: each.schema() for name, each in self.settings.items()},
-            "trained_on": model.served.span(),
+            "trained_on": model.served.trained_on(),
             "example": model.example[self.column].tolist(),
             **self.about(model.served),
         }

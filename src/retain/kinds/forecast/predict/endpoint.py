@@ -88,7 +88,7 @@ class Service(endpoint.Service):
 
     def request(self, model: Loaded) -> dict[str, Any]:
         """The columns of this model, and its example."""
-        names = model.served.columns()
+        names = model.served.input_columns()
         by_column = {
             "title": BY_COLUMN,
             "type": "object",

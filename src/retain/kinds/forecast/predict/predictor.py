@@ -75,7 +75,7 @@ class Predictor:
         )
         return grid[-1]
 
-    def span(self) -> str:
+    def trained_on(self) -> str:
         """The first and the last time stamp of the data that it was trained on."""
         origin = pd.Timestamp(self.schema.origin)
         return f"{origin:%Y-%m-%d %H:%M} to {self.trained_until():%Y-%m-%d %H:%M}"
@@ -145,7 +145,7 @@ class Predictor:
         return dataclasses.replace(request, ignored=checked.findings.unused)
 
     def _requested(self, table: pd.DataFrame) -> Request:
-        known = self.columns()
+        known = self.input_columns()
         unknown = [str(column) for column in table.columns if column not in known]
         if unknown:
             raise DataError(
@@ -279,7 +279,7 @@ class Predictor:
             known_columns = list(data.known_covariates)
             table[known_columns] = table[known_columns].ffill().bfill()
         newest = data.context_length + data.season_length + data.horizon
-        return table[self.columns()].tail(newest).reset_index(drop=True)
+        return table[self.input_columns()].tail(newest).reset_index(drop=True)
 
     def csv(self, table: pd.DataFrame) -> str:
         """A table of history as `csv_request` reads it."""
@@ -292,7 +292,7 @@ class Predictor:
         """What a request must bring, and what its answer has."""
         data = self.data
         return {
-            "columns": self.columns(),
+            "columns": self.input_columns(),
             "unique_id": data.unique_id,
             "ds": data.ds,
             "y": list(data.value_columns or (data.y,)),
@@ -308,7 +308,7 @@ class Predictor:
             "trained_until": str(self.trained_until()),
         }
 
-    def columns(self) -> list[str]:
+    def input_columns(self) -> list[str]:
         """The columns that a table of history must have, in order."""
         return tables.used_columns(self.data)
 
