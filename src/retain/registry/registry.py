@@ -182,7 +182,7 @@ def _version(
         if error.code != "RESOURCE_ALREADY_EXISTS":
             raise
     tags = {"model.md5": model_md5, "outs": json.dumps(fingerprint.output_md5s(root, name))}
-    tags["data.span"] = served.span()
+    tags["data.span"] = served.trained_on()
     for key, value in metrics["models"][MODEL].items():
         if isinstance(value, int | float) and math.isfinite(value):
             tags[f"test.{key}"] = f"{value:.6g}"
@@ -222,7 +222,7 @@ def _log_model(
             artifacts={"model": str(folder)},
             code_paths=[str(package)],
             signature=signature,
-            metadata={"columns": served.columns()},
+            metadata={"columns": served.input_columns()},
             model_config={"model_md5": fingerprint.folder_md5(folder)},  # mlflow_model.py checks it
             input_example=example,
             pip_requirements=[
