@@ -98,7 +98,9 @@ def test_without_a_server_all_is_kept_and_sent_later(
     assert f"the tracking store {server.uri} does not answer" in done.stdout
     assert "pending: train@small-lstm, in mlruns/pending/" in done.stdout
     done = run(folder, "python", "pipelines/evaluate.py", "small", **away)
-    assert "pending: the scores of small; sent by the next stage, or by `retain sync`" in done.stdout
+    assert (
+        "pending: the scores of small; sent by the next stage, or by `retain sync`" in done.stdout
+    )
     done = run(folder, "python", "pipelines/register.py", "small", code=2, **away)
     assert f"error: the tracking store {server.uri} does not answer" in done.stderr
     assert len(pending(folder)) == 2

@@ -8,7 +8,7 @@ from typing import Any
 
 from retain.errors import RetainError
 from retain.project import fingerprint
-from retain.registry.registrations import locked
+from retain.project.dvc import lock_entry
 
 CODE = re.compile(r"(src|pipelines)(/|$)")
 MADE = re.compile(r"(data/code|data/prepared|models|reports)/")  # by stages
@@ -49,7 +49,7 @@ def status(root: Path, name: str) -> Changes:
     Raises:
         RetainError: DVC cannot tell: no such problem, dvc.yaml is wrong.
     """
-    changes = Changes(first=not locked(_lock(root), f"register@{name}"))
+    changes = Changes(first=not lock_entry(_lock(root), f"register@{name}"))
     for stage, entries in _status(root, f"register@{name}").items():
         for entry in entries:
             if isinstance(entry, str):  # the command itself
@@ -111,7 +111,7 @@ def since_commit(root: Path, name: str) -> Since:
     code: set[str] = set()
     params: dict[str, tuple[Any, Any]] = {}
     for stage in _stages(now, name):
-        was, entry = locked(before, stage), locked(now, stage)
+        was, entry = lock_entry(before, stage), lock_entry(now, stage)
         old = _md5s(was.get("deps", ()))
         for path, md5 in _md5s(entry.get("deps", ())).items():
             if old.get(path) == md5:
@@ -124,14 +124,14 @@ def since_commit(root: Path, name: str) -> Since:
         for key, value in _values(entry).items():
             if known.get(key) != value:
                 params |= _leaves(key, known.get(key), value)
-    first = not any(locked(before, stage) for stage in _stages(now, name))
+    first = not any(lock_entry(before, stage) for stage in _stages(now, name))
     return Since(sorted(data), dict(sorted(params.items())), sorted(code), first)
 
 
 def absent(root: Path, name: str) -> list[str]:
     """Inputs and outputs of a problem's stages that dvc.lock names and that are not here."""
     lock = _lock(root)
-    entries = [locked(lock, stage) for stage in _stages(lock, name)]
+    entries = [lock_entry(lock, stage) for stage in _stages(lock, name)]
     each = [item for entry in entries for key in ("deps", "outs") for item in entry.get(key, ())]
     return sorted({item["path"] for item in each if not (root / item["path"]).exists()})
 
@@ -140,7 +140,7 @@ def is_committed(root: Path, name: str) -> bool:
     """Whether the last commit has the problem's part of dvc.lock as it is."""
     before = fingerprint.git(root, "show", "HEAD:./dvc.lock")
     now = _lock(root)
-    return all(locked(before, stage) == locked(now, stage) for stage in _stages(now, name))
+    return all(lock_entry(before, stage) == lock_entry(now, stage) for stage in _stages(now, name))
 
 
 def _lock(root: Path) -> str:
