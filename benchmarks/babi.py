@@ -75,11 +75,11 @@ def run(options: argparse.Namespace) -> None:
 
 def scored(task: int, folder: Path, scratch: Path) -> list[dict[str, Any]]:
     """A row for each seed of each cell, and for each baseline."""
-    from retain.config import schema
+    from retain.config import loader
     from retain.kinds.recall import dataset, prepare
     from retain.kinds.recall.config import Problem
 
-    problem = schema.parse(f"task_{task}", entry(task, folder))
+    problem = loader.parse(f"task_{task}", entry(task, folder))
     assert isinstance(problem, Problem)
     prepare.prepare(problem, Path(), scratch)
     source = dataset.load(scratch)
@@ -101,10 +101,10 @@ def trained(problem: Any, cell: str, prepared: Path, source: Any) -> list[dict[s
 
     began = time.process_time()
     seed_everything(problem.training)
-    built, config = setup.build(problem, prepared, cell)
+    built = setup.build(problem, prepared, cell)
     with contextlib.redirect_stdout(io.StringIO()):  # a line for each epoch
         history = fit(built, problem.training, cell, cell)
-    setup.calibrate(built)
+    built.calibrate()
     network: Any = built.network
     shares = evaluate.answers(network, source).right.mean(axis=1)
     seconds, chosen = time.process_time() - began, int(network.chosen)
@@ -112,14 +112,14 @@ def trained(problem: Any, cell: str, prepared: Path, source: Any) -> list[dict[s
         {
             "model": cell,
             "seed": seed,
-            "parameters": config["parameters"],
-            "learning_rate": config["learning_rates"][chosen],
+            "parameters": built.config["parameters"],
+            "learning_rate": built.config["learning_rates"][chosen],
             "best_epoch": 1 + min(history, key=lambda epoch: epoch.validation_loss).epoch,
             "cpu_seconds": round(seconds, 1),  # of all rates and seeds together
             "validation": float(network.accuracies[number, chosen]),
             "test": float(shares[number]),
         }
-        for number, seed in enumerate(config["seeds"])
+        for number, seed in enumerate(built.config["seeds"])
     ]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks import tables
-from retain.config import schema
+from retain.config import loader
 from retain.config.schema import Training
 from retain.kinds.forecast.model import setup as forecast_task
 from retain.training import trainer
@@ -33,11 +33,11 @@ takes {share:.2%} of the time; 3 % is reached at one every {least:.1f} s."""
 
 def seconds(cell: str, every: int) -> float:
     """Train for some steps from the start, and answer with the time that took."""
-    problem = schema.load_problem(ROOT, PROBLEM)
+    problem = loader.load_problem(ROOT, PROBLEM)
     short = {"max_epochs": 1, "epoch_steps": STEPS, "checkpoint_every": every}
     settings = Training.model_validate(problem.training.model_dump() | short)
     trainer.seed_everything(settings)
-    task, _ = forecast_task.build(problem, ROOT / "data" / "prepared" / PROBLEM, cell)  # type: ignore[arg-type]
+    task = forecast_task.build(problem, ROOT / "data" / "prepared" / PROBLEM, cell)  # type: ignore[arg-type]
     shutil.rmtree(SCRATCH, ignore_errors=True)
     begin = time.perf_counter()
     trainer.fit(task, settings, cell, cell, folder=SCRATCH)
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
     slowest, default = float(middle["each"].max()), str(Training().checkpoint_every)
     notes = NOTES.format(
         steps=STEPS,
-        batch=schema.load_problem(ROOT, PROBLEM).training.batch_size,
+        batch=loader.load_problem(ROOT, PROBLEM).training.batch_size,
         every=EVERY,
         rounds=options.rounds,
         size=size / 1e6,

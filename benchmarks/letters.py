@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 
 from benchmarks import tables
-from retain.config import schema
+from retain.config import loader
 from retain.kinds.text import dataset, evaluate, prepare, setup
 from retain.kinds.text.config import Problem
 from retain.training import trainer
@@ -63,7 +63,7 @@ class Plan:
             },
             "gate": [],
         }
-        found = schema.parse("letters", entry)
+        found = loader.parse("letters", entry)
         assert isinstance(found, Problem)
         return found
 
@@ -126,17 +126,17 @@ def score(plan: Plan, prepared: Path, test: bool = False) -> dict[str, Any]:
     problem = plan.problem()
     trainer.seed_everything(problem.training)
     began = time.process_time()
-    built, config = setup.build(problem, prepared, plan.cell)
+    built = setup.build(problem, prepared, plan.cell)
     trainer.fit(built, problem.training, plan.cell, f"{plan.cell} {plan.rate} seed {plan.seed}")
     seconds = time.process_time() - began
     network, source = built.network.eval(), dataset.load(prepared)
-    assert isinstance(network, setup.Reader)
+    assert isinstance(network, setup.LanguageModel)
     bits = {
         f"{part}_bits": float(evaluate.carried(network, source.part(part))[0].mean())
         for part in (("validation", "test") if test else ("validation",))
     }
     row = vars(plan) | {
-        "parameters": config["parameters"],
+        "parameters": built.config["parameters"],
         "cpu_seconds": round(seconds, 1),
         "threads": torch.get_num_threads(),
         **bits,

@@ -15,7 +15,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import speed, tables
-from retain.config import schema
+from retain.config import loader
 from retain.kinds.forecast.model import setup as forecast_task
 from retain.kinds.forecast.model.forecaster import Forecaster
 from retain.kinds.forecast.model.segrnn import SegRNN
@@ -67,8 +67,8 @@ def counted(task: Any, batch: int) -> float:
 
 def operations(hidden: int, segment: int) -> tuple[float, float]:
     """MFLOP of one training window: of all products, and of the cell by formula."""
-    problem = schema.parse("benchmark", speed.problem(segment, hidden, BATCH, 1))
-    task, _ = forecast_task.build(problem, speed.SCRATCH / "prepared", "lstm")
+    problem = loader.parse("benchmark", speed.problem(segment, hidden, BATCH, 1))
+    task = forecast_task.build(problem, speed.SCRATCH / "prepared", "lstm")
     assert isinstance(task.network, Forecaster)
     core = task.network.members[0]
     assert isinstance(core, SegRNN)

@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retain.config import schema
+from retain.config import loader, schema
+from retain.config.kind import kind_of
 from retain.project import fingerprint
 from retain.training import portable_cpu
 
@@ -33,7 +34,7 @@ NEWEST_WRONG = 9  # qemu's first versions with AVX2 compute some of it wrongly
 # know. `max` is all that the emulator can do. None has AVX-512: the emulator does not know it.
 PROCESSORS = ("Haswell", "Skylake-Client", "EPYC", "YongFeng", "max")
 HERE = "this processor"
-MODES: tuple[portable_cpu.Mode, ...] = ("portable", "machine")
+MODES: tuple[schema.Mode, ...] = ("portable", "machine")
 STAGES = (("prepare",), ("train", "lstm"), ("train", "rnn"), ("evaluate",))
 OUTPUTS = {
     "prepared": "data/prepared/small",
@@ -58,7 +59,7 @@ steps at least; the median of {rounds} rounds in turns, and of each round's rati
 and the highest."""
 
 
-def problem(mode: portable_cpu.Mode) -> dict[str, Any]:
+def problem(mode: schema.Mode) -> dict[str, Any]:
     """The entry of params.yaml: small, since an emulated step takes a hundred times as long."""
     return {
         "kind": "forecast",
@@ -77,7 +78,7 @@ def problem(mode: portable_cpu.Mode) -> dict[str, Any]:
     }
 
 
-def write_project(folder: Path, mode: portable_cpu.Mode) -> None:
+def write_project(folder: Path, mode: schema.Mode) -> None:
     """params.yaml and a table: two series with a daily cycle and noise, a gap in one of them."""
     import numpy as np
     import pandas as pd
@@ -122,7 +123,7 @@ def environment() -> dict[str, str]:
     return kept | {"DVC_ROOT": str(SCRATCH), "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
-def stages(processor: str, mode: portable_cpu.Mode, qemu: Path) -> dict[str, str]:
+def stages(processor: str, mode: schema.Mode, qemu: Path) -> dict[str, str]:
     """Run the stages of a project of its own; the md5 of what they leave, by output."""
     folder = SCRATCH / mode / processor.replace(" ", "-")
     write_project(folder, mode)
@@ -177,16 +178,16 @@ def costs(name: str, steps: int, rounds: int) -> Iterator[dict[str, Any]]:
                 yield row
 
 
-def train(name: str, mode: portable_cpu.Mode, cell: str, steps: int) -> None:
+def train(name: str, mode: schema.Mode, cell: str, steps: int) -> None:
     """What the process of a training does: settle, train, say what a step took."""
     portable_cpu.pin_cpu_kernels(mode)
     from retain.training import trainer
 
-    made = schema.load_problem(ROOT, name)
+    made = loader.load_problem(ROOT, name)
     changed = {"reproducible": mode, "max_steps": steps, "patience": steps, "accelerator": "cpu"}
     how = made.training.model_copy(update=changed)
     trainer.seed_everything(how)
-    task, _ = schema.room(made, "task").build(made, ROOT / "data" / "prepared" / name, cell)
+    task = kind_of(made).training.load(made, ROOT / "data" / "prepared" / name, cell)
     begin = time.process_time()
     history = trainer.fit(task, how, cell, f"{name} {cell}, {mode}")
     print(1e3 * (time.process_time() - begin) / history[-1].step)

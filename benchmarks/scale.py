@@ -267,7 +267,7 @@ def train(folder: Path, form: str, batches: str) -> dict[str, float]:
 
     made = Problem.model_validate(problem(name_of(form)))
     trainer.seed_everything(made.training)
-    build, _, (built, _) = timed(lambda: setup.build(made, folder / "prepared", "lstm"))
+    build, _, built = timed(lambda: setup.build(made, folder / "prepared", "lstm"))
     optimizer = torch.optim.AdamW(built.network.parameters(), lr=1e-3, fused=True)
     epoch = iter(ResumableSampler(built.train, BATCH, seed=1))
     order, _, _ = timed(lambda: next(epoch))

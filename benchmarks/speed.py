@@ -18,7 +18,7 @@ import pandas as pd
 
 from benchmarks import tables
 from benchmarks.peers import setup
-from retain.config import schema
+from retain.config import loader
 from retain.kinds.forecast.prepare import prepare
 
 ROOT = Path(__file__).parents[1]
@@ -170,7 +170,7 @@ def write_data(data: Path) -> None:
     train = table.loc[: TRAIN - 1, values]
     table[values] = (table[values] - train.mean()) / train.std(ddof=0)
     table.to_csv(SCRATCH / "etth1.csv", index=False)
-    prepare(schema.parse("benchmark", problem(24, 128, 64, 1)), SCRATCH, SCRATCH / "prepared")
+    prepare(loader.parse("benchmark", problem(24, 128, 64, 1)), SCRATCH, SCRATCH / "prepared")
 
 
 def rounds(part: str, names: list[str], batch: int, threads: int, options: Any) -> list[list[Any]]:

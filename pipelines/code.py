@@ -8,25 +8,25 @@ import sys
 from pathlib import Path
 
 from retain import errors
-from retain.config import schema
-from retain.config.kind import KINDS
-from retain.project import code_deps, fingerprint
-from retain.project import files as outputs
-
-STAGES = ("prepare", "train", "evaluate", "register")
+from retain.config import loader
+from retain.config.kind import STAGES, kind_of
+from retain.project import code_deps, files, fingerprint
 
 
 def main() -> None:
     """List the modules of one problem's stages."""
     root, name = Path(), sys.argv[1]
-    package = KINDS[schema.load_problem(root, name).kind]
-    with outputs.folder(root, f"code-{name}") as scratch:
+    problem = loader.load_problem(root, name)
+    kind = kind_of(problem)
+    for sentence in problem.advice():
+        print(f"params.yaml: problems.{name}: {sentence}")
+    with files.folder(root, f"code-{name}") as scratch:
         for stage in STAGES:
             script = root / "pipelines" / f"{stage}.py"
-            files = code_deps.reached(root / "src", script, package, set(KINDS.values()))
-            lines = [f"{fingerprint.file_md5(file)}  {file.as_posix()}" for file in files]
-            (scratch / f"{stage}.txt").write_text("\n".join([package, *lines]) + "\n", "utf-8")
-        outputs.publish(scratch, root / "data" / "code" / name)
+            reached = code_deps.reached(root / "src", script, kind.targets(stage))
+            lines = [f"{fingerprint.file_md5(file)}  {file.as_posix()}" for file in reached]
+            (scratch / f"{stage}.txt").write_text("\n".join([kind.name, *lines]) + "\n", "utf-8")
+        files.publish(scratch, root / "data" / "code" / name)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from retain import errors
-from retain.config import schema
+from retain.config import loader
+from retain.config.kind import kind_of
 from retain.evaluation import quality_gate, report
 from retain.project import files
 from retain.tracking import runs
@@ -17,21 +18,21 @@ from retain.training import portable_cpu
 def main() -> None:
     """Score the models of one problem, and judge the LSTM."""
     root, name = Path(), sys.argv[1]
-    problem = schema.load_problem(root, name)
+    problem = loader.load_problem(root, name)
     cells: list[str] = [*problem.training.cells]
     portable_cpu.pin_cpu_kernels(problem.training.reproducible)
     folders = {cell: root / "models" / name / cell for cell in cells}
-    kind = schema.room(problem, "evaluate")
-    result = kind.evaluate(problem, root / "data" / "prepared" / name, folders)
-    checks = quality_gate.judge(result.metrics, problem.gate)
-    page = schema.room(problem, "summary").report(name, problem, result, checks)
+    kind = kind_of(problem)
+    found = kind.evaluate.load(problem, root / "data" / "prepared" / name, folders)
+    checks = quality_gate.judge(found.metrics, problem.gate)
+    page = kind.report.load(name, problem, found, checks)
     with files.folder(root, f"evaluate-{name}") as scratch:
-        (scratch / "metrics.json").write_text(files.to_json(result.metrics), "utf-8")
+        (scratch / "metrics.json").write_text(files.to_json(found.metrics), "utf-8")
         (scratch / "report.html").write_text(report.to_html(page), "utf-8")
         (scratch / "report.md").write_text(report.to_markdown(page), "utf-8")
         for part in ("plots", "figures"):
             (scratch / part).mkdir()
-        for table, frame in result.plots().items():
+        for table, frame in found.plots().items():
             text = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
             (scratch / "plots" / f"{table}.csv").write_text(text, "utf-8")
         for figure in page.figures:

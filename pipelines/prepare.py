@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from retain import errors
-from retain.config import schema
+from retain.config import loader
+from retain.config.kind import kind_of
 from retain.project import files
 from retain.training import portable_cpu
 
@@ -15,10 +16,10 @@ from retain.training import portable_cpu
 def main() -> None:
     """Read, check and write the data of one problem."""
     root, name = Path(), sys.argv[1]
-    problem = schema.load_problem(root, name)
+    problem = loader.load_problem(root, name)
     portable_cpu.pin_cpu_kernels("portable")  # here it costs nothing
     with files.folder(root, f"prepare-{name}") as scratch:
-        schema.room(problem, "prepare").prepare(problem, root, scratch)
+        kind_of(problem).prepare.load(problem, root, scratch)
         files.publish(scratch, root / "data" / "prepared" / name)
 
 

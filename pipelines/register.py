@@ -3,13 +3,12 @@
 python pipelines/register.py PROBLEM
 """
 
-import json
 import sys
 from pathlib import Path
 
 from retain import errors
-from retain.config import schema
-from retain.evaluation import quality_gate
+from retain.config import loader
+from retain.evaluation import quality_gate, results
 from retain.project import files
 from retain.registry import registry
 
@@ -17,8 +16,8 @@ from retain.registry import registry
 def main() -> None:
     """Judge one problem's model, register it once, and move the aliases."""
     root, name = Path(), sys.argv[1]
-    problem = schema.load_problem(root, name)
-    metrics = json.loads((root / "reports" / name / "metrics.json").read_text("utf-8"))
+    problem = loader.load_problem(root, name)
+    metrics = results.read_metrics(root / "reports" / name / "metrics.json")
     checks = quality_gate.judge(metrics, problem.gate)
     with files.folder(root, f"register-{name}") as scratch:
         decision = registry.register(root, name, problem, metrics, checks)

@@ -11,7 +11,7 @@ import os
 import sys
 
 from retain import errors
-from retain.config import schema
+from retain.config import loader
 from retain.retraining import fetch, steps
 
 STEPS = ("fetch", "check", "train", "report")
@@ -27,8 +27,8 @@ def main() -> None:
                         help="push a branch, open a pull request; or PUBLISH=1")  # fmt: skip
     parser.add_argument("--skip", action="append", choices=STEPS, default=[])
     asked = parser.parse_args()
-    root = schema.find_root()
-    problems = schema.some(root, asked.problems or os.environ.get("PROBLEMS", "").split())
+    root = loader.find_root()
+    problems = loader.some(root, asked.problems or os.environ.get("PROBLEMS", "").split())
     with steps.alone(root):
         if "fetch" not in asked.skip:
             fetch.fetch(root, problems)

@@ -6,8 +6,9 @@ python pipelines/train.py PROBLEM CELL
 import sys
 from pathlib import Path
 
-from retain import errors
-from retain.config import schema
+from retain import errors, model_files
+from retain.config import loader
+from retain.config.kind import kind_of
 from retain.project import files, fingerprint
 from retain.tracking import runs
 from retain.training import portable_cpu
@@ -15,31 +16,31 @@ from retain.training import portable_cpu
 
 def main() -> None:
     """Train one cell on one problem, under a run of its own."""
-    root, name, cell = Path(), sys.argv[1], sys.argv[2]
-    problem = schema.load_problem(root, name)
-    if cell not in problem.training.cells:
-        files.leave_out(root, f"train-{name}-{cell}", root / "models" / name / cell)
+    root, name = Path(), sys.argv[1]
+    problem = loader.load_problem(root, name)
+    cell = next((cell for cell in problem.training.cells if cell == sys.argv[2]), None)
+    if cell is None:
+        files.leave_out(root, f"train-{name}-{sys.argv[2]}", root / "models" / name / sys.argv[2])
         return
     portable_cpu.pin_cpu_kernels(problem.training.reproducible)
-    from retain.training import trainer  # imports torch, and torch looks once at what is settled
+    from retain.training import trainer  # imports torch, and torch looks at these settings once
 
     prepared = root / "data" / "prepared" / name
-    kind = schema.room(problem, "task")
     trainer.seed_everything(problem.training)
-    task, config = kind.build(problem, prepared, cell)
+    setup = kind_of(problem).training.load(problem, prepared, cell)
     tags = fingerprint.training_tags(root, name, problem, cell)
     stage = f"train-{name}-{cell}"
     kept = files.checkpoint_folder(root, stage, tags["recipe.md5"])
     if trainer.is_follower():
-        trainer.fit(task, problem.training, cell, name, folder=kept)
+        trainer.fit(setup, problem.training, cell, name, folder=kept)
         return
     with (
         files.folder(root, stage) as scratch,
         runs.training_run(root, name, problem, cell, tags, kept) as run,
     ):
-        history = trainer.fit(task, problem.training, cell, f"{name} {cell}", run, kept)
-        kind.calibrate(task)
-        trainer.write_model(scratch, task.network, config, history)
+        history = trainer.fit(setup, problem.training, cell, f"{name} {cell}", run, kept)
+        setup.calibrate()
+        model_files.write_model(scratch, setup.network, setup.config, history)
         run.tag({"model.md5": fingerprint.folder_md5(scratch)})
         files.publish(scratch, root / "models" / name / cell)
     files.remove(kept.parent)  # those of other recipes too

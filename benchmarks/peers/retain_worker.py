@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from retain.config import schema
+from retain.config import loader, schema
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.windows import Batch, Windows
 from retain.kinds.forecast.model import setup as forecast_task
 from retain.training import trainer
+from retain.training.setup import TrainingSetup
 
 
 class Counted:
@@ -35,7 +36,7 @@ class Counted:
         return self.windows.batch(numbers)
 
 
-def bare(task: trainer.Task, options: schema.Training, on_batch: Callable[[int], None]) -> None:
+def bare(task: TrainingSetup, options: schema.Training, on_batch: Callable[[int], None]) -> None:
     """The same network, loss and optimiser in a loop that does nothing else, without end."""
     windows, network = task.train, task.network.train()
     parameters = list(network.parameters())
@@ -80,10 +81,10 @@ def main() -> None:
     """Do what the options say: train, predict or race, in retain's way or bare."""
     worker = meter.Worker()
     options: dict[str, Any] = worker.options
-    problem = schema.parse("benchmark", options["problem"])
+    problem = loader.parse("benchmark", options["problem"])
     prepared = Path(options["prepared"])
     trainer.seed_everything(problem.training)
-    task, _ = forecast_task.build(problem, prepared, "lstm")
+    task = forecast_task.build(problem, prepared, "lstm")
     # The peers do not validate, and here an epoch's validation would be counted as training.
     task = replace(task, validation=Windows(panel.load(prepared), "validation").thinned(256))
     test = Windows(panel.load(prepared), "test")

@@ -5,6 +5,7 @@ has 1 and 3 of its own, `pipelines/retrain.py` 1 and 4. Anything else is a defec
 and keeps its traceback.
 """
 
+import difflib
 import errno
 import signal
 import sys
@@ -37,7 +38,15 @@ class RegistryError(RetainError):
 
 
 class GitError(RetainError):
-    """Git refuses a step in a scratch clone."""
+    """Git refuses, as where another user owns the repository."""
+
+
+class NoRepositoryError(GitError):
+    """Git is not installed, or the folder is in no repository."""
+
+
+class DvcError(RetainError):
+    """DVC refuses, or cannot be asked."""
 
 
 class ProofError(RetainError):
@@ -99,3 +108,11 @@ def clipped(words: object, limit: int = 100) -> str:
     """Words with commas between, or any other value as text, cut behind `limit` characters."""
     text = ", ".join(map(str, words)) if isinstance(words, tuple) else str(words)
     return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def did_you_mean(key: str, valid: list[str]) -> str:
+    """Name the nearest of the valid keys, or all of them, as the end of a sentence."""
+    near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean `{near[0]}`?"
+    return f"; valid here: {', '.join(valid)}" if valid else ""

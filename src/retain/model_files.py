@@ -1,42 +1,120 @@
-"""How the rooms `serving` of all kinds read a model folder, and a table of one column."""
+"""A model folder, written and read in one place: config.json, weights and history.
+
+Since format 2, config.json says the format and which version of retain wrote it; a folder of format
+1 says neither. Whoever needs the config alone imports no torch.
+"""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import pandas as pd
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
-
+from retain import __version__
+from retain.config.kind import Predictor, find_kind
 from retain.errors import DataError, IncomparableError, ModelError, clipped, listed
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor, nn
+
+    from retain.training.setup import Epoch
 
 Read = TypeVar("Read")
 Loaded = TypeVar("Loaded", bound=Any)
+FORMAT = 2  # of the folders that are written here; older ones are read too
+
+
+def write_model(
+    folder: Path, network: "nn.Module", config: dict[str, Any], history: Sequence["Epoch"]
+) -> None:
+    """Write a model into an existing folder: weights, config and history, each byte-stable."""
+    from safetensors.torch import save
+
+    from retain.training.setup import Epoch
+
+    weights = {key: value.contiguous() for key, value in network.state_dict().items()}
+    # Not by save_file, whose error on a full disk is no OSError, and whose file is for one user.
+    (folder / "weights.safetensors").write_bytes(save(weights))
+    content = {"format": FORMAT, "retain": __version__, **config}
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+    names = [field.name for field in fields(Epoch)]
+    lines = [",".join(f"{getattr(row, name):.9g}" for name in names) for row in history]
+    (folder / "history.csv").write_text("\n".join([",".join(names), *lines]) + "\n")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read the config.json of a model folder.
+
+    Raises:
+        ModelError: it is missing or damaged, or its format is newer than this version of retain.
+    """
+    path = _existing(folder / "config.json")
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        written_in = int(config.get("format", 1))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise _unreadable(folder, {}, error) from None
+    if written_in > FORMAT:
+        writer = config.get("retain", "a later version")
+        raise ModelError(
+            f"the model in {folder} has format {written_in} and was written by retain {writer}; "
+            f"this is retain {__version__}, which reads formats 1 to {FORMAT}: install retain "
+            f"{writer}, or train the model again"
+        )
+    return config
 
 
 @contextmanager
-def reading(folder: Path) -> Iterator[tuple[dict[str, Any], dict[str, Tensor]]]:
-    """Config and weights of a model folder, for a network that is built of them meanwhile.
+def reading(folder: Path) -> Iterator[tuple[dict[str, Any], "dict[str, Tensor]"]]:
+    """Read config and weights of a model folder; the network is built inside the block.
 
     Raises:
         ModelError: a file is missing or damaged, or the weights do not fit the config.
     """
-    for name in ("config.json", "weights.safetensors"):
-        if not (folder / name).is_file():
-            raise ModelError(
-                f"{folder / name} does not exist: train the model, or fetch it with `dvc pull`"
-            )
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    config = read_config(folder)
+    weights = _existing(folder / "weights.safetensors")
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        yield config, load_file(folder / "weights.safetensors")
+        yield config, load_file(weights)
     except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise _unreadable(folder, config, error) from None
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ModelError(f"{path} does not exist: train the model, or fetch it with `dvc pull`")
+    return path
+
+
+def _unreadable(folder: Path, config: dict[str, Any], error: Exception) -> ModelError:
+    writer = f"retain {config['retain']}" if "retain" in config else "an unknown version"
+    return ModelError(
+        f"the model in {folder} is damaged or was made by another version of retain (written by "
+        f"{writer}, read by retain {__version__}; {' '.join(str(error).split())[:200]}): train it "
+        f"again, or fetch it with `dvc pull`"
+    )
+
+
+def load_model(folder: Path) -> Predictor:
+    """Load the model in a folder, whatever its kind.
+
+    Raises:
+        ModelError: it is missing, damaged, or of a kind that is not installed.
+    """
+    config = read_config(folder)
+    if "kind" not in config:
+        raise _unreadable(folder, config, KeyError("kind"))
+    kind = find_kind(config["kind"])
+    if kind is None:
         raise ModelError(
-            f"the model in {folder} is damaged or was made by another version of retain "
-            f"({' '.join(str(error).split())[:200]}): train it again, or fetch it with `dvc pull`"
-        ) from None
+            f"the model in {folder} is of kind {config['kind']}, which is not installed"
+        )
+    return kind.predictor.load(folder)
 
 
 def load_champion(load: Callable[[Path], Loaded], folder: Path, schema: Any) -> Loaded:
@@ -70,7 +148,7 @@ def check_same(trained: Any, given: Any, keys: tuple[str, ...], where: str) -> N
             )
 
 
-def read_column(table: pd.DataFrame, name: str, read: Callable[[Any], Read]) -> list[Read]:
+def read_column(table: "pd.DataFrame", name: str, read: Callable[[Any], Read]) -> list[Read]:
     """The values of a request's table, each as `read` gives it.
 
     Raises:

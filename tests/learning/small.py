@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from retain import model_files
 from retain.errors import Terminated
 from retain.training import trainer
 
@@ -20,11 +21,11 @@ def trained(room: ModuleType, given: Any, source: Path, cell: str, folder: Path)
         source: what `prepare` wrote.
     """
     trainer.seed_everything(given.training)
-    built, config = room.build(given, source, cell)
+    built = room.build(given, source, cell)
     history = trainer.fit(built, given.training, cell, f"small {cell}")
-    room.calibrate(built)
+    built.calibrate()
     folder.mkdir()
-    trainer.write_model(folder, built.network, config, history)
+    model_files.write_model(folder, built.network, built.config, history)
     return folder
 
 
@@ -33,7 +34,7 @@ def weights(
 ) -> list[Tensor]:
     """Those of a network after a training; stopped at the n-th batch, as by a signal."""
     trainer.seed_everything(given.training)
-    built, _ = room.build(given, source, cell)
+    built = room.build(given, source, cell)
     calls = 0
 
     def loss(network: Any, batch: Any) -> Any:

@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from retain import model_files
 from retain.config.schema import Retrain
+from retain.evaluation.results import DriftFindings
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel, profile, tables
 from retain.kinds.forecast.model import setup
@@ -69,24 +71,24 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     root = tmp_path_factory.mktemp("champion")
     data = prepared(root / "data", table())
     trainer.seed_everything(problem().training)
-    made, config = setup.build(problem(), data, "lstm")
+    made = setup.build(problem(), data, "lstm")
     history = trainer.fit(made, problem().training, "lstm", "champion")
-    setup.calibrate(made)
+    made.calibrate()
     (root / "model").mkdir()
-    trainer.write_model(root / "model", made.network, config, history)
-    found = drift.error(drift.serving.load(root / "model"), panel.load(data), HOURS - 240, HOURS)
+    model_files.write_model(root / "model", made.network, made.config, history)
+    found = drift.error(drift.predictor.load(root / "model"), panel.load(data), HOURS - 240, HOURS)
     assert found is not None
     return root / "model", {"mase": found}
 
 
 def check(
     folder: Path, frame: pd.DataFrame, champion: tuple[Path, dict[str, float]], **settings: Any
-) -> drift.Findings:
+) -> DriftFindings:
     asked = problem(retrain=Retrain(**settings).model_dump())
     return drift.check(asked, prepared(folder / "new", frame), *champion)
 
 
-def passed(found: drift.Findings) -> set[tuple[str, str]]:
+def passed(found: DriftFindings) -> set[tuple[str, str]]:
     return {(each.name, each.measure) for each in found.drifts if each.passed}
 
 
@@ -176,7 +178,7 @@ def test_a_champion_of_other_columns_is_not_compared(tmp_path: Path, champion: A
 
 def test_windows_that_the_champion_learned_from_do_not_count(champion: Any) -> None:
     data = champion[0].parent / "data"
-    served = drift.serving.load(champion[0])
+    served = drift.predictor.load(champion[0])
     source_then = panel.load(data)
     assert drift.error(served, source_then, 0, source_then.schema.validation_step) is None
 

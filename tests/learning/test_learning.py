@@ -18,7 +18,7 @@ from retain.kinds.forecast.model import setup
 from retain.kinds.forecast.model.forecaster import Forecaster
 from retain.kinds.forecast.predict.predictor import Predictor
 from retain.training import trainer
-from retain.training.trainer import TrainingSetup
+from retain.training.setup import TrainingSetup
 
 NAN = float("nan")
 SETTINGS = {
@@ -53,7 +53,7 @@ def task_of(
     made = panel.build(tables.clean(table, problem.data, "t.csv"), problem.data)
     panel.save(made, folder)
     trainer.seed_everything(problem.training)
-    return setup.build(problem, folder, cell)[0]
+    return setup.build(problem, folder, cell)
 
 
 def gradient(made: TrainingSetup, batch: Batch) -> tuple[float, float, list[Tensor]]:
@@ -139,7 +139,7 @@ def test_the_gradient_of_a_gap_is_that_of_the_other_steps(tmp_path: Path) -> Non
 def fitted(folder: Path, problem: Problem, table: pd.DataFrame) -> TrainingSetup:
     made = task_of(folder, problem, table)
     trainer.fit(made, problem.training, "lstm", "sine lstm")
-    setup.calibrate(made)
+    made.calibrate()
     return made
 
 
@@ -182,7 +182,7 @@ def test_calibrated_quantiles_hold_on_the_validation_windows(tmp_path: Path) -> 
     wanted = torch.tensor(problem.model.quantiles)
     outer = [number for number, level in enumerate(problem.model.quantiles) if level != 0.5]
     before = (shares(made) - wanted)[:, outer].abs()
-    setup.calibrate(made)
+    made.calibrate()
     after = (shares(made) - wanted)[:, outer].abs()
     assert before.max() > 0.2
     assert after.max() < 0.04

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from retain.config.schema import parse
+from retain.config.loader import parse
 from retain.errors import DataError, IncomparableError, ModelError, ParamsError, Terminated
 from retain.evaluation.lstm_gates import Inspection
 from retain.kinds.recall import dataset, evaluate, lstm_gates, predictor, prepare, setup
-from retain.kinds.recall.config import GENERATOR, Problem
+from retain.kinds.recall.config import Problem
 from retain.kinds.recall.network import GapClassifier
 from retain.kinds.recall.predictor import Predictor
 from tests.learning import small
@@ -30,7 +30,6 @@ def problem(source: str = "copy", chrono: int | None = 100) -> Problem:
             "preset": "fast",
             "data": {
                 "source": source,
-                "path": GENERATOR,
                 "train_gaps": GAPS,
                 "test_gaps": [*GAPS, 60],
                 "symbols": 3,
@@ -256,7 +255,6 @@ def test_an_lstm_learns_what_a_subject_decides_and_that_a_later_one_counts(tmp_p
             "preset": "fast",
             "data": {
                 "source": "agreement",
-                "path": GENERATOR,
                 "train_gaps": [8],
                 "test_gaps": [8],
                 "train": 6400,

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from retain.config.schema import Training
 from retain.errors import RetainError, Terminated
 from retain.training import checkpoints, trainer
+from retain.training.setup import Epoch, TrainingSetup
 
 PARAMS = Training(
     batch_size=8, max_epochs=6, patience=2, learning_rate=0.02, checkpoint_every=1, seed=3
 )
 STEPS = 5  # batches of an epoch
-Outcome = tuple[str, list[trainer.Epoch]]
+Outcome = tuple[str, list[Epoch]]
 
 
 class Numbers:
@@ -48,7 +49,7 @@ def train(folder: Path | None, stop_after: int | None = None) -> Outcome:
         error = network(batch) - torch.sin(3 * batch)
         return error.square().sum(), torch.tensor(float(len(batch)))
 
-    task = trainer.TrainingSetup(network, Numbers(8 * STEPS, 0.0), Numbers(40, 0.01), loss)
+    task = TrainingSetup(network, Numbers(8 * STEPS, 0.0), Numbers(40, 0.01), loss)
     history = trainer.fit(task, PARAMS, "lstm", "numbers", folder=folder)
     weights = b"".join(p.numpy().tobytes() for p in network.state_dict().values())
     return hashlib.sha256(weights).hexdigest(), history

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from retain.config.schema import parse
+from retain.config.loader import parse
 from retain.errors import DataError, IncomparableError, ModelError, ParamsError, Terminated
 from retain.evaluation.lstm_gates import Inspection
-from retain.kinds.text import evaluate, lstm_gates, predictor, prepare, setup
+from retain.kinds.text import dataset, evaluate, lstm_gates, predictor, prepare, setup
 from retain.kinds.text.config import Problem
 from retain.kinds.text.predictor import Predictor
 from tests.learning import small
@@ -95,7 +95,7 @@ def test_places_that_are_easier_than_the_rest_make_no_context_look_better(
     place: Path, served: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two places, of which one is the hardest letter of all, and still the level of the whole."""
-    tokens = evaluate.corpus.load(place / "prepared-rhyme.txt").part("test")
+    tokens = dataset.load(place / "prepared-rhyme.txt").part("test")
     whole, _ = evaluate.carried(served.network, tokens)
     cut = tokens[: 2 + int(whole[200:].argmax()) + 200]  # ends with that letter
     own, _ = evaluate.carried(served.network, cut)
@@ -155,7 +155,7 @@ def test_a_state_that_is_carried_knows_what_an_earlier_chunk_said(tmp_path: Path
     given = problem("keys.txt", evaluation={})
     source = prepared(tmp_path, text, given)
     network = predictor.load(small.trained(setup, given, source, "lstm", tmp_path / "lstm")).network
-    tokens = evaluate.corpus.load(source).part("test")
+    tokens = dataset.load(source).part("test")
     asked = [place for place in range(40, len(tokens)) if text[-len(tokens) + place - 1] == "?"]
     whole, _ = evaluate.carried(network, tokens)
     carried = sum(whole[place - 1] for place in asked) / len(asked)
@@ -167,7 +167,7 @@ def test_a_state_that_is_carried_knows_what_an_earlier_chunk_said(tmp_path: Path
 def test_a_text_read_in_parts_takes_the_bits_of_the_whole(
     place: Path, served: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tokens = evaluate.corpus.load(place / "prepared-rhyme.txt").part("test")
+    tokens = dataset.load(place / "prepared-rhyme.txt").part("test")
     whole, ranks = evaluate.carried(served.network, tokens)
     monkeypatch.setattr(evaluate, "READ_AT_ONCE", 50)
     again, same = evaluate.carried(served.network, tokens)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import accuracy, babi, datasets, letters, portable, published, tables
-from retain.config import schema
+from retain.config import loader
 from retain.kinds.recall import dataset, prepare
 from retain.kinds.recall.config import Problem
 
@@ -45,7 +45,7 @@ def test_every_training_of_the_benchmark_is_a_valid_problem() -> None:
     assert len(every) == len(set(every))
     split = {"validation": "2020-01-01", "test": "2020-02-01"}
     for training in every:
-        schema.parse("benchmark", training.entry(split))
+        loader.parse("benchmark", training.entry(split))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_an_emulator_that_computes_wrongly_is_not_taken(
 
 def test_the_small_problem_of_other_processors_is_valid_in_both_modes() -> None:
     for mode in portable.MODES:
-        assert schema.parse("small", portable.problem(mode)).training.reproducible == mode
+        assert loader.parse("small", portable.problem(mode)).training.reproducible == mode
 
 
 def test_a_text_that_is_not_there_is_named_with_its_source(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_section_is_replaced_and_nothing_else(
 def test_every_task_of_the_stories_is_a_valid_problem_with_as_many_rates_for_each_cell() -> None:
     assert set(babi.TASKS) == set(published.BABI)
     for task in babi.TASKS:
-        problem = schema.parse("benchmark", babi.entry(task, Path("stories")))
+        problem = loader.parse("benchmark", babi.entry(task, Path("stories")))
         assert {len(rates) for rates in babi.RATES.values()} == {3}
         assert problem.training.cells == babi.CELLS
 
@@ -136,7 +136,7 @@ def test_baselines_are_learned_in_training_and_counted_in_the_test(tmp_path: Pat
     for part, places in (("train", ["hall"] * 24 + ["wood"] * 16), ("test", ["hall", "wood"] * 5)):
         text = "".join(told.format(place=place) for place in places[::-1])
         (tmp_path / f"qa1_x_{part}.txt").write_text(text)
-    problem = schema.parse("benchmark", babi.entry(1, tmp_path))
+    problem = loader.parse("benchmark", babi.entry(1, tmp_path))
     assert isinstance(problem, Problem)
     prepare.prepare(problem, Path(), tmp_path)
     source = dataset.load(tmp_path)

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from retain.config import schema
+from retain.config import loader, schema
 from retain.registry import registry
 from retain.tracking import store
 from tests.learning import small
@@ -27,7 +27,7 @@ problems:
     preset: fast
     data:
       source: copy
-      path: src/retain/recall/made.py
+      path: pipelines/prepare.py
       train_gaps: [3, 20]
       test_gaps: [3, 20]
       symbols: 3
@@ -50,7 +50,7 @@ problems:
     preset: fast
     data:
       source: adding
-      path: src/retain/recall/made.py
+      path: pipelines/prepare.py
       train_gaps: [3, 5]
       test_gaps: [3, 5]
       train: 100
@@ -78,7 +78,7 @@ def write_project(folder: Path) -> Path:
     (folder / "data" / "raw" / "rhyme.txt").write_text(RHYME * 70)
     run(folder, "git", "init", "-q")
     commit(folder)
-    for name, problem in schema.load(folder).items():
+    for name, problem in loader.load(folder).items():
         prepared = folder / "data" / "prepared" / name
         prepared.mkdir(parents=True)
         schema.room(problem, "prepare").prepare(problem, folder, prepared)

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from typer.testing import CheckResult, CliRunner
 
-from retain.cli import app
-from retain.config import schema
+from retain import cli
+from retain.config import loader
 from retain.errors import DataError, ParamsError
 from retain.kinds.forecast.config import Problem
 
@@ -56,7 +56,7 @@ def sales(tmp_path: Path) -> Path:
 
 
 def retain(*arguments: object) -> CheckResult:
-    return CliRunner().invoke(app.app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
 
 
 def written(project: Path) -> set[str]:
@@ -68,7 +68,7 @@ def written(project: Path) -> set[str]:
 def test_a_table_becomes_a_problem(project: Path, sales: Path) -> None:
     result = retain("add", "sales", sales, "--horizon", 28)
     assert result.exit_code == 0, result.output
-    problem = schema.load_problem(project, "sales")
+    problem = loader.load_problem(project, "sales")
     assert isinstance(problem, Problem)
     assert (problem.data.unique_id, problem.data.ds, problem.data.y) == (
         "store",
@@ -114,7 +114,7 @@ def test_a_table_in_git_stays_in_git(
     result = retain("add", "sales", "sales.csv", "--horizon", 7)  # seen from a folder below
     assert result.exit_code == 0, result.output
     assert written(project) == {".dvcignore", "dvc.yaml", "params.yaml", "data/sales.csv"}
-    problem = schema.load_problem(project, "sales")
+    problem = loader.load_problem(project, "sales")
     assert isinstance(problem, Problem)
     assert problem.data.path == "data/sales.csv"
 
@@ -133,7 +133,7 @@ def test_options_are_kept(project: Path, sales: Path) -> None:
         *("--validation", "2021-08-01", "--test", "2021-09-15", "--holidays", "US-MN"),
     )
     assert result.exit_code == 0, result.output
-    problem = schema.load_problem(project, "sales")
+    problem = loader.load_problem(project, "sales")
     assert isinstance(problem, Problem)
     assert problem.data.season_length == 14
     assert str(problem.data.split.validation) == "2021-08-01"
@@ -196,6 +196,6 @@ def test_an_error_is_one_sentence_and_exit_code_2(
     ):
         monkeypatch.setattr(sys, "argv", ["retain", *arguments])
         with pytest.raises(SystemExit) as end:
-            app.main()
+            cli.main()
         assert end.value.code == 2
         assert said in capsys.readouterr().err

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from retain import errors
-from retain.cli import app
+from retain import cli, errors
 from retain.config import schema
 from retain.errors import DataError
 from retain.project import raw_table
@@ -29,7 +28,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def append(project: Path) -> str:
-    done = CliRunner().invoke(app.app, ["append", "small", "../new.csv"])
+    done = CliRunner().invoke(cli.app, ["append", "small", "../new.csv"])
     if isinstance(done.exception, errors.RetainError):
         raise done.exception
     assert done.exit_code == 0, done.output

@@ -28,7 +28,7 @@ problems:
     preset: fast
     data:
       source: copy
-      path: src/retain/recall/made.py
+      path: pipelines/prepare.py
       train_gaps: [3, 20]
       test_gaps: [3, 20, 60]
       symbols: 3

@@ -14,7 +14,7 @@ import pytest
 
 from retain.cli import text as cli_text
 from retain.kinds.text.endpoint import SETTINGS, SHOWN
-from retain.model_loading import load_model
+from retain.model_files import load_model
 from retain.serving.text_endpoint import LETTERS, LINES, UNITS
 from retain.tracking import store
 

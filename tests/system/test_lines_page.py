@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from retain.model_loading import load_model
+from retain.model_files import load_model
 
 from .browser import CHROMIUM, Browser
 from .serving_process import serving_process

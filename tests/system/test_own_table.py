@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retain.config import schema
+from retain.config import loader
 
 from .conftest import REPOSITORY, run, small_table, write_project
 
@@ -54,7 +54,7 @@ def test_columns_named_differently_need_no_flag_but_the_horizon(tmp_path: Path) 
     ]
     pd.concat(parts).to_csv(folder / "data" / "raw" / "sales.csv", index=False)
     run(folder, "retain", "add", "sales", "data/raw/sales.csv", "--horizon", "14")
-    problem = schema.load_problem(folder, "sales")
+    problem = loader.load_problem(folder, "sales")
     data = problem.data  # type: ignore[attr-defined]
     assert (data.ds, data.unique_id, data.y, data.frequency) == (
         "timestamp",

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from retain.errors import RetainError
-from retain.project import fingerprint
-from retain.retraining import fetch, publish
+from retain.project import dvc
+from retain.project.git import Git
+from retain.retraining import publish
 
 from .conftest import PARAMS, commit, run, small_table, write_project
 
@@ -50,7 +51,7 @@ def _without_gh() -> str:
 
 
 def origin(folder: Path, *words: str) -> str:
-    return fingerprint.git(folder.parent / "origin.git", *words)
+    return Git(folder.parent / "origin.git").run(*words)
 
 
 def gh(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -75,7 +76,7 @@ def test_a_result_is_one_commit_on_a_branch_and_the_tree_stays_as_it_is(project:
     told = origin(project, "log", "-1", "--format=%B", BRANCH)
     assert told.strip() == "Retrain small\n\n## small: version 2\n\nBetter."
     assert run(project, "git", "status", "--porcelain").stdout == before
-    assert fingerprint.git(project, "branch", "--list", BRANCH) == ""
+    assert Git(project).run("branch", "--list", BRANCH) == ""
 
 
 def test_the_same_result_is_the_same_commit_on_every_machine(project: Path, tmp_path: Path) -> None:
@@ -125,13 +126,13 @@ def test_of_two_runners_with_other_results_one_wins_and_the_other_leaves_it(
     text = (project / "reports/small/retrain.md").read_text()
 
     def meanwhile(root: Path) -> bool:  # is asked between the look at the branch and the push
-        monkeypatch.setattr(fetch, "has_remote", lambda _: False)
+        monkeypatch.setattr(dvc, "has_remote", lambda _: False)
         (root / "reports/small/retrain.md").write_text("## of the other runner\n")
         publish.publish(root, ["small"])
         (root / "reports/small/retrain.md").write_text(text)
         return False
 
-    monkeypatch.setattr(fetch, "has_remote", meanwhile)
+    monkeypatch.setattr(dvc, "has_remote", meanwhile)
     said = publish.publish(project, ["small"])
     assert said == f"another runner published to {BRANCH} meanwhile; the next run looks again"
     assert "of the other runner" in origin(project, "log", "-1", "--format=%B", BRANCH)
@@ -147,8 +148,8 @@ def test_code_that_no_commit_has_is_not_published(project: Path) -> None:
 def test_nothing_is_published_where_dvc_cannot_push(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "has_remote", lambda _: True)
-    monkeypatch.setattr(fetch, "dvc", lambda *_: 255)
+    monkeypatch.setattr(dvc, "has_remote", lambda _: True)
+    monkeypatch.setattr(dvc, "call", lambda *_: 255)
     with pytest.raises(RetainError, match="`dvc push` failed"):
         publish.publish(project, ["small"])
     assert origin(project, "branch", "--list", BRANCH) == ""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from retain.config import schema as params
+from retain.config import loader
 from retain.errors import ModelError, RegistryError
 from retain.evaluation import quality_gate
 from retain.evaluation.quality_gate import CheckResult
@@ -43,7 +43,7 @@ def project(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def register(folder: Path, checks: list[CheckResult] = PASSED) -> registry.Decision:
     metrics = json.loads((folder / "reports/small/metrics.json").read_text())
-    problem = params.load_problem(folder, "small")
+    problem = loader.load_problem(folder, "small")
     return registry.register(folder, "small", problem, metrics, checks)
 
 
@@ -286,7 +286,7 @@ def test_a_pickle_that_is_called_safetensors_is_refused(project: Path) -> None:
 
 def test_the_verdict_is_a_function_of_metrics_and_params_alone(project: Path) -> None:
     metrics = json.loads((project / "reports/small/metrics.json").read_text())
-    problem = params.load_problem(project, "small")
+    problem = loader.load_problem(project, "small")
     verdict = quality_gate.verdict(quality_gate.judge(metrics, problem.gate))
     register(project)
     assert quality_gate.verdict(quality_gate.judge(metrics, problem.gate)) == verdict

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from retain.project import fingerprint
+from retain.project.git import Git
 from retain.registry import registry
 from retain.tracking import store
 
@@ -127,7 +127,7 @@ class Forge:
         )
 
     def git(self, *words: str) -> str:
-        return fingerprint.git(self.folder / "origin.git", *words)
+        return Git(self.folder / "origin.git").run(*words)
 
     def tip(self) -> str:
         """The commit that was published last."""

@@ -13,12 +13,13 @@ import pytest
 from typer.testing import CheckResult as Answer
 from typer.testing import CliRunner
 
-from retain.cli import app
-from retain.config import schema
+from retain import cli
+from retain.config import loader
 from retain.errors import ModelError, RegistryError
 from retain.evaluation.quality_gate import CheckResult
 from retain.kinds.forecast.predict import predictor
-from retain.project import fingerprint, git
+from retain.project import fingerprint
+from retain.project.git import Git
 from retain.registry import listing, promotion, rebuild, registrations, registry
 from retain.tracking import store
 
@@ -69,7 +70,7 @@ def _cache(folder: Path, md5: str, source: Path) -> None:
 
 
 def register(folder: Path) -> registry.Decision:
-    problem = schema.load_problem(folder, "small")
+    problem = loader.load_problem(folder, "small")
     metrics = json.loads((folder / METRICS).read_text())
     checks = json.loads((folder / "reports/small/verdict.json").read_text())["checks"]
     decision = registry.register(
@@ -118,7 +119,7 @@ def project(history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 def retain(*words: str) -> Answer:
     """A command of `retain`, in this process."""
-    return CliRunner().invoke(app.app, list(words), terminal_width=200)
+    return CliRunner().invoke(cli.app, list(words), terminal_width=200)
 
 
 def forecast() -> str:
@@ -322,7 +323,7 @@ def test_models_load_after_the_folder_was_moved(
 def test_a_cache_with_exchanged_files_is_refused(project: Path, tmp_path: Path) -> None:
     oldest = next(iter(registrations.read(project, "small")))
     cache, _ = registrations.fetch(project, [oldest])
-    clone = git.clone(project, tmp_path / "scratch")
+    clone = Git(project).clone(tmp_path / "scratch")
     tree = registrations.restore(project, clone, cache, oldest)
     assert fingerprint.folder_md5(tree / LSTM) == oldest.model
     listed = cache / oldest.model[:2] / oldest.model[2:]

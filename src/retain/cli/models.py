@@ -1,15 +1,45 @@
-"""The commands of `retain` that look at the registry and change it; `cli.py` takes them in."""
+"""The commands of `retain` that look at the registry and change it."""
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from retain.config import schema
+from retain.config import loader
+from retain.errors import ParamsError
+from retain.evaluation import quality_gate
+from retain.project import fingerprint
 
 app = typer.Typer()
 Name = Annotated[str, typer.Argument(help="Of the problem, which is that of the model.")]
+Model = Annotated[
+    str, typer.Argument(help="models:/NAME@champion, models:/NAME/3, or NAME in the working tree.")
+]
+
+
+@app.command()
+def results(
+    names: Annotated[list[str] | None, typer.Argument(help="Problems; all if none.")] = None,
+) -> None:
+    """Print how each problem's models compare, the verdict, and where the report is."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    root = loader.find_root()
+    known = loader.load(root)
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    for name in names or known:
+        if name not in known:
+            raise ParamsError(f"params.yaml: no problem `{name}`; there is {', '.join(known)}")
+        folder = root / "reports" / name
+        if not (folder / "report.md").is_file():
+            typer.echo(f"{name}: no results yet; make them with `dvc repro register@{name}`")
+            continue
+        console.print(Markdown((folder / "report.md").read_text(encoding="utf-8")))
+        typer.echo(f"registry: {_decision(root, name)}")
+        typer.echo(f"report:   {(folder / 'report.html').relative_to(root)}")
 
 
 @app.command()
@@ -22,7 +52,7 @@ def models(
 
     from retain.registry import listing
 
-    found = listing.rows(schema.find_root(), name)
+    found = listing.rows(loader.find_root(), name)
     if as_json:
         typer.echo(json.dumps(listing.plain(found), indent=2, ensure_ascii=False))
         return
@@ -38,7 +68,7 @@ def promote(
     """Make a version @champion, whatever the gate said; the one before becomes @previous."""
     from retain.registry import promotion
 
-    root = schema.find_root()
+    root = loader.find_root()
     typer.echo(promotion.promote(root, name, version, reason))
     typer.echo(_commit(name))
 
@@ -51,7 +81,7 @@ def rollback(
     """Make @previous the champion again, and the champion @previous."""
     from retain.registry import promotion
 
-    typer.echo(promotion.rollback(schema.find_root(), name, reason))
+    typer.echo(promotion.rollback(loader.find_root(), name, reason))
     typer.echo(_commit(name))
 
 
@@ -65,10 +95,62 @@ def rehydrate(
     """Rebuild the registry from git's history, dvc.lock and DVC's cache or remote."""
     from retain.registry import rebuild
 
-    root = schema.find_root()
-    for name in names or schema.load(root):
+    root = loader.find_root()
+    for name in names or loader.load(root):
         for line in rebuild.rehydrate(root, name, dry_run):
             typer.echo(line)
+
+
+@app.command()
+def trace(model: Model) -> None:
+    """Print where a model comes from: version, run, commit, stage, params, data, raw file."""
+    from retain.registry import provenance
+
+    root = loader.find_root()
+    lines = provenance.trace(root, provenance.find(root, model))
+    for label, text in lines:
+        typer.echo(f"{label:<8} {text}")
+
+
+@app.command()
+def prove(
+    model: Model,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Install the versions locked at its commit first.")
+    ] = False,
+) -> None:
+    """Make a model anew from what is recorded of it, in a scratch clone, and compare.
+
+    Exit code 0: identical. 3: different within the tolerance of params. 1: different.
+    """
+    from retain.registry import provenance, reproduce
+
+    root = loader.find_root()
+    origin = provenance.find(root, model)
+    found = reproduce.prove(root, origin, fresh)
+    typer.echo(f"\n{origin.label}, made anew at commit {origin.commit[:9]}")
+    for line in found.lines():
+        typer.echo(f"  {line}")
+    raise typer.Exit(found.code)
+
+
+@app.command()
+def sync() -> None:
+    """Tell the tracking store what it has not heard, because it was away."""
+    from retain.tracking import runs
+
+    told = runs.sync(loader.find_root())
+    typer.echo("\n".join(told) or "nothing is pending")
+
+
+def _decision(root: Path, name: str) -> str:
+    """What became of the present model in the registry, if it was registered here."""
+    path = root / "reports" / name / "decision.json"
+    model = root / "models" / name / quality_gate.MODEL
+    decision = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not model.is_dir() or decision.get("model_md5") != fingerprint.folder_md5(model):
+        return f"this model was not registered last; do so with `dvc repro -f -s register@{name}`"
+    return str(decision["sentence"])
 
 
 def _commit(name: str) -> str:

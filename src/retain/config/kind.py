@@ -1,13 +1,290 @@
-"""The kinds of problems: a new one is a package with the rooms of docs/architecture.md, named here.
+"""The manifest of a kind of problem: what the pipeline, the registry and the server ask of it.
 
-No stage depends on this file, so that a line more runs nothing again: what it says of a problem's
-own kind stands in the list of modules that `pipelines/code.py` writes.
+A kind is a package that names its parts as `Lazy` targets: reading the manifest imports nothing,
+and mypy checks each part against its protocol here. Another distribution brings a kind by an entry
+point of the group `retain.kinds` that names its manifest.
 """
 
-KINDS = {
-    "forecast": "retain.kinds.forecast",
-    "recall": "retain.kinds.recall",
-    "text": "retain.kinds.text",
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+
+from retain.errors import ParamsError
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    import pandas as pd
+
+    from retain.config.schema import Cell, Problem
+    from retain.evaluation.lstm_gates import Inspection
+    from retain.evaluation.quality_gate import CheckResult, Comparison
+    from retain.evaluation.report import Report
+    from retain.evaluation.results import DriftFindings, Metrics
+    from retain.serving.endpoint import Service
+    from retain.training.setup import TrainingSetup
+
+T = TypeVar("T")
+P = TypeVar("P", bound="Problem", contravariant=True)
+E = TypeVar("E", bound="Evaluation", contravariant=True)
+E_co = TypeVar("E_co", bound="Evaluation", covariant=True)
+
+BUILT_IN = {name: f"retain.kinds.{name}:KIND" for name in ("forecast", "recall", "text")}
+GROUP = "retain.kinds"
+# The parts that a stage runs: what DVC's lists of code follow, besides the stage's own script.
+STAGES = {
+    "prepare": ("problem", "prepare"),
+    "train": ("problem", "training"),
+    "evaluate": ("problem", "evaluate", "report", "predictor"),
+    "register": ("problem", "compare", "predictor"),
 }
-# What a person asks a champion of each kind with.
-COMMANDS = {"forecast": "retain forecast", "recall": "retain ask", "text": "retain complete"}
+
+
+@dataclass(frozen=True)
+class Lazy(Generic[T]):
+    """An attribute of a module, `package.module:attribute`, that is imported when it is asked for.
+
+    A manifest checks the type of the target under `TYPE_CHECKING`.
+    """
+
+    target: str
+
+    @property
+    def load(self) -> T:
+        """The attribute itself."""
+        return cast("T", pkgutil.resolve_name(self.target))
+
+
+class Evaluation(Protocol):
+    """What `evaluate` returns: the content of metrics.json, and tables to plot by name."""
+
+    @property
+    def metrics(self) -> Metrics: ...
+    def plots(self) -> Mapping[str, pd.DataFrame]: ...
+
+
+class Predictor(Protocol):
+    """A model folder, loaded: a table in, a table out."""
+
+    @property
+    def config(self) -> Mapping[str, object]: ...
+    def predict(self, table: pd.DataFrame, /) -> pd.DataFrame: ...
+    def columns(self) -> list[str]: ...
+    def example(self, prepared: Path, /) -> pd.DataFrame: ...
+    def span(self) -> str: ...
+
+
+class AppendedRows(Protocol):
+    """What became of the rows of a new table."""
+
+    @property
+    def table(self) -> str: ...
+    @property
+    def added(self) -> int: ...
+    @property
+    def known(self) -> int: ...
+    @property
+    def last(self) -> str: ...
+
+
+class BacktestResult(Protocol):
+    """What each policy of retraining would have given."""
+
+    def table(self) -> pd.DataFrame: ...
+    def figure(self) -> str: ...
+    def markdown(self, name: str, every: str) -> str: ...
+
+
+class Prepare(Protocol[P]):
+    """Write a problem's arrays into the folder `out`."""
+
+    def __call__(self, problem: P, root: Path, out: Path) -> None: ...
+
+
+class BuildTraining(Protocol[P]):
+    """Build the network of a cell, with its examples, its loss and its config.json."""
+
+    def __call__(self, problem: P, prepared: Path, cell: Cell) -> TrainingSetup: ...
+
+
+class Evaluate(Protocol[P, E_co]):
+    """Score the models of a problem, and its baselines, on the test part."""
+
+    def __call__(self, problem: P, prepared: Path, models: Mapping[str, Path]) -> E_co: ...
+
+
+class BuildReport(Protocol[P, E]):
+    """Say in tables, figures and words what an evaluation found."""
+
+    def __call__(
+        self, name: str, problem: P, found: E, checks: Sequence[CheckResult]
+    ) -> Report: ...
+
+
+class Compare(Protocol[P]):
+    """Score a new model and the champion on the same test part, or raise IncomparableError."""
+
+    def __call__(self, problem: P, prepared: Path, new: Path, champion: Path) -> Comparison: ...
+
+
+class LoadPredictor(Protocol):
+    """Read a model folder; ModelError if it is damaged or missing."""
+
+    def __call__(self, folder: Path) -> Predictor: ...
+
+
+class CheckTable(Protocol[P]):
+    """Read a problem's table without training: its path, and lines about it (`retain check`)."""
+
+    def __call__(self, problem: P, root: Path) -> tuple[str, Sequence[str]]: ...
+
+
+class Append(Protocol[P]):
+    """Add the rows of a file to a problem's table (`retain append`)."""
+
+    def __call__(self, problem: P, root: Path, new: Path) -> AppendedRows: ...
+
+
+class ForecastFile(Protocol):
+    """Forecast the series of a file with a model, or those of its own table (`retain forecast`)."""
+
+    def __call__(self, folder: Path, history: str | None, root: Path) -> pd.DataFrame: ...
+
+
+class ForecastBulk(Protocol):
+    """Forecast a table of any size into a folder, in parts: series, and parts done before."""
+
+    def __call__(
+        self,
+        folder: Path,
+        history: str | None,
+        root: Path,
+        output: Path,
+        md5: str,
+        on_progress: Callable[[int, int], None],
+    ) -> tuple[int, int]: ...
+
+
+class Ask(Protocol):
+    """Answer a sequence: answers with their probabilities, the likeliest first (`retain ask`)."""
+
+    def __call__(self, folder: Path, sequence: str) -> Sequence[tuple[str, float | None]]: ...
+
+
+class Complete(Protocol):
+    """Continue a text: the likeliest next units, and a continuation (`retain complete`)."""
+
+    def __call__(
+        self, folder: Path, text: str, length: int, temperature: float, seed: int
+    ) -> tuple[Sequence[tuple[str, float]], str]: ...
+
+
+class InspectGates(Protocol[P]):
+    """Show the gates of an LSTM in what it reads (`retain gates`)."""
+
+    def __call__(
+        self, problem: P, name: str, root: Path, folder: Path, what: str | None, at: str | None
+    ) -> Inspection: ...
+
+
+class CheckDrift(Protocol[P]):
+    """Compare prepared data with what the champion was trained on, if there is one."""
+
+    def __call__(
+        self,
+        problem: P,
+        prepared: Path,
+        champion: Path | None,
+        expected: Mapping[str, float] | None,
+    ) -> DriftFindings: ...
+
+
+class Newest(Protocol):
+    """The time stamp of the newest value of prepared data."""
+
+    def __call__(self, prepared: Path) -> dt.datetime: ...
+
+
+class Backtest(Protocol[P]):
+    """Retrain at past dates under each policy (`retain replay`)."""
+
+    def __call__(
+        self, problem: P, name: str, root: Path, every: str, start: dt.datetime
+    ) -> BacktestResult: ...
+
+
+@dataclass(frozen=True)
+class Kind(Generic[P, E]):
+    """A kind of problem: the parts that every kind has, and those that not all have.
+
+    Attributes:
+        name: as `kind` in params.yaml.
+        command: what a person asks a champion with.
+    """
+
+    name: str
+    command: str
+    problem: Lazy[type[Problem]]
+    prepare: Lazy[Prepare[P]]
+    training: Lazy[BuildTraining[P]]
+    evaluate: Lazy[Evaluate[P, Evaluation]]
+    report: Lazy[BuildReport[P, E]]
+    compare: Lazy[Compare[P]]
+    predictor: Lazy[LoadPredictor]
+    check_table: Lazy[CheckTable[P]] | None = None
+    append: Lazy[Append[P]] | None = None
+    forecast: Lazy[ForecastFile] | None = None
+    bulk: Lazy[ForecastBulk] | None = None
+    ask: Lazy[Ask] | None = None
+    complete: Lazy[Complete] | None = None
+    lstm_gates: Lazy[InspectGates[P]] | None = None
+    endpoint: Lazy[type[Service]] | None = None
+    drift: Lazy[CheckDrift[P]] | None = None
+    newest: Lazy[Newest] | None = None
+    backtest: Lazy[Backtest[P]] | None = None
+
+    def targets(self, stage: str) -> dict[str, str]:
+        """The targets of the parts that a stage of the pipeline runs, by part."""
+        return {part: cast("Lazy[object]", getattr(self, part)).target for part in STAGES[stage]}
+
+
+AnyKind = Kind["Problem", Evaluation]
+
+
+def find_kind(name: object) -> AnyKind | None:
+    """Find the kind of this name, built in or of an installed package; None if there is none."""
+    return _load_kind(name) if isinstance(name, str) else None
+
+
+def kind_of(problem: Problem) -> AnyKind:
+    """The kind of a problem."""
+    kind = find_kind(problem.kind)
+    assert kind is not None, "params.yaml was read by it"
+    return kind
+
+
+def kind_names() -> list[str]:
+    """The names of all kinds, those of this package first."""
+    return [*BUILT_IN, *sorted(entry.name for entry in entry_points(group=GROUP))]
+
+
+def require(part: Lazy[T] | None, refusal: str) -> T:
+    """Load a part of a kind; raises ParamsError with `refusal` where the kind does not have it."""
+    if part is None:
+        raise ParamsError(refusal)
+    return part.load
+
+
+@cache
+def _load_kind(name: str) -> AnyKind | None:
+    target = BUILT_IN.get(name)
+    if target is None:  # reading the entry points takes longer than all the rest
+        target = next((e.value for e in entry_points(group=GROUP) if e.name == name), None)
+    # Each part takes the problems of its own kind, which only the kind itself can have parsed.
+    return None if target is None else cast("AnyKind", pkgutil.resolve_name(target))

@@ -1,42 +1,26 @@
-"""params.yaml as frozen, checked objects.
+"""The sections of params.yaml that every kind of problem has, as frozen, checked objects.
 
-A typo is an error that names the whole key path and the nearest valid key; nothing downstream
-ever sees a dictionary. The sections `data`, `model` and `evaluation` belong to the problem's kind
-and are declared in its package; everything else here is common to all kinds.
+The sections `data`, `model` and `evaluation` belong to the problem's kind and are declared in its
+package.
 """
 
 import datetime as dt
-import difflib
-import importlib.util
-import io
 import re
-import textwrap
-from pathlib import Path
-from types import ModuleType
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import YAMLError
 
-from retain.config.kind import KINDS
-from retain.errors import ParamsError, listed
-from retain.project.files import write_text
-from retain.training.portable_cpu import Mode
-
-NAME = re.compile(r"[a-z][a-z0-9_]*")
 DURATION = re.compile(r"([1-9]\d*)(w|d|h|min)")
 UNITS = {"w": "weeks", "d": "days", "h": "hours", "min": "minutes"}
 Cell = Literal["lstm", "rnn", "gru"]
+Mode = Literal["portable", "machine", "off"]  # see `training.portable_cpu`
 
 
 def span(text: str) -> dt.timedelta:
@@ -67,7 +51,7 @@ class Training(Section):
     An epoch is a pass over the examples or, where they are many, over `epoch_steps` batches of them
     that are drawn anew each time. There are `max_epochs` of them, or as many as `max_steps` batches
     fill; where neither is given, as many as three passes or 1,500 batches fill, and at most 100.
-    What `reproducible` promises is in `machine.settle`; `portable` trains on the CPU.
+    What `reproducible` promises is in `portable_cpu.pin_cpu_kernels`; `portable` trains on the CPU.
     """
 
     cells: tuple[Cell, ...] = ("lstm", "rnn")
@@ -241,6 +225,10 @@ class Problem(Section):
         """What the preset of that name says, by section; nothing where there is none."""
         return cls.PRESETS.get(str(name), {})
 
+    def advice(self) -> tuple[str, ...]:
+        """Say what of the entry is better written otherwise; the stage `code` prints it."""
+        return ()
+
     @model_validator(mode="before")
     @classmethod
     def _what_the_preset_says(cls, value: Any) -> Any:
@@ -271,200 +259,3 @@ class Problem(Section):
 
 def _not_one_of(path: str, given: str, known: tuple[str, ...]) -> str:
     return f"gate.{path} is {given!r}; expected one of {', '.join(known)}"
-
-
-def find_root() -> Path:
-    """The project's folder: the nearest one, from here upwards, that holds dvc.yaml."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "dvc.yaml").is_file():
-            return folder
-    raise ParamsError(f"no dvc.yaml in {here} or above it: run this in the project's folder")
-
-
-def load(root: Path) -> dict[str, Problem]:
-    """Read and check `root/params.yaml`.
-
-    Returns:
-        The problems by name, in the order of the file.
-
-    Raises:
-        ParamsError: the file is missing or not YAML, or a key is unknown, missing or wrong.
-    """
-    path = root / "params.yaml"
-    try:
-        content = YAML(typ="safe").load(path)
-    except FileNotFoundError:
-        raise ParamsError(f"{path} does not exist: run this in the project's folder") from None
-    except YAMLError as error:
-        raise ParamsError(
-            f"params.yaml is not valid YAML: {' '.join(str(error).split())}"
-        ) from None
-    if isinstance(content, dict) and content.get("problems", ...) is None:
-        content["problems"] = {}  # a project without a problem yet
-    if not isinstance(content, dict) or not isinstance(content.get("problems"), dict):
-        raise ParamsError("params.yaml: expected a mapping `problems:` of one entry per problem")
-    for key in content:
-        if key != "problems":
-            raise ParamsError(f"params.yaml: unknown key `{key}`{_nearest(str(key), ['problems'])}")
-    return {str(name): parse(str(name), entry) for name, entry in content["problems"].items()}
-
-
-def load_problem(root: Path, name: str) -> Problem:
-    """The problem `name` of `root/params.yaml`; raises ParamsError where there is none."""
-    problems = load(root)
-    if name not in problems:
-        raise ParamsError(f"params.yaml: no problem `{name}`{_nearest(name, list(problems))}")
-    return problems[name]
-
-
-def some(root: Path, names: list[str]) -> dict[str, Problem]:
-    """The problems of these names, or all; raises ParamsError where there is no such problem."""
-    return {name: load_problem(root, name) for name in names} or load(root)
-
-
-def parse(name: str, entry: Any) -> Problem:
-    """Check one entry of `problems` against the schema of its kind; raises ParamsError."""
-    where = f"problems.{name}"
-    if not NAME.fullmatch(name):
-        raise ParamsError(
-            f"params.yaml: `{where}`: a problem's name has lower-case letters, digits and _ alone"
-        )
-    if not isinstance(entry, dict):
-        raise ParamsError(f"params.yaml: `{where}` must be a mapping with the key `kind`")
-    kind = entry.get("kind")
-    if kind not in KINDS:
-        raise ParamsError(
-            f"params.yaml: `{where}.kind` is {kind!r}; expected one of {', '.join(KINDS)}"
-        )
-    schema: type[Problem] = room_of(kind, "params").Problem
-    try:
-        return schema.model_validate(entry)
-    except ValidationError as error:
-        lines = [_sentence(schema, where, problem) for problem in error.errors()]
-        if len(lines) == 1:
-            raise ParamsError(f"params.yaml: {lines[0]}") from None
-        raise ParamsError(f"params.yaml has {len(lines)} errors:\n{listed(lines)}") from None
-
-
-def append(root: Path, name: str, entry: dict[str, Any], comments: dict[str, str]) -> None:
-    """Write a new problem behind the others in params.yaml, in one go; the rest keeps its bytes.
-
-    Args:
-        root: the project's folder.
-        name: of the problem.
-        entry: the problem as it will be read.
-        comments: what is written behind a key, wherever it stands in the entry.
-
-    Raises:
-        ParamsError: the entry is wrong, or the file is not laid out so that a block can follow.
-    """
-    path = root / "params.yaml"
-    block = io.StringIO()
-    yaml = YAML()
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.width = 4096
-    yaml.dump({name: _commented(entry, comments)}, block)
-    # Text behind text, unlike a round trip, cannot move a comment or a quote of what was there.
-    before = path.read_text(encoding="utf-8").rstrip("\n")
-    after = f"{before}\n\n{textwrap.indent(block.getvalue(), '  ')}"
-    wanted = {**load(root), name: parse(name, entry)}
-    try:
-        problems = YAML(typ="safe").load(after)["problems"]
-        if {key: parse(key, value) for key, value in problems.items()} != wanted:
-            raise ValueError
-    except (YAMLError, ParamsError, ValueError):
-        raise ParamsError(
-            "params.yaml: no entry can be added: write `problems:` as a block, last in the file, "
-            "its names indented by two spaces"
-        ) from None
-    _add_artifact(root / "dvc.yaml", name)
-    write_text(path, after)
-
-
-def _add_artifact(path: Path, name: str) -> None:
-    """Declare the problem's model in the last section of dvc.yaml, `artifacts`."""
-    before = path.read_text(encoding="utf-8").rstrip("\n")
-    content = YAML(typ="safe").load(before)
-    artifact = {"path": f"models/{name}/lstm", "type": "model"}
-    artifacts = {**content.get("artifacts", {}), name: artifact}
-    if name in content.get("artifacts", {}):
-        return
-    if "artifacts" not in content:
-        before += "\n\nartifacts:"
-    after = f"{before}\n  {name}:\n    path: {artifact['path']}\n    type: {artifact['type']}\n"
-    if YAML(typ="safe").load(after) != {**content, "artifacts": artifacts}:
-        raise ParamsError("dvc.yaml: no artifact can be added: write `artifacts:` last in the file")
-    write_text(path, after)
-
-
-def _commented(entry: dict[str, Any], comments: dict[str, str], depth: int = 0) -> CommentedMap:
-    """An entry as ruamel writes it: a block a section, one line a value, comments in a column."""
-    block = CommentedMap()
-    for key, value in entry.items():
-        if isinstance(value, dict) and depth == 0:
-            block[key] = _commented(value, comments, depth + 1)
-        elif isinstance(value, list | tuple) and value and isinstance(value[0], dict):
-            block[key] = CommentedSeq(map(_on_one_line, value))
-        else:
-            block[key] = _on_one_line(value)
-        if key in comments:
-            block.yaml_add_eol_comment(comments[key], key, column=38)
-    return block
-
-
-def _on_one_line(value: Any) -> Any:
-    if not isinstance(value, dict | list | tuple):
-        return value
-    line = CommentedMap(value) if isinstance(value, dict) else CommentedSeq(value)
-    line.fa.set_flow_style()
-    return line
-
-
-def room(problem: Problem, name: str) -> ModuleType:
-    """The module `name` of the package of the problem's kind: every kind has the same rooms."""
-    return room_of(problem.kind, name)
-
-
-def room_of(kind: str, name: str) -> ModuleType:
-    """The module `name` of the package of `kind`."""
-    return importlib.import_module(f"{KINDS[kind]}.{name}")
-
-
-def has_room(problem: Problem, name: str) -> bool:
-    """Whether the kind of a problem has a module of that name; not all need all."""
-    return importlib.util.find_spec(f"{KINDS[problem.kind]}.{name}") is not None
-
-
-def _sentence(schema: type[BaseModel], where: str, problem: Any) -> str:
-    """One error of pydantic as a sentence with the full key path."""
-    checks = Literal["finite", "beats", "beats_or_ties", "coverage", "at_least", "champion"]
-    tags = {"float", *get_args(checks)}
-    location = [part for part in problem["loc"] if part not in tags and "[" not in str(part)]
-    path = ".".join([where, *map(str, location)])
-    if problem["type"] == "extra_forbidden":
-        keys = _valid_keys(schema, location[:-1])
-        return f"unknown key `{path}`{_nearest(str(location[-1]), keys)}"
-    if problem["type"] == "missing":
-        return f"`{path}` is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    given = problem["input"]
-    if location and not isinstance(given, dict | list | tuple):
-        return f"`{path}` is {given!r}: {message[0].lower()}{message[1:]}"
-    return f"`{path}`: {message[0].lower()}{message[1:]}"
-
-
-def _valid_keys(schema: type[BaseModel], location: list[Any]) -> list[str]:
-    for part in location:
-        field = schema.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type):
-            return []
-        schema = field.annotation
-    return list(schema.model_fields)
-
-
-def _nearest(key: str, valid: list[str]) -> str:
-    near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
-    if near:
-        return f"; did you mean `{near[0]}`?"
-    return f"; valid here: {', '.join(valid)}" if valid else ""

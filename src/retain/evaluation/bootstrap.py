@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retain.evaluation.results import Difference
+
 Floats = NDArray[np.floating[Any]]
 FEWEST_BLOCKS = 5
 DRAWN_AT_ONCE = 1_000_000  # blocks, which bounds the memory
@@ -19,6 +21,10 @@ class Interval:
     value: float
     low: float
     high: float
+
+    def to_dict(self) -> Difference:
+        """The difference as metrics.json has it."""
+        return {"value": self.value, "low": self.low, "high": self.high}
 
 
 def moving_block(

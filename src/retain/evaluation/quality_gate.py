@@ -5,9 +5,9 @@ hangs on the registry's state, so it is made at registration and recorded there.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from retain.config.schema import (
     AtLeastCheck,
@@ -19,8 +19,9 @@ from retain.config.schema import (
     TiesCheck,
 )
 from retain.errors import ParamsError
+from retain.evaluation.results import Metrics
 
-MODEL = "lstm"  # the model that the gate judges and the registry holds
+MODEL: Final = "lstm"  # the model that the gate judges and the registry holds
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Comparison:
     by_step: tuple[list[float], list[float]] = ([], [])
 
 
-def judge(metrics: dict[str, Any], gate: Iterable[Check]) -> list[CheckResult]:
+def judge(metrics: Metrics, gate: Iterable[Check]) -> list[CheckResult]:
     """Judge the LSTM by the checks of the gate, but for `champion`.
 
     Args:
@@ -69,7 +70,7 @@ def verdict(checks: list[CheckResult]) -> dict[str, Any]:
     }
 
 
-def _result(metrics: dict[str, Any], check: Check) -> CheckResult:
+def _result(metrics: Metrics, check: Check) -> CheckResult:
     scores = metrics["models"][MODEL]
     if isinstance(check, FiniteCheck):
         count = int(scores["not_finite"])
@@ -99,7 +100,7 @@ def _result(metrics: dict[str, Any], check: Check) -> CheckResult:
             f"{', '.join(other for other in metrics['models'] if other != MODEL)}"
         )
     change = differences[check.metric]
-    value, low, high = change["value"], *bounds(change)
+    value, low, high = change["value"], change["low"], change["high"]
     theirs = metrics["models"][name][check.metric]
     said = (
         f"{check.metric.upper()} {scores[check.metric]:.4g} against {theirs:.4g}: "
@@ -113,20 +114,14 @@ def _result(metrics: dict[str, Any], check: Check) -> CheckResult:
     return CheckResult(label, passed, said, {"value": value, "low": low, "high": high})
 
 
-def _figure(scores: dict[str, Any], metric: str) -> float:
-    """A figure of the model; one that is not a number counts as such, and passes no check."""
+def _figure(scores: Mapping[str, float], metric: str) -> float:
+    """Return a figure of the model; NaN passes no check."""
     if metric not in scores:
         raise ParamsError(
             f"params.yaml: the gate names `{metric}`, and of this kind of problem are measured "
             f"{', '.join(scores)}"
         )
-    return math.nan if scores[metric] is None else float(scores[metric])
-
-
-def bounds(change: dict[str, Any]) -> tuple[float, float]:
-    """The interval of a difference; one that JSON could not hold has no bounds."""
-    low, high = change["low"], change["high"]
-    return (-math.inf if low is None else low, math.inf if high is None else high)
+    return scores[metric]
 
 
 def interval(low: float, high: float) -> str:
@@ -137,7 +132,7 @@ def interval(low: float, high: float) -> str:
 
 
 def difference_rows(
-    metrics: dict[str, Any], label: Callable[[str], str], digits: str = ".4g"
+    metrics: Metrics, label: Callable[[str], str], digits: str = ".4g"
 ) -> list[tuple[str, str, str, str, str]]:
     """The differences of metrics.json in words: models, metric, value, interval, judgement.
 

@@ -1,38 +1,38 @@
-"""Which files a stage runs for a kind of problem, read from their import statements.
+"""Find the files that a stage runs for a kind of problem, from their import statements.
 
 So a change of one kind's code runs no other kind's stages again, and a change of a figure trains no
 network. Nothing is imported here. A string that names a file beside a module counts as an import,
-as that of a page's template does, and so does `room(…, "NAME")` of the kind's own module NAME.
+as that of a page's template does.
 """
 
 import ast
+from collections.abc import Mapping
 from pathlib import Path
 
 
-def reached(source: Path, script: Path, package: str, packages: set[str]) -> list[Path]:
+def reached(source: Path, script: Path, targets: Mapping[str, str]) -> list[Path]:
     """The files of this project that running `script` may import, itself among them, sorted.
 
     Args:
         source: the folder that holds the packages.
         script: a stage's script.
-        package: that of the problem's kind.
-        packages: those of all kinds; what is in the others, and the table of them, is left out.
+        targets: what of the problem's kind the stage runs, each as `package.module:attribute`.
     """
-    others = ("retain.config.kind.", *(f"{other}." for other in packages - {package}))
-    todo, seen = [script], set()
+    modules = [target.partition(":")[0] for target in targets.values()]
+    # The manifest of a kind names all its parts; a stage runs some of them.
+    manifests = set(source.glob("retain/kinds/*/__init__.py"))
+    todo, seen = [script, *(file for name in modules for file in _files(source, name))], set()
     while todo:
         current = todo.pop()
-        if current in seen:
+        if current in seen or current in manifests:
             continue
         seen.add(current)
-        names = {name for name in imported(current, package) if not f"{name}.".startswith(others)}
-        with_parents = {".".join(name.split(".")[:n]) for name in names for n in range(1, 9)}
-        todo += [file for name in with_parents if (file := _file(source, name)) is not None]
+        todo += [file for name in imported(current) for file in _files(source, name)]
         todo += _beside(current)
     return sorted(seen)
 
 
-def imported(path: Path, package: str = "") -> set[str]:
+def imported(path: Path) -> set[str]:
     """The names that a Python file imports, wherever in it; not those for type checkers alone."""
     if path.suffix != ".py":
         return set()
@@ -43,26 +43,23 @@ def imported(path: Path, package: str = "") -> set[str]:
         if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
         for inner in ast.walk(node)
     }
-    found: set[str] = set()
+    names: set[str] = set()
     for node in ast.walk(tree):
         if id(node) in typing_only:
             continue
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Call) and package:
-            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            named = getattr(node.args[-1], "value", None) if node.args else None
-            if called in ("room", "room_of") and isinstance(named, str):
-                found.add(f"{package}.{named}")
-    return found
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
 
 
-def _file(source: Path, name: str) -> Path | None:
-    base = source.joinpath(*name.split("."))
-    files = (base.with_suffix(".py"), base / "__init__.py")
-    return next((file for file in files if file.is_file()), None)
+def _files(source: Path, name: str) -> list[Path]:
+    """The files of a dotted name: of the module and of the packages that it is in."""
+    parts = name.split(".")
+    bases = [source.joinpath(*parts[:count]) for count in range(1, len(parts) + 1)]
+    both = (file for base in bases for file in (base.with_suffix(".py"), base / "__init__.py"))
+    return [file for file in both if file.is_file()]
 
 
 def _beside(path: Path) -> list[Path]:

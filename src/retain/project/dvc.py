@@ -1,97 +1,124 @@
-"""What DVC keeps of a project: entries of dvc.lock, and files in its cache by their md5."""
+"""DVC, started or opened in one place: what it refuses is raised, with its words."""
 
-import json
+import os
 import re
-import shutil
+import signal
+import subprocess
+import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from retain.errors import ModelError
-from retain.project import fingerprint
+from retain.errors import DvcError
 
 
-def lock_entry(lock: str, stage: str) -> dict[str, Any]:
-    """Return the entry of a stage in the text of a dvc.lock, empty where there is none.
+def run(root: Path, *words: str) -> str:
+    """Run a command and return what it prints.
 
-    Its block is cut out of the text, since to parse a whole dvc.lock takes a third of a second, and
-    a history has many.
+    Raises:
+        DvcError: DVC refuses.
+    """
+    command = [sys.executable, "-m", "dvc", *words]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        marked = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+        reason = " ".join(marked).removeprefix("ERROR: ")
+        reason = reason or done.stderr.strip() or done.stdout.strip()
+        raise DvcError(f"`dvc {words[0]}` failed: {reason}")
+    return done.stdout
+
+
+def call(root: Path, *words: str) -> int:
+    """Run a command, which prints what it has to say, and return its exit code."""
+    return subprocess.run([sys.executable, "-m", "dvc", *words], cwd=root, check=False).returncode
+
+
+def repro(root: Path, stage: str, python: Path, environment: Mapping[str, str]) -> int:
+    """Run a stage and all before it anew, under another interpreter; return the exit code."""
+    command = [str(python), "-m", "dvc", "repro", "--force", stage]
+    # A group of its own, since dvc would leave its stage running when it is ended.
+    process = subprocess.Popen(command, cwd=root, env=environment, start_new_session=True)
+    try:
+        return process.wait()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[Any]:
+    """Open the repository, a `dvc.repo.Repo`, while the block runs.
+
+    Raises:
+        DvcError: DVC refuses to open it, or something in the block.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with chdir(root), Repo(".") as repo:  # DVC takes paths from the current folder
+            yield repo
+    except DvcException as error:
+        raise DvcError(" ".join(str(error).split())) from None
+
+
+def status(root: Path, target: str) -> dict[str, list[Any]]:
+    """Return what differs from dvc.lock in a stage and those before it, or in a .dvc file.
+
+    Raises:
+        DvcError: there is no such stage, or dvc.yaml is wrong.
+    """
+    try:
+        with opened(root) as repo:
+            return dict(repo.status(targets=[target], with_deps=True))
+    except DvcError as error:
+        raise DvcError(f"DVC cannot tell what changed: {error}") from None
+
+
+def cache_folder(root: Path) -> Path:
+    """Return the folder of the cache, in which a file lies under its md5."""
+    with opened(root) as repo:
+        return Path(repo.cache.local.path)
+
+
+def pull(root: Path, md5s: list[str]) -> None:
+    """Bring files and listings of folders from the remote into the cache.
+
+    Raises:
+        DvcError: there is no remote, or it refuses.
+    """
+    from dvc.output import HashInfo
+
+    if md5s:
+        with opened(root) as repo:
+            repo.cloud.pull([HashInfo("md5", md5) for md5 in md5s])
+
+
+def has_remote(root: Path) -> bool:
+    """Whether DVC has a place to push to and pull from."""
+    from dvc.config import Config
+
+    return bool(Config(dvc_dir=str(root / ".dvc"), validate=False).get("core", {}).get("remote"))
+
+
+def read_lock(root: Path) -> str:
+    """Return the text of dvc.lock, empty where there is none."""
+    path = root / "dvc.lock"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def locked(lock: str, stage: str) -> dict[str, Any]:
+    """Return what the text of a dvc.lock says of one stage; empty where it does not name it.
+
+    Its block is cut out of the text, since to parse a whole dvc.lock takes a third of a second.
     """
     block = re.search(rf"^  {re.escape(stage)}:\n((?:    .*\n?)*)", lock, re.MULTILINE)
     try:
         return YAML(typ="safe").load(textwrap.dedent(block[1])) or {} if block else {}
     except YAMLError:
         return {}  # as where a merge was committed half done
-
-
-class Cache:
-    """The cache of a project; nothing is copied out of it that is not what its md5 says."""
-
-    def __init__(self, root: Path):
-        from dvc.repo import Repo
-
-        self.root, self.reason = root, ""
-        with Repo(str(root)) as repo:
-            self.folder = Path(repo.cache.local.path)
-
-    def has(self, md5: str) -> bool:
-        """Whether a file, or a folder with all its files, is here."""
-        return all(self._path(part).is_file() for part in (md5, *self._listing(md5).values()))
-
-    def fetch(self, md5s: Iterable[str]) -> None:
-        """Bring what is not here from the default remote, if that answers.
-
-        By md5, from the remote of today: `dvc fetch` asks of each commit for the remote it names.
-        """
-        from dvc.exceptions import DvcException
-        from dvc.output import HashInfo
-        from dvc.repo import Repo
-
-        missing = [HashInfo("md5", md5) for md5 in md5s if not self.has(md5)]
-        try:
-            if missing:
-                with Repo(str(self.root)) as repo:
-                    repo.cloud.pull(missing)
-        except (DvcException, OSError) as error:  # no remote, or it does not answer
-            self.reason = f": {' '.join(str(error).split())}"
-
-    def copy(self, md5: str, target: Path, label: str) -> None:
-        """Copy a file or folder, which a message calls `label`, to `target`.
-
-        Raises:
-            ModelError: it is not here, or is not what its md5 says.
-        """
-        if not self.has(md5):
-            short = fingerprint.short(md5)
-            raise ModelError(
-                f"{label}, md5 {short}, is neither in DVC's cache nor its remote{self.reason}"
-            )
-        path = self._path(md5)
-        found = fingerprint.file_md5(path)
-        if found != md5.removesuffix(".dir"):
-            raise ModelError(
-                f"DVC's cache has other files than were recorded of {label}: the md5 of {path} is "
-                f"{found}; nothing of it is read. Remove that file, and `dvc fetch` brings it again"
-            )
-        if md5.endswith(".dir"):
-            for name, part in self._listing(md5).items():
-                self.copy(part, target / name, label)
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-
-    def _path(self, md5: str) -> Path:
-        return self.folder / md5[:2] / md5[2:]
-
-    def _listing(self, md5: str) -> dict[str, str]:
-        """Return the md5 of each file of a folder; of a file, and of a damaged listing, nothing."""
-        path = self._path(md5)
-        if not (md5.endswith(".dir") and path.is_file()):
-            return {}
-        if fingerprint.file_md5(path) + ".dir" != md5:
-            return {}
-        return {entry["relpath"]: entry["md5"] for entry in json.loads(path.read_bytes())}

@@ -10,23 +10,22 @@ import json
 import os
 import platform
 import re
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from retain.config.schema import Problem
+from retain.project import dvc
+from retain.project.git import Git
 
 # Those whose version may change what comes out of a stage.
 LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow")
 
 # What of a problem a training does not look at.
 UNTRAINED = {"gate", "kind", "prove", "retrain"}
-# What of git's files says nothing of what a stage will do: the lock is written by the pipeline
-# itself, and a person's promotions change no output.
-ASIDE = (":!dvc.lock", ":!models/*/promotions.csv")
+# What of git's files says nothing of what a stage will do: the pipeline writes the lock and the
+# ledger itself.
+ASIDE = (":!dvc.lock", ":!models/*/ledger.csv", ":!models/*/promotions.csv")
 # Where a file that git does not know yet decides what a stage does.
 CODE = ("src", "pipelines", "dvc.yaml", "params.yaml", "requirements.lock")
 # What `evaluate` leaves in reports/P.
@@ -122,9 +121,7 @@ def flat(problem: Problem, cell: str) -> dict[str, str]:
 
 def _raw_md5(root: Path, name: str, data_md5: str) -> str:
     """The md5 of what `prepare` read, as dvc.lock has it; nothing where that is of other data."""
-    path = root / "dvc.lock"
-    lock = YAML(typ="safe").load(path) if path.is_file() else {}
-    stage = lock.get("stages", {}).get(f"prepare@{name}", {})
+    stage = dvc.locked(dvc.read_lock(root), f"prepare@{name}")
     if any(out["md5"] == data_md5 for out in stage.get("outs", ())):
         raw = stage["params"]["params.yaml"][f"problems.{name}.data"]["path"]
         return next((str(dep["md5"]) for dep in stage["deps"] if dep["path"] == raw), "")
@@ -143,33 +140,36 @@ def code_md5() -> str:
 def code_state(root: Path) -> dict[str, str]:
     """Commit, whether the tree differs from it, and DVC's stage and experiment, as run tags."""
     tags = {key: os.environ[key] for key in ("DVC_STAGE", "DVC_EXP_NAME") if os.environ.get(key)}
-    commit = git(root, "rev-parse", "HEAD")
+    git = Git(root)
+    commit = git.find("HEAD")
     if commit:
-        changed = git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *ASIDE)
-        changed = changed or "".join(_unknown(root))
+        changed = git.run("status", "--porcelain", "--untracked-files=no", "--", ".", *ASIDE)
+        changed = changed or "".join(_untracked_code(git))
         tags |= {"git.commit": commit, "git.dirty": str(bool(changed)).lower()}
     return tags
 
 
 def patch(root: Path) -> dict[str, str]:
     """What makes the tree of the last commit: `code.patch`, or nothing where it is clean."""
+    git = Git(root)
+    if git.find("HEAD") is None:
+        return {}
     plain = ("--binary", "--no-ext-diff", "--no-color")
     usual = ("--src-prefix=a/", "--dst-prefix=b/")  # whatever the user's git would write
-    text = git(root, "diff", *plain, *usual, "HEAD", "--", ".", *ASIDE)
+    text = git.run("diff", *plain, *usual, "HEAD", "--", ".", *ASIDE)
     parts = [text + "\n"] if text else []
-    place = git(root, "rev-parse", "--show-prefix")
+    place = git.run("rev-parse", "--show-prefix")
     prefixed = (*plain, f"--src-prefix=a/{place}", f"--dst-prefix=b/{place}")
-    for name in _unknown(root):  # git exits with 1, since the file differs from none
-        words = ["git", "diff", "--no-index", *prefixed, "--", os.devnull, name]
-        done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
-        parts.append(done.stdout)
+    for name in _untracked_code(git):  # git exits with 1, since the file differs from none
+        words = ("diff", "--no-index", *prefixed, "--", os.devnull, name)
+        parts.append(git.run(*words, codes=(0, 1)) + "\n")
     return {"code.patch": "".join(parts)} if parts else {}
 
 
-def _unknown(root: Path) -> list[str]:
-    """Code that git neither knows nor ignores."""
-    found = git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *CODE)
-    return sorted(filter(None, found.split("\0")))
+def _untracked_code(git: Git) -> list[str]:
+    """Code that git neither tracks nor ignores."""
+    names = git.run("ls-files", "--others", "--exclude-standard", "-z", "--", *CODE)
+    return sorted(filter(None, names.split("\0")))
 
 
 def environment(threads: int) -> dict[str, str]:
@@ -189,14 +189,3 @@ def _processor() -> str:
     except OSError:
         names = []
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def git(root: Path, *words: str) -> str:
-    """What git answers, or nothing where there is no git or no repository."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *words], capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        return ""
-    return done.stdout.rstrip("\n") if done.returncode == 0 else ""

@@ -2,14 +2,14 @@
 
 import contextlib
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from retain.errors import DataError
+from retain.errors import DataError, DvcError
+from retain.project import dvc
+from retain.project.git import Git
 
 
 def place(path: str, root: Path) -> tuple[str, str | None]:
@@ -47,7 +47,7 @@ def copied(source: Path, target: Path | None) -> Iterator[None]:
 
 def kept_by(root: Path, path: str) -> str:
     """`git`, the .dvc file of the table or of a folder it lies in, or nothing."""
-    if _git(root, "ls-files", "--error-unmatch", path).returncode == 0:
+    if Git(root).knows(path):
         return "git"
     outs = [Path(path), *Path(path).parents[:-1]]
     files = [f"{out.as_posix()}.dvc" for out in outs]
@@ -62,8 +62,7 @@ def check_recoverable(root: Path, path: str) -> None:
     if not keeper:
         raise DataError(f"{path}: neither git nor DVC keeps it; run `dvc add {path}` and commit it")
     file = path if keeper == "git" else keeper
-    changed = _git(root, "status", "--porcelain", "--", file).stdout.strip()
-    if changed:
+    if Git(root).run("status", "--porcelain", "--", file):
         raise DataError(
             f"{path}: no commit has it as it is now, so that it could not be brought back; commit "
             f"{file} first"
@@ -74,8 +73,7 @@ def check_recoverable(root: Path, path: str) -> None:
         raise DataError(
             f"{path} is imported from elsewhere: bring it up with `dvc update {keeper}`"
         )
-    done = _dvc(root, "status", "--quiet", keeper)  # quiet: the exit code says it
-    if done.returncode != 0:
+    if dvc.status(root, keeper):
         raise DataError(
             f"{path} is not what {keeper} says: `dvc checkout {path}` takes its changes back, "
             f"`dvc add {path}` and a commit keep them"
@@ -100,21 +98,8 @@ def record(root: Path, path: str) -> str:
     if keeper == "git":
         return path
     whole = keeper.removesuffix(".dvc") or path
-    done = _dvc(root, "add", whole)  # --quiet would swallow the reason too
-    if done.returncode != 0:
-        reasons = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
-        reason = " ".join(reasons).removeprefix("ERROR: ") or done.stderr.strip()
-        raise DataError(f"{path}: `dvc add` failed: {reason}")
+    try:
+        dvc.run(root, "add", whole)  # --quiet would swallow the reason too
+    except DvcError as error:
+        raise DataError(f"{path}: {error}") from None
     return f"{whole}.dvc"
-
-
-def _dvc(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    return _run(root, sys.executable, "-m", "dvc", *words)
-
-
-def _git(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    return _run(root, "git", *words)
-
-
-def _run(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from retain.errors import RegistryError
 from retain.evaluation.quality_gate import MODEL, CheckResult
-from retain.project import files, fingerprint
-from retain.project.dvc import lock_entry
+from retain.project import dvc, files
+from retain.project.git import Git
 
 GATE = "gate"  # who decides, where it is no person
 UNKNOWN = "unknown"  # the alias of what was registered before there was a ledger
@@ -73,8 +73,7 @@ def read(root: Path, name: str) -> list[Entry]:
 
 def new_entry(root: Path, by: str, alias: str, why: str, model: str, metrics: str) -> Entry:
     """Return an entry of now, at the commit that is checked out."""
-    commit = fingerprint.git(root, "rev-parse", "HEAD")
-    return Entry(_iso(time.time()), by, alias, why, model, metrics, commit)
+    return Entry(_iso(time.time()), by, alias, why, model, metrics, Git(root).find("HEAD") or "")
 
 
 def record(root: Path, name: str, entry: Entry) -> None:
@@ -119,12 +118,8 @@ def locked_md5s(root: Path, commit: str, stage: str) -> dict[str, str]:
     Args:
         commit: whose dvc.lock is read; if empty, the one that is here.
     """
-    path = root / "dvc.lock"
-    if commit:
-        lock = fingerprint.git(root, "show", f"{commit}:./dvc.lock")
-    else:
-        lock = path.read_text(encoding="utf-8") if path.is_file() else ""
-    entry = lock_entry(lock, stage)
+    lock = Git(root).show(commit, "dvc.lock") or "" if commit else dvc.read_lock(root)
+    entry = dvc.locked(lock, stage)
     kept = ("data/prepared/", "models/", "reports/")
     items = [*entry.get("deps", ()), *entry.get("outs", ())]
     return {i["path"]: i["md5"] for i in items if i["path"].startswith(kept) and "md5" in i}
@@ -136,10 +131,12 @@ def commits(root: Path, *options: str) -> Iterator[tuple[str, str]]:
     Args:
         options: of `git log`.
     """
+    git = Git(root)
     log = ("log", "--reverse", "--topo-order", "--full-history", "--format=%H %ct", *options)
-    for line in fingerprint.git(root, *log, "HEAD", "--", "dvc.lock").splitlines():
-        commit, seconds = line.split()
-        yield commit, _iso(int(seconds))
+    if git.find("HEAD"):
+        for line in git.run(*log, "HEAD", "--", "dvc.lock").splitlines():
+            commit, seconds = line.split()
+            yield commit, _iso(int(seconds))
     yield "", _iso(time.time())
 
 

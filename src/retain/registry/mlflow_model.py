@@ -13,7 +13,7 @@ from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from retain.errors import ModelError, RetainError
-from retain.model_loading import load_model
+from retain.model_files import load_model
 from retain.project import fingerprint
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retain.errors import RegistryError
-from retain.project import files, fingerprint
+from retain.project import files
+from retain.project.git import Git
 from retain.registry import ledger, registry
 from retain.registry.ledger import Entry
 from retain.tracking import store
@@ -87,7 +88,7 @@ def _decide(
 
 
 def move(client: "MlflowClient", version: "ModelVersion", entry: Entry) -> str:
-    """Make a version the champion in the store, with who, when and why as tags; return a sentence."""
+    """Make a version the champion in the store, with who, when and why as tags; say so."""
     name = version.name
     aliases = client.get_model_version(name, version.version).aliases  # others lack them
     before = registry.set_alias(client, version, "champion")
@@ -108,7 +109,7 @@ def move(client: "MlflowClient", version: "ModelVersion", entry: Entry) -> str:
 
 def _identity(root: Path) -> str:
     """Return who asks, as git knows it: name and address."""
-    name, mail = (fingerprint.git(root, "config", key) for key in ("user.name", "user.email"))
+    name, mail = (Git(root).config(key) for key in ("user.name", "user.email"))
     if not name or not mail:
         raise RegistryError(
             "git does not know who you are, and it is written down who moves an alias: "

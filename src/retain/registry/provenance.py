@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retain.config import schema
+from retain.config import loader
 from retain.errors import RegistryError
 from retain.evaluation.quality_gate import MODEL
 from retain.project import fingerprint
+from retain.project.git import Git
 from retain.registry import registry
 from retain.tracking import store
 from retain.tracking.store import StoreError
@@ -74,7 +75,7 @@ def find(root: Path, model: str) -> Origin:
 
 
 def _of_the_tree(root: Path, name: str) -> Origin:
-    problem = schema.load_problem(root, name)
+    problem = loader.load_problem(root, name)
     if (
         not {f"models/{name}/{MODEL}", f"data/prepared/{name}"}
         <= fingerprint.output_md5s(root, name).keys()
@@ -173,9 +174,9 @@ def _run(origin: Origin) -> str:
 def _commit(root: Path, origin: Origin) -> str:
     if not origin.commit:
         return "none: the project was not in git"
-    subject = fingerprint.git(root, "log", "-1", "--format=%h %s", origin.commit) or (
-        f"{origin.commit[:9]}, which this clone does not have"
-    )
+    git, subject = Git(root), f"{origin.commit[:9]}, which this clone does not have"
+    if git.find(f"{origin.commit}^{{commit}}"):
+        subject = git.run("log", "-1", "--format=%h %s", origin.commit)
     changed = len(re.findall(r"^diff --git", origin.patch, re.MULTILINE))
     if not changed:
         return subject

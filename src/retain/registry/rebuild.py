@@ -14,11 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retain.config import schema
+from retain.config import loader
 from retain.errors import GitError, ModelError, RegistryError, RetainError
 from retain.evaluation.quality_gate import MODEL, CheckResult
-from retain.project import files, fingerprint, git
-from retain.project.dvc import Cache
+from retain.project import files, fingerprint
+from retain.project.cache import Cache
+from retain.project.git import Git
 from retain.registry import ledger, promotion, registry
 from retain.registry.ledger import GATE, UNKNOWN, Entry
 from retain.registry.listing import SINCE
@@ -40,12 +41,13 @@ def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
     Raises:
         RegistryError: the store does not answer, or nothing could be rebuilt.
     """
-    if not fingerprint.git(root, "rev-parse", "HEAD"):
+    git = Git(root)
+    if git.find("HEAD") is None:
         raise RegistryError("the registry is rebuilt from git's history, and there is no commit")
-    if fingerprint.git(root, "rev-parse", "--is-shallow-repository") == "true":
+    if git.run("rev-parse", "--is-shallow-repository") == "true":
         yield "this clone has not the whole history: `git fetch --unshallow` brings it"
     entries = ledger.read(root, name)
-    if not entries and name not in schema.load(root):
+    if not entries and name not in loader.load(root):
         raise RegistryError(
             f"there is no problem {name}, nor was there one in this branch's history"
         )
@@ -78,7 +80,7 @@ def _redo(
     """Do again what the entries say, and put what is judged now in the place of the entry."""
     cache = Cache(root)
     with files.folder(root, f"rehydrate-{name}") as scratch:
-        clone = git.clone(root, scratch / "clone")
+        clone = Git(root).clone(scratch / "clone")
         for index, entry in enumerate(entries):
             try:
                 if entry.by != GATE:
@@ -139,19 +141,19 @@ def _locked(root: Path, name: str, entry: Entry) -> tuple[str, dict[str, str]]:
     )
 
 
-def _restore(root: Path, clone: Path, cache: Cache, name: str, entry: Entry) -> Path:
+def _restore(root: Path, clone: Git, cache: Cache, name: str, entry: Entry) -> Path:
     """Make the clone what the project was, git's files and DVC's; return its folder there.
 
     Raises:
         ModelError: a file is not in the cache, or is not what its md5 says.
     """
-    commit, md5s = _locked(root, name, entry)
-    tree = clone / fingerprint.git(root, "rev-parse", "--show-prefix")
+    git, (commit, md5s) = Git(root), _locked(root, name, entry)
+    tree = clone.root / git.run("rev-parse", "--show-prefix")
     if commit:
-        git.check_out(clone, commit)
+        clone.check_out(commit)
     else:
         patch = fingerprint.patch(root).get("code.patch", "")
-        git.check_out(clone, fingerprint.git(root, "rev-parse", "HEAD"), patch)
+        clone.check_out(git.run("rev-parse", "HEAD"), patch)
         shutil.copy(root / "dvc.lock", tree / "dvc.lock")
     report = ledger.locked_md5s(tree, "", f"evaluate@{name}")  # and the other cells
     cache.fetch([*md5s.values(), *report.values()])
@@ -165,7 +167,7 @@ def _restore(root: Path, clone: Path, cache: Cache, name: str, entry: Entry) -> 
 
 def _register(tree: Path, client: "MlflowClient", name: str, entry: Entry, whole: bool) -> Decision:
     """Register what the tree holds, and give it the alias of the entry, if aliases are to move."""
-    problem = schema.load_problem(tree, name)
+    problem = loader.load_problem(tree, name)
     reports = tree / "reports" / name
     metrics = json.loads((reports / "metrics.json").read_text(encoding="utf-8"))
     verdict = json.loads((reports / "verdict.json").read_text(encoding="utf-8"))

@@ -14,10 +14,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from retain.config.schema import ChampionCheck, Problem, room
+from retain.config.kind import kind_of
+from retain.config.schema import ChampionCheck, Problem
 from retain.errors import IncomparableError, RegistryError
 from retain.evaluation.quality_gate import MODEL, CheckResult, interval, judgement
-from retain.model_loading import load_model
+from retain.evaluation.results import Metrics
+from retain.model_files import load_model
 from retain.project import fingerprint
 from retain.registry import ledger
 from retain.registry.packaging import log_model
@@ -56,7 +58,7 @@ class Decision:
 
 
 def register(
-    root: Path, name: str, problem: Problem, metrics: dict[str, Any], checks: list[CheckResult]
+    root: Path, name: str, problem: Problem, metrics: Metrics, checks: list[CheckResult]
 ) -> Decision:
     """Register a problem's trained model, unless it is, and give it the alias that it earned.
 
@@ -76,7 +78,7 @@ def register(
     return decision
 
 
-def add(root: Path, name: str, problem: Problem, metrics: dict[str, Any]) -> "ModelVersion":
+def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "ModelVersion":
     """Register a problem's trained model, unless it is, and judge nothing."""
     folder = root / "models" / name / MODEL
     run = runs.find_run(root, name, problem, MODEL, folder)
@@ -184,9 +186,7 @@ def _against_champion(
         label = f"{ledger.VERSUS_CHAMPION} {champion.version}"
         try:
             with downloaded(champion) as theirs:
-                both = room(problem, "evaluate").compare_with_champion(
-                    problem, prepared, folder, theirs
-                )
+                both = kind_of(problem).compare.load(problem, prepared, folder, theirs)
         except (IncomparableError, RegistryError) as error:
             yield CheckResult(label, True, f"the champion cannot be compared: {error}", {})
             continue

@@ -7,16 +7,16 @@ there. Nothing of this touches the working tree, its cache or the tracking store
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from retain.config import schema
-from retain.errors import ProofError
+from retain.config import loader
+from retain.errors import DvcError, ProofError
 from retain.evaluation.quality_gate import MODEL
-from retain.project import files, fingerprint, git
+from retain.project import dvc, files, fingerprint
+from retain.project.git import Git
 from retain.registry.provenance import Origin, environment
 
 IDENTICAL, DIFFERENT, NEAR = 0, 1, 3  # exit codes
@@ -96,7 +96,7 @@ def prove(root: Path, origin: Origin, fresh: bool = False) -> Proof:
     with files.folder(root, f"prove-{origin.name}") as scratch:
         tree = scratch / "tree"
         _check_out(root, origin, tree)
-        problem = schema.load_problem(tree, origin.name)
+        problem = loader.load_problem(tree, origin.name)
         _fetch(root, tree, origin.params.get("data.path", ""))
         python = _fresh_python(tree) if fresh else Path(sys.executable)
         _repro(tree, f"evaluate@{origin.name}", python)
@@ -132,25 +132,24 @@ def _stage(path: str) -> str:
 
 def _check_out(root: Path, origin: Origin, tree: Path) -> None:
     """Make `tree` what the model was trained in."""
-    git.clone(root, tree)
-    if not fingerprint.git(tree, "cat-file", "-t", origin.commit):
+    clone = Git(root).clone(tree)
+    if clone.find(f"{origin.commit}^{{commit}}") is None:
         raise ProofError(
             f"{origin.label} was trained at commit {origin.commit}, which this clone does not "
             f"have: git fetch it"
         )
-    git.check_out(tree, origin.commit, origin.patch)
+    clone.check_out(origin.commit, origin.patch)
 
 
 def _fetch(root: Path, tree: Path, path: str) -> None:
     """Bring the raw data, if git has not, from the cache of this clone."""
     if not path or "://" in path or (tree / path).exists():
         return
-    dvc = [sys.executable, "-m", "dvc"]
-    cache = _run([*dvc, "cache", "dir"], root).strip()
-    _run([*dvc, "remote", "add", "-q", "--local", "proof", str((root / cache).resolve())], tree)
+    cache = dvc.cache_folder(root).parents[1]  # files/md5 in what may be a remote
     try:
-        _run([*dvc, "pull", "-q", "-r", "proof", path], tree)
-    except ProofError as error:
+        dvc.run(tree, "remote", "add", "-q", "--local", "proof", str(cache.resolve()))
+        dvc.run(tree, "pull", "-q", "-r", "proof", path)
+    except DvcError as error:
         raise ProofError(
             f"{path} is neither in git nor in DVC's cache as it was: track it with "
             f"`dvc add {path}`, or `dvc fetch` it\n{error}"
@@ -186,15 +185,7 @@ def _repro(tree: Path, stage: str, python: Path) -> None:
         "DVC_SITE_CACHE_DIR": str(tree.resolve() / ".dvc" / "site"),
         "DVC_NO_ANALYTICS": "true",
     }
-    words = [str(python), "-m", "dvc", "repro", "--force", stage]
-    # A group of its own, since dvc would leave its stage running when it is ended.
-    process = subprocess.Popen(words, cwd=tree, env=environ, start_new_session=True)
-    try:
-        code = process.wait()
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        raise
-    if code != 0:
+    if dvc.repro(tree, stage, python, environ) != 0:
         raise ProofError(f"`dvc repro --force {stage}` failed at that commit: see above")
 
 

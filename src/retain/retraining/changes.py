@@ -1,4 +1,4 @@
-"""What changed since the models were trained, as DVC sees it, and since the last commit."""
+"""What changed: since the models were trained, since the last commit, and against any commit."""
 
 import re
 from collections.abc import Iterable
@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from retain.errors import RetainError
-from retain.project import fingerprint
-from retain.project.dvc import lock_entry
+from retain.evaluation.quality_gate import MODEL
+from retain.project import dvc
+from retain.project.git import Git
 
 CODE = re.compile(r"(src|pipelines)(/|$)")
 MADE = re.compile(r"(data/code|data/prepared|models|reports)/")  # by stages
-LISTED = re.compile(r"data/code/\w+/(\w+)\.txt")  # which modules a stage runs
+LIST = re.compile(r"data/code/\w+/(\w+)\.txt")  # of the modules that a stage runs
+RUNS = re.compile(r"^Running stage '(.*)':$", re.MULTILINE)
 
 
 @dataclass
@@ -30,67 +32,47 @@ class Changes:
         """Whether there is something for the pipeline to do."""
         return bool(self.missing or self.sentences())
 
+    def add(self, path: str) -> None:
+        """Add a file that a stage reads, to the kind of change that it is."""
+        if match := LIST.fullmatch(path):
+            self.code.add(f"what {match[1]} runs")
+        elif CODE.match(path):
+            self.code.add(path)
+        else:
+            (self.made if MADE.match(path) else self.data).add(path)
+
     def sentences(self) -> list[str]:
         """Each kind of change in words, but for what only is not here."""
         if self.first:
             return ["there is no model yet"]
-        said = []
-        for name, found in (("data", self.data), ("params", self.params), ("code", self.code)):
-            if found:
-                said.append(f"{name}: {_some(sorted(found))}")
-        if self.made and not said:
-            said.append("an earlier run was stopped before its end")
-        return said
+        kinds = (("data", self.data), ("params", self.params), ("code", self.code))
+        sentences = [f"{kind}: {_some(sorted(names))}" for kind, names in kinds if names]
+        if self.made and not sentences:
+            sentences.append("an earlier run was stopped before its end")
+        return sentences
 
 
 def status(root: Path, name: str) -> Changes:
-    """What DVC would do something about in the stages of one problem.
+    """Find what DVC would do something about in the stages of one problem.
 
     Raises:
-        RetainError: DVC cannot tell: no such problem, dvc.yaml is wrong.
+        DvcError: there is no such problem, or dvc.yaml is wrong.
     """
-    changes = Changes(first=not lock_entry(_lock(root), f"register@{name}"))
-    for stage, entries in _status(root, f"register@{name}").items():
+    changes = Changes(first=not dvc.locked(dvc.read_lock(root), f"register@{name}"))
+    for stage, entries in dvc.status(root, f"register@{name}").items():
         for entry in entries:
             if isinstance(entry, str):  # the command itself
                 changes.code.add("dvc.yaml")
                 continue
-            for kind, paths in entry.items():
-                for path, state in paths.items():
-                    if stage.endswith(".dvc") and state == "modified":  # a table, by hand
-                        changes.data.add(path)
+            for kind, states in entry.items():
+                for path, state in states.items():
+                    if isinstance(state, dict):  # of a file of parameters, by key
+                        changes.params.update(state)
+                    elif kind == "changed deps" or (stage.endswith(".dvc") and state == "modified"):
+                        changes.add(path)
                     else:
-                        _sort(changes, kind, path, state)
+                        changes.missing.add(path)
     return changes
-
-
-def is_checked_out(root: Path, file: str) -> bool:
-    """Whether a table is here as its .dvc file says."""
-    return not _status(root, file)
-
-
-def _status(root: Path, target: str) -> dict[str, Any]:
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
-    try:
-        with Repo(str(root)) as repo:
-            return dict(repo.status(targets=[target], with_deps=True))
-    except DvcException as error:
-        raise RetainError(f"DVC cannot tell what changed: {' '.join(str(error).split())}") from None
-
-
-def _sort(changes: Changes, kind: str, path: str, state: Any) -> None:
-    if kind == "changed outs":
-        changes.missing.add(path)
-    elif isinstance(state, dict):  # of a file of parameters, by key
-        changes.params.update(state)
-    elif CODE.match(path):
-        changes.code.add(path)
-    elif listed := LISTED.fullmatch(path):
-        changes.code.add(f"what {listed[1]} runs")
-    else:
-        (changes.made if MADE.match(path) else changes.data).add(path)
 
 
 @dataclass(frozen=True)
@@ -104,54 +86,68 @@ class Since:
 
 
 def since_commit(root: Path, name: str) -> Since:
-    """What the present outputs were made of that those of the last commit were not."""
-    before = fingerprint.git(root, "show", "HEAD:./dvc.lock")
-    now = _lock(root)
-    data: set[str] = set()
-    code: set[str] = set()
+    """Find what the present outputs were made of that those of the last commit were not."""
+    changes = Changes(first=True)
     params: dict[str, tuple[Any, Any]] = {}
-    for stage in _stages(now, name):
-        was, entry = lock_entry(before, stage), lock_entry(now, stage)
-        old = _md5s(was.get("deps", ()))
-        for path, md5 in _md5s(entry.get("deps", ())).items():
-            if old.get(path) == md5:
-                continue
-            if listed := LISTED.fullmatch(path):
-                code.add(f"what {listed[1]} runs")
-            elif not MADE.match(path):
-                (code if CODE.match(path) else data).add(path)
-        known = _values(was)
-        for key, value in _values(entry).items():
-            if known.get(key) != value:
-                params |= _leaves(key, known.get(key), value)
-    first = not any(lock_entry(before, stage) for stage in _stages(now, name))
-    return Since(sorted(data), dict(sorted(params.items())), sorted(code), first)
-
-
-def absent(root: Path, name: str) -> list[str]:
-    """Inputs and outputs of a problem's stages that dvc.lock names and that are not here."""
-    lock = _lock(root)
-    entries = [lock_entry(lock, stage) for stage in _stages(lock, name)]
-    each = [item for entry in entries for key in ("deps", "outs") for item in entry.get(key, ())]
-    return sorted({item["path"] for item in each if not (root / item["path"]).exists()})
+    for before, now in _locked_stages(root, name):
+        old_md5s, old_values = _md5s(before.get("deps", ())), _values(before)
+        for path, md5 in _md5s(now.get("deps", ())).items():
+            if old_md5s.get(path) != md5:
+                changes.add(path)
+        for key, value in _values(now).items():
+            params |= _leaves(key, old_values.get(key), value)
+        changes.first &= not before
+    return Since(
+        sorted(changes.data), dict(sorted(params.items())), sorted(changes.code), changes.first
+    )
 
 
 def is_committed(root: Path, name: str) -> bool:
     """Whether the last commit has the problem's part of dvc.lock as it is."""
-    before = fingerprint.git(root, "show", "HEAD:./dvc.lock")
-    now = _lock(root)
-    return all(lock_entry(before, stage) == lock_entry(now, stage) for stage in _stages(now, name))
+    return all(before == now for before, now in _locked_stages(root, name))
 
 
-def _lock(root: Path) -> str:
-    path = root / "dvc.lock"
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+def missing_files(root: Path, name: str) -> list[str]:
+    """Return inputs and outputs of a problem's stages that dvc.lock names and that are not here."""
+    stages = [now for _, now in _locked_stages(root, name)]
+    items = [item for stage in stages for key in ("deps", "outs") for item in stage.get(key, ())]
+    return sorted({item["path"] for item in items if not (root / item["path"]).exists()})
 
 
-def _stages(lock: str, name: str) -> Iterable[str]:
-    # The lists of modules are left out: what they say to a stage is what counts.
-    stages = re.findall(rf"^  (\w+@{re.escape(name)}(?:-\w+)?):$", lock, re.MULTILINE)
-    return [stage for stage in stages if not stage.startswith("code@")]
+def markdown(root: Path, base: str) -> str:
+    """Say what `dvc repro` would run here, and how params and metrics differ from `base`.
+
+    Raises:
+        RetainError: there is no such commit.
+        DvcError: DVC refuses.
+    """
+    if Git(root).find(f"{base}^{{commit}}") is None:
+        raise RetainError(f"git knows no commit {base!r}; fetch it, or name another")
+    # Outputs that are on the remote alone are not missing: what made them is as it was.
+    stages = RUNS.findall(dvc.run(root, "repro", "--dry", "--allow-missing"))
+    items = "\n".join(f"- `{stage}`" for stage in stages) or "Nothing: all stages are up to date."
+    blocks = [f"## Compared with `{base}`", "### Stages to run", items]
+    for what, options in (("params", ("--targets", "params.yaml")), ("metrics", ())):
+        lines = dvc.run(root, what, "diff", "--md", base, *options).strip().splitlines()
+        if what == "metrics":  # of the model that the gate judges; the baselines' would be a page
+            lines = [*lines[:2], *(line for line in lines[2:] if f" models.{MODEL}." in line)]
+        differs = len(lines) > 2  # more than a header
+        blocks += [f"### {what.capitalize()}", "\n".join(lines) if differs else "No difference."]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _locked_stages(root: Path, name: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return each stage of dvc.lock that runs for a problem: as the last commit has it, and now.
+
+    Without the one that lists the modules: what its lists say to the others is what counts.
+    """
+    before, now = Git(root).show("HEAD", "dvc.lock") or "", dvc.read_lock(root)
+    stages = re.findall(rf"^  (\w+@{re.escape(name)}(?:-\w+)?):$", now, re.MULTILINE)
+    return [
+        (dvc.locked(before, stage), dvc.locked(now, stage))
+        for stage in stages
+        if not stage.startswith("code@")
+    ]
 
 
 def _md5s(deps: Iterable[dict[str, str]]) -> dict[str, str]:
@@ -163,14 +159,15 @@ def _values(stage: dict[str, Any]) -> dict[str, Any]:
 
 
 def _leaves(key: str, before: Any, now: Any) -> dict[str, tuple[Any, Any]]:
-    """The keys below `key` whose values differ."""
+    """The keys at and below `key` whose values differ."""
+    if before == now:
+        return {}
     if not isinstance(before, dict) or not isinstance(now, dict):
         return {key: (before, now)}
-    found: dict[str, tuple[Any, Any]] = {}
-    for inner in (*now, *(old for old in before if old not in now)):
-        if before.get(inner) != now.get(inner):
-            found |= _leaves(f"{key}.{inner}", before.get(inner), now.get(inner))
-    return found
+    leaves: dict[str, tuple[Any, Any]] = {}
+    for inner in {**now, **before}:
+        leaves |= _leaves(f"{key}.{inner}", before.get(inner), now.get(inner))
+    return leaves
 
 
 def _some(paths: list[str]) -> str:

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from retain.config import schema
+from retain.config.kind import kind_of
 from retain.config.schema import Problem
 from retain.errors import DataError
-from retain.project import files
+from retain.evaluation.results import Drift, DriftFindings
+from retain.project import dvc, files
 from retain.registry import listing, rebuild, registry
-from retain.retraining import changes, fetch
+from retain.retraining import changes
 from retain.retraining.changes import Changes
 from retain.tracking import store
 from retain.training import portable_cpu
@@ -29,7 +31,7 @@ class Outcome:
     train: bool
     reasons: list[str]
     stopped: bool = False
-    findings: Any = field(default=None, repr=False)  # of the kind's room `drift`
+    findings: DriftFindings | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         head = "stopped" if self.stopped else "retrain" if self.train else "nothing to do"
@@ -40,7 +42,7 @@ def check(root: Path, name: str, problem: Problem) -> Outcome:
     """Look at a problem's data and champion, and decide."""
     changed = changes.status(root, name)
     if changed.code and not changed.first:  # of this problem's kind, or of something else?
-        fetch.dvc(root, "repro", "--quiet", f"code@{name}")
+        dvc.call(root, "repro", "--quiet", f"code@{name}")
         changed = changes.status(root, name)
     try:
         if changed.sentences():
@@ -59,14 +61,14 @@ def _look(root: Path, name: str, problem: Problem, changed: Changes) -> Outcome:
         portable_cpu.pin_cpu_kernels("portable")
         prepared = scratch / "prepared"
         prepared.mkdir()
-        schema.room(problem, "prepare").prepare(problem, root, prepared)
+        kind = kind_of(problem)
+        kind.prepare.load(problem, root, prepared)
         _check_freshness(problem, prepared)
-        if not schema.has_room(problem, "drift"):
+        if kind.drift is None:
             return decide(problem, changed, None, None)
         with _champion(root, name) as (version, folder):
             expected = registry.test_metrics(version) if version else None
-            drift = schema.room(problem, "drift")
-            findings = drift.check(problem, prepared, folder, expected)
+            findings = kind.drift.load(problem, prepared, folder, expected)
             registered = listing.since(version) if version else None
     if findings.worse:
         raise DataError("; ".join(findings.worse))
@@ -76,7 +78,7 @@ def _look(root: Path, name: str, problem: Problem, changed: Changes) -> Outcome:
 def decide(
     problem: Problem,
     changed: Changes,
-    findings: Any,
+    findings: DriftFindings | None,
     registered: dt.datetime | None,
     now: dt.datetime | None = None,
 ) -> Outcome:
@@ -84,7 +86,7 @@ def decide(
 
     Args:
         changed: what DVC sees; where nothing changed, the same model would come again.
-        findings: of the kind's room `drift`, None where the kind has none.
+        findings: what became of the data; None where the kind does not compare them.
         registered: when the champion was; None where there is none.
     """
     settings = problem.retrain
@@ -113,7 +115,7 @@ def decide(
     return Outcome(False, [why], findings=findings)
 
 
-def describe(each: Any) -> str:
+def describe(each: Drift) -> str:
     """One finding of drift, with its bound, in words."""
     usual = ", which its own training part reaches" if each.usual else ""
     return f"{each.measure} {each.value:.3g}, bound {each.bound:.3g}{usual}"
@@ -121,10 +123,10 @@ def describe(each: Any) -> str:
 
 def _check_freshness(problem: Problem, prepared: Path) -> None:
     """Raise DataError where the newest value is older than params allow."""
-    limit = problem.retrain.max_lag
-    if limit is None or not schema.has_room(problem, "reference"):
+    limit, newest_of = problem.retrain.max_lag, kind_of(problem).newest
+    if limit is None or newest_of is None:
         return
-    newest = schema.room(problem, "reference").newest(prepared)
+    newest = newest_of.load(prepared)
     lag = dt.datetime.now(dt.UTC).replace(tzinfo=None) - newest
     if lag > schema.span(limit):
         raise DataError(

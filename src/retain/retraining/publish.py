@@ -10,9 +10,10 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from retain.errors import RetainError
-from retain.project import fingerprint
-from retain.retraining import fetch, summary
+from retain.errors import GitError, RetainError
+from retain.project import dvc, fingerprint
+from retain.project.git import Git
+from retain.retraining import summary
 
 KEPT = ("dvc.lock", "data", "models", "reports")  # of what git does not ignore
 # Answers git with the token out of the environment: it is in no argument and in no file.
@@ -21,70 +22,80 @@ HELPER = (
     'printf "username=x-access-token\\npassword=%s\\n" "$RETAIN_GIT_TOKEN"; }; f'
 )
 BY = "retain", "retain@localhost"  # the same on every machine
+OVERTAKEN = ("stale info", "cannot lock ref", "failed to lock")  # what git says to the later push
 
 
 def publish(root: Path, names: Iterable[str]) -> str:
-    """Push data and models to DVC's remote and a commit to git's; answers what was done.
+    """Push data and models to DVC's remote and a commit to git's; return what was done.
 
     Raises:
         RetainError: code or params are not committed, or a remote refuses.
     """
     names = sorted(names)
-    code = fingerprint.git(root, "status", "--porcelain", "--", *fingerprint.CODE)
+    git = _git(root)
+    code = git.run("status", "--porcelain", "--", *fingerprint.CODE)
     if code:
         raise RetainError(
             f"the models were trained with code or params that no commit has; commit them before "
             f"publishing:\n{code}"
         )
-    remote = fingerprint.git(root, "remote").partition("\n")[0]
+    remote = git.run("remote").partition("\n")[0]
     if not remote:
         raise RetainError("git has no remote to publish to: git remote add origin ADDRESS")
-    commit = _commit(root, names)
+    commit = _commit(git, names)
     if commit is None:
         return "nothing to publish: the last commit has all of it"
     branch = f"retrain/{'-'.join(names)}"
-    before = _tip(root, remote, branch)
-    if before == commit:
-        return f"published before: branch {branch} has it{_pull_request(root, names, branch)}"
-    _check_ours(root, remote, branch, before)
-    if fetch.has_remote(root):
-        if fetch.dvc(root, "push", "--quiet", "--run-cache") != 0:
+    tip = _tip(git, remote, branch)
+    if tip == commit:
+        return f"published before: branch {branch} has it{_pull_request(git, names, branch)}"
+    _check_ours(git, remote, branch, tip)
+    if dvc.has_remote(root):
+        if dvc.call(root, "push", "--quiet", "--run-cache") != 0:
             raise RetainError("`dvc push` failed, see above: nothing was published")
     else:
         print("DVC has no remote: data and models stay in this clone", flush=True)
     # A lease: of two runners with different results one wins, and the other leaves it at that.
     ref = f"refs/heads/{branch}"
-    lease = f"--force-with-lease={ref}:{before}"
-    pushed = _git(root, "push", "-q", lease, *_request(names), remote, f"{commit}:{ref}")
-    if pushed.returncode == 0:
-        return (
-            f"published commit {commit[:9]} on branch {branch}{_pull_request(root, names, branch)}"
-        )
-    if _tip(root, remote, branch) == commit:
-        return f"published by another runner meanwhile: branch {branch} has it"
-    if "stale info" in pushed.stderr or "lock" in pushed.stderr:
-        return f"another runner published to {branch} meanwhile; the next run looks again"
-    raise RetainError(f"git cannot push to {remote}: {pushed.stderr.strip()}")
-
-
-def _commit(root: Path, names: list[str]) -> str | None:
-    """A commit upon HEAD of all that a retraining leaves; None where HEAD has it."""
-    index = root / "scratch" / f"publish-{os.getpid()}.index"
-    index.parent.mkdir(exist_ok=True)
-    aside = {"GIT_INDEX_FILE": str(index.resolve())}
-    date = _read(root, "show", "-s", "--format=%ct +0000", "HEAD")
-    signed = {f"GIT_{who}_{key}": value for who in ("AUTHOR", "COMMITTER")
-              for key, value in (("NAME", BY[0]), ("EMAIL", BY[1]), ("DATE", date))}  # fmt: skip
+    lease = f"--force-with-lease={ref}:{tip}"
     try:
-        _read(root, "read-tree", "HEAD", **aside)
-        _read(root, "add", "--", *(each for each in KEPT if (root / each).exists()), **aside)
-        tree = _read(root, "write-tree", **aside)
+        git.run("push", "-q", lease, *_merge_request(names), remote, f"{commit}:{ref}")
+    except GitError as error:
+        if _tip(git, remote, branch) == commit:
+            return f"published by another runner meanwhile: branch {branch} has it"
+        if any(reason in str(error) for reason in OVERTAKEN):
+            return f"another runner published to {branch} meanwhile; the next run looks again"
+        raise RetainError(f"git cannot push to {remote}: {error}") from None
+    return f"published commit {commit[:9]} on branch {branch}{_pull_request(git, names, branch)}"
+
+
+def _git(root: Path) -> Git:
+    """Git that asks nobody for a password, and takes a token where the environment has one."""
+    token = os.environ.get("GH_TOKEN") or os.environ.get("RETRAIN_TOKEN")
+    if not token:
+        return Git(root, GIT_TERMINAL_PROMPT="0")
+    helper = ("-c", "credential.helper=", "-c", f"credential.helper={HELPER}")
+    return Git(root, *helper, GIT_TERMINAL_PROMPT="0", RETAIN_GIT_TOKEN=token)
+
+
+def _commit(git: Git, names: list[str]) -> str | None:
+    """Make a commit upon HEAD of all that a retraining leaves; None where HEAD has it."""
+    place = git.root / "scratch" / f"publish-{os.getpid()}.index"
+    place.parent.mkdir(exist_ok=True)
+    index = Git(git.root, GIT_INDEX_FILE=str(place.resolve()))
+    try:
+        index.run("read-tree", "HEAD")
+        index.run("add", "--", *(path for path in KEPT if (git.root / path).exists()))
+        tree = index.run("write-tree")
     finally:
-        index.unlink(missing_ok=True)
-    if tree == _read(root, "rev-parse", "HEAD^{tree}"):
+        place.unlink(missing_ok=True)
+    if tree == git.run("rev-parse", "HEAD^{tree}"):
         return None
-    words = ("commit-tree", "-p", "HEAD", "-m", _title(names), "-m", _text(root, names), tree)
-    return _read(root, *words, **signed)
+    date = git.run("show", "-s", "--format=%ct +0000", "HEAD")
+    who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
+           for key, value in (("NAME", BY[0]), ("EMAIL", BY[1]), ("DATE", date))}  # fmt: skip
+    message = ("-m", _title(names), "-m", _text(git.root, names))
+    return Git(git.root, **who).run("commit-tree", "-p", "HEAD", *message, tree)
 
 
 def _title(names: list[str]) -> str:
@@ -93,21 +104,21 @@ def _title(names: list[str]) -> str:
 
 def _text(root: Path, names: list[str]) -> str:
     """The summaries, one after another."""
-    places = [summary.path(root, name) for name in names]
-    return "\n\n".join(place.read_text(encoding="utf-8") for place in places if place.is_file())
+    paths = [summary.path(root, name) for name in names]
+    return "\n\n".join(path.read_text(encoding="utf-8") for path in paths if path.is_file())
 
 
-def _tip(root: Path, remote: str, branch: str) -> str:
-    """The commit that a branch of the remote stands at; empty where there is none."""
-    return _read(root, "ls-remote", remote, f"refs/heads/{branch}").partition("\t")[0]
+def _tip(git: Git, remote: str, branch: str) -> str:
+    """Return the newest commit of a branch of the remote; empty where there is no such branch."""
+    return git.run("ls-remote", remote, f"refs/heads/{branch}").partition("\t")[0]
 
 
-def _check_ours(root: Path, remote: str, branch: str, tip: str) -> None:
-    """Raise RetainError where a person has put a commit of her own on the branch."""
+def _check_ours(git: Git, remote: str, branch: str, tip: str) -> None:
+    """Raise RetainError where the newest commit on the branch is a person's."""
     if not tip:
         return
-    _read(root, "fetch", "-q", remote, tip)
-    who = _read(root, "show", "-s", "--format=%ce", tip)
+    git.run("fetch", "-q", remote, tip)
+    who = git.run("show", "-s", "--format=%ce", tip)
     if who != BY[1]:
         raise RetainError(
             f"branch {branch} of {remote} has a commit of {who}, which is not overwritten: merge "
@@ -115,59 +126,35 @@ def _check_ours(root: Path, remote: str, branch: str, tip: str) -> None:
         )
 
 
-def _request(names: list[str]) -> list[str]:
-    """GitLab opens a merge request by itself where it is asked to with the push."""
+def _merge_request(names: list[str]) -> list[str]:
+    """Return the options of a push by which GitLab opens a merge request."""
     if not os.environ.get("GITLAB_CI"):
         return []
-    wanted = ("create", f"title={_title(names)}", f"target={os.environ['CI_DEFAULT_BRANCH']}")
-    return [word for each in wanted for word in ("-o", f"merge_request.{each}")]
+    target = os.environ["CI_DEFAULT_BRANCH"]
+    options = ("create", f"title={_title(names)}", f"target={target}")
+    return [word for option in options for word in ("-o", f"merge_request.{option}")]
 
 
-def _branch(root: Path) -> str:
-    """The branch to merge into; CI may have checked out a commit without one."""
-    return os.environ.get("GITHUB_REF_NAME") or _read(root, "rev-parse", "--abbrev-ref", "HEAD")
-
-
-def _pull_request(root: Path, names: list[str], branch: str) -> str:
+def _pull_request(git: Git, names: list[str], branch: str) -> str:
     """Open a pull request with GitHub's own command, or bring its text up to date."""
     if os.environ.get("GITLAB_CI"):
         return ", with a merge request"
     if shutil.which("gh") is None:
         return "; open a pull request from it: `gh`, which would, is not installed"
-    base = _branch(root)
-    text = ("--title", _title(names), "--body", _text(root, names))
-    found = _run(
-        root, "gh", "pr", "list", "--head", branch, "--json", "number", "--jq", ".[].number"
-    )
-    number = found.stdout.split()
-    if number:
-        done = _run(root, "gh", "pr", "edit", number[0], *text)
-    else:
-        done = _run(root, "gh", "pr", "create", "--head", branch, "--base", base, *text)
-    if done.returncode != 0:
-        raise RetainError(
-            f"branch {branch} is published, but `gh` cannot open a pull request: "
-            f"{done.stderr.strip()}"
-        )
-    return f", pull request {(done.stdout.strip() or number[0]).splitlines()[-1]}"
 
+    def gh(*words: str) -> str:
+        command = ["gh", "pr", *words]
+        done = subprocess.run(command, cwd=git.root, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RetainError(
+                f"branch {branch} is published, but `gh` cannot open a pull request: "
+                f"{done.stderr.strip()}"
+            )
+        return done.stdout.strip()
 
-def _read(root: Path, *words: str, **variables: str) -> str:
-    done = _git(root, *words, **variables)
-    if done.returncode != 0:
-        raise RetainError(f"`git {' '.join(words[:2])} …` failed: {done.stderr.strip()}")
-    return done.stdout.strip()
-
-
-def _git(root: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    token = os.environ.get("GH_TOKEN") or os.environ.get("RETRAIN_TOKEN")
-    helper = ("-c", "credential.helper=", "-c", f"credential.helper={HELPER}") if token else ()
-    given = {"RETAIN_GIT_TOKEN": token} if token else {}
-    return _run(root, "git", *helper, *words, GIT_TERMINAL_PROMPT="0", **given, **variables)
-
-
-def _run(root: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **variables}
-    return subprocess.run(
-        words, cwd=root, env=environment, capture_output=True, text=True, check=False
-    )
+    # The branch to merge into; CI may have checked out a commit without one.
+    base = os.environ.get("GITHUB_REF_NAME") or git.run("rev-parse", "--abbrev-ref", "HEAD")
+    number = gh("list", "--head", branch, "--json", "number", "--jq", ".[].number").split()
+    words = ("edit", number[0]) if number else ("create", "--head", branch, "--base", base)
+    answer = gh(*words, "--title", _title(names), "--body", _text(git.root, names))
+    return f", pull request {(answer or number[0]).splitlines()[-1]}"

@@ -9,7 +9,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from retain.config.schema import Problem
-from retain.retraining import changes, decide, fetch
+from retain.project import dvc
+from retain.retraining import changes, decide
 from retain.retraining.decide import Outcome
 
 STOPPED = 4  # the exit code that says that data got worse
@@ -52,8 +53,8 @@ def train(root: Path, names: list[str], only: tuple[str, ...] = ()) -> None:
     if not names:
         return
     # What another runner made of the same is in the remote, as long as nobody has merged it.
-    pull = ["--pull"] if fetch.has_remote(root) else []
-    if fetch.dvc(root, "repro", *pull, *only, *(f"register@{name}" for name in names)) != 0:
+    pull = ["--pull"] if dvc.has_remote(root) else []
+    if dvc.call(root, "repro", *pull, *only, *(f"register@{name}" for name in names)) != 0:
         say(f"failed: `dvc repro` of {', '.join(names)}, see above; the champions are as before")
         sys.exit(1)
 

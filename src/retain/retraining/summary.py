@@ -9,12 +9,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retain.config import schema
+from retain.config.kind import kind_of
 from retain.config.schema import Problem
 from retain.errors import IncomparableError
 from retain.evaluation.quality_gate import MODEL, Comparison, interval, judgement
 from retain.evaluation.report import Table, markdown_table, plain
 from retain.project import files, fingerprint
+from retain.project.git import Git
 from retain.registry import registry
 from retain.retraining import changes
 from retain.tracking import store
@@ -91,16 +92,14 @@ def _against(
         blocks = []
         ours = root / "models" / name / MODEL
         try:
-            both = schema.room(problem, "evaluate").compare_with_champion(
-                problem, prepared, ours, theirs
-            )
+            both = kind_of(problem).compare.load(problem, prepared, ours, theirs)
             blocks += _compared(both, new, before)
         except IncomparableError as error:
             blocks.append(f"Version {before.version} cannot be compared: {plain(str(error))}.")
-        if schema.has_room(problem, "drift"):
-            drift = schema.room(problem, "drift")
+        drift = kind_of(problem).drift
+        if drift is not None:
             expected = registry.test_metrics(before)
-            blocks += _drift(drift.check(problem, prepared, theirs, expected), before)
+            blocks += _drift(drift.load(problem, prepared, theirs, expected), before)
     return blocks
 
 
@@ -193,7 +192,7 @@ def _data(root: Path, name: str) -> str:
     """Rows, series and span of the data, before where the last commit knows them, and now."""
     place = path(root, name)
     now = _facts(root / "data" / "prepared" / name / "quality.json")
-    before = fingerprint.git(root, "show", f"HEAD:./{place.relative_to(root).as_posix()}")
+    before = Git(root).show("HEAD", place.relative_to(root).as_posix()) or ""
     was = re.search(r"^- data: (?:.* → )?(.* rows, .*)$|^- data of: (.*)$", before, re.MULTILINE)
     return f"{was[1] or was[2]} → {now}" if was else now
 

@@ -16,7 +16,6 @@ from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 
 from retain import __version__
-from retain.config.schema import room_of
 from retain.errors import RetainError
 from retain.serving import description, http_io
 from retain.serving.batcher import OverloadedError
@@ -42,7 +41,7 @@ def build(live: Live, limits: Limits, key: str | None = None, hosts: tuple[str, 
         return await asyncio.get_running_loop().run_in_executor(readers, work, *given)
 
     counters = CollectorRegistry()
-    service: Service = room_of(live.model.kind, "web").Service(limits, counters, run_in_thread)
+    service: Service = live.model.endpoint(limits, counters, run_in_thread)
     meter = Meter(live, counters, service.path)
 
     @asynccontextmanager

@@ -1,6 +1,5 @@
 """The model that a server answers with: the champion, and the next one once it is champion."""
 
-import importlib.util
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from retain.config.kind import COMMANDS, KINDS
+from retain.config.kind import find_kind
 from retain.errors import ModelError, RetainError
-from retain.model_loading import load_model
+from retain.model_files import load_model
 from retain.registry import registry
 from retain.tracking import store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
+
+    from retain.serving.endpoint import Service
 
 log = logging.getLogger("retain.serving")
 
@@ -42,6 +43,14 @@ class Loaded:
     def md5(self) -> str:
         """Of its folder, with which its files were compared."""
         return str(self.registered.tags["model.md5"])
+
+    @property
+    def endpoint(self) -> "type[Service]":
+        """How it is asked over HTTP."""
+        kind = find_kind(self.kind)
+        assert kind is not None, "it was loaded by it"
+        assert kind.endpoint is not None, "it is checked when a model is loaded"
+        return kind.endpoint.load
 
     @property
     def kind(self) -> str:
@@ -106,11 +115,12 @@ def _load(version: "ModelVersion", kind: str | None = None) -> Loaded:
     own, label = served.config["kind"], f"{version.name} version {version.version}"
     if kind not in (None, own):
         raise ModelError(f"{label} is of kind {own}, not {kind}: start `retain serve` anew")
-    if importlib.util.find_spec(f"{KINDS[own]}.web") is None:
+    found = find_kind(own)
+    assert found is not None, "the model was loaded by it"
+    if found.endpoint is None:
         raise ModelError(
             f"`retain serve` cannot ask models of kind {own}: ask {label} with "
-            f"`{COMMANDS.get(own, 'retain ask')} {version.name} …`, or serve it with "
-            f"`mlflow models serve`"
+            f"`{found.command} {version.name} …`, or serve it with `mlflow models serve`"
         )
     example = registry.example(version)
     served.predict(example)  # the first call is slow, and a model that cannot answer is not taken

@@ -15,7 +15,8 @@ from typing import Any
 
 import psutil
 
-from retain.config.schema import Problem, load_problem
+from retain.config.loader import load_problem
+from retain.config.schema import Problem
 from retain.errors import RegistryError
 from retain.project import files, fingerprint
 from retain.tracking import offline_run, store

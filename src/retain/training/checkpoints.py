@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning.plugins.io import CheckpointIO
 from safetensors.torch import load, save
 
 from retain.errors import RetainError
@@ -127,3 +128,20 @@ def _unpacked(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if "tuple" in value:
         return tuple(_unpacked(inner, tensors) for inner in value["tuple"])
     return {key: _unpacked(inner, tensors) for key, inner in value["pairs"]}
+
+
+class SafetensorsCheckpointIO(CheckpointIO):
+    """Lightning's reading and writing of checkpoints without pickle."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        write(Path(path), checkpoint)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        return read(Path(path))
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        Path(path).unlink(missing_ok=True)

@@ -7,9 +7,10 @@ x86-64-v3) wherever they run; processors of other kinds have only their own.
 
 import os
 import sys
-from typing import Literal
+from typing import TYPE_CHECKING
 
-Mode = Literal["portable", "machine", "off"]
+if TYPE_CHECKING:
+    from retain.config.schema import Mode
 
 NUMPY = {
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",  # all that it has above AVX2
@@ -24,7 +25,7 @@ TORCH = {
 }
 
 
-def pin_cpu_kernels(mode: Mode) -> None:
+def pin_cpu_kernels(mode: "Mode") -> None:
     """Set what a stage's arithmetic may use.
 
     Args:
@@ -41,5 +42,5 @@ def pin_cpu_kernels(mode: Mode) -> None:
     }
     late = [library for library in ("numpy", "torch") if library in sys.modules]
     if changed and late:
-        raise RuntimeError(f"{' and '.join(late)} must be imported after machine.settle")
+        raise RuntimeError(f"{' and '.join(late)} must be imported after pin_cpu_kernels")
     os.environ |= changed

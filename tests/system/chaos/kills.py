@@ -60,26 +60,29 @@ def _halve(path: Path, *args: Any) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-STEP = "retain.training.trainer:Module.training_step"
+MODULE = "retain.training.lightning_module:Module"
+AVERAGE = "pytorch_lightning.callbacks.weight_averaging:WeightAveraging"
 SQL = "sqlalchemy.engine.default:DefaultDialect"
 POINTS = {
     STORE_IS_MADE: Point("after", f"{SQL}.do_execute", _makes_a_table, most=90),
     "when the run is made": Point("after", "retain.tracking.offline_run:_find_or_create"),
-    "in the first batch": Point("before", STEP),
-    "in some batch": Point("before", STEP, most=30),
+    "in the first batch": Point("before", f"{MODULE}.training_step"),
+    "in some batch": Point("before", f"{MODULE}.training_step", most=30),
     "in the middle of an epoch": Point(
         "before",
-        STEP,
-        lambda last, module, batch, number: number == len(module.batches[0]) // 2,
+        f"{MODULE}.training_step",
+        lambda last, module, batch, number: number == len(module.trainer.train_dataloader) // 2,
         most=3,
     ),
     "in the last batch of all": Point(
-        "before", STEP, lambda last, module, *args: module.global_step == last - 1
+        "before",
+        f"{MODULE}.training_step",
+        lambda last, module, *args: module.global_step == last - 1,
     ),
-    "in validation": Point("before", "retain.training.trainer:Module.validation_step", most=3),
-    "while averaged weights are in": Point("after", "retain.training.trainer:Average.swap"),
+    "in validation": Point("before", f"{MODULE}.validation_step", most=3),
+    "while averaged weights are in": Point("after", f"{AVERAGE}._swap_models"),
     "when an epoch ends": Point(
-        "before", "retain.training.trainer:History.on_train_epoch_end", most=3
+        "before", "retain.training.callbacks:History.on_train_epoch_end", most=3
     ),
     "before MLflow's store commits": Point("before", f"{SQL}.do_commit", most=20),
     "when a curve was told": Point("after", "retain.tracking.offline_run:OfflineRun.log", most=3),
@@ -88,7 +91,7 @@ POINTS = {
     ),
     "before a checkpoint is renamed": Point("before", "pathlib:Path.replace", _is_part, most=4),
     "before older ones are removed": Point("after", "pathlib:Path.replace", _is_part, most=4),
-    "trained, before the model is written": Point("before", "retain.training.trainer:write_model"),
+    "trained, before the model is written": Point("before", "retain.model_files:write_model"),
     "while the model is half written": Point("after", "pathlib:Path.write_bytes", _is_weights),
     "written, before MLflow is told": Point("before", "retain.tracking.offline_run:OfflineRun.tag"),
     "told, before publishing": Point("before", "retain.project.files:publish"),

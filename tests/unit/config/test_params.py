@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from retain.config import schema
+from retain.config import loader
 from retain.errors import ParamsError
 from retain.kinds.forecast.config import PRESETS, Problem
+from retain.project import params_file
 
 GOOD = """
 problems:
@@ -34,7 +35,7 @@ def changed(old: str, new: str) -> str:
 
 
 def test_what_is_not_said_takes_its_default(tmp_path: Path) -> None:
-    problem = schema.load_problem(write(tmp_path, GOOD), "sales")
+    problem = loader.load_problem(write(tmp_path, GOOD), "sales")
     assert isinstance(problem, Problem)
     assert problem.data.ds == "ds"
     assert problem.model.layers == 1
@@ -43,7 +44,7 @@ def test_what_is_not_said_takes_its_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sections", ["", "model:\n    training: {}\n    "])
 def test_a_preset_is_what_model_and_training_begin_with(tmp_path: Path, sections: str) -> None:
     text = changed("    gate:", f"    {sections}gate:").replace("fast", "accurate")
-    problem = schema.load_problem(write(tmp_path, text), "sales")
+    problem = loader.load_problem(write(tmp_path, text), "sales")
     assert isinstance(problem, Problem)
     assert problem.model.hidden_size == PRESETS["accurate"]["model"]["hidden_size"]
     assert problem.training.batch_size == PRESETS["accurate"]["training"]["batch_size"]
@@ -51,7 +52,7 @@ def test_a_preset_is_what_model_and_training_begin_with(tmp_path: Path, sections
 
 def test_a_key_that_is_said_overrides_the_preset(tmp_path: Path) -> None:
     text = changed("    gate:", "    model: {dropout: 0.4}\n    gate:")
-    problem = schema.load_problem(write(tmp_path, text), "sales")
+    problem = loader.load_problem(write(tmp_path, text), "sales")
     assert isinstance(problem, Problem)
     assert problem.model.dropout == 0.4
     assert problem.model.hidden_size == PRESETS["fast"]["model"]["hidden_size"]
@@ -129,7 +130,7 @@ MISTAKES = {
 @pytest.mark.parametrize(("text", "message"), MISTAKES.values(), ids=MISTAKES.keys())
 def test_a_mistake_is_named_with_its_key_path(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ParamsError) as error:
-        schema.load(write(tmp_path, text))
+        loader.load(write(tmp_path, text))
     # kinds are added with time; everything else is said to the letter
     said = str(error.value)
     assert said.startswith(message) if message.endswith("one of ") else said == message
@@ -138,7 +139,7 @@ def test_a_mistake_is_named_with_its_key_path(tmp_path: Path, text: str, message
 def test_several_mistakes_are_listed_together(tmp_path: Path) -> None:
     text = GOOD.replace("horizon: 28", "horizn: 28")
     with pytest.raises(ParamsError) as error:
-        schema.load(write(tmp_path, text))
+        loader.load(write(tmp_path, text))
     assert str(error.value) == (
         "params.yaml has 2 errors:\n"
         "  `problems.sales.data.horizon` is missing\n"
@@ -149,24 +150,24 @@ def test_several_mistakes_are_listed_together(tmp_path: Path) -> None:
 def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
     text = changed("horizon: 28", "horizon: 28\n      horizon: 7")
     with pytest.raises(ParamsError, match=r'not valid YAML: .*found duplicate key "horizon"'):
-        schema.load(write(tmp_path, text))
+        loader.load(write(tmp_path, text))
 
 
 def test_what_is_not_yaml_is_refused_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"^params\.yaml is not valid YAML: .*line 2"):
-        schema.load(write(tmp_path, "problems:\n  a: b: c\n"))
+        loader.load(write(tmp_path, "problems:\n  a: b: c\n"))
 
 
 def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
     with pytest.raises(ParamsError) as error:
-        schema.load(tmp_path)
+        loader.load(tmp_path)
     path = tmp_path / "params.yaml"
     assert str(error.value) == f"{path} does not exist: run this in the project's folder"
 
 
 def test_an_unknown_problem_suggests_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ParamsError) as error:
-        schema.load_problem(write(tmp_path, GOOD), "sale")
+        loader.load_problem(write(tmp_path, GOOD), "sale")
     assert str(error.value) == "params.yaml: no problem `sale`; did you mean `sales`?"
 
 
@@ -176,7 +177,7 @@ def test_the_root_is_the_nearest_folder_with_dvc_yaml(
     (tmp_path / "dvc.yaml").touch()
     (tmp_path / "data" / "raw").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "data" / "raw")
-    assert schema.find_root() == tmp_path
+    assert loader.find_root() == tmp_path
 
 
 def test_outside_a_project_there_is_no_root(
@@ -184,7 +185,7 @@ def test_outside_a_project_there_is_no_root(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ParamsError) as error:
-        schema.find_root()
+        loader.find_root()
     assert str(error.value) == (
         f"no dvc.yaml in {tmp_path} or above it: run this in the project's folder"
     )
@@ -203,11 +204,11 @@ def test_an_entry_is_appended_and_every_byte_before_it_stays(tmp_path: Path) -> 
     write(tmp_path, text)
     stages = "stages: {}  # none yet\n"
     (tmp_path / "dvc.yaml").write_text(stages)
-    schema.append(tmp_path, "other", ENTRY, {"horizon": "steps"})
+    params_file.append(tmp_path, "other", ENTRY, {"horizon": "steps"})
     after = (tmp_path / "params.yaml").read_text(encoding="utf-8")
     assert after.startswith(text)
     assert "horizon: 1                        # steps\n" in after
-    assert list(schema.load(tmp_path)) == ["sales", "other"]
+    assert list(loader.load(tmp_path)) == ["sales", "other"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dvc.yaml", "params.yaml"]
     assert (tmp_path / "dvc.yaml").read_text() == stages + (
         "\nartifacts:\n  other:\n    path: models/other/lstm\n    type: model\n"
@@ -226,7 +227,7 @@ def test_an_entry_is_appended_and_every_byte_before_it_stays(tmp_path: Path) -> 
 def test_an_entry_that_does_not_fit_leaves_the_file_as_it_is(tmp_path: Path, text: str) -> None:
     write(tmp_path, text)
     with pytest.raises(ParamsError, match="no entry can be added"):
-        schema.append(tmp_path, "other", ENTRY, {})
+        params_file.append(tmp_path, "other", ENTRY, {})
     assert (tmp_path / "params.yaml").read_text(encoding="utf-8") == text
 
 
@@ -245,7 +246,7 @@ def test_a_boundary_of_the_split_is_a_quoted_date_or_a_share(
     split = f"horizon: 28\n      split: {{validation: {value}, test: 0.9}}"
     write(tmp_path, GOOD.replace("horizon: 28", split))
     with pytest.raises(ParamsError) as error:
-        schema.load(tmp_path)
+        loader.load(tmp_path)
     assert "`problems.sales.data.split.validation`" in str(error.value)
     assert said.strip("'") in str(error.value)
 
@@ -266,10 +267,10 @@ def test_boundaries_may_be_counted_from_the_end(
     split = f"horizon: 28\n      split: {{validation: {validation}, test: {test}}}"
     write(tmp_path, GOOD.replace("horizon: 28", split))
     if said is None:
-        assert schema.load(tmp_path)["sales"].data.split.validation == validation  # type: ignore[attr-defined]
+        assert loader.load(tmp_path)["sales"].data.split.validation == validation  # type: ignore[attr-defined]
         return
     with pytest.raises(ParamsError) as error:
-        schema.load(tmp_path)
+        loader.load(tmp_path)
     assert said in str(error.value)
 
 
@@ -281,7 +282,7 @@ def test_when_to_retrain_has_its_own_words(tmp_path: Path) -> None:
         ({"psy": 1}, "unknown key `problems.sales.retrain.psy`; did you mean `psi`?"),
     ):
         with pytest.raises(ParamsError) as error:
-            schema.parse("sales", {**ENTRY, "retrain": retrain})
+            loader.parse("sales", {**ENTRY, "retrain": retrain})
         assert said in str(error.value)
 
 
@@ -289,5 +290,5 @@ def test_a_baseline_that_does_not_exist_is_refused_before_any_training(tmp_path:
     write(tmp_path, GOOD)
     entry = {**ENTRY, "gate": [{"check": "beats", "baseline": "seasonal_niave"}]}
     with pytest.raises(ParamsError) as error:
-        schema.parse("sales", entry)
+        loader.parse("sales", entry)
     assert "gate.0.baseline is 'seasonal_niave'; expected one of rnn, gru" in str(error.value)

@@ -86,9 +86,9 @@ def test_a_second_writer_is_refused_and_disturbs_nothing(tmp_path: Path) -> None
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from retain import errors, outputs\n"
+        "from pathlib import Path\nfrom retain import errors\nfrom retain.project import files\n"
         "def main():\n"
-        "    with outputs.folder(Path(), 'train-sales'): pass\n"
+        "    with files.folder(Path(), 'train-sales'): pass\n"
         "errors.run(main)"
     )
     command = [sys.executable, "-c", code]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from retain.config.schema import parse
+from retain.config.loader import parse
 from retain.project import fingerprint
 from retain.project.fingerprint import code_state, file_md5, folder_md5, training_tags
 

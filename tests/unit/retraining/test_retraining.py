@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
+from retain.evaluation.results import Drift, DriftFindings
 from retain.kinds.forecast.config import Problem
-from retain.kinds.forecast.monitoring.drift import Drift, Findings
 from retain.retraining import changes, decide
 from retain.retraining.changes import Changes
 
 NOW = dt.datetime(2024, 6, 1, tzinfo=dt.UTC)
 NEW_DATA = {"data": {"data/raw/t.csv"}}
-CALM = Findings("now", [Drift("y", "psi", 0.1, 0.25)])
-DRIFTED = Findings("now", [Drift("y", "psi", 0.3, 0.25), Drift("y", "wasserstein", 0.1, 0.5)])
+CALM = DriftFindings("now", [Drift("y", "psi", 0.1, 0.25)])
+DRIFTED = DriftFindings("now", [Drift("y", "psi", 0.3, 0.25), Drift("y", "wasserstein", 0.1, 0.5)])
 
 
 def problem(**retrain: Any) -> Problem:
@@ -47,7 +47,7 @@ def problem(**retrain: Any) -> Problem:
     ],
 )
 def test_the_policy_decides(
-    policy: str, changed: Any, findings: Findings, days: int | None, train: bool, said: str
+    policy: str, changed: Any, findings: DriftFindings, days: int | None, train: bool, said: str
 ) -> None:
     registered = None if days is None else NOW - dt.timedelta(days=days)
     found = decide.decide(problem(policy=policy), Changes(**changed), findings, registered, NOW)
@@ -115,7 +115,7 @@ BEFORE = LOCK.format(raw="11", horizon=6, code="bb")
 def test_what_changed_since_the_commit_is_read_from_both_locks(
     now: str, expected: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes.lineage, "git", lambda *_: BEFORE)
+    monkeypatch.setattr(changes.Git, "show", lambda *_: BEFORE)
     (tmp_path / "dvc.lock").write_text(now)
     found = changes.since_commit(tmp_path, "t")
     assert (found.data, found.params, found.code) == expected
@@ -126,26 +126,35 @@ def test_what_changed_since_the_commit_is_read_from_both_locks(
 
 
 @pytest.mark.parametrize(
-    ("path", "state", "place"),
+    ("stage", "entry", "place"),
     [
-        ("data/raw/t.csv", "modified", "data"),
-        ("data/code/t/train.txt", "modified", "code"),
-        ("src/retain", "modified", "code"),
-        ("pipelines", "modified", "code"),
-        ("data/prepared/t", "modified", "made"),
-        ("params.yaml", {"problems.t.model": "modified"}, "params"),
+        ("prepare@t", {"changed deps": {"data/raw/t.csv": "modified"}}, "data"),
+        ("data/raw/t.csv.dvc", {"changed outs": {"data/raw/t.csv": "modified"}}, "data"),
+        ("train@t-lstm", {"changed deps": {"data/code/t/train.txt": "modified"}}, "code"),
+        ("code@t", {"changed deps": {"src/retain": "modified"}}, "code"),
+        ("code@t", {"changed deps": {"pipelines": "modified"}}, "code"),
+        ("train@t-lstm", "changed command", "code"),
+        ("train@t-lstm", {"changed deps": {"data/prepared/t": "modified"}}, "made"),
+        ("train@t-lstm", {"changed outs": {"models/t/lstm": "deleted"}}, "missing"),
+        (
+            "train@t-lstm",
+            {"changed deps": {"params.yaml": {"problems.t.model": "modified"}}},
+            "params",
+        ),
     ],
 )
-def test_each_dependency_is_of_one_kind(path: str, state: Any, place: str) -> None:
-    found = Changes()
-    changes._sort(found, "changed deps", path, state)
-    filled = {name for name in ("data", "params", "code", "made") if getattr(found, name)}
-    assert filled == {place}
+def test_what_dvc_says_of_a_stage_is_one_kind_of_change(
+    stage: str, entry: Any, place: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes.dvc, "status", lambda *_: {stage: [entry]})
+    found = changes.status(tmp_path, "t")
+    names = ("data", "params", "code", "made", "missing")
+    assert [name for name in names if getattr(found, name)] == [place]
 
 
 def test_a_problem_that_the_commit_does_not_know_is_the_first(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes.lineage, "git", lambda *_: "")
+    monkeypatch.setattr(changes.Git, "show", lambda *_: None)
     (tmp_path / "dvc.lock").write_text(BEFORE)
     assert changes.since_commit(tmp_path, "t").first

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 from numpy._core import _multiarray_umath
 
-from retain.config import schema
+from retain.config import loader
 from retain.errors import ParamsError
 from retain.training import portable_cpu
 
 ROOT = Path(__file__).parents[3]
-SETTLED = portable_cpu.NUMPY | portable_cpu.TORCH
+PINNED = portable_cpu.NUMPY | portable_cpu.TORCH
 
 
 def python(code: str, **extra: str) -> str:
     """What a fresh interpreter prints, in which nothing is settled but `extra`."""
-    kept = {name: value for name, value in os.environ.items() if name not in SETTLED}
+    kept = {name: value for name, value in os.environ.items() if name not in PINNED}
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
@@ -35,9 +35,9 @@ def python(code: str, **extra: str) -> str:
 def test_portable_sets_every_variable() -> None:
     told = python("""
 import os
-from retain import machine
-machine.pin_cpu_kernels("portable")
-print(all(os.environ[n] == v for n, v in (machine.NUMPY | machine.TORCH).items()))
+from retain.training import portable_cpu
+portable_cpu.pin_cpu_kernels("portable")
+print(all(os.environ[n] == v for n, v in (portable_cpu.NUMPY | portable_cpu.TORCH).items()))
 """)
     assert told == "True"
 
@@ -46,9 +46,9 @@ print(all(os.environ[n] == v for n, v in (machine.NUMPY | machine.TORCH).items()
 def test_other_modes_change_nothing(mode: str) -> None:
     told = python(f"""
 import os
-from retain import machine
+from retain.training import portable_cpu
 before = dict(os.environ)
-machine.pin_cpu_kernels("{mode}")
+portable_cpu.pin_cpu_kernels("{mode}")
 print(before == os.environ)
 """)
     assert told == "True"
@@ -56,9 +56,9 @@ print(before == os.environ)
 
 REFUSED = """
 import {library}
-from retain import machine
+from retain.training import portable_cpu
 try:
-    machine.pin_cpu_kernels("portable")
+    portable_cpu.pin_cpu_kernels("portable")
     print("settled")
 except RuntimeError as error:
     print(error)
@@ -67,18 +67,18 @@ except RuntimeError as error:
 
 def test_a_library_that_is_there_already_is_named() -> None:
     assert python(REFUSED.format(library="numpy")) == (
-        "numpy must be imported after machine.settle"
+        "numpy must be imported after pin_cpu_kernels"
     )
 
 
 def test_a_process_that_was_started_settled_may_have_imported_them() -> None:
-    assert python(REFUSED.format(library="numpy"), **SETTLED) == "settled"
+    assert python(REFUSED.format(library="numpy"), **PINNED) == "settled"
 
 
 def test_torch_takes_what_was_settled() -> None:
     told = python("""
-from retain import machine
-machine.pin_cpu_kernels("portable")
+from retain.training import portable_cpu
+portable_cpu.pin_cpu_kernels("portable")
 import numpy, torch
 print(torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())
 """)
@@ -103,20 +103,20 @@ def test_portable_bits_on_two_threads_are_refused() -> None:
         "gate": [],
     }
     with pytest.raises(ParamsError, match="portable bits need threads: 1; take reproducible: mach"):
-        schema.parse("small", entry)
+        loader.parse("small", entry)
 
 
 @pytest.mark.parametrize("stage", ["prepare", "train", "evaluate"])
 def test_a_stage_settles_before_it_imports_numpy_or_torch(stage: str) -> None:
     told = python(f"""
 import runpy, sys
-from retain import machine
+from retain.training import portable_cpu
 
 def pin_cpu_kernels(mode):
     print([name for name in ("numpy", "torch") if name in sys.modules])
     sys.exit(0)
 
-machine.settle = settle
+portable_cpu.pin_cpu_kernels = pin_cpu_kernels
 sys.argv = ["{stage}.py", "traffic", "lstm"]
 runpy.run_path("pipelines/{stage}.py", run_name="__main__")
 """)

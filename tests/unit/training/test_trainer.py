@@ -1,23 +1,22 @@
 """Training is a function of data, params and seed, and keeps the weights of the best epoch."""
 
-import csv
 import itertools
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from retain.config.schema import Training
 from retain.errors import ModelError
 from retain.training import trainer
-from retain.training.trainer import Batches, Epoch, TrainingSetup, fit, learning_rate, write_model
+from retain.training.lightning_module import learning_rate
+from retain.training.sampler import ResumableSampler
+from retain.training.setup import Epoch, TrainingSetup
+from retain.training.trainer import fit
 
 Pair = tuple[Tensor, Tensor]
 
@@ -104,30 +103,39 @@ def test_a_short_training_has_a_learning_rate_all_the_same(total: int) -> None:
 # --- the average of the weights ---
 
 
-def test_an_average_follows_the_weights_and_changes_places_with_them() -> None:
-    network = nn.Linear(1, 1, bias=False)
-    network.weight.data.fill_(1.0)
-    average = trainer.Average(network, decay=0.5)
-    network.weight.data.fill_(3.0)
-    average.update(step=1)  # early steps count less: 1/10 of what was
-    assert average.kept[0].item() == pytest.approx(0.1 * 1 + 0.9 * 3)
-    network.weight.data.fill_(5.0)
-    average.update(step=10**6)
-    assert average.kept[0].item() == pytest.approx((2.8 + 5) / 2)
-    average.swap()
-    assert network.weight.item() == pytest.approx(3.9)
-    average.swap()
-    assert network.weight.item() == 5.0
+def test_validation_sees_the_moving_average_of_the_weights() -> None:
+    """The first step gives all of it, the next nine tenths, and so on down to 1 − ema_decay."""
+    trained_weights: list[Tensor] = []
+    validated: list[Tensor] = []
+
+    def loss(network: nn.Module, batch: Pair) -> tuple[Tensor, Tensor]:
+        seen = trained_weights if network.training else validated
+        seen.append(next(network.parameters()).detach().clone())
+        return squares(network, batch)
+
+    trained(task(loss), max_epochs=3, ema_decay=0.4)
+    after_step = trained_weights[1:]  # the loss of a step sees the weights after the one before
+    average = after_step[0]
+    for step, weights in enumerate(after_step[:8]):
+        average = average.lerp(weights, 1 - min(0.4, step / (step + 9)))
+        if step == 3:  # four steps are an epoch
+            torch.testing.assert_close(validated[0], average)
+    torch.testing.assert_close(validated[1], average)
 
 
-def test_without_decay_the_average_is_the_weights() -> None:
-    plain, averaged = trained(task(), ema_decay=0.0), trained(task(), ema_decay=0.9)
-    assert not same(plain[1], averaged[1])
-    network = nn.Linear(1, 1)
-    average = trainer.Average(network, decay=0.0)
-    network.weight.data.fill_(7.0)
-    average.update(step=3)
-    assert average.kept[0].item() == 7.0
+def test_without_decay_the_average_is_the_weights_of_the_last_step() -> None:
+    seen: dict[bool, Tensor] = {}
+
+    def loss(network: nn.Module, batch: Pair) -> tuple[Tensor, Tensor]:
+        if network.training and False in seen and True not in seen:
+            seen[True] = next(network.parameters()).detach().clone()
+        elif not network.training and False not in seen:
+            seen[False] = next(network.parameters()).detach().clone()
+        return squares(network, batch)
+
+    trained(task(loss), max_epochs=2, ema_decay=0.0)
+    assert torch.equal(seen[False], seen[True])
+    assert not same(trained(task(), ema_decay=0.0)[1], trained(task(), ema_decay=0.9)[1])
 
 
 # --- how long it goes on ---
@@ -154,7 +162,7 @@ def test_a_training_is_three_passes_or_1500_steps_long(
 
 
 def test_an_epoch_of_fewer_batches_draws_others_each_time() -> None:
-    batches = Batches(Numbers(100), 4, 1, most=3)
+    batches = ResumableSampler(Numbers(100), 4, 1, most=3)
     assert len(batches) == 3
     first = list(batches)
     batches.epoch = 1
@@ -165,7 +173,7 @@ def test_an_epoch_of_fewer_batches_draws_others_each_time() -> None:
 
 
 def epoch(number: int, seed: int | None = 1, count: int = 10, size: int = 4) -> list[list[int]]:
-    batches = Batches(Numbers(count), size, seed)
+    batches = ResumableSampler(Numbers(count), size, seed)
     batches.epoch = number
     return list(batches)
 
@@ -185,7 +193,7 @@ def test_an_epoch_is_a_function_of_seed_and_number() -> None:
 def test_an_epoch_has_every_example_once(count: int, size: int) -> None:
     batches = epoch(0, count=count, size=size)
     assert sorted(itertools.chain(*batches)) == list(range(count))
-    assert len(batches) == len(Batches(Numbers(count), size, 1))
+    assert len(batches) == len(ResumableSampler(Numbers(count), size, 1))
     assert all(len(batch) == size for batch in batches[:-1])
 
 
@@ -197,7 +205,7 @@ def test_without_a_seed_the_order_is_that_of_the_examples() -> None:
 def test_devices_share_each_batch(world: int) -> None:
     shares = []
     for rank in range(world):
-        batches = Batches(Numbers(20), 5, seed=1)
+        batches = ResumableSampler(Numbers(20), 5, seed=1)
         batches.rank, batches.world = rank, world
         shares.append(list(batches))
     together = [sorted(itertools.chain(*parts)) for parts in zip(*shares, strict=True)]
@@ -205,7 +213,7 @@ def test_devices_share_each_batch(world: int) -> None:
 
 
 def test_a_device_without_a_share_takes_the_first_example() -> None:
-    batches = Batches(Numbers(5), 4, seed=None)
+    batches = ResumableSampler(Numbers(5), 4, seed=None)
     batches.rank, batches.world = 1, 2
     assert list(batches) == [[1, 3], [4]]
 
@@ -322,40 +330,3 @@ def test_the_seed_gives_the_same_network() -> None:
 
     assert torch.equal(weights(1), weights(1))
     assert not torch.equal(weights(1), weights(2))
-
-
-# --- what is written ---
-
-HISTORY = [Epoch(0, 4, 0.01, 1 / 3, 0.5), Epoch(1, 8, 1e-4, 0.25, float(np.float32(0.1)))]
-
-
-def test_a_model_is_written_with_the_same_bytes(tmp_path: Path) -> None:
-    network = task().network
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        write_model(tmp_path / name, network, {"cell": "lstm", "place": "Zürich"}, HISTORY)
-    names = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert names == ["config.json", "history.csv", "weights.safetensors"]
-    for name in names:
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-
-
-def test_a_model_is_read_back_as_it_was(tmp_path: Path) -> None:
-    network = task().network
-    write_model(tmp_path, network, {"cell": "lstm", "numbers": [1, 0.1]}, HISTORY)
-    assert same(load_file(tmp_path / "weights.safetensors"), network.state_dict())
-    assert json.loads((tmp_path / "config.json").read_text()) == {
-        "cell": "lstm",
-        "numbers": [1, 0.1],
-    }
-    with (tmp_path / "history.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["epoch", "step", "learning_rate", "train_loss", "validation_loss"]
-    for row, written in zip(HISTORY, rows, strict=True):
-        for name, text in written.items():
-            assert float(text) == pytest.approx(getattr(row, name), rel=1e-8)
-
-
-def test_a_config_that_is_no_json_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_model(tmp_path, task().network, {"mean": float("nan")}, HISTORY)

@@ -1,1 +1,53 @@
-"""The kind `forecast`: from a table of time-stamped values to a probabilistic LSTM forecaster."""
+"""The kind `forecast`: the next values of time series, as quantiles."""
+
+from typing import TYPE_CHECKING
+
+from retain.config.kind import Kind, Lazy
+
+if TYPE_CHECKING:
+    from retain.config import kind
+    from retain.kinds.forecast import prepare
+    from retain.kinds.forecast.config import Problem
+    from retain.kinds.forecast.data import append, profile
+    from retain.kinds.forecast.evaluation import evaluate, lstm_gates, report
+    from retain.kinds.forecast.model import setup
+    from retain.kinds.forecast.monitoring import backtest, drift
+    from retain.kinds.forecast.predict import bulk, endpoint, predictor
+    from retain.serving.endpoint import Service
+
+    _prepare: kind.Prepare[Problem] = prepare.prepare
+    _training: kind.BuildTraining[Problem] = setup.build
+    _evaluate: kind.Evaluate[Problem, evaluate.Evaluation] = evaluate.evaluate
+    _report: kind.BuildReport[Problem, evaluate.Evaluation] = report.report
+    _compare: kind.Compare[Problem] = evaluate.compare_with_champion
+    _predictor: kind.LoadPredictor = predictor.load
+    _check_table: kind.CheckTable[Problem] = prepare.check_table
+    _append: kind.Append[Problem] = append.append
+    _forecast: kind.ForecastFile = predictor.forecast_file
+    _bulk: kind.ForecastBulk = bulk.forecast_bulk
+    _lstm_gates: kind.InspectGates[Problem] = lstm_gates.inspect
+    _endpoint: type[Service] = endpoint.Service
+    _drift: kind.CheckDrift[Problem] = drift.check
+    _newest: kind.Newest = profile.newest
+    _backtest: kind.Backtest[Problem] = backtest.replay
+
+KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
+    name="forecast",
+    command="retain forecast",
+    problem=Lazy("retain.kinds.forecast.config:Problem"),
+    prepare=Lazy("retain.kinds.forecast.prepare:prepare"),
+    training=Lazy("retain.kinds.forecast.model.setup:build"),
+    evaluate=Lazy("retain.kinds.forecast.evaluation.evaluate:evaluate"),
+    report=Lazy("retain.kinds.forecast.evaluation.report:report"),
+    compare=Lazy("retain.kinds.forecast.evaluation.evaluate:compare_with_champion"),
+    predictor=Lazy("retain.kinds.forecast.predict.predictor:load"),
+    check_table=Lazy("retain.kinds.forecast.prepare:check_table"),
+    append=Lazy("retain.kinds.forecast.data.append:append"),
+    forecast=Lazy("retain.kinds.forecast.predict.predictor:forecast_file"),
+    bulk=Lazy("retain.kinds.forecast.predict.bulk:forecast_bulk"),
+    lstm_gates=Lazy("retain.kinds.forecast.evaluation.lstm_gates:inspect"),
+    endpoint=Lazy("retain.kinds.forecast.predict.endpoint:Service"),
+    drift=Lazy("retain.kinds.forecast.monitoring.drift:check"),
+    newest=Lazy("retain.kinds.forecast.data.profile:newest"),
+    backtest=Lazy("retain.kinds.forecast.monitoring.backtest:replay"),
+)

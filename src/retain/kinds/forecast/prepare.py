@@ -4,19 +4,25 @@ import tempfile
 from pathlib import Path
 
 from retain.kinds.forecast.config import Problem
-from retain.kinds.forecast.data import chunks, panel
+from retain.kinds.forecast.data import chunks, panel, quality, tables
 
 
-def prepare(problem: Problem, root: Path, folder: Path) -> None:
-    """Read the raw table of a problem and write its panel into `folder`."""
-    with tempfile.TemporaryDirectory(dir=folder, prefix="parts-") as scratch:
+def prepare(problem: Problem, root: Path, out: Path) -> None:
+    """Read the raw table of a problem and write its panel into `out`."""
+    with tempfile.TemporaryDirectory(dir=out, prefix="parts-") as scratch:
         table = chunks.read(problem.data, root, Path(scratch))
-        made = panel.build(table, problem.data, folder / "values.npy")
-    panel.save(made, folder)
-    quality = made.quality
+        made = panel.build(table, problem.data, out / "values.npy")
+    panel.save(made, out)
+    counts = made.quality
     print(
-        f"{quality['series']:,} series, {quality['steps']:,} steps of {quality['frequency']} from "
-        f"{quality['first']} to {quality['last']}, {quality['missing']['steps']:,} without a value"
+        f"{counts['series']:,} series, {counts['steps']:,} steps of {counts['frequency']} from "
+        f"{counts['first']} to {counts['last']}, {counts['missing']['steps']:,} without a value"
     )
-    for warning in quality["warnings"]:
+    for warning in counts["warnings"]:
         print(f"warning: {warning}")
+
+
+def check_table(problem: Problem, root: Path) -> tuple[str, list[str]]:
+    """Read a problem's table without training: its path, and what was found, a line each."""
+    table = tables.read(problem.data, root)
+    return problem.data.path, quality.lines(panel.build(table, problem.data).quality)

@@ -8,7 +8,9 @@ from retain.config.schema import Cell, Section
 from retain.config.schema import Problem as CommonProblem
 from retain.config.schema import Training as CommonTraining
 
-GENERATOR = "src/retain/recall/made.py"
+# What DVC watches of examples that are made: it takes no stage whose `path` is missing.
+MADE_BY = "pipelines/prepare.py"
+FORMER_PATH = "src/retain/recall/made.py"
 LEAST_GAP = {"adding": 2, "agreement": 8}
 Gaps = tuple[Annotated[int, Field(ge=1)], ...]
 # What the section `training` says where params.yaml says nothing; `accurate` trains longer.
@@ -25,11 +27,11 @@ class Data(Section):
     A gap is how many steps lie between what must be remembered and the question. `copy`, `adding`
     and `agreement` are made, in numbers given here: for training as many of each of the training
     gaps, for validation and test so many of each gap. `babi` reads a folder in the format of the
-    bAbI tasks.
+    bAbI tasks, which `path` names.
     """
 
     source: Literal["copy", "adding", "agreement", "babi"]
-    path: str
+    path: str = MADE_BY
     train_gaps: Gaps = (10, 30, 100, 300)
     test_gaps: Gaps = (10, 30, 100, 300, 1000)
     symbols: int = Field(8, ge=2, le=26)
@@ -48,9 +50,9 @@ class Data(Section):
         return value
 
     @model_validator(mode="after")
-    def _made_by_the_generator(self) -> Self:
-        if self.source != "babi" and self.path != GENERATOR:
-            raise ValueError(f"{self.source} is made, not read: path must be {GENERATOR}")
+    def _path_and_gaps_fit_the_source(self) -> Self:
+        if self.source == "babi" and "path" not in self.model_fields_set:
+            raise ValueError("babi is read: path must name the folder of the stories")
         least = LEAST_GAP.get(self.source, 1)
         if min(self.train_gaps + self.test_gaps) < least:
             raise ValueError(f"{self.source} takes gaps of {least} and more")
@@ -127,3 +129,12 @@ class Problem(CommonProblem):
         if self.training.objective == "words" and self.data.source == "adding":
             raise ValueError("training.objective words: adding has numbers, no words; take answer")
         return self
+
+    def advice(self) -> tuple[str, ...]:
+        """Name the path of an earlier version, at which nothing lies any more."""
+        if self.data.path != FORMER_PATH:
+            return ()
+        return (
+            f"data.path is {FORMER_PATH}, and {self.data.source} is made, not read: write "
+            f"`path: {MADE_BY}`, which DVC watches instead",
+        )

@@ -1,5 +1,6 @@
 """Every network of a recall problem on every test sequence, and what its answers hang on."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from retain.errors import IncomparableError
 from retain.evaluation.lstm_gates import Inspection
 from retain.evaluation.quality_gate import MODEL, Comparison
+from retain.evaluation.results import Metrics
 from retain.kinds.recall import dataset, lstm_gates, predictor
 from retain.kinds.recall.batches import Batch, Examples
 from retain.kinds.recall.config import Problem
@@ -22,11 +24,19 @@ from retain.model_files import load_champion
 LOOK_BACK_SEQUENCES = 64
 
 
+class RecallMetrics(Metrics):
+    """The content of metrics.json: also by seed, by group, and how many sequences there are."""
+
+    seeds: dict[str, dict[str, Any]]
+    groups: dict[str, dict[str, Any]]
+    sequences: dict[str, int]
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """What `evaluate` found: figures for metrics.json, and tables."""
 
-    metrics: dict[str, Any]
+    metrics: RecallMetrics
     tables: dict[str, pd.DataFrame]
     schema: Schema
     counts: dict[str, int]  # sequences by part
@@ -66,31 +76,31 @@ def answers(network: GapClassifier, source: Sequences) -> Answers:
     )
 
 
-def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Evaluation:
+def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Evaluation:
     """Score all models of a problem on its test sequences.
 
     Args:
         prepared: what `prepare` wrote.
-        folders: the model folder of each cell, that of `gate.MODEL` among them.
+        models: the folder of each cell, that of `quality_gate.MODEL` among them.
 
     Raises:
         ModelError: a model does not fit the prepared data.
     """
     source, settings = dataset.load(prepared), problem.evaluation
     gaps = source.schema.gaps
-    served = {cell: predictor.load(folder) for cell, folder in folders.items()}
+    served = {cell: predictor.load(folder) for cell, folder in models.items()}
     for cell, model in served.items():
-        model.check_fits(source.schema, str(folders[cell]))
+        model.check_fits(source.schema, str(models[cell]))
     found = {cell: answers(model.network, source) for cell, model in served.items()}
-    models: dict[str, dict[str, Any]] = {}
+    scored: dict[str, dict[str, Any]] = {}
     seeds: dict[str, dict[str, Any]] = {}
     groups: dict[str, dict[str, Any]] = {}
     shares, gradients, curves, tried = [], [], [], []
     for cell, model in served.items():
         own, config = found[cell], model.config
-        models[cell] = own.scores(gaps, settings.threshold)
-        models[cell] |= {key: config[key] for key in ("parameters", "hidden_size")}
-        models[cell]["learning_rate"] = config["learning_rates"][model.chosen]
+        scored[cell] = own.scores(gaps, settings.threshold)
+        scored[cell] |= {key: config[key] for key in ("parameters", "hidden_size")}
+        scored[cell]["learning_rate"] = config["learning_rates"][model.chosen]
         seeds[cell] = {}
         for number, seed in enumerate(config["seeds"]):
             by_gap = {str(gap): float(own.by_gap(gap)[number]) for gap in gaps}
@@ -100,7 +110,7 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
         norms = look_back(model.network, source)
         lags = np.arange(len(norms))
         gradients.append(pd.DataFrame({"model": cell, "lag": lags, "norm": norms}))
-        curves.append(pd.read_csv(folders[cell] / "history.csv").assign(model=cell))
+        curves.append(pd.read_csv(models[cell] / "history.csv").assign(model=cell))
         tried.append(model.tried().assign(model=cell))
         groups[cell] = {
             group: {str(gap): float(own.by_gap(gap, number).mean()) for gap in gaps}
@@ -108,7 +118,9 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
         }
     differences = {
         f"{MODEL}_minus_{cell}": {
-            "error": vars(difference(found[MODEL], found[cell], settings.bootstrap, settings.seed))
+            "error": difference(
+                found[MODEL], found[cell], settings.bootstrap, settings.seed
+            ).to_dict()
         }
         for cell in found
         if cell != MODEL
@@ -116,7 +128,7 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
     counts = {part: len(source.part(part)) for part in dataset.PARTS}
     return Evaluation(
         metrics={
-            "models": models,
+            "models": scored,
             "differences": differences,
             "seeds": seeds,
             "groups": groups,

@@ -1,7 +1,9 @@
-"""Networks that read a sequence and answer at its end, several of them side by side.
+"""Networks that read a sequence and answer at its end, several of one cell at once.
 
-They differ by seed and learning rate alone, see the same batches, and learn apart: no number of one
-enters another.
+They differ by seed and learning rate alone, are given the same batches, and learn independently of
+one another: what else is trained with a network changes no bit of it. For GRU and RNN this is so
+with the kernels of `portable_cpu` alone, since one product serves all networks; others may choose
+their instructions by the number of networks.
 """
 
 import math
@@ -34,7 +36,7 @@ class Member(nn.Module):
         self.across = nn.Parameter(torch.empty(hidden, gates * hidden))
         self.into = nn.Parameter(torch.empty(features, gates * hidden))
         # A GRU's candidate has a bias of its own for what the state says.
-        self.bias = nn.Parameter(torch.zeros(scan.BLOCKS[cell] * hidden))
+        self.bias = nn.Parameter(torch.zeros(scan.BLOCKS.get(cell, gates) * hidden))
         self.answer = nn.Linear(hidden, outputs)
         with torch.no_grad():
             for block in self.across.split(hidden, dim=1):
@@ -47,6 +49,22 @@ class Member(nn.Module):
                 self.bias[:hidden] = 0.0 if memory is None else -memory
             elif cell == "gru" and memory is not None:  # reset, update: 1 keeps the state
                 self.bias[hidden : 2 * hidden] = memory
+
+    def lstm_states(self, inputs: Tensor) -> Tensor:
+        """Return the states of an LSTM, (steps, batch, hidden), from a state of zeros.
+
+        This is what `nn.LSTM` calls; its modules have a second bias, which would be trained too.
+
+        Args:
+            inputs: (steps, batch, features).
+        """
+        zeros = inputs.new_zeros(1, inputs.shape[1], len(self.across))
+        weights = (self.into.T, self.across.T, self.bias, torch.zeros_like(self.bias))
+        with_gradient = torch.is_grad_enabled()
+        states, _, _ = torch.lstm(
+            inputs, (zeros, zeros), weights, True, 1, 0.0, with_gradient, False, False
+        )
+        return states
 
 
 class GapClassifier(nn.Module):
@@ -105,6 +123,11 @@ class GapClassifier(nn.Module):
 
     def states(self, inputs: Tensor) -> Tensor:
         """The state behind each step: (members, steps, batch, hidden)."""
+        if self.cell == "lstm":
+            members = [member for member in self.members if isinstance(member, Member)]
+            return torch.stack(
+                [member.lstm_states(inputs[n % len(inputs)]) for n, member in enumerate(members)]
+            )
         across, into, bias = (
             torch.stack([getattr(member, name) for member in self.members])
             for name in ("across", "into", "bias")
@@ -117,10 +140,8 @@ class GapClassifier(nn.Module):
 
     def _said(self, states: Tensor) -> Tensor:
         """Scores of the answers, and of the words behind them: (members, batch, …)."""
-        own = [member.answer for member in self.members if isinstance(member, Member)]
-        weights = torch.stack([each.weight for each in own])
-        biases = torch.stack([each.bias for each in own])
-        return torch.baddbmm(biases.unsqueeze(1), states, weights.transpose(1, 2))
+        members = [member for member in self.members if isinstance(member, Member)]
+        return torch.stack([each.answer(own) for each, own in zip(members, states, strict=True)])
 
     def as_lstm(self, number: int) -> nn.LSTM:
         """A member as torch's own LSTM, whose gates can be looked at."""

@@ -187,3 +187,8 @@ def load(folder: Path) -> Predictor:
         network.keep(0)
         network.load_state_dict(weights)
     return Predictor(network.eval(), schema, config)
+
+
+def ask(folder: Path, sequence: str) -> list[tuple[str, float | None]]:
+    """Answer a sequence with the model in a folder; see `Predictor.ask`."""
+    return load(folder).ask(sequence)

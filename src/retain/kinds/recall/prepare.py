@@ -7,8 +7,8 @@ from retain.kinds.recall import babi, dataset, synthetic
 from retain.kinds.recall.config import Problem
 
 
-def prepare(problem: Problem, root: Path, folder: Path) -> None:
-    """Make or read a problem's examples and write them into `folder`."""
+def prepare(problem: Problem, root: Path, out: Path) -> None:
+    """Make or read a problem's examples and write them into `out`."""
     data = problem.data
     if data.source == "babi":
         digest = _digest([path for part in babi.files(data, root).values() for path in part])
@@ -17,7 +17,7 @@ def prepare(problem: Problem, root: Path, folder: Path) -> None:
         schema = synthetic.schema(data)
         examples = list(synthetic.examples(data))
     found = dataset.join(schema, examples)
-    dataset.save(found, folder)
+    dataset.save(found, out)
     counts = ", ".join(f"{len(found.part(part)):,} {part}" for part in dataset.PARTS)
     print(
         f"{counts} sequences of up to {found.index[:, 3].max():,} steps, "

@@ -1,7 +1,7 @@
 """What the report of a recall problem says: the kind's part of `report.py`."""
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 from retain.evaluation import plotting
 from retain.evaluation.lstm_gates import heat_maps
@@ -10,17 +10,17 @@ from retain.evaluation.report import Check, Figure, Report, Table
 from retain.kinds.recall import figures
 from retain.kinds.recall.config import Problem
 from retain.kinds.recall.dataset import Schema
-from retain.kinds.recall.evaluate import Evaluation
+from retain.kinds.recall.evaluate import Evaluation, RecallMetrics
 from retain.kinds.recall.network import chance
 
 OBJECTIVES = {"answer": "the answer", "words": "each next word, and the answer at the end"}
 PERCENT = "\N{NO-BREAK SPACE}%"
 
 
-def report(name: str, problem: Problem, result: Evaluation, checks: list[CheckResult]) -> Report:
+def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[CheckResult]) -> Report:
     """The report of a problem, as a person reads it."""
-    threshold, schema, counts = problem.evaluation.threshold, result.schema, result.counts
-    tables = result.tables
+    threshold, schema, counts = problem.evaluation.threshold, found.schema, found.counts
+    tables = found.tables
     drawn = [
         Figure(
             "accuracy_by_gap",
@@ -40,10 +40,10 @@ def report(name: str, problem: Problem, result: Evaluation, checks: list[CheckRe
         Figure(
             "gates",
             "What the cell does",
-            f"{result.shown.note} The test sequence stands below; gates are between 0, closed, and "
+            f"{found.shown.note} The test sequence stands below; gates are between 0, closed, and "
             "1, open. Of the units those that change most at the marked step come first; the "
             "half-life is after how many steps half of what a unit holds is forgotten.",
-            heat_maps(result.shown),
+            heat_maps(found.shown),
         ),
         Figure(
             "training_curves",
@@ -54,15 +54,15 @@ def report(name: str, problem: Problem, result: Evaluation, checks: list[CheckRe
     ]
     return Report(
         title=name,
-        lead=_lead(result.metrics, threshold, schema.gaps),
+        lead=_lead(found.metrics, threshold, schema.gaps),
         passed=all(check.passed for check in checks),
         checks=tuple(Check(check.check, check.passed, check.sentence) for check in checks),
         tables=(
-            accuracy_table(result.metrics, schema.gaps),
-            *((groups_table(result.metrics, schema),) if schema.groups else ()),
-            horizon_table(result.metrics, threshold),
-            tried_table(result),
-            differences_table(result.metrics),
+            accuracy_table(found.metrics, schema.gaps),
+            *((groups_table(found.metrics, schema),) if schema.groups else ()),
+            horizon_table(found.metrics, threshold),
+            tried_table(found),
+            differences_table(found.metrics),
         ),
         figures=tuple(drawn),
         facts=(
@@ -83,7 +83,7 @@ def _trained_on(problem: Problem) -> str:
     return ", ".join(f"{gap:,}" for gap in problem.data.train_gaps) + " steps"
 
 
-def _lead(metrics: dict[str, Any], threshold: float, gaps: tuple[int, ...]) -> str:
+def _lead(metrics: RecallMetrics, threshold: float, gaps: tuple[int, ...]) -> str:
     """How far each cell remembers, in a sentence."""
     parts = []
     for cell, scores in metrics["models"].items():
@@ -98,7 +98,7 @@ def _lead(metrics: dict[str, Any], threshold: float, gaps: tuple[int, ...]) -> s
     )
 
 
-def accuracy_table(metrics: dict[str, Any], gaps: tuple[int, ...]) -> Table:
+def accuracy_table(metrics: RecallMetrics, gaps: tuple[int, ...]) -> Table:
     """Right answers of every cell at every gap: mean, and the range over the seeds."""
     rows = []
     for cell, scores in metrics["models"].items():
@@ -119,7 +119,7 @@ def accuracy_table(metrics: dict[str, Any], gaps: tuple[int, ...]) -> Table:
     )
 
 
-def groups_table(metrics: dict[str, Any], schema: Schema) -> Table:
+def groups_table(metrics: RecallMetrics, schema: Schema) -> Table:
     """Right answers of every cell in every group at every gap, the mean of the seeds."""
     rows = tuple(
         (
@@ -142,7 +142,7 @@ def groups_table(metrics: dict[str, Any], schema: Schema) -> Table:
     )
 
 
-def horizon_table(metrics: dict[str, Any], threshold: float) -> Table:
+def horizon_table(metrics: RecallMetrics, threshold: float) -> Table:
     """The memory horizon of every seed, and how many reach the longest gap."""
     models = metrics["models"]
     seeds = list(metrics["seeds"][MODEL])
@@ -186,7 +186,7 @@ def tried_table(result: Evaluation) -> Table:
     )
 
 
-def differences_table(metrics: dict[str, Any]) -> Table:
+def differences_table(metrics: RecallMetrics) -> Table:
     """The LSTM against each other cell, with confidence intervals."""
     rows = [
         (models, *rest)

@@ -1,21 +1,22 @@
 """What training needs of a recall problem: networks, examples, loss; and the choice of a rate."""
 
+import functools
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from retain.config.schema import Cell
 from retain.kinds.recall import dataset
 from retain.kinds.recall.batches import Batch, Examples
 from retain.kinds.recall.config import Problem
 from retain.kinds.recall.network import GapClassifier, build_matched
-from retain.training.trainer import Group, TrainingSetup
+from retain.training.setup import Group, TrainingSetup
 
 
-def build(problem: Problem, prepared: Path, cell: Any) -> tuple[TrainingSetup, dict[str, Any]]:
-    """The task of training `cell` on what `prepare` wrote, and the model's config.json."""
+def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
+    """Build the training of `cell` on what `prepare` wrote: networks of several seeds and rates."""
     source = dataset.load(prepared)
     training = problem.training
     rates = training.rates(cell)
@@ -38,7 +39,15 @@ def build(problem: Problem, prepared: Path, cell: Any) -> tuple[TrainingSetup, d
         "schema": asdict(source.schema),
     }
     train, validation = Examples(source, "train"), Examples(source, "validation")
-    return TrainingSetup(network, train, validation, loss, groups), config
+    return TrainingSetup(
+        network,
+        train,
+        validation,
+        loss,
+        config,
+        groups,
+        calibrate=functools.partial(calibrate, network, validation),
+    )
 
 
 def loss(network: nn.Module, batches: list[Batch]) -> tuple[Tensor, Tensor]:
@@ -55,14 +64,11 @@ def loss(network: nn.Module, batches: list[Batch]) -> tuple[Tensor, Tensor]:
     return total + (total.detach() / len(own) - total.detach()), weight
 
 
-def calibrate(task: TrainingSetup) -> None:
+def calibrate(network: GapClassifier, validation: Examples) -> None:
     """Score every member on the validation part, and keep those of the best learning rate."""
-    network = task.network
-    assert isinstance(network, GapClassifier)
-    assert isinstance(task.validation, Examples)
     losses, right = [], []
     with torch.inference_mode():
-        for _, batch in task.validation.chunks():
+        for _, batch in validation.chunks():
             said = network(batch)
             losses.append(network.loss(said, batch.targets))
             right.append(network.right(said, batch.targets))

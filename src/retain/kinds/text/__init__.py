@@ -1,1 +1,44 @@
-"""The kind `text`: the next letter, or the next word."""
+"""The kind `text`: the next letter, or word, of a text."""
+
+from typing import TYPE_CHECKING
+
+from retain.config.kind import Kind, Lazy
+
+if TYPE_CHECKING:
+    from retain.config import kind
+    from retain.kinds.text import (
+        endpoint,
+        evaluate,
+        lstm_gates,
+        predictor,
+        prepare,
+        report,
+        setup,
+    )
+    from retain.kinds.text.config import Problem
+    from retain.serving.endpoint import Service
+
+    _prepare: kind.Prepare[Problem] = prepare.prepare
+    _training: kind.BuildTraining[Problem] = setup.build
+    _evaluate: kind.Evaluate[Problem, evaluate.Evaluation] = evaluate.evaluate
+    _report: kind.BuildReport[Problem, evaluate.Evaluation] = report.report
+    _compare: kind.Compare[Problem] = evaluate.compare_with_champion
+    _predictor: kind.LoadPredictor = predictor.load
+    _complete: kind.Complete = predictor.complete
+    _lstm_gates: kind.InspectGates[Problem] = lstm_gates.inspect
+    _endpoint: type[Service] = endpoint.Service
+
+KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
+    name="text",
+    command="retain complete",
+    problem=Lazy("retain.kinds.text.config:Problem"),
+    prepare=Lazy("retain.kinds.text.prepare:prepare"),
+    training=Lazy("retain.kinds.text.setup:build"),
+    evaluate=Lazy("retain.kinds.text.evaluate:evaluate"),
+    report=Lazy("retain.kinds.text.report:report"),
+    compare=Lazy("retain.kinds.text.evaluate:compare_with_champion"),
+    predictor=Lazy("retain.kinds.text.predictor:load"),
+    complete=Lazy("retain.kinds.text.predictor:complete"),
+    lstm_gates=Lazy("retain.kinds.text.lstm_gates:inspect"),
+    endpoint=Lazy("retain.kinds.text.endpoint:Service"),
+)

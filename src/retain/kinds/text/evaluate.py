@@ -1,6 +1,7 @@
 """Every network of a text problem on the whole test part, and what more context gives it."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch.nn import functional
 from retain.errors import IncomparableError
 from retain.evaluation.lstm_gates import Inspection
 from retain.evaluation.quality_gate import MODEL, Comparison
+from retain.evaluation.results import Metrics
 from retain.kinds.text import dataset, lstm_gates, ngrams, predictor
 from retain.kinds.text.config import Problem
 from retain.kinds.text.dataset import Corpus, Schema, Tokens
@@ -27,11 +29,17 @@ PLACES = 1000  # of the test part, at which each context is tried
 PROMPT = {"letter": 60, "word": 12}
 
 
+class TextMetrics(Metrics):
+    """The content of metrics.json; `units` counts those of each part."""
+
+    units: dict[str, int]
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """What `evaluate` found: figures for metrics.json, tables, and what each network wrote."""
 
-    metrics: dict[str, Any]
+    metrics: TextMetrics
     tables: dict[str, pd.DataFrame]
     schema: Schema
     counts: dict[str, int]  # units by part
@@ -48,12 +56,12 @@ class Evaluation:
         }
 
 
-def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Evaluation:
+def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Evaluation:
     """Score all models of a problem on its test part, and the counts beside them.
 
     Args:
         prepared: what `prepare` wrote.
-        folders: the model folder of each cell, that of `gate.MODEL` among them.
+        models: the folder of each cell, that of `quality_gate.MODEL` among them.
 
     Raises:
         ModelError: a model does not fit the prepared data.
@@ -62,19 +70,19 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
     test = source.part("test")
     prompt = [int(token) for token in test[: PROMPT[source.schema.unit]]]
     bits: dict[str, Floats] = {}
-    models: dict[str, dict[str, Any]] = {}
+    scored: dict[str, dict[str, Any]] = {}
     contexts, curves, written = [], [], {}
-    loaded = {cell: predictor.load(folder) for cell, folder in folders.items()}
+    loaded = {cell: predictor.load(folder) for cell, folder in models.items()}
     for cell, served in loaded.items():
-        folder = folders[cell]
+        folder = models[cell]
         served.check_fits(source.schema, str(folder))
         bits[cell], ranks = carried(served.network, test)
-        models[cell] = scores(bits[cell]) | {
+        scored[cell] = scores(bits[cell]) | {
             "accuracy": float((ranks < 1).mean()),
             "accuracy_top_3": float((ranks < 3).mean()),
         }
         sizes = ("parameters", "parameters_of_embedding", "hidden_size")
-        models[cell] |= {key: served.config[key] for key in sizes}
+        scored[cell] |= {key: served.config[key] for key in sizes}
         contexts.append(by_context(served.network, test, bits[cell]).assign(model=cell))
         curves.append(pd.read_csv(folder / "history.csv").assign(model=cell))
         written[cell] = served.continued(
@@ -85,12 +93,12 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
     units = len(vocabulary)
     for name, each in ngrams.probabilities(source.part("train"), test, units).items():
         bits[name] = -np.log2(each)
-        models[name] = scores(bits[name])
+        scored[name] = scores(bits[name])
     differences = {
         f"{MODEL}_minus_{name}": {
-            "bits": vars(
-                difference(bits[MODEL], theirs, settings.block, settings.bootstrap, settings.seed)
-            )
+            "bits": difference(
+                bits[MODEL], theirs, settings.block, settings.bootstrap, settings.seed
+            ).to_dict()
         }
         for name, theirs in bits.items()
         if name != MODEL
@@ -98,7 +106,7 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
     counts = {part: len(source.part(part)) for part in dataset.PARTS}
     return Evaluation(
         metrics={
-            "models": models,
+            "models": scored,
             "differences": differences,
             "units": {**counts, "vocabulary": units, "unknown_in_test": int((test == 0).sum())},
         },

@@ -147,3 +147,13 @@ def load(folder: Path) -> Predictor:
         )
         network.load_state_dict(weights)
     return Predictor(network.eval(), schema, config)
+
+
+def complete(
+    folder: Path, text: str, length: int, temperature: float, seed: int
+) -> tuple[list[tuple[str, float]], str]:
+    """Continue a text with the model in a folder: the likeliest next units, and what follows."""
+    predictor = load(folder)
+    tokens = predictor.read(text)
+    following = predictor.following(tokens)
+    return following, predictor.continued(tokens, length, temperature, seed)

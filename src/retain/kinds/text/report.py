@@ -1,6 +1,6 @@
 """What the report of a text problem says: the kind's part of `report.py`."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from retain.evaluation import plotting
 from retain.evaluation.lstm_gates import heat_maps
@@ -8,17 +8,17 @@ from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows, 
 from retain.evaluation.report import Check, Figure, Report, Table
 from retain.kinds.text import figures
 from retain.kinds.text.config import Problem
-from retain.kinds.text.evaluate import PLACES, Evaluation
+from retain.kinds.text.evaluate import PLACES, Evaluation, TextMetrics
 
 NONE = "–"
 NAMES = {"fivegram": "5-gram"}
 PERCENT = "\N{NO-BREAK SPACE}%"
 
 
-def report(name: str, problem: Problem, result: Evaluation, checks: list[CheckResult]) -> Report:
+def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[CheckResult]) -> Report:
     """The report of a problem, as a person reads it."""
-    unit, counts, tables = result.schema.unit, result.counts, result.tables
-    unknown = result.metrics["units"]["unknown_in_test"]
+    unit, counts, tables = found.schema.unit, found.counts, found.tables
+    unknown = found.metrics["units"]["unknown_in_test"]
     training = problem.training
     drawn = [
         Figure(
@@ -32,10 +32,10 @@ def report(name: str, problem: Problem, result: Evaluation, checks: list[CheckRe
         Figure(
             "gates",
             "What the cell does",
-            f"{result.shown.note} The beginning of the test part stands below; gates are between "
+            f"{found.shown.note} The beginning of the test part stands below; gates are between "
             "0, closed, and 1, open. Of the units those that change most at the marked step come "
             "first; the half-life is after how many steps half of what a unit holds is forgotten.",
-            heat_maps(result.shown),
+            heat_maps(found.shown),
         ),
         Figure(
             "training_curves",
@@ -46,20 +46,20 @@ def report(name: str, problem: Problem, result: Evaluation, checks: list[CheckRe
     ]
     return Report(
         title=name,
-        lead=_lead(result.metrics, unit),
+        lead=_lead(found.metrics, unit),
         passed=all(check.passed for check in checks),
         checks=tuple(Check(check.check, check.passed, check.sentence) for check in checks),
         tables=(
-            scores_table(result.metrics, unit),
-            differences_table(result.metrics, unit, problem.evaluation.block),
-            context_table(result),
-            written_table(problem, result),
+            scores_table(found.metrics, unit),
+            differences_table(found.metrics, unit, problem.evaluation.block),
+            context_table(found),
+            written_table(problem, found),
         ),
         figures=tuple(drawn),
         facts=(
             ("Text", problem.data.path),
             (f"{unit.capitalize()}s", ", ".join(f"{n:,} {part}" for part, n in counts.items())),
-            ("Different ones", f"{len(result.schema.vocabulary) - 1:,} in the training part"),
+            ("Different ones", f"{len(found.schema.vocabulary) - 1:,} in the training part"),
             ("Not among them", f"{unknown:,} of the test part"),
             (
                 "Truncated backpropagation",
@@ -75,7 +75,7 @@ def label(model: str) -> str:
     return NAMES.get(model, plotting.mark(model).label)
 
 
-def _lead(metrics: dict[str, Any], unit: str) -> str:
+def _lead(metrics: TextMetrics, unit: str) -> str:
     """How well each model foretells, and how the LSTM stands to the RNN and to counts."""
     models = metrics["models"]
     parts = [f"{label(name)} {scores['bits']:.3f}" for name, scores in models.items()]
@@ -93,7 +93,7 @@ def _lead(metrics: dict[str, Any], unit: str) -> str:
     return f"{lead} {said[:1].upper()}{said[1:]}."
 
 
-def scores_table(metrics: dict[str, Any], unit: str) -> Table:
+def scores_table(metrics: TextMetrics, unit: str) -> Table:
     """Every model on the whole test part."""
     models = metrics["models"]
     rows = []
@@ -124,11 +124,11 @@ def scores_table(metrics: dict[str, Any], unit: str) -> Table:
     )
 
 
-def _embedding(models: dict[str, Any]) -> str:
+def _embedding(models: Mapping[str, Mapping[str, float]]) -> str:
     return f"{models[MODEL]['parameters_of_embedding']:,} of each cell"
 
 
-def differences_table(metrics: dict[str, Any], unit: str, block: int) -> Table:
+def differences_table(metrics: TextMetrics, unit: str, block: int) -> Table:
     """The LSTM against each other model, with confidence intervals."""
     rows = [(models, *rest) for models, _, *rest in difference_rows(metrics, label, ".4f")]
     return Table(

@@ -9,7 +9,6 @@ import functools
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from retain.config.schema import Cell
 from retain.kinds.text import dataset
 from retain.kinds.text.config import Problem
 from retain.kinds.text.dataset import Tokens
 from retain.kinds.text.network import LanguageModel, build_matched, detached
 from retain.networks.recurrent import State
-from retain.training.trainer import TrainingSetup
+from retain.training.setup import TrainingSetup
 
 
 class Stretches:
@@ -41,8 +41,8 @@ class Stretches:
         return torch.from_numpy(self.tokens[np.arange(self.length + 1)[:, None] + starts])
 
 
-def build(problem: Problem, prepared: Path, cell: Any) -> tuple[TrainingSetup, dict[str, Any]]:
-    """The task of training `cell` on what `prepare` wrote, and the model's config.json."""
+def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
+    """Build the training of `cell` on what `prepare` wrote."""
     source = dataset.load(prepared)
     network, sizes = build_matched(cell, len(source.schema.vocabulary), problem.model)
     chunk = problem.training.chunk
@@ -55,7 +55,7 @@ def build(problem: Problem, prepared: Path, cell: Any) -> tuple[TrainingSetup, d
     }
     length = chunk * problem.training.chunks
     train, validation = (Stretches(source.part(part), length) for part in ("train", "validation"))
-    return TrainingSetup(network, train, validation, functools.partial(loss, chunk=chunk)), config
+    return TrainingSetup(network, train, validation, functools.partial(loss, chunk=chunk), config)
 
 
 def loss(network: nn.Module, batch: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
@@ -69,7 +69,3 @@ def loss(network: nn.Module, batch: Tensor, chunk: int) -> tuple[Tensor, Tensor]
         own = due[begin : begin + chunk].flatten()
         total = total + functional.cross_entropy(said.flatten(0, 1), own, reduction="sum")
     return total, torch.tensor(float(due.numel()), device=batch.device)
-
-
-def calibrate(task: TrainingSetup) -> None:
-    """Nothing is left to do."""

@@ -55,20 +55,20 @@ def test_rows_that_are_new_stand_behind_the_old(name: str, tmp_path: Path) -> No
     more = new(
         tmp_path, rows("2024-01-09", 4), rows("2024-01-11", 1, "b", 100.0), name=f"n{suffix}"
     )
-    done = append.append(data, tmp_path, more)
+    done = append.add_rows(data, tmp_path, more)
     assert (done.added, done.known, done.last) == (3, 2, "2024-01-12 00:00:00")
     after = tables.read(data, tmp_path).frame
     assert len(after) == 23
     both = after.merge(before, on=["unique_id", "ds", "y"])
     assert len(both) == len(before)
-    again = append.append(data, tmp_path, more)
+    again = append.add_rows(data, tmp_path, more)
     assert (again.added, again.known) == (0, 5)
 
 
 def test_what_was_there_keeps_its_bytes(tmp_path: Path) -> None:
     data = table(tmp_path, "t.csv.gz", separator=";")
     content = (tmp_path / "t.csv.gz").read_bytes()
-    append.append(data, tmp_path, new(tmp_path, rows("2024-01-11", 1), sep=";"))
+    append.add_rows(data, tmp_path, new(tmp_path, rows("2024-01-11", 1), sep=";"))
     now = (tmp_path / "t.csv.gz").read_bytes()
     assert now.startswith(content)
     assert gzip.decompress(now).decode().endswith("2024-01-11;a;11.0;x\n")
@@ -77,7 +77,7 @@ def test_what_was_there_keeps_its_bytes(tmp_path: Path) -> None:
 def test_columns_may_stand_in_another_order(tmp_path: Path) -> None:
     data = table(tmp_path)
     more = rows("2024-01-11", 1)[["note", "y", "shop", "ds"]]
-    append.append(data, tmp_path, new(tmp_path, more))
+    append.add_rows(data, tmp_path, new(tmp_path, more))
     assert (tmp_path / "t.csv").read_text().endswith("2024-01-11,a,11.0,x\n")
 
 
@@ -85,7 +85,7 @@ def test_a_table_without_a_last_line_break_gets_one(tmp_path: Path) -> None:
     data = table(tmp_path)
     path = tmp_path / "t.csv"
     path.write_text(path.read_text().rstrip("\n"))
-    append.append(data, tmp_path, new(tmp_path, rows("2024-01-11", 1)))
+    append.add_rows(data, tmp_path, new(tmp_path, rows("2024-01-11", 1)))
     assert len(tables.read(data, tmp_path).frame) == 21
 
 
@@ -96,14 +96,14 @@ def test_a_row_of_a_wide_table_goes_in_whole(tmp_path: Path) -> None:
         {"path": "w.csv", "horizon": 2, "context_length": 4, "value_columns": ["a", "b"]}
     )
     more = pd.DataFrame({"ds": ["2024-01-10", "2024-01-11"], "a": [9, 10], "b": [9, 10]})
-    assert append.append(data, tmp_path, new(tmp_path, more)).added == 1
+    assert append.add_rows(data, tmp_path, new(tmp_path, more)).added == 1
     assert len(tables.read(data, tmp_path).frame) == 22
 
 
 def test_all_rows_of_a_time_stamp_go_in_for_the_rule_of_the_table(tmp_path: Path) -> None:
     data = table(tmp_path, duplicates="mean")
     more = new(tmp_path, rows("2024-01-11", 1), rows("2024-01-11", 1, level=2.0))
-    assert append.append(data, tmp_path, more).added == 2
+    assert append.add_rows(data, tmp_path, more).added == 2
     after = tables.read(data, tmp_path).frame
     assert after.query("unique_id == 'a'")["y"].iloc[-1] == 12.0
 
@@ -141,7 +141,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(case: str, tmp_path
     data = table(tmp_path)
     content = (tmp_path / "t.csv").read_bytes()
     with pytest.raises(DataError) as caught:
-        append.append(data, tmp_path, new(tmp_path, frame))
+        append.add_rows(data, tmp_path, new(tmp_path, frame))
     assert said in str(caught.value), json.dumps(str(caught.value))
     assert (tmp_path / "t.csv").read_bytes() == content
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.csv", "t.csv"]
@@ -150,4 +150,4 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(case: str, tmp_path
 def test_csv_and_parquet_do_not_mix(tmp_path: Path) -> None:
     data = table(tmp_path, "t.parquet")
     with pytest.raises(DataError, match="not both CSV or both Parquet"):
-        append.append(data, tmp_path, new(tmp_path, rows("2024-01-11", 1)))
+        append.add_rows(data, tmp_path, new(tmp_path, rows("2024-01-11", 1)))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retain.config.schema import parse
+from retain.config.loader import parse
 from retain.errors import ParamsError
 from retain.kinds.forecast.config import check_region
 from retain.kinds.forecast.data.calendars import feature_names, features, step_of

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from typer.testing import CliRunner
 
-from retain.cli import app
-from retain.config import schema
+from retain import cli, model_files
+from retain.config import loader
 from retain.errors import DataError, ModelError, ParamsError, RetainError
 from retain.evaluation.lstm_gates import Inspection
 from retain.kinds.forecast.config import Data, Model, Problem
@@ -25,7 +25,6 @@ from retain.kinds.forecast.evaluation import lstm_gates
 from retain.kinds.forecast.model.forecaster import build_matched
 from retain.kinds.forecast.model.segrnn import SegRNN
 from retain.kinds.forecast.predict import predictor
-from retain.training import trainer
 
 HORIZON, CONTEXT = 6, 22  # a segment of 6 makes four steps, the first of which is filled up
 DATA = {"unique_id": "shop", "horizon": HORIZON, "context_length": CONTEXT, "season_length": 24}
@@ -64,7 +63,7 @@ def project_of(
     (root / "params.yaml").write_text(json.dumps({"problems": {"shops": entry}}))
     for folder in (root / "models" / "shops" / cell, root / "data" / "prepared" / "shops"):
         folder.mkdir(parents=True)
-    trainer.write_model(root / "models" / "shops" / cell, network, config, [])
+    model_files.write_model(root / "models" / "shops" / cell, network, config, [])
     panel.save(made, root / "data" / "prepared" / "shops")
     return root
 
@@ -78,7 +77,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
 def inspect(
     root: Path, what: str | None = None, at: str | None = None, cell: str = "lstm"
 ) -> Inspection:
-    problem = schema.load_problem(root, "shops")
+    problem = loader.load_problem(root, "shops")
     assert isinstance(problem, Problem)
     folder = root / "models" / "shops" / cell
     return lstm_gates.inspect(problem, "shops", root, folder, what, at)
@@ -186,7 +185,7 @@ def test_a_model_of_another_cell_is_refused(project: Callable[..., Path], cell: 
 
 def retain(*words: object) -> str:
     """What the command prints; its error is raised."""
-    done = CliRunner().invoke(app.app, ["gates", *map(str, words)])
+    done = CliRunner().invoke(cli.app, ["gates", *map(str, words)])
     if done.exception is not None:
         raise done.exception
     return done.output

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+from retain import model_files
 from retain.errors import DataError, ModelError
 from retain.kinds.forecast.config import Data, Model
 from retain.kinds.forecast.data import panel, tables
@@ -19,7 +20,6 @@ from retain.kinds.forecast.data.windows import Windows
 from retain.kinds.forecast.model.forecaster import build_matched
 from retain.kinds.forecast.predict import predictor
 from retain.kinds.forecast.predict.predictor import Predictor
-from retain.training import trainer
 
 NAN = float("nan")
 HORIZON, CONTEXT, SEASON = 3, 8, 7
@@ -58,7 +58,7 @@ def model_of(folder: Path, table: pd.DataFrame, model: dict[str, Any], **keys: A
     }
     (folder / "model").mkdir(parents=True)
     (folder / "prepared").mkdir()
-    trainer.write_model(folder / "model", network, config, [])
+    model_files.write_model(folder / "model", network, config, [])
     panel.save(made, folder / "prepared")
     return made
 

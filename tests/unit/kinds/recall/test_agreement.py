@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from retain.config.schema import parse
+from retain.config.loader import parse
 from retain.errors import ParamsError
 from retain.kinds.recall import agreement, dataset, prepare, setup, synthetic
 from retain.kinds.recall.agreement import ANSWERS, GROUPS, LEADS, MEN, STATES, WOMEN
 from retain.kinds.recall.batches import Batch
-from retain.kinds.recall.config import GENERATOR, Problem
+from retain.kinds.recall.config import Problem
 from retain.kinds.recall.network import GapClassifier, chance
 
 
@@ -24,7 +24,6 @@ def problem(objective: str = "answer", **data: Any) -> Problem:
         "preset": "fast",
         "data": {
             "source": "agreement",
-            "path": GENERATOR,
             "train_gaps": [8, 12],
             "test_gaps": [8, 12, 20],
             "train": 60,
@@ -143,7 +142,7 @@ def test_a_speaker_pays_for_every_word_that_comes_and_for_none_before_the_first(
 
 def test_a_speaker_has_the_budget_of_a_speaking_lstm(tmp_path: Path) -> None:
     prepare.prepare(problem(), Path(), tmp_path)
-    _, config = setup.build(problem("words"), tmp_path, "rnn")
-    _, silent = setup.build(problem(), tmp_path, "rnn")
+    config = setup.build(problem("words"), tmp_path, "rnn").config
+    silent = setup.build(problem(), tmp_path, "rnn").config
     assert config["parameters"] == pytest.approx(config["parameter_budget"], rel=0.05)
     assert config["parameters"] > silent["parameters"]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retain.config.schema import parse
+from retain.config.loader import parse
 from retain.errors import DataError, ParamsError
 from retain.kinds.recall import babi, dataset, prepare
 from retain.kinds.recall.config import Problem
@@ -127,9 +127,9 @@ def test_a_folder_without_files_says_what_they_are_called(tmp_path: Path) -> Non
 
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
-    "a made source with another path": (
-        {"data": {"source": "copy", "path": "data"}},
-        "`problems.small.data`: copy is made, not read: path must be src/retain/recall/made.py",
+    "a source that is read without a path": (
+        {"data": {"source": "babi"}},
+        "`problems.small.data`: babi is read: path must name the folder of the stories",
     ),
     "gaps that do not increase": (
         {"data": {"source": "babi", "path": "tasks", "test_gaps": [10, 5]}},
@@ -164,3 +164,16 @@ def test_a_mistake_in_params_is_named_with_its_key(entry: dict[str, Any], messag
     with pytest.raises(ParamsError) as error:
         parse("small", {"kind": "recall", "preset": "fast"} | whole)
     assert message in str(error.value)
+
+
+def test_a_made_source_needs_no_path_and_is_told_of_the_former_one() -> None:
+    entry: dict[str, Any] = {
+        "kind": "recall",
+        "preset": "fast",
+        "data": {"source": "copy"},
+        "gate": [],
+    }
+    assert parse("small", entry).advice() == ()
+    entry["data"]["path"] = "src/retain/recall/made.py"
+    (sentence,) = parse("small", entry).advice()
+    assert "write `path: pipelines/prepare.py`" in sentence

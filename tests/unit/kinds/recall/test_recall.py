@@ -1,6 +1,7 @@
 """A recall problem's parts: examples, batches, networks side by side, scores."""
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from retain.config.schema import parse
+from retain.config.loader import parse
 from retain.kinds.recall import dataset, prepare, setup, synthetic
 from retain.kinds.recall.batches import Examples
-from retain.kinds.recall.config import GENERATOR, Data, Problem
+from retain.kinds.recall.config import Data, Problem
 from retain.kinds.recall.metrics import Answers, difference
 from retain.kinds.recall.network import GapClassifier, Member, build_matched
 from retain.networks import recurrent
 
 COPY: dict[str, Any] = {
     "source": "copy",
-    "path": GENERATOR,
     "train_gaps": [2, 5],
     "test_gaps": [2, 5, 9],
     "symbols": 4,
@@ -165,10 +165,35 @@ def test_a_member_gets_the_gradient_that_it_would_have_alone(tmp_path: Path) -> 
     assert values[0] == pytest.approx((values[1] + (total / weight).item()) / 2)
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("hidden", [3, 10, 24])
+@pytest.mark.parametrize("size", [1, 3, 16])
+def test_what_else_is_trained_changes_no_bit_of_a_network(
+    tmp_path: Path, cell: str, hidden: int, size: int
+) -> None:
+    if cell != "lstm" and os.environ.get("RETAIN_TEST_CPU") == "machine":
+        pytest.skip("one product for several networks has these bits with portable kernels alone")
+    source = prepared(tmp_path)
+    numbers = np.arange(size)
+
+    def states_and_gradients(seeds: tuple[int, ...], which: int) -> list[torch.Tensor]:
+        network = GapClassifier(cell, hidden, source.schema, seeds, 1, 20)
+        batches = Examples(source, "train").batch(numbers)
+        setup.loss(network, batches)[0].backward()  # type: ignore[no-untyped-call]
+        states = network.states(network.inputs(batches[0]))[which]
+        gradients = [parameter.grad for parameter in network.members[which].parameters()]
+        return [states, *(gradient for gradient in gradients if gradient is not None)]
+
+    alone = states_and_gradients((2,), 0)
+    assert len(alone) == 6
+    for seeds in ((1, 2), (1, 2, 3), (1, 2, 3, 4, 5, 6)):
+        assert all(map(torch.equal, alone, states_and_gradients(seeds, 1))), seeds
+
+
 def test_the_rate_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> None:
     prepared(tmp_path)
     own = {"learning_rates": {cell: [1e-4, 1e-2] for cell in ("lstm", "gru", "rnn")}}
-    built, _ = setup.build(problem(**own), tmp_path, "rnn")
+    built = setup.build(problem(**own), tmp_path, "rnn")
     assert [group.rate for group in built.groups] == [1e-4, 1e-2, 1e-4, 1e-2]
     network = built.network
     assert isinstance(network, GapClassifier)
@@ -176,7 +201,7 @@ def test_the_rate_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> Non
         for member in list(network.members)[1::2]:
             member.answer.weight *= 50  # sure of itself, and wrong
     kept = network.members[2]
-    setup.calibrate(built)
+    built.calibrate()
     assert network.losses[:, 0].lt(network.losses[:, 1]).all()
     assert int(network.chosen) == 0
     assert len(network.members) == 2
@@ -186,7 +211,7 @@ def test_the_rate_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> Non
 def test_a_member_that_diverged_does_not_end_the_others(tmp_path: Path) -> None:
     source = prepared(tmp_path)
     own = {"learning_rates": {cell: [1e-4, 1e-2] for cell in ("lstm", "gru", "rnn")}, "seeds": 1}
-    built, _ = setup.build(problem(**own), tmp_path, "gru")
+    built = setup.build(problem(**own), tmp_path, "gru")
     network = built.network
     assert isinstance(network, GapClassifier)
     batches = Examples(source, "train").batch(np.arange(8))
@@ -200,7 +225,7 @@ def test_a_member_that_diverged_does_not_end_the_others(tmp_path: Path) -> None:
     total.backward()
     assert total.isfinite()
     torch.testing.assert_close(second.grad, alone)
-    setup.calibrate(built)
+    built.calibrate()
     assert int(network.chosen) == 1
     with torch.no_grad():
         network.members[0].across.fill_(torch.nan)  # type: ignore[operator, union-attr]

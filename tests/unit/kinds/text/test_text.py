@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from retain.config.schema import parse
+from retain.config.loader import parse
 from retain.errors import ParamsError
 from retain.kinds.text import dataset, metrics, ngrams, setup
 from retain.kinds.text.config import Data, Model, Problem

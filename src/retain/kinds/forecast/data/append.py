@@ -17,9 +17,10 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from retain.errors import DataError, listed
-from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import reader, tables, timestamps
 from retain.kinds.forecast.data.reader import Origin, Raw
+from retain.project import raw_table
 
 # What each makes of new rows may stand behind what it made of the old ones.
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
@@ -33,12 +34,23 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
 class Appended:
     """What became of the rows of a new table."""
 
+    table: str  # path, as params.yaml has it
     added: int
     known: int  # were in the table already, with the same values
     last: str  # time stamp of the table, with them
 
 
-def append(data: Data, root: Path, new: Path) -> Appended:
+def append(problem: Problem, root: Path, new: Path) -> Appended:
+    """Add the rows of the file `new` to a problem's table, which git or DVC can bring back.
+
+    Raises:
+        DataError: no commit has the table as it is now, or as `add_rows`.
+    """
+    raw_table.check_recoverable(root, problem.data.path)
+    return add_rows(problem.data, root, new)
+
+
+def add_rows(data: Data, root: Path, new: Path) -> Appended:
     """Add the rows of the file `new` that the table does not have; whole, or not at all.
 
     Raises:
@@ -55,7 +67,7 @@ def append(data: Data, root: Path, new: Path) -> Appended:
     table = tables.check(Raw(whole, origin, ""), data)
     if len(rows):
         _write(data, root, more, rows)
-    return Appended(len(rows), known, str(table.frame["ds"].max()))
+    return Appended(data.path, len(rows), known, str(table.frame["ds"].max()))
 
 
 def _check_columns(data: Data, old: Raw, more: Raw) -> None:

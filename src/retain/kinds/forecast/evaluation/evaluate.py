@@ -4,7 +4,7 @@ The naive forecasts get their intervals as the networks get theirs, from the val
 that nothing is compared with a straw man.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from torch import Tensor
 from retain.errors import IncomparableError
 from retain.evaluation.bootstrap import FEWEST_BLOCKS, Interval
 from retain.evaluation.quality_gate import MODEL, Comparison
+from retain.evaluation.results import Metrics
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.panel import Panel, Schema
@@ -41,11 +42,17 @@ LOOK_BACK_PROBES = 4
 Model = Callable[[Batch], Floats]  # a batch of windows → quantiles (batch, horizon, levels)
 
 
+class ForecastMetrics(Metrics):
+    """The content of metrics.json; `windows` counts those of the test part."""
+
+    windows: dict[str, int]
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """What `evaluate` found: figures for metrics.json, tables for the plots, windows to look at."""
 
-    metrics: dict[str, Any]
+    metrics: ForecastMetrics
     tables: dict[str, pd.DataFrame]
     views: list[View]
     schema: Schema
@@ -155,12 +162,12 @@ def tally(
     return scores
 
 
-def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Evaluation:
+def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Evaluation:
     """Score all models of a problem on its test windows.
 
     Args:
         prepared: what `prepare` wrote.
-        folders: the model folder of each cell, that of `gate.MODEL` among them.
+        models: the folder of each cell, that of `quality_gate.MODEL` among them.
 
     Raises:
         ModelError: a model does not fit the prepared data.
@@ -168,18 +175,18 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
     source = panel.load(prepared)
     test = Windows(source, "test")
     validation = Windows(source, "validation").thinned(VALIDATION_WINDOWS)
-    served = {cell: predictor.load(folder) for cell, folder in folders.items()}
+    served = {cell: predictor.load(folder) for cell, folder in models.items()}
     for cell, model in served.items():
-        model.check_fits(source.schema, f"{folders[cell]}")
-    models = {cell: network_model(model, source) for cell, model in served.items()}
-    models |= naive_models(problem, validation)
+        model.check_fits(source.schema, f"{models[cell]}")
+    scored = {cell: network_model(model, source) for cell, model in served.items()}
+    scored |= naive_models(problem, validation)
     levels = problem.model.quantiles
-    tallies = {name: tally(model, test, source, levels) for name, model in models.items()}
+    tallies = {name: tally(model, test, source, levels) for name, model in scored.items()}
 
     judged = MODEL
     differences = {
         f"{judged}_minus_{other}": {
-            metric: vars(compare(tallies[judged], tallies[other], metric, problem))
+            metric: compare(tallies[judged], tallies[other], metric, problem).to_dict()
             for metric in COMPARED
         }
         for other in tallies
@@ -188,18 +195,18 @@ def evaluate(problem: Problem, prepared: Path, folders: dict[str, Path]) -> Eval
     scores: dict[str, dict[str, Any]] = {name: t.scores() for name, t in tallies.items()}
     for cell, model in served.items():
         scores[cell] |= {key: model.config[key] for key in ("parameters", "hidden_size")}
-    metrics = {
+    metrics: ForecastMetrics = {
         "models": scores,
         "differences": differences,
         "windows": {"test": len(test), "test_without_values": test.dropped},
     }
     views = [
-        _view(title, test, number, models, source)
+        _view(title, test, number, scored, source)
         for title, number in _shown(tallies[judged], test)
     ]
     tables = _tables(tallies, served, source, test)
     tables["training"] = pd.concat(
-        pd.read_csv(folder / "history.csv").assign(model=cell) for cell, folder in folders.items()
+        pd.read_csv(folder / "history.csv").assign(model=cell) for cell, folder in models.items()
     )
     return Evaluation(metrics, tables, views, source.schema, source.grid)
 

@@ -1,14 +1,14 @@
 """What the report of a forecasting problem says: the kind's part of `report.py`."""
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 from retain.evaluation import plotting
 from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows, judgement
 from retain.evaluation.report import Check, Figure, Report, Table
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.evaluation import figures
-from retain.kinds.forecast.evaluation.evaluate import Evaluation
+from retain.kinds.forecast.evaluation.evaluate import Evaluation, ForecastMetrics
 
 SCORES = {
     "mae": "MAE",
@@ -22,10 +22,10 @@ SCORES = {
 LEAST = ("mae", "rmse", "mase", "smape", "crps")  # the less, the better
 
 
-def report(name: str, problem: Problem, result: Evaluation, checks: list[CheckResult]) -> Report:
+def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[CheckResult]) -> Report:
     """The report of a problem, as a person reads it."""
-    data, metrics, tables = problem.data, result.metrics, result.tables
-    schema = result.schema
+    data, metrics, tables = problem.data, found.metrics, found.tables
+    schema = found.schema
     several = tables["error_by_series"]["unique_id"].nunique() > figures.FEW_SERIES
     drawn = [
         Figure(
@@ -33,7 +33,7 @@ def report(name: str, problem: Problem, result: Evaluation, checks: list[CheckRe
             "Forecasts and what came",
             "Two typical, two best and two worst test windows: the bands are where the LSTM "
             "expected the values, the lines are medians.",
-            figures.forecasts(result.views, problem.model.quantiles),
+            figures.forecasts(found.views, problem.model.quantiles),
         ),
         Figure(
             "error_by_step",
@@ -84,15 +84,15 @@ def report(name: str, problem: Problem, result: Evaluation, checks: list[CheckRe
             ("Context and horizon", f"{data.context_length} and {data.horizon} steps"),
             ("Season", f"{data.season_length} steps"),
             ("Frequency", schema.frequency),
-            ("Validation from", str(result.grid[schema.validation_step])),
-            ("Test from", str(result.grid[schema.test_step])),
-            ("Test to", str(result.grid[-1])),
+            ("Validation from", str(found.grid[schema.validation_step])),
+            ("Test from", str(found.grid[schema.test_step])),
+            ("Test to", str(found.grid[-1])),
             ("Raw table", f"{data.path}, md5 {schema.digest}"),
         ),
     )
 
 
-def _lead(metrics: dict[str, Any], horizon: int) -> str:
+def _lead(metrics: ForecastMetrics, horizon: int) -> str:
     """How the LSTM stands to each of the others, in a sentence, whichever way."""
     parts = []
     for name, label in (("rnn", "the RNN of equal size"), ("seasonal_naive", "the seasonal naive")):
@@ -104,7 +104,7 @@ def _lead(metrics: dict[str, Any], horizon: int) -> str:
     return f"Mean absolute error of the LSTM over {horizon} steps: {', '.join(parts)}."
 
 
-def scores_table(metrics: dict[str, Any]) -> Table:
+def scores_table(metrics: ForecastMetrics) -> Table:
     """Every model's scores on the test windows."""
     models = metrics["models"]
     rows = []
@@ -127,7 +127,7 @@ def scores_table(metrics: dict[str, Any]) -> Table:
     )
 
 
-def differences_table(metrics: dict[str, Any]) -> Table:
+def differences_table(metrics: ForecastMetrics) -> Table:
     """The LSTM against each other model, with confidence intervals."""
     rows = [
         (models, SCORES[metric], *rest)

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from retain.config import schema
+from retain.config import loader
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import reader, tables
@@ -78,7 +78,7 @@ def infer(name: str, path: str, root: Path, horizon: int, given: dict[str, Any])
     known = {"path": path, "horizon": horizon, "context_length": 1, **given, **layout}
     meaning = columns.find(raw.frame, known, path, said)
     entry = {"kind": "forecast", "preset": "fast", "data": known | meaning, "gate": []}
-    draft: Data = cast("Problem", schema.parse(name, entry)).data
+    draft: Data = cast("Problem", loader.parse(name, entry)).data
     if draft.duplicates == "error":
         draft = _settle_duplicates(raw, draft, said)
     table = tables.check(raw, draft)

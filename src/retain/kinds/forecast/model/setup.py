@@ -1,23 +1,24 @@
 """What training needs of a forecasting problem: network, windows, loss, calibration."""
 
+import functools
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from retain.config.schema import Cell
 from retain.errors import DataError
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel, profile
 from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Batch, Windows
 from retain.kinds.forecast.evaluation.metrics import conformal_offsets
 from retain.kinds.forecast.model.forecaster import Forecaster, build_matched
-from retain.training.trainer import TrainingSetup
+from retain.training.setup import TrainingSetup
 
 
-def build(problem: Problem, prepared: Path, cell: str) -> tuple[TrainingSetup, dict[str, Any]]:
-    """The task of training `cell` on what `prepare` wrote, and the model's config.json."""
+def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
+    """Build the training of `cell` on what `prepare` wrote."""
     source = panel.load(prepared)
     network, sizes = build_matched(cell, problem.model, source.schema, len(source.index))
     levels = torch.tensor(problem.model.quantiles)
@@ -50,14 +51,14 @@ def build(problem: Problem, prepared: Path, cell: str) -> tuple[TrainingSetup, d
         "series": source.index[["unique_id", "mean", "std"]].to_dict("list"),
         "reference": profile.of(source),
     }
-    return TrainingSetup(network, train, validation, loss), config
-
-
-def calibrate(task: TrainingSetup) -> None:
-    """What is left to do after training: fit the offsets that calibrate the intervals."""
-    assert isinstance(task.network, Forecaster)
-    assert isinstance(task.validation, Windows)
-    fit_offsets(task.network, task.validation)
+    return TrainingSetup(
+        network,
+        train,
+        validation,
+        loss,
+        config,
+        calibrate=functools.partial(fit_offsets, network, validation),
+    )
 
 
 def pinball(error: Tensor, levels: Tensor) -> Tensor:

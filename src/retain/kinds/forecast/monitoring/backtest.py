@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from retain import model_files
 from retain.config import schema
 from retain.errors import DataError, ParamsError
 from retain.evaluation.bootstrap import Interval
@@ -28,7 +29,7 @@ from retain.kinds.forecast.data import panel, profile, tables
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.tables import Table
 from retain.kinds.forecast.data.windows import Windows
-from retain.kinds.forecast.evaluation import evaluate
+from retain.kinds.forecast.evaluation import evaluate, figures
 from retain.kinds.forecast.evaluation.metrics import MEASURES, MetricSums
 from retain.kinds.forecast.model import setup
 from retain.kinds.forecast.monitoring import drift
@@ -69,6 +70,10 @@ class Replay:
             for at, error in zip(self.dates, track.errors, strict=True)
         ]
         return pd.DataFrame(rows)
+
+    def figure(self) -> str:
+        """The error over time, as SVG."""
+        return figures.replay(self.table())
 
     def markdown(self, name: str, every: str) -> str:
         """What a person reads to choose a policy."""
@@ -214,11 +219,11 @@ class Then:
             with self._scratch("model") as scratch:
                 begun = time.monotonic()
                 trainer.seed_everything(problem.training)
-                made, config = setup.build(problem, self.prepared, MODEL)
+                training = setup.build(problem, self.prepared, MODEL)
                 label = f"{self.past.name} at {self.date:%Y-%m-%d}"
-                history = trainer.fit(made, problem.training, MODEL, label)
-                setup.calibrate(made)
-                trainer.write_model(scratch, made.network, config, history)
+                history = trainer.fit(training, problem.training, MODEL, label)
+                training.calibrate()
+                model_files.write_model(scratch, training.network, training.config, history)
                 seconds = time.monotonic() - begun
                 facts = {"seconds": seconds, "test": _on_test_part(scratch, self.prepared)}
                 (scratch / "facts.json").write_text(json.dumps(facts), encoding="utf-8")

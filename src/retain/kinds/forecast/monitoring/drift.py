@@ -3,7 +3,7 @@
 Both are asked of the newest part of the data: as many steps as the champion's reference has frozen.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from retain.config.schema import Retrain
 from retain.errors import ModelError
+from retain.evaluation.results import Drift, DriftFindings
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel, profile
 from retain.kinds.forecast.data.panel import Panel
@@ -23,41 +24,12 @@ from retain.kinds.forecast.predict.predictor import Predictor
 SCALED = "mase"  # the error to watch: a series' scale does not count, nor that of all
 
 
-@dataclass(frozen=True)
-class Drift:
-    """One column, or the error, then and now: what is measured, and the bound of it."""
-
-    name: str
-    measure: str
-    value: float
-    bound: float
-    usual: bool = False  # the bound is what the training part itself reaches
-
-    @property
-    def passed(self) -> bool:
-        """Whether it is beyond its bound."""
-        return self.value > self.bound
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What became of the data since the champion was trained.
-
-    `worse` are reasons not to train on them at all, `notes` what could not be compared and why.
-    """
-
-    newest: str  # the part that was looked at
-    drifts: list[Drift] = field(default_factory=list)
-    worse: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
 def check(
     problem: Problem,
     prepared: Path,
     champion: Path | None = None,
-    expected: dict[str, float] | None = None,
-) -> Findings:
+    expected: Mapping[str, float] | None = None,
+) -> DriftFindings:
     """Compare prepared data with what the champion was trained on.
 
     Args:
@@ -71,7 +43,7 @@ def check(
     served, note = _comparable(source, champion)
     frozen = served.config["reference"] if served else profile.of(source)
     begin = max(end - frozen["window"], 0)
-    found = Findings(newest=f"{source.grid[begin]} to {source.grid[end - 1]}")
+    found = DriftFindings(newest=f"{source.grid[begin]} to {source.grid[end - 1]}")
     if note:
         found.notes.append(note)
     scales = source.index[["mean", "std"]].to_numpy(dtype=np.float64)

@@ -149,3 +149,17 @@ def _origin(path: str, table: blocks.Csv | blocks.Parquet) -> tuple[Origin, int]
     starts = np.cumsum([0, *counts])[:-1].tolist()
     names = [place.relative_to(table.base).as_posix() for place in table.places]
     return Origin(path, 1, tuple(zip(names, starts, strict=True))), sum(counts)
+
+
+def forecast_bulk(
+    folder: Path,
+    history: str | None,
+    root: Path,
+    output: Path,
+    md5: str,
+    on_progress: OnProgress,
+) -> tuple[int, int]:
+    """Forecast every series of a table with the model in a folder; see `forecast`."""
+    from retain.kinds.forecast.predict import predictor
+
+    return forecast(predictor.load(folder), history, root, output, md5, on_progress)

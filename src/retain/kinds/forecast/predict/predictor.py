@@ -342,3 +342,8 @@ def load(folder: Path) -> Predictor:
         )
         network.load_state_dict(weights)
     return Predictor(network.eval(), schema, Data.model_validate(schema.data), config)
+
+
+def forecast_file(folder: Path, history: str | None, root: Path) -> pd.DataFrame:
+    """Forecast every series of a file with the model in a folder; see `Predictor.predict_file`."""
+    return load(folder).predict_file(history, root)

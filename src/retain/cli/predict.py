@@ -1,0 +1,206 @@
+"""The commands of `retain` that ask a model, and look into it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retain.config import loader
+from retain.config.kind import kind_of, require
+from retain.errors import DataError, ParamsError
+from retain.evaluation import quality_gate
+from retain.project import files, fingerprint
+
+app = typer.Typer()
+Name = Annotated[str, typer.Argument(help="Of the problem.")]
+LIKELIEST = 5  # units that `retain complete` shows
+
+
+@app.command()
+def forecast(
+    name: Name,
+    history: Annotated[
+        str | None, typer.Option(help="Table of the past; the problem's own if not given.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="CSV or .parquet, or a folder of Parquet; else the screen."
+        ),
+    ] = None,
+) -> None:
+    """Forecast every series with the problem's champion.
+
+    A table too large for memory goes into a folder, in parts; its series stand one after another.
+    A run that was stopped goes on where it was.
+    """
+    from retain.registry import registry
+
+    root = loader.find_root()
+    problem = loader.load_problem(root, name)
+    kind = kind_of(problem)
+    refusal = (
+        f"`retain forecast` reads tables of history; problems.{name} is of kind {problem.kind}: "
+        f"`{kind.command} {name} …`"
+    )
+    forecast_file, bulk = require(kind.forecast, refusal), require(kind.bulk, refusal)
+    with registry.champion_folder(root, name) as folder:
+        if output is not None and not output.absolute().parent.is_dir():
+            raise DataError(f"{output}: name a file or a folder in a folder that exists")
+        if output is not None and not output.suffix:
+            md5 = fingerprint.folder_md5(folder)
+            with progress() as on_progress:
+                count, before = bulk(folder, history, root, output, md5, on_progress)
+            again = f"; {before:,} of its parts were done already" if before else ""
+            typer.echo(f"{count:,} series in {output}/{again}")
+            return
+        if output is not None and output.is_dir():
+            raise DataError(f"{output} is a folder; name a file in it")
+        answer = forecast_file(folder, history, root)
+    if output is None:
+        typer.echo(answer.to_csv(index=False, float_format="%.7g"), nl=False)
+        return
+    scratch = output.with_name(f".{output.name}.part")
+    try:
+        if output.suffix == ".parquet":
+            answer.to_parquet(scratch, index=False)
+        else:
+            answer.to_csv(scratch, index=False, float_format="%.7g")
+        scratch.replace(output)
+    finally:
+        scratch.unlink(missing_ok=True)
+    typer.echo(f"{len(answer):,} rows for {answer['unique_id'].nunique():,} series in {output}")
+
+
+@app.command()
+def ask(
+    name: Name,
+    sequence: Annotated[str, typer.Argument(help="As the problem's examples are written.")],
+) -> None:
+    """Answer a sequence with the champion of a problem that answers sequences."""
+    from retain.registry import registry
+
+    root = loader.find_root()
+    problem = loader.load_problem(root, name)
+    kind = kind_of(problem)
+    answers_of = require(
+        kind.ask,
+        f"`retain ask` puts one sequence; problems.{name} is of kind {problem.kind}: "
+        f"`{kind.command} {name}`",
+    )
+    with registry.champion_folder(root, name) as folder:
+        answers = answers_of(folder, sequence)
+    for answer, probability in answers:
+        typer.echo(answer if probability is None else f"{100 * probability:5.1f} %  {answer}")
+
+
+@app.command()
+def complete(
+    name: Name,
+    text: Annotated[str, typer.Argument(help="The beginning; blanks at its end count.")],
+    length: Annotated[int, typer.Option(min=1, help="Letters, or words, to go on with.")] = 60,
+    temperature: Annotated[
+        float, typer.Option(min=0.01, help="Below 1, likelier ones are drawn more often.")
+    ] = 0.5,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 1,
+) -> None:
+    """Say what comes next in a text, and go on with it, by the champion of a text problem."""
+    from retain.registry import registry
+
+    root = loader.find_root()
+    problem = loader.load_problem(root, name)
+    kind = kind_of(problem)
+    continue_text = require(
+        kind.complete,
+        f"`retain complete` goes on with a text; problems.{name} is of kind {problem.kind}: "
+        f"`{kind.command} {name}`",
+    )
+    with registry.champion_folder(root, name) as folder:
+        following, continuation = continue_text(folder, text, length, temperature, seed)
+    for unit, share in following[:LIKELIEST]:
+        typer.echo(f"{100 * share:5.1f} %  {unit!r}")
+    typer.echo(f"{text}{continuation}")
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on the screen; told how much is done, and of how much, 0 where that is not known."""
+    from rich import progress as rich
+    from rich.console import Console
+
+    columns = (
+        rich.BarColumn(),
+        rich.TaskProgressColumn(),
+        rich.TextColumn("{task.completed:,} rows"),
+        rich.TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with rich.Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("rows", total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of or None)
+
+
+@app.command()
+def serve(
+    name: Name,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes one that is free.")] = 8000,
+    max_body: Annotated[int, typer.Option(min=1, help="MiB of a request.")] = 32,
+    max_rows: Annotated[int, typer.Option(min=1, help="Rows of a request.")] = 1_000_000,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for an answer.")] = 60.0,
+    follow: Annotated[
+        float, typer.Option(min=0.1, help="Seconds between looks for another champion.")
+    ] = 5.0,
+) -> None:
+    """Answer over HTTP with the problem's champion, whichever it is at the time.
+
+    Clients must show the key that the environment has as RETAIN_API_KEY, if it has one.
+    """
+    from retain.serving import process
+    from retain.serving.endpoint import Limits
+
+    limits = Limits(
+        body=max_body * 2**20, rows=max_rows, answer=timeout, receive=timeout / 2, follow=follow
+    )
+    process.serve(loader.find_root(), name, host, port, limits)
+
+
+@app.command()
+def gates(
+    name: Name,
+    what: Annotated[str | None, typer.Argument(help="What the model reads: a sentence.")] = None,
+    series: Annotated[str | None, typer.Option(help="What it reads of a table.")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="Of a table: the first time stamp to forecast.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="A page, .html, or a figure, .svg.")
+    ] = Path("gates.html"),
+    model: Annotated[str, typer.Option(help="A cell of models/NAME/.")] = quality_gate.MODEL,
+) -> None:
+    """Write a page that shows an LSTM's gates and cell state, step by step and unit by unit.
+
+    Of a table it is the newest test window, or one of those that --series and --at name.
+    """
+    root = loader.find_root()
+    problem = loader.load_problem(root, name)
+    inspect = kind_of(problem).lstm_gates
+    if inspect is None:
+        raise ParamsError(f"{name} is of kind {problem.kind}, which `retain gates` cannot show")
+    if what is not None and series is not None:
+        raise ParamsError(f"give {what!r} or --series {series!r}, not both")
+    if output.suffix not in (".html", ".svg"):
+        raise DataError(
+            f"{output}: name a page, such as gates.html, or a figure, such as gates.svg"
+        )
+    if not output.absolute().parent.is_dir():
+        raise DataError(f"{output}: name a file in a folder that exists")
+    from retain.evaluation.lstm_gates import heat_maps, page
+
+    wanted = what if what is not None else series
+    folder = root / "models" / name / model
+    shown = inspect.load(problem, name, root, folder, wanted, at)
+    files.write_text(output, page(shown) if output.suffix == ".html" else heat_maps(shown))
+    typer.echo(f"{shown.title}: {len(shown.steps)} steps, in {output}")

@@ -1,0 +1,121 @@
+"""Read params.yaml: a typo is an error that names the whole key path and the nearest valid key.
+
+Nothing downstream ever sees a dictionary.
+"""
+
+import re
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from retain.config.kind import find_kind, kind_names
+from retain.config.schema import Problem
+from retain.errors import ParamsError, did_you_mean, listed
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def find_root() -> Path:
+    """The project's folder: the nearest one, from here upwards, that holds dvc.yaml."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "dvc.yaml").is_file():
+            return folder
+    raise ParamsError(f"no dvc.yaml in {here} or above it: run this in the project's folder")
+
+
+def load(root: Path) -> dict[str, Problem]:
+    """Read and check `root/params.yaml`.
+
+    Returns:
+        The problems by name, in the order of the file.
+
+    Raises:
+        ParamsError: the file is missing or not YAML, or a key is unknown, missing or wrong.
+    """
+    path = root / "params.yaml"
+    try:
+        content = YAML(typ="safe").load(path)
+    except FileNotFoundError:
+        raise ParamsError(f"{path} does not exist: run this in the project's folder") from None
+    except YAMLError as error:
+        raise ParamsError(
+            f"params.yaml is not valid YAML: {' '.join(str(error).split())}"
+        ) from None
+    if isinstance(content, dict) and content.get("problems", ...) is None:
+        content["problems"] = {}  # a project without a problem yet
+    if not isinstance(content, dict) or not isinstance(content.get("problems"), dict):
+        raise ParamsError("params.yaml: expected a mapping `problems:` of one entry per problem")
+    for key in content:
+        if key != "problems":
+            nearest = did_you_mean(str(key), ["problems"])
+            raise ParamsError(f"params.yaml: unknown key `{key}`{nearest}")
+    return {str(name): parse(str(name), entry) for name, entry in content["problems"].items()}
+
+
+def load_problem(root: Path, name: str) -> Problem:
+    """The problem `name` of `root/params.yaml`; raises ParamsError where there is none."""
+    problems = load(root)
+    if name not in problems:
+        raise ParamsError(f"params.yaml: no problem `{name}`{did_you_mean(name, list(problems))}")
+    return problems[name]
+
+
+def some(root: Path, names: list[str]) -> dict[str, Problem]:
+    """The problems of these names, or all; raises ParamsError where there is no such problem."""
+    return {name: load_problem(root, name) for name in names} or load(root)
+
+
+def parse(name: str, entry: Any) -> Problem:
+    """Check one entry of `problems` against the schema of its kind; raises ParamsError."""
+    where = f"problems.{name}"
+    if not NAME.fullmatch(name):
+        raise ParamsError(
+            f"params.yaml: `{where}`: a problem's name has lower-case letters, digits and _ alone"
+        )
+    if not isinstance(entry, dict):
+        raise ParamsError(f"params.yaml: `{where}` must be a mapping with the key `kind`")
+    kind = find_kind(entry.get("kind"))
+    if kind is None:
+        raise ParamsError(
+            f"params.yaml: `{where}.kind` is {entry.get('kind')!r}; expected one of "
+            f"{', '.join(kind_names())}"
+        )
+    schema = kind.problem.load
+    try:
+        return schema.model_validate(entry)
+    except ValidationError as error:
+        lines = [describe_error(schema, where, problem) for problem in error.errors()]
+        if len(lines) == 1:
+            raise ParamsError(f"params.yaml: {lines[0]}") from None
+        raise ParamsError(f"params.yaml has {len(lines)} errors:\n{listed(lines)}") from None
+
+
+def describe_error(schema: type[BaseModel], where: str, problem: Any) -> str:
+    """Describe one error of pydantic in a sentence with the full key path."""
+    checks = Literal["finite", "beats", "beats_or_ties", "coverage", "at_least", "champion"]
+    tags = {"float", *get_args(checks)}
+    location = [part for part in problem["loc"] if part not in tags and "[" not in str(part)]
+    path = ".".join([where, *map(str, location)])
+    if problem["type"] == "extra_forbidden":
+        keys = _valid_keys(schema, location[:-1])
+        return f"unknown key `{path}`{did_you_mean(str(location[-1]), keys)}"
+    if problem["type"] == "missing":
+        return f"`{path}` is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    given = problem["input"]
+    if location and not isinstance(given, dict | list | tuple):
+        return f"`{path}` is {given!r}: {message[0].lower()}{message[1:]}"
+    return f"`{path}`: {message[0].lower()}{message[1:]}"
+
+
+def _valid_keys(schema: type[BaseModel], location: list[Any]) -> list[str]:
+    for part in location:
+        field = schema.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type):
+            return []
+        schema = field.annotation
+    return list(schema.model_fields)

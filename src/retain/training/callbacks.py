@@ -1,0 +1,143 @@
+"""What happens beside a training: history, curves in MLflow, checkpoints."""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, WeightAveraging
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_only
+from torch import Tensor
+
+from retain.errors import ModelError
+from retain.tracking.offline_run import OfflineRun
+from retain.training import checkpoints
+from retain.training.lightning_module import Module
+from retain.training.setup import Epoch
+
+
+class WeightAverage(WeightAveraging):
+    """A moving average of the weights over the steps (Polyak & Juditsky 1992).
+
+    It forecasts as weights at a far smaller learning rate would, at any time of the training: which
+    epoch is the best then depends less on where in its schedule the learning rate is. The first
+    steps count less.
+    """
+
+    def __init__(self, decay: float):
+        def average(means: list[Tensor], weights: list[Tensor], steps: Tensor | int) -> None:
+            torch._foreach_lerp_(means, weights, 1 - min(decay, int(steps) / (int(steps) + 9)))
+
+        super().__init__(use_buffers=False, multi_avg_fn=average)
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._device = trainer.strategy.root_device  # the module is moved there after this hook
+        super().setup(trainer, pl_module, stage)
+
+    def state(self) -> dict[str, Tensor]:
+        """Copy the averaged network's state to the CPU."""
+        assert self._average_model is not None
+        weights = self._average_model.get_submodule("module.network").state_dict()
+        return {key: value.cpu().clone() for key, value in weights.items()}
+
+
+class History(Callback):
+    """Keeps the history and the best averaged weights, and prints progress."""
+
+    def __init__(self, name: str, max_epochs: int, average: WeightAverage):
+        self.name, self.max_epochs, self.average = name, max_epochs, average
+        self.epochs: list[Epoch] = []
+        self.best: dict[str, Tensor] = {}
+        self.first = 0
+        self.started = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": [astuple(row) for row in self.epochs], "best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.epochs = [Epoch(*row) for row in state_dict["history"]]
+        self.best = state_dict["best"]
+        self.first = len(self.epochs)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Module)
+        row = Epoch(
+            epoch=trainer.current_epoch,
+            step=trainer.global_step,
+            learning_rate=trainer.optimizers[0].param_groups[0]["lr"],
+            train_loss=pl_module.epoch_loss("train"),
+            validation_loss=float(trainer.callback_metrics["val/loss"]),
+        )
+        both = row.train_loss + row.validation_loss
+        if not math.isfinite(both):
+            raise ModelError(
+                f"{self.name}: the loss became {both} in epoch {row.epoch}; lower "
+                f"training.learning_rate or training.gradient_clip"
+            )
+        self.epochs.append(row)
+        best = row is min(self.epochs, key=lambda epoch: epoch.validation_loss)
+        if best:
+            self.best = self.average.state()
+        pl_module.log("train/loss", row.train_loss, rank_zero_only=True)
+        pl_module.log("learning_rate", row.learning_rate, rank_zero_only=True)
+        if trainer.is_global_zero:
+            done = row.epoch + 1
+            seconds = (time.monotonic() - self.started) / (done - self.first)
+            print(
+                f"{self.name}: epoch {done}/{self.max_epochs}, train {row.train_loss:.4f}, "
+                f"validation {row.validation_loss:.4f}{' (best)' * best}, at most "
+                f"{seconds * (self.max_epochs - done):.0f} s left",
+                flush=True,
+            )
+
+
+class MlflowCurves(Logger):
+    """Logs the curves to a run; Lightning's own logger would end the training with the server.
+
+    A resumed training may log an epoch a second time; that changes nothing.
+    """
+
+    name, version = None, None
+
+    def __init__(self, run: OfflineRun):
+        super().__init__()
+        self.run = run
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self.run.log(metrics, step or 0)
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """The run has them already."""
+
+
+class CheckpointEvery(Callback):
+    """Writes a checkpoint every so many steps or seconds."""
+
+    def __init__(self, every: int | str, folder: Path):
+        self.folder = folder
+        self.seconds = float(every.removesuffix("s")) if isinstance(every, str) else None
+        self.steps = every if isinstance(every, int) else 0
+        self.last_step, self.last_time = 0, time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any
+    ) -> None:
+        # After the last batch of an epoch comes validation, and Lightning's state does not say
+        # which of the two a checkpoint follows; the next batch is near.
+        if trainer.is_last_batch:
+            return
+        due = trainer.global_step - self.last_step >= self.steps
+        if self.seconds is not None:
+            due = time.monotonic() - self.last_time >= self.seconds
+            if trainer.world_size > 1:  # clocks differ, and all must save at the same step
+                due = trainer.strategy.broadcast(due)
+        if due:
+            path = self.folder / checkpoints.name(trainer.global_step)
+            trainer.save_checkpoint(path, weights_only=False)
+            self.last_step, self.last_time = trainer.global_step, time.monotonic()

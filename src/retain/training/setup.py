@@ -1,0 +1,54 @@
+"""What a kind of problem hands to a training, and what the training hands back.
+
+Nothing here imports Lightning, so that a kind can build its part without it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from retain.training.sampler import Examples
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters with a learning rate of their own, whose gradients are clipped by themselves."""
+
+    parameters: tuple[nn.Parameter, ...]
+    rate: float
+
+
+def _nothing() -> None:
+    """Leave a network as the training left it."""
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """What a kind of problem hands to training.
+
+    `loss(network, batch)` returns the sum of the loss over the batch and its weight, both
+    scalar tensors, so that masked values count nowhere. Networks that learn side by side, each
+    apart from the others, are a group each; otherwise all parameters have the rate of params.
+    `config` is the model's config.json; `calibrate()` is called once, after the training.
+    """
+
+    network: nn.Module
+    train: Examples
+    validation: Examples
+    loss: Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
+    config: dict[str, Any] = field(default_factory=dict)
+    groups: tuple[Group, ...] = ()
+    calibrate: Callable[[], None] = _nothing
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of history.csv."""
+
+    epoch: int
+    step: int
+    learning_rate: float
+    train_loss: float
+    validation_loss: float
