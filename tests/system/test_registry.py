@@ -95,15 +95,15 @@ def test_two_machines_that_register_at_once_make_one_version(
     other = tmp_path / "other"
     shutil.copytree(project, other)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project / 'mlruns/mlflow.db'}")
-    log_model, decisions = registry._log_model, []
+    log_model, decisions = registry.log_model, []
 
     def overtaken(*words: Any) -> tuple[str, str]:
-        monkeypatch.setattr(registry, "_log_model", log_model)
+        monkeypatch.setattr(registry, "log_model", log_model)
         made = log_model(*words)
         decisions.append(register(other))
         return made
 
-    monkeypatch.setattr(registry, "_log_model", overtaken)
+    monkeypatch.setattr(registry, "log_model", overtaken)
     decisions.append(register(project))
     (only,) = store.connect(project).search_model_versions("name = 'small'")
     assert [decision.version for decision in decisions] == [str(only.version)] * 2

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from retain.errors import DvcError, ModelError
@@ -21,13 +21,14 @@ class Cache:
         """Whether a file, or a folder with all its files, is here."""
         return all(self._path(part).is_file() for part in (md5, *self._listing(md5).values()))
 
-    def fetch(self, md5s: Iterable[str]) -> None:
+    def fetch(self, md5s: Collection[str]) -> None:
         """Bring what is not here from the default remote, if that answers.
 
         By md5, from the remote of today: `dvc fetch` asks of each commit for the remote it names.
         """
         try:
-            dvc.pull(self.root, [md5 for md5 in md5s if not self.has(md5)])
+            self._pull(md5s)
+            self._pull(part for md5 in md5s for part in self._listing(md5).values())
         except (DvcError, OSError) as error:  # no remote, or it does not answer
             self._refusal = f" ({error})"
 
@@ -53,6 +54,9 @@ class Cache:
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
+
+    def _pull(self, md5s: Iterable[str]) -> None:
+        dvc.pull(self.root, [md5 for md5 in md5s if not self._path(md5).is_file()])
 
     def _path(self, md5: str) -> Path:
         return self.folder / md5[:2] / md5[2:]

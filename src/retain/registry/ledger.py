@@ -39,12 +39,13 @@ class Entry:
     commit: str  # that was checked out; one that follows has the dvc.lock
 
     def repeats(self, entries: list["Entry"]) -> bool:
-        """Whether the newest of the entries about this model or this alias says the same."""
-        for entry in reversed(entries):
-            if entry.model == self.model or entry.alias == self.alias != UNKNOWN:
+        """Whether the gate's newest decision about this model or this alias is the same."""
+        for entry in reversed(entries) if self.by == GATE else ():
+            moved = self.alias != UNKNOWN and entry.alias in (self.alias, UNKNOWN)
+            if moved or entry.model == self.model:
                 same = (entry.model, entry.alias, entry.metrics)
                 return same == (self.model, self.alias, self.metrics)
-        return False
+        return self in entries
 
 
 def path_of(root: Path, name: str) -> Path:
