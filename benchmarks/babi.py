@@ -106,7 +106,7 @@ def trained(problem: Any, cell: str, prepared: Path, source: Any) -> list[dict[s
         history = fit(built, problem.training, cell, cell)
     built.calibrate()
     network: Any = built.network
-    shares = evaluate.answers(network, source).right.mean(axis=1)
+    shares = evaluate.answer_test(network, source).correct.mean(axis=1)
     seconds, chosen = time.process_time() - began, int(network.chosen)
     return [
         {

@@ -1,4 +1,4 @@
-"""Stage `code@P`: which files each other stage of a problem runs, and their md5.
+"""Stage `code@P`: which modules each other stage of a problem runs, and the md5 of what they do.
 
 The other stages depend on these lists, so that a change of the code runs what it touches and no
 more. python pipelines/code.py PROBLEM
@@ -10,7 +10,8 @@ from pathlib import Path
 from retain import errors
 from retain.config import loader
 from retain.config.kind import STAGES, kind_of
-from retain.project import code_deps, files, fingerprint
+from retain.project import code_deps, files
+from retain.project.layout import Layout
 
 
 def main() -> None:
@@ -22,11 +23,9 @@ def main() -> None:
         print(f"params.yaml: problems.{name}: {sentence}")
     with files.folder(root, f"code-{name}") as scratch:
         for stage in STAGES:
-            script = root / "pipelines" / f"{stage}.py"
-            reached = code_deps.reached(root / "src", script, kind.targets(stage))
-            lines = [f"{fingerprint.file_md5(file)}  {file.as_posix()}" for file in reached]
-            (scratch / f"{stage}.txt").write_text("\n".join([kind.name, *lines]) + "\n", "utf-8")
-        files.publish(scratch, root / "data" / "code" / name)
+            text = code_deps.code_list(root, kind, stage)
+            (scratch / f"{stage}.txt").write_text(text, encoding="utf-8")
+        files.publish(scratch, Layout(root, name).code)
 
 
 if __name__ == "__main__":

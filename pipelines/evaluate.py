@@ -11,6 +11,7 @@ from retain.config import loader
 from retain.config.kind import kind_of
 from retain.evaluation import quality_gate, report
 from retain.project import files
+from retain.project.layout import Layout
 from retain.tracking import runs
 from retain.training import portable_cpu
 
@@ -18,13 +19,13 @@ from retain.training import portable_cpu
 def main() -> None:
     """Score the models of one problem, and judge the LSTM."""
     root, name = Path(), sys.argv[1]
-    problem = loader.load_problem(root, name)
+    problem, layout = loader.load_problem(root, name), Layout(root, name)
     cells: list[str] = [*problem.training.cells]
     portable_cpu.pin_cpu_kernels(problem.training.reproducible)
-    folders = {cell: root / "models" / name / cell for cell in cells}
+    folders = {cell: layout.model(cell) for cell in cells}
     kind = kind_of(problem)
-    found = kind.evaluate.load(problem, root / "data" / "prepared" / name, folders)
-    checks = quality_gate.judge(found.metrics, problem.gate)
+    found = kind.evaluate.load(problem, layout.prepared, folders)
+    checks = quality_gate.run_checks(found.metrics, problem.gate)
     page = kind.report.load(name, problem, found, checks)
     with files.folder(root, f"evaluate-{name}") as scratch:
         (scratch / "metrics.json").write_text(files.to_json(found.metrics), "utf-8")
@@ -37,7 +38,7 @@ def main() -> None:
             (scratch / "plots" / f"{table}.csv").write_text(text, "utf-8")
         for figure in page.figures:
             (scratch / "figures" / f"{figure.name}.svg").write_text(figure.svg, "utf-8")
-        files.publish_each(scratch, root / "reports" / name)
+        files.publish_each(scratch, layout.reports)
     runs.log_evaluation(root, name, problem, cells)
 
 

@@ -10,6 +10,7 @@ from retain import errors
 from retain.config import loader
 from retain.config.kind import kind_of
 from retain.project import files
+from retain.project.layout import Layout
 from retain.training import portable_cpu
 
 
@@ -20,7 +21,7 @@ def main() -> None:
     portable_cpu.pin_cpu_kernels("portable")  # here it costs nothing
     with files.folder(root, f"prepare-{name}") as scratch:
         kind_of(problem).prepare.load(problem, root, scratch)
-        files.publish(scratch, root / "data" / "prepared" / name)
+        files.publish(scratch, Layout(root, name).prepared)
 
 
 if __name__ == "__main__":

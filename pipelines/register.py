@@ -10,20 +10,21 @@ from retain import errors
 from retain.config import loader
 from retain.evaluation import quality_gate, results
 from retain.project import files
+from retain.project.layout import Layout
 from retain.registry import registry
 
 
 def main() -> None:
     """Judge one problem's model, register it once, and move the aliases."""
     root, name = Path(), sys.argv[1]
-    problem = loader.load_problem(root, name)
-    metrics = results.read_metrics(root / "reports" / name / "metrics.json")
-    checks = quality_gate.judge(metrics, problem.gate)
+    problem, layout = loader.load_problem(root, name), Layout(root, name)
+    metrics = results.read_metrics(layout.metrics)
+    checks = quality_gate.run_checks(metrics, problem.gate)
     with files.folder(root, f"register-{name}") as scratch:
         decision = registry.register(root, name, problem, metrics, checks)
         (scratch / "verdict.json").write_text(files.to_json(quality_gate.verdict(checks)), "utf-8")
         (scratch / "decision.json").write_text(files.to_json(vars(decision)), "utf-8")
-        files.publish_each(scratch, root / "reports" / name)
+        files.publish_each(scratch, layout.reports)
     print(decision.sentence)
 
 

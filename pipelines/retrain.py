@@ -20,7 +20,7 @@ STEPS = ("fetch", "check", "train", "report")
 def main() -> None:
     """Take the problems that were named, or all, through the steps."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    steps.settings()
+    steps.drop_empty_variables()
     by_environment = os.environ.get("PUBLISH") in ("1", "true", "yes")
     parser.add_argument("problems", nargs="*", metavar="PROBLEM")
     parser.add_argument("--publish", action="store_true", default=by_environment,
@@ -29,18 +29,18 @@ def main() -> None:
     asked = parser.parse_args()
     root = loader.find_root()
     problems = loader.some(root, asked.problems or os.environ.get("PROBLEMS", "").split())
-    with steps.alone(root):
+    with steps.lock(root):
         if "fetch" not in asked.skip:
             fetch.fetch(root, problems)
         outcomes = {name: steps.check(root, name, problem, "check" in asked.skip)
                     for name, problem in problems.items()}  # fmt: skip
         if "train" not in asked.skip:
             steps.train(root, [name for name, outcome in outcomes.items() if outcome.train])
-        made = steps.made(root, outcomes)
+        new = steps.uncommitted(root, outcomes)
         if "report" not in asked.skip:
-            steps.report(root, problems, outcomes, made)
+            steps.report(root, problems, outcomes, new)
         if asked.publish:
-            steps.publish(root, made)
+            steps.publish(root, new)
     sys.exit(steps.STOPPED if any(outcome.stopped for outcome in outcomes.values()) else 0)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from retain import errors, model_files
 from retain.config import loader
 from retain.config.kind import kind_of
-from retain.project import files, fingerprint
+from retain.project import code_deps, files, fingerprint
+from retain.project.layout import Layout
 from retain.tracking import runs
 from retain.training import portable_cpu
 
@@ -17,20 +18,21 @@ from retain.training import portable_cpu
 def main() -> None:
     """Train one cell on one problem, under a run of its own."""
     root, name = Path(), sys.argv[1]
-    problem = loader.load_problem(root, name)
+    problem, layout = loader.load_problem(root, name), Layout(root, name)
     cell = next((cell for cell in problem.training.cells if cell == sys.argv[2]), None)
     if cell is None:
-        files.leave_out(root, f"train-{name}-{sys.argv[2]}", root / "models" / name / sys.argv[2])
+        files.leave_out(root, f"train-{name}-{sys.argv[2]}", layout.model(sys.argv[2]))
         return
     portable_cpu.pin_cpu_kernels(problem.training.reproducible)
     from retain.training import trainer  # imports torch, and torch looks at these settings once
 
-    prepared = root / "data" / "prepared" / name
     trainer.seed_everything(problem.training)
-    setup = kind_of(problem).training.load(problem, prepared, cell)
+    kind = kind_of(problem)
+    setup = kind.training.load(problem, layout.prepared, cell)
     tags = fingerprint.training_tags(root, name, problem, cell)
     stage = f"train-{name}-{cell}"
-    kept = files.checkpoint_folder(root, stage, tags["recipe.md5"])
+    recipe = (tags["data.md5"], tags["params.md5"], code_deps.training_md5(root, kind))
+    kept = files.checkpoint_folder(root, stage, fingerprint.text_md5(" ".join(recipe)))
     if trainer.is_follower():
         trainer.fit(setup, problem.training, cell, name, folder=kept)
         return
@@ -42,7 +44,7 @@ def main() -> None:
         setup.calibrate()
         model_files.write_model(scratch, setup.network, setup.config, history)
         run.tag({"model.md5": fingerprint.folder_md5(scratch)})
-        files.publish(scratch, root / "models" / name / cell)
+        files.publish(scratch, layout.model(cell))
     files.remove(kept.parent)  # those of other recipes too
 
 

@@ -90,8 +90,10 @@ def run(main: Callable[[], object]) -> NoReturn:
     sys.exit(0)
 
 
-def listed(items: list[str], limit: int = 10) -> str:
+def listed(items: list[str], limit: int = 10, count: int | None = None) -> str:
     """The first `limit` of `items`, one a line, and how many more there are.
+
+    `count` is how many there are where `items` are not all of them.
 
     >>> print(listed(["row 2", "row 5", "row 9"], limit=2))
       row 2
@@ -99,8 +101,9 @@ def listed(items: list[str], limit: int = 10) -> str:
       ... and 1 more
     """
     lines = [f"  {item}" for item in items[:limit]]
-    if len(items) > limit:
-        lines.append(f"  ... and {len(items) - limit:,} more")
+    more = (len(items) if count is None else count) - len(lines)
+    if more > 0:
+        lines.append(f"  ... and {more:,} more")
     return "\n".join(lines)
 
 

@@ -16,6 +16,7 @@ from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel, profile, tables
 from retain.kinds.forecast.model import setup
 from retain.kinds.forecast.monitoring import drift
+from retain.kinds.forecast.predict import predictor
 from retain.training import portable_cpu, trainer
 
 HOURS = 24 * 60
@@ -76,7 +77,7 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     made.calibrate()
     (root / "model").mkdir()
     model_files.write_model(root / "model", made.network, made.config, history)
-    found = drift.error(drift.predictor.load(root / "model"), panel.load(data), HOURS - 240, HOURS)
+    found = drift.error(predictor.load(root / "model"), panel.load(data), HOURS - 240, HOURS)
     assert found is not None
     return root / "model", {"mase": found}
 
@@ -178,14 +179,14 @@ def test_a_champion_of_other_columns_is_not_compared(tmp_path: Path, champion: A
 
 def test_windows_that_the_champion_learned_from_do_not_count(champion: Any) -> None:
     data = champion[0].parent / "data"
-    served = drift.predictor.load(champion[0])
+    served = predictor.load(champion[0])
     source_then = panel.load(data)
     assert drift.error(served, source_then, 0, source_then.schema.validation_step) is None
 
 
 def test_distances_are_those_of_scipy_and_of_the_definition() -> None:
     before, now = RANDOM.normal(0, 2, 20_000), RANDOM.normal(1, 2, 5_000)
-    frozen = profile._frozen(before)
+    frozen = profile.describe(before)
     psi, wasserstein = profile.distances(frozen, now)
     exact = stats.wasserstein_distance(now, before) / before.std()
     assert wasserstein == pytest.approx(exact, rel=0.03)  # by 100 quantiles
@@ -194,8 +195,8 @@ def test_distances_are_those_of_scipy_and_of_the_definition() -> None:
 
 
 def test_what_is_missing_does_not_count_and_nothing_known_is_no_distance() -> None:
-    frozen = profile._frozen(np.arange(100.0))
+    frozen = profile.describe(np.arange(100.0))
     some = np.where(np.arange(100) % 2 == 0, np.arange(100.0), np.nan)
     assert profile.distances(frozen, some)[1] < 0.05
     assert all(np.isnan(profile.distances(frozen, np.full(3, np.nan))))
-    assert all(np.isnan(profile.distances(profile._frozen(np.full(3, np.nan)), some)))
+    assert all(np.isnan(profile.distances(profile.describe(np.full(3, np.nan)), some)))

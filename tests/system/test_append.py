@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from retain import cli, errors
-from retain.config import schema
+from retain.config import loader
 from retain.errors import DataError
 from retain.project import raw_table
 from retain.retraining import fetch
@@ -84,7 +84,7 @@ def test_an_imported_table_is_brought_up_from_its_source_alone(project: Path) ->
     run(project, "dvc", "import-url", "-q", str(project.parent / "source.csv"), TABLE)
     commit(project)
     (project.parent / "source.csv").write_bytes((project.parent / "new.csv").read_bytes())
-    fetch.fetch(project, schema.load(project))
+    fetch.fetch(project, loader.load(project))
     assert len((project / TABLE).read_text().splitlines()) == 941
     commit(project)
     with pytest.raises(DataError, match="is imported from elsewhere: bring it up with `dvc update"):

@@ -9,8 +9,8 @@ import typer
 
 from retain.config import loader
 from retain.errors import ParamsError
-from retain.evaluation import quality_gate
 from retain.project import fingerprint
+from retain.project.layout import Layout
 
 app = typer.Typer()
 Name = Annotated[str, typer.Argument(help="Of the problem, which is that of the model.")]
@@ -33,7 +33,7 @@ def results(
     for name in names or known:
         if name not in known:
             raise ParamsError(f"params.yaml: no problem `{name}`; there is {', '.join(known)}")
-        folder = root / "reports" / name
+        folder = Layout(root, name).reports
         if not (folder / "report.md").is_file():
             typer.echo(f"{name}: no results yet; make them with `dvc repro register@{name}`")
             continue
@@ -145,8 +145,10 @@ def sync() -> None:
 
 def _decision(root: Path, name: str) -> str:
     """What became of the present model in the registry, if it was registered here."""
-    path = root / "reports" / name / "decision.json"
-    model = root / "models" / name / quality_gate.MODEL
+    from retain.evaluation import quality_gate
+
+    layout = Layout(root, name)
+    path, model = layout.decision, layout.model(quality_gate.MODEL)
     decision = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if not model.is_dir() or decision.get("model_md5") != fingerprint.folder_md5(model):
         return f"this model was not registered last; do so with `dvc repro -f -s register@{name}`"

@@ -10,8 +10,8 @@ import typer
 from retain.config import loader
 from retain.config.kind import kind_of, require
 from retain.errors import DataError, ParamsError
-from retain.evaluation import quality_gate
 from retain.project import files, fingerprint
+from retain.project.layout import Layout
 
 app = typer.Typer()
 Name = Annotated[str, typer.Argument(help="Of the problem.")]
@@ -178,7 +178,7 @@ def gates(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="A page, .html, or a figure, .svg.")
     ] = Path("gates.html"),
-    model: Annotated[str, typer.Option(help="A cell of models/NAME/.")] = quality_gate.MODEL,
+    model: Annotated[str, typer.Option(help="A cell of models/NAME/.")] = "lstm",
 ) -> None:
     """Write a page that shows an LSTM's gates and cell state, step by step and unit by unit.
 
@@ -200,7 +200,7 @@ def gates(
     from retain.evaluation.lstm_gates import heat_maps, page
 
     wanted = what if what is not None else series
-    folder = root / "models" / name / model
+    folder = Layout(root, name).model(model)
     shown = inspect.load(problem, name, root, folder, wanted, at)
     files.write_text(output, page(shown) if output.suffix == ".html" else heat_maps(shown))
     typer.echo(f"{shown.title}: {len(shown.steps)} steps, in {output}")

@@ -9,6 +9,7 @@ from retain.config import loader
 from retain.config.kind import kind_of, require
 from retain.errors import ParamsError
 from retain.project import files
+from retain.project.layout import Layout
 
 app = typer.Typer()
 Name = Annotated[str, typer.Argument(help="Of the problem.")]
@@ -35,7 +36,7 @@ def replay(
     except ValueError:
         raise ParamsError(f"--from is {start!r}: give a date, such as 2024-01-31") from None
     found = backtest(problem, name, root, every, begin)
-    folder = root / "reports" / name
+    folder = Layout(root, name).reports
     folder.mkdir(parents=True, exist_ok=True)
     table = found.table()
     text = found.markdown(name, every)
@@ -54,4 +55,4 @@ def changes(
     """Say what the pipeline would run, and how params and metrics differ from another commit."""
     from retain.retraining import changes, steps
 
-    steps.say(changes.markdown(loader.find_root(), base))
+    steps.echo(changes.markdown(loader.find_root(), base))

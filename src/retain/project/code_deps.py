@@ -1,74 +1,154 @@
-"""Find the files that a stage runs for a kind of problem, from their import statements.
+"""List the modules that a stage runs for a kind of problem, each with the md5 of what it does.
 
-So a change of one kind's code runs no other kind's stages again, and a change of a figure trains no
-network. Nothing is imported here. A string that names a file beside a module counts as an import,
-as that of a page's template does.
+So a change of one kind's code runs no other kind's stages again, a change of a figure trains no
+network, and a change of a comment runs nothing. Modules are found from import statements; nothing
+is imported. A string that names a file beside a module counts as an import, as that of a page's
+template does.
 """
 
 import ast
-from collections.abc import Mapping
+import json
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from importlib.util import resolve_name
 from pathlib import Path
+from typing import Any
+
+from retain.config.kind import AnyKind, manifest_of
+from retain.project import fingerprint
 
 
-def reached(source: Path, script: Path, targets: Mapping[str, str]) -> list[Path]:
-    """The files of this project that running `script` may import, itself among them, sorted.
+def code_list(root: Path, kind: AnyKind, stage: str) -> str:
+    """Return the content of data/code/P/STAGE.txt for the problems of a kind.
 
-    Args:
-        source: the folder that holds the packages.
-        script: a stage's script.
-        targets: what of the problem's kind the stage runs, each as `package.module:attribute`.
+    First the parts of the kind that the stage runs, then the md5 of each file: under its path in
+    the project, or under the name of its module where another package brings the kind.
     """
-    modules = [target.partition(":")[0] for target in targets.values()]
-    # The manifest of a kind names all its parts; a stage runs some of them.
-    manifests = set(source.glob("retain/kinds/*/__init__.py"))
-    todo, seen = [script, *(file for name in modules for file in _files(source, name))], set()
-    while todo:
-        current = todo.pop()
-        if current in seen or current in manifests:
+    targets = kind.targets(stage)
+    lines = [f"{part}  {target}" for part, target in targets.items()]
+    for label, path in sorted(_find_files(root, kind, stage).items()):
+        is_code = path.suffix == ".py"
+        md5 = _parse(path.read_text("utf-8")).md5 if is_code else fingerprint.file_md5(path)
+        lines.append(f"{md5}  {label}")
+    return "\n".join(lines) + "\n"
+
+
+def training_md5(root: Path, kind: AnyKind) -> str:
+    """Return the md5 of the code and of the libraries that a training of a kind runs."""
+    versions = [f"{library} {version(library)}" for library in ("torch", "pytorch-lightning")]
+    return fingerprint.text_md5("\n".join([code_list(root, kind, "train"), *versions]))
+
+
+def _find_files(root: Path, kind: AnyKind, stage: str) -> dict[str, Path]:
+    """Return the files that a stage may run for a kind, by the label that the list gives them."""
+    starts = {target.partition(":")[0] for target in kind.targets(stage).values()}
+    packages = {"retain", *(name.partition(".")[0] for name in starts)}
+    # What these say of the stage is in its targets, and what a program imports concerns no stage.
+    manifest = manifest_of(kind.name).partition(":")[0]
+    left_out = {"retain", "retain.config.kind", manifest} - starts
+    source, script = root / "src", root / "pipelines" / f"{stage}.py"
+    files: dict[str, Path] = {}
+    names, seen = [*starts], set()
+    if script.is_file():
+        files[script.relative_to(root).as_posix()] = script
+        names += _parse(script.read_text("utf-8")).imports
+    while names:
+        name = names.pop()
+        if name in seen or name.partition(".")[0] not in packages:
             continue
-        seen.add(current)
-        todo += [file for name in imported(current) for file in _files(source, name)]
-        todo += _beside(current)
-    return sorted(seen)
-
-
-def imported(path: Path) -> set[str]:
-    """The names that a Python file imports, wherever in it; not those for type checkers alone."""
-    if path.suffix != ".py":
-        return set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing_only = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if id(node) in typing_only:
+        seen.add(name)
+        names.append(name.rpartition(".")[0])
+        path = _locate(source, name)
+        if path is None or name in left_out:  # none: a name in a module
             continue
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        inside = path.is_relative_to(source)
+        files[path.relative_to(root).as_posix() if inside else name] = path
+        content = _parse(path.read_text("utf-8"))
+        names += [resolve_name(imported, package) for imported in content.imports]
+        for file in path.parent.iterdir():
+            if file.name not in content.strings or not file.is_file():
+                continue
+            if file.suffix == ".py":
+                names.append(f"{package}.{file.stem}")
+            else:
+                files[f"{file.relative_to(root)}" if inside else f"{package}/{file.name}"] = file
+    return files
 
 
-def _files(source: Path, name: str) -> list[Path]:
-    """The files of a dotted name: of the module and of the packages that it is in."""
+def _locate(source: Path, name: str) -> Path | None:
+    """Return the file of a module, of the project or as Python would import it; None if none is."""
     parts = name.split(".")
-    bases = [source.joinpath(*parts[:count]) for count in range(1, len(parts) + 1)]
-    both = (file for base in bases for file in (base.with_suffix(".py"), base / "__init__.py"))
-    return [file for file in both if file.is_file()]
+    if (source / parts[0]).is_dir():
+        base = source.joinpath(*parts)
+        paths = (base / "__init__.py", base.with_suffix(".py"))
+        return next((path for path in paths if path.is_file()), None)
+    folders, spec = None, None
+    for count in range(1, len(parts) + 1):
+        finders = (finder.find_spec(".".join(parts[:count]), folders) for finder in sys.meta_path)
+        spec = next((spec for spec in finders if spec is not None), None)
+        folders = spec.submodule_search_locations if spec else None
+        if folders is None and count < len(parts):
+            return None
+    return Path(spec.origin) if spec and spec.origin and spec.has_location else None
 
 
-def _beside(path: Path) -> list[Path]:
-    """Files beside a module that a string in it names."""
-    if path.suffix != ".py":
-        return []
-    strings = {
-        node.value
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
-    return [file for file in path.parent.iterdir() if file.is_file() and file.name in strings]
+@dataclass(frozen=True)
+class _Content:
+    """What the text of a module says."""
+
+    imports: frozenset[str]  # relative ones begin with a dot
+    strings: frozenset[str]
+    md5: str  # of what it does
+
+
+@cache
+def _parse(text: str) -> _Content:
+    tree = _Runtime().visit(ast.parse(text))
+    imports, strings = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            joint = "" if base.endswith(".") else "."
+            imports |= {base, *(f"{base}{joint}{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            strings.add(node.value)
+    md5 = fingerprint.text_md5(json.dumps(_outline(tree)))
+    return _Content(frozenset(imports), frozenset(strings), md5)
+
+
+class _Runtime(ast.NodeTransformer):
+    """Takes out of a module what has no effect when it runs: docstrings, and what is for types."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) else node
+
+    def visit_If(self, node: ast.If) -> ast.If | list[ast.stmt]:
+        self.generic_visit(node)
+        return node.orelse if ast.unparse(node.test).endswith("TYPE_CHECKING") else node
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | None:
+        return None if node.module == "typing" else node  # annotations say what they use of it
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.JoinedStr:
+        self.generic_visit(node)
+        # Python 3.12.0 and 3.12.1 have empty ones behind a format.
+        node.values = [part for part in node.values if getattr(part, "value", None) != ""]
+        return node
+
+
+def _outline(node: Any) -> Any:
+    """A syntax tree as lists and texts: the same under all versions of Python.
+
+    `ast.dump` shows the empty fields that a version has, and `ast.unparse` chooses quotes.
+    """
+    if isinstance(node, ast.AST):
+        fields = [(key, value) for key, value in ast.iter_fields(node) if value not in (None, [])]
+        return [type(node).__name__, *((key, _outline(value)) for key, value in fields)]
+    if isinstance(node, list):
+        return [_outline(item) for item in node]
+    return ascii(node)

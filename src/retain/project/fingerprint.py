@@ -10,13 +10,15 @@ import json
 import os
 import platform
 import re
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from retain.config.schema import Problem
 from retain.project import dvc
 from retain.project.git import Git
+from retain.project.layout import Layout
+
+if TYPE_CHECKING:
+    from retain.config.schema import Problem
 
 # Those whose version may change what comes out of a stage.
 LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow")
@@ -36,6 +38,11 @@ def file_md5(path: Path) -> str:
     """The md5 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def path_md5(path: Path) -> str:
+    """The md5 of a folder or a file, as DVC gives it."""
+    return folder_md5(path) if path.is_dir() else file_md5(path)
 
 
 def folder_md5(folder: Path) -> str:
@@ -60,49 +67,40 @@ def short(md5: str | None) -> str:
 
 def output_md5s(root: Path, name: str) -> dict[str, str]:
     """The md5 of what the stages of a problem have left here, by path."""
-    reports = Path("reports") / name
-    places = [
-        Path("data/prepared") / name,
-        *(path.relative_to(root) for path in sorted((root / "models" / name).glob("*/"))),
-        *(reports / entry for entry in EVALUATED),
-    ]
-    found = {}
-    for place in places:
-        path = root / place
-        if path.exists():
-            found[place.as_posix()] = folder_md5(path) if path.is_dir() else file_md5(path)
-    return found
+    layout = Layout(root, name)
+    models, reports = sorted(layout.models.glob("*/")), (layout.reports / e for e in EVALUATED)
+    paths = [path for path in (layout.prepared, *models, *reports) if path.exists()]
+    return {path.relative_to(root).as_posix(): path_md5(path) for path in paths}
 
 
 def test_metrics(root: Path, name: str, cell: str) -> dict[str, float]:
     """The finite test metrics of a model, from the report that the working tree has."""
-    path = root / "reports" / name / "metrics.json"
+    path = Layout(root, name).metrics
     if not path.is_file():
         return {}
     scores = json.loads(path.read_text(encoding="utf-8"))["models"][cell].items()
     return {key: float(value) for key, value in scores if value is not None}
 
 
-def training_tags(root: Path, name: str, problem: Problem, cell: str) -> dict[str, str]:
+def training_tags(root: Path, name: str, problem: "Problem", cell: str) -> dict[str, str]:
     """What a model is made of, as tags of its run: data, params, code and machine."""
     recipe = {
         "cell": cell,
         "model": problem.model_dump(mode="json")["model"],
         "training": problem.training.model_dump(mode="json"),
     }
-    data_md5 = folder_md5(root / "data" / "prepared" / name)
+    data_md5 = folder_md5(Layout(root, name).prepared)
     params_md5 = text_md5(json.dumps(recipe, sort_keys=True))
     return {
         "raw.md5": _raw_md5(root, name, data_md5),
         "data.md5": data_md5,
         "params.md5": params_md5,
-        "recipe.md5": text_md5(f"{data_md5} {params_md5} {code_md5()}"),
         **code_state(root),
         **environment(problem.training.threads),
     }
 
 
-def flat(problem: Problem, cell: str) -> dict[str, str]:
+def flat(problem: "Problem", cell: str) -> dict[str, str]:
     """A problem's sections as `section.key`, which is how MLflow's table compares them."""
     params: dict[str, Any] = {"cell": cell}
 
@@ -126,15 +124,6 @@ def _raw_md5(root: Path, name: str, data_md5: str) -> str:
         raw = stage["params"]["params.yaml"][f"problems.{name}.data"]["path"]
         return next((str(dep["md5"]) for dep in stage["deps"] if dep["path"] == raw), "")
     return ""
-
-
-def code_md5() -> str:
-    """The md5 of this package and of the libraries whose version changes what training does."""
-    package = Path(__file__).parents[1]
-    files = sorted(package.rglob("*.py"))
-    parts = [f"{path.relative_to(package).as_posix()} {file_md5(path)}" for path in files]
-    parts += [f"{name} {version(name)}" for name in ("torch", "pytorch-lightning")]
-    return text_md5("\n".join(parts))
 
 
 def code_state(root: Path) -> dict[str, str]:
@@ -174,6 +163,8 @@ def _untracked_code(git: Git) -> list[str]:
 
 def environment(threads: int) -> dict[str, str]:
     """What else, besides data, params and code, may decide over the last bits, as run tags."""
+    from importlib.metadata import version
+
     tags = {f"env.{name}": version(name) for name in LIBRARIES}
     return tags | {
         "env.python": platform.python_version(),

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from retain.config import loader
+from retain.config.kind import STAGES, kind_of
 from retain.errors import RetainError
 from retain.evaluation.quality_gate import MODEL
-from retain.project import dvc
+from retain.project import code_deps, dvc, fingerprint
 from retain.project.git import Git
+from retain.project.layout import Layout
 
-CODE = re.compile(r"(src|pipelines)(/|$)")
 MADE = re.compile(r"(data/code|data/prepared|models|reports)/")  # by stages
 LIST = re.compile(r"data/code/\w+/(\w+)\.txt")  # of the modules that a stage runs
 RUNS = re.compile(r"^Running stage '(.*)':$", re.MULTILINE)
@@ -36,8 +38,6 @@ class Changes:
         """Add a file that a stage reads, to the kind of change that it is."""
         if match := LIST.fullmatch(path):
             self.code.add(f"what {match[1]} runs")
-        elif CODE.match(path):
-            self.code.add(path)
         else:
             (self.made if MADE.match(path) else self.data).add(path)
 
@@ -65,6 +65,9 @@ def status(root: Path, name: str) -> Changes:
                 changes.code.add("dvc.yaml")
                 continue
             for kind, states in entry.items():
+                if kind == "changed deps" and stage == f"code@{name}":
+                    changes.code |= set() if changes.first else _changed_lists(root, name)
+                    continue
                 for path, state in states.items():
                     if isinstance(state, dict):  # of a file of parameters, by key
                         changes.params.update(state)
@@ -73,6 +76,20 @@ def status(root: Path, name: str) -> Changes:
                     else:
                         changes.missing.add(path)
     return changes
+
+
+def _changed_lists(root: Path, name: str) -> set[str]:
+    """Say which stages of a problem would run other code than the one that dvc.lock records."""
+    kind, lists = kind_of(loader.load_problem(root, name)), Layout(Path(), name).code
+    md5s: dict[str, str] = {}
+    for _, stage in _locked_stages(root, name):
+        md5s |= _md5s(stage.get("deps", ()))
+    return {
+        f"what {stage} runs"
+        for stage in STAGES
+        if (recorded := md5s.get((lists / f"{stage}.txt").as_posix()))
+        and recorded != fingerprint.text_md5(code_deps.code_list(root, kind, stage))
+    }
 
 
 @dataclass(frozen=True)

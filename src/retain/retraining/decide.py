@@ -1,9 +1,8 @@
-"""What is found before a training: of the data, of the champion, and what follows from both."""
+"""Decide whether to train: from what changed, from the data, and from the champion."""
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,8 @@ from retain.config.kind import kind_of
 from retain.config.schema import Problem
 from retain.errors import DataError
 from retain.evaluation.results import Drift, DriftFindings
-from retain.project import dvc, files
+from retain.project import files
+from retain.project.layout import Layout
 from retain.registry import listing, rebuild, registry
 from retain.retraining import changes
 from retain.retraining.changes import Changes
@@ -39,15 +39,12 @@ class Outcome:
 
 
 def check(root: Path, name: str, problem: Problem) -> Outcome:
-    """Look at a problem's data and champion, and decide."""
+    """Find what changed, compare the data with the champion's, and decide."""
     changed = changes.status(root, name)
-    if changed.code and not changed.first:  # of this problem's kind, or of something else?
-        dvc.call(root, "repro", "--quiet", f"code@{name}")
-        changed = changes.status(root, name)
     try:
         if changed.sentences():
-            return _look(root, name, problem, changed)
-        _check_freshness(problem, root / "data" / "prepared" / name)
+            return decide(problem, changed, *_compare_data(root, name, problem))
+        _check_freshness(problem, Layout(root, name).prepared)
     except DataError as error:
         return Outcome(False, [str(error)], stopped=True)
     if changed:
@@ -55,24 +52,33 @@ def check(root: Path, name: str, problem: Problem) -> Outcome:
     return Outcome(False, ["data, params and code are those of the present model"])
 
 
-def _look(root: Path, name: str, problem: Problem, changed: Changes) -> Outcome:
-    """Prepare the data aside, where DVC does not see it, and compare them with the champion's."""
-    with files.folder(root, f"check-{name}") as scratch:
+def _compare_data(
+    root: Path, name: str, problem: Problem
+) -> tuple[DriftFindings | None, dt.datetime | None]:
+    """Prepare the data where DVC does not look, and compare them with the champion's.
+
+    Returns:
+        What became of the data, None where the kind does not compare them, and when the champion
+        was registered, None where there is none.
+
+    Raises:
+        DataError: the data cannot be prepared, are too old, or got worse.
+    """
+    kind = kind_of(problem)
+    with files.folder(root, f"check-{name}") as prepared, ExitStack() as stack:
         portable_cpu.pin_cpu_kernels("portable")
-        prepared = scratch / "prepared"
-        prepared.mkdir()
-        kind = kind_of(problem)
         kind.prepare.load(problem, root, prepared)
         _check_freshness(problem, prepared)
         if kind.drift is None:
-            return decide(problem, changed, None, None)
-        with _champion(root, name) as (version, folder):
-            expected = registry.test_metrics(version) if version else None
-            findings = kind.drift.load(problem, prepared, folder, expected)
-            registered = listing.since(version) if version else None
+            return None, None
+        champion, folder, scores = _find_champion(root, name), None, None
+        if champion is not None:
+            folder = stack.enter_context(registry.downloaded(champion))
+            scores = registry.test_metrics(champion)
+        findings = kind.drift.load(problem, prepared, folder, scores)
     if findings.worse:
         raise DataError("; ".join(findings.worse))
-    return decide(problem, changed, findings, registered)
+    return findings, listing.since(champion) if champion else None
 
 
 def decide(
@@ -82,43 +88,45 @@ def decide(
     registered: dt.datetime | None,
     now: dt.datetime | None = None,
 ) -> Outcome:
-    """Whether to train, by the policy of params.
+    """Decide whether to train, by the policy of params.
 
     Args:
         changed: what DVC sees; where nothing changed, the same model would come again.
         findings: what became of the data; None where the kind does not compare them.
         registered: when the champion was; None where there is none.
+        now: the present time.
     """
     settings = problem.retrain
-    passed = [each for each in findings.drifts if each.passed] if findings else []
-    drifted = [
-        f"{name} drifted ({'; '.join(describe(each) for each in passed if each.name == name)})"
-        for name in dict.fromkeys(each.name for each in passed)
-    ]
+    drifts: dict[str, list[str]] = {}
+    for drift in findings.drifts if findings else ():
+        if drift.passed:
+            drifts.setdefault(drift.name, []).append(describe(drift))
+    drifted = [f"{column} drifted ({'; '.join(texts)})" for column, texts in drifts.items()]
     age = (now or dt.datetime.now(dt.UTC)) - registered if registered else None
-    old = age is not None and age > schema.span(settings.max_age)
-    aged = [f"the champion is {age.days} days old"] if old and age else []
+    aged = []
+    if age is not None and age > schema.span(settings.max_age):
+        aged.append(f"the champion is {age.days} days old")
     if registered is None and findings is not None:
         aged.append("there is no champion")
-    said = changed.sentences()
     if settings.policy == "always":
-        return Outcome(True, [*said, *drifted, *aged], findings=findings)
-    own = dataclasses.replace(changed, data=set()).sentences()
-    reasons = own + (drifted + aged if settings.policy == "drift" else [])
+        return Outcome(True, [*changed.sentences(), *drifted, *aged], findings=findings)
+    reasons = dataclasses.replace(changed, data=set()).sentences()
+    if settings.policy == "drift":
+        reasons += drifted + aged
     if reasons or findings is None:
-        return Outcome(True, reasons or said, findings=findings)
-    why = f"new data, and the policy is `{settings.policy}`: "
+        return Outcome(True, reasons or changed.sentences(), findings=findings)
+    why = "nothing drifted beyond its bound"
     if settings.policy == "never":
-        why += "; ".join(drifted) or "nothing drifted"
-    else:
-        why += "nothing drifted beyond its bound"
-    return Outcome(False, [why], findings=findings)
+        why = "; ".join(drifted) or "nothing drifted"
+    return Outcome(
+        False, [f"new data, and the policy is `{settings.policy}`: {why}"], findings=findings
+    )
 
 
-def describe(each: Drift) -> str:
-    """One finding of drift, with its bound, in words."""
-    usual = ", which its own training part reaches" if each.usual else ""
-    return f"{each.measure} {each.value:.3g}, bound {each.bound:.3g}{usual}"
+def describe(drift: Drift) -> str:
+    """Describe one measure of drift, with its bound."""
+    usual = ", which its own training part reaches" if drift.usual else ""
+    return f"{drift.measure} {drift.value:.3g}, bound {drift.bound:.3g}{usual}"
 
 
 def _check_freshness(problem: Problem, prepared: Path) -> None:
@@ -135,17 +143,11 @@ def _check_freshness(problem: Problem, prepared: Path) -> None:
         )
 
 
-@contextmanager
-def _champion(root: Path, name: str) -> Iterator[tuple["ModelVersion | None", Path | None]]:
-    """The champion and its folder, while the block runs; nothing where there is none."""
-    if store.is_empty(root) and (root / "dvc.lock").is_file():  # a machine that is new here
+def _find_champion(root: Path, name: str) -> "ModelVersion | None":
+    """Return the champion, after rebuilding the registry where this machine is new."""
+    if store.is_empty(root) and (root / "dvc.lock").is_file():
         for line in rebuild.rehydrate(root, name):
             print(line, flush=True)
-    found = None
-    if not store.is_empty(root):
-        found = registry.alias_version(store.connect(root), name, "champion")
-    if found is None:
-        yield None, None
-        return
-    with registry.downloaded(found) as folder:
-        yield found, folder
+    if store.is_empty(root):
+        return None
+    return registry.alias_version(store.connect(root), name, "champion")

@@ -14,7 +14,7 @@ from pathlib import Path
 from retain.errors import GitError, RetainError
 from retain.project import dvc, fingerprint
 from retain.project.git import Git
-from retain.retraining import summary
+from retain.project.layout import Layout
 
 KEPT = ("dvc.lock", "data", "models", "reports")  # of what git does not ignore
 # Answers git with the token out of the environment: it is in no argument and in no file.
@@ -105,7 +105,7 @@ def _title(names: list[str]) -> str:
 
 def _text(root: Path, names: list[str]) -> str:
     """The summaries, one after another."""
-    paths = [summary.path(root, name) for name in names]
+    paths = [Layout(root, name).summary for name in names]
     return "\n\n".join(path.read_text(encoding="utf-8") for path in paths if path.is_file())
 
 

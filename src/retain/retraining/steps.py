@@ -1,4 +1,4 @@
-"""The steps of a retraining, each of which may be run again, and what they say."""
+"""The steps of a retraining, each of which may be run again, and their output."""
 
 import os
 import sys
@@ -13,34 +13,31 @@ from retain.project import dvc
 from retain.retraining import changes, decide
 from retain.retraining.decide import Outcome
 
-STOPPED = 4  # the exit code that says that data got worse
+STOPPED = 4  # the exit code where data got worse
 
 
 @contextmanager
-def alone(root: Path) -> Iterator[None]:
+def lock(root: Path) -> Iterator[None]:
     """Be the only retraining in this folder; a second one leaves it to the first, and ends."""
-    place = root / "scratch" / "retrain.lock"
-    place.parent.mkdir(exist_ok=True)
-    lock = FileLock(place)
+    path = root / "scratch" / "retrain.lock"
+    path.parent.mkdir(exist_ok=True)
     try:
-        lock.acquire(timeout=0)
+        acquired = FileLock(path).acquire(timeout=0)
     except Timeout:
-        say("nothing done: another retraining runs in this folder")
+        echo("nothing done: another retraining runs in this folder")
         sys.exit(0)
-    try:
+    with acquired:
         yield
-    finally:
-        lock.release()
 
 
 def check(root: Path, name: str, problem: Problem, trust: bool = False) -> Outcome:
     """Decide about a problem; where its data are trusted, by what DVC says changed alone."""
     if trust:
-        found = changes.status(root, name)
-        outcome = Outcome(bool(found), found.sentences() or ["nothing changed"])
+        changed = changes.status(root, name)
+        outcome = Outcome(bool(changed), changed.sentences() or ["nothing changed"])
     else:
         outcome = decide.check(root, name, problem)
-    say(f"{name}: {outcome}")
+    echo(f"{name}: {outcome}")
     return outcome
 
 
@@ -48,19 +45,21 @@ def train(root: Path, names: list[str], only: tuple[str, ...] = ()) -> None:
     """Run the pipeline of some problems; exits with code 1 where a stage fails.
 
     Args:
-        only: options of `dvc repro` that say which of its stages.
+        root: the project's folder.
+        names: of the problems.
+        only: options of `dvc repro` by which it runs some of the stages.
     """
     if not names:
         return
     # What another runner made of the same is in the remote, as long as nobody has merged it.
     pull = ["--pull"] if dvc.has_remote(root) else []
     if dvc.call(root, "repro", *pull, *only, *(f"register@{name}" for name in names)) != 0:
-        say(f"failed: `dvc repro` of {', '.join(names)}, see above; the champions are as before")
+        echo(f"failed: `dvc repro` of {', '.join(names)}, see above; the champions are as before")
         sys.exit(1)
 
 
-def made(root: Path, outcomes: dict[str, Outcome]) -> list[str]:
-    """The problems whose outputs are whole and are not those of the last commit."""
+def uncommitted(root: Path, outcomes: dict[str, Outcome]) -> list[str]:
+    """Return the problems whose outputs are whole and are not those of the last commit."""
     return [
         name
         for name, outcome in outcomes.items()
@@ -73,24 +72,24 @@ def made(root: Path, outcomes: dict[str, Outcome]) -> list[str]:
 def report(
     root: Path, problems: dict[str, Problem], outcomes: dict[str, Outcome], names: list[str]
 ) -> None:
-    """Write what came of the trainings that no commit has, unless it is written."""
+    """Write the summaries of the trainings that no commit has, unless they are written."""
     for name in names:
-        from retain.retraining import summary  # takes seconds, and mostly there is nothing to tell
+        from retain.retraining import summary  # takes seconds, and mostly there is nothing to do
 
-        if not summary.is_registered(root, name):  # DVC had the outputs, this clone not the word
+        if not summary.is_registered(root, name):  # DVC had the outputs, and this clone no decision
             train(root, [name], only=("--force", "--single-item"))
         if outcomes[name].train or not summary.is_current(root, name):
-            say(summary.write(root, name, problems[name]))
+            echo(summary.write(root, name, problems[name]))
 
 
 def publish(root: Path, names: list[str]) -> None:
     """Publish the trainings that no commit has."""
-    from retain.retraining import publish as publishing
+    from retain.retraining import publish
 
-    say(publishing.publish(root, names) if names else "nothing to publish")
+    echo(publish.publish(root, names) if names else "nothing to publish")
 
 
-def say(text: str) -> None:
+def echo(text: str) -> None:
     """Print, and write into the summary page of a step where CI has one."""
     print(text, flush=True)
     page = os.environ.get("GITHUB_STEP_SUMMARY")
@@ -100,7 +99,7 @@ def say(text: str) -> None:
             file.write(text + "\n\n")
 
 
-def settings() -> None:
+def drop_empty_variables() -> None:
     """Take out of the environment what CI sets to nothing because nobody has given it."""
     for key in [key for key, value in os.environ.items() if not value]:
         if key.startswith(("MLFLOW_", "AWS_", "GH_", "RETRAIN_")):

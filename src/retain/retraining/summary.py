@@ -14,8 +14,10 @@ from retain.config.schema import Problem
 from retain.errors import IncomparableError
 from retain.evaluation.quality_gate import MODEL, Comparison, interval, judgement
 from retain.evaluation.report import Table, markdown_table, plain
+from retain.evaluation.results import DriftFindings
 from retain.project import files, fingerprint
 from retain.project.git import Git
+from retain.project.layout import Layout
 from retain.registry import registry
 from retain.retraining import changes
 from retain.tracking import store
@@ -28,31 +30,28 @@ if TYPE_CHECKING:
 STEPS = 48  # at most, in a chart
 
 
-def path(root: Path, name: str) -> Path:
-    """Where the summary of a problem is."""
-    return root / "reports" / name / "retrain.md"
-
-
 def is_current(root: Path, name: str) -> bool:
-    """Whether the summary there is that of the present model and metrics."""
-    place = path(root, name)
-    return place.is_file() and place.read_text(encoding="utf-8").endswith(_mark(root, name))
+    """Whether the summary is that of the present model and metrics."""
+    layout = Layout(root, name)
+    text = layout.summary.read_text(encoding="utf-8") if layout.summary.is_file() else ""
+    return bool(text) and text.endswith(_last_line(layout))
 
 
 def is_registered(root: Path, name: str) -> bool:
     """Whether the present model is the one that was registered last in this clone."""
-    place = root / "reports" / name / "decision.json"
-    model = fingerprint.output_md5s(root, name).get(f"models/{name}/{MODEL}")
-    return place.is_file() and json.loads(place.read_text("utf-8"))["model_md5"] == model
+    layout = Layout(root, name)
+    decision = json.loads(layout.decision.read_text("utf-8")) if layout.decision.is_file() else {}
+    return bool(decision) and decision["model_md5"] == _md5(layout.model(MODEL))
 
 
 def write(root: Path, name: str, problem: Problem) -> str:
-    """Write the summary of the model that is here and registered; answers with its text."""
+    """Write the summary of the present model, which is registered, and return its text."""
     portable_cpu.pin_cpu_kernels(problem.training.reproducible)
-    decision = json.loads((root / "reports" / name / "decision.json").read_text(encoding="utf-8"))
+    layout = Layout(root, name)
+    decision = json.loads(layout.decision.read_text(encoding="utf-8"))
     client = store.connect(root)
     new = client.get_model_version(name, decision["version"])
-    before = _before(client, new)
+    before = _version_before(client, new)
     sentence = decision["sentence"]
     if decision["alias"] == "champion" and new.tags.get("gate") == "passed":  # whenever that was
         sentence = f"{name} version {new.version} passed the gate and is @champion"
@@ -60,23 +59,26 @@ def write(root: Path, name: str, problem: Problem) -> str:
     if before is None:
         blocks.append("There was no champion before it.")
     else:
-        blocks += _against(root, name, problem, new, before)
-    blocks += _changed(root, name)
+        blocks += _against(layout, problem, new, before)
+    blocks += _changed(layout)
     blocks += ["### The way back", _way_back(name, new, before, decision["alias"])]
-    text = "\n\n".join(blocks) + "\n\n" + _mark(root, name)
-    files.write_text(path(root, name), text)
+    text = "\n\n".join(blocks) + "\n\n" + _last_line(layout)
+    files.write_text(layout.summary, text)
     return text
 
 
-def _mark(root: Path, name: str) -> str:
-    """The last line, by which a summary is known to be that of what is here."""
-    outs = fingerprint.output_md5s(root, name)
-    model, metrics = outs.get(f"models/{name}/{MODEL}"), outs.get(f"reports/{name}/metrics.json")
+def _last_line(layout: Layout) -> str:
+    """Return the line by which a summary is known to be of the present model and metrics."""
+    model, metrics = (_md5(path) for path in (layout.model(MODEL), layout.metrics))
     return f"Model `{fingerprint.short(model)}`, metrics `{fingerprint.short(metrics)}`.\n"
 
 
-def _before(client: "MlflowClient", new: "ModelVersion") -> "ModelVersion | None":
-    """The version to compare with: the champion, or the one before if the new one is that now."""
+def _md5(path: Path) -> str | None:
+    return fingerprint.path_md5(path) if path.exists() else None
+
+
+def _version_before(client: "MlflowClient", new: "ModelVersion") -> "ModelVersion | None":
+    """Return the version to compare with: the champion, or @previous if the new one is champion."""
     champion = registry.alias_version(client, new.name, "champion")
     if champion is None or champion.version != new.version:
         return champion
@@ -84,43 +86,39 @@ def _before(client: "MlflowClient", new: "ModelVersion") -> "ModelVersion | None
 
 
 def _against(
-    root: Path, name: str, problem: Problem, new: "ModelVersion", before: "ModelVersion"
+    layout: Layout, problem: Problem, new: "ModelVersion", before: "ModelVersion"
 ) -> list[str]:
-    """The new model beside the one before, and the data beside those it was trained on."""
-    prepared = root / "data" / "prepared" / name
-    with registry.downloaded(before) as theirs:
-        blocks = []
-        ours = root / "models" / name / MODEL
+    """Compare the new model with the one before, and the data with those that one learned from."""
+    kind, prepared, blocks = kind_of(problem), layout.prepared, []
+    with registry.downloaded(before) as folder:
         try:
-            both = kind_of(problem).compare.load(problem, prepared, ours, theirs)
-            blocks += _compared(both, new, before)
+            comparison = kind.compare.load(problem, prepared, layout.model(MODEL), folder)
+            blocks += _compared(comparison, new, before)
         except IncomparableError as error:
             blocks.append(f"Version {before.version} cannot be compared: {plain(str(error))}.")
-        drift = kind_of(problem).drift
-        if drift is not None:
+        if kind.drift is not None:
             expected = registry.test_metrics(before)
-            blocks += _drift(drift.load(problem, prepared, theirs, expected), before)
+            blocks += _drift(kind.drift.load(problem, prepared, folder, expected), before)
     return blocks
 
 
-def _compared(both: Comparison, new: "ModelVersion", before: "ModelVersion") -> list[str]:
+def _compared(comparison: Comparison, new: "ModelVersion", before: "ModelVersion") -> list[str]:
+    names = (f"version {new.version} (new)", f"version {before.version} (before)")
     rows = tuple(
-        (f"version {version.version}{said}", *(_number(scores.get(key)) for key in both.measures))
-        for version, said, scores in zip(
-            (new, before), (" (new)", " (before)"), both.scores, strict=True
-        )
+        (name, *(_number(scores.get(key)) for key in comparison.measures))
+        for name, scores in zip(names, comparison.scores, strict=True)
     )
-    titles = ("model", *(key.replace("_", " ") for key in both.measures))
+    titles = ("model", *(key.replace("_", " ") for key in comparison.measures))
     differences = "; ".join(
-        f"{metric} {judgement(found.low, found.high)} ({found.value:+.4g}, 95 % interval "
-        f"{interval(found.low, found.high)})"
-        for metric, found in both.differences.items()
+        f"{metric} {judgement(difference.low, difference.high)} ({difference.value:+.4g}, 95 % "
+        f"interval {interval(difference.low, difference.high)})"
+        for metric, difference in comparison.differences.items()
     )
     return [
         "### On today's test windows",
         markdown_table(Table("", titles, rows)),
         plain(f"The new one minus the one before: {differences}."),
-        _chart(both.by_step, f"version {new.version}", f"version {before.version}"),
+        _chart(comparison.by_step, f"version {new.version}", f"version {before.version}"),
     ]
 
 
@@ -148,69 +146,62 @@ def _chart(by_step: tuple[list[float], list[float]], new: str, before: str) -> s
     )
 
 
-def _drift(findings: Any, before: "ModelVersion") -> list[str]:
+def _drift(findings: DriftFindings, before: "ModelVersion") -> list[str]:
     rows = tuple(
         (
-            each.name,
-            each.measure,
-            f"{each.value:.3g}",
-            f"{each.bound:.3g}" + (" (usual)" if each.usual else ""),
-            "drifted" if each.passed else "",
+            drift.name,
+            drift.measure,
+            f"{drift.value:.3g}",
+            f"{drift.bound:.3g}" + (" (usual)" if drift.usual else ""),
+            "drifted" if drift.passed else "",
         )
-        for each in findings.drifts
+        for drift in findings.drifts
     )
     blocks = [f"### Drift since version {before.version} was trained"]
     if rows:
-        drifted = sorted({each.name for each in findings.drifts if each.passed})
-        blocks.append(
-            plain(
-                f"{'Beyond the bound: ' + ', '.join(drifted) if drifted else 'Nothing drifted'}. "
-                f"Looked at is {findings.newest}."
-            )
-        )
-        titles = ("of", "measure", "value", "bound", "")
-        blocks.append(markdown_table(Table("", titles, rows)))
+        names = sorted({drift.name for drift in findings.drifts if drift.passed})
+        sentence = f"Beyond the bound: {', '.join(names)}" if names else "Nothing drifted"
+        blocks.append(plain(f"{sentence}. Looked at is {findings.newest}."))
+        blocks.append(markdown_table(Table("", ("of", "measure", "value", "bound", ""), rows)))
     return blocks + [plain(note) + "." for note in findings.notes]
 
 
-def _changed(root: Path, name: str) -> list[str]:
-    """What the model was made of that the one of the last commit was not."""
-    since = changes.since_commit(root, name)
-    lines = [f"- data: {_data(root, name)}" if since.data else "- data: as before"]
+def _changed(layout: Layout) -> list[str]:
+    """Say what the model was made of that the one of the last commit was not."""
+    since = changes.since_commit(layout.root, layout.name)
+    lines = [f"- data: {_data(layout)}" if since.data else "- data: as before"]
     if since.first:
         return ["### What changed", "\n".join([*lines, "- params and code: all, it is the first"])]
-    for key, (was, now) in since.params.items():
-        lines.append(f"- params: `{key}` from `{_said(was)}` to `{_said(now)}`")
+    for key, (before, now) in since.params.items():
+        lines.append(f"- params: `{key}` from `{_value(before)}` to `{_value(now)}`")
     if since.code:
-        shown = ", ".join(f"`{path}`" for path in since.code[:5])
-        more = f" and {len(since.code) - 5} more" if len(since.code) > 5 else ""
-        lines.append(f"- code: {shown}{more}")
+        names = ", ".join(f"`{name}`" for name in since.code)
+        lines.append(f"- code: {names}")
     return ["### What changed since the last commit", "\n".join(lines)]
 
 
-def _data(root: Path, name: str) -> str:
-    """Rows, series and span of the data, before where the last commit knows them, and now."""
-    place = path(root, name)
-    now = _facts(root / "data" / "prepared" / name / "quality.json")
-    before = Git(root).show("HEAD", place.relative_to(root).as_posix()) or ""
-    was = re.search(r"^- data: (?:.* → )?(.* rows, .*)$|^- data of: (.*)$", before, re.MULTILINE)
-    return f"{was[1] or was[2]} → {now}" if was else now
+def _data(layout: Layout) -> str:
+    """Return rows, series and span of the data: before, if the last commit says it, and now."""
+    place = layout.summary.relative_to(layout.root).as_posix()
+    text = Git(layout.root).show("HEAD", place) or ""
+    before = re.search(r"^- data: (?:.* → )?(.* rows, .*)$|^- data of: (.*)$", text, re.MULTILINE)
+    now = _facts(layout.prepared / "quality.json")
+    return f"{before[1] or before[2]} → {now}" if before else now
 
 
-def _facts(quality: Path) -> str:
-    found = json.loads(quality.read_text(encoding="utf-8")) if quality.is_file() else {}
-    if not {"rows", "series", "first", "last"} <= found.keys():
+def _facts(path: Path) -> str:
+    quality = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not {"rows", "series", "first", "last"} <= quality.keys():
         return "changed"
-    return (
-        f"{found['rows']:,} rows, {found['series']:,} series, {found['first']} to {found['last']}"
-    )
+    span = f"{quality['first']} to {quality['last']}"
+    return f"{quality['rows']:,} rows, {quality['series']:,} series, {span}"
 
 
-def _said(value: Any) -> str:
+def _value(value: Any) -> str:
     return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _number(value: Any) -> str:
+def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 

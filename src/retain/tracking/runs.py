@@ -19,6 +19,7 @@ from retain.config.loader import load_problem
 from retain.config.schema import Problem
 from retain.errors import RegistryError
 from retain.project import files, fingerprint
+from retain.project.layout import Layout
 from retain.tracking import offline_run, store
 from retain.tracking.offline_run import Message, OfflineRun
 
@@ -125,13 +126,13 @@ def log_evaluation(root: Path, name: str, problem: Problem, cells: list[str]) ->
 
 def _log_evaluation(root: Path, name: str, problem: Problem, cells: list[str]) -> None:
     for cell in cells:
-        run = find_run(root, name, problem, cell, root / "models" / name / cell)
+        run = find_run(root, name, problem, cell, Layout(root, name).model(cell))
         scores = fingerprint.test_metrics(root, name, cell)
         # Of several scores the store shows the latest.
         run.message.log({f"test/{key}": v for key, v in scores.items()}, 0, offline_run.now())
         run.deliver()
         for entry in fingerprint.EVALUATED:
-            run.upload(root / "reports" / name / entry)
+            run.upload(Layout(root, name).reports / entry)
 
 
 def sync(root: Path, evaluations: bool = True) -> list[str]:
@@ -158,7 +159,7 @@ def sync(root: Path, evaluations: bool = True) -> list[str]:
 
 
 def _metrics_md5(root: Path, name: str) -> str:
-    path = root / "reports" / name / "metrics.json"
+    path = Layout(root, name).metrics
     return fingerprint.file_md5(path) if path.is_file() else ""
 
 

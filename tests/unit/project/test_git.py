@@ -1,13 +1,19 @@
 """What git refuses is raised with its words; only where there is no repository there is nothing."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from retain.config.loader import parse
 from retain.errors import GitError, NoRepositoryError
 from retain.project import fingerprint
+from retain.project.fingerprint import training_tags
 from retain.project.git import Git
+
+DATA = {"path": "t.csv", "horizon": 1, "context_length": 1}
+PROBLEM = parse("sales", {"kind": "forecast", "preset": "fast", "data": DATA, "gate": []})
 
 
 @pytest.fixture(autouse=True)
@@ -46,14 +52,13 @@ def foreign(repository: Git, monkeypatch: pytest.MonkeyPatch) -> Git:
         lambda git: git.find("HEAD"),
         lambda git: git.show("HEAD", "known.txt"),
         lambda git: git.knows("known.txt"),
-        lambda git: fingerprint.code_state(git.root),
+        lambda git: training_tags(git.root, "sales", PROBLEM, "lstm"),  # before a training
         lambda git: fingerprint.patch(git.root),
     ],
 )
 def test_a_repository_of_another_user_is_an_error_that_says_what_to_do(
-    foreign: Git, ask: object
+    foreign: Git, ask: Callable[[Git], object]
 ) -> None:
-    assert callable(ask)
     with pytest.raises(GitError) as error:
         ask(foreign)
     assert not isinstance(error.value, NoRepositoryError)

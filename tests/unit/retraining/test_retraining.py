@@ -7,6 +7,7 @@ import pytest
 
 from retain.evaluation.results import Drift, DriftFindings
 from retain.kinds.forecast.config import Problem
+from retain.project import fingerprint
 from retain.retraining import changes, decide
 from retain.retraining.changes import Changes
 
@@ -131,8 +132,6 @@ def test_what_changed_since_the_commit_is_read_from_both_locks(
         ("prepare@t", {"changed deps": {"data/raw/t.csv": "modified"}}, "data"),
         ("data/raw/t.csv.dvc", {"changed outs": {"data/raw/t.csv": "modified"}}, "data"),
         ("train@t-lstm", {"changed deps": {"data/code/t/train.txt": "modified"}}, "code"),
-        ("code@t", {"changed deps": {"src/retain": "modified"}}, "code"),
-        ("code@t", {"changed deps": {"pipelines": "modified"}}, "code"),
         ("train@t-lstm", "changed command", "code"),
         ("train@t-lstm", {"changed deps": {"data/prepared/t": "modified"}}, "made"),
         ("train@t-lstm", {"changed outs": {"models/t/lstm": "deleted"}}, "missing"),
@@ -150,6 +149,21 @@ def test_what_dvc_says_of_a_stage_is_one_kind_of_change(
     found = changes.status(tmp_path, "t")
     names = ("data", "params", "code", "made", "missing")
     assert [name for name in names if getattr(found, name)] == [place]
+
+
+@pytest.mark.parametrize(("text", "said"), [("as before", []), ("other", ["what train runs"])])
+def test_a_change_of_the_code_is_one_where_a_stage_would_run_other_code(
+    text: str, said: list[str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = fingerprint.text_md5("as before")
+    (tmp_path / "dvc.lock").write_text(
+        LOCK.format(raw="11", horizon=6, code=code) + "  register@t:\n    cmd: x\n"
+    )
+    status = {"code@t": [{"changed deps": {"src/retain": "modified"}}]}
+    monkeypatch.setattr(changes.dvc, "status", lambda *_: status)
+    monkeypatch.setattr(changes.loader, "load_problem", lambda *_: problem())
+    monkeypatch.setattr(changes.code_deps, "code_list", lambda *_: text)
+    assert sorted(changes.status(tmp_path, "t").code) == said
 
 
 def test_a_problem_that_the_commit_does_not_know_is_the_first(

@@ -9,11 +9,11 @@ from retain.kinds.forecast.data import chunks, panel, quality, tables
 
 def prepare(problem: Problem, root: Path, out: Path) -> None:
     """Read the raw table of a problem and write its panel into `out`."""
-    with tempfile.TemporaryDirectory(dir=out, prefix="parts-") as scratch:
+    with tempfile.TemporaryDirectory(dir=out, prefix="chunks-") as scratch:
         table = chunks.read(problem.data, root, Path(scratch))
-        made = panel.build(table, problem.data, out / "values.npy")
-    panel.save(made, out)
-    counts = made.quality
+        built = panel.build(table, problem.data, out / "values.npy")
+    panel.save(built, out)
+    counts = built.quality
     print(
         f"{counts['series']:,} series, {counts['steps']:,} steps of {counts['frequency']} from "
         f"{counts['first']} to {counts['last']}, {counts['missing']['steps']:,} without a value"

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from retain.kinds.recall import (
         endpoint,
         evaluate,
-        lstm_gates,
         predictor,
         prepare,
         report,
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     _compare: kind.Compare[Problem] = evaluate.compare_with_champion
     _predictor: kind.LoadPredictor = predictor.load
     _ask: kind.Ask = predictor.ask
-    _lstm_gates: kind.InspectGates[Problem] = lstm_gates.inspect
+    _lstm_gates: kind.InspectGates[Problem] = predictor.inspect
     _endpoint: type[Service] = endpoint.Service
 
 KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
@@ -39,6 +38,6 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     compare=Lazy("retain.kinds.recall.evaluate:compare_with_champion"),
     predictor=Lazy("retain.kinds.recall.predictor:load"),
     ask=Lazy("retain.kinds.recall.predictor:ask"),
-    lstm_gates=Lazy("retain.kinds.recall.lstm_gates:inspect"),
+    lstm_gates=Lazy("retain.kinds.recall.predictor:inspect"),
     endpoint=Lazy("retain.kinds.recall.endpoint:Service"),
 )

@@ -1,15 +1,15 @@
-"""English that a grammar makes: what one word decides about another that comes much later.
+"""Generated English, in which one word decides another that comes much later.
 
 Four questions, each asked as it is and after a change:
 
-* pronoun: who is buying apples is he, she or they later;
-* number: a subject before a long aside has is or are behind it;
-* place: the city where somebody lives tells the name of the state;
-* bill: who proposes a bill is he or she when it passes.
+* pronoun: whoever is buying apples is he, she or they later;
+* number: a subject before a long bracket has is or are after it;
+* place: the city where somebody lives gives the name of the state;
+* bill: whoever proposes a bill is he or she when it passes.
 
 With a change there is another subject or city first, and the later one counts. Between the word
-that decides and the question stand clauses about other things, verbs that agree with other subjects
-among them.
+that decides and the question come clauses about other things, with verbs that agree with other
+subjects.
 """
 
 import re
@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 WORD = re.compile(r"\w+(?:-\w+)*|[.;()]")
-# Words before the one that decides: several, so that no network learns its place; few, so that a
+# Words before the deciding one: several counts, so that no network learns its place; few, so that a
 # batch has one length. The shortest is too short for another subject.
 LEADS = (3, 9, 14, 20)
 MEN = ("martin", "paul", "peter", "john", "thomas", "robert")
@@ -64,69 +64,73 @@ CHANCE = (1 / 3 + 1 / 2 + 1 / len(STATES) + 1 / 2) / len(ASKED)  # guessing what
 NUMBER = "number"
 
 
-class Told(NamedTuple):
-    """A statement: what it decides, its words up to the one that decides, and those behind."""
+class Statement(NamedTuple):
+    """A statement that decides an answer: its words up to the deciding one, and the rest."""
 
     answer: str
-    decides: str
-    behind: str
+    deciding: str
+    rest: str
 
 
-def words(text: str) -> list[str]:
-    """The words of a text in lower case; full stops, semicolons and brackets are words."""
+def split_words(text: str) -> list[str]:
+    """Split a text into words in lower case; full stops, semicolons and brackets are words."""
     return WORD.findall(text.lower())
 
 
 def example(group: int, gap: int, noise: np.random.Generator) -> tuple[list[str], str]:
-    """The words of a text that ends with a question, and its answer.
+    """Generate the words of a text that ends with a question, and its answer.
 
     Args:
         group: number of one of GROUPS.
-        gap: words between the one that decides and the last one of the question.
-        noise: what is drawn comes from here.
+        gap: words between the deciding one and the last one of the question.
+        noise: the source of all random numbers.
     """
     question, changed = list(ASKED)[group // 2], group % 2
-    told, early = _told(question, noise), []
+    statement = _statement(question, noise)
+    words: list[str] = []
     if changed:
-        other = _told(question, noise)
-        while other.answer == told.answer:
-            other = _told(question, noise)
-        closed = "went home ." if question == NUMBER else other.behind
-        early = words(f"{other.decides} {closed}")
+        earlier = _statement(question, noise)
+        while earlier.answer == statement.answer:
+            earlier = _statement(question, noise)
+        closing = "went home ." if question == NUMBER else earlier.rest
+        words = split_words(f"{earlier.deciding} {closing}")
     lead = int(noise.choice(LEADS[changed:]))
-    decides, behind, asked = words(told.decides), words(told.behind), words(ASKED[question])
-    early += _clauses(lead + 1 - len(early) - len(decides), ".", noise)
-    aside = ";" if question == NUMBER else "."
-    behind += _clauses(gap + 1 - len(behind) - len(asked), aside, noise)
+    deciding = split_words(statement.deciding)
+    words += _clauses(lead + 1 - len(words) - len(deciding), ".", noise) + deciding
+    rest, asked = split_words(statement.rest), split_words(ASKED[question])
+    end = ";" if question == NUMBER else "."
+    rest += _clauses(gap + 1 - len(rest) - len(asked), end, noise)
     if question == NUMBER:
-        behind[-1] = ")"
-    return [*early, *decides, *behind, *asked], told.answer
+        rest[-1] = ")"
+    return [*words, *rest, *asked], statement.answer
 
 
 def vocabulary() -> tuple[str, ...]:
-    """Every word that a text may have, answers among them."""
+    """Return every word that a text may have, answers included."""
     parts = (*MEN, *WOMEN, *ACTS, *STATES, *CLAUSES, *ASKED.values(), *ANSWERS)
     trades = " ".join(f"{trade} {trade}s" for trade in TRADES)
     rest = "the and is are lives in proposes a bill went home yes indeed . ; ( )"
-    return tuple(sorted(set(words(" ".join((*parts, trades, rest))))))
+    return tuple(sorted(set(split_words(" ".join((*parts, trades, rest))))))
 
 
-def _told(question: str, noise: np.random.Generator) -> Told:
-    """A statement that decides the answer to a question."""
+def _statement(question: str, noise: np.random.Generator) -> Statement:
+    """Generate a statement that decides the answer to a question."""
     man = bool(noise.integers(2))
     name, pronoun = (_one(MEN, noise), "he") if man else (_one(WOMEN, noise), "she")
     if question == "pronoun":
         act = _one(ACTS, noise)
         if noise.integers(3):
-            return Told(pronoun, name, f"is {act} .")
-        return Told("they", f"{name} and {_one(WOMEN if man else MEN, noise)}", f"are {act} .")
+            return Statement(pronoun, name, f"is {act} .")
+        return Statement("they", f"{name} and {_one(WOMEN if man else MEN, noise)}", f"are {act} .")
     if question == NUMBER:
         several = bool(noise.integers(2))
-        return Told("are" if several else "is", f"the {_one(TRADES, noise)}{'s' * several}", "(")
+        return Statement(
+            "are" if several else "is", f"the {_one(TRADES, noise)}{'s' * several}", "("
+        )
     if question == "place":
         city = _one(tuple(STATES), noise)
-        return Told(STATES[city], f"{name} lives in {city}", ".")
-    return Told(pronoun, name, "proposes a bill .")
+        return Statement(STATES[city], f"{name} lives in {city}", ".")
+    return Statement(pronoun, name, "proposes a bill .")
 
 
 def _one(options: tuple[str, ...], noise: np.random.Generator) -> str:
@@ -134,11 +138,11 @@ def _one(options: tuple[str, ...], noise: np.random.Generator) -> str:
 
 
 def _clauses(count: int, end: str, noise: np.random.Generator) -> list[str]:
-    """So many words: clauses, each with its end, of lengths that leave nothing over."""
-    found: list[str] = []
-    while (left := count - len(found)) > 2:
+    """Generate so many words: clauses, each with its end, of lengths that leave no rest."""
+    words: list[str] = []
+    while (left := count - len(words)) > 2:
         clause = _one(CLAUSES, noise).split()
-        over = left - len(clause) - 1
-        if over == 0 or over > 2:
-            found += [*clause, end]
-    return found + (FILLERS[left] if left else [])
+        rest = left - len(clause) - 1
+        if rest == 0 or rest > 2:
+            words += [*clause, end]
+    return words + (FILLERS[left] if left else [])

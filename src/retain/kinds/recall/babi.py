@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,23 +21,31 @@ FILE = re.compile(r"qa(?P<task>\d+)_.*[_.](?P<part>train|test)\.txt")
 WORD = re.compile(r"[^\s.,?!;:]+|[.?]")
 
 
+class File(NamedTuple):
+    """A file of one task's stories."""
+
+    part: str
+    task: int
+    path: Path
+
+
 @dataclass(frozen=True)
 class Question:
-    """A question with all that was told before it."""
+    """A question with all sentences before it."""
 
     words: list[str]
     answer: str
-    gap: int  # words behind the first of the sentences that it follows from
+    gap: int  # words after the first of the sentences that it follows from
     where: str
 
 
-def words(text: str) -> list[str]:
-    """The words of a text in lower case; full stops and question marks are words."""
+def split_words(text: str) -> list[str]:
+    """Split a text into words in lower case; full stops and question marks are words."""
     return WORD.findall(text.lower())
 
 
-def questions(path: Path) -> Iterator[Question]:
-    """The questions of a file, in its order.
+def read_questions(path: Path) -> Iterator[Question]:
+    """Yield the questions of a file, in its order.
 
     Raises:
         DataError: a line is not in the format, or the file has no question.
@@ -46,8 +55,8 @@ def questions(path: Path) -> Iterator[Question]:
     except UnicodeDecodeError:
         raise DataError(f"{path} is not UTF-8 text: convert it with `iconv -t utf-8`") from None
     faults: list[str] = []
-    told: dict[int, list[str]] = {}  # sentences of the story by the number of their line
-    found = 0
+    story: dict[int, list[str]] = {}  # the words of its sentences by the number of their line
+    has_question = False
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -55,39 +64,40 @@ def questions(path: Path) -> Iterator[Question]:
         if not head.isdecimal() or not rest.strip():
             faults.append(f"line {number}: {line[:60]!r} does not begin with a number and a blank")
             continue
-        if int(head) == 1:
-            told = {}
-        elif told and int(head) <= max(told):
-            faults.append(
-                f"line {number}: number {head} after {max(told)}; a new story begins at 1"
-            )
-        question, *answer = rest.split("\t")
+        place, newest = int(head), max(story, default=0)
+        if place == 1:
+            story = {}
+        elif story and place <= newest:
+            faults.append(f"line {number}: number {head} after {newest}; a new story begins at 1")
+        text, *answer = rest.split("\t")
         if not answer:
-            told[int(head)] = words(rest)
+            story[place] = split_words(rest)
             continue
         facts = answer[1].split() if len(answer) > 1 else []
-        unknown = [fact for fact in facts if not fact.isdecimal() or int(fact) not in told]
+        unknown = [fact for fact in facts if not fact.isdecimal() or int(fact) not in story]
         if not answer[0].strip() or unknown:
             what = f"names {unknown[0]!r}, which is no line before it" if unknown else "is missing"
             faults.append(f"line {number}: the {'fact' if unknown else 'answer'} {what}")
             continue
-        found += 1
-        first = min(map(int, facts), default=min(told, default=0))
-        behind = sum(len(sentence) for at, sentence in told.items() if at > first)
-        asked = words(question)
-        story = [word for sentence in told.values() for word in sentence]
-        yield Question(story + asked, answer[0].strip().lower(), behind, f"{path}, line {number}")
+        has_question = True
+        first = min(map(int, facts), default=min(story, default=0))
+        yield Question(
+            [word for sentence in story.values() for word in sentence] + split_words(text),
+            answer[0].strip().lower(),
+            sum(len(sentence) for fact, sentence in story.items() if fact > first),
+            f"{path}, line {number}",
+        )
     if faults:
         raise DataError(
             f"{path} is not in the format of the bAbI tasks (number, blank, sentence; questions "
             f"with tab, answer, tab, numbers of facts):\n{listed(faults)}"
         )
-    if not found:
+    if not has_question:
         raise DataError(f"{path} has no question: a line with a tab behind the question mark")
 
 
-def files(data: Data, root: Path) -> dict[str, list[Path]]:
-    """The files of training and test, by part.
+def find_files(data: Data, root: Path) -> list[File]:
+    """Find the files of training, then those of test, each by name.
 
     Raises:
         DataError: the folder is not there, or lacks files.
@@ -95,77 +105,57 @@ def files(data: Data, root: Path) -> dict[str, list[Path]]:
     folder = root / data.path
     if not folder.is_dir():
         raise DataError(f"{data.path} is no folder: put files such as qa1_x_train.txt into one")
-    found: dict[str, list[Path]] = {"train": [], "test": []}
-    tasks = set()
-    for path in sorted(folder.iterdir()):
-        match = FILE.fullmatch(path.name)
-        if match and (not data.tasks or int(match["task"]) in data.tasks):
-            found[match["part"]].append(path)
-            tasks.add(int(match["task"]))
-    missing = [str(task) for task in data.tasks if task not in tasks]
-    if missing or not found["train"] or not found["test"]:
+    files = [
+        File(match["part"], int(match["task"]), path)
+        for path in sorted(folder.iterdir())
+        if (match := FILE.fullmatch(path.name))
+        and (not data.tasks or int(match["task"]) in data.tasks)
+    ]
+    missing = [str(task) for task in data.tasks if task not in {file.task for file in files}]
+    if missing or len({file.part for file in files}) < 2:
         what = f"of task {', '.join(missing)}" if missing else "of training and test"
         raise DataError(
             f"{data.path} has no files {what}: they are named qaN_…_train.txt and qaN_…_test.txt"
         )
-    return found
+    return sorted(files, key=lambda file: file.part, reverse=True)
 
 
-def _task(path: Path) -> int:
-    match = FILE.fullmatch(path.name)
-    assert match is not None
-    return int(match["task"])
-
-
-def read(data: Data, root: Path, digest: str) -> tuple[Schema, list[Example]]:
-    """Every question of a folder; the last part of each training file is for validation.
+def read(data: Data, files: list[File], digest: str) -> tuple[Schema, list[Example]]:
+    """Read every question; the last part of each training file is for validation.
 
     Raises:
-        DataError: a file is not in the format, or the test asks for what training never has.
+        DataError: a file is not in the format, or the test has words that training does not have.
     """
-    found = files(data, root)
-    tasks = sorted({_task(path) for paths in found.values() for path in paths})
-    asked: list[tuple[str, int, Question]] = []
-    for path in found["test"]:
-        asked += [("test", tasks.index(_task(path)), each) for each in questions(path)]
-    for path in found["train"]:
-        own = list(questions(path))
-        kept = len(own) - max(1, round(len(own) * data.validation_share))
-        task = tasks.index(_task(path))
-        asked += [("train" if n < kept else "validation", task, each) for n, each in enumerate(own)]
-    learned = [each for part, _, each in asked if part == "train"]
-    vocabulary = tuple(sorted({word for each in learned for word in each.words}))
-    answers = tuple(sorted({each.answer for each in learned}))
+    tasks = sorted({file.task for file in files})
+    questions: list[tuple[str, int, Question]] = []
+    for file in sorted(files, key=lambda file: file.part):
+        group = tasks.index(file.task)
+        in_file = list(read_questions(file.path))
+        end = len(in_file)
+        if file.part == "train":
+            end -= max(1, round(len(in_file) * data.validation_share))
+        questions += [(file.part, group, question) for question in in_file[:end]]
+        questions += [("validation", group, question) for question in in_file[end:]]
+    learned = [question for part, _, question in questions if part == "train"]
+    vocabulary = tuple(sorted({word for question in learned for word in question.words}))
+    answers = tuple(sorted({question.answer for question in learned}))
     numbers = {word: number for number, word in enumerate(vocabulary)}
-    faults = []
-    for part, _, each in asked:
-        strange = sorted(set(each.words) - set(numbers)) or [each.answer] * (
-            each.answer not in answers
-        )
-        if strange:
-            faults.append(f"{each.where}: {strange[0]!r} is in no story of training ({part})")
+    faults, examples = [], []
+    for part, group, question in questions:
+        unknown = sorted(set(question.words) - set(numbers))
+        if unknown or question.answer not in answers:
+            word = unknown[0] if unknown else question.answer
+            faults.append(f"{question.where}: {word!r} is in no story of training ({part})")
+            continue
+        tokens = np.array([numbers[word] for word in question.words], dtype=np.uint16)
+        gap = next((gap for gap in data.test_gaps if question.gap <= gap), data.test_gaps[-1])
+        target = float(answers.index(question.answer))
+        examples.append(Example(part, gap, tokens, target, group=group))
     if faults:
         raise DataError(
             f"{data.path}: words that training never has; leave these stories out, or add some "
             f"with the words to the training file:\n{listed(faults)}"
         )
-    gaps = _classes([each.gap for part, _, each in asked if part == "test"], data.test_gaps)
+    gaps = tuple(sorted({example.gap for example in examples if example.part == "test"}))
     groups = tuple(f"task {task}" for task in tasks)
-    schema = Schema("babi", vocabulary, answers, gaps, digest, groups)
-    made = [
-        Example(
-            part,
-            next((gap for gap in data.test_gaps if each.gap <= gap), data.test_gaps[-1]),
-            np.array([numbers[word] for word in each.words], dtype=np.uint16),
-            float(answers.index(each.answer)),
-            group=task,
-        )
-        for part, task, each in asked
-    ]
-    return schema, made
-
-
-def _classes(gaps: list[int], bounds: tuple[int, ...]) -> tuple[int, ...]:
-    """The bounds that have a gap at or below them and above the one before."""
-    found = {next((bound for bound in bounds if gap <= bound), bounds[-1]) for gap in gaps}
-    return tuple(sorted(found))
+    return Schema("babi", vocabulary, answers, gaps, digest, groups), examples

@@ -1,4 +1,4 @@
-"""What a recall problem may say in params.yaml, and what it means."""
+"""The sections of a recall problem in params.yaml."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -13,7 +13,7 @@ MADE_BY = "pipelines/prepare.py"
 FORMER_PATH = "src/retain/recall/made.py"
 LEAST_GAP = {"adding": 2, "agreement": 8}
 Gaps = tuple[Annotated[int, Field(ge=1)], ...]
-# What the section `training` says where params.yaml says nothing; `accurate` trains longer.
+# The section `training` where params.yaml has no other value; `accurate` trains longer.
 TRAINING = {"cells": ["lstm", "gru", "rnn"], "batch_size": 32, "epoch_steps": 50}
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "fast": {"training": {**TRAINING, "max_epochs": 10, "patience": 100}},
@@ -24,10 +24,10 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 class Data(Section):
     """Where the examples come from, and how many there are.
 
-    A gap is how many steps lie between what must be remembered and the question. `copy`, `adding`
-    and `agreement` are made, in numbers given here: for training as many of each of the training
-    gaps, for validation and test so many of each gap. `babi` reads a folder in the format of the
-    bAbI tasks, which `path` names.
+    A gap is the number of steps between what must be remembered and the question. `copy`, `adding`
+    and `agreement` are generated: `train` examples in all, as many of each training gap, and
+    `validation` and `test` examples of each gap. `babi` reads a folder in the format of the bAbI
+    tasks, which `path` names.
     """
 
     source: Literal["copy", "adding", "agreement", "babi"]
@@ -50,7 +50,7 @@ class Data(Section):
         return value
 
     @model_validator(mode="after")
-    def _path_and_gaps_fit_the_source(self) -> Self:
+    def _suits_the_source(self) -> Self:
         if self.source == "babi" and "path" not in self.model_fields_set:
             raise ValueError("babi is read: path must name the folder of the stories")
         least = LEAST_GAP.get(self.source, 1)
@@ -60,9 +60,9 @@ class Data(Section):
 
 
 class Model(Section):
-    """The networks; `hidden_size` is the LSTM's, others are solved for.
+    """The networks; `hidden_size` is the LSTM's, others get the size with as many parameters.
 
-    `chrono` lets gated cells begin with a memory of up to so many steps (Tallec & Ollivier 2018);
+    With `chrono`, gated cells begin with a memory of up to so many steps (Tallec & Ollivier 2018);
     without it an LSTM's forget gate begins with a bias of 1, a GRU's update gate with 0.
     """
 
@@ -74,8 +74,8 @@ class Training(CommonTraining):
     """As for every kind; besides, each cell is trained with several seeds and learning rates.
 
     Of the rates, as many for each cell, the one with the lowest validation loss over all seeds is
-    kept. A network has its seed from `seed` on. It learns to say the answer alone, or as a language
-    model does each word that comes next, and the answer as the last of them.
+    kept. Seeds are counted from `seed`. A network learns the answer alone (`answer`) or, as a
+    language model, each next word, the last of which is the answer (`words`).
     """
 
     objective: Literal["answer", "words"] = "answer"
@@ -99,12 +99,12 @@ class Training(CommonTraining):
         return self
 
     def rates(self, cell: Cell) -> tuple[float, ...]:
-        """The learning rates to try."""
+        """Return the learning rates to try."""
         return self.learning_rates.get(cell, (self.rate(cell),))
 
 
 class Evaluation(Section):
-    """How the test sequences are scored."""
+    """How test sequences are scored: the accuracy from which a gap counts, and the bootstrap."""
 
     threshold: float = Field(0.95, gt=0, le=1)
     bootstrap: int = Field(2000, ge=100)
@@ -125,7 +125,7 @@ class Problem(CommonProblem):
     evaluation: Evaluation = Evaluation()
 
     @model_validator(mode="after")
-    def _words_are_there_to_say(self) -> Self:
+    def _has_words_to_predict(self) -> Self:
         if self.training.objective == "words" and self.data.source == "adding":
             raise ValueError("training.objective words: adding has numbers, no words; take answer")
         return self

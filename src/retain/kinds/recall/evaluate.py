@@ -1,4 +1,4 @@
-"""Every network of a recall problem on every test sequence, and what its answers hang on."""
+"""Every network of a recall problem on every test sequence, and which steps its answers use."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ import torch
 
 from retain.errors import IncomparableError
 from retain.evaluation.lstm_gates import Inspection
-from retain.evaluation.quality_gate import MODEL, Comparison
-from retain.evaluation.results import Metrics
-from retain.kinds.recall import dataset, lstm_gates, predictor
-from retain.kinds.recall.batches import Batch, Examples
+from retain.evaluation.quality_gate import MODEL, Comparison, differences
+from retain.evaluation.results import Metrics, plots, stack, stack_histories
+from retain.kinds.recall import dataset, predictor
 from retain.kinds.recall.config import Problem
-from retain.kinds.recall.dataset import Schema, Sequences
-from retain.kinds.recall.metrics import Answers, Floats, difference
+from retain.kinds.recall.dataset import GAP, GROUP, STEPS, Examples, Schema, Sequences
+from retain.kinds.recall.metrics import Outcomes, compare
 from retain.kinds.recall.network import GapClassifier
+from retain.kinds.recall.predictor import Predictor
 from retain.model_files import load_champion
 
 LOOK_BACK_SEQUENCES = 64
@@ -34,45 +34,32 @@ class RecallMetrics(Metrics):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found: figures for metrics.json, and tables."""
+    """The result of an evaluation: figures for metrics.json, and tables."""
 
     metrics: RecallMetrics
     tables: dict[str, pd.DataFrame]
     schema: Schema
-    counts: dict[str, int]  # sequences by part
-    shown: Inspection  # the gates of the judged model in one test sequence
+    gates: Inspection  # of the judged model in one test sequence
     tried: pd.DataFrame  # model, rate, seed, accuracy, loss, kept: on the validation part
 
     def plots(self) -> dict[str, pd.DataFrame]:
-        """The tables as `dvc plots` compares them: one column a model."""
-        shares = self.tables["accuracy_by_gap"].groupby(["model", "gap"], sort=False)["accuracy"]
-        long = {
-            "accuracy_by_gap": (shares.mean().reset_index(), "gap", "accuracy"),
-            "look_back": (self.tables["look_back"], "lag", "norm"),
-            "training": (self.tables["training"], "epoch", "validation_loss"),
-        }
-        return {
-            name: table.pivot(index=x, columns="model", values=y).reset_index()
-            for name, (table, x, y) in long.items()
-        }
+        """Pivot the tables for `dvc plots`: one column a model, of several seeds the mean."""
+        return plots(
+            self.tables,
+            {
+                "accuracy_by_gap": ("gap", "accuracy"),
+                "look_back": ("lag", "norm"),
+                "training": ("epoch", "validation_loss"),
+            },
+        )
 
 
-def answers(network: GapClassifier, source: Sequences) -> Answers:
-    """What the networks answer to all test sequences."""
-    numbers, right, losses = [], [], []
-    with torch.inference_mode():
-        for own, batch in Examples(source, "test").chunks():
-            said = network(batch)
-            numbers.append(own)
-            right.append(network.right(said, batch.targets).numpy())
-            losses.append(network.loss(said, batch.targets).double().numpy())
-    order = np.argsort(np.concatenate(numbers), kind="stable")
-    index = source.index[np.concatenate(numbers)[order]]
-    return Answers(
-        np.concatenate(right, axis=1)[:, order],
-        np.concatenate(losses, axis=1)[:, order],
-        gaps=index[:, 1],
-        groups=index[:, 4],
+def answer_test(network: GapClassifier, source: Sequences) -> Outcomes:
+    """Have the networks answer all test sequences."""
+    correct, losses = network.answer_all(Examples(source, "test"))
+    index = source.index[source.part("test")]
+    return Outcomes(
+        correct.numpy(), losses.double().numpy(), gaps=index[:, GAP], groups=index[:, GROUP]
     )
 
 
@@ -80,116 +67,129 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     """Score all models of a problem on its test sequences.
 
     Args:
-        prepared: what `prepare` wrote.
+        prepared: the folder that `prepare` wrote.
         models: the folder of each cell, that of `quality_gate.MODEL` among them.
 
     Raises:
         ModelError: a model does not fit the prepared data.
     """
     source, settings = dataset.load(prepared), problem.evaluation
-    gaps = source.schema.gaps
-    served = {cell: predictor.load(folder) for cell, folder in models.items()}
-    for cell, model in served.items():
+    gaps, threshold = source.schema.gaps, settings.threshold
+    predictors = {cell: predictor.load(folder) for cell, folder in models.items()}
+    for cell, model in predictors.items():
         model.check_fits(source.schema, str(models[cell]))
-    found = {cell: answers(model.network, source) for cell, model in served.items()}
-    scored: dict[str, dict[str, Any]] = {}
+    outcomes = {cell: answer_test(model.network, source) for cell, model in predictors.items()}
+    scores: dict[str, dict[str, float]] = {}
     seeds: dict[str, dict[str, Any]] = {}
     groups: dict[str, dict[str, Any]] = {}
-    shares, gradients, curves, tried = [], [], [], []
-    for cell, model in served.items():
-        own, config = found[cell], model.config
-        scored[cell] = own.scores(gaps, settings.threshold)
-        scored[cell] |= {key: config[key] for key in ("parameters", "hidden_size")}
-        scored[cell]["learning_rate"] = config["learning_rates"][model.chosen]
-        seeds[cell] = {}
-        for number, seed in enumerate(config["seeds"]):
-            by_gap = {str(gap): float(own.by_gap(gap)[number]) for gap in gaps}
-            horizon = own.horizons(gaps, settings.threshold)[number]
-            seeds[cell][str(seed)] = {"memory_horizon": horizon, "accuracy": by_gap}
-            shares += [(cell, int(gap), seed, share) for gap, share in by_gap.items()]
-        norms = look_back(model.network, source)
-        lags = np.arange(len(norms))
-        gradients.append(pd.DataFrame({"model": cell, "lag": lags, "norm": norms}))
-        curves.append(pd.read_csv(models[cell] / "history.csv").assign(model=cell))
-        tried.append(model.tried().assign(model=cell))
+    for cell, outcome in outcomes.items():
+        config = predictors[cell].config
+        scores[cell] = outcome.scores(gaps, threshold) | {
+            "parameters": config["parameters"],
+            "hidden_size": config["hidden_size"],
+            "learning_rate": config["learning_rates"][predictors[cell].chosen],
+        }
+        horizons = outcome.horizons(gaps, threshold)
+        by_gap = {str(gap): outcome.accuracy(gap).tolist() for gap in gaps}
+        seeds[cell] = {
+            str(seed): {
+                "memory_horizon": horizons[row],
+                "accuracy": {gap: shares[row] for gap, shares in by_gap.items()},
+            }
+            for row, seed in enumerate(config["seeds"])
+        }
         groups[cell] = {
-            group: {str(gap): float(own.by_gap(gap, number).mean()) for gap in gaps}
+            group: {str(gap): float(outcome.accuracy(gap, number).mean()) for gap in gaps}
             for number, group in enumerate(source.schema.groups)
         }
-    differences = {
-        f"{MODEL}_minus_{cell}": {
-            "error": difference(
-                found[MODEL], found[cell], settings.bootstrap, settings.seed
-            ).to_dict()
-        }
-        for cell in found
-        if cell != MODEL
-    }
-    counts = {part: len(source.part(part)) for part in dataset.PARTS}
     return Evaluation(
         metrics={
-            "models": scored,
-            "differences": differences,
+            "models": scores,
+            "differences": differences(
+                outcomes, lambda ours, theirs: compare(ours, theirs, settings)
+            ),
             "seeds": seeds,
             "groups": groups,
-            "sequences": counts,
+            "sequences": {part: len(source.part(part)) for part in dataset.PARTS},
         },
         tables={
-            "accuracy_by_gap": pd.DataFrame(shares, columns=["model", "gap", "seed", "accuracy"]),
-            "look_back": pd.concat(gradients, ignore_index=True),
-            "training": pd.concat(curves, ignore_index=True),
+            "accuracy_by_gap": pd.DataFrame(
+                [
+                    (cell, int(gap), int(seed), share)
+                    for cell, by_seed in seeds.items()
+                    for seed, of_seed in by_seed.items()
+                    for gap, share in of_seed["accuracy"].items()
+                ],
+                columns=["model", "gap", "seed", "accuracy"],
+            ),
+            "look_back": stack(
+                {cell: look_back(model.network, source) for cell, model in predictors.items()}
+            ),
+            "training": stack_histories(models),
         },
         schema=source.schema,
-        counts=counts,
-        shown=lstm_gates.of_a_test(served[MODEL], source),
-        tried=pd.concat(tried, ignore_index=True),
+        gates=inspect_test(predictors[MODEL], source),
+        tried=stack({cell: model.tried() for cell, model in predictors.items()}),
     )
 
 
 def compare_with_champion(
     problem: Problem, prepared: Path, new: Path, champion: Path
 ) -> Comparison:
-    """A new model and the champion, both on today's test.
+    """Score a new model and the champion, both on today's test.
 
     Raises:
         IncomparableError: the champion reads other words, or knows other answers.
     """
     source, settings = dataset.load(prepared), problem.evaluation
+    gaps, threshold = source.schema.gaps, settings.threshold
     old = load_champion(predictor.load, champion, source.schema)
     if old.schema.digest != source.schema.digest:
         raise IncomparableError(
             "it was trained on other stories, and some of today's test may be among them"
         )
-    ours, theirs = answers(predictor.load(new).network, source), answers(old.network, source)
-    gaps, threshold = source.schema.gaps, settings.threshold
+    ours, theirs = (answer_test(model.network, source) for model in (predictor.load(new), old))
     return Comparison(
         measures=("error", "accuracy", "memory_horizon"),
         scores=(ours.scores(gaps, threshold), theirs.scores(gaps, threshold)),
-        differences={"error": difference(ours, theirs, settings.bootstrap, settings.seed)},
+        differences=compare(ours, theirs, settings),
     )
 
 
-def look_back(network: GapClassifier, source: Sequences) -> Floats:
-    """How strongly the right answer hangs on each step, (steps,), the question's last step first.
+def inspect_test(model: Predictor, source: Sequences) -> Inspection:
+    """Return the gates in a test sequence of the shortest gap, after a change if there is one.
+
+    Marked is the step that decides the answer, where its place is known.
+    """
+    numbers, gap = source.part("test"), source.schema.gaps[0]
+    numbers = numbers[source.index[numbers, GAP] == gap]
+    changed = [n for n, group in enumerate(source.schema.groups) if "changed" in group]
+    after = numbers[np.isin(source.index[numbers, GROUP], changed)]
+    chosen = int((after if len(after) else numbers)[0])
+    decides = int(source.index[chosen, STEPS]) - 2 - gap
+    text = model.write(source, chosen)
+    known = source.schema.source in ("copy", "agreement")
+    return model.inspect(text, text, decides if known else None)
+
+
+def look_back(network: GapClassifier, source: Sequences) -> pd.DataFrame:
+    """Return how much the right answer depends on each step: columns lag, 0 at the last, and norm.
 
     The root mean square norm of the gradient of the right answer's score (the answer itself, where
     it is a number) with respect to the input of a step, over test sequences of the longest gap; of
     several seeds the median.
     """
     numbers = source.part("test")
-    numbers = numbers[source.index[numbers, 1] == source.schema.gaps[-1]][:LOOK_BACK_SEQUENCES]
-    tokens, values = source.gathered(numbers)
-    targets = torch.from_numpy(source.targets[numbers])
-    batch = Batch(torch.from_numpy(tokens), torch.from_numpy(values), targets)
-    inputs = network.inputs(batch)
-    inputs = inputs.repeat(len(network.members), 1, 1, 1).requires_grad_()
-    said = network.answers(network.states(inputs)[:, -1])
-    choice = targets.long() if source.schema.answers else torch.zeros(len(targets)).long()
-    scores = said.gather(-1, choice.expand(len(said), -1).unsqueeze(-1))
-    (slopes,) = torch.autograd.grad(scores.sum(), inputs)
+    numbers = numbers[source.index[numbers, GAP] == source.schema.gaps[-1]][:LOOK_BACK_SEQUENCES]
+    batch = source.batch(numbers)
+    inputs = network.inputs(batch).repeat(len(network.members), 1, 1, 1).requires_grad_()
+    scores = network.answer_scores(network.states(inputs)[:, -1])
+    targets = batch.targets.long() if source.schema.answers else torch.zeros(len(numbers)).long()
+    correct = scores.gather(-1, targets.expand(len(scores), -1).unsqueeze(-1))
+    (slopes,) = torch.autograd.grad(correct.sum(), inputs)
     squares = slopes.double().square().sum(-1).numpy()  # (seeds, steps, sequences)
-    there = tokens >= 0
-    means = (squares * there).sum(-1) / there.sum(-1)
+    within = batch.tokens.numpy() >= 0
+    means = (squares * within).sum(-1) / within.sum(-1)
     # Not torch's square root: MKL's is not the same on every processor.
-    norms: Floats = np.median(np.sqrt(means), axis=0)[::-1]
-    return norms
+    norms = np.median(np.sqrt(means), axis=0)[::-1]
+    return pd.DataFrame({"lag": np.arange(len(norms)), "norm": norms})

@@ -6,21 +6,19 @@ with the kernels of `portable_cpu` alone, since one product serves all networks;
 their instructions by the number of networks.
 """
 
-import math
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from retain.kinds.recall import agreement, scan
-from retain.kinds.recall.batches import Batch
-from retain.kinds.recall.dataset import Schema
+from retain.kinds.recall import scan
+from retain.kinds.recall.dataset import Batch, Examples, Schema
 from retain.networks import recurrent
 
 
 class Member(nn.Module):
-    """The numbers of one network.
+    """The parameters of one network.
 
     Args:
         cell: `lstm`, `gru` or `rnn`.
@@ -35,7 +33,7 @@ class Member(nn.Module):
         gates = recurrent.GATE_COUNT[cell]
         self.across = nn.Parameter(torch.empty(hidden, gates * hidden))
         self.into = nn.Parameter(torch.empty(features, gates * hidden))
-        # A GRU's candidate has a bias of its own for what the state says.
+        # A GRU's candidate has one bias for the input and one for the state.
         self.bias = nn.Parameter(torch.zeros(scan.BLOCKS.get(cell, gates) * hidden))
         self.answer = nn.Linear(hidden, outputs)
         with torch.no_grad():
@@ -50,25 +48,26 @@ class Member(nn.Module):
             elif cell == "gru" and memory is not None:  # reset, update: 1 keeps the state
                 self.bias[hidden : 2 * hidden] = memory
 
+    def lstm_weights(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return an LSTM's weights as torch has them: its second bias is zero and not trained."""
+        return self.into.T, self.across.T, self.bias, torch.zeros_like(self.bias)
+
     def lstm_states(self, inputs: Tensor) -> Tensor:
         """Return the states of an LSTM, (steps, batch, hidden), from a state of zeros.
-
-        This is what `nn.LSTM` calls; its modules have a second bias, which would be trained too.
 
         Args:
             inputs: (steps, batch, features).
         """
         zeros = inputs.new_zeros(1, inputs.shape[1], len(self.across))
-        weights = (self.into.T, self.across.T, self.bias, torch.zeros_like(self.bias))
         with_gradient = torch.is_grad_enabled()
-        states, _, _ = torch.lstm(
-            inputs, (zeros, zeros), weights, True, 1, 0.0, with_gradient, False, False
+        states, _, _ = torch.lstm(  # what nn.LSTM calls
+            inputs, (zeros, zeros), self.lstm_weights(), True, 1, 0.0, with_gradient, False, False
         )
         return states
 
 
 class GapClassifier(nn.Module):
-    """Several members of one cell.
+    """Several networks of one cell, its members.
 
     Args:
         cell: `lstm`, `gru` or `rnn`.
@@ -77,9 +76,10 @@ class GapClassifier(nn.Module):
         seeds: of the members, each with every rate.
         rates: how many learning rates.
         chrono: see `Member`.
-        speaks: whether each next word is said too, not the answer alone.
+        predicts_words: whether a member learns each next word too, not the answer alone.
     """
 
+    members: list[Member]
     losses: Tensor
     accuracies: Tensor
     chosen: Tensor
@@ -92,150 +92,135 @@ class GapClassifier(nn.Module):
         seeds: tuple[int, ...],
         rates: int,
         chrono: int | None,
-        speaks: bool = False,
+        predicts_words: bool = False,
     ):
         super().__init__()
-        self.cell, self.schema, self.speaks = cell, schema, speaks
-        self.words, self.outputs = len(schema.vocabulary), len(schema.answers) or 1
-        outputs = _outputs(schema, speaks)
+        self.cell, self.schema, self.predicts_words = cell, schema, predicts_words
+        self.answer_count = len(schema.answers) or 1
+        outputs = _output_count(schema, predicts_words)
         members = []
         for seed in seeds:
-            for _ in range(rates):  # each rate has the same start
-                if torch.get_default_device().type != "meta":
-                    torch.manual_seed(seed)
+            for _ in range(rates):  # each rate begins with the same weights
+                torch.manual_seed(seed)
                 members.append(Member(cell, hidden, schema.features, outputs, chrono))
-        self.members = nn.ModuleList(members)
-        # What each member came to on the validation part, and which rate was kept for it.
+        self.members = cast("list[Member]", nn.ModuleList(members))
+        # Each member's scores on the validation part, and which rate was kept for them.
         self.register_buffer("losses", torch.zeros(len(seeds), rates))
         self.register_buffer("accuracies", torch.zeros(len(seeds), rates))
         self.register_buffer("chosen", torch.zeros((), dtype=torch.int64))
 
     def forward(self, batch: Batch) -> Tensor:
-        """What each member says at the end: (members, batch, outputs)."""
-        return self.answers(self.states(self.inputs(batch))[:, -1])
+        """Return each member's scores of the answers, or its number: (members, batch, answers)."""
+        return self.answer_scores(self.states(self.inputs(batch))[:, -1])
 
     def inputs(self, batch: Batch) -> Tensor:
-        """A batch as numbers: (1, steps, batch, features)."""
-        given = functional.one_hot(batch.tokens + 1, self.words + 1)[..., 1:].float()
+        """Return a batch as numbers: (1, steps, batch, features)."""
+        words = len(self.schema.vocabulary)
+        inputs = functional.one_hot(batch.tokens + 1, words + 1)[..., 1:].float()
         if len(batch.values):
-            given = torch.cat([given, batch.values.unsqueeze(-1)], dim=-1)
-        return given.unsqueeze(0)
+            inputs = torch.cat([inputs, batch.values.unsqueeze(-1)], dim=-1)
+        return inputs.unsqueeze(0)
 
     def states(self, inputs: Tensor) -> Tensor:
-        """The state behind each step: (members, steps, batch, hidden)."""
+        """Return the state after each step: (members, steps, batch, hidden).
+
+        Args:
+            inputs: (members or 1, steps, batch, features).
+        """
         if self.cell == "lstm":
-            members = [member for member in self.members if isinstance(member, Member)]
-            return torch.stack(
-                [member.lstm_states(inputs[n % len(inputs)]) for n, member in enumerate(members)]
-            )
+            pairs = zip(self.members, inputs.expand(len(self.members), -1, -1, -1), strict=True)
+            return torch.stack([member.lstm_states(own_inputs) for member, own_inputs in pairs])
         across, into, bias = (
             torch.stack([getattr(member, name) for member in self.members])
             for name in ("across", "into", "bias")
         )
         return scan.scan(self.cell, scan.assemble(self.cell, across, into, bias), inputs)
 
-    def answers(self, states: Tensor) -> Tensor:
-        """What each member answers in its states: (members, batch, outputs)."""
-        return self._said(states)[..., : self.outputs]
+    def answer_scores(self, states: Tensor) -> Tensor:
+        """Return the scores of the answers, or a number, in states (members, …, hidden)."""
+        return self._scores(states)[..., : self.answer_count]
 
-    def _said(self, states: Tensor) -> Tensor:
-        """Scores of the answers, and of the words behind them: (members, batch, …)."""
-        members = [member for member in self.members if isinstance(member, Member)]
-        return torch.stack([each.answer(own) for each, own in zip(members, states, strict=True)])
+    def _scores(self, states: Tensor) -> Tensor:
+        """Return the scores of the answers, and of the words after them: (members, …, outputs)."""
+        pairs = zip(self.members, states, strict=True)
+        return torch.stack([member.answer(own_states) for member, own_states in pairs])
 
     def as_lstm(self, number: int) -> nn.LSTM:
-        """A member as torch's own LSTM, whose gates can be looked at."""
+        """Return a member as torch's module."""
         member = self.members[number]
-        assert isinstance(member, Member)
-        found = nn.LSTM(member.into.shape[0], member.across.shape[0])
-        found.load_state_dict(
-            {
-                "weight_ih_l0": member.into.T,
-                "weight_hh_l0": member.across.T,
-                "bias_ih_l0": member.bias,
-                "bias_hh_l0": torch.zeros_like(member.bias),
-            }
-        )
-        return found
+        lstm = nn.LSTM(member.into.shape[0], member.across.shape[0])
+        lstm.load_state_dict(dict(zip(lstm.state_dict(), member.lstm_weights(), strict=True)))
+        return lstm
 
-    def loss(self, said: Tensor, targets: Tensor) -> Tensor:
-        """Of each answer of each member: (members, batch)."""
+    def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each answer of each member: (members, batch)."""
         if not self.schema.answers:
-            return (said[..., 0] - targets).square()
-        due = targets.long().expand(len(said), -1)
-        return functional.cross_entropy(said.flatten(0, 1), due.flatten(), reduction="none").view(
-            due.shape
-        )
+            return (scores[..., 0] - targets).square()
+        correct = targets.long().expand(len(scores), -1)
+        losses = functional.cross_entropy(scores.flatten(0, 1), correct.flatten(), reduction="none")
+        return losses.view(correct.shape)
 
     def training_loss(self, batch: Batch) -> Tensor:
-        """What each sequence costs each member: (members, batch).
+        """Return the loss of each sequence for each member: (members, batch).
 
-        That of the answer, or the mean over all words but the first and the answer behind them.
+        That of the answer, or the mean over all words but the first and the answer after them.
         """
         states = self.states(self.inputs(batch))
-        if not self.speaks:
-            return self.loss(self.answers(states[:, -1]), batch.targets)
+        if not self.predicts_words:
+            return self.loss(self.answer_scores(states[:, -1]), batch.targets)
         members, steps, sequences, _ = states.shape
-        said = self._said(states.flatten(1, 2)).flatten(0, 1)
-        due = torch.cat([self.outputs + batch.tokens[1:], batch.targets.long()[None]])
-        due = torch.where(batch.tokens < 0, -1, due).expand(members, -1, -1)
-        each = functional.cross_entropy(said, due.flatten(), ignore_index=-1, reduction="none")
-        return each.view(members, steps, sequences).sum(1) / (batch.tokens >= 0).sum(0)
+        scores = self._scores(states).flatten(0, 2)
+        words = torch.cat([self.answer_count + batch.tokens[1:], batch.targets.long()[None]])
+        words = torch.where(batch.tokens < 0, -1, words).expand(members, -1, -1)
+        losses = functional.cross_entropy(
+            scores, words.flatten(), ignore_index=-1, reduction="none"
+        )
+        return losses.view(members, steps, sequences).sum(1) / (batch.tokens >= 0).sum(0)
 
-    def right(self, said: Tensor, targets: Tensor) -> Tensor:
-        """Whether each answer is right: (members, batch); a number is within 0.04.
+    def is_correct(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Return whether each answer is right: (members, batch); a number is within 0.04.
 
         As Hochreiter & Schmidhuber (1997) counted.
         """
         if not self.schema.answers:
-            return (said[..., 0] - targets).abs() < 0.04
-        return said.argmax(-1) == targets.long()
+            return (scores[..., 0] - targets).abs() < 0.04
+        return scores.argmax(-1) == targets.long()
 
-    def keep(self, chosen: int) -> None:
-        """Keep the members of one rate, one a seed."""
-        rates = self.losses.shape[1]
+    @torch.inference_mode()
+    def answer_all(self, examples: Examples) -> tuple[Tensor, Tensor]:
+        """Answer all examples, in their order.
+
+        Returns:
+            Whether each answer is right, and its loss: (members, examples) both.
+        """
+        numbers, correct, losses = [], [], []
+        for chunk, batch in examples.chunks():
+            scores = self(batch)
+            numbers.append(torch.from_numpy(chunk))
+            correct.append(self.is_correct(scores, batch.targets))
+            losses.append(self.loss(scores, batch.targets))
+        order = torch.cat(numbers).argsort()
+        return torch.cat(correct, dim=1)[:, order], torch.cat(losses, dim=1)[:, order]
+
+    def keep_rate(self, chosen: int) -> None:
+        """Keep the members of one learning rate, one a seed."""
         self.chosen.fill_(chosen)
-        self.members = nn.ModuleList(list(self.members)[chosen::rates])
+        self.members = self.members[chosen :: self.losses.shape[1]]
 
 
-def build_matched(
-    cell: str,
-    hidden: int,
-    schema: Schema,
-    seeds: tuple[int, ...],
-    rates: int,
-    chrono: int | None,
-    speaks: bool = False,
-) -> tuple[GapClassifier, dict[str, Any]]:
-    """Networks of `cell` with the parameter budget of an LSTM of that hidden size.
+def match_sizes(
+    cell: str, hidden: int, schema: Schema, predicts_words: bool = False
+) -> dict[str, int]:
+    """Return the sizes of one network with the parameters of an LSTM of that hidden size.
 
-    Returns:
-        The networks, and their sizes for config.json.
+    They are those of `recurrent.match_lstm`.
     """
-    outputs = _outputs(schema, speaks)
-
-    def count(cell: str, hidden: int) -> int:
-        return recurrent.count_on_meta(lambda: Member(cell, hidden, schema.features, outputs, None))
-
-    budget = count("lstm", hidden)
-    if cell != "lstm":
-        hidden = recurrent.match_hidden_size(lambda size: count(cell, size), budget)
-    network = GapClassifier(cell, hidden, schema, seeds, rates, chrono, speaks)
-    sizes = {
-        "hidden_size": hidden,
-        "parameters": recurrent.parameter_count(network.members[0]),
-        "parameter_budget": budget,
-    }
-    return network, sizes
+    outputs = _output_count(schema, predicts_words)
+    return recurrent.match_lstm(
+        cell, hidden, lambda cell, size: Member(cell, size, schema.features, outputs, None)
+    )
 
 
-def _outputs(schema: Schema, speaks: bool) -> int:
-    """How many numbers a member says: one for each answer, or a number; and one for each word."""
-    return (len(schema.answers) or 1) + speaks * len(schema.vocabulary)
-
-
-def chance(schema: Schema) -> float:
-    """The share of right answers that guessing gives, where all answers are as frequent."""
-    if schema.source == "agreement":
-        return agreement.CHANCE
-    return 1 / len(schema.answers) if schema.answers else math.nan
+def _output_count(schema: Schema, predicts_words: bool) -> int:
+    """Return how many scores a member has: of the answers, or a number; and of the words."""
+    return (len(schema.answers) or 1) + predicts_words * len(schema.vocabulary)

@@ -1,33 +1,38 @@
-"""A trained recaller at work: sequences in, answers with their probabilities out."""
+"""A trained recall model: sequences in, answers with their probabilities out."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from retain.errors import DataError, clipped
 from retain.kinds.recall import agreement, babi, dataset, synthetic
-from retain.kinds.recall.batches import CHUNK, Batch
-from retain.kinds.recall.dataset import Schema
+from retain.kinds.recall.config import Problem
+from retain.kinds.recall.dataset import START, STEPS, Batch, Schema
+from retain.kinds.recall.metrics import Floats
 from retain.kinds.recall.network import GapClassifier
+from retain.kinds.tokens import inspect_gates
 from retain.model_files import check_same, read_column, reading
+from retain.networks import recurrent
+from retain.networks.recurrent import Gates
+from retain.project.layout import Layout
+
+if TYPE_CHECKING:
+    from retain.evaluation.lstm_gates import Inspection
 
 COLUMN = "sequence"
-WORDS = {"babi": babi.words, "agreement": agreement.words}  # how a request's text is cut
+# How the text of a request is split; by default at blanks.
+SPLIT = {"babi": babi.split_words, "agreement": agreement.split_words}
 NUMBER = re.compile(r"(\+?)(\d+(?:\.\d+)?|\.\d+)")  # no two ways to read the same digits
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model folder, read: networks of several seeds, and config.json as it stands.
-
-    Asked for an answer, they are asked together: their probabilities, or numbers, are averaged.
-    """
+    """A model folder, loaded: networks of several seeds, of whose answers the mean is taken."""
 
     network: GapClassifier
     schema: Schema
@@ -35,52 +40,47 @@ class Predictor:
 
     @property
     def chosen(self) -> int:
-        """Which of the learning rates was kept."""
+        """The number of the learning rate that was kept."""
         return int(self.network.chosen)
 
     def check_fits(self, schema: Schema, where: str) -> None:
-        """Raise ModelError, naming what differs, unless sequences of `schema` can be put in."""
+        """Raise ModelError, naming what differs, unless it can read sequences of `schema`."""
         check_same(self.schema, schema, ("source", "vocabulary", "answers"), where)
 
+    def columns(self) -> list[str]:
+        """Return the columns that a table of sequences must have."""
+        return [COLUMN]
+
     def span(self) -> str:
-        """What it was trained on, in a few words."""
+        """Return what it was trained on, in a few words."""
         return f"{self.schema.source}, {len(self.schema.vocabulary)} words"
 
     def tried(self) -> pd.DataFrame:
-        """What each seed came to with each learning rate, on the validation part."""
-        network = self.network
+        """Return the scores of each seed with each learning rate, on the validation part."""
+        losses, accuracies = self.network.losses.tolist(), self.network.accuracies.tolist()
         return pd.DataFrame(
             [
-                {
-                    "seed": seed,
-                    "learning_rate": rate,
-                    "loss": float(network.losses[row, column]),
-                    "accuracy": float(network.accuracies[row, column]),
-                    "kept": column == self.chosen,
-                }
+                (seed, rate, losses[row][column], accuracies[row][column], column == self.chosen)
                 for row, seed in enumerate(self.config["seeds"])
                 for column, rate in enumerate(self.config["learning_rates"])
-            ]
+            ],
+            columns=["seed", "learning_rate", "loss", "accuracy", "kept"],
         )
 
-    def columns(self) -> list[str]:
-        """The columns that a table of questions must have."""
-        return [COLUMN]
-
     def example(self, prepared: Path) -> pd.DataFrame:
-        """The first test sequences, as a request has them."""
+        """Return the first test sequences as a request."""
         source = dataset.load(prepared)
-        return pd.DataFrame({COLUMN: [self.written(source, n) for n in source.part("test")[:3]]})
+        return pd.DataFrame({COLUMN: [self.write(source, n) for n in source.part("test")[:3]]})
 
-    def written(self, source: dataset.Sequences, number: int) -> str:
-        """One example as text."""
-        start, length = source.index[number, 2:4]
-        tokens = source.tokens[start : start + length]
+    def write(self, source: dataset.Sequences, number: int) -> str:
+        """Return one example as text."""
+        start, steps = source.index[number, [START, STEPS]]
+        words = [self.schema.vocabulary[token] for token in source.tokens[start : start + steps]]
         if len(source.values):
-            values = source.values[start : start + length]
-            marks = ("+" if self.schema.vocabulary[t] == synthetic.MARKED else "" for t in tokens)
+            marks = ("+" if word == synthetic.MARKED else "" for word in words)
+            values = source.values[start : start + steps]
             return " ".join(f"{mark}{value:.6f}" for mark, value in zip(marks, values, strict=True))
-        return " ".join(self.schema.vocabulary[token] for token in tokens)
+        return " ".join(words)
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
         """Answer each sequence of a table: `answer`, `probability`, and one column an answer.
@@ -91,23 +91,20 @@ class Predictor:
             DataError: the table has not the column `sequence` alone, or a sequence is no text, is
                 empty, or has a word that the model does not know.
         """
-        read = read_column(table, COLUMN, self.read)
-        said = np.concatenate(
-            [self._said(read[begin : begin + CHUNK]) for begin in range(0, len(read), CHUNK)]
-        )
-        if not np.isfinite(said).all():
+        # One at a time: so an answer does not depend on the other sequences of the table.
+        shares = np.stack([self._answer(*read) for read in read_column(table, COLUMN, self.read)])
+        if not np.isfinite(shares).all():
             raise DataError("sequence: the numbers are too large for a finite answer")
         if not self.schema.answers:
-            return pd.DataFrame({"answer": said[:, 0]})
-        best = said.argmax(1)
+            return pd.DataFrame({"answer": shares[:, 0]})
         answers = np.array(self.schema.answers, dtype=object)
         return pd.DataFrame(
-            {"answer": answers[best], "probability": said[np.arange(len(said)), best]}
-            | {f"p({name})": said[:, number] for number, name in enumerate(answers)}
+            {"answer": answers[shares.argmax(1)], "probability": shares.max(1)}
+            | {f"p({name})": shares[:, number] for number, name in enumerate(answers)}
         )
 
     def ask(self, sequence: str) -> list[tuple[str, float | None]]:
-        """The answers to one sequence with their probabilities, the likeliest first.
+        """Return the answers to one sequence with their probabilities, the likeliest first.
 
         Raises:
             DataError: as `predict`.
@@ -118,23 +115,16 @@ class Predictor:
         shares = {name: float(row[f"p({name})"]) for name in self.schema.answers}
         return [(name, shares[name]) for name in sorted(shares, key=lambda name: -shares[name])]
 
-    def _said(self, read: list[tuple[list[int], list[float]]]) -> NDArray[np.float64]:
-        """Mean probabilities, or numbers, of the seeds: (sequences, answers)."""
-        answers = []
-        for tokens, values in read:  # one at a time: an answer does not hang on its neighbours
-            batch = Batch(
-                torch.tensor(tokens).unsqueeze(1),
-                torch.tensor(values).reshape(-1, 1),
-                torch.zeros(1),
-            )
-            with torch.inference_mode():
-                said = self.network(batch).double()
-                said = said.softmax(-1) if self.schema.answers else said
-                answers.append(said.mean(0)[0].numpy())
-        return np.stack(answers)
+    @torch.inference_mode()
+    def _answer(self, tokens: list[int], values: list[float]) -> Floats:
+        """Return the mean of the seeds' probabilities, or of their numbers: (answers,)."""
+        scores = self.network(_batch_of_one(tokens, values)).double()
+        shares = scores.softmax(-1) if self.schema.answers else scores
+        mean: Floats = shares.mean(0)[0].numpy()
+        return mean
 
     def read(self, text: Any) -> tuple[list[int], list[float]]:
-        """Tokens and values of a request's sequence.
+        """Return tokens and values of a request's sequence.
 
         Raises:
             DataError: it is no text, is empty, or has a word that is not known.
@@ -142,49 +132,81 @@ class Predictor:
         if not isinstance(text, str) or not text.strip():
             raise DataError(f"{text!r} is no text; give words with blanks between")
         if not self.schema.answers:
-            return _numbers(text)
+            return _read_numbers(text)
         known = {word: number for number, word in enumerate(self.schema.vocabulary)}
-        parts = WORDS.get(self.schema.source, str.split)(text)
-        for place, word in enumerate(parts, start=1):
+        words = SPLIT.get(self.schema.source, str.split)(text)
+        for place, word in enumerate(words, start=1):
             if word not in known:
                 raise DataError(
                     f"word {place}, {word!r}, is none that the model knows: "
                     f"{clipped(self.schema.vocabulary)}"
                 )
-        return [known[word] for word in parts], []
+        return [known[word] for word in words], []
+
+    def inspect(self, title: str, text: str, marked: int | None = None) -> "Inspection":
+        """Return the gates of the first seed's network, a step a word or a number.
+
+        Args:
+            marked: the step that decides the answer, where it is known.
+        """
+        from retain.evaluation.lstm_gates import Inspection
+
+        tokens, values = self.read(text)
+        with torch.inference_mode():
+            inputs = self.network.inputs(_batch_of_one(tokens, values))[0].transpose(0, 1)
+            gates = recurrent.gates(self.network.as_lstm(0), inputs)
+        numbers = [
+            f"{'+' * token}{value:.3g}" for token, value in zip(tokens, values, strict=False)
+        ]
+        words = [self.schema.vocabulary[token] for token in tokens]
+        return Inspection(
+            title=title,
+            note=f"Each step of the cell reads a {'word' if self.schema.answers else 'number'}. "
+            f"Shown is the network of seed {self.config['seeds'][0]}.",
+            steps=tuple(words if self.schema.answers else numbers),
+            gates=Gates(*(part[0] for part in gates)),
+            marked=marked,
+        )
 
 
-def _numbers(text: str) -> tuple[list[int], list[float]]:
-    """Marks and numbers of a sequence whose answer is a sum."""
-    parts = [(part, NUMBER.fullmatch(part)) for part in text.split()]
-    if wrong := [part for part, match in parts if not match]:
-        raise DataError(f"{wrong[0]!r} is no number such as 0.25, or +0.25 where it is to be added")
-    found = [match for _, match in parts if match]
-    marks = [int(bool(match[1])) for match in found]
+def _batch_of_one(tokens: list[int], values: list[float]) -> Batch:
+    return Batch(
+        torch.tensor(tokens).unsqueeze(1), torch.tensor(values).reshape(-1, 1), torch.zeros(1)
+    )
+
+
+def _read_numbers(text: str) -> tuple[list[int], list[float]]:
+    """Return marks and numbers of a sequence whose answer is a sum."""
+    matches = []
+    for word in text.split():
+        match = NUMBER.fullmatch(word)
+        if match is None:
+            raise DataError(f"{word!r} is no number such as 0.25, or +0.25 where it is to be added")
+        matches.append(match)
+    marks = [int(bool(match[1])) for match in matches]
     if sum(marks) != 2:
         raise DataError(f"mark two numbers with +, not {sum(marks)}")
-    return marks, [float(match[2]) for match in found]
+    return marks, [float(match[2]) for match in matches]
 
 
 def load(folder: Path) -> Predictor:
-    """Read a model folder.
+    """Load a model folder.
 
     Raises:
         ModelError: a file is missing or damaged, or the weights do not fit the config.
     """
     with reading(folder) as (config, weights):
-        schema = dataset.schema_of(config["schema"])
-        rates, seeds = len(config["learning_rates"]), tuple(config["seeds"])
+        schema = dataset.parse_schema(config["schema"])
         network = GapClassifier(
             config["cell"],
             config["hidden_size"],
             schema,
-            seeds,
-            rates,
+            tuple(config["seeds"]),
+            len(config["learning_rates"]),
             None,
             config["objective"] == "words",
         )
-        network.keep(0)
+        network.keep_rate(0)
         network.load_state_dict(weights)
     return Predictor(network.eval(), schema, config)
 
@@ -192,3 +214,13 @@ def load(folder: Path) -> Predictor:
 def ask(folder: Path, sequence: str) -> list[tuple[str, float | None]]:
     """Answer a sequence with the model in a folder; see `Predictor.ask`."""
     return load(folder).ask(sequence)
+
+
+def inspect(
+    problem: Problem, name: str, root: Path, folder: Path, what: str | None, at: str | None
+) -> "Inspection":
+    """Show the gates of a model in a sequence that `retain ask` can read; see `inspect_gates`."""
+    model, example = load(folder), ""
+    if what is None:
+        example = str(model.example(Layout(root, name).prepared)[COLUMN][0])[:200]
+    return inspect_gates(model, folder, name, "sequence", what, at, example)

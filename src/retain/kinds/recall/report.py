@@ -1,33 +1,38 @@
-"""What the report of a recall problem says: the kind's part of `report.py`."""
+"""The report of a recall problem: figures, tables and sentences."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import matplotlib.figure
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
 
 from retain.evaluation import plotting
-from retain.evaluation.lstm_gates import heat_maps
+from retain.evaluation.plotting import MUTED, PAPER, WIDTH, drawn
 from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows
-from retain.evaluation.report import Check, Figure, Report, Table
-from retain.kinds.recall import figures
+from retain.evaluation.report import Figure, Report, Table
+from retain.kinds.recall import agreement
 from retain.kinds.recall.config import Problem
 from retain.kinds.recall.dataset import Schema
 from retain.kinds.recall.evaluate import Evaluation, RecallMetrics
-from retain.kinds.recall.network import chance
+from retain.kinds.tokens import gates_figure
 
 OBJECTIVES = {"answer": "the answer", "words": "each next word, and the answer at the end"}
 PERCENT = "\N{NO-BREAK SPACE}%"
 
 
 def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[CheckResult]) -> Report:
-    """The report of a problem, as a person reads it."""
-    threshold, schema, counts = problem.evaluation.threshold, found.schema, found.counts
-    tables = found.tables
-    drawn = [
+    """Build the report of a problem."""
+    threshold, schema, metrics = problem.evaluation.threshold, found.schema, found.metrics
+    figures = (
         Figure(
             "accuracy_by_gap",
             "Right answers by gap",
             "The lines are means over the seeds, the marks are single networks. Trained on gaps of "
             f"{_trained_on(problem)}.",
-            figures.accuracy_by_gap(tables["accuracy_by_gap"], threshold, chance(schema)),
+            accuracy_by_gap(found.tables["accuracy_by_gap"], threshold, chance(schema)),
         ),
         Figure(
             "look_back",
@@ -35,46 +40,93 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
             "Norm of the gradient of the right answer's score with respect to each input step, at "
             f"the longest gap, {schema.gaps[-1]:,}; the median over the seeds. Where a line has "
             "fallen, a small change of that input changes the answer no more.",
-            plotting.look_back(tables["look_back"], "answer", decades=16),
+            plotting.look_back(found.tables["look_back"], "answer", decades=16),
         ),
-        Figure(
-            "gates",
-            "What the cell does",
-            f"{found.shown.note} The test sequence stands below; gates are between 0, closed, and "
-            "1, open. Of the units those that change most at the marked step come first; the "
-            "half-life is after how many steps half of what a unit holds is forgotten.",
-            heat_maps(found.shown),
-        ),
+        gates_figure(found.gates, "The test sequence"),
         Figure(
             "training_curves",
             "Training",
             "Loss by epoch, the mean of the networks of all seeds and learning rates.",
-            plotting.training_curves(tables["training"]),
+            plotting.training_curves(found.tables["training"]),
         ),
-    ]
+    )
     return Report(
         title=name,
-        lead=_lead(found.metrics, threshold, schema.gaps),
-        passed=all(check.passed for check in checks),
-        checks=tuple(Check(check.check, check.passed, check.sentence) for check in checks),
+        lead=_lead(metrics, threshold, schema.gaps),
+        checks=checks,
         tables=(
-            accuracy_table(found.metrics, schema.gaps),
-            *((groups_table(found.metrics, schema),) if schema.groups else ()),
-            horizon_table(found.metrics, threshold),
-            tried_table(found),
-            differences_table(found.metrics),
+            accuracy_table(metrics, schema.gaps),
+            *((groups_table(metrics, schema),) if schema.groups else ()),
+            horizon_table(metrics, threshold),
+            tried_table(found.tried),
+            differences_table(metrics),
         ),
-        figures=tuple(drawn),
+        figures=figures,
         facts=(
             ("Source", f"{problem.data.source}, {problem.data.path}"),
-            ("Sequences", ", ".join(f"{count:,} {part}" for part, count in counts.items())),
+            ("Sequences", ", ".join(f"{n:,} {part}" for part, n in metrics["sequences"].items())),
             ("Trained on gaps", _trained_on(problem)),
-            ("By chance", _by_chance(schema)),
+            ("By chance", _share(chance(schema), ".3g") if schema.answers else "next to nothing"),
             ("Right is", "the answer" if schema.answers else "within 0.04 of the answer"),
             ("Learns to say", OBJECTIVES[problem.training.objective]),
             ("Chrono initialisation", f"{problem.model.chrono or 'none'}"),
         ),
     )
+
+
+@drawn("accuracy_by_gap", "Share of right answers by the length of the gap, a line for each cell")
+def accuracy_by_gap(
+    table: pd.DataFrame, threshold: float, chance: float
+) -> matplotlib.figure.Figure:
+    """Draw a line through the mean of each model's seeds, and a small mark for each seed.
+
+    Args:
+        table: columns model, gap, seed, accuracy.
+        threshold: of a gap that is remembered; drawn, as `chance` is unless it is NaN.
+        chance: the accuracy of a guess.
+    """
+    figure = matplotlib.figure.Figure(figsize=(WIDTH, 4.2))
+    axes = figure.subplots()
+    for level in (threshold, chance):
+        if math.isfinite(level):
+            axes.axhline(level, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
+    models = plotting.models_of(table)
+    for place, model in enumerate(models):
+        rows = table[table["model"] == model]
+        means = rows.groupby("gap")["accuracy"].mean()
+        plotting.line(axes, model, means.index.to_numpy(), means.to_numpy(), markers=False)
+        mark = plotting.mark(model)
+        axes.plot(
+            rows["gap"] * 1.05 ** (place - (len(models) - 1) / 2),  # marks of cells side by side
+            rows["accuracy"],
+            linestyle="none",
+            color=mark.colour,
+            marker=mark.marker,
+            markersize=6,
+            markeredgecolor=PAPER,
+            zorder=5,
+            clip_on=False,
+        )
+    gaps = np.unique(table["gap"].to_numpy())
+    axes.set_xscale("log")
+    axes.set_ylim(0, 1)
+    axes.set_xticks(gaps, [f"{gap:,}" for gap in gaps])
+    axes.set_xticks([], minor=True)
+    axes.yaxis.set_major_formatter(FuncFormatter(plotting.percent))
+    axes.set_xlabel("steps between what must be remembered and the question")
+    axes.set_title("right answers")
+    dotted = Line2D([], [], color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
+    by_chance = f", {_share(chance, '.3g')} by chance" if math.isfinite(chance) else ""
+    dotted.set_label(f"{plotting.percent(threshold)}{by_chance}")
+    plotting.legend(figure, [*map(plotting.key, models), dotted])
+    return figure
+
+
+def chance(schema: Schema) -> float:
+    """Return the share of right answers by guessing, where all answers are as frequent."""
+    if schema.source == "agreement":
+        return agreement.CHANCE
+    return 1 / len(schema.answers) if schema.answers else math.nan
 
 
 def _trained_on(problem: Problem) -> str:
@@ -84,99 +136,79 @@ def _trained_on(problem: Problem) -> str:
 
 
 def _lead(metrics: RecallMetrics, threshold: float, gaps: tuple[int, ...]) -> str:
-    """How far each cell remembers, in a sentence."""
+    """Say in a sentence how far each cell remembers."""
     parts = []
     for cell, scores in metrics["models"].items():
-        horizon, seeds = scores["memory_horizon"], metrics["seeds"][cell]
-        reached = sum(own["memory_horizon"] == gaps[-1] for own in seeds.values())
+        horizon, seeds = scores["memory_horizon"], metrics["seeds"][cell].values()
+        reached = sum(seed["memory_horizon"] == gaps[-1] for seed in seeds)
         far = f"{horizon:,} steps" if horizon else "no tested gap"
-        label = plotting.mark(cell).label
-        parts.append(f"{label} {far} ({reached} of {len(seeds)} seeds reach {gaps[-1]:,})")
+        parts.append(f"{_label(cell)} {far} ({reached} of {len(seeds)} seeds reach {gaps[-1]:,})")
     return (
-        f"Longest tested gap at which the weakest seed gives at least {_share(threshold)} right "
-        f"answers: {'; '.join(parts)}."
+        f"Longest tested gap at which the weakest seed gives at least {_share(threshold, '.0f')} "
+        f"right answers: {'; '.join(parts)}."
     )
 
 
 def accuracy_table(metrics: RecallMetrics, gaps: tuple[int, ...]) -> Table:
-    """Right answers of every cell at every gap: mean, and the range over the seeds."""
+    """Return the right answers of every cell at every gap: mean, and the range over the seeds."""
     rows = []
     for cell, scores in metrics["models"].items():
-        own = metrics["seeds"][cell].values()
         cells = []
         for gap in gaps:
-            shares = [seed["accuracy"][str(gap)] for seed in own]
+            shares = [seed["accuracy"][str(gap)] for seed in metrics["seeds"][cell].values()]
             low, high = 100 * min(shares), 100 * max(shares)
             spread = f" ({low:.0f}–{high:.0f})" if round(low) != round(high) else ""
-            cells.append(f"{100 * scores[f'accuracy_at_{gap}']:.1f}{PERCENT}{spread}")
-        label = plotting.mark(cell).label
-        rows.append((label, *cells, f"{scores['parameters']:,}", f"{scores['learning_rate']:g}"))
+            cells.append(_share(scores[f"accuracy_at_{gap}"]) + spread)
+        size, rate = scores["parameters"], scores["learning_rate"]
+        rows.append((_label(cell), *cells, f"{size:,}", f"{rate:g}"))
     return Table(
         "Right answers by gap",
-        ("cell", *(f"{gap:,}" for gap in gaps), "parameters", "rate"),
+        ("cell", *_thousands(gaps), "parameters", "rate"),
         tuple(rows),
         note="Means over the seeds, in brackets the lowest and the highest where they differ.",
     )
 
 
 def groups_table(metrics: RecallMetrics, schema: Schema) -> Table:
-    """Right answers of every cell in every group at every gap, the mean of the seeds."""
+    """Return the right answers of every cell in every group at every gap, means of the seeds."""
+    note = "Means over the seeds."
+    if schema.source == "agreement":
+        note += " Changed: another subject or city stands before the one that decides."
     rows = tuple(
-        (
-            f"{plotting.mark(cell).label}, {group}",
-            *(_figure(by_gap[str(gap)]) for gap in schema.gaps),
-        )
-        for cell, own in metrics["groups"].items()
-        for group, by_gap in own.items()
+        (f"{_label(cell)}, {group}", *(_share(by_gap[str(gap)]) for gap in schema.gaps))
+        for cell, groups in metrics["groups"].items()
+        for group, by_gap in groups.items()
     )
-    return Table(
-        "Right answers by what is asked",
-        ("cell and question", *(f"{gap:,}" for gap in schema.gaps)),
-        rows,
-        note="Means over the seeds."
-        + (
-            " Changed: another subject or city stands before the one that decides."
-            if schema.source == "agreement"
-            else ""
-        ),
-    )
+    columns = ("cell and question", *_thousands(schema.gaps))
+    return Table("Right answers by what is asked", columns, rows, note=note)
 
 
 def horizon_table(metrics: RecallMetrics, threshold: float) -> Table:
-    """The memory horizon of every seed, and how many reach the longest gap."""
-    models = metrics["models"]
-    seeds = list(metrics["seeds"][MODEL])
+    """Return the memory horizon of every seed, and how many reach the longest gap."""
     rows = tuple(
         (
-            plotting.mark(cell).label,
-            *(f"{metrics['seeds'][cell][seed]['memory_horizon']:,}" for seed in seeds),
-            f"{100 * scores['success_rate']:.0f}{PERCENT}",
+            _label(cell),
+            *_thousands(seed["memory_horizon"] for seed in metrics["seeds"][cell].values()),
+            _share(scores["success_rate"], ".0f"),
         )
-        for cell, scores in models.items()
+        for cell, scores in metrics["models"].items()
     )
     return Table(
         "Memory horizon",
-        ("cell", *(f"seed {seed}" for seed in seeds), "reach the longest"),
+        ("cell", *(f"seed {seed}" for seed in metrics["seeds"][MODEL]), "reach the longest"),
         rows,
-        note=f"The longest tested gap with at least {_share(threshold)} right answers, for each "
-        "seed; 0 where there is none.",
+        note=f"The longest tested gap with at least {_share(threshold, '.0f')} right answers, for "
+        "each seed; 0 where there is none.",
     )
 
 
-def tried_table(result: Evaluation) -> Table:
-    """Every learning rate that was tried, on the validation part."""
+def tried_table(tried: pd.DataFrame) -> Table:
+    """Return the scores of every learning rate that was tried, on the validation part."""
     rows = []
-    for (cell, rate), own in result.tried.groupby(["model", "learning_rate"], sort=False):
-        shares = ", ".join(f"{100 * share:.0f}" for share in own["accuracy"])
-        kept = "kept" if own["kept"].iloc[0] else ""
-        rows.append(
-            (
-                f"{plotting.mark(str(cell)).label}, {rate:g}",
-                shares,
-                f"{own['loss'].mean():.3g}",
-                kept,
-            )
-        )
+    for (cell, rate), group in tried.groupby(["model", "learning_rate"], sort=False):
+        shares = ", ".join(f"{100 * share:.0f}" for share in group["accuracy"])
+        kept = "kept" if group["kept"].iloc[0] else ""
+        rows.append((f"{_label(str(cell))}, {rate:g}", shares, f"{group['loss'].mean():.3g}", kept))
     return Table(
         "Learning rates tried",
         ("cell and rate", "right, % of each seed", "loss", ""),
@@ -187,28 +219,23 @@ def tried_table(result: Evaluation) -> Table:
 
 
 def differences_table(metrics: RecallMetrics) -> Table:
-    """The LSTM against each other cell, with confidence intervals."""
-    rows = [
-        (models, *rest)
-        for models, _, *rest in difference_rows(metrics, lambda cell: plotting.mark(cell).label)
-    ]
+    """Return how much the LSTM differs from each other cell, with confidence intervals."""
     return Table(
         "Differences in error",
         ("difference", "value", "95\N{NO-BREAK SPACE}% interval", "the LSTM is"),
-        tuple(rows),
+        tuple((models, *rest) for models, _, *rest in difference_rows(metrics, _label)),
         note="Error is the share of wrong answers, the mean over the gaps. Intervals by a "
         "bootstrap over seeds and test sequences; of so few seeds they are too narrow.",
     )
 
 
-def _by_chance(schema: Schema) -> str:
-    """What guessing gives, where all answers are as frequent."""
-    return f"{100 * chance(schema):.3g}{PERCENT}" if schema.answers else "next to nothing"
+def _label(cell: str) -> str:
+    return plotting.mark(cell).label
 
 
-def _figure(share: float) -> str:
-    return "–" if math.isnan(share) else f"{100 * share:.1f}{PERCENT}"
+def _thousands(numbers: Iterable[int]) -> list[str]:
+    return [f"{number:,}" for number in numbers]
 
 
-def _share(share: float) -> str:
-    return f"{100 * share:.0f}{PERCENT}"
+def _share(share: float, digits: str = ".1f") -> str:
+    return "–" if math.isnan(share) else f"{100 * share:{digits}}{PERCENT}"

@@ -9,21 +9,22 @@ from torch import Tensor, nn
 
 from retain.config.schema import Cell
 from retain.kinds.recall import dataset
-from retain.kinds.recall.batches import Batch, Examples
 from retain.kinds.recall.config import Problem
-from retain.kinds.recall.network import GapClassifier, build_matched
+from retain.kinds.recall.dataset import Batch, Examples
+from retain.kinds.recall.network import GapClassifier, match_sizes
 from retain.training.setup import Group, TrainingSetup
 
 
 def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
     """Build the training of `cell` on what `prepare` wrote: networks of several seeds and rates."""
     source = dataset.load(prepared)
-    training = problem.training
+    model, training = problem.model, problem.training
     rates = training.rates(cell)
     seeds = tuple(range(training.seed, training.seed + training.seeds))
-    size, chrono = problem.model.hidden_size, problem.model.chrono
-    speaks = training.objective == "words"
-    network, sizes = build_matched(cell, size, source.schema, seeds, len(rates), chrono, speaks)
+    words = training.objective == "words"
+    sizes = match_sizes(cell, model.hidden_size, source.schema, words)
+    hidden = sizes["hidden_size"]
+    network = GapClassifier(cell, hidden, source.schema, seeds, len(rates), model.chrono, words)
     groups = tuple(
         Group(tuple(member.parameters()), rates[number % len(rates)])
         for number, member in enumerate(network.members)
@@ -35,13 +36,13 @@ def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
         "seeds": seeds,
         "learning_rates": rates,
         "objective": training.objective,
-        "model": problem.model.model_dump(mode="json"),
+        "model": model.model_dump(mode="json"),
         "schema": asdict(source.schema),
     }
-    train, validation = Examples(source, "train"), Examples(source, "validation")
+    validation = Examples(source, "validation")
     return TrainingSetup(
         network,
-        train,
+        Examples(source, "train"),
         validation,
         loss,
         config,
@@ -51,28 +52,23 @@ def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
 
 
 def loss(network: nn.Module, batches: list[Batch]) -> tuple[Tensor, Tensor]:
-    """The mean loss of the members; each gets the gradient of its own, as if it were alone.
+    """Return the mean loss of the members; each gets the gradient of its own loss alone.
 
-    A member whose loss is no number any more, since its rate was too high, does not count.
+    A member whose loss is not finite, since its rate was too high, is left out of the mean.
     """
     assert isinstance(network, GapClassifier)
-    each = torch.cat([network.training_loss(batch) for batch in batches], dim=1)
-    own = each.sum(1)
-    own = own[own.isfinite()] if own.isfinite().any() else own
-    total = own.sum()  # over members too: its gradient is what each has alone, its value is not
-    weight = torch.tensor(float(each.shape[1]), device=each.device)
-    return total + (total.detach() / len(own) - total.detach()), weight
+    losses = torch.cat([network.training_loss(batch) for batch in batches], dim=1)
+    sums = losses.sum(1)  # (members,)
+    sums = sums[sums.isfinite()] if sums.isfinite().any() else sums
+    total = sums.sum()  # gives each member its own gradient; the value is set to the mean below
+    weight = torch.tensor(float(losses.shape[1]), device=losses.device)
+    return total + (total.detach() / len(sums) - total.detach()), weight
 
 
 def calibrate(network: GapClassifier, validation: Examples) -> None:
     """Score every member on the validation part, and keep those of the best learning rate."""
-    losses, right = [], []
-    with torch.inference_mode():
-        for _, batch in validation.chunks():
-            said = network(batch)
-            losses.append(network.loss(said, batch.targets))
-            right.append(network.right(said, batch.targets))
+    correct, losses = network.answer_all(validation)
     shape = network.losses.shape
-    network.losses.copy_(torch.cat(losses, dim=1).mean(1).view(shape))
-    network.accuracies.copy_(torch.cat(right, dim=1).float().mean(1).view(shape))
-    network.keep(int(network.losses.mean(0).nan_to_num(torch.inf).argmin()))
+    network.losses.copy_(losses.mean(1).view(shape))
+    network.accuracies.copy_(correct.float().mean(1).view(shape))
+    network.keep_rate(int(network.losses.mean(0).nan_to_num(torch.inf).argmin()))

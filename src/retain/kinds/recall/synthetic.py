@@ -1,4 +1,4 @@
-"""Examples that are made: the copy task, the adding problem, and agreement in English."""
+"""Generated examples: the copy task, the adding problem, and agreement in English."""
 
 import functools
 import string
@@ -15,32 +15,32 @@ PLAIN, MARKED = ".", "+"
 
 
 def schema(data: Data) -> Schema:
-    """What tokens and targets mean."""
+    """Return what tokens and targets mean."""
     if data.source == "adding":
         return Schema("adding", (PLAIN, MARKED), (), data.test_gaps, "")
     if data.source == "agreement":
-        known, answers = agreement.vocabulary(), agreement.ANSWERS
-        return Schema("agreement", known, answers, data.test_gaps, "", agreement.GROUPS)
+        words, answers = agreement.vocabulary(), agreement.ANSWERS
+        return Schema("agreement", words, answers, data.test_gaps, "", agreement.GROUPS)
     keys = tuple(string.ascii_uppercase[: data.symbols])
     distractors = tuple(key.lower() for key in keys)
     return Schema("copy", (*keys, *distractors, QUESTION), keys, data.test_gaps, "")
 
 
 def examples(data: Data) -> Iterator[Example]:
-    """All parts; each gap of each part has random numbers of its own."""
-    each = -(-data.train // len(data.train_gaps))
-    counts = [("train", gap, each) for gap in data.train_gaps]
+    """Yield the examples of all parts; each gap of each part has its own random numbers."""
+    of_a_gap = -(-data.train // len(data.train_gaps))
+    counts = [("train", gap, of_a_gap) for gap in data.train_gaps]
     counts += [("validation", gap, data.validation) for gap in data.train_gaps]
     counts += [("test", gap, data.test) for gap in data.test_gaps]
-    make = {"adding": adding, "agreement": agree, "copy": copy}[data.source]
+    generate = {"adding": adding, "agreement": agree, "copy": copy}[data.source]
     for number, (part, gap, count) in enumerate(counts):
         noise = np.random.Generator(np.random.Philox(key=(data.seed, number)))
         for _ in range(count):
-            yield make(data, part, gap, noise)
+            yield generate(data, part, gap, noise)
 
 
 def copy(data: Data, part: str, gap: int, noise: np.random.Generator) -> Example:
-    """A key, `gap` distractors, and the question which key it was."""
+    """Generate a key, `gap` distractors, and the question which key it was."""
     key = noise.integers(data.symbols)
     between = noise.integers(data.symbols, 2 * data.symbols, gap)
     tokens = np.concatenate([[key], between, [2 * data.symbols]])
@@ -48,7 +48,7 @@ def copy(data: Data, part: str, gap: int, noise: np.random.Generator) -> Example
 
 
 def adding(data: Data, part: str, gap: int, noise: np.random.Generator) -> Example:
-    """`gap` numbers between 0 and 1, one of each half marked: what is the sum of these two?
+    """Generate `gap` numbers between 0 and 1, one of each half marked, whose sum is the answer.
 
     As Arjovsky, Shah & Bengio (2016) have it, after Hochreiter & Schmidhuber (1997).
     """
@@ -61,7 +61,7 @@ def adding(data: Data, part: str, gap: int, noise: np.random.Generator) -> Examp
 
 
 def agree(data: Data, part: str, gap: int, noise: np.random.Generator) -> Example:
-    """A text of `agreement.py`, of any of its groups."""
+    """Generate a text of `agreement.py`, of any of its groups."""
     group = int(noise.integers(len(agreement.GROUPS)))
     words, answer = agreement.example(group, gap, noise)
     tokens = np.array([_numbers()[word] for word in words], dtype=np.uint16)

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from retain.kinds.text import (
         endpoint,
         evaluate,
-        lstm_gates,
         predictor,
         prepare,
         report,
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     _compare: kind.Compare[Problem] = evaluate.compare_with_champion
     _predictor: kind.LoadPredictor = predictor.load
     _complete: kind.Complete = predictor.complete
-    _lstm_gates: kind.InspectGates[Problem] = lstm_gates.inspect
+    _lstm_gates: kind.InspectGates[Problem] = predictor.inspect
     _endpoint: type[Service] = endpoint.Service
 
 KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
@@ -39,6 +38,6 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     compare=Lazy("retain.kinds.text.evaluate:compare_with_champion"),
     predictor=Lazy("retain.kinds.text.predictor:load"),
     complete=Lazy("retain.kinds.text.predictor:complete"),
-    lstm_gates=Lazy("retain.kinds.text.lstm_gates:inspect"),
+    lstm_gates=Lazy("retain.kinds.text.predictor:inspect"),
     endpoint=Lazy("retain.kinds.text.endpoint:Service"),
 )

@@ -1,4 +1,4 @@
-"""What a text problem may say in params.yaml, and what it means."""
+"""The sections of a text problem in params.yaml."""
 
 from typing import Any, Literal, Self
 
@@ -8,7 +8,7 @@ from retain.config.schema import Problem as CommonProblem
 from retain.config.schema import Section
 from retain.config.schema import Training as CommonTraining
 
-# What `model` and `training` say where params.yaml says nothing; `accurate` trains longer.
+# `model` and `training` where params.yaml has no other value; `accurate` trains longer.
 TRAINING = {"cells": ["lstm", "gru", "rnn"], "learning_rate": 5e-3, "patience": 100}
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "fast": {"model": {"hidden_size": 128}, "training": {**TRAINING, "max_epochs": 8}},
@@ -20,8 +20,8 @@ class Data(Section):
     """Which text, in which units, and how much of its end is kept for validation and test.
 
     `path` is a file of UTF-8, which may be compressed by gzip, or a folder of such files. With
-    `blanks: one` any run of blanks, tabs and line ends is one blank. `words` of the most frequent
-    words are known, the rest is one word; of letters all that the training part has are known.
+    `blanks: one` any run of blanks, tabs and line ends is one blank. The vocabulary is the `words`
+    most frequent words, all others being one, or all letters of the training part.
     """
 
     path: str
@@ -40,7 +40,7 @@ class Data(Section):
 
 
 class Model(Section):
-    """The networks; `hidden_size` is the LSTM's, others are solved for."""
+    """The networks; `hidden_size` is the LSTM's, others get the size with as many parameters."""
 
     hidden_size: int = Field(128, ge=1)
     embedding_size: int = Field(32, ge=1)

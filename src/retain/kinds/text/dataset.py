@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from retain.errors import DataError
 from retain.kinds.text.config import Data
-from retain.kinds.text.files import normal
 
 PARTS = ("train", "validation", "test")
 UNKNOWN = "<unk>"  # the unit of number 0
 FEWEST = 100  # units of a part
+BLANKS = re.compile(r"\s+")
 WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]|\n+")
 CLOSES = re.compile(r" ([.,;:!?)\]}’”\n])")
 Tokens = NDArray[np.int64]
@@ -31,14 +31,14 @@ class Schema:
     lower: bool
     blanks: str
     vocabulary: tuple[str, ...]
-    digest: str  # md5 of what was read
+    digest: str  # md5 of the files that were read
 
     def cut(self, text: str) -> list[str]:
-        """A text's units, as a request has it."""
-        return units(normal(text, self.lower, self.blanks), self.unit)
+        """Return the units of a text of a request."""
+        return split_units(normalise(text, self.lower, self.blanks), self.unit)
 
     def joined(self, numbers: Iterable[int]) -> str:
-        """The text that units of these numbers make."""
+        """Return the text of units of these numbers."""
         parts = [self.vocabulary[number] for number in numbers]
         return "".join(parts) if self.unit == "letter" else CLOSES.sub(r"\1", " ".join(parts))
 
@@ -52,25 +52,31 @@ class Corpus:
     ends: tuple[int, int, int]
 
     def part(self, name: str) -> Tokens:
-        """The units of a part."""
+        """Return the units of a part."""
         number = PARTS.index(name)
         first = self.ends[number - 1] if number else 0
         return self.tokens[first : self.ends[number]].astype(np.int64)
 
 
-def units(text: str, unit: str) -> list[str]:
-    """Letters are single characters, blanks too; words are words, and signs by themselves."""
+def normalise(text: str, lower: bool, blanks: str) -> str:
+    """Return a text as the networks read it."""
+    text = text.lower() if lower else text
+    return BLANKS.sub(" ", text) if blanks == "one" else text
+
+
+def split_units(text: str, unit: str) -> list[str]:
+    """Split a text into letters, that is characters, or into words and punctuation marks."""
     return list(text) if unit == "letter" else WORD.findall(text)
 
 
 def encode(data: Data, text: str, digest: str) -> Corpus:
-    """Cut a text, and number its units by what the training part has.
+    """Split a text into units, and number them by the vocabulary of the training part.
 
     Raises:
         DataError: a part is too short.
     """
-    parts = units(text, data.unit)
-    count = len(parts)
+    units = split_units(text, data.unit)
+    count = len(units)
     first = round(count * (1 - data.validation_share - data.test_share))
     second = round(count * (1 - data.test_share))
     for name, length in zip(PARTS, (first, second - first, count - second), strict=True):
@@ -79,14 +85,14 @@ def encode(data: Data, text: str, digest: str) -> Corpus:
                 f"{data.path}: {count:,} {data.unit}s are too short a text: the {name} part has "
                 f"{length:,}, and needs {FEWEST}; give more text, or other shares in data"
             )
-    seen = Counter(parts[:first])
-    most = sorted(seen, key=lambda part: (-seen[part], part))
-    kept = most[: data.words] if data.unit == "word" else most
-    vocabulary = (UNKNOWN, *sorted(kept))
+    counts = Counter(units[:first])
+    most_frequent = sorted(counts, key=lambda unit: (-counts[unit], unit))
+    known = most_frequent[: data.words] if data.unit == "word" else most_frequent
+    vocabulary = (UNKNOWN, *sorted(known))
     if len(vocabulary) > np.iinfo(np.uint16).max:
         raise DataError(f"{data.path}: {len(vocabulary):,} letters are too many to tell apart")
-    numbers = {part: number for number, part in enumerate(vocabulary)}
-    tokens = np.fromiter((numbers.get(part, 0) for part in parts), np.uint16, count)
+    numbers = {unit: number for number, unit in enumerate(vocabulary)}
+    tokens = np.fromiter((numbers.get(unit, 0) for unit in units), np.uint16, count)
     schema = Schema(data.unit, data.lower, data.blanks, vocabulary, digest)
     return Corpus(schema, tokens, (first, second, count))
 
@@ -102,17 +108,11 @@ def save(corpus: Corpus, folder: Path) -> None:
 def load(folder: Path) -> Corpus:
     """Read what `save` wrote."""
     content = json.loads((folder / "schema.json").read_text(encoding="utf-8"))
-    first, second, third = content["ends"]
+    first, second, third = content.pop("ends")
     tokens = np.load(folder / "tokens.npy", allow_pickle=False)
-    return Corpus(schema_of(content), tokens, (first, second, third))
+    return Corpus(parse_schema(content), tokens, (first, second, third))
 
 
-def schema_of(content: dict[str, Any]) -> Schema:
-    """A schema from JSON."""
-    return Schema(
-        content["unit"],
-        content["lower"],
-        content["blanks"],
-        tuple(content["vocabulary"]),
-        content["digest"],
-    )
+def parse_schema(content: dict[str, Any]) -> Schema:
+    """Return a schema from JSON."""
+    return Schema(**content | {"vocabulary": tuple(content["vocabulary"])})

@@ -1,25 +1,26 @@
-"""Every network of a text problem on the whole test part, and what more context gives it."""
+"""Every network of a text problem on the whole test part, and how much more context helps it."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from retain.errors import IncomparableError
+from retain.evaluation.bootstrap import Interval, moving_block
 from retain.evaluation.lstm_gates import Inspection
-from retain.evaluation.quality_gate import MODEL, Comparison
-from retain.evaluation.results import Metrics
-from retain.kinds.text import dataset, lstm_gates, ngrams, predictor
+from retain.evaluation.quality_gate import MODEL, Comparison, differences
+from retain.evaluation.results import Metrics, plots, stack, stack_histories
+from retain.kinds.text import config, dataset, ngrams, predictor
 from retain.kinds.text.config import Problem
-from retain.kinds.text.dataset import Corpus, Schema, Tokens
-from retain.kinds.text.metrics import Floats, difference, scores
+from retain.kinds.text.dataset import Schema, Tokens
 from retain.kinds.text.network import LanguageModel
+from retain.kinds.text.predictor import Floats
 from retain.model_files import load_champion
 from retain.networks.recurrent import State
 
@@ -37,163 +38,177 @@ class TextMetrics(Metrics):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found: figures for metrics.json, tables, and what each network wrote."""
+    """The result of an evaluation: figures for metrics.json, tables, and written texts."""
 
     metrics: TextMetrics
     tables: dict[str, pd.DataFrame]
     schema: Schema
-    counts: dict[str, int]  # units by part
-    prompt: str
-    written: dict[str, str]  # by model
-    shown: Inspection  # the gates of the judged model in the prompt
+    gates: Inspection  # of the judged model in the prompt
+    prompt: str  # the beginning of the test part
+    written: dict[str, str]  # how each network continues it
 
     def plots(self) -> dict[str, pd.DataFrame]:
-        """The tables as `dvc plots` compares them: one column a model."""
-        long = {"context": ("context", "bits"), "training": ("epoch", "validation_loss")}
-        return {
-            name: self.tables[name].pivot(index=x, columns="model", values=y).reset_index()
-            for name, (x, y) in long.items()
-        }
+        """Pivot the tables for `dvc plots`: one column a model."""
+        columns = {"context": ("context", "bits"), "training": ("epoch", "validation_loss")}
+        return plots(self.tables, columns)
 
 
 def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Evaluation:
-    """Score all models of a problem on its test part, and the counts beside them.
+    """Score all models of a problem, and n-grams, on its test part.
 
     Args:
-        prepared: what `prepare` wrote.
+        prepared: the folder that `prepare` wrote.
         models: the folder of each cell, that of `quality_gate.MODEL` among them.
 
     Raises:
         ModelError: a model does not fit the prepared data.
     """
     source, settings = dataset.load(prepared), problem.evaluation
-    test = source.part("test")
-    prompt = [int(token) for token in test[: PROMPT[source.schema.unit]]]
+    schema, test = source.schema, source.part("test")
+    prompt = test[: PROMPT[schema.unit]].tolist()
+    predictors = {cell: predictor.load(folder) for cell, folder in models.items()}
+    for cell, model in predictors.items():
+        model.check_fits(schema, str(models[cell]))
     bits: dict[str, Floats] = {}
-    scored: dict[str, dict[str, Any]] = {}
-    contexts, curves, written = [], [], {}
-    loaded = {cell: predictor.load(folder) for cell, folder in models.items()}
-    for cell, served in loaded.items():
-        folder = models[cell]
-        served.check_fits(source.schema, str(folder))
-        bits[cell], ranks = carried(served.network, test)
-        scored[cell] = scores(bits[cell]) | {
-            "accuracy": float((ranks < 1).mean()),
+    figures: dict[str, dict[str, float]] = {}
+    for cell, model in predictors.items():
+        bits[cell], ranks = carried(model.network, test)
+        figures[cell] = scores(bits[cell], ranks) | {
             "accuracy_top_3": float((ranks < 3).mean()),
+            "parameters": model.config["parameters"],
+            "parameters_of_embedding": model.config["parameters_of_embedding"],
+            "hidden_size": model.config["hidden_size"],
         }
-        sizes = ("parameters", "parameters_of_embedding", "hidden_size")
-        scored[cell] |= {key: served.config[key] for key in sizes}
-        contexts.append(by_context(served.network, test, bits[cell]).assign(model=cell))
-        curves.append(pd.read_csv(folder / "history.csv").assign(model=cell))
-        written[cell] = served.continued(
-            prompt, settings.length, settings.temperature, settings.seed
-        )
-    vocabulary = source.schema.vocabulary
-    labels = [vocabulary[token] for token in prompt]
-    units = len(vocabulary)
-    for name, each in ngrams.probabilities(source.part("train"), test, units).items():
-        bits[name] = -np.log2(each)
-        scored[name] = scores(bits[name])
-    differences = {
-        f"{MODEL}_minus_{name}": {
-            "bits": difference(
-                bits[MODEL], theirs, settings.block, settings.bootstrap, settings.seed
-            ).to_dict()
-        }
-        for name, theirs in bits.items()
-        if name != MODEL
-    }
-    counts = {part: len(source.part(part)) for part in dataset.PARTS}
+    counted = ngrams.probabilities(source.part("train"), test, len(schema.vocabulary))
+    for name, probabilities in counted.items():
+        bits[name] = -np.log2(probabilities)
+        figures[name] = scores(bits[name])
     return Evaluation(
         metrics={
-            "models": scored,
-            "differences": differences,
-            "units": {**counts, "vocabulary": units, "unknown_in_test": int((test == 0).sum())},
+            "models": figures,
+            "differences": differences(bits, lambda ours, theirs: compare(ours, theirs, settings)),
+            "units": {
+                **{part: len(source.part(part)) for part in dataset.PARTS},
+                "vocabulary": len(schema.vocabulary),
+                "unknown_in_test": int((test == 0).sum()),
+            },
         },
         tables={
-            "context": pd.concat(contexts, ignore_index=True),
-            "training": pd.concat(curves, ignore_index=True),
+            "context": stack(
+                {c: by_context(model.network, test, bits[c]) for c, model in predictors.items()}
+            ),
+            "training": stack_histories(models),
         },
-        schema=source.schema,
-        counts=counts,
-        prompt=source.schema.joined(prompt),
-        written=written,
-        shown=lstm_gates.inspection(loaded[MODEL], source.schema.joined(prompt), prompt, labels),
+        schema=schema,
+        gates=predictors[MODEL].inspect_tokens(
+            schema.joined(prompt), prompt, [schema.vocabulary[token] for token in prompt]
+        ),
+        prompt=schema.joined(prompt),
+        written={
+            cell: model.continued(prompt, settings.length, settings.temperature, settings.seed)
+            for cell, model in predictors.items()
+        },
     )
 
 
 def compare_with_champion(
     problem: Problem, prepared: Path, new: Path, champion: Path
 ) -> Comparison:
-    """A new model and the champion, both on today's test part.
+    """Score a new model and the champion, both on today's test part.
 
     Raises:
         IncomparableError: the champion has other units, or was trained on another text.
     """
-    source, settings = dataset.load(prepared), problem.evaluation
+    source = dataset.load(prepared)
     old = load_champion(predictor.load, champion, source.schema)
     if old.schema.digest != source.schema.digest:
         raise IncomparableError(
             "it was trained on another text, and some of today's test part may be in it"
         )
-    both = [_scored(predictor.load(new).network, source), _scored(old.network, source)]
-    found = difference(both[0][0], both[1][0], settings.block, settings.bootstrap, settings.seed)
+    (ours, our_ranks), (theirs, their_ranks) = (
+        carried(model.network, source.part("test")) for model in (predictor.load(new), old)
+    )
     return Comparison(
         measures=("bits", "perplexity", "accuracy"),
-        scores=(both[0][1], both[1][1]),
-        differences={"bits": found},
+        scores=(scores(ours, our_ranks), scores(theirs, their_ranks)),
+        differences=compare(ours, theirs, problem.evaluation),
     )
 
 
-def _scored(network: LanguageModel, source: Corpus) -> tuple[Floats, dict[str, Any]]:
-    bits, ranks = carried(network, source.part("test"))
-    return bits, scores(bits) | {"accuracy": float((ranks < 1).mean())}
+def scores(bits: Floats, ranks: Tokens | None = None) -> dict[str, float]:
+    """Return figures of metrics.json.
+
+    Args:
+        bits: −log2 of the probability of each unit.
+        ranks: how many other units were more probable than each.
+    """
+    mean = float(bits.mean())
+    with np.errstate(over="ignore"):
+        perplexity = float(np.float64(2) ** mean)
+    figures = {
+        "bits": mean,
+        "perplexity": perplexity,
+        "not_finite": int((~np.isfinite(bits)).sum()),
+    }
+    return figures if ranks is None else figures | {"accuracy": float((ranks < 1).mean())}
+
+
+def compare(ours: Floats, theirs: Floats, settings: config.Evaluation) -> dict[str, Interval]:
+    """Return the mean bits of `ours` minus those of `theirs`, by a moving-block bootstrap.
+
+    Blocks of consecutive units are drawn, the same for both, since neighbours have a subject and a
+    style in common.
+    """
+    change = ours - theirs
+    both = np.stack([change, np.ones_like(change)])
+    block, draws, seed = settings.block, settings.bootstrap, settings.seed
+    return {"bits": moving_block(both, lambda sums: sums[0] / sums[1], block, draws, seed)}
 
 
 def carried(network: LanguageModel, tokens: Tokens) -> tuple[Floats, Tokens]:
-    """What each unit but the first took, with the state carried over all that stands before.
+    """Score each unit of a text but the first, with the state carried over all units before it.
 
     Returns:
-        Bits, (tokens − 1,), and how many other units were held to be likelier, (tokens − 1,).
+        Bits, (tokens − 1,), and how many other units were more probable, (tokens − 1,).
     """
     state: State | None = None
     bits, ranks = [], []
     with torch.inference_mode():
         for begin in range(0, len(tokens) - 1, READ_AT_ONCE):
             part = torch.from_numpy(tokens[begin : begin + READ_AT_ONCE + 1])
-            said, state = network(part[:-1].unsqueeze(1), state)
-            own = said[:, 0].gather(1, part[1:].unsqueeze(1))
-            bits.append(_bits(said[:, 0], part[1:]))
-            ranks.append((said[:, 0] > own).sum(1).numpy())
+            unit_scores, state = network(part[:-1].unsqueeze(1), state)
+            unit_scores = unit_scores[:, 0]  # (steps, units)
+            bits.append(_bits(unit_scores, part[1:]))
+            ranks.append((unit_scores > unit_scores.gather(1, part[1:, None])).sum(1).numpy())
     return np.concatenate(bits), np.concatenate(ranks)
 
 
 def by_context(network: LanguageModel, tokens: Tokens, whole: Floats) -> pd.DataFrame:
-    """Columns context, bits: what a unit takes with so many units before it read.
+    """Return a table of context and bits: what a unit takes with so many units before it read.
 
-    The state is zero before them. Contexts that the test part is too short for are left out. Tried
-    at some places alone, which may be easier or harder than the rest; so what these take more than
-    with everything before them is added to what the whole part takes.
+    The state is zero before them. Contexts that the test part is too short for are left out. They
+    are tried at some places alone, which may be easier or harder than the rest; so what these take
+    more than with everything before them is added to what the whole part takes.
 
     Args:
         network: any.
         tokens: of the test part.
-        whole: what `carried` found of them, in bits.
+        whole: their bits, by `carried`.
     """
-    fitting = [length for length in CONTEXTS if length < len(tokens) // 2]
-    places = np.linspace(fitting[-1], len(tokens) - 1, PLACES).astype(np.int64)
-    rows, elsewhere = [], float(whole.mean() - whole[places - 1].mean())
+    contexts = [length for length in CONTEXTS if length < len(tokens) // 2]
+    places = np.linspace(contexts[-1], len(tokens) - 1, PLACES).astype(np.int64)
+    rows, correction = [], float(whole.mean() - whole[places - 1].mean())
     with torch.inference_mode():
-        for length in fitting:
-            behind = places + np.arange(-length, 1)[:, None]  # (context + 1, places)
-            part = torch.from_numpy(tokens[behind])
-            said, _ = network.last(part[:-1])
-            rows.append((length, float(_bits(said, part[-1]).mean()) + elsewhere))
+        for length in contexts:
+            window = places + np.arange(-length, 1)[:, None]  # (context + 1, places)
+            part = torch.from_numpy(tokens[window])
+            unit_scores, _ = network.last(part[:-1])
+            rows.append((length, float(_bits(unit_scores, part[-1]).mean()) + correction))
     return pd.DataFrame(rows, columns=["context", "bits"])
 
 
-def _bits(said: torch.Tensor, due: torch.Tensor) -> Floats:
-    """−log2 of the probability of each unit that came: (units,)."""
-    nats = functional.cross_entropy(said.double(), due, reduction="none").numpy()
-    found: Floats = nats / math.log(2)
-    return found
+def _bits(unit_scores: Tensor, units: Tensor) -> Floats:
+    """Return −log2 of the probability of each unit: (units,)."""
+    nats = functional.cross_entropy(unit_scores.double(), units, reduction="none").numpy()
+    bits: Floats = nats / math.log(2)
+    return bits

@@ -1,4 +1,4 @@
-"""Networks that read a text unit by unit and say which comes next."""
+"""Networks that read a text unit by unit and predict which comes next."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class LanguageModel(nn.Module):
         self.answer = nn.Linear(hidden, units)
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Scores of what follows each unit, and the state behind the last.
+        """Return the scores of what follows each unit, and the state after the last.
 
         Args:
             tokens: (steps, batch).
@@ -36,39 +36,33 @@ class LanguageModel(nn.Module):
         Returns:
             (steps, batch, units), and the state to carry on.
         """
-        read, state = self.cell(self.dropout(self.embedding(tokens)), state)
-        return self.answer(self.dropout(read)), state
+        states, state = self.cell(self.dropout(self.embedding(tokens)), state)
+        return self.answer(self.dropout(states)), state
 
     def last(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """The scores behind the last step alone, (batch, units), and the state there."""
-        read, state = self.cell(self.embedding(tokens), state)
-        return self.answer(read[-1]), state
+        """Return the scores after the last step alone, (batch, units), and the state there."""
+        states, state = self.cell(self.embedding(tokens), state)
+        return self.answer(states[-1]), state
 
 
-def detached(state: State) -> State:
-    """The state, for a chunk whose gradient does not reach the one before."""
-    return tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()  # type: ignore[return-value]
+def detach(state: State) -> State:
+    """Return the state without its history, so that the gradient ends there."""
+    if isinstance(state, tuple):
+        return state[0].detach(), state[1].detach()
+    return state.detach()
 
 
 def build_matched(cell: str, units: int, model: Model) -> tuple[LanguageModel, dict[str, Any]]:
-    """A network of `cell` with the parameter budget of an LSTM, embedding and scores included.
+    """Build a network of `cell` with the parameter budget of an LSTM, embedding included.
 
     Returns:
         The network, and its sizes for config.json.
     """
 
-    def count(cell: str, hidden: int) -> int:
-        return recurrent.count_on_meta(lambda: LanguageModel(cell, hidden, units, model))
+    def make(cell: str, hidden: int) -> LanguageModel:
+        return LanguageModel(cell, hidden, units, model)
 
-    hidden = model.hidden_size
-    budget = count("lstm", hidden)
-    if cell != "lstm":
-        hidden = recurrent.match_hidden_size(lambda size: count(cell, size), budget)
-    network = LanguageModel(cell, hidden, units, model)
-    sizes = {
-        "hidden_size": hidden,
-        "parameters": recurrent.parameter_count(network),
-        "parameters_of_embedding": recurrent.parameter_count(network.embedding),
-        "parameter_budget": budget,
-    }
-    return network, sizes
+    sizes = recurrent.match_lstm(cell, model.hidden_size, make)
+    network = make(cell, sizes["hidden_size"])
+    embedding = recurrent.parameter_count(network.embedding)
+    return network, sizes | {"parameters_of_embedding": embedding}

@@ -1,14 +1,19 @@
-"""What the report of a text problem says: the kind's part of `report.py`."""
+"""The report of a text problem: figures, tables and sentences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+
+import matplotlib.figure
+import numpy as np
+import pandas as pd
 
 from retain.evaluation import plotting
-from retain.evaluation.lstm_gates import heat_maps
+from retain.evaluation.plotting import WIDTH, drawn
 from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows, judgement
-from retain.evaluation.report import Check, Figure, Report, Table
-from retain.kinds.text import figures
+from retain.evaluation.report import Figure, Report, Table
 from retain.kinds.text.config import Problem
+from retain.kinds.text.dataset import PARTS
 from retain.kinds.text.evaluate import PLACES, Evaluation, TextMetrics
+from retain.kinds.tokens import gates_figure
 
 NONE = "–"
 NAMES = {"fivegram": "5-gram"}
@@ -16,51 +21,41 @@ PERCENT = "\N{NO-BREAK SPACE}%"
 
 
 def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[CheckResult]) -> Report:
-    """The report of a problem, as a person reads it."""
-    unit, counts, tables = found.schema.unit, found.counts, found.tables
-    unknown = found.metrics["units"]["unknown_in_test"]
-    training = problem.training
-    drawn = [
+    """Build the report of a problem."""
+    unit, counts, training = found.schema.unit, found.metrics["units"], problem.training
+    figures = (
         Figure(
             "context",
             "What more context gives",
             f"Bits that a {unit} of the test part takes with so many before it read and "
             f"nothing before these, tried at {PLACES:,} places and set to the level of the whole "
             "part. Lower is better; where a line is flat, what stands further back helps no more.",
-            figures.by_context(tables["context"], unit),
+            by_context(found.tables["context"], unit),
         ),
-        Figure(
-            "gates",
-            "What the cell does",
-            f"{found.shown.note} The beginning of the test part stands below; gates are between "
-            "0, closed, and 1, open. Of the units those that change most at the marked step come "
-            "first; the half-life is after how many steps half of what a unit holds is forgotten.",
-            heat_maps(found.shown),
-        ),
+        gates_figure(found.gates, "The beginning of the test part"),
         Figure(
             "training_curves",
             "Training",
             f"Loss by epoch, in nats a {unit} (1 nat is 1.44 bits).",
-            plotting.training_curves(tables["training"]),
+            plotting.training_curves(found.tables["training"]),
         ),
-    ]
+    )
     return Report(
         title=name,
         lead=_lead(found.metrics, unit),
-        passed=all(check.passed for check in checks),
-        checks=tuple(Check(check.check, check.passed, check.sentence) for check in checks),
+        checks=checks,
         tables=(
             scores_table(found.metrics, unit),
             differences_table(found.metrics, unit, problem.evaluation.block),
             context_table(found),
             written_table(problem, found),
         ),
-        figures=tuple(drawn),
+        figures=figures,
         facts=(
             ("Text", problem.data.path),
-            (f"{unit.capitalize()}s", ", ".join(f"{n:,} {part}" for part, n in counts.items())),
-            ("Different ones", f"{len(found.schema.vocabulary) - 1:,} in the training part"),
-            ("Not among them", f"{unknown:,} of the test part"),
+            (f"{unit.capitalize()}s", ", ".join(f"{counts[part]:,} {part}" for part in PARTS)),
+            ("Different ones", f"{counts['vocabulary'] - 1:,} in the training part"),
+            ("Not among them", f"{counts['unknown_in_test']:,} of the test part"),
             (
                 "Truncated backpropagation",
                 f"stretches of {training.chunks} chunks of {training.chunk} {unit}s; the state is "
@@ -70,48 +65,68 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
     )
 
 
+@drawn("context", "Bits a unit by the number of units read before it, a line for each cell")
+def by_context(table: pd.DataFrame, unit: str) -> matplotlib.figure.Figure:
+    """Draw the columns model, context, bits."""
+    figure = matplotlib.figure.Figure(figsize=(WIDTH, 4.0))
+    axes = figure.subplots()
+    models = plotting.models_of(table)
+    for model in models:
+        rows = table[table["model"] == model].sort_values("context")
+        plotting.line(axes, model, rows["context"].to_numpy(), rows["bits"].to_numpy())
+    contexts = np.unique(table["context"].to_numpy())
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(contexts, [f"{context:,}" for context in contexts])
+    axes.set_xticks([], minor=True)
+    plotting.plain(axes)
+    axes.set_xlabel(f"{unit}s read before")
+    axes.set_title(f"bits a {unit}")
+    plotting.legend(figure, [plotting.key(model) for model in models])
+    return figure
+
+
 def label(model: str) -> str:
-    """A model's name for a person."""
+    """Return a model's name for a person."""
     return NAMES.get(model, plotting.mark(model).label)
 
 
 def _lead(metrics: TextMetrics, unit: str) -> str:
-    """How well each model foretells, and how the LSTM stands to the RNN and to counts."""
+    """Say how well each model predicts, and how the LSTM compares with the RNN and with n-grams."""
     models = metrics["models"]
     parts = [f"{label(name)} {scores['bits']:.3f}" for name, scores in models.items()]
-    lead = f"Bits a {unit} on the test part: {', '.join(parts)}."
-    counts = [name for name, scores in models.items() if "parameters" not in scores]
-    best = min(counts, key=lambda name: models[name]["bits"])
-    against = {"rnn": "the RNN of equal size", best: f"the best counts ({label(best)})"}
-    found = []
-    for name, words in against.items():
+    ngrams = [name for name, scores in models.items() if "parameters" not in scores]
+    best = min(ngrams, key=lambda name: models[name]["bits"])
+    comparisons = []
+    for name, words in {
+        "rnn": "the RNN of equal size",
+        best: f"the best counts ({label(best)})",
+    }.items():
         if change := metrics["differences"].get(f"{MODEL}_minus_{name}", {}).get("bits"):
             verdict = judgement(change["low"], change["high"])
             verdict = verdict if verdict.startswith("no") else f"the LSTM is {verdict}"
-            found.append(f"against {words}: {verdict} ({change['value']:+.3f} bits)")
-    said = "; ".join(found)
-    return f"{lead} {said[:1].upper()}{said[1:]}."
+            comparisons.append(f"against {words}: {verdict} ({change['value']:+.3f} bits)")
+    sentence = "; ".join(comparisons)
+    return (
+        f"Bits a {unit} on the test part: {', '.join(parts)}. {sentence[:1].upper()}{sentence[1:]}."
+    )
 
 
 def scores_table(metrics: TextMetrics, unit: str) -> Table:
-    """Every model on the whole test part."""
-    models = metrics["models"]
-    rows = []
+    """Return the scores of every model on the whole test part."""
+    models, rows = metrics["models"], []
     for name, scores in models.items():
-        network = "parameters" in scores
-        rows.append(
-            (
-                label(name),
-                f"{scores['bits']:.4f}",
-                f"{scores['perplexity']:.4g}",
-                f"{100 * scores['accuracy']:.1f}{PERCENT}" if network else NONE,
-                f"{100 * scores['accuracy_top_3']:.1f}{PERCENT}" if network else NONE,
-                f"{scores['parameters']:,}" if network else NONE,
-                f"{scores['hidden_size']:,}" if network else NONE,
+        of_network = (NONE,) * 4
+        if "parameters" in scores:
+            of_network = (
+                f"{100 * scores['accuracy']:.1f}{PERCENT}",
+                f"{100 * scores['accuracy_top_3']:.1f}{PERCENT}",
+                f"{scores['parameters']:,}",
+                f"{scores['hidden_size']:,}",
             )
-        )
-    finite = [scores["bits"] for scores in models.values()]
-    best = finite.index(min(finite))
+        perplexity = f"{scores['perplexity']:.4g}"
+        rows.append((label(name), f"{scores['bits']:.4f}", perplexity, *of_network))
+    bits = [scores["bits"] for scores in models.values()]
+    best = bits.index(min(bits))
     return Table(
         f"The next {unit}",
         ("model", f"bits a {unit}", "perplexity", "first", "in three", "parameters", "hidden"),
@@ -119,46 +134,39 @@ def scores_table(metrics: TextMetrics, unit: str) -> Table:
         note="On the whole test part, the state carried from its beginning to its end. First and "
         f"in three: how often the {unit} that came was the likeliest, or one of three. The n-grams "
         "are counts of the training part, mixed as Witten & Bell (1991) do. Parameters include "
-        f"the embedding ({_embedding(models)}).",
+        f"the embedding ({models[MODEL]['parameters_of_embedding']:,} of each cell).",
         best=(None, best, best, None, None, None, None),
     )
 
 
-def _embedding(models: Mapping[str, Mapping[str, float]]) -> str:
-    return f"{models[MODEL]['parameters_of_embedding']:,} of each cell"
-
-
 def differences_table(metrics: TextMetrics, unit: str, block: int) -> Table:
-    """The LSTM against each other model, with confidence intervals."""
-    rows = [(models, *rest) for models, _, *rest in difference_rows(metrics, label, ".4f")]
+    """Return how much the LSTM differs from each other model, with confidence intervals."""
     return Table(
         f"Differences in bits a {unit}",
         ("difference", "value", "95\N{NO-BREAK SPACE}% interval", "the LSTM is"),
-        tuple(rows),
+        tuple((models, *rest) for models, _, *rest in difference_rows(metrics, label, ".4f")),
         note=f"Intervals by a moving-block bootstrap of {block:,} {unit}s; they tell what another "
         "text of this sort would change, not what another seed of the training would.",
     )
 
 
-def context_table(result: Evaluation) -> Table:
-    """Bits by context, a row a context."""
-    wide = result.plots()["context"]
-    cells = plotting.models_of(result.tables["context"])
+def context_table(found: Evaluation) -> Table:
+    """Return the bits by context, a row a context."""
+    wide = found.plots()["context"]
+    cells = plotting.models_of(found.tables["context"])
     rows = tuple(
         (f"{int(row['context']):,}", *(f"{row[cell]:.3f}" for cell in cells))
         for _, row in wide.iterrows()
     )
-    unit = result.schema.unit
-    return Table(
-        f"Bits by {unit}s read before", (f"{unit}s", *(label(cell) for cell in cells)), rows
-    )
+    unit = found.schema.unit
+    return Table(f"Bits by {unit}s read before", (f"{unit}s", *map(label, cells)), rows)
 
 
-def written_table(problem: Problem, result: Evaluation) -> Table:
-    """What each cell writes behind the beginning of the test part."""
+def written_table(problem: Problem, found: Evaluation) -> Table:
+    """Return how each cell continues the beginning of the test part."""
     settings = problem.evaluation
-    rows = [("the text", f"{result.prompt}…")]
-    rows += [(label(cell), f"…{text}") for cell, text in result.written.items()]
+    rows = [("the text", f"{found.prompt}…")]
+    rows += [(label(cell), f"…{text}") for cell, text in found.written.items()]
     return Table(
         "How they go on",
         ("model", "text"),

@@ -20,13 +20,13 @@ from retain.config.schema import Cell
 from retain.kinds.text import dataset
 from retain.kinds.text.config import Problem
 from retain.kinds.text.dataset import Tokens
-from retain.kinds.text.network import LanguageModel, build_matched, detached
+from retain.kinds.text.network import LanguageModel, build_matched, detach
 from retain.networks.recurrent import State
 from retain.training.setup import TrainingSetup
 
 
 class Stretches:
-    """Stretches of a part, one behind the other; the last ends with the part."""
+    """Stretches of a part, one after the other; the last ends with the part."""
 
     def __init__(self, tokens: Tokens, length: int):
         self.tokens, self.length = tokens, min(length, len(tokens) - 1)
@@ -35,7 +35,7 @@ class Stretches:
         return math.ceil((len(self.tokens) - 1) / self.length)
 
     def batch(self, numbers: NDArray[np.int64]) -> Tensor:
-        """Stretches of these numbers, each with the unit behind it: (length + 1, batch)."""
+        """Return the stretches of these numbers, each with the next unit: (length + 1, batch)."""
         last = len(self.tokens) - 1 - self.length
         starts = np.minimum(numbers * self.length, last)
         return torch.from_numpy(self.tokens[np.arange(self.length + 1)[:, None] + starts])
@@ -59,13 +59,16 @@ def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
 
 
 def loss(network: nn.Module, batch: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
-    """The sum over all units of a batch of −ln p of the unit that came, and how many there are."""
+    """Return the sum of −ln p of all units of a batch but the first, and how many these are."""
     assert isinstance(network, LanguageModel)
-    read, due = batch[:-1], batch[1:]  # (length, batch)
-    total, state = torch.zeros((), device=batch.device), None
-    for begin in range(0, len(read), chunk):
-        carried: State | None = None if state is None else detached(state)
-        said, state = network(read[begin : begin + chunk], carried)
-        own = due[begin : begin + chunk].flatten()
-        total = total + functional.cross_entropy(said.flatten(0, 1), own, reduction="sum")
-    return total, torch.tensor(float(due.numel()), device=batch.device)
+    inputs, targets = batch[:-1], batch[1:]  # (length, batch)
+    total = torch.zeros((), device=batch.device)
+    state: State | None = None
+    for begin in range(0, len(inputs), chunk):
+        part = slice(begin, begin + chunk)
+        scores, state = network(inputs[part], None if state is None else detach(state))
+        losses = functional.cross_entropy(
+            scores.flatten(0, 1), targets[part].flatten(), reduction="sum"
+        )
+        total = total + losses
+    return total, torch.tensor(float(targets.numel()), device=batch.device)

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from retain.errors import DataError
-from retain.kinds.text import dataset, files, prepare
+from retain.kinds.text import dataset, prepare
 from retain.kinds.text.config import Data, Problem
 
 LINE = "It was a bright cold day in April.\n"
 
 
-def data(path: str = "a.txt", **own: Any) -> Data:
-    return Data.model_validate({"path": path, **own})
+def data(path: str = "a.txt", **changed: Any) -> Data:
+    return Data.model_validate({"path": path, **changed})
 
 
 def write(root: Path, name: str, content: bytes) -> Path:
@@ -26,10 +26,13 @@ def write(root: Path, name: str, content: bytes) -> Path:
 
 def test_a_file_is_read_in_small_letters_with_single_blanks(tmp_path: Path) -> None:
     write(tmp_path, "a.txt", b"\xef\xbb\xbfMy  name\r\n\tis J\xc3\xbcrgen")
-    text, digest = files.read(data(), tmp_path)
+    text, digest = prepare.read_text(data(), tmp_path)
     assert text == "my name is jürgen"
     assert len(digest) == 32
-    assert files.read(data(lower=False, blanks="keep"), tmp_path)[0] == "My  name\r\n\tis Jürgen"
+    assert (
+        prepare.read_text(data(lower=False, blanks="keep"), tmp_path)[0]
+        == "My  name\r\n\tis Jürgen"
+    )
 
 
 def test_a_compressed_file_and_a_folder_hold_the_same_text(tmp_path: Path) -> None:
@@ -37,8 +40,8 @@ def test_a_compressed_file_and_a_folder_hold_the_same_text(tmp_path: Path) -> No
     write(tmp_path, "all/1.txt", b"one")
     write(tmp_path, "all/2.txt.gz", gzip.compress(b"two", mtime=0))
     write(tmp_path, "all/README.md", b"\xff")
-    assert files.read(data("a.txt.gz"), tmp_path)[0] == "one two"
-    assert files.read(data("all"), tmp_path)[0] == "one two"
+    assert prepare.read_text(data("a.txt.gz"), tmp_path)[0] == "one two"
+    assert prepare.read_text(data("all"), tmp_path)[0] == "one two"
 
 
 @pytest.mark.parametrize(
@@ -61,7 +64,7 @@ def test_a_fault_is_named_with_its_place(
     tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
     with pytest.raises(DataError) as caught:
-        files.read(data(), write(tmp_path, name, content))
+        prepare.read_text(data(), write(tmp_path, name, content))
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
 
@@ -82,5 +85,5 @@ def test_what_was_read_is_known_by_its_md5(tmp_path: Path) -> None:
     )
     prepare.prepare(problem, write(tmp_path, "a.txt", LINE.encode() * 40), tmp_path / "prepared")
     schema = dataset.load(tmp_path / "prepared").schema
-    assert schema.digest == files.read(data(), tmp_path)[1]
+    assert schema.digest == prepare.read_text(data(), tmp_path)[1]
     assert len(schema.vocabulary) == len(set(LINE.lower().replace("\n", " "))) + 1

@@ -1,188 +1,145 @@
-"""A checked table in parts of whole series, which need not lie in memory together.
+"""A checked table in chunks of whole series, which need not lie in memory together.
 
-A long table in a local file, whose series stand one after another, is read in blocks; what is
-checked of each part goes to disk, and what is known of each series stays. Any other table, and any
-table with a fault, is read whole by `source`, which alone words what is wrong.
+A long table whose series stand one after another is read in chunks; what is checked of each goes
+to disk, and what is known of each series stays. Any other table is read whole.
 """
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+import dataclasses
+import functools
+import operator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retain.errors import DataError
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import blocks, frequency, reader, series_spans, timestamps
-from retain.kinds.forecast.data import tables as source
-from retain.kinds.forecast.data.blocks import UnsuitedError
+from retain.kinds.forecast.data import frequency, reader, tables
+from retain.kinds.forecast.data.formats import Csv, Parquet
+from retain.kinds.forecast.data.reader import EXACT_INTEGERS, Raw
+from retain.kinds.forecast.data.series import summarize
 from retain.kinds.forecast.data.tables import Findings, Table
 
-ROWS = 1 << 17  # in a part, of one series at least
+ROWS = 1 << 17  # in a chunk, of one series at least
 
 
 @dataclass(frozen=True)
-class Parts:
+class Chunks:
     """A checked table.
 
     Attributes:
-        series: see `spans.of`; and `part`, the number of the part that a series is in.
-        frames: the parts, one after another as often as they are asked for: the rows of its series
-            as they stand in `series`, each by time, with the columns of `Table.frame`.
+        series: see `series.summarize`.
+        frames: returns the chunks, one after another, whose rows are by series and time and
+            indexed by their place in the file: `series`, its row in `series`, and the columns of
+            `Table.frame` that may differ within one.
     """
 
     series: pd.DataFrame
-    frames: Iterable[pd.DataFrame]
+    frames: Callable[[], Iterable[pd.DataFrame]]
     frequency: str
     findings: Findings
 
-    def own(self, number: int) -> slice:
-        """Where in `series` those of one part stand."""
-        begin, end = np.searchsorted(self.series["part"].to_numpy(), [number, number + 1])
-        return slice(int(begin), int(end))
+
+def in_memory(table: Table, data: Data) -> Chunks:
+    """Make one chunk of a table that is in memory already."""
+    series = summarize(table.frame, data)
+    frame = _numbered(table.frame, series, 0, data)
+    return Chunks(series, lambda: [frame], table.frequency, table.findings)
 
 
-def in_memory(table: Table, data: Data) -> Parts:
-    """A table that is in memory already."""
-    series = series_spans.of(table.frame, data)
-    end = series["rows"].cumsum().to_numpy()
-    part, _ = pd.factorize((end - 1) // ROWS)
-    last = np.flatnonzero(np.diff(part, append=-1))
-    cuts = [0, *end[last].tolist()]
-    frames = [table.frame.iloc[a:b] for a, b in itertools.pairwise(cuts)]
-    return Parts(series.assign(part=part), frames, table.frequency, table.findings)
-
-
-def read(data: Data, root: Path, scratch: Path) -> Parts:
+def read(data: Data, root: Path, scratch: Path) -> Chunks:
     """Read and check the table at `data.path`, relative to `root` or a URL.
 
     Args:
-        scratch: an empty folder for what is checked; the parts lie there.
+        scratch: an empty folder for what is checked; the chunks lie there.
 
     Raises:
         DataError: the table cannot be used as it is.
     """
-    try:
-        return _in_blocks(data, root, scratch)
-    except (UnsuitedError, DataError):
-        pass  # and let go of what was read, before the table is read whole
-    for file in scratch.iterdir():
-        file.unlink()
-    return in_memory(source.read(data, root), data)
+    table = reader.open_table(data.path, root, data.separator)
+    checked = _in_chunks(table, data, scratch) if can_be_cut(table, data) else None
+    if checked is None:
+        for file in scratch.iterdir():
+            file.unlink()
+        return in_memory(tables.check(reader.load(table), data), data)
+    return checked
 
 
-@dataclass(frozen=True)
-class Spilled:
-    """Frames in files of Arrow, mapped when it is their turn."""
+def can_be_cut(table: Csv | Parquet, data: Data) -> bool:
+    """Return whether a chunk of the table means by itself what it means in the whole."""
+    if data.unique_id is None or isinstance(table, Csv):
+        return data.unique_id is not None
+    if any(schema != table.schemas[0] for schema in table.schemas):
+        return False
+    # Categories of other types are other texts where a value is missing, in whatever chunk.
+    same_text = [pa.string(), pa.large_string(), *EXACT_INTEGERS]
+    types = dict(zip(table.names, table.schemas[0].types, strict=True))
+    return all(types.get(name, pa.string()) in same_text for name in data.categorical)
 
-    paths: Sequence[Path]
 
-    def __iter__(self) -> Iterator[pd.DataFrame]:
-        for path in self.paths:
+def raw_chunks(table: Csv | Parquet, data: Data) -> Iterator[Raw]:
+    """Read the columns in use in chunks of whole series, ROWS at least in each but the last."""
+    assert data.unique_id is not None
+    pending: list[pa.Table] = []
+    for block in table.blocks(tables.used_columns(data)):
+        pending.append(block)
+        if sum(map(len, pending)) < ROWS:
+            continue
+        rows = pa.concat_tables(pending)
+        ids = rows[data.unique_id]
+        others = pc.fill_null(pc.not_equal(ids, ids[len(ids) - 1]), True)
+        places = np.flatnonzero(np.asarray(others))
+        cut = int(places[-1]) + 1 if len(places) else 0
+        if cut:
+            frame = reader.to_frame(rows.slice(0, cut))
+            yield Raw(frame, dataclasses.replace(table.origin, end=int(frame.index[-1])))
+        pending = [rows.slice(cut)]
+    yield Raw(reader.to_frame(pa.concat_tables(pending)), table.origin)
+
+
+def _in_chunks(table: Csv | Parquet, data: Data, scratch: Path) -> Chunks | None:
+    """Read and check a table; None where a series stands in several places."""
+    unused = tables.check_columns(data.path, table.names, data)
+    series: list[pd.DataFrame] = []
+    findings: list[Findings] = []
+    times: list[frequency.Times] = []
+    paths: list[Path] = []
+    count, like = 0, None
+    for raw in raw_chunks(table, data):
+        long, found = tables.to_long(raw, data, like)
+        like = raw.frame[data.ds].iloc[0] if like is None else like
+        series.append(summarize(long, data))
+        if len(series) == 2 and not pd.concat(series)["unique_id"].is_unique:
+            return None  # as it is in a table in order of time, which shows it early
+        frame = _numbered(long, series[-1], count, data)
+        count += len(series[-1])
+        times.append(frequency.times(frame["series"].to_numpy(), frame["ds"]))
+        findings.append(found)
+        paths.append(scratch / f"{len(paths):06}.arrow")
+        arrow = pa.Table.from_pandas(frame)
+        with pa.ipc.new_file(str(paths[-1]), arrow.schema) as file:
+            file.write_table(arrow)
+    every = pd.concat(series, ignore_index=True)
+    if not every["unique_id"].is_unique:
+        return None
+    total = functools.reduce(operator.add, findings)
+    tables.check_values(total, data, table.origin)
+    total = dataclasses.replace(total, unused=unused, digest=table.digest())
+
+    def frames() -> Iterator[pd.DataFrame]:
+        for path in paths:
             with pa.memory_map(str(path)) as file:
                 yield pa.ipc.open_file(file).read_all().to_pandas()
 
-
-def _in_blocks(data: Data, root: Path, scratch: Path) -> Parts:
-    if data.unique_id is None:
-        raise UnsuitedError("the table has one series, or a column for each")
-    file = blocks.open_table(data, root)
-    unused = source.check_columns(data.path, list(file.names), data)
-    series: list[pd.DataFrame] = []
-    found: list[Findings] = []
-    times: list[frequency.Times] = []
-    forms: set[str | None] = set()
-    paths: list[Path] = []
-    for raw in of_whole_series(file.tables(source.used_columns(data)), data.unique_id):
-        frame = reader.to_frame(raw)
-        if data.time_format is None:
-            forms.add(timestamps.form(frame[data.ds]))
-        long, findings = source.clean_part(frame, data, data.path)
-        series.append(series_spans.of(long, data).assign(part=len(paths)))
-        if len(series) == 2:  # a table in order of time shows it early; of all see below
-            _check_apart(pd.concat(series))
-        times.append(frequency.times(long.set_index(_codes(series[-1]))["ds"]))
-        found.append(findings)
-        paths.append(scratch / f"{len(paths):06}.arrow")
-        _write(long.drop(columns=["unique_id", *data.static_covariates]), paths[-1])
-    every = pd.concat(series, ignore_index=True) if series else pd.DataFrame()
-    total = _total(found, unused, file.digest())
-    if every.empty or total.blank[data.y] == total.rows:
-        raise UnsuitedError("there is no value")
-    _check_apart(every)
-    if len(forms) > 1:
-        raise UnsuitedError("time stamps of several forms")
-    made = Parts(every, Spilled(paths), _frequency(frequency.merged(times), data), total)
-    if data.frequency is None:
-        _check_strangers(made, frequency.merged(times))
-    return made
+    all_times, names = frequency.merged(times), pd.Index(every["unique_id"])
+    name = tables.check_grid(frames, names, all_times, data, table.origin)
+    return Chunks(every, frames, name, total)
 
 
-def of_whole_series(tables: Iterator[pa.Table], unique_id: str) -> Iterator[pa.Table]:
-    """Blocks of rows, cut anew where a series ends, ROWS at least each but the last."""
-    held: list[pa.Table] = []
-    for table in tables:
-        held.append(table)
-        if sum(len(block) for block in held) < ROWS:
-            continue
-        both = pa.concat_tables(held)
-        ids = both[unique_id]
-        other = pc.fill_null(pc.not_equal(ids, ids[len(ids) - 1]), True)
-        places = np.flatnonzero(np.asarray(other))
-        cut = int(places[-1]) + 1 if len(places) else 0
-        if cut:
-            yield both.slice(0, cut)
-        held = [both.slice(cut)]
-    if held:
-        yield pa.concat_tables(held)
-
-
-def _check_apart(series: pd.DataFrame) -> None:
-    if not series["unique_id"].is_unique:
-        raise UnsuitedError("a series stands in several places")
-
-
-def _codes(series: pd.DataFrame) -> "pd.Index[Any]":
-    """The number of its series for each row of a part."""
-    return pd.Index(np.repeat(np.arange(len(series)), series["rows"]))
-
-
-def _write(frame: pd.DataFrame, path: Path) -> None:
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    with pa.ipc.new_file(str(path), table.schema) as file:
-        file.write_table(table)
-
-
-def _total(found: list[Findings], unused: tuple[str, ...], digest: str) -> Findings:
-    def summed(counts: list[dict[str, int]]) -> dict[str, int]:
-        return {name: sum(part[name] for part in counts) for name in (counts or [{}])[0]}
-
-    return Findings(
-        rows=sum(part.rows for part in found),
-        duplicates=sum(part.duplicates for part in found),
-        out_of_range=summed([part.out_of_range for part in found]),
-        blank=summed([part.blank for part in found]),
-        unused=unused,
-        digest=digest,
-    )
-
-
-def _frequency(found: frequency.Times, data: Data) -> str:
-    """The frequency, given or found, with every stamp on its grid."""
-    given = data.frequency
-    name = frequency.infer(found) if given is None else frequency.canonical(given)
-    if frequency.stamps_off_grid(found.stamps, found.stamp_counts, name).any():
-        raise UnsuitedError("a stamp lies off the grid")
-    return name
-
-
-def _check_strangers(parts: Parts, found: frequency.Times) -> None:
-    for number, frame in enumerate(parts.frames):
-        own = parts.series[parts.own(number)]
-        if frequency.strangers(frame.set_index(_codes(own))["ds"], found):
-            raise UnsuitedError("a series has a frequency of its own")
+def _numbered(long: pd.DataFrame, series: pd.DataFrame, first: int, data: Data) -> pd.DataFrame:
+    """Return rows with the numbers of their series, from `first` on, for what is one a series."""
+    numbers = first + np.repeat(np.arange(len(series)), series["rows"])
+    return long.drop(columns=["unique_id", *data.static_covariates]).assign(series=numbers)

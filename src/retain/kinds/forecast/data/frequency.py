@@ -7,8 +7,7 @@ origin + k * step is for the caller to report.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ Mask = npt.NDArray[np.bool_]
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
+UNITS = {"D": DAY, "h": 3600 * SECOND, "min": 60 * SECOND, "s": SECOND, "ms": 1000, "us": 1}
 WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 # steps of the calendar, which differ in length: the shortest and longest in days, by class
@@ -28,8 +28,7 @@ CALENDAR = {-1: (28, 31), -2: (89, 92), -3: (365, 366)}
 CLASS_NAMES = {-1: "one month", -2: "one quarter", -3: "one year"}
 
 
-@dataclass(frozen=True)
-class Times:
+class Times(NamedTuple):
     """The distinct time stamps of a table and steps within its series, and how often each occurs.
 
     Ascending; all that a frequency is found from, and small however large the table.
@@ -41,37 +40,27 @@ class Times:
     step_counts: Micros
 
 
-def times(ds: "pd.Series[Any]") -> Times:
-    """The times of stamps `ds`, indexed by their series and ascending in each."""
-    return Times(*_counted(_micros(ds)), *_counted(steps_of(ds)[1]))
+def times(series: Micros, ds: "pd.Series[Any]") -> Times:
+    """Return the times of stamps `ds`, ascending in each of the `series`, which have numbers."""
+    return Times(*_counted(micros(ds)), *_counted(_steps(series, ds)[1]))
 
 
 def merged(found: Sequence[Times]) -> Times:
-    """The times of several parts of a table, none of which has a series of another."""
-    pairs = (("stamps", "stamp_counts"), ("steps", "step_counts"))
-    both: list[Micros] = []
-    for values, counts in pairs:
-        every = np.concatenate([getattr(part, values) for part in found])
-        weights = np.concatenate([getattr(part, counts) for part in found])
-        both += _counted(every, weights)
-    return Times(*both)
+    """Return the times of several chunks of a table, none of which has a series of another."""
+    stamps, stamp_counts, steps, step_counts = map(np.concatenate, zip(*found, strict=True))
+    return Times(*_counted(stamps, stamp_counts), *_counted(steps, step_counts))
 
 
-def infer_frequency(ds: "pd.Series[Any]") -> str:
-    """The frequency of time stamps `ds`, indexed by their series and ascending in each.
+def infer(found: Times) -> str:
+    """Return the frequency of the times of a table.
 
-    >>> days = pd.to_datetime(["2024-01-05", "2024-01-08", "2024-01-09", "2024-01-10"])
-    >>> infer_frequency(pd.Series(days, index=["a"] * 4))
+    >>> days = pd.Series(pd.to_datetime(["2024-01-05", "2024-01-08", "2024-01-09", "2024-01-10"]))
+    >>> infer(times(np.zeros(4, int), days))
     'B'
 
     Raises:
         DataError: no series has two different time stamps.
     """
-    return infer(times(ds))
-
-
-def infer(found: Times) -> str:
-    """The frequency of the times of a table; raises DataError as `infer_frequency` does."""
     steps = found.steps
     if not len(steps):
         raise DataError("no series has two time stamps to find the frequency from")
@@ -80,8 +69,8 @@ def infer(found: Times) -> str:
     days = found.stamps // DAY
     if common < 0:
         name = _calendar_alias(int(common), days, found.stamp_counts)
-        own = classes == common
-        return name or _tick_alias(_mode(steps[own], found.step_counts[own]))
+        inside = classes == common
+        return name or _tick_alias(_mode(steps[inside], found.step_counts[inside]))
     weekday = (days + 3) % 7  # 1 January 1970 was a Thursday
     if common == 7 * DAY:
         return f"W-{WEEKDAYS[_mode(weekday, found.stamp_counts)]}"
@@ -91,7 +80,7 @@ def infer(found: Times) -> str:
 
 
 def canonical(frequency: str) -> str:
-    """The one spelling of a pandas alias; raises DataError where no grid can be made of it."""
+    """Return the one spelling of a pandas alias; DataError where no grid can be made of it."""
     try:
         offset = pd.tseries.frequencies.to_offset(frequency)
     except ValueError as error:
@@ -110,70 +99,55 @@ def canonical(frequency: str) -> str:
     )
 
 
-def off_grid(ds: "pd.Series[Any]", frequency: str) -> Mask:
-    """Which of the time stamps `ds` do not lie on the grid of `frequency`.
+def off_grid(stamps: Micros, counts: Micros, frequency: str) -> Mask:
+    """Return which of distinct stamps do not lie on the grid of `frequency`.
 
     The grid's origin is where most stamps lie, so one bad stamp does not condemn the others.
     """
-    codes, stamps = pd.factorize(_micros(ds))
-    return stamps_off_grid(stamps, np.bincount(codes), frequency)[codes]
-
-
-def stamps_off_grid(stamps: Micros, counts: Micros, frequency: str) -> Mask:
-    """Which of distinct stamps do not lie on the grid of `frequency`, as `off_grid` has it."""
-    offset: Any = pd.tseries.frequencies.to_offset(frequency)
-    length = width(offset)
+    length = width(pd.tseries.frequencies.to_offset(frequency))
     if length is not None:
         phase = stamps % length
         return np.asarray(phase != _mode(phase, counts))
     days, clock = stamps // DAY, stamps % DAY
-    months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
-    kind = frequency.partition("-")[0]
-    if kind == "W":
-        on_day = (days + 3) % 7 == offset.weekday
-    elif kind == "B":
-        on_day = (days + 3) % 7 < 5
-    else:
-        on_day = _month_end(days) if kind.endswith("E") else _month_start(days)
-        if kind[0] == "Q":
-            on_day &= (months + 1 - offset.startingMonth) % 3 == 0
-        elif kind[0] == "Y":
-            on_day &= (months + 1 - offset.month) % 12 == 0
-    return np.asarray(~on_day | (clock != _mode(clock, counts)))
+    dates = days.astype("datetime64[D]")
+    grid = pd.date_range(dates.min(), dates.max(), freq=frequency).to_numpy("datetime64[D]")
+    return np.asarray(~np.isin(dates, grid) | (clock != _mode(clock, counts)))
 
 
-def strangers(ds: "pd.Series[Any]", table: Times | None = None) -> dict[Any, str]:
-    """Series whose own frequency is not that of the table, with the step they show.
+def strangers(series: Micros, ds: "pd.Series[Any]", table: Times) -> dict[int, str]:
+    """Return the series whose own frequency is not that of the table, with the step they show.
 
-    A series is judged from three steps on, and where nine of ten of them are alike. Where `ds` is
-    a part of a table, `table` is what all of it shows.
+    A series is judged from three steps on, and where nine of ten of them are alike.
+
+    Args:
+        series: the number of the series of each stamp.
+        ds: time stamps of all or of some series of the table, ascending in each.
     """
-    series, steps = steps_of(ds)
+    owner, steps = _steps(series, ds)
     if not len(steps):
         return {}
-    table = table or times(ds)
     of_step = classify(table.steps)
-    common = _mode(of_step, table.step_counts)
     kinds, kind_of_step = np.unique(of_step, return_inverse=True)
-    key = series.astype(np.int64) * len(kinds) + kind_of_step[np.searchsorted(table.steps, steps)]
-    pairs, counts = _counted(key)
+    pairs, counts = _counted(owner * len(kinds) + kind_of_step[np.searchsorted(table.steps, steps)])
     owner, kind = pairs // len(kinds), kinds[pairs % len(kinds)]
-    total = np.bincount(series)[owner]
-    strange = (kind != common) & (total >= 3) & (counts >= 0.9 * total)
-    names = ds.index.unique()
-    return {names[owner[i]]: describe(int(kind[i])) for i in np.flatnonzero(strange)}
+    numbers, totals = _counted(owner, counts)
+    total = totals[np.searchsorted(numbers, owner)]
+    strange = (kind != _mode(of_step, table.step_counts)) & (total >= 3) & (counts >= 0.9 * total)
+    return {
+        owner: CLASS_NAMES[step] if step < 0 else _tick_alias(step)
+        for owner, step in zip(owner[strange].tolist(), kind[strange].tolist(), strict=True)
+    }
 
 
-def steps_of(ds: "pd.Series[Any]") -> tuple[Micros, Micros]:
-    """The steps from one stamp to the next within a series, in microseconds, and their series."""
-    series, _ = pd.factorize(ds.index)
-    steps = np.diff(_micros(ds))
+def _steps(series: Micros, ds: "pd.Series[Any]") -> tuple[Micros, Micros]:
+    """Return the series of each step between the stamps of one, and the step in microseconds."""
+    steps = np.diff(micros(ds))
     inside = (np.diff(series) == 0) & (steps > 0)
     return series[1:][inside], steps[inside]
 
 
 def classify(steps: Micros) -> Micros:
-    """Steps with those of a month, a quarter and a year, which vary in length, made one each."""
+    """Return steps with one class for those of a month, one of a quarter and one of a year."""
     classes = steps.copy()
     for name, (shortest, longest) in CALENDAR.items():
         inside = (steps >= shortest * DAY) & (steps <= longest * DAY) & (steps % DAY == 0)
@@ -183,46 +157,31 @@ def classify(steps: Micros) -> Micros:
     return classes
 
 
-def describe(step: int) -> str:
-    """A step, or a class of steps, in words."""
-    return CLASS_NAMES[step] if step < 0 else _tick_alias(step)
-
-
 def _calendar_alias(kind: int, days: Micros, counts: Micros) -> str | None:
-    """The alias of a month, quarter or year, or None where the stamps keep to no end of it."""
-    start, end = _month_start(days), _month_end(days)
-    at_start, at_end = int(counts[start].sum()), int(counts[end].sum())
+    """Return the alias of a month, quarter or year; None where stamps are at no end of it."""
+    dates = pd.DatetimeIndex(days.astype("datetime64[D]"))
+    at_start, at_end = counts[dates.is_month_start].sum(), counts[dates.is_month_end].sum()
     if max(at_start, at_end) <= 0.5 * counts.sum():
         return None
-    chosen = start if at_start >= at_end else end
-    letter = "S" if at_start >= at_end else "E"
+    letter, chosen = "S", dates.is_month_start
+    if at_start < at_end:
+        letter, chosen = "E", dates.is_month_end
     if kind == -1:
         return f"M{letter}"
-    months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
-    month = _mode(months[chosen] % 12, counts[chosen])
+    month = _mode(dates.month.to_numpy(dtype=np.int64)[chosen] - 1, counts[chosen])
     if kind == -3:
         return f"Y{letter}-{MONTHS[month]}"
     # of the four months that name the same quarters, the one of pandas' own spelling
-    anchor = month % 3 + (0 if letter == "S" else 9)
-    return f"Q{letter}-{MONTHS[anchor]}"
+    return f"Q{letter}-{MONTHS[month % 3 + (0 if letter == 'S' else 9)]}"
 
 
 def _tick_alias(micros: int) -> str:
-    for unit, length in (
-        ("D", DAY),
-        ("h", 3600 * SECOND),
-        ("min", 60 * SECOND),
-        ("s", SECOND),
-        ("ms", 1000),
-        ("us", 1),
-    ):
-        if micros % length == 0:
-            return unit if micros == length else f"{micros // length}{unit}"
-    raise AssertionError(micros)
+    unit, length = next((unit, n) for unit, n in UNITS.items() if micros % n == 0)
+    return unit if micros == length else f"{micros // length}{unit}"
 
 
 def width(offset: Any) -> int | None:
-    """The length of a fixed step in microseconds; None for steps of the calendar."""
+    """Return the length of a fixed step in microseconds; None for steps of the calendar."""
     if isinstance(offset, pd.offsets.Day):
         return int(offset.n) * DAY
     if isinstance(offset, pd.offsets.Tick):
@@ -230,32 +189,19 @@ def width(offset: Any) -> int | None:
     return None
 
 
-def _micros(ds: "pd.Series[Any]") -> Micros:
+def micros(ds: "pd.Series[Any]") -> Micros:
+    """Return time stamps as microseconds since 1970."""
     return ds.to_numpy(dtype="datetime64[us]").astype(np.int64)
 
 
 def _counted(values: Micros, weights: Micros | None = None) -> tuple[Micros, Micros]:
-    """The distinct values, ascending, and the sum of the weights of each, or how many there are."""
+    """Return the distinct values, ascending, and the sum of the weights (or number) of each."""
     codes, distinct = pd.factorize(values)  # sorts what is distinct alone
     order = np.argsort(distinct)
-    counts = np.zeros(len(distinct), dtype=np.int64)
-    if weights is None:
-        counts += np.bincount(codes, minlength=len(distinct))
-    else:
-        np.add.at(counts, codes, weights)
-    return distinct[order], counts[order]
+    return distinct[order], np.bincount(codes, weights, len(distinct)).astype(np.int64)[order]
 
 
 def _mode(values: Micros, counts: Micros) -> int:
-    """The value that occurs most often, the smallest of several."""
+    """Return the value that occurs most often, the smallest of several."""
     distinct, total = _counted(values, counts)
     return int(distinct[total.argmax()])
-
-
-def _month_start(days: Micros) -> Mask:
-    dates = days.astype("datetime64[D]")
-    return np.asarray(dates == dates.astype("datetime64[M]").astype("datetime64[D]"))
-
-
-def _month_end(days: Micros) -> Mask:
-    return _month_start(days + 1)

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import calendars, quality, rows, scaling, series_spans
-from retain.kinds.forecast.data.chunks import Parts, in_memory
+from retain.kinds.forecast.data import calendars, quality, scaling
+from retain.kinds.forecast.data.chunks import Chunks, in_memory
+from retain.kinds.forecast.data.features import encode, feature_names, find_categories
+from retain.kinds.forecast.data.series import STATIC, check_precision, grid_of, select, split
 from retain.kinds.forecast.data.tables import Table
 
 
@@ -79,7 +81,7 @@ class Panel:
         return pd.date_range(schema.origin, periods=schema.steps, freq=schema.frequency)
 
 
-def build(table: Table | Parts, data: Data, file: Path | None = None) -> Panel:
+def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
     """Put a table on its grid, split it in time and fit what is fitted.
 
     Args:
@@ -88,48 +90,51 @@ def build(table: Table | Parts, data: Data, file: Path | None = None) -> Panel:
     Raises:
         DataError: no series is long enough, or no value lies in a part of the split.
     """
-    parts = table if isinstance(table, Parts) else in_memory(table, data)
-    good, skipped = series_spans.usable(parts.series, parts.frequency, data)
-    series = parts.series[good]
-    grid = series_spans.grid(series, parts.frequency)
-    validation_step, test_step = series_spans.split(grid, data)
-    series_spans.check_precision(series, data)
-    categories = rows.categories(parts, good, grid[validation_step], data)
-    index, place = rows.index_of(series, grid, data.reach)
-    places = np.full(len(good), -1)
-    places[good] = place
+    chunks = table if isinstance(table, Chunks) else in_memory(table, data)
+    usable, skipped = select(chunks.series, chunks.frequency, data)
+    series = chunks.series[usable].sort_values("unique_id")
+    grid = grid_of(series, chunks.frequency)
+    validation_step, test_step = split(grid, data)
+    check_precision(series, data)
+    categories = find_categories(chunks, usable, grid[validation_step], data)
+    index = _index(series, grid, data.reach)
 
-    past = rows.feature_names(data.past_covariates, categories)
-    known = rows.feature_names(data.known_covariates, categories)
-    calendar = calendars.features(
-        grid, parts.frequency, data.calendar, data.holidays, data.timezone
-    )
-    calendar_names = calendars.feature_names(parts.frequency, data.calendar, data.holidays)
+    past = feature_names(data.past_covariates, categories)
+    known = feature_names(data.known_covariates, categories)
+    calendar_names = calendars.feature_names(chunks.frequency, data.calendar, data.holidays)
     columns = ("y", *past, *known, *calendar_names)
-    values = _empty((data.reach + int(index["length"].sum()), len(columns)), file)
-    values[: data.reach] = np.nan
-    layout = rows.Layout(data, categories, grid, calendar)
-    seen = np.zeros(len(grid), dtype=bool)  # the steps at which a series has a value
-    for number, part in enumerate(parts.frames):
-        own = parts.own(number)
-        counts = parts.series["rows"].to_numpy()[own]
-        seen |= rows.fill(values, part, counts, places[own], index, layout)
-    _check_parts(np.flatnonzero(seen), validation_step, test_step, data)
+    shape = data.reach + int(index["length"].sum()), len(columns)
+    if file is None:
+        values = np.empty(shape, dtype=np.float32)
+    else:
+        values = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
+    _fill_calendar(values, len(columns) - len(calendar_names), index, grid, chunks.frequency, data)
+    places = np.full(len(usable), -1)  # of each series in the index
+    places[series.index] = np.arange(len(series))
+    observed = np.zeros(len(grid), dtype=bool)  # the steps at which a series has a value
+    for frame in chunks.frames():
+        observed[_fill(values, frame, places, index, grid, categories, data)] = True
+    for part, begin, end in (
+        ("validation", validation_step, test_step),
+        ("test", test_step, len(grid)),
+    ):
+        if not observed[begin:end].any():
+            raise DataError(
+                f"{data.path}: the {part} part has no value of the target; move data.split"
+            )
 
     moments = [(0.0, 1.0)]  # the target is scaled by series or by window
     for number in range(1, len(columns)):
         moments.append(scaling.column_moments(values, number, index, validation_step))
     index = index.join(scaling.target_scales(values, index, validation_step, data.season_length))
-    of_series = series.iloc[np.argsort(place)]
-    static, static_names = rows.encode(
-        of_series, data.static_covariates, categories, series_spans.STATIC
-    )
-    for name, column in zip(static_names, static.T, strict=True):
-        index[f"{series_spans.STATIC}{name}"] = column
-    static_moments = [scaling.static_moments(column) for column in static.T]
+    static_names = feature_names(data.static_covariates, categories)
+    static = encode(series, data.static_covariates, categories, STATIC).T
+    for name, column in zip(static_names, static, strict=True):
+        index[f"{STATIC}{name}"] = column
+    static_moments = [scaling.static_moments(column) for column in static]
     schema = Schema(
         data=data.model_dump(mode="json"),
-        frequency=parts.frequency,
+        frequency=chunks.frequency,
         columns=columns,
         past=len(past),
         known=len(known) + len(calendar_names),
@@ -143,31 +148,63 @@ def build(table: Table | Parts, data: Data, file: Path | None = None) -> Panel:
         validation_step=validation_step,
         test_step=test_step,
         steps=len(grid),
-        digest=parts.findings.digest,
+        digest=chunks.findings.digest,
     )
-    found = quality.describe(values, index, grid, parts.frequency, parts.findings, data, skipped)
-    return Panel(values, index, schema, found)
+    described = quality.describe(values, index, grid, chunks, data, skipped)
+    return Panel(values, index, schema, described)
 
 
-def _empty(shape: tuple[int, int], file: Path | None) -> NDArray[np.float32]:
-    """An array to be filled, in memory or as a file of NumPy's that is mapped."""
-    if file is None:
-        return np.empty(shape, dtype=np.float32)
-    return np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
+def _index(series: pd.DataFrame, grid: pd.DatetimeIndex, reach: int) -> pd.DataFrame:
+    """Return where each series lies on the grid and in the array."""
+    first_step = grid.get_indexer(pd.DatetimeIndex(series["first"]))
+    length = grid.get_indexer(pd.DatetimeIndex(series["last"])) - first_step + 1
+    columns = {
+        "unique_id": series["unique_id"].reset_index(drop=True),
+        "first_step": first_step,
+        "start": reach + np.cumsum(length) - length,
+        "length": length,
+    }
+    return pd.DataFrame(columns)
 
 
-def _check_parts(
-    observed: NDArray[np.intp], validation_step: int, test_step: int, data: Data
+def _fill_calendar(
+    values: NDArray[np.float32],
+    before: int,
+    index: pd.DataFrame,
+    grid: pd.DatetimeIndex,
+    frequency: str,
+    data: Data,
 ) -> None:
-    """Every part of the split must hold values of the target."""
-    for part, begin, end in (
-        ("validation", validation_step, test_step),
-        ("test", test_step, np.iinfo(np.int64).max),
-    ):
-        if not ((observed >= begin) & (observed < end)).any():
-            raise DataError(
-                f"{data.path}: the {part} part has no value of the target; move data.split"
-            )
+    """Write the columns of the calendar, and NaN into the `before` columns before them."""
+    calendar = calendars.features(grid, frequency, data.calendar, data.holidays, data.timezone)
+    values[: data.reach] = np.nan
+    for series, rows in scaling.blocks(index):
+        values[rows, :before] = np.nan
+        values[rows, before:] = calendar[scaling.steps_of(index[series])]
+
+
+def _fill(
+    values: NDArray[np.float32],
+    frame: pd.DataFrame,
+    places: NDArray[np.int64],
+    index: pd.DataFrame,
+    grid: pd.DatetimeIndex,
+    categories: dict[str, list[str]],
+    data: Data,
+) -> NDArray[np.int64]:
+    """Write the target and the covariates of some rows; return the steps at which one has a value.
+
+    Args:
+        places: where in the index each series of the table is, -1 if it is left out.
+    """
+    place = places[frame["series"]]
+    frame, place = frame[place >= 0], place[place >= 0]
+    step = grid.get_indexer(pd.DatetimeIndex(frame["ds"]))
+    row = (index["start"] - index["first_step"]).to_numpy()[place] + step
+    covariates = encode(frame, [*data.past_covariates, *data.known_covariates], categories)
+    values[row, : 1 + covariates.shape[1]] = np.column_stack([frame["y"], covariates])
+    observed: NDArray[np.int64] = step[frame["y"].notna()]
+    return observed
 
 
 def save(panel: Panel, folder: Path) -> None:

@@ -8,20 +8,20 @@ from numpy.typing import NDArray
 
 from retain.errors import listed
 from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data.chunks import Chunks
 from retain.kinds.forecast.data.scaling import blocks
-from retain.kinds.forecast.data.tables import Findings
 
 
 def describe(
     values: NDArray[np.float32],
     index: pd.DataFrame,
     grid: pd.DatetimeIndex,
-    frequency: str,
-    findings: Findings,
+    table: Chunks,
     data: Data,
     skipped: list[dict[str, str]],
 ) -> dict[str, Any]:
-    """What was found in the table and what is done about it."""
+    """Return the content of quality.json."""
+    findings = table.findings
     missing, (longest, series, step) = gaps(values, index)
     gap: dict[str, Any] = {
         "longest_gap": longest,
@@ -42,7 +42,7 @@ def describe(
         "series": len(index),
         "first": str(grid[0]),
         "last": str(grid[-1]),
-        "frequency": frequency,
+        "frequency": table.frequency,
         "steps": len(values) - data.reach,
         "duplicates": {"rule": data.duplicates, "rows": findings.duplicates},
         "missing": {"steps": missing, **gap},
@@ -55,7 +55,7 @@ def describe(
 
 
 def gaps(values: NDArray[np.float32], index: pd.DataFrame) -> tuple[int, tuple[int, int, int]]:
-    """How many steps lack a value, and the longest gap, which ends where its series does.
+    """Return how many steps lack a value, and the longest gap, which ends where its series does.
 
     Of the gap: its length, the number of its series and the grid step it begins at; zeros if there
     is none.
@@ -79,7 +79,7 @@ def gaps(values: NDArray[np.float32], index: pd.DataFrame) -> tuple[int, tuple[i
 
 
 def lines(quality: dict[str, Any]) -> list[str]:
-    """The content of quality.json for people, a line a finding."""
+    """Return the content of quality.json for people, a line a finding."""
 
     def counts(found: dict[str, int]) -> str:
         return ", ".join(f"`{name}` {n:,}" for name, n in found.items() if n) or "none"

@@ -1,4 +1,4 @@
-"""Read a forecasting table and check it: long or wide, CSV or Parquet, into one known shape.
+"""Check a forecasting table, long or wide, and bring it into one shape.
 
 What is wrong is a DataError that names file, row, column, value, rule and remedy; what is merely
 worth knowing (blanks, values out of range, duplicates resolved) is counted in the findings.
@@ -6,7 +6,7 @@ worth knowing (blanks, values out of range, duplicates resolved) is counted in t
 
 import dataclasses
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,11 @@ import pandas as pd
 
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import columns, reader, timestamps
+from retain.kinds.forecast.data import columns, frequency, reader, timestamps
 from retain.kinds.forecast.data.columns import fault
-from retain.kinds.forecast.data.frequency import (
-    canonical,
-    infer_frequency,
-    off_grid,
-    steps_of,
-    strangers,
-)
-from retain.kinds.forecast.data.reader import Origin, Raw
-
-__all__ = ["Findings", "Table", "check", "check_names", "clean", "infer_frequency", "read"]
+from retain.kinds.forecast.data.formats import Origin
+from retain.kinds.forecast.data.frequency import Times
+from retain.kinds.forecast.data.reader import Raw
 
 ONE_SERIES = "series"  # the id where the table has no column for it
 
@@ -42,6 +35,15 @@ class Findings:
     blank: dict[str, int]  # missing values
     unused: tuple[str, ...] = ()  # columns of the file that the problem does not use
     digest: str = ""  # md5 of the file's bytes, or of the listing of a folder's files
+
+    def __add__(self, other: "Findings") -> "Findings":
+        return dataclasses.replace(
+            self,
+            rows=self.rows + other.rows,
+            duplicates=self.duplicates + other.duplicates,
+            out_of_range={k: n + other.out_of_range[k] for k, n in self.out_of_range.items()},
+            blank={k: n + other.blank[k] for k, n in self.blank.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,7 @@ def read(data: Data, root: Path) -> Table:
     Raises:
         DataError: the table cannot be used as it is.
     """
-    return check(reader.load(data.path, root, data.separator), data)
-
-
-def check(raw: Raw, data: Data) -> Table:
-    """Check a table whose file has been read; raises DataError as `read` does."""
-    table = _clean(raw.frame, data, raw.origin)
-    findings = dataclasses.replace(table.findings, digest=raw.digest)
-    return dataclasses.replace(table, findings=findings)
+    return check(reader.load(reader.open_table(data.path, root, data.separator)), data)
 
 
 def clean(frame: pd.DataFrame, data: Data, where: str, first_row: int = 2) -> Table:
@@ -81,38 +76,25 @@ def clean(frame: pd.DataFrame, data: Data, where: str, first_row: int = 2) -> Ta
     Raises:
         DataError: the table cannot be used as it is.
     """
-    return _clean(frame.reset_index(drop=True), data, Origin(where, first_row))
+    return check(Raw(frame.reset_index(drop=True), Origin(where, first_row)), data)
 
 
-def _clean(frame: pd.DataFrame, data: Data, origin: Origin) -> Table:
-    """`frame` is indexed by the place of each row in its file."""
-    names = list(map(str, frame.columns))
-    unused = check_columns(origin.where, names, data)
-    if frame.empty:
-        raise DataError(f"{origin.where} has no rows")
-    long, findings = _long(frame, data, origin, whole=True)
-    frequency = _check_grid(long, data, origin)
-    for name in data.static_covariates:
-        long[name] = _static(long, name, origin)
-    findings = dataclasses.replace(findings, unused=unused)
-    return Table(long.reset_index(drop=True), frequency, findings)
-
-
-def clean_part(frame: pd.DataFrame, data: Data, where: str) -> tuple[pd.DataFrame, Findings]:
-    """Some series of a long table, each with all its rows, checked but for what needs the whole.
-
-    That is: that the target has a value, that all series are on one grid, and that the time stamps
-    of all parts are written in one form. Errors name rows of the part.
-    """
-    origin = Origin(where)
-    long, findings = _long(frame, data, origin, whole=False)
-    for name in data.static_covariates:
-        long[name] = _static(long, name, origin)
-    return long, findings
+def check(raw: Raw, data: Data) -> Table:
+    """Check a whole table as it is in the file; raises DataError as `read` does."""
+    unused = check_columns(raw.origin.where, list(map(str, raw.frame.columns)), data)
+    if raw.frame.empty:
+        raise DataError(f"{raw.origin.where} has no rows")
+    long, findings = to_long(raw, data)
+    check_values(findings, data, raw.origin)
+    codes, names = pd.factorize(long["unique_id"])
+    times, frame = frequency.times(codes, long["ds"]), long.assign(series=codes)
+    name = check_grid(lambda: [frame], names, times, data, raw.origin)
+    findings = dataclasses.replace(findings, unused=unused, digest=raw.digest)
+    return Table(long.reset_index(drop=True), name, findings)
 
 
 def check_columns(where: str, names: list[str], data: Data) -> tuple[str, ...]:
-    """The columns that the problem does not use; raises DataError where one that it uses lacks."""
+    """Return the columns that are not used; raises DataError where one that is used lacks."""
     used = used_columns(data)
     check_names(where, names, used)
     reserved = {"unique_id", "ds", "y"}.intersection(data.covariates)
@@ -122,56 +104,6 @@ def check_columns(where: str, names: list[str], data: Data) -> tuple[str, ...]:
             "of its own; rename the column"
         )
     return tuple(name for name in names if name not in used)
-
-
-def used_columns(data: Data) -> list[str]:
-    """The columns of the file that the problem uses."""
-    ids = [] if data.unique_id is None else [data.unique_id]
-    return [*ids, data.ds, *(data.value_columns or (data.y,)), *data.covariates]
-
-
-def _long(
-    frame: pd.DataFrame, data: Data, origin: Origin, whole: bool
-) -> tuple[pd.DataFrame, Findings]:
-    """The long table that `Table.frame` is, but for its grid and its static covariates."""
-    targets = data.value_columns or (data.y,)
-    converted: dict[str, pd.Series[Any]] = {}
-    blank, out_of_range = {}, {}
-    for name in (*targets, *data.covariates):
-        if name in data.categorical:
-            converted[name] = columns.texts(frame[name])
-        else:
-            values = columns.numbers(frame[name], data, origin)
-            converted[name] = pd.Series(values, index=frame.index)
-        blank[name] = int(converted[name].isna().sum())
-        if whole and name in targets and blank[name] == len(frame):
-            raise DataError(f"{origin.where}: column `{name}` has no value in any row")
-        if name in data.valid_range:
-            low, high = data.valid_range[name]
-            outside = (converted[name] < (-np.inf if low is None else low)) | (
-                converted[name] > (np.inf if high is None else high)
-            )
-            converted[name] = converted[name].mask(outside)
-            out_of_range[name] = int(outside.sum())
-
-    ds = timestamps.parse(frame[data.ds], data, origin)
-    names = ids(frame, data, origin)
-    covariates = pd.DataFrame({name: converted[name] for name in data.covariates})
-    parts = [
-        pd.concat([names.rename("unique_id"), ds.rename("ds"), converted[name].rename("y")], axis=1)
-        .join(covariates)
-        .assign(**({"unique_id": name} if data.value_columns else {}))
-        for name in targets
-    ]
-    long = _sorted(pd.concat(parts) if len(parts) > 1 else parts[0])
-    long, duplicates = _without_duplicates(long, data, origin)
-    findings = Findings(
-        rows=len(frame),
-        duplicates=duplicates // len(targets),  # a row of a wide table is one row a series
-        out_of_range=out_of_range,
-        blank=blank,
-    )
-    return long, findings
 
 
 def check_names(where: str, names: list[str], used: Iterable[str]) -> None:
@@ -187,8 +119,61 @@ def check_names(where: str, names: list[str], used: Iterable[str]) -> None:
             )
 
 
+def used_columns(data: Data) -> list[str]:
+    """Return the columns of the file that the problem uses."""
+    ids = [] if data.unique_id is None else [data.unique_id]
+    return [*ids, data.ds, *(data.value_columns or (data.y,)), *data.covariates]
+
+
+def to_long(raw: Raw, data: Data, like: object = None) -> tuple[pd.DataFrame, Findings]:
+    """Convert rows of the file, of each series all or none, to the columns of `Table.frame`.
+
+    Args:
+        like: see `timestamps.parse`.
+
+    Returns:
+        The rows by series and time, still indexed by their place in the file.
+
+    Raises:
+        DataError: they cannot be used as they are.
+    """
+    frame, origin = raw.frame, raw.origin
+    targets = data.value_columns or (data.y,)
+    converted: dict[str, pd.Series[Any]] = {}
+    blank, out_of_range = {}, {}
+    for name in (*targets, *data.covariates):
+        if name in data.categorical:
+            values = columns.texts(frame[name])
+        else:
+            values = pd.Series(columns.numbers(frame[name], data, origin), index=frame.index)
+        blank[name] = int(values.isna().sum())
+        if name in data.valid_range:
+            outside = columns.outside(values, data.valid_range[name])
+            values = values.mask(outside)
+            out_of_range[name] = int(outside.sum())
+        converted[name] = values
+
+    ds = timestamps.parse(frame[data.ds], data, origin, like)
+    names = ids(frame, data, origin)
+    covariates = pd.DataFrame({name: converted[name] for name in data.covariates})
+    parts = [
+        pd.concat([names.rename("unique_id"), ds.rename("ds"), converted[name].rename("y")], axis=1)
+        .join(covariates)
+        .assign(**({"unique_id": name} if data.value_columns else {}))
+        for name in targets
+    ]
+    long = pd.concat(parts) if len(parts) > 1 else parts[0]
+    codes, _ = pd.factorize(long["unique_id"], sort=True)
+    long = long.iloc[np.lexsort((long["ds"].to_numpy(), codes))]  # a stable sort
+    long, duplicates = _without_duplicates(long, data, origin)
+    for name in data.static_covariates:
+        long[name] = _static(long, name, origin)
+    # a row of a wide table is one row a series
+    return long, Findings(len(frame), duplicates // len(targets), out_of_range, blank)
+
+
 def ids(frame: pd.DataFrame, data: Data, origin: Origin) -> "pd.Series[Any]":
-    """The series of each row, under the index of the frame; raises DataError where one lacks."""
+    """Return the series of each row, under its place; raises DataError where one lacks."""
     if data.unique_id is None:
         return pd.Series(ONE_SERIES, index=frame.index, dtype="str")
     names = columns.texts(frame[data.unique_id])
@@ -201,14 +186,75 @@ def ids(frame: pd.DataFrame, data: Data, origin: Origin) -> "pd.Series[Any]":
     return names
 
 
-def _sorted(long: pd.DataFrame) -> pd.DataFrame:
-    codes, _ = pd.factorize(long["unique_id"], sort=True)
-    return long.iloc[np.lexsort((long["ds"].to_numpy(), codes))]  # a stable sort
+def check_values(findings: Findings, data: Data, origin: Origin) -> None:
+    """Raise DataError where a target column has no value in the whole table."""
+    for name in data.value_columns or (data.y,):
+        if findings.blank[name] == findings.rows:
+            raise DataError(f"{origin.where}: column `{name}` has no value in any row")
 
 
-def _shown(long: pd.DataFrame, mask: Any, data: Data) -> list[tuple[int, object]]:
-    """Place, series and time stamp of rows, in the order of the file."""
-    rows = long.loc[mask, ["unique_id", "ds"]].sort_index(kind="stable")
+def check_grid(
+    frames: Callable[[], Iterable[pd.DataFrame]],
+    names: "pd.Index[Any]",
+    times: Times,
+    data: Data,
+    origin: Origin,
+) -> str:
+    """Return the frequency, given or inferred, of a table all of whose stamps lie on its grid.
+
+    Args:
+        frames: returns its chunks, indexed by the place of each row: `ds`, and `series`, a number.
+        names: of the series.
+
+    Raises:
+        DataError: there is no such frequency.
+    """
+    rows: list[tuple[Any, object]] = []
+    if data.frequency is not None:
+        name = frequency.canonical(data.frequency)
+    else:
+        try:
+            name = frequency.infer(times)
+        except DataError as error:
+            raise DataError(
+                f"{origin.where}: column `{data.ds}`: {error}; set `frequency`"
+            ) from None
+        for frame in frames():
+            steps = frequency.strangers(frame["series"].to_numpy(), frame["ds"], times)
+            for place, series in frame["series"][~frame["series"].duplicated()].items():
+                if series in steps:
+                    rows.append((place, f"series {names[series]!r} steps by {steps[series]}"))
+        if rows:
+            raise fault(
+                origin,
+                data.ds,
+                f"most series step by {name}, some do not",
+                sorted(rows),
+                "One problem has one frequency: make a problem of its own for the others.",
+            )
+    off = frequency.off_grid(times.stamps, times.stamp_counts, name)
+    if off.any():
+        remedy = "Correct the stamps, or set `frequency`."
+        if data.frequency is not None:
+            remedy = "Correct the stamps or `frequency`."
+            if len(times.steps) and (usual := frequency.infer(times)) != name:
+                remedy = f"Correct the stamps or `frequency`; their most common step is {usual}."
+        elif data.timezone is not None and not name.endswith(("h", "min", "s")):
+            remedy = "For data by the day leave `timezone` out: the local date is the time stamp."
+        count = 0
+        for frame in frames():
+            bad = frame[np.isin(frequency.micros(frame["ds"]), times.stamps[off])]
+            shown = _shown(bad.assign(unique_id=names[bad["series"]]), data)
+            rows += shown[:10]
+            count += len(shown)
+        rule = f"off the grid of frequency {name}"
+        raise fault(origin, data.ds, rule, rows, remedy, count)
+    return name
+
+
+def _shown(rows: pd.DataFrame, data: Data) -> list[tuple[int, object]]:
+    """Return place, time stamp and series of rows, in the order of the file."""
+    rows = rows[["unique_id", "ds"]].sort_index(kind="stable")
     if data.value_columns:  # a row of the file is one row for each of its series
         rows = rows[~rows.index.duplicated()]
     return [
@@ -218,18 +264,17 @@ def _shown(long: pd.DataFrame, mask: Any, data: Data) -> list[tuple[int, object]
 
 
 def _without_duplicates(long: pd.DataFrame, data: Data, origin: Origin) -> tuple[pd.DataFrame, int]:
-    """One row a series and time stamp, by the problem's rule, and how many rows that took away."""
+    """Return one row a series and time stamp, by the problem's rule, and how many are dropped."""
     key = ["unique_id", "ds"]
     repeated = long.duplicated(key).to_numpy()
     if not repeated.any():
         return long, 0
     if data.duplicates == "error":
-        everyone = long.duplicated(key, keep=False)
         raise fault(
             origin,
             data.ds,
             "more than one row for a time stamp" + (" of a series" if data.unique_id else ""),
-            _shown(long, everyone, data),
+            _shown(long[long.duplicated(key, keep=False)], data),
             "Set `duplicates` to first, last or mean, or correct the file.",
         )
     if data.duplicates == "mean":
@@ -241,48 +286,8 @@ def _without_duplicates(long: pd.DataFrame, data: Data, origin: Origin) -> tuple
     return long.drop_duplicates(key, keep=data.duplicates), int(repeated.sum())
 
 
-def _check_grid(long: pd.DataFrame, data: Data, origin: Origin) -> str:
-    """The frequency, given or found; every stamp lies on its grid."""
-    ds = long.set_index("unique_id")["ds"]
-    if data.frequency is not None:
-        frequency = canonical(data.frequency)
-    else:
-        try:
-            frequency = infer_frequency(ds)
-        except DataError as error:
-            raise DataError(
-                f"{origin.where}: column `{data.ds}`: {error}; set `frequency`"
-            ) from None
-        odd = strangers(ds)
-        if odd:
-            first = long[~long["unique_id"].duplicated() & long["unique_id"].isin(list(odd))]
-            rows = [
-                (int(place), f"series {name!r} steps by {odd[name]}")
-                for place, name in zip(first.index, first["unique_id"], strict=True)
-            ]
-            raise fault(
-                origin,
-                data.ds,
-                f"most series step by {frequency}, some do not",
-                sorted(rows),
-                "One problem has one frequency: make a problem of its own for the others.",
-            )
-    off = off_grid(ds, frequency)
-    if off.any():
-        remedy = "Correct the stamps, or set `frequency`."
-        if data.frequency is not None:
-            remedy = "Correct the stamps or `frequency`."
-            if len(steps_of(ds)[1]) and (found := infer_frequency(ds)) != frequency:
-                remedy = f"Correct the stamps or `frequency`; their most common step is {found}."
-        elif data.timezone is not None and not frequency.endswith(("h", "min", "s")):
-            remedy = "For data by the day leave `timezone` out: the local date is the time stamp."
-        rule = f"off the grid of frequency {frequency}"
-        raise fault(origin, data.ds, rule, _shown(long, off, data), remedy)
-    return frequency
-
-
 def _static(long: pd.DataFrame, name: str, origin: Origin) -> "pd.Series[Any]":
-    """The one value that each series has in the column, in all of its rows."""
+    """Return the one value that each series has in the column, for all of its rows."""
     first: pd.Series[Any] = long.groupby("unique_id", sort=False)[name].transform("first")
     changed = long[name].notna() & (long[name] != first)
     if changed.any():

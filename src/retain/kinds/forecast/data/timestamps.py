@@ -16,7 +16,7 @@ import pandas as pd
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data.columns import Mask, fault, shown
-from retain.kinds.forecast.data.reader import Origin
+from retain.kinds.forecast.data.formats import Origin
 
 Refuse = Callable[[str, Mask, str], DataError]  # of a rule, the distinct stamps, the remedy
 
@@ -40,8 +40,13 @@ CORRECT = "Correct the stamps or `time_format`."
 SET_FORMAT = "Correct the stamps, or set `time_format` to how they are written."
 
 
-def parse(column: "pd.Series[Any]", data: Data, origin: Origin) -> "pd.Series[Any]":
-    """The column as time stamps, under the same index.
+def parse(
+    column: "pd.Series[Any]", data: Data, origin: Origin, like: object = None
+) -> "pd.Series[Any]":
+    """Return the column as time stamps, under the same index.
+
+    Args:
+        like: a stamp as it is written in an earlier chunk of the table.
 
     Raises:
         DataError: a stamp is missing, cannot be read, is ambiguous, or is written unlike others.
@@ -61,7 +66,7 @@ def parse(column: "pd.Series[Any]", data: Data, origin: Origin) -> "pd.Series[An
     if data.time_format in NUMBER_FORMATS:
         parsed = _from_numbers(distinct, str(data.time_format), refuse)
     else:
-        parsed = _from_text(distinct, data, refuse)
+        parsed = _from_text(distinct, data, refuse, like)
     if data.time_format not in ("epoch_s", "epoch_ms"):  # which are UTC by definition
         parsed = _to_utc(parsed, data, refuse)
     return pd.Series(parsed.to_numpy(dtype="datetime64[us]")[codes], index=column.index)
@@ -93,7 +98,9 @@ def _from_numbers(distinct: "pd.Series[Any]", form: str, refuse: Refuse) -> pd.D
     return pd.DatetimeIndex(start.to_datetime64() + since)
 
 
-def _from_text(distinct: "pd.Series[Any]", data: Data, refuse: Refuse) -> pd.DatetimeIndex:
+def _from_text(
+    distinct: "pd.Series[Any]", data: Data, refuse: Refuse, like: object
+) -> pd.DatetimeIndex:
     if pd.api.types.is_datetime64_any_dtype(distinct):
         return pd.DatetimeIndex(distinct)
     text = distinct.astype("str").str.strip()
@@ -108,22 +115,17 @@ def _from_text(distinct: "pd.Series[Any]", data: Data, refuse: Refuse) -> pd.Dat
         rule, remedy = _why_unread(text[unread])
         raise refuse(rule, unread, remedy)
     form = _forms(text)
-    other = np.asarray(form != form.mode()[0])
+    usual = form.mode()[0] if like is None else _forms(pd.Series([str(like).strip()]))[0]
+    other = np.asarray(form != usual)
     if other.any():
-        rule = f"written unlike the other time stamps, such as {distinct[~other].iloc[0]!r}"
+        example = distinct[~other].iloc[0] if like is None else like
+        rule = f"written unlike the other time stamps, such as {example!r}"
         raise refuse(rule, other, "Write all time stamps in one form.")
     parsed = _to_datetime(text, "ISO8601")
     unread = np.asarray(parsed.isna())
     if unread.any():
         raise refuse("no such day or time", unread, "Correct the time stamps.")
     return parsed
-
-
-def form(column: "pd.Series[Any]") -> str | None:
-    """How the first stamp of a column that `parse` has read without a format is written."""
-    if pd.api.types.is_datetime64_any_dtype(column):
-        return None
-    return str(_forms(column.iloc[:1].astype("str").str.strip()).iloc[0])
 
 
 def _forms(text: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -168,7 +170,12 @@ def _to_utc(parsed: pd.DatetimeIndex, data: Data, refuse: Refuse) -> pd.Datetime
             return parsed
         remedy = "Set `timezone` to the place whose days and hours the data follow, such as `UTC`."
         raise refuse("time stamps with an offset from UTC", np.ones(len(parsed), bool), remedy)
-    _check_timezone(data.timezone)
+    try:
+        zoneinfo.ZoneInfo(data.timezone)
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+        near = difflib.get_close_matches(data.timezone, sorted(zoneinfo.available_timezones()), n=1)
+        hint = f"; did you mean `{near[0]}`?" if near else ""
+        raise DataError(f"`timezone: {data.timezone}` is no time zone{hint}") from None
     if parsed.tz is not None:
         return parsed.tz_convert("UTC").tz_localize(None)
     remedy = "Write the stamps with their offset from UTC, such as 2020-10-25T02:30:00+01:00."
@@ -181,12 +188,3 @@ def _to_utc(parsed: pd.DatetimeIndex, data: Data, refuse: Refuse) -> pd.Datetime
         rule = f"there was no such time in {data.timezone}, when the clocks were set forward"
         raise refuse(rule, np.asarray(local.isna()), remedy)
     return local.tz_convert("UTC").tz_localize(None)
-
-
-def _check_timezone(name: str) -> None:
-    """Raise DataError where `name` is no time zone of the IANA database."""
-    zones = sorted(zoneinfo.available_timezones())
-    if name not in zones:
-        near = difflib.get_close_matches(name, zones, n=1)
-        hint = f"; did you mean `{near[0]}`?" if near else ""
-        raise DataError(f"`timezone: {name}` is no time zone{hint}")

@@ -21,11 +21,13 @@ from torch import Tensor
 from retain.errors import DataError, ModelError
 from retain.kinds.forecast.config import Data, Model
 from retain.kinds.forecast.data import panel, reader, tables
+from retain.kinds.forecast.data.formats import Csv
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.data.timestamps import written
 from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.model.forecaster import Forecaster
-from retain.kinds.forecast.predict import last_window, plain
+from retain.kinds.forecast.predict import last_window
+from retain.kinds.forecast.predict.fast_reader import FastReader
 from retain.model_files import check_same, reading
 
 CHUNK = 64  # series a batch; larger ones fall out of the CPU's cache
@@ -102,8 +104,8 @@ class Predictor:
         return numbers, np.array([series["mean"], series["std"]], dtype=np.float32).T
 
     @cached_property
-    def _plain(self) -> plain.Reader:
-        return plain.Reader(self.data, self.schema)
+    def _fast_reader(self) -> FastReader:
+        return FastReader(self.data, self.schema)
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
         """Forecast every series of a request's table, which has the model's columns and no others.
@@ -115,7 +117,7 @@ class Predictor:
 
     def quick_request(self, columns: Mapping[str, list[Any]]) -> Request | None:
         """Read a request where that takes less than a millisecond; otherwise None."""
-        last = self._plain.read(columns)
+        last = self._fast_reader.read(columns)
         return None if last is None else self._request(last, "history")
 
     def request(self, columns: Mapping[str, list[Any]]) -> Request:
@@ -137,7 +139,7 @@ class Predictor:
         Raises:
             DataError: as `predict_file`.
         """
-        raw = reader.from_csv("history", content, self.data.separator)
+        raw = reader.load(Csv("history", content, self.data.separator))
         checked = tables.check(raw, self.read_as("history"))
         request = self._of_table(checked, "history")
         return dataclasses.replace(request, ignored=checked.findings.unused)
@@ -308,9 +310,7 @@ class Predictor:
 
     def columns(self) -> list[str]:
         """The columns that a table of history must have, in order."""
-        data = self.data
-        ids = [data.unique_id] if data.unique_id is not None else []
-        return [*ids, data.ds, *(data.value_columns or (data.y,)), *data.covariates]
+        return tables.used_columns(self.data)
 
 
 def _column(values: list[Any]) -> "pd.Series[Any]":

@@ -1,0 +1,283 @@
+"""Blocks of rows of a CSV file, of a Parquet file or of a folder of them, as they are there.
+
+CSV stays text, so that nothing is guessed here; what would be misread in silence (a row of another
+length, a wrong separator, a header that names a column twice) is an error that names the row.
+"""
+
+import csv
+import hashlib
+import io
+import itertools
+import lzma
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from retain.errors import DataError, listed
+from retain.kinds.forecast.data.compression import decompress
+
+SEPARATORS = (",", ";", "\t", "|")
+ROWS = 1 << 16  # of a block of Parquet
+BYTES = 1 << 20  # of a block of CSV, and at most of a row; Arrow reads dozens of them ahead
+HEAD = 1_000_000  # bytes in which the header of a CSV file ends
+PLACE = "\0place"  # the column of a block that counts the rows of the file from 0
+NOT_DECOMPRESSED = (OSError, EOFError, lzma.LZMAError, zlib.error)
+
+Source = Path | bytes  # a local file, or the content of a remote one
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where rows come from, so that a message can name file and row.
+
+    A row's place is its index label in the frame, counted from 0; `parts` are the files of a
+    folder, each with the place of its first row; `end` is the place of the last row that has been
+    read, where there are more behind it.
+    """
+
+    where: str
+    first_row: int = 2
+    parts: tuple[tuple[str, int], ...] = ()
+    end: int | None = None
+
+    def row(self, place: int) -> str:
+        """Return `row 7`, or `part-1.parquet row 7` where the rows come from several files."""
+        if not self.parts:
+            return f"row {self.first_row + place:,}"
+        part = np.searchsorted([start for _, start in self.parts], place, side="right") - 1
+        name, start = self.parts[int(part)]
+        return f"{name} row {self.first_row + place - start:,}"
+
+
+@dataclass(frozen=True)
+class Csv:
+    """A CSV file, plain or compressed."""
+
+    path: str
+    source: Source
+    separator: str
+
+    @property
+    def origin(self) -> Origin:
+        """Where its rows come from."""
+        return Origin(self.path)
+
+    @cached_property
+    def head(self) -> str:
+        """The text that it begins with."""
+        with self.open() as stream:
+            head = bytes(stream.read(HEAD)).decode("utf-8-sig", "replace")
+        if not head.strip():
+            raise DataError(f"{self.path} is empty ({len(head):,} blank characters)")
+        return head
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The names in its first row; DataError where they cannot be meant."""
+        names = fields(self.head, self.separator)
+        if "\N{REPLACEMENT CHARACTER}" in "".join(names):
+            self._check_utf8()
+        if len(names) == 1:
+            other = max(SEPARATORS, key=names[0].count)
+            if names[0].count(other):
+                quoted = '"\\t"' if other == "\t" else f'"{other}"'
+                raise DataError(
+                    f"{self.path}, row 1: read with {self.separator!r} there is one column, "
+                    f"{names[0]!r}; it looks separated by {other!r}: set `separator: {quoted}`"
+                )
+        _check_unique(f"{self.path}, row 1", names)
+        return names
+
+    def digest(self) -> str:
+        """Return the md5 of the file."""
+        return _md5(self.source)
+
+    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield some columns, or all, as text, and PLACE, without blank rows.
+
+        Raises:
+            DataError: a row has another length than the header, or the file cannot be read.
+        """
+        ragged: list[tuple[int, int]] = []  # row, number of fields
+        count = begin = read = 0
+
+        def skip(row: Any) -> str:
+            nonlocal count
+            count += 1
+            if count <= 10:
+                ragged.append((row.number, row.actual_columns))
+            return "skip"
+
+        types = dict.fromkeys(self.names, pa.string())
+        try:
+            with self.open() as stream:
+                for batch in pyarrow.csv.open_csv(
+                    stream,
+                    # with threads, a row would not know its number
+                    pyarrow.csv.ReadOptions(use_threads=False, block_size=BYTES),
+                    pyarrow.csv.ParseOptions(
+                        delimiter=self.separator,
+                        newlines_in_values=True,
+                        ignore_empty_lines=False,  # they count as rows
+                        invalid_row_handler=skip,
+                    ),
+                    pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=False),
+                ):
+                    places = np.arange(begin, begin + len(batch))
+                    begin += len(batch)
+                    if ragged and ragged[0][0] - 2 < begin:
+                        continue  # only the other rows of another length matter now
+                    block = pa.Table.from_batches([batch]).select(columns or self.names)
+                    block = block.append_column(PLACE, pa.array(places))
+                    blank = np.logical_and.reduce([pc.equal(c, "") for c in batch.columns])
+                    block = block.filter(pa.array(~blank)) if blank.any() else block
+                    read += len(block)
+                    yield block
+        except pa.ArrowInvalid as error:
+            if "UTF8" in str(error):
+                self._check_utf8()
+            if "Empty CSV" not in str(error):
+                raise DataError(f"{self.path} cannot be read as CSV: {error}") from None
+        if ragged:
+            rows = [f"row {row:,}: {found} fields" for row, found in ragged]
+            raise DataError(
+                f"{self.path}: rows of another length than the header's {len(self.names)} fields, "
+                f"which would shift the columns ({count:,} row{'s' * (count != 1)}):\n"
+                f"{listed(rows, count=count)}\n"
+                f"Quote a field that holds {self.separator!r}, and take away a separator too many."
+            )
+        if not read:
+            raise DataError(f"{self.path} has a header and no rows")
+
+    @contextmanager
+    def open(self) -> Iterator[Any]:
+        """Open what the file holds, decompressed; DataError where that cannot be read."""
+        try:
+            with open_source(self.source) as file:
+                yield decompress(file, self.path)
+        except NOT_DECOMPRESSED as error:
+            raise DataError(f"{self.path} cannot be decompressed: {error}") from None
+
+    def _check_utf8(self) -> None:
+        """Raise DataError for the first row that is not UTF-8."""
+        with self.open() as stream:
+            for row, line in enumerate(stream, 1):
+                try:
+                    line.decode()
+                except UnicodeDecodeError as error:
+                    raise DataError(
+                        f"{self.path}, row {row:,}: byte 0x{line[error.start]:02x} is not UTF-8; "
+                        "save the file as UTF-8"
+                    ) from None
+
+
+@dataclass(frozen=True)
+class Parquet:
+    """A Parquet file, or the files of a folder, which have the same columns."""
+
+    path: str
+    sources: Mapping[str, Source]  # by name in the folder; of one file the name is empty
+    separator: str = ""
+
+    @cached_property
+    def schemas(self) -> list[pa.Schema]:
+        """The columns of each file; DataError where a name is missing in one, or there twice."""
+        schemas = [schema for schema, _ in self._footers]
+        first_name = next(iter(self.sources))
+        for name, schema in zip(self.sources, schemas, strict=True):
+            _check_unique(self._where(name), schema.names)
+            for column in sorted(set(schema.names) ^ set(schemas[0].names)):
+                has, lacks = (name, first_name) if column in schema.names else (first_name, name)
+                raise DataError(f"{self.path}: column `{column}` is in {has} and not in {lacks}")
+        return schemas
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its columns."""
+        return list(self.schemas[0].names)
+
+    @property
+    def origin(self) -> Origin:
+        """Where its rows come from."""
+        starts = itertools.accumulate((rows for _, rows in self._footers), initial=0)
+        parts = tuple(zip(self.sources, starts, strict=False))
+        return Origin(self.path, 1, () if "" in self.sources else parts)
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return sum(rows for _, rows in self._footers)
+
+    def digest(self) -> str:
+        """Return the md5 of the file, or that of the md5 and name of each in the folder."""
+        digests = {name: _md5(source) for name, source in self.sources.items()}
+        listing = "".join(f"{digest} {name}\n" for name, digest in digests.items())
+        return digests.get("") or hashlib.md5(listing.encode(), usedforsecurity=False).hexdigest()
+
+    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield some columns, or all, and PLACE; raise DataError where they cannot be read."""
+        begin, columns = 0, columns or self.names
+        for name in self.sources:
+            with self._open(name) as file:
+                for batch in file.iter_batches(ROWS, columns=columns, use_threads=False):
+                    places = pa.array(np.arange(begin, begin + len(batch)))
+                    begin += len(batch)
+                    yield pa.Table.from_batches([batch]).append_column(PLACE, places)
+        if not begin:
+            raise DataError(f"{self.path} has no rows")
+
+    @cached_property
+    def _footers(self) -> list[tuple[pa.Schema, int]]:
+        """The schema of each file, and how many rows it has."""
+        footers = []
+        for name in self.sources:
+            with self._open(name) as file:
+                footers.append((file.schema_arrow.remove_metadata(), file.metadata.num_rows))
+        return footers
+
+    @contextmanager
+    def _open(self, name: str) -> Iterator[pyarrow.parquet.ParquetFile]:
+        source = self.sources[name]
+        try:
+            file = source if isinstance(source, Path) else pa.BufferReader(source)
+            with pyarrow.parquet.ParquetFile(file, memory_map=True) as opened:
+                yield opened
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DataError(f"{self._where(name)} cannot be read as Parquet: {error}") from None
+
+    def _where(self, name: str) -> str:
+        return f"{self.path.rstrip('/')}/{name}" if name else self.path
+
+
+def fields(text: str, separator: str) -> list[str]:
+    """Return the fields of the first row of CSV text."""
+    return next(csv.reader(io.StringIO(text), delimiter=separator), [])
+
+
+def open_source(source: Source) -> Any:
+    """Open a file for reading."""
+    return source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
+
+
+def _md5(source: Source) -> str:
+    with open_source(source) as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _check_unique(where: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(
+                f"{where}: the column name {name!r} stands {names.count(name)} times in the "
+                "header; give each column a name of its own"
+            )

@@ -1,0 +1,72 @@
+"""What `recall` and `text` share: the gates of a sequence, and their figure.
+
+Nothing that is trained depends on this module. What draws is imported where it is used, so that a
+model answers without it.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from retain.errors import DataError, ModelError, ParamsError
+
+if TYPE_CHECKING:
+    from retain.evaluation.lstm_gates import Inspection
+    from retain.evaluation.report import Figure
+
+
+class Predictor(Protocol):
+    """A loaded model that can be inspected."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The content of config.json."""
+
+    def inspect(self, title: str, text: str) -> "Inspection":
+        """Return the gates of its LSTM in the steps in which it reads a text."""
+
+
+def inspect_gates(
+    model: Predictor,
+    folder: Path,
+    name: str,
+    noun: str,
+    what: str | None,
+    at: str | None,
+    example: str,
+) -> "Inspection":
+    """Return the gates of a model in the steps in which it reads a text.
+
+    Args:
+        model: the model in `folder`.
+        name: of the problem.
+        noun: what a text is called in messages.
+        what: the text.
+        at: None, since a text has no time stamps.
+        example: a text that the model can read.
+
+    Raises:
+        ModelError: the model has no LSTM.
+        DataError: there is no text, or the model cannot read it.
+        ParamsError: `at` is given.
+    """
+    if at is not None:
+        raise ParamsError(f"--at {at!r} is of tables; {name} reads the {noun} that you give")
+    if (cell := model.config["cell"]) != "lstm":
+        raise ModelError(f"the model in {folder} has the cell {cell}, not an lstm with its gates")
+    if what is None:
+        raise DataError(f'give a {noun} to read: retain gates {name} "{example}"')
+    return model.inspect(f"{name}: {what}", what)
+
+
+def gates_figure(inspection: "Inspection", sequence: str) -> "Figure":
+    """Draw the gates in a sequence of the test part for a report; name what that sequence is."""
+    from retain.evaluation.lstm_gates import heat_maps
+    from retain.evaluation.report import Figure
+
+    caption = (
+        f"{inspection.note} {sequence} stands below; gates are between 0, closed, and 1, open. Of "
+        "the units those that change most at the marked step come first; the half-life is after "
+        "how many steps half of what a unit holds is forgotten."
+    )
+    return Figure("gates", "What the cell does", caption, heat_maps(inspection))
