@@ -19,7 +19,8 @@ from retain.errors import RegistryError
 from retain.evaluation.quality_gate import CheckResult
 from retain.kinds.forecast.predict import predictor
 from retain.project import fingerprint
-from retain.registry import ledger, listing, promotion, rebuild, registry
+from retain.project.layout import Layout
+from retain.registry import artifacts, ledger, listing, promotion, rebuild, registry
 from retain.tracking import store
 
 from .conftest import commit, run, work_in_copy
@@ -184,7 +185,7 @@ def test_a_promoted_challenger_is_challenger_no_more(project: Path) -> None:
 
 def test_a_version_that_a_person_passed_over_does_not_come_back_by_itself(project: Path) -> None:
     before = aliases(project)
-    with registry.downloaded(store.connect(project).get_model_version("small", "3")) as files:
+    with artifacts.downloaded(store.connect(project).get_model_version("small", "3")) as files:
         shutil.copytree(files, project / LSTM, dirs_exist_ok=True)
     decision = register(project)  # it is better than the champion, whose place it had
     assert (decision.version, decision.alias) == ("3", "previous")
@@ -248,7 +249,7 @@ def forget_the_ledger(folder: Path) -> None:
             models.append(entry.model)
         else:
             rows.append((entry.at, entry.by, entry.why, entry.model, "", models[-1]))
-    ledger.path_of(folder, "small").unlink()
+    Layout(folder, "small").ledger.unlink()
     with (folder / "models/small/promotions.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
 

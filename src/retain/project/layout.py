@@ -32,8 +32,8 @@ class Layout:
 
     @property
     def ledger(self) -> Path:
-        """What people decided about the versions of the model."""
-        return self.models / "promotions.csv"
+        """Which models were registered, and what was decided about them."""
+        return self.models / "ledger.csv"
 
     @property
     def reports(self) -> Path:

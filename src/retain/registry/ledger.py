@@ -19,6 +19,7 @@ from retain.errors import RegistryError
 from retain.evaluation.quality_gate import MODEL, CheckResult
 from retain.project import dvc, files
 from retain.project.git import Git
+from retain.project.layout import Layout
 
 GATE = "gate"  # who decides, where it is no person
 UNKNOWN = "unknown"  # the alias of what was registered before there was a ledger
@@ -48,18 +49,13 @@ class Entry:
         return self in entries
 
 
-def path_of(root: Path, name: str) -> Path:
-    """Return the place of a model's ledger."""
-    return root / "models" / name / "ledger.csv"
-
-
 def read(root: Path, name: str) -> list[Entry]:
     """Read the entries, in the order of time; a project without a ledger has those of its history.
 
     Raises:
         RegistryError: a line of the file is not one of a ledger.
     """
-    path = path_of(root, name)
+    path = Layout(root, name).ledger
     if path.is_file():
         columns = [field.name for field in fields(Entry)]
         lines = [Entry(**row) for row in _rows(root, path, columns)]
@@ -86,7 +82,7 @@ def record(root: Path, name: str, entry: Entry) -> None:
 
 def write(root: Path, name: str, entries: Iterable[Entry]) -> None:
     """Write the whole ledger; a new one is reported, so that it gets into git."""
-    path = path_of(root, name)
+    path = Layout(root, name).ledger
     if not path.is_file():
         print(f"{path.relative_to(root)} is new: commit it, as you do dvc.lock")
     text = io.StringIO()
@@ -126,6 +122,12 @@ def locked_md5s(root: Path, commit: str, stage: str) -> dict[str, str]:
     return {i["path"]: i["md5"] for i in items if i["path"].startswith(kept) and "md5" in i}
 
 
+def registered(md5s: dict[str, str], name: str) -> tuple[str, str]:
+    """Return the md5 of the model and of its metrics; empty where they are not among `md5s`."""
+    paths = Layout(Path(), name)
+    return md5s.get(str(paths.model(MODEL)), ""), md5s.get(str(paths.metrics), "")
+
+
 def commits(root: Path, *options: str) -> Iterator[tuple[str, str]]:
     """Yield the commits that changed dvc.lock, oldest first, with their time; "" is what is here.
 
@@ -147,13 +149,12 @@ def _iso(seconds: float) -> str:
 
 def _from_history(root: Path, name: str) -> list[Entry]:
     """Return what git's history of dvc.lock and promotions.csv say, where there is no ledger."""
-    promotions = _rows(root, root / "models" / name / "promotions.csv", PROMOTIONS)
+    promotions = _rows(root, Layout(root, name).models / "promotions.csv", PROMOTIONS)
     why = "registered before there was a ledger"
     entries = []
     for commit, at in commits(root):
-        md5s = locked_md5s(root, commit, f"register@{name}")
-        model = md5s.get(f"models/{name}/{MODEL}", "")
-        if model and (metrics := md5s.get(f"reports/{name}/metrics.json", "")):
+        model, metrics = registered(locked_md5s(root, commit, f"register@{name}"), name)
+        if model and metrics:
             entries.append(Entry(at, GATE, UNKNOWN, why, model, metrics, commit))
         while any(row["newest"] == model for row in promotions):
             entries.append(_of_person(promotions.pop(0)))

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from retain.errors import RegistryError
 from retain.project import files
 from retain.project.git import Git
-from retain.registry import ledger, registry
+from retain.project.layout import Layout
+from retain.registry import artifacts, ledger, registry
 from retain.registry.ledger import Entry
 from retain.tracking import store
 
@@ -72,13 +73,13 @@ def _decide(
     name, why = version.name, " ".join(reason.split())
     if not why:
         raise RegistryError("a reason is needed: give one with --reason")
-    with registry.downloaded(version):
+    with artifacts.downloaded(version):
         pass  # what cannot be used must not be champion
-    metrics_md5 = json.loads(version.tags.get("outs", "{}")).get(f"reports/{name}/metrics.json", "")
-    entry = ledger.new_entry(root, by, "champion", why, version.tags["model.md5"], metrics_md5)
+    _, metrics = ledger.registered(json.loads(version.tags.get("outs", "{}")), name)
+    entry = ledger.new_entry(root, by, "champion", why, version.tags["model.md5"], metrics)
     sentence = move(client, version, entry)
     ledger.record(root, name, entry)
-    path = root / "reports" / name / "decision.json"  # which `retain results` reads
+    path = Layout(root, name).decision
     decision = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     for alias in ("champion", "previous"):
         moved = registry.alias_version(client, name, alias)

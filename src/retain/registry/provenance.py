@@ -13,7 +13,7 @@ from retain.errors import RegistryError
 from retain.evaluation.quality_gate import MODEL
 from retain.project import fingerprint
 from retain.project.git import Git
-from retain.registry import registry
+from retain.registry import artifacts, registry
 from retain.tracking import store
 from retain.tracking.store import StoreError
 
@@ -44,7 +44,7 @@ class Origin:
         if self.version is None:
             yield root / "models" / self.name / MODEL
         else:
-            with registry.downloaded(self.version) as folder:
+            with artifacts.downloaded(self.version) as folder:
                 yield folder
 
     def metrics(self, root: Path) -> dict[str, float]:

@@ -8,7 +8,7 @@ what was registered before there was a ledger is judged again.
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from retain.config import loader
 from retain.errors import GitError, ModelError, RegistryError, RetainError
-from retain.evaluation.quality_gate import MODEL, CheckResult
+from retain.evaluation.quality_gate import CheckResult
 from retain.project import files, fingerprint
 from retain.project.cache import Cache
 from retain.project.git import Git
+from retain.project.layout import Layout
 from retain.registry import ledger, promotion, registry
 from retain.registry.ledger import GATE, UNKNOWN, Entry
 from retain.registry.listing import SINCE
@@ -58,8 +59,10 @@ def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
     for entry in entries:
         if entry.by == GATE:
             registrations.setdefault(entry.model, entry)
+    cache = Cache(root)
     if dry_run:
-        yield from _plan(root, name, registrations.values())
+        client = None if store.is_empty(root) else store.connect(root)
+        yield from _each(registrations.values(), lambda e: _plan(root, client, cache, name, e))
         decisions = sum(entry.by != GATE for entry in entries)
         yield f"{name}: {len(registrations)} registrations, {decisions} decisions of people"
         return
@@ -67,36 +70,47 @@ def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
     whole = _begin(client, name)
     known = [m for m in registrations if registry.find_by_md5(client, name, m) is not None]
     missing = [entry for model, entry in registrations.items() if model not in known]
-    if whole or missing:
-        yield from _redo(root, client, name, entries if whole else missing, whole)
-    if not ledger.path_of(root, name).is_file():
-        ledger.write(root, name, entries)
+    judged: dict[Entry, Entry] = {}
+    with files.folder(root, f"rehydrate-{name}") as scratch:
+        clone = git.clone(scratch / "clone")
+
+        def redo(entry: Entry) -> str:
+            if entry.by != GATE:
+                return _promote(client, name, entry)
+            tree = _restore(root, clone, cache, name, entry)
+            with _store_of(root):
+                decision = _register(tree, client, name, entry, whole)
+            if entry.alias == UNKNOWN and not decision.kept:
+                judged[entry] = replace(entry, alias=decision.alias, why=decision.why)
+            return decision.sentence
+
+        yield from _each(entries if whole else missing, redo)
+    if not Layout(root, name).ledger.is_file():
+        ledger.write(root, name, [judged.get(entry, entry) for entry in entries])
     yield _finish(client, name, len(known), whole)
 
 
-def _redo(
-    root: Path, client: "MlflowClient", name: str, entries: list[Entry], whole: bool
-) -> Iterator[str]:
-    """Do again what the entries say, and put what is judged now in the place of the entry."""
-    cache = Cache(root)
-    with files.folder(root, f"rehydrate-{name}") as scratch:
-        clone = Git(root).clone(scratch / "clone")
-        for index, entry in enumerate(entries):
-            try:
-                if entry.by != GATE:
-                    sentence = _promote(client, name, entry)
-                else:
-                    tree = _restore(root, clone, cache, name, entry)
-                    with _store_of(root):
-                        decision = _register(tree, client, name, entry, whole)
-                    sentence = decision.sentence
-                    if entry.alias == UNKNOWN and not decision.kept:
-                        entries[index] = replace(entry, alias=decision.alias, why=decision.why)
-            except (RegistryError, GitError):
-                raise  # the store went away, or no clone can be made
-            except (RetainError, KeyError, TypeError, ValueError) as error:
-                sentence = f"skipped: {' '.join(str(error).split()) or type(error).__name__}"
-            yield f"{entry.at[:10]}  {sentence}"
+def _each(entries: Iterable[Entry], act: Callable[[Entry], str]) -> Iterator[str]:
+    """Do something about each entry, and yield what was done; what cannot be done is skipped."""
+    for entry in entries:
+        try:
+            sentence = act(entry)
+        except (RegistryError, GitError):
+            raise  # the store went away, or no clone can be made
+        except (RetainError, KeyError, TypeError, ValueError) as error:
+            sentence = f"skipped: {' '.join(str(error).split()) or type(error).__name__}"
+        yield f"{entry.at[:10]}  {sentence}"
+
+
+def _plan(root: Path, client: "MlflowClient | None", cache: Cache, name: str, entry: Entry) -> str:
+    """Say what would be done; neither the store nor the cache is touched."""
+    version = registry.find_by_md5(client, name, entry.model) if client is not None else None
+    if version is not None:
+        return f"is {name} version {version.version}"
+    _, md5s = _locked(root, name, entry)
+    missing = ", ".join(path for path, md5 in md5s.items() if not cache.has(md5))
+    fetched = f"; not in the cache, to fetch: {missing}" if missing else ""
+    return f"to register: model {fingerprint.short(entry.model)}{fetched}"
 
 
 def _promote(client: "MlflowClient", name: str, entry: Entry) -> str:
@@ -109,22 +123,6 @@ def _promote(client: "MlflowClient", name: str, entry: Entry) -> str:
     return promotion.move(client, version, entry)
 
 
-def _plan(root: Path, name: str, registrations: Iterable[Entry]) -> Iterator[str]:
-    """Yield what would be registered; neither the store nor the cache is touched."""
-    client = None if store.is_empty(root) else store.connect(root)
-    cache = Cache(root)
-    for entry in registrations:
-        version = registry.find_by_md5(client, name, entry.model) if client is not None else None
-        if version is not None:
-            sentence = f"is {name} version {version.version}"
-        else:
-            md5s = _locked(root, name, entry)[1]
-            missing = ", ".join(path for path, md5 in md5s.items() if not cache.has(md5))
-            sentence = f"to register: model {fingerprint.short(entry.model)}"
-            sentence += f"; not in the cache, to fetch: {missing}" if missing else ""
-        yield f"{entry.at[:10]}  {sentence}"
-
-
 def _locked(root: Path, name: str, entry: Entry) -> tuple[str, dict[str, str]]:
     """Find the commit whose dvc.lock has a registration; return it and the md5 by path.
 
@@ -133,8 +131,7 @@ def _locked(root: Path, name: str, entry: Entry) -> tuple[str, dict[str, str]]:
     """
     for commit, _ in ledger.commits(root, "-m", f"-S{entry.metrics}"):
         md5s = ledger.locked_md5s(root, commit, f"register@{name}")
-        model, metrics = f"models/{name}/{MODEL}", f"reports/{name}/metrics.json"
-        if (md5s.get(model), md5s.get(metrics)) == (entry.model, entry.metrics):
+        if ledger.registered(md5s, name) == (entry.model, entry.metrics):
             return commit, md5s
     raise ModelError(
         f"model {fingerprint.short(entry.model)} is in no dvc.lock of this branch's history"
@@ -157,7 +154,7 @@ def _restore(root: Path, clone: Git, cache: Cache, name: str, entry: Entry) -> P
         shutil.copy(root / "dvc.lock", tree / "dvc.lock")
     report = ledger.locked_md5s(tree, "", f"evaluate@{name}")  # and the other cells
     cache.fetch([*md5s.values(), *report.values()])
-    same = report.get(f"reports/{name}/metrics.json") == entry.metrics
+    same = ledger.registered(report, name)[1] == entry.metrics
     if same and all(map(cache.has, report.values())):
         md5s = report | md5s
     for path, md5 in md5s.items():
@@ -168,9 +165,9 @@ def _restore(root: Path, clone: Git, cache: Cache, name: str, entry: Entry) -> P
 def _register(tree: Path, client: "MlflowClient", name: str, entry: Entry, whole: bool) -> Decision:
     """Register what the tree holds, and give it the alias of the entry, if aliases are to move."""
     problem = loader.load_problem(tree, name)
-    reports = tree / "reports" / name
-    metrics = json.loads((reports / "metrics.json").read_text(encoding="utf-8"))
-    verdict = json.loads((reports / "verdict.json").read_text(encoding="utf-8"))
+    paths = Layout(tree, name)
+    metrics = json.loads(paths.metrics.read_text(encoding="utf-8"))
+    verdict = json.loads(paths.verdict.read_text(encoding="utf-8"))
     checks = {check["check"]: CheckResult(**check) for check in verdict["checks"]}
     checks |= ledger.checks_of(entry.why)
     is_new = registry.find_by_md5(client, name, entry.model) is None
@@ -184,8 +181,8 @@ def _register(tree: Path, client: "MlflowClient", name: str, entry: Entry, whole
         decision = registry.judge(tree, name, problem, version, list(checks.values()))
     else:
         decision = registry.decide(client, version, entry.alias, list(checks.values()))
-    if is_new and (reports / "report.md").is_file():
-        cells = sorted(folder.name for folder in (tree / "models" / name).glob("*/"))
+    if is_new and (paths.reports / "report.md").is_file():
+        cells = sorted(folder.name for folder in paths.models.glob("*/"))
         runs.log_evaluation(tree, name, problem, [c for c in cells if c in problem.training.cells])
     for key, value in tags.items() if is_new else ():
         client.set_model_version_tag(name, version.version, key, value)

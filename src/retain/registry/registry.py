@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from retain.config.kind import kind_of
@@ -21,23 +20,19 @@ from retain.evaluation.quality_gate import MODEL, CheckResult, interval, judgeme
 from retain.evaluation.results import Metrics
 from retain.model_files import load_model
 from retain.project import fingerprint
+from retain.project.layout import Layout
 from retain.registry import ledger
-from retain.registry.packaging import log_model
+from retain.registry.artifacts import downloaded, log_model
 from retain.tracking import runs, store
 from retain.tracking.store import StoreError
 
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
 # The tags of a run that its version has, too.
 PROVENANCE = ("data.md5", "params.md5", "git.commit", "git.dirty", "DVC_EXP_NAME")
 MOVED = "moved"  # a registered model's tag: what a person decided last of its aliases
-EXPERIMENT = (
-    "an experiment promotes nothing; take it over with `dvc exp apply`, then run "
-    "`dvc repro -f -s register@{name}`"
-)
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,7 @@ def register(
     with store.locked(root):
         decision = judge(root, name, problem, version, checks)
         if not decision.kept and not os.environ.get("DVC_EXP_NAME"):
-            metrics_md5 = fingerprint.file_md5(root / "reports" / name / "metrics.json")
+            metrics_md5 = fingerprint.file_md5(Layout(root, name).metrics)
             gave = (ledger.GATE, decision.alias, decision.why, decision.model_md5, metrics_md5)
             ledger.record(root, name, ledger.new_entry(root, *gave))
     return decision
@@ -80,7 +75,7 @@ def register(
 
 def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "ModelVersion":
     """Register a problem's trained model, unless it is, and judge nothing."""
-    folder = root / "models" / name / MODEL
+    folder = Layout(root, name).model(MODEL)
     run = runs.find_run(root, name, problem, MODEL, folder)
     client, model_md5 = run.client, fingerprint.folder_md5(folder)
     with store.locked(root):
@@ -122,7 +117,11 @@ def judge(
     if champion is not None:
         checks = [*checks, *_against_champion(root, name, problem, champion)]
     if os.environ.get("DVC_EXP_NAME"):
-        checks = [*checks, CheckResult("committed", False, EXPERIMENT.format(name=name), {})]
+        sentence = (
+            f"an experiment promotes nothing; take it over with `dvc exp apply`, then run "
+            f"`dvc repro -f -s register@{name}`"
+        )
+        checks = [*checks, CheckResult("committed", False, sentence, {})]
     passed = all(check.passed for check in checks)
     return decide(client, version, "champion" if passed else "challenger", checks)
 
@@ -134,13 +133,11 @@ def decide(
     before = set_alias(client, version, alias)
     failed = [check for check in checks if not check.passed]
     reasons = "; ".join(f"{check.check}: {check.sentence}" for check in failed)
-    result = (
-        f"is @challenger, not @champion: {reasons}"
-        if failed
-        else ("passed the gate and is @champion")
-    )
+    result = f"is @challenger, not @champion: {reasons}"
     if before is not None and before.version == version.version:
         result = "is @champion already" + (f", but fails the gate: {reasons}" if failed else "")
+    elif not failed:
+        result = "passed the gate and is @champion"
     sentence = f"{version.name} version {version.version} {result}"
     tags = {f"gate.{check.check}": check.sentence for check in checks}
     tags["gate"] = f"failed: {', '.join(check.check for check in failed)}" if failed else "passed"
@@ -179,14 +176,16 @@ def _against_champion(
     root: Path, name: str, problem: Problem, champion: "ModelVersion"
 ) -> Iterator[CheckResult]:
     """Yield the gate's checks of the kind `champion`: both models on the same test windows."""
-    prepared, folder = root / "data" / "prepared" / name, root / "models" / name / MODEL
+    paths = Layout(root, name)
     for check in problem.gate:
         if not isinstance(check, ChampionCheck):
             continue
         label = f"{ledger.VERSUS_CHAMPION} {champion.version}"
         try:
             with downloaded(champion) as theirs:
-                both = kind_of(problem).compare.load(problem, prepared, folder, theirs)
+                both = kind_of(problem).compare.load(
+                    problem, paths.prepared, paths.model(MODEL), theirs
+                )
         except (IncomparableError, RegistryError) as error:
             yield CheckResult(label, True, f"the champion cannot be compared: {error}", {})
             continue
@@ -255,54 +254,3 @@ def test_metrics(version: "ModelVersion") -> dict[str, float]:
     """Return the test metrics that were registered with a version."""
     tags = version.tags.items()
     return {key.removeprefix("test."): float(v) for key, v in tags if key.startswith("test.")}
-
-
-@contextmanager
-def downloaded(version: "ModelVersion") -> Iterator[Path]:
-    """Yield the model folder of a registered version, which is removed at the end of the block.
-
-    Raises:
-        RegistryError: the store no longer has its files, or has others than were registered.
-    """
-    import mlflow
-
-    with TemporaryDirectory() as scratch:
-        with _readable(version) as uri:
-            flavor = mlflow.models.get_model_info(uri).flavors["python_function"]
-            path = f"{uri}/{flavor['artifacts']['model']['path']}"
-            model = Path(mlflow.artifacts.download_artifacts(path, dst_path=scratch))
-        recorded, md5 = version.tags.get("model.md5"), fingerprint.folder_md5(model)
-        if md5 != recorded:
-            raise RegistryError(
-                f"the files of {version.name} version {version.version} are not those that were "
-                f"registered: their md5 is {md5}, and the version's tag model.md5 says "
-                f"{recorded}; nothing of them is read. Move the tracking store away and build it "
-                f"anew from DVC's cache: `retain rehydrate {version.name}`"
-            )
-        yield model
-
-
-def example(version: "ModelVersion") -> "pd.DataFrame":
-    """Return the example of a request that was registered with a version."""
-    import mlflow
-    import pandas as pd
-
-    with TemporaryDirectory() as scratch:
-        with _readable(version) as uri:
-            path = f"{uri}/input_example.json"
-            local = Path(mlflow.artifacts.download_artifacts(path, dst_path=scratch))
-        content = json.loads(local.read_text(encoding="utf-8"))
-    return pd.DataFrame(content["data"], columns=content["columns"])
-
-
-@contextmanager
-def _readable(version: "ModelVersion") -> Iterator[str]:
-    """Yield the address of a version; RegistryError where its files cannot be read."""
-    try:
-        yield f"models:/{version.name}/{version.version}"
-    except store.client_errors() as error:
-        store.raise_full_disk(error)
-        raise RegistryError(
-            f"the files of {version.name} version {version.version} cannot be read from "
-            f"{version.source}: {error}"
-        ) from None

@@ -10,7 +10,7 @@ import pandas as pd
 from retain.config.kind import find_kind
 from retain.errors import ModelError, RetainError
 from retain.model_files import load_model
-from retain.registry import registry
+from retain.registry import artifacts, registry
 from retain.tracking import store
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Live:
 
 def _load(version: "ModelVersion", kind: str | None = None) -> Loaded:
     """A version that can be served; of `kind`, if given, since paths and page are the kind's."""
-    with registry.downloaded(version) as folder:
+    with artifacts.downloaded(version) as folder:
         served = load_model(folder)
     own, label = served.config["kind"], f"{version.name} version {version.version}"
     if kind not in (None, own):
@@ -122,6 +122,6 @@ def _load(version: "ModelVersion", kind: str | None = None) -> Loaded:
             f"`retain serve` cannot ask models of kind {own}: ask {label} with "
             f"`{found.command} {version.name} …`, or serve it with `mlflow models serve`"
         )
-    example = registry.example(version)
+    example = artifacts.example(version)
     served.predict(example)  # the first call is slow, and a model that cannot answer is not taken
     return Loaded(version, served, example)

@@ -9,6 +9,7 @@ import pytest
 from retain.errors import ModelError, RegistryError
 from retain.evaluation.quality_gate import CheckResult
 from retain.project.git import Git
+from retain.project.layout import Layout
 from retain.registry import ledger, rebuild
 from retain.registry.ledger import Entry
 
@@ -93,7 +94,7 @@ def test_an_entry_is_read_as_it_was_written(
     for line in lines:
         ledger.record(tmp_path, "small", line)
     assert ledger.read(tmp_path, "small") == lines
-    text = ledger.path_of(tmp_path, "small").read_text()
+    text = Layout(tmp_path, "small").ledger.read_text()
     assert text.splitlines()[:2] == [
         "at,by,alias,why,model,metrics,commit",
         '2026-01-01T00:01:00+00:00,gate,champion,"why, so",a,of a,',
@@ -106,7 +107,7 @@ def test_an_entry_is_read_as_it_was_written(
 @pytest.mark.parametrize("line", ["2026-01-01,a,b", "2026-01-01,a,b,1,2,3,4,5", "<<<<<<< HEAD"])
 def test_a_line_that_is_none_of_ours_is_named(tmp_path: Path, line: str) -> None:
     ledger.record(tmp_path, "small", entry(1, "a"))
-    with ledger.path_of(tmp_path, "small").open("a") as file:
+    with Layout(tmp_path, "small").ledger.open("a") as file:
         file.write(f"{line}\n")
     with pytest.raises(RegistryError, match=r"models/small/ledger.csv, line 3: expected the colum"):
         ledger.read(tmp_path, "small")
@@ -206,7 +207,7 @@ def test_a_project_from_before_has_what_its_history_says(git: Git) -> None:
         "40",
     ]
     ledger.record(git.root, "small", entry(59, "d"))
-    assert len(ledger.path_of(git.root, "small").read_text().splitlines()) == 1 + 6
+    assert len(Layout(git.root, "small").ledger.read_text().splitlines()) == 1 + 6
 
 
 def test_a_line_of_promotions_that_is_none_is_named(git: Git) -> None:
