@@ -62,15 +62,11 @@ def forecast(
     if output is None:
         typer.echo(answer.to_csv(index=False, float_format="%.7g"), nl=False)
         return
-    scratch = output.with_name(f".{output.name}.part")
-    try:
+    with files.replacing(output) as scratch:
         if output.suffix == ".parquet":
             answer.to_parquet(scratch, index=False)
         else:
             answer.to_csv(scratch, index=False, float_format="%.7g")
-        scratch.replace(output)
-    finally:
-        scratch.unlink(missing_ok=True)
     typer.echo(f"{len(answer):,} rows for {answer['unique_id'].nunique():,} series in {output}")
 
 

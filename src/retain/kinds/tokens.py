@@ -1,18 +1,22 @@
-"""What `recall` and `text` share: the gates of a sequence, and their figure.
+"""What `recall` and `text` share: a request's column, the gates of a sequence, and their figure.
 
 Nothing that is trained depends on this module. What draws is imported where it is used, so that a
 model answers without it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from retain.errors import DataError, ModelError, ParamsError
+from retain.errors import DataError, ModelError, ParamsError, clipped, listed
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from retain.evaluation.lstm_gates import Inspection
     from retain.evaluation.report import Figure
+
+Read = TypeVar("Read")
 
 
 class Predictor(Protocol):
@@ -57,6 +61,28 @@ def inspect_gates(
     if what is None:
         raise DataError(f'give a {noun} to read: retain gates {name} "{example}"')
     return model.inspect(f"{name}: {what}", what)
+
+
+def read_column(table: "pd.DataFrame", name: str, read: Callable[[Any], Read]) -> list[Read]:
+    """Read the values of a request's table of one column, each by `read`.
+
+    Raises:
+        DataError: the table has another column than `name`, or no row; or `read` raises it, for
+            whichever rows.
+    """
+    if list(table.columns) != [name]:
+        raise DataError(f"expected one column, {name!r}, and found {clipped(tuple(table.columns))}")
+    if table.empty:
+        raise DataError("the table has no row")
+    values, faults = [], []
+    for row, value in enumerate(table[name], start=1):
+        try:
+            values.append(read(value))
+        except DataError as error:
+            faults.append(f"row {row}: {error}")
+    if faults:
+        raise DataError(f"{name}:\n{listed(faults)}")
+    return values
 
 
 def gates_figure(inspection: "Inspection", sequence: str) -> "Figure":

@@ -10,13 +10,13 @@ import pandas as pd
 import torch
 
 from retain.errors import DataError, clipped
+from retain.evaluation.arrays import Floats
 from retain.kinds.recall import agreement, babi, dataset, synthetic
 from retain.kinds.recall.config import Problem
 from retain.kinds.recall.dataset import START, STEPS, Batch, Schema
-from retain.kinds.recall.metrics import Floats
 from retain.kinds.recall.network import GapClassifier
-from retain.kinds.tokens import inspect_gates
-from retain.model_files import check_same, read_column, reading
+from retain.kinds.tokens import inspect_gates, read_column
+from retain.model_files import check_same, reading
 from retain.networks import recurrent
 from retain.networks.recurrent import Gates
 from retain.project.layout import Layout

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.data import calendars, panel, scaling
 from retain.kinds.forecast.data.panel import Panel, Schema
-from retain.kinds.forecast.data.scaling import Floats
 
 POINTS = (np.arange(100) + 0.5) / 100  # levels at which distributions are compared
 DECILES = np.arange(1, 10) / 10

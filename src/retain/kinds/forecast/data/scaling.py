@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from retain.evaluation.arrays import Floats
+
 BLOCK = 1 << 18  # rows, of one series at least
 
-Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 

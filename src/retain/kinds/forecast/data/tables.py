@@ -5,7 +5,6 @@ worth knowing (blanks, values out of range, duplicates resolved) is counted in t
 """
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retain.errors import DataError
+from retain.errors import DataError, nearest
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import columns, frequency, reader, timestamps
 from retain.kinds.forecast.data.columns import fault
@@ -110,11 +109,10 @@ def check_names(where: str, names: list[str], used: Iterable[str]) -> None:
     """Raise DataError where a column in use is not among those of the file."""
     for name in used:
         if name not in names:
-            near = difflib.get_close_matches(name.lower(), [other.lower() for other in names], n=1)
-            hint = [other for other in names if near and other.lower() == near[0]]
-            also = f"; did you mean `{hint[0]}`?" if hint else ""
+            near = nearest(name, names)
+            hint = f"; did you mean `{near}`?" if near else ""
             raise DataError(
-                f"{where}: there is no column `{name}`{also}"
+                f"{where}: there is no column `{name}`{hint}"
                 f"\nThe columns are: {', '.join(f'`{other}`' for other in names)}"
             )
 

@@ -4,7 +4,6 @@ A stamp is read where it can mean one time alone. Without a format that is ISO 8
 else, for 01/02/2020 may be two days and 1577836800 a number of seconds, of sales or of steps.
 """
 
-import difflib
 import re
 import zoneinfo
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retain.errors import DataError
+from retain.errors import DataError, nearest
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data.columns import Mask, fault, shown
 from retain.kinds.forecast.data.formats import Origin
@@ -173,8 +172,8 @@ def _to_utc(parsed: pd.DatetimeIndex, data: Data, refuse: Refuse) -> pd.Datetime
     try:
         zoneinfo.ZoneInfo(data.timezone)
     except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
-        near = difflib.get_close_matches(data.timezone, sorted(zoneinfo.available_timezones()), n=1)
-        hint = f"; did you mean `{near[0]}`?" if near else ""
+        near = nearest(data.timezone, sorted(zoneinfo.available_timezones()))
+        hint = f"; did you mean `{near}`?" if near else ""
         raise DataError(f"`timezone: {data.timezone}` is no time zone{hint}") from None
     if parsed.tz is not None:
         return parsed.tz_convert("UTC").tz_localize(None)

@@ -1,7 +1,6 @@
 """The gates of a forecaster's LSTM in one window of a problem's data: `retain gates`."""
 
 import datetime as dt
-import difflib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from retain.errors import DataError, ModelError, ParamsError
+from retain.errors import DataError, ModelError, ParamsError, nearest
 from retain.evaluation.lstm_gates import Inspection, Values
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import panel
@@ -100,10 +99,8 @@ def _window(
     """Find the window to show: windows of the panel, and its number among them."""
     ids = [str(name) for name in source.index["unique_id"]]
     if what is not None and what not in ids:
-        near = difflib.get_close_matches(what, ids, n=1) or ids[:1]
-        raise DataError(
-            f"{name} has no series {what!r} that a model can read; there is {near[0]!r}"
-        )
+        near = nearest(what, ids) or ids[0]
+        raise DataError(f"{name} has no series {what!r} that a model can read; there is {near!r}")
     if at is None:
         windows = Windows(source, "test")
     else:

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.cycles import natural, segment_length
 from retain.kinds.forecast.data.tables import Table
-
-Floats = npt.NDArray[np.float64]
 
 SERIES = 32  # measured on, at most
 WINDOWS = {"train": 2000, "validation": 1000}
