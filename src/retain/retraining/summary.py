@@ -211,7 +211,7 @@ def _way_back(name: str, new: "ModelVersion", before: "ModelVersion | None", ali
     if alias == "champion":
         return (
             f'`retain rollback {name} --reason "…"` makes version {before.version} @champion '
-            f"again; commit models/{name}/promotions.csv, which it writes. To take the data back "
+            f"again; commit models/{name}/ledger.csv, which it writes. To take the data back "
             f"too, revert the commit and run `dvc checkout`."
         )
     return (
