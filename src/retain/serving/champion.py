@@ -10,7 +10,7 @@ import pandas as pd
 from retain.config.kind import Predictor, find_kind, require
 from retain.errors import ModelError, RetainError
 from retain.model_files import load_model
-from retain.registry import registry
+from retain.registry import artifacts, registry
 from retain.tracking import store
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class ChampionHolder:
 
 def _load(version: "ModelVersion", kind: str | None = None) -> LoadedChampion[Predictor]:
     """Load a version that can be served; of `kind`, if given, as paths and page are the kind's."""
-    with registry.downloaded(version) as folder:
+    with artifacts.downloaded(version) as folder:
         predictor = load_model(folder)
     manifest = find_kind(predictor.config["kind"])
     assert manifest is not None, "the model was loaded by it"
@@ -94,7 +94,7 @@ def _load(version: "ModelVersion", kind: str | None = None) -> LoadedChampion[Pr
         f"`retain serve` cannot ask models of kind {manifest.name}: ask {label} with "
         f"`{manifest.command} {version.name} …`, or serve it with `mlflow models serve`",
     )
-    example = registry.example(version)
+    example = artifacts.example(version)
     predictor.predict(example)  # the first call is slow, and a model must answer to be taken
     tags = version.tags
     origin = {
