@@ -25,7 +25,7 @@ def main() -> None:
     folders = {cell: layout.model(cell) for cell in cells}
     kind = kind_of(problem)
     found = kind.evaluate.load(problem, layout.prepared, folders)
-    checks = quality_gate.judge(found.metrics, problem.gate)
+    checks = quality_gate.run_checks(found.metrics, problem.gate)
     page = kind.report.load(name, problem, found, checks)
     with files.folder(root, f"evaluate-{name}") as scratch:
         (scratch / "metrics.json").write_text(files.to_json(found.metrics), "utf-8")

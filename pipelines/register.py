@@ -19,7 +19,7 @@ def main() -> None:
     root, name = Path(), sys.argv[1]
     problem, layout = loader.load_problem(root, name), Layout(root, name)
     metrics = results.read_metrics(layout.metrics)
-    checks = quality_gate.judge(metrics, problem.gate)
+    checks = quality_gate.run_checks(metrics, problem.gate)
     with files.folder(root, f"register-{name}") as scratch:
         decision = registry.register(root, name, problem, metrics, checks)
         (scratch / "verdict.json").write_text(files.to_json(quality_gate.verdict(checks)), "utf-8")

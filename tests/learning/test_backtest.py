@@ -1,4 +1,4 @@
-"""Retraining replayed on the past: what each policy does, without a look ahead."""
+"""Backtest of retraining policies, without a look ahead."""
 
 import datetime as dt
 from pathlib import Path
@@ -48,13 +48,13 @@ def write(root: Path, shifted_from: str = "2024-02-17") -> None:
     pd.DataFrame({"ds": ds, "y": y.round(3)}).to_csv(root / "t.csv", index=False)
 
 
-def run(root: Path, every: str = "8d", **data: Any) -> backtest.Replay:
+def run(root: Path, every: str = "8d", **data: Any) -> backtest.Backtest:
     portable_cpu.pin_cpu_kernels("machine")
-    return backtest.replay(problem(**data), "t", root, every, START)
+    return backtest.backtest(problem(**data), "t", root, every, START)
 
 
 @pytest.fixture(scope="module")
-def replayed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, backtest.Replay]:
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, backtest.Backtest]:
     root = tmp_path_factory.mktemp("replay")
     write(root)
     return root, run(root)
@@ -64,7 +64,7 @@ def days(dates: list[pd.Timestamp]) -> list[str]:
     return [f"{date:%m-%d}" for date in dates]
 
 
-def test_each_policy_trains_when_it_would_have(replayed: tuple[Path, backtest.Replay]) -> None:
+def test_each_policy_trains_when_it_would_have(replayed: tuple[Path, backtest.Backtest]) -> None:
     never, always, drift = replayed[1].tracks
     assert days(replayed[1].dates) == ["02-05", "02-13", "02-21", "02-29"]
     assert days(never.trained) == ["02-05"]
@@ -73,19 +73,19 @@ def test_each_policy_trains_when_it_would_have(replayed: tuple[Path, backtest.Re
 
 
 def test_all_are_scored_on_the_same_windows_and_begin_alike(
-    replayed: tuple[Path, backtest.Replay],
+    replayed: tuple[Path, backtest.Backtest],
 ) -> None:
     tracks = replayed[1].tracks
-    counts = [track.tally.by_origin[1].sum() for track in tracks]
+    counts = [track.sums.by_origin[1].sum() for track in tracks]
     assert len(set(counts)) == 1
     assert len({track.errors[0] for track in tracks}) == 1
     assert tracks[0].errors[1] == tracks[2].errors[1]  # nothing had drifted yet
-    windows = tracks[0].tally.by_origin[1, 0] / 6
+    windows = tracks[0].sums.by_origin[1, 0] / 6
     assert windows.sum() == 24 * 60 - 24 * 35 - 5  # every hour from the start, once
 
 
 def test_models_are_kept_and_a_second_replay_trains_none(
-    replayed: tuple[Path, backtest.Replay], monkeypatch: pytest.MonkeyPatch
+    replayed: tuple[Path, backtest.Backtest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, first = replayed
     monkeypatch.setattr(trainer, "fit", lambda *_: pytest.fail("trained again"))
@@ -94,16 +94,16 @@ def test_models_are_kept_and_a_second_replay_trains_none(
 
 
 def test_a_model_knows_nothing_of_what_came_after_its_date(
-    replayed: tuple[Path, backtest.Replay], tmp_path: Path
+    replayed: tuple[Path, backtest.Backtest], tmp_path: Path
 ) -> None:
     write(tmp_path, shifted_from="2024-02-14")
     other = backtest.Past(problem(), "t", tmp_path)
     date = pd.Timestamp("2024-02-13")
-    then = backtest.Then(other, date)
-    before = backtest.Then(backtest.Past(problem(), "t", replayed[0]), date)
-    assert panel.load(then.prepared).grid[-1] < date
+    snapshot = backtest.Snapshot(other, date)
+    before = backtest.Snapshot(backtest.Past(problem(), "t", replayed[0]), date)
+    assert panel.load(snapshot.prepared).grid[-1] < date
     weights = "weights.safetensors"
-    assert fingerprint.file_md5(then.model / weights) == fingerprint.file_md5(
+    assert fingerprint.file_md5(snapshot.model / weights) == fingerprint.file_md5(
         before.model / weights
     )
 
@@ -117,13 +117,13 @@ def test_dates_of_a_split_move_with_the_date(tmp_path: Path) -> None:
     assert str(moved.test) == "2024-02-10"
 
 
-def test_the_text_names_costs_and_differences(replayed: tuple[Path, backtest.Replay]) -> None:
+def test_the_text_names_costs_and_differences(replayed: tuple[Path, backtest.Backtest]) -> None:
     text = replayed[1].markdown("t", "8d")
     lines = text.splitlines()
     assert lines[0] == "## t: what retraining would have given"
     assert [line.split("|")[1].strip() for line in lines[6:]] == ["never", "always", "drift"]
     assert [line.split("|")[6].strip() for line in lines[6:]] == ["1", "4", "3"]
-    assert figures.replay(replayed[1].table()).startswith("<svg")
+    assert figures.backtest(replayed[1].table()).startswith("<svg")
 
 
 @pytest.mark.parametrize(
@@ -139,4 +139,4 @@ def test_what_cannot_be_replayed_says_why(
 ) -> None:
     write(tmp_path)
     with pytest.raises(error, match=said):
-        backtest.replay(problem(), "t", tmp_path, every, start)
+        backtest.backtest(problem(), "t", tmp_path, every, start)

@@ -16,6 +16,7 @@ from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel, profile, tables
 from retain.kinds.forecast.model import setup
 from retain.kinds.forecast.monitoring import drift
+from retain.kinds.forecast.predict import predictor
 from retain.training import portable_cpu, trainer
 
 HOURS = 24 * 60
@@ -76,7 +77,7 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     made.calibrate()
     (root / "model").mkdir()
     model_files.write_model(root / "model", made.network, made.config, history)
-    found = drift.error(drift.predictor.load(root / "model"), panel.load(data), HOURS - 240, HOURS)
+    found = drift.error(predictor.load(root / "model"), panel.load(data), HOURS - 240, HOURS)
     assert found is not None
     return root / "model", {"mase": found}
 
@@ -178,7 +179,7 @@ def test_a_champion_of_other_columns_is_not_compared(tmp_path: Path, champion: A
 
 def test_windows_that_the_champion_learned_from_do_not_count(champion: Any) -> None:
     data = champion[0].parent / "data"
-    served = drift.predictor.load(champion[0])
+    served = predictor.load(champion[0])
     source_then = panel.load(data)
     assert drift.error(served, source_then, 0, source_then.schema.validation_step) is None
 

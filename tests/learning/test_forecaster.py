@@ -14,7 +14,8 @@ from retain.kinds.forecast.data.panel import Panel, Schema
 from retain.kinds.forecast.data.windows import Batch, Windows
 from retain.kinds.forecast.evaluation.evaluate import look_back
 from retain.kinds.forecast.model.baselines import seasonal_naive
-from retain.kinds.forecast.model.forecaster import Forecaster, fix_quantile_crossing
+from retain.kinds.forecast.model.calibration import fix_quantile_crossing
+from retain.kinds.forecast.model.forecaster import Forecaster
 from retain.kinds.forecast.model.segrnn import SegRNN
 
 NAN = float("nan")
@@ -287,10 +288,10 @@ def test_training_teaches_the_embedding_of_a_series_never_seen() -> None:
 
 def test_an_ensemble_is_the_mean_of_its_members() -> None:
     network, batch = network_of(ensemble=3), batch_of()
-    each = network.each(batch).values
-    assert each.shape == (3, 6, HORIZON, 3)
-    assert not torch.equal(each[0], each[1])  # they start apart
-    torch.testing.assert_close(network(batch).values, each.mean(0))
+    by_member = network.by_member(batch).values
+    assert by_member.shape == (3, 6, HORIZON, 3)
+    assert not torch.equal(by_member[0], by_member[1])  # they start differently
+    torch.testing.assert_close(network(batch).values, by_member.mean(0))
 
 
 def test_without_an_embedding_the_series_does_not_matter() -> None:

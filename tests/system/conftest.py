@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
+
+from tests import forkserver
 
 REPOSITORY = Path(__file__).parents[2]
 PARAMS = """\
@@ -42,11 +45,17 @@ problems:
 """
 
 
-def environment() -> dict[str, str]:
-    """That of a person without settings of her own: the stages find the tests' python first."""
+def environment(forked: bool = True) -> dict[str, str]:
+    """That of a person without settings of her own.
+
+    Args:
+        forked: whether python, dvc and retain are what `forkserver` forks, or real ones.
+    """
     kept = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+    places = [*[forkserver.programs()] * forked, Path(sys.executable).parent, os.environ["PATH"]]
     return kept | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join(map(str, places)),
+        "DVC_NO_ANALYTICS": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
 
@@ -78,7 +87,8 @@ def small_table(steps: int = 480) -> pd.DataFrame:
 def write_project(folder: Path, table: pd.DataFrame, params: str = PARAMS) -> Path:
     """A project as a user's clone has it, with its first commit."""
     folder.mkdir()
-    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+    (folder / ".dvc").mkdir()
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore"):
         shutil.copy(REPOSITORY / name, folder / name)
     for name in ("src", "pipelines"):
         ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
@@ -89,9 +99,6 @@ def write_project(folder: Path, table: pd.DataFrame, params: str = PARAMS) -> Pa
     (folder / "data" / "raw").mkdir(parents=True)
     table.to_csv(folder / "data" / "raw" / "small.csv", index=False)
     run(folder, "git", "init", "-q")
-    run(folder, "dvc", "init", "-q")
-    for key in ("analytics", "check_update"):
-        run(folder, "dvc", "config", f"core.{key}", "false")
     commit(folder)
     return folder
 
@@ -101,6 +108,12 @@ def commit(folder: Path) -> None:
     run(folder, "git", "add", "-A")
     who = ("-c", "user.name=a tester", "-c", "user.email=tester@example.org")
     run(folder, "git", *who, "commit", "-q", "--allow-empty", "-m", "a state")
+
+
+def put_store(folder: Path) -> None:
+    """Put an empty tracking store into a project; to make its tables takes a second."""
+    (folder / "mlruns").mkdir()
+    shutil.copy(forkserver.store_template(), folder / "mlruns")
 
 
 def work_in_copy(source: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -126,13 +139,30 @@ def _no_settings_of_a_person(tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project after `dvc repro`, committed; tests that change it take a `clone`."""
-    folder = write_project(tmp_path_factory.mktemp("finished") / "project", small_table())
+def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that is made by the first worker that wants it, and that no test changes."""
+    workers = "PYTEST_XDIST_WORKER" in os.environ
+    shared = factory.getbasetemp().parent if workers else factory.getbasetemp()
+    folder, made = shared / name / "project", shared / name / "made"
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(shared / f"{name}.lock"):
+        if not made.exists():
+            make(folder)
+            made.touch()
+    return folder
+
+
+def _finish(folder: Path) -> None:
+    write_project(folder, small_table())
+    put_store(folder)
     run(folder, "dvc", "repro")
     commit(folder)
-    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project after `dvc repro`, committed; a test that changes it takes a `clone`."""
+    return make_once(tmp_path_factory, "finished", _finish)
 
 
 @pytest.fixture(scope="session")
@@ -140,17 +170,18 @@ def answering(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with champions that answer lines of text: `rhyme`, `key` and `sum`."""
     from .lines import write_project
 
-    return write_project(tmp_path_factory.mktemp("answering") / "project")
+    return make_once(tmp_path_factory, "answering", write_project)
 
 
 @pytest.fixture
 def clone(finished: Path, tmp_path: Path) -> Callable[[], Path]:
-    """Makes a clone of the finished project elsewhere, with its DVC cache but no tracking store."""
+    """Makes a clone of the finished project elsewhere, with its DVC cache and an empty store."""
 
     def make() -> Path:
         folder = tmp_path / "clone"
         run(tmp_path, "git", "clone", "-q", str(finished), str(folder))
         shutil.copytree(finished / ".dvc" / "cache", folder / ".dvc" / "cache")
+        put_store(folder)
         return folder
 
     return make

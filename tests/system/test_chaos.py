@@ -1,16 +1,53 @@
 """Killed anywhere, by whatever, a training ends with the same bits, in the same run."""
 
+import itertools
 import os
 import random
 import signal
-from collections.abc import Iterator
 
 import pytest
 
 from .chaos import trials
 from .chaos.forked import Start, forked
-from .chaos.kills import ANY_TIME, COLD, FULL_DISK, POINTS, SIGNALS, Kill
+from .chaos.kills import ANY_TIME, COLD, FULL_DISK, POINTS, SIGNALS, STORE_IS_MADE, Kill
 from .chaos.project import Project, make_project
+
+# Kills one after another, each at the n-th call of its point after the start; signals take turns.
+STORIES = {
+    "while it starts": {
+        STORE_IS_MADE: 45,
+        "when the run is made": 1,
+        "in the first batch": 1,
+        "in some batch": 15,
+    },
+    "while it learns": {
+        "in the middle of an epoch": 3,
+        "in the last batch of all": 1,
+        "in validation": 1,
+        "while averaged weights are in": 1,
+        "when an epoch ends": 1,
+    },
+    "while it writes down how far it is": {
+        "before MLflow's store commits": 10,
+        "when a curve was told": 2,
+        "while a checkpoint is half written": 2,
+        "before a checkpoint is renamed": 2,
+        "before older ones are removed": 2,
+    },
+    "while it writes the model": {
+        "trained, before the model is written": 1,
+        "while the model is half written": 1,
+        "written, before MLflow is told": 1,
+        "told, before publishing": 1,
+        "when the old model is away": 1,
+        "published, the old model still there": 1,
+    },
+    "when it is done": {
+        "published, before the run is closed": 1,
+        "closed, before checkpoints are removed": 1,
+        "while checkpoints are removed": 1,
+    },
+}
 
 
 @pytest.fixture(scope="module")
@@ -18,48 +55,59 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return make_project(tmp_path_factory.mktemp("chaos"))
 
 
-@pytest.fixture(scope="module")
-def start(project: Project) -> Iterator[Start]:
-    with forked(project) as start:
-        yield start
-
-
 def test_early_stopping_ends_the_training_that_is_killed(project: Project) -> None:
     assert 3 < project.epochs < 12
 
 
+@pytest.mark.parametrize("kills", STORIES.values(), ids=STORIES)
+def test_killed_again_and_again(project: Project, kills: dict[str, int]) -> None:
+    chain = [
+        Kill(point, sent, number)
+        for (point, number), sent in zip(kills.items(), itertools.cycle(SIGNALS), strict=False)
+    ]
+    assert list(trials.trial(project, forked, chain)) == chain
+
+
+def test_every_point_is_in_a_story() -> None:
+    assert [point for kills in STORIES.values() for point in kills] == list(POINTS)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_with_both_signals(project: Project, start: Start, point: str) -> None:
+def test_killed_with_both_signals(project: Project, point: str) -> None:
     number = (POINTS[point].most + 1) // 2
     kills = [Kill(point, signal.SIGTERM, number), Kill(point, signal.SIGKILL)]
-    assert list(trials.trial(project, start, kills)) == kills
+    assert list(trials.trial(project, forked, kills)) == kills
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_killed_four_times_at_any_time(project: Project, start: Start, seed: int) -> None:
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
+def test_killed_four_times_at_any_time(project: Project, seed: int) -> None:
     generator = random.Random(seed)  # noqa: S311 - no secrets
     kills = [
         Kill(ANY_TIME, generator.choice(SIGNALS), seconds=generator.uniform(0, 1)) for _ in range(4)
     ]
-    assert set(trials.trial(project, start, kills)) <= set(kills)
+    assert set(trials.trial(project, forked, kills)) <= set(kills)
 
 
-def test_killed_with_the_dvc_that_started_it(project: Project) -> None:
+@pytest.mark.parametrize(
+    "start", [trials.by_dvc, pytest.param(trials.cold, marks=pytest.mark.long)]
+)
+def test_killed_with_the_dvc_that_started_it(project: Project, start: Start) -> None:
     kills = [Kill(COLD, sent) for sent in (*SIGNALS, signal.SIGKILL)]
-    assert list(trials.trial(project, trials.cold, kills)) == kills
+    assert list(trials.trial(project, start, kills)) == kills
 
 
 def test_a_disk_that_fills_up_ends_it_with_a_sentence_and_it_goes_on_from_there(
-    project: Project, start: Start
+    project: Project,
 ) -> None:
     project.restore()
-    code, said = start(project, Kill(FULL_DISK, 0, number=3))
+    code, said = forked(project, Kill(FULL_DISK, 0, number=3))
     assert code == 2, said
     assert "error: no checkpoint can be written into scratch/checkpoints/train-small-lstm" in said
     assert "Traceback" not in said
     assert project.model_md5() == project.older_md5
     assert [made.status for made in project.new_runs()] == ["FAILED"]
-    code, said = start(project, None)
+    code, said = forked(project, None)
     assert code == 0, said
     assert "goes on from step 4" in said
     trials.check_finished(project, False, 1, said)
@@ -67,14 +115,14 @@ def test_a_disk_that_fills_up_ends_it_with_a_sentence_and_it_goes_on_from_there(
 
 @pytest.mark.parametrize(("damaged", "goes_on"), [(1, "from step 6"), (2, "")])
 def test_checkpoints_cut_in_half_are_not_taken(
-    project: Project, start: Start, damaged: int, goes_on: str
+    project: Project, damaged: int, goes_on: str
 ) -> None:
     project.restore()
-    code, said = start(project, Kill("in some batch", signal.SIGKILL, number=9))
+    code, said = forked(project, Kill("in some batch", signal.SIGKILL, number=9))
     assert code == -signal.SIGKILL, said
     for path in project.checkpoints()[:damaged]:
         os.truncate(path, path.stat().st_size // 2)
-    code, said = start(project, None)
+    code, said = forked(project, None)
     assert code == 0, said
     assert said.count("is damaged: the checkpoint before it is taken") == damaged
     assert f"goes on {goes_on}" in said or not goes_on

@@ -287,9 +287,9 @@ def test_a_pickle_that_is_called_safetensors_is_refused(project: Path) -> None:
 def test_the_verdict_is_a_function_of_metrics_and_params_alone(project: Path) -> None:
     metrics = json.loads((project / "reports/small/metrics.json").read_text())
     problem = loader.load_problem(project, "small")
-    verdict = quality_gate.verdict(quality_gate.judge(metrics, problem.gate))
+    verdict = quality_gate.verdict(quality_gate.run_checks(metrics, problem.gate))
     register(project)
-    assert quality_gate.verdict(quality_gate.judge(metrics, problem.gate)) == verdict
+    assert quality_gate.verdict(quality_gate.run_checks(metrics, problem.gate)) == verdict
     assert [check["check"] for check in verdict["checks"]] == ["finite", "coverage"]
 
 

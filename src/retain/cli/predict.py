@@ -10,7 +10,6 @@ import typer
 from retain.config import loader
 from retain.config.kind import kind_of, require
 from retain.errors import DataError, ParamsError
-from retain.evaluation import quality_gate
 from retain.project import files, fingerprint
 from retain.project.layout import Layout
 
@@ -175,7 +174,7 @@ def gates(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="A page, .html, or a figure, .svg.")
     ] = Path("gates.html"),
-    model: Annotated[str, typer.Option(help="A cell of models/NAME/.")] = quality_gate.MODEL,
+    model: Annotated[str, typer.Option(help="A cell of models/NAME/.")] = "lstm",
 ) -> None:
     """Write a page that shows an LSTM's gates and cell state, step by step and unit by unit.
 

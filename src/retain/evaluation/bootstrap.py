@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from retain.evaluation.arrays import Floats
 from retain.evaluation.results import Difference
 
-Floats = NDArray[np.floating[Any]]
 FEWEST_BLOCKS = 5
 DRAWN_AT_ONCE = 1_000_000  # blocks, which bounds the memory
 
@@ -30,15 +28,15 @@ class Interval:
 def moving_block(
     series: Floats, statistic: Callable[[Floats], Floats], block: int, draws: int, seed: int
 ) -> Interval:
-    """A statistic of sums over time, with the interval of a moving-block bootstrap.
+    """Compute a statistic of sums over time, with the interval of a moving-block bootstrap.
 
     Blocks of `block` consecutive columns are drawn with replacement (Künsch 1989), since neighbours
     have much in common; the interval is that of the 2.5 and 97.5 percentiles. Fewer columns than
     FEWEST_BLOCKS blocks say nothing of the spread: the interval then has no bounds.
 
     Args:
-        series: (rows, columns), one after another in time.
-        statistic: (rows, …), sums over columns, to (…).
+        series: (rows, columns), the columns in order of time.
+        statistic: from sums over columns, (rows, …), to (…).
     """
     value = float(statistic(series.sum(1)))
     count = series.shape[1]
@@ -49,10 +47,10 @@ def moving_block(
     sums = np.cumsum(np.pad(series, ((0, 0), (1, 0))), axis=1)
     blocks = sums[:, block:] - sums[:, :-block]  # (rows, where a block begins)
     generator = np.random.Generator(np.random.Philox(seed))
-    a_draw = -(-count // block)
-    drawn: list[Floats] = []
-    for part in np.array_split(np.arange(draws), -(-draws * a_draw // DRAWN_AT_ONCE)):
-        chosen = generator.integers(0, blocks.shape[1], (len(part), a_draw))
-        drawn.append(statistic(blocks[:, chosen].sum(2)))
-    low, high = np.nanquantile(np.concatenate(drawn), [0.025, 0.975])
+    per_draw = -(-count // block)
+    statistics: list[Floats] = []
+    for part in np.array_split(np.arange(draws), -(-draws * per_draw // DRAWN_AT_ONCE)):
+        chosen = generator.integers(0, blocks.shape[1], (len(part), per_draw))
+        statistics.append(statistic(blocks[:, chosen].sum(2)))
+    low, high = np.nanquantile(np.concatenate(statistics), [0.025, 0.975])
     return Interval(value, float(low), float(high))

@@ -1,7 +1,7 @@
 """The gates of an LSTM to look at: one page that needs nothing else, and a figure.
 
-Both are functions of an `Inspection`; neither knows what a step is, a word or a week. The page is
-one file without a network, whose only script is its own: `gates.html` is its template.
+Both are functions of an `Inspection`, whatever a step is, a word or a week. The page is one file
+that needs no network, with a script of its own: `gates.html` is its template.
 """
 
 import base64
@@ -20,12 +20,13 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from retain.errors import ModelError
-from retain.evaluation.plotting import INK, MARKS, MUTED, WIDTH, Floats, drawn, plain, short
+from retain.evaluation.arrays import Floats
+from retain.evaluation.plotting import INK, MARKS, MUTED, WIDTH, drawn, plain, short
 from retain.networks.recurrent import Gates, half_life
 
-UNITS = 24  # of the figure: more rows would be too thin to tell apart
+UNITS = 24  # of the figure: more rows would be too thin to read
 LEVELS = 16  # of a colour in the figure
-MOST_LABELS = 60  # letters under the figure side by side; longer ones stand upright
+MOST_LABELS = 60  # letters under the figure side by side; longer ones are turned upright
 TITLES = {
     "forget": "forget gate",
     "input": "input gate",
@@ -97,16 +98,16 @@ class Inspection:
     @property
     def half_lives(self) -> Floats:
         """The half-life of each unit in steps, infinite where nothing is forgotten: (units,)."""
-        found: Floats = half_life(self.gates.forget.double()).numpy()
-        return found
+        steps: Floats = half_life(self.gates.forget.double()).numpy()
+        return steps
 
 
 def page(shown: Inspection) -> str:
-    """One HTML page that shows an inspection, from a file or a server, without a network.
+    """Write one HTML page that shows an inspection, from a file or a server, without a network.
 
-    Labels and names are data and nothing else: they stand in a block of JSON, in which no markup
-    can begin, and reach the page as text. The page's own rule (Content-Security-Policy) lets no
-    script run but the one that is in the template, and lets nothing be loaded.
+    Labels and names are data and nothing else: they are in a block of JSON, in which no markup can
+    begin, and reach the page as text. The page's Content-Security-Policy lets no script run but the
+    one in the template, and lets nothing be loaded.
     """
     text = files("retain.evaluation").joinpath("gates.html").read_text(encoding="utf-8")
     script = _hash(text, r'<script type="module">(.*?)</script>')
@@ -119,15 +120,15 @@ def page(shown: Inspection) -> str:
 
 
 def _hash(text: str, pattern: str) -> str:
-    """How a Content-Security-Policy names what an element of the page holds."""
-    found = re.search(pattern, text, re.DOTALL)
-    assert found is not None
-    digest = hashlib.sha256(found[1].encode()).digest()
+    """Return the hash by which a Content-Security-Policy names the content of an element."""
+    match = re.search(pattern, text, re.DOTALL)
+    assert match is not None
+    digest = hashlib.sha256(match[1].encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def as_json(shown: Inspection) -> dict[str, Any]:
-    """What the page knows; half-lives without end are null."""
+    """Return the data of the page; half-lives without end are null."""
     values = shown.values
     return {
         "title": shown.title,
@@ -147,12 +148,12 @@ def as_json(shown: Inspection) -> dict[str, Any]:
 
 
 def _rounded(numbers: Floats) -> list[float | None]:
-    """Six significant digits, None for what is not finite."""
+    """Round to six significant digits; None for what is not finite."""
     return [float(f"{value:.6g}") if np.isfinite(value) else None for value in numbers.tolist()]
 
 
 def packed(numbers: Floats) -> dict[str, Any]:
-    """Numbers as whole ones of 16 bits between their lowest and highest, in base64.
+    """Encode numbers as whole ones of 16 bits between their lowest and highest, in base64.
 
     Each is right to a 130,000th of the distance between these two, in less than three bytes.
     """
@@ -162,11 +163,11 @@ def packed(numbers: Floats) -> dict[str, Any]:
 
 
 def heat_maps(shown: Inspection, units: int = UNITS) -> str:
-    """As SVG, the gates and the cell state of the `units` that changed most at the marked step.
+    """Draw the gates and the cell state of the `units` that changed most at the marked step.
 
     Positive values are drawn in the colour of the LSTM, negative ones in that of the RNN, the more
-    of it the larger; the cell state against its own largest value. Beside the forget gate stand
-    the half-lives.
+    of it the larger; the cell state relative to its largest value. Beside the forget gate are the
+    half-lives.
     """
     # edges that are smooth would leave a light line between two shades
     crisp = r"\1; shape-rendering: crispEdges"
@@ -190,8 +191,7 @@ def _drawn(shown: Inspection, units: int) -> Figure:
         part = getattr(shown.gates, name).double().numpy()[:, order]
         most = float(np.abs(part).max()) or 1.0 if name == "cell" else 1.0
         _map(left, part / most)
-        said = f" (−{most:.2g} to {most:.2g})" if name == "cell" else ""
-        left.set_title(f"{title}{said}")
+        left.set_title(f"{title} (−{most:.2g} to {most:.2g})" if name == "cell" else title)
         for edge in (shown.turn, shown.turn + 1):
             left.axvline(edge, color=INK, linewidth=0.8)
         if name == "forget":
@@ -209,7 +209,7 @@ def _drawn(shown: Inspection, units: int) -> Figure:
 
 
 def _map(axes: Axes, values: Floats) -> None:
-    """(steps, units) from −1 to 1 as rectangles; all of one shade are one shape."""
+    """Draw values from −1 to 1, (steps, units), as rectangles; all of one shade are one shape."""
     axes.grid(visible=False)
     axes.set_ylim(values.shape[1], 0)
     axes.set_yticks([])

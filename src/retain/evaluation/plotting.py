@@ -1,7 +1,8 @@
-"""How every figure is drawn: one look for each model, SVG out, the same bytes for the same table.
+"""How every figure is drawn: one style for each model, SVG out, the same bytes for the same table.
 
 Colours are written as CSS variables with a fallback, and so is the size of text: a page sets them
-for dark mode and for a phone, and the SVG still stands alone. Nothing here reads or writes a file.
+for dark mode and for a phone, and the SVG works without a page. Nothing here reads or writes a
+file.
 """
 
 import functools
@@ -13,7 +14,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, ParamSpec
 from xml.etree import ElementTree
 
-import numpy as np
 import pandas as pd
 from matplotlib import style
 from matplotlib.artist import Artist
@@ -27,15 +27,12 @@ from matplotlib.ticker import (
     NullLocator,
     StrMethodFormatter,
 )
-from numpy.typing import NDArray
 
 P = ParamSpec("P")
-Floats = NDArray[np.floating[Any]]
-Dates = NDArray[np.datetime64]
 
 
 class Mark(NamedTuple):
-    """How a model looks in every figure: colour is never the only difference."""
+    """The style of a model in every figure: colour is never the only difference."""
 
     label: str
     colour: str
@@ -103,7 +100,7 @@ HREF = "{http://www.w3.org/1999/xlink}href"
 
 
 def drawn(name: str, meaning: str) -> Callable[[Callable[P, Figure]], Callable[P, str]]:
-    """Turn a function that draws a matplotlib figure into one that gives its SVG text."""
+    """Turn a function that draws a matplotlib figure into one that returns its SVG text."""
 
     def decorate(draw: Callable[P, Figure]) -> Callable[P, str]:
         @functools.wraps(draw)
@@ -122,7 +119,7 @@ def drawn(name: str, meaning: str) -> Callable[[Callable[P, Figure]], Callable[P
 
 
 def _inline(text: str, name: str, meaning: str) -> str:
-    """The SVG fit for a page with others: own ids, scalable, colours and text size as variables."""
+    """Make an SVG fit for a page: unique ids, scalable, colours and text size as variables."""
     root = ElementTree.fromstring(text)  # noqa: S314 - written by matplotlib a line ago
     for parent in list(root.iter()):
         for child in list(parent):
@@ -161,18 +158,18 @@ def _attribute(key: str, value: str, ids: dict[str, str]) -> str:
 
 
 def mark(model: str) -> Mark:
-    """The look of `model`; one that has none of its own is drawn in ink."""
+    """Return the style of `model`; one that is not known is drawn in ink."""
     return MARKS.get(model, Mark(model.replace("_", " "), INK, (0, (4, 2)), "P"))
 
 
 def models_of(frame: pd.DataFrame) -> list[str]:
-    """The models of a table, known ones in their fixed order, then any others as they come."""
+    """List the models of a table, known ones in their fixed order, then any others as they come."""
     present = list(dict.fromkeys(frame["model"].astype(str)))
     return [name for name in MARKS if name in present] + [n for n in present if n not in MARKS]
 
 
 def short(text: str, limit: int) -> str:
-    """`text` on one line, cut in the middle, without characters that XML forbids."""
+    """Put `text` on one line, cut in the middle, without characters that XML forbids."""
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= limit else f"{text[: limit // 2]}…{text[limit // 2 + 1 - limit :]}"
 
@@ -187,14 +184,21 @@ def line(axes: Axes, model: str, x: Any, y: Any, markers: bool = True) -> None:
         linestyle=look.dash,
         linewidth=2.0 if markers else 1.6,
         marker=look.marker if markers else "",
-        markevery=math.ceil(len(x) / 8) or 1,  # more would hide the line that they tell apart
+        markevery=math.ceil(len(x) / 8) or 1,  # more would hide the line
         markeredgecolor=PAPER,
         zorder=4 if model == "lstm" else 3,
     )
 
 
+def lines(axes: Axes, frame: pd.DataFrame, x: str, y: str) -> None:
+    """Draw the column `y` over `x`, a line for each model of the table."""
+    for model in models_of(frame):
+        rows = frame[frame["model"] == model].sort_values(x)
+        line(axes, model, rows[x].to_numpy(), rows[y].to_numpy())
+
+
 def key(model: str, line: bool = True, marker: bool = True) -> Line2D:
-    """What the legend shows of a model."""
+    """Return the legend's entry for a model."""
     look = mark(model)
     return Line2D(
         [],
@@ -215,30 +219,23 @@ def legend(figure: Figure, handles: Sequence[Artist]) -> None:
 
 
 def percent(share: float, _: object = None) -> str:
-    """A share as a percentage that does not wrap before its sign."""
+    """Format a share as a percentage that does not wrap before its sign."""
     return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
 
 
 def plain(axes: Axes) -> None:
-    """Whole numbers with separators on the value axis, never a power or an offset above it."""
+    """Label the value axis with whole numbers and separators, never a power or an offset."""
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
     axes.yaxis.set_major_locator(MaxNLocator(5))
 
 
 @drawn("training_curves", "Loss by epoch: training on the left, validation on the right")
 def training_curves(frame: pd.DataFrame) -> Figure:
-    """Columns model, epoch, train_loss, validation_loss."""
+    """Draw the columns model, epoch, train_loss, validation_loss."""
     figure = Figure(figsize=(WIDTH, 3.6))
     panels = figure.subplots(1, 2, sharey=True)
     for axes, part in zip(panels, ("training", "validation"), strict=True):
-        for model in models_of(frame):
-            rows = frame[frame["model"] == model].sort_values("epoch")
-            line(
-                axes,
-                model,
-                rows["epoch"].to_numpy(),
-                rows[f"{part.removesuffix('ing')}_loss"].to_numpy(),
-            )
+        lines(axes, frame, "epoch", f"{part.removesuffix('ing')}_loss")
         axes.set_title(f"{part} loss")
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -249,7 +246,7 @@ def training_curves(frame: pd.DataFrame) -> Figure:
 
 @drawn("look_back", "Norm of the gradient of what is said by input step, on a logarithmic axis")
 def look_back(frame: pd.DataFrame, back_from: str, decades: int) -> Figure:
-    """Columns model, lag (how many steps back), norm of the gradient there.
+    """Draw the columns model, lag (how many steps back), norm of the gradient there.
 
     Args:
         back_from: what lies at lag 0, or before lag 1.
@@ -257,7 +254,8 @@ def look_back(frame: pd.DataFrame, back_from: str, decades: int) -> Figure:
     """
     figure = Figure(figsize=(WIDTH, 3.6))
     axes = figure.subplots()
-    positive = frame.loc[frame["norm"] > 0, "norm"]  # a gradient that underflowed is a gap
+    frame = frame.assign(norm=frame["norm"].where(frame["norm"] > 0))  # an underflow is a gap
+    positive = frame["norm"].dropna()
     if len(positive):
         # whole decades, so that two labels are there at least
         top = math.ceil(math.log10(positive.max()) + 1e-9)
@@ -267,10 +265,7 @@ def look_back(frame: pd.DataFrame, back_from: str, decades: int) -> Figure:
         axes.yaxis.set_major_locator(LogLocator(numticks=6))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
-    for model in models_of(frame):
-        rows = frame[frame["model"] == model].sort_values("lag")
-        norm = rows["norm"].where(rows["norm"] > 0)
-        line(axes, model, rows["lag"].to_numpy(), norm.to_numpy())
+    lines(axes, frame, "lag", "norm")
     axes.set_title("gradient norm")
     axes.set_xlabel(f"steps back from the {back_from}")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

@@ -1,13 +1,13 @@
-"""The gate: whether a model is good enough, by checks that params.yaml declares.
+"""The quality gate: whether a model is good enough, by checks that params.yaml declares.
 
-A pure function of metrics and params. The comparison with the present champion is not here: it
-hangs on the registry's state, so it is made at registration and recorded there.
+A pure function of metrics and params. The comparison with the present champion depends on the
+registry's state, so it is made at registration and recorded there.
 """
 
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from retain.config.schema import (
     AtLeastCheck,
@@ -19,14 +19,18 @@ from retain.config.schema import (
     TiesCheck,
 )
 from retain.errors import ParamsError
-from retain.evaluation.results import Metrics
+from retain.evaluation.results import Difference, Metrics
 
+if TYPE_CHECKING:
+    from retain.evaluation.bootstrap import Interval
+
+T = TypeVar("T")
 MODEL: Final = "lstm"  # the model that the gate judges and the registry holds
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One check: what it asks, how it went and the figures that say so."""
+    """The outcome of one check, in a sentence and in figures."""
 
     check: str
     passed: bool
@@ -36,20 +40,20 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the same test, each pair in the order in which they were given.
+    """Scores of two models on the same test part, each pair in the order of the models.
 
-    `measures` are the scores that a person looks at, `differences` the first minus the second with
-    its interval (`value`, `low`, `high`), `by_step` an error at each step ahead, if any.
+    `measures` names the scores that a person looks at, `differences` are those of the first minus
+    the second by metric, `by_step` is an error at each step ahead, if any.
     """
 
     measures: tuple[str, ...]
     scores: tuple[dict[str, Any], dict[str, Any]]
-    differences: dict[str, Any]
+    differences: "Mapping[str, Interval]"
     by_step: tuple[list[float], list[float]] = ([], [])
 
 
-def judge(metrics: Metrics, gate: Iterable[Check]) -> list[CheckResult]:
-    """Judge the LSTM by the checks of the gate, but for `champion`.
+def run_checks(metrics: Metrics, gate: Iterable[Check]) -> list[CheckResult]:
+    """Check the LSTM's metrics against the gate, but for the check `champion`.
 
     Args:
         metrics: the content of metrics.json.
@@ -74,23 +78,25 @@ def _result(metrics: Metrics, check: Check) -> CheckResult:
     scores = metrics["models"][MODEL]
     if isinstance(check, FiniteCheck):
         count = int(scores["not_finite"])
-        said = f"{count:,} values are not finite" if count else "every value is finite"
-        return CheckResult("finite", count == 0, said, {"not_finite": count})
+        sentence = f"{count:,} values are not finite" if count else "every value is finite"
+        return CheckResult("finite", count == 0, sentence, {"not_finite": count})
     if isinstance(check, CoverageCheck):
         share = _figure(scores, "coverage_80")
         passed = abs(share - 0.8) <= check.tolerance
-        said = (
+        sentence = (
             f"the 80 % interval covers {100 * share:.1f} % of the test values; "
             f"allowed are {80 - 100 * check.tolerance:.0f} to {80 + 100 * check.tolerance:.0f} %"
         )
         figures = {"coverage_80": share, "tolerance": check.tolerance}
-        return CheckResult("coverage", passed, said, figures)
+        return CheckResult("coverage", passed, sentence, figures)
     if isinstance(check, AtLeastCheck):
         value = _figure(scores, check.metric)
         label = check.metric.replace("_", " ")
-        said = f"{label} {value:.4g}; {check.value:g} is asked for"
+        sentence = f"{label} {value:.4g}; {check.value:g} is asked for"
         figures = {check.metric: value, "least": check.value}
-        return CheckResult(f"{label} at least {check.value:g}", value >= check.value, said, figures)
+        return CheckResult(
+            f"{label} at least {check.value:g}", value >= check.value, sentence, figures
+        )
     assert isinstance(check, BeatsCheck | TiesCheck)
     name = check.baseline
     differences = metrics["differences"].get(f"{MODEL}_minus_{name}")
@@ -102,7 +108,7 @@ def _result(metrics: Metrics, check: Check) -> CheckResult:
     change = differences[check.metric]
     value, low, high = change["value"], change["low"], change["high"]
     theirs = metrics["models"][name][check.metric]
-    said = (
+    sentence = (
         f"{check.metric.upper()} {scores[check.metric]:.4g} against {theirs:.4g}: "
         f"{judgement(low, high)} ({value:+.4g}, 95 % interval {interval(low, high)})"
     )
@@ -110,8 +116,8 @@ def _result(metrics: Metrics, check: Check) -> CheckResult:
         label, passed = f"beats {name}", high < 0
     else:
         label, passed = f"beats or ties {name}", low <= check.margin * theirs
-        said += f"; a margin of {100 * check.margin:g} % is allowed" if check.margin else ""
-    return CheckResult(label, passed, said, {"value": value, "low": low, "high": high})
+        sentence += f"; a margin of {100 * check.margin:g} % is allowed" if check.margin else ""
+    return CheckResult(label, passed, sentence, {"value": value, "low": low, "high": high})
 
 
 def _figure(scores: Mapping[str, float], metric: str) -> float:
@@ -125,19 +131,36 @@ def _figure(scores: Mapping[str, float], metric: str) -> float:
 
 
 def interval(low: float, high: float) -> str:
-    """An interval in words."""
+    """Describe a 95 % interval."""
     if not math.isfinite(low + high):
         return "unknown: too few windows, or a forecast that is not finite"
     return f"{low:+.4g} to {high:+.4g}"
 
 
+def differences(
+    scored: Mapping[str, T], compare: "Callable[[T, T], Mapping[str, Interval]]"
+) -> dict[str, dict[str, Difference]]:
+    """Compare the judged model with each other one; the differences as metrics.json has them.
+
+    Args:
+        compare: subtracts the metrics of its second argument from those of its first.
+    """
+    return {
+        f"{MODEL}_minus_{name}": {
+            metric: change.to_dict() for metric, change in compare(scored[MODEL], other).items()
+        }
+        for name, other in scored.items()
+        if name != MODEL
+    }
+
+
 def difference_rows(
     metrics: Metrics, label: Callable[[str], str], digits: str = ".4g"
 ) -> list[tuple[str, str, str, str, str]]:
-    """The differences of metrics.json in words: models, metric, value, interval, judgement.
+    """Describe the differences of metrics.json: models, metric, value, interval, judgement.
 
     Args:
-        label: a model's name for a person.
+        label: returns a model's name for a person.
     """
     return [
         (
@@ -153,7 +176,7 @@ def difference_rows(
 
 
 def judgement(low: float, high: float) -> str:
-    """What the interval of a difference in error says of the first model."""
+    """Judge the first of two models by the interval of the difference in error."""
     if high < 0:
         return "better"
     return "worse" if low > 0 else "no clear difference"

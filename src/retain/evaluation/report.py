@@ -1,14 +1,17 @@
-"""A report of one problem: the verdict, the tables behind it, figures, and where it all came from.
+"""A report of one problem: the verdict, the tables behind it, figures, and provenance.
 
 One HTML file that needs nothing else (no network, no script), and Markdown for a pull request.
-Both are pure functions of a `Report`; neither knows what kind of problem it is about.
+Both are pure functions of a `Report`, whatever the kind of problem.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
+
+from retain.evaluation.quality_gate import CheckResult
 
 NUMBER = re.compile(r"[-+±<≤\u2212]?\s*[\d.]+")
 MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~&@])")  # what would be read as markup, or as a mention
@@ -50,22 +53,12 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Check:
-    """One condition of the gate, and its outcome in a sentence."""
-
-    name: str
-    passed: bool
-    sentence: str
-
-
-@dataclass(frozen=True)
 class Report:
-    """All that a report says, in the order in which it says it."""
+    """The parts of a report, in order."""
 
     title: str
     lead: str
-    passed: bool
-    checks: tuple[Check, ...] = ()
+    checks: Sequence[CheckResult] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
@@ -76,20 +69,23 @@ class Report:
             raise ValueError(f"two figures of one name: {', '.join(sorted(names))}")
 
     @property
+    def passed(self) -> bool:
+        """Whether every check of the gate holds."""
+        return all(check.passed for check in self.checks)
+
+    @property
     def verdict(self) -> str:
-        """Whether the gate let it pass, in words."""
+        """Whether the gate let the model pass, in words."""
         failed = sum(not check.passed for check in self.checks)
-        if not self.checks:
-            return "Passed the gate" if self.passed else "Did not pass the gate"
         if failed:
-            counted = f"{failed} of {len(self.checks)} checks failed"
-        else:
-            counted = f"all {len(self.checks)} checks hold"
-        return f"{'Passed' if self.passed else 'Did not pass'} the gate: {counted}"
+            return f"Did not pass the gate: {failed} of {len(self.checks)} checks failed"
+        if not self.checks:
+            return "Passed the gate"
+        return f"Passed the gate: all {len(self.checks)} checks hold"
 
 
 def to_html(report: Report) -> str:
-    """The report as one self-contained HTML page."""
+    """Render the report as one self-contained HTML page."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -99,7 +95,7 @@ def to_html(report: Report) -> str:
 
 
 def to_markdown(report: Report) -> str:
-    """Verdict, tables and checks as GitHub's Markdown; figures stay in the HTML."""
+    """Write verdict, tables and checks as GitHub's Markdown; figures stay in the HTML."""
     blocks = [
         f"## {_symbol(report.passed)} {plain(report.title)}",
         f"**{report.verdict}.** {plain(report.lead)}",
@@ -109,7 +105,9 @@ def to_markdown(report: Report) -> str:
         if table.note:
             blocks.append(plain(table.note))
     if report.checks:
-        rows = tuple((check.name, _symbol(check.passed), check.sentence) for check in report.checks)
+        rows = tuple(
+            (check.check, _symbol(check.passed), check.sentence) for check in report.checks
+        )
         blocks += ["### Checks", markdown_table(Table("Checks", ("check", "", "outcome"), rows))]
     return "\n\n".join(blocks) + "\n"
 
@@ -119,12 +117,12 @@ def _symbol(passed: bool) -> str:
 
 
 def plain(text: str) -> str:
-    """`text` on one line, shown as it is written."""
+    """Escape a text, so that Markdown shows it as it is, on one line."""
     return MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
 def markdown_table(table: Table) -> str:
-    """A table as GitHub's Markdown, without its title and note."""
+    """Write a table as GitHub's Markdown, without its title and note."""
     columns = range(len(table.columns))
     lines = [
         [plain(column) for column in table.columns],

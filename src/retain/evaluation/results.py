@@ -5,7 +5,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Difference(TypedDict):
@@ -41,6 +44,38 @@ def read_metrics(path: Path) -> Metrics:
                     difference[key] = bound if math.isfinite(difference["value"]) else math.nan
     metrics: Metrics = content
     return metrics
+
+
+def plots(
+    tables: "Mapping[str, pd.DataFrame]", plotted: Mapping[str, tuple[str, str]]
+) -> "dict[str, pd.DataFrame]":
+    """Pivot tables for `dvc plots`: a column for each model, of means.
+
+    Args:
+        plotted: by table, the columns of x and y.
+    """
+    return {
+        name: tables[name]
+        .pivot_table(index=x, columns="model", values=y, dropna=False)
+        .reset_index()
+        for name, (x, y) in plotted.items()
+    }
+
+
+def stack(tables: "Mapping[str, pd.DataFrame]") -> "pd.DataFrame":
+    """Stack the tables of several models, with a column `model`."""
+    import pandas as pd
+
+    return pd.concat(
+        [table.assign(model=model) for model, table in tables.items()], ignore_index=True
+    )
+
+
+def stack_histories(folders: Mapping[str, Path]) -> "pd.DataFrame":
+    """Stack the training histories of several models, from their folders."""
+    import pandas as pd
+
+    return stack({cell: pd.read_csv(folder / "history.csv") for cell, folder in folders.items()})
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What `recall` and `text` share: the gates of a sequence, and parts of their evaluations.
+"""What `recall` and `text` share: the gates of a sequence, and their figure.
 
 Nothing that is trained depends on this module. What draws is imported where it is used, so that a
 model answers without it.
@@ -8,18 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import pandas as pd
-
 from retain.errors import DataError, ModelError, ParamsError
-from retain.evaluation.bootstrap import Interval
-from retain.evaluation.quality_gate import MODEL
-from retain.evaluation.results import Difference
 
 if TYPE_CHECKING:
     from retain.evaluation.lstm_gates import Inspection
     from retain.evaluation.report import Figure
-
-T = TypeVar("T")
 
 
 class Predictor(Protocol):
@@ -68,44 +61,6 @@ def inspect_gates(
     if what is None:
         raise DataError(f'give a {noun} to read: retain gates {name} "{example(model)}"')
     return model.inspect(f"{name}: {what}", what)
-
-
-def differences(
-    metric: str, scored: Mapping[str, T], difference: Callable[[T, T], Interval]
-) -> dict[str, dict[str, Difference]]:
-    """Return how much the judged model differs from each other, as metrics.json has it."""
-    return {
-        f"{MODEL}_minus_{name}": {metric: difference(scored[MODEL], other).to_dict()}
-        for name, other in scored.items()
-        if name != MODEL
-    }
-
-
-def plots(
-    tables: Mapping[str, pd.DataFrame], plotted: Mapping[str, tuple[str, str]]
-) -> dict[str, pd.DataFrame]:
-    """Return tables as `dvc plots` compares them: a column for each model, of means.
-
-    Args:
-        plotted: by table, the columns of x and y.
-    """
-    return {
-        name: tables[name]
-        .pivot_table(index=x, columns="model", values=y, dropna=False)
-        .reset_index()
-        for name, (x, y) in plotted.items()
-    }
-
-
-def stack(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return the tables of several models as one, with a column `model`."""
-    named = [table.assign(model=model) for model, table in tables.items()]
-    return pd.concat(named, ignore_index=True)
-
-
-def stack_histories(folders: Mapping[str, Path]) -> pd.DataFrame:
-    """Return the histories of the training of several models as one table."""
-    return stack({cell: pd.read_csv(folder / "history.csv") for cell, folder in folders.items()})
 
 
 def gates_figure(inspection: "Inspection", sequence: str) -> "Figure":

@@ -4,6 +4,7 @@ An RNN that loses to an LSTM of the same width has lost to one with four times i
 `match_hidden_size` finds the width at which another cell has the LSTM's number of parameters.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ State = Tensor | tuple[Tensor, Tensor]
 
 
 class Gates(NamedTuple):
-    """What an LSTM does at every step: (batch, steps, units) each.
+    """Gates and cell state of an LSTM at every step: (batch, steps, units) each.
 
     cell[t] = forget[t] · cell[t − 1] + input[t] · modulation[t], where cell[−1] is 0, and the
     hidden state is output[t] · tanh(cell[t]).
@@ -31,7 +32,7 @@ class Gates(NamedTuple):
 
 
 def build(cell: str, input_size: int, hidden_size: int, layers: int, dropout: float) -> nn.RNNBase:
-    """A time-major recurrent network of `cell`: (steps, batch, input) → (steps, batch, hidden).
+    """Build a time-major network of `cell`: (steps, batch, input) → (steps, batch, hidden).
 
     Recurrent weights start orthogonal (Saxe et al. 2014), the forget gate of an LSTM open (bias 1;
     Jozefowicz et al. 2015), so that neither cell is handicapped by its start.
@@ -54,15 +55,15 @@ def build(cell: str, input_size: int, hidden_size: int, layers: int, dropout: fl
 
 
 def step(network: nn.RNNBase, driven: Tensor, state: State) -> Tensor:
-    """One step of the cell to each of several inputs, all of them from the same state.
+    """Apply one step of the cell to each of several inputs, all of them from the same state.
 
-    What the cell's matrices make of the state is computed once for all inputs: for many of them
-    several times faster than handing copies of the state to the network.
+    The product of the state and the cell's matrices is computed once for all inputs: for many of
+    them several times faster than copies of the state in the network.
 
     Args:
-        network: what `build` made.
-        driven: what the inputs make of the first layer's gates, in place of the input matrix times
-            an input: (batch or 1, inputs, gate_count · hidden).
+        network: built by `build`.
+        driven: the inputs' part of the sums of the first layer's gates, in place of the input
+            matrix times an input: (batch or 1, inputs, gate_count · hidden).
         state: the network's state, (layers, batch, hidden), or a pair of them for an LSTM.
 
     Returns:
@@ -83,7 +84,7 @@ def step(network: nn.RNNBase, driven: Tensor, state: State) -> Tensor:
 
 
 def _activate(mode: str, driven: Tensor, carried: Tensor, memory: Tensor) -> Tensor:
-    """The next hidden state from both halves of a cell's sums; gates in the order of PyTorch."""
+    """Compute the next hidden state from both parts of a cell's sums; gates in PyTorch's order."""
     if mode == "LSTM":
         sums = driven + carried
         size = memory.shape[-1]
@@ -99,12 +100,12 @@ def _activate(mode: str, driven: Tensor, carried: Tensor, memory: Tensor) -> Ten
 
 
 def gates(network: nn.LSTM, inputs: Tensor, layer: int = -1) -> Gates:
-    """The gates and the cell state of one layer of an LSTM, from a state of zeros, without dropout.
+    """Compute gates and cell state of one layer of an LSTM, from a zero state, without dropout.
 
     The cell with input and output gates is that of Hochreiter & Schmidhuber (1997), its forget gate
     that of Gers, Schmidhuber & Cummins (2000). The hidden states are those that PyTorch returns;
-    with them, all gates of all steps are one product of matrices, and only the cell state is left
-    to be carried from step to step.
+    with them, all gates of all steps are one product of matrices, and only the cell state is
+    computed step by step.
 
     Args:
         network: of one direction, without projections; time-major or not.
@@ -143,7 +144,7 @@ def gates(network: nn.LSTM, inputs: Tensor, layer: int = -1) -> Gates:
 
 
 def half_life(forget: Tensor) -> Tensor:
-    """After how many steps half of what a unit's cell holds is forgotten: −1 / log₂ f.
+    """Compute after how many steps half of what a unit's cell holds is forgotten: −1 / log₂ f.
 
     f is the geometric mean of the unit's forget gate, since what is left of a cell's content after
     some steps is the product of the gates. In the natural logarithm, −1 / ln f = half-life / ln 2
@@ -153,31 +154,25 @@ def half_life(forget: Tensor) -> Tensor:
         forget: gates between 0 and 1, (…, steps, units).
 
     Returns:
-        Steps, (…, units): 0 where a gate is shut, infinity where all stand open at 1.
+        Steps, (…, units): 0 where a gate is shut, infinity where all are open at 1.
     """
     return forget.log2().mean(dim=-2).abs().reciprocal()  # not minus: 1 has a half-life of +∞
 
 
 def parameter_count(network: nn.Module) -> int:
-    """How many trainable numbers a network has."""
+    """Count the trainable numbers of a network."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def match_hidden_size(count: Callable[[int], int], budget: int) -> int:
-    """The hidden size whose parameter count is nearest to `budget`.
+    """Find the hidden size whose parameter count is nearest to `budget`.
 
     Args:
         count: the parameter count of the whole network by hidden size, increasing.
-        budget: the parameter count to come near to.
     """
-    high = 1
-    while count(high) < budget:
-        high *= 2
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if count(middle) < budget else (low, middle)
-    return min((size for size in (low, high) if size > 0), key=lambda n: abs(count(n) - budget))
+    sizes = range(1, budget + 1)
+    enough = bisect_left(sizes, budget, key=count)
+    return min(sizes[max(enough - 1, 0) : enough + 1], key=lambda size: abs(count(size) - budget))
 
 
 def match_lstm(cell: str, hidden: int, make: Callable[[str, int], nn.Module]) -> dict[str, int]:
@@ -195,14 +190,10 @@ def match_lstm(cell: str, hidden: int, make: Callable[[str, int], nn.Module]) ->
     budget = count("lstm", hidden)
     if cell != "lstm":
         hidden = match_hidden_size(lambda size: count(cell, size), budget)
-    return {
-        "hidden_size": hidden,
-        "parameters": count(cell, hidden),
-        "parameter_budget": budget,
-    }
+    return {"hidden_size": hidden, "parameters": count(cell, hidden), "parameter_budget": budget}
 
 
 def count_on_meta(make: Callable[[], nn.Module]) -> int:
-    """The parameter count of the network that `make` builds, without building it."""
+    """Count the parameters of the network that `make` builds, without memory for them."""
     with torch.device("meta"):
         return parameter_count(make())

@@ -12,9 +12,6 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from retain.errors import DvcError
 
 
@@ -119,6 +116,9 @@ def locked(lock: str, stage: str) -> dict[str, Any]:
 
     Its block is cut out of the text, since to parse a whole dvc.lock takes a third of a second.
     """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     block = re.search(rf"^  {re.escape(stage)}:\n((?:    .*\n?)*)", lock, re.MULTILINE)
     try:
         return YAML(typ="safe").load(textwrap.dedent(block[1])) or {} if block else {}

@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from retain.errors import RetainError
 
 
@@ -26,6 +24,8 @@ def folder(root: Path, stage: str) -> Iterator[Path]:
         RetainError: another process runs the same stage, as when `dvc` was killed but not what it
             had started.
     """
+    from filelock import FileLock, Timeout
+
     scratch = root / "scratch" / stage
     scratch.parent.mkdir(exist_ok=True)
     try:

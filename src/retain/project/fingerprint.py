@@ -11,15 +11,16 @@ import os
 import platform
 import re
 import shutil
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from retain.config.schema import Problem
 from retain.project import dvc
 from retain.project.git import Git
 from retain.project.layout import Layout
+
+if TYPE_CHECKING:
+    from retain.config.schema import Problem
 
 # Those whose version may change what comes out of a stage.
 LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow")
@@ -83,7 +84,7 @@ def test_metrics(root: Path, name: str, cell: str) -> dict[str, float]:
     return {key: float(value) for key, value in scores if value is not None}
 
 
-def training_tags(root: Path, name: str, problem: Problem, cell: str) -> dict[str, str]:
+def training_tags(root: Path, name: str, problem: "Problem", cell: str) -> dict[str, str]:
     """What a model is made of, as tags of its run: data, params, code and machine."""
     recipe = {
         "cell": cell,
@@ -101,7 +102,7 @@ def training_tags(root: Path, name: str, problem: Problem, cell: str) -> dict[st
     }
 
 
-def flat(problem: Problem, cell: str) -> dict[str, str]:
+def flat(problem: "Problem", cell: str) -> dict[str, str]:
     """A problem's sections as `section.key`, which is how MLflow's table compares them."""
     params: dict[str, Any] = {"cell": cell}
 
@@ -165,6 +166,8 @@ def patch(root: Path) -> dict[str, str]:
 
 def environment(threads: int) -> dict[str, str]:
     """What else, besides data, params and code, may decide over the last bits, as run tags."""
+    from importlib.metadata import version
+
     tags = {f"env.{name}": version(name) for name in LIBRARIES}
     return tags | {
         "env.python": platform.python_version(),

@@ -1,7 +1,7 @@
-"""Checkpoints that survive a kill at any moment: whole or not there, checked, without pickle.
+"""Checkpoints that survive a kill at any moment: complete or absent, checked, without pickle.
 
 A file is the SHA-256 of what follows and a safetensors archive: the tensors of a training state,
-and the rest of it as JSON in the archive's metadata. It is written beside its place, synced and
+and the rest of it as JSON in the archive's metadata. It is written under another name, synced and
 renamed.
 """
 
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 from safetensors.torch import load, save
+from torch.utils import _pytree as pytree
 
 from retain.errors import RetainError
 
@@ -35,8 +36,14 @@ def write(path: Path, state: dict[str, Any]) -> None:
         RetainError: the disk is full, or the folder cannot be written to.
         TypeError: the state holds something that is neither a tensor nor JSON.
     """
-    tensors: dict[str, torch.Tensor] = {}
-    tree = json.dumps(_packed(state, tensors))
+    leaves, structure = pytree.tree_flatten(state)
+    tensors = {
+        str(number): leaf.detach().cpu().clone().contiguous()
+        for number, leaf in enumerate(leaves)
+        if isinstance(leaf, torch.Tensor)
+    }
+    rest = [None if str(number) in tensors else leaf for number, leaf in enumerate(leaves)]
+    tree = json.dumps([pytree.treespec_dumps(structure), rest])
     archive = save(tensors, metadata={"state": tree})
     scratch = path.with_suffix(".part")
     try:
@@ -60,19 +67,21 @@ def write(path: Path, state: dict[str, Any]) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The training state that `write` was given; raises DamagedError if the file is not whole."""
+    """Read a training state that `write` wrote; raises DamagedError if the file is damaged."""
     content = path.read_bytes()
     digest, archive = content[:DIGEST], content[DIGEST:]
     if hashlib.sha256(archive).digest() != digest:
         raise DamagedError(f"{path} is damaged")
     (size,) = struct.unpack("<Q", archive[:8])
-    tree = json.loads(json.loads(archive[8 : 8 + size])["__metadata__"]["state"])
-    state: dict[str, Any] = _unpacked(tree, load(archive))
+    structure, leaves = json.loads(json.loads(archive[8 : 8 + size])["__metadata__"]["state"])
+    for key, tensor in load(archive).items():
+        leaves[int(key)] = tensor
+    state: dict[str, Any] = pytree.tree_unflatten(leaves, pytree.treespec_loads(structure))
     return state
 
 
 def newest(folder: Path) -> Path | None:
-    """The newest checkpoint of a folder that is whole; damaged ones are removed on the way."""
+    """Find the newest checkpoint of a folder that is not damaged; remove those that are."""
     for path in _newest_first(folder):
         try:
             read(path)
@@ -85,7 +94,7 @@ def newest(folder: Path) -> Path | None:
 
 
 def name(step: int) -> str:
-    """The file name of the checkpoint after `step` steps; names sort as steps do."""
+    """Return the file name of the checkpoint after `step` steps; names sort as steps do."""
     return f"{step:012d}{SUFFIX}"
 
 
@@ -99,35 +108,6 @@ def _write_synced(path: Path, *parts: bytes) -> None:
 
 def _newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{SUFFIX}"), reverse=True)
-
-
-def _packed(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """A tree as JSON, in which each tensor stands as its key in `tensors`."""
-    if isinstance(value, torch.Tensor):
-        key = str(len(tensors))
-        tensors[key] = value.detach().cpu().clone().contiguous()
-        return {"tensor": key}
-    if isinstance(value, dict):  # as pairs, since JSON would turn numbers that are keys into text
-        return {"pairs": [[key, _packed(inner, tensors)] for key, inner in value.items()]}
-    if isinstance(value, tuple):
-        return {"tuple": [_packed(inner, tensors) for inner in value]}
-    if isinstance(value, list):
-        return [_packed(inner, tensors) for inner in value]
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise TypeError(f"a checkpoint cannot hold {type(value).__name__}")
-
-
-def _unpacked(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    if isinstance(value, list):
-        return [_unpacked(inner, tensors) for inner in value]
-    if not isinstance(value, dict):
-        return value
-    if "tensor" in value:
-        return tensors[value["tensor"]]
-    if "tuple" in value:
-        return tuple(_unpacked(inner, tensors) for inner in value["tuple"])
-    return {key: _unpacked(inner, tensors) for key, inner in value["pairs"]}
 
 
 class SafetensorsCheckpointIO(CheckpointIO):

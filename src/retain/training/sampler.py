@@ -21,7 +21,7 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, numbers: NDArray[np.int64], /) -> Any:
-        """The examples of these numbers, as tensors."""
+        """Return the examples of these numbers, as tensors."""
         ...
 
 
@@ -32,10 +32,10 @@ class ResumableSampler:
     whatever their number. Lightning keeps and restores the position through `state_dict`.
 
     Args:
-        examples: what the batches are of.
+        examples: to take the batches from.
         size: examples a batch.
         seed: of the order; without one they come in order.
-        most: batches an epoch, at most; which examples they hold is drawn anew for each epoch.
+        most: batches an epoch, at most; each epoch draws its own examples.
     """
 
     def __init__(self, examples: Examples, size: int, seed: int | None, most: int | None = None):
@@ -58,7 +58,7 @@ class ResumableSampler:
             yield self.examples.batch(share if len(share) else numbers[:1])
 
     def _numbers(self, first: int) -> Iterator[NDArray[np.int64]]:
-        """The numbers of the examples of each batch from the given one on."""
+        """Yield the numbers of the examples of each batch, from the given batch on."""
         count, ahead = len(self.examples), max(AHEAD // self.size, 1) * self.size
         keys = None
         if self.seed is not None:
@@ -73,19 +73,20 @@ class ResumableSampler:
                 yield numbers[place : place + self.size]
 
     def state_dict(self) -> dict[str, int]:
-        """Where in which epoch the iteration is."""
+        """Return the epoch and how many of its batches are done."""
         return {"epoch": self.epoch, "done": self._done}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Have the next iteration go on from there."""
+        """Resume there at the next iteration."""
         self.epoch, self._first = state["epoch"], state["done"]
 
 
 def shuffled(places: NDArray[np.int64], count: int, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Which of `count` examples stand at these places of the order that the keys stand for.
+    """Compute which of `count` examples are at these places of the order that the keys define.
 
-    A Feistel network over a rectangle that holds the numbers, in which a number that falls outside
-    walks on until it is inside (Black & Rogaway 2002): each number comes once, whatever the keys.
+    A Feistel network over a rectangle that holds the numbers; a number that falls outside is
+    permuted again until it is inside (Black & Rogaway 2002): each number comes once, whatever the
+    keys.
     """
     width = np.uint64(math.isqrt(count - 1) + 1)
     height = (np.uint64(count) + width - np.uint64(1)) // width
@@ -104,7 +105,7 @@ def shuffled(places: NDArray[np.int64], count: int, keys: NDArray[np.uint64]) ->
 
 
 def _mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Bits of which each depends on every bit given."""
+    """Mix bits, so that each depends on every bit given."""
     for _ in range(2):
         bits = (bits ^ (bits >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
     return bits ^ (bits >> np.uint64(32))

@@ -2,9 +2,9 @@
 
 python -m tests.system.chaos --kills 300
 
-A trial is a chain of kills and a last start that is left alone. To start Python and its libraries
-takes seconds, so most stages are forked from a process that has imported everything (`forked`); the
-others are started cold, by `dvc repro`, and killed together with it.
+A trial is a chain of kills and a last start that is left alone. Most stages are forked from a
+process that has imported everything; the others are started cold, by `dvc repro`, and killed
+together with it.
 """
 
 import argparse
@@ -17,12 +17,14 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests import forkserver
+
 from .forked import Start, forked
 from .kills import ANY_TIME, COLD, COLD_ANY_TIME, POINTS, SIGNALS, Kill, cold_kills, deck
 from .project import Project, make_project
 from .trials import cold, trial
 
-MetricSums = Counter[tuple[str, int]]  # kills by point and signal
+Tally = Counter[tuple[str, int]]  # kills by point and signal
 
 
 def timed(project: Project, start: Start) -> float:
@@ -34,40 +36,39 @@ def timed(project: Project, start: Start) -> float:
     return time.monotonic() - began
 
 
-def torment(project: Project, kills: int, seed: int) -> tuple[MetricSums, MetricSums]:
+def torment(project: Project, kills: int, seed: int) -> tuple[Tally, Tally]:
     """Spend so many kills; answers with those that hit, and those of trials with nothing wrong."""
     generator = random.Random(seed)  # noqa: S311 - no secrets
-    hits, harmless, colds = MetricSums(), MetricSums(), 0
+    hits, harmless, colds = Tally(), Tally(), 0
     waiting: list[Kill] = []
-    with forked(project) as fast:
-        cold_seconds = timed(project, cold)
-        while hits.total() < kills:
-            count = min(generator.randint(1, 4), kills - hits.total())
-            start = cold if colds < hits.total() // 10 else fast
-            if start is cold:
-                chain = cold_kills(generator, count, cold_seconds)
-            else:
-                if len(waiting) < count:
-                    waiting += deck(generator, timed(project, fast))
-                chain, waiting = waiting[:count], waiting[count:]
-            hit = MetricSums()
-            try:
-                for kill in trial(project, start, list(chain)):
-                    hit[kill.point, kill.signal] += 1
-                    chain.remove(kill)
-                harmless += hit
-            except AssertionError as error:
-                print(f"WRONG: {error}", flush=True)
-            hits += hit
-            if start is cold:
-                colds += hit.total()
-            else:  # a point that was passed already has another try, in another chain
-                waiting += [kill for kill in chain if kill.point != ANY_TIME]
-            print(f"{hits.total()} kills, {harmless.total()} harmless", file=sys.stderr, flush=True)
+    cold_seconds = timed(project, cold)
+    while hits.total() < kills:
+        count = min(generator.randint(1, 4), kills - hits.total())
+        start = cold if colds < hits.total() // 10 else forked
+        if start is cold:
+            chain = cold_kills(generator, count, cold_seconds)
+        else:
+            if len(waiting) < count:
+                waiting += deck(generator, timed(project, forked))
+            chain, waiting = waiting[:count], waiting[count:]
+        hit = Tally()
+        try:
+            for kill in trial(project, start, list(chain)):
+                hit[kill.point, kill.signal] += 1
+                chain.remove(kill)
+            harmless += hit
+        except AssertionError as error:
+            print(f"WRONG: {error}", flush=True)
+        hits += hit
+        if start is cold:
+            colds += hit.total()
+        else:  # a point that was passed already has another try, in another chain
+            waiting += [kill for kill in chain if kill.point != ANY_TIME]
+        print(f"{hits.total()} kills, {harmless.total()} harmless", file=sys.stderr, flush=True)
     return hits, harmless
 
 
-def table(hits: MetricSums, harmless: MetricSums) -> Iterator[str]:
+def table(hits: Tally, harmless: Tally) -> Iterator[str]:
     """Kills by point and signal, and how many of them changed nothing, as Markdown."""
     yield "| killed | SIGTERM | SIGKILL | same result |"
     yield "|---|---:|---:|---:|"
@@ -84,10 +85,14 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["DVC_SITE_CACHE_DIR"] = f"{folder}/site"
-        project = make_project(Path(folder))
-        hits, harmless = torment(project, options.kills, options.seed)
+    server = forkserver.start()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["DVC_SITE_CACHE_DIR"] = f"{folder}/site"
+            project = make_project(Path(folder))
+            hits, harmless = torment(project, options.kills, options.seed)
+    finally:
+        forkserver.stop(server)
     print(f"{project.epochs} epochs of {project.last_step // project.epochs} batches\n")
     print("\n".join(table(hits, harmless)))
     sys.exit(0 if hits == harmless else 1)

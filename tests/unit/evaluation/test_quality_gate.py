@@ -35,7 +35,7 @@ METRICS: dict[str, Any] = {
 def judged(check: Check, **scores: float) -> quality_gate.CheckResult:
     metrics = copy.deepcopy(METRICS)
     metrics["models"]["lstm"] |= scores
-    (result,) = quality_gate.judge(metrics, [check])
+    (result,) = quality_gate.run_checks(metrics, [check])
     return result
 
 
@@ -148,7 +148,7 @@ def test_a_baseline_that_was_not_evaluated_is_an_error_of_params_yaml() -> None:
 
 
 def test_the_champion_is_judged_elsewhere() -> None:
-    assert quality_gate.judge(METRICS, [ChampionCheck(check="champion")]) == []
+    assert quality_gate.run_checks(METRICS, [ChampionCheck(check="champion")]) == []
 
 
 def test_one_failure_fails_the_verdict() -> None:
@@ -164,5 +164,5 @@ def test_one_failure_fails_the_verdict() -> None:
 
 def test_checks_keep_their_order() -> None:
     checks = [beats("rnn"), FiniteCheck(check="finite"), ties("rnn")]
-    names = [result.check for result in quality_gate.judge(METRICS, checks)]
+    names = [result.check for result in quality_gate.run_checks(METRICS, checks)]
     assert names == ["beats rnn", "finite", "beats or ties rnn"]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     _endpoint: type[Service] = endpoint.Service
     _drift: kind.CheckDrift[Problem] = drift.check
     _newest: kind.Newest = profile.newest
-    _backtest: kind.Backtest[Problem] = backtest.replay
+    _backtest: kind.Backtest[Problem] = backtest.backtest
 
 KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     name="forecast",
@@ -49,5 +49,5 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     endpoint=Lazy("retain.kinds.forecast.predict.endpoint:Service"),
     drift=Lazy("retain.kinds.forecast.monitoring.drift:check"),
     newest=Lazy("retain.kinds.forecast.data.profile:newest"),
-    backtest=Lazy("retain.kinds.forecast.monitoring.backtest:replay"),
+    backtest=Lazy("retain.kinds.forecast.monitoring.backtest:backtest"),
 )

@@ -6,14 +6,13 @@ with the kernels of `portable_cpu` alone, since one product serves all networks;
 their instructions by the number of networks.
 """
 
-import math
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from retain.kinds.recall import agreement, scan
+from retain.kinds.recall import scan
 from retain.kinds.recall.dataset import Batch, Schema
 from retain.networks import recurrent
 
@@ -193,37 +192,19 @@ class GapClassifier(nn.Module):
         self.members = self.members[chosen :: self.losses.shape[1]]
 
 
-def build_matched(
-    cell: str,
-    hidden: int,
-    schema: Schema,
-    seeds: tuple[int, ...],
-    rates: int,
-    chrono: int | None,
-    predicts_words: bool = False,
-) -> tuple[GapClassifier, dict[str, Any]]:
-    """Build networks of `cell` with the parameter budget of an LSTM of that hidden size.
+def match_sizes(
+    cell: str, hidden: int, schema: Schema, predicts_words: bool = False
+) -> dict[str, int]:
+    """Return the sizes of one network with the parameters of an LSTM of that hidden size.
 
-    Returns:
-        The networks, and their sizes for config.json.
+    They are those of `recurrent.match_lstm`.
     """
     outputs = _output_count(schema, predicts_words)
-    sizes = recurrent.match_lstm(
+    return recurrent.match_lstm(
         cell, hidden, lambda cell, size: Member(cell, size, schema.features, outputs, None)
     )
-    network = GapClassifier(
-        cell, sizes["hidden_size"], schema, seeds, rates, chrono, predicts_words
-    )
-    return network, sizes
 
 
 def _output_count(schema: Schema, predicts_words: bool) -> int:
     """Return how many scores a member has: of the answers, or a number; and of the words."""
     return (len(schema.answers) or 1) + predicts_words * len(schema.vocabulary)
-
-
-def chance(schema: Schema) -> float:
-    """Return the share of right answers by guessing, where all answers are as frequent."""
-    if schema.source == "agreement":
-        return agreement.CHANCE
-    return 1 / len(schema.answers) if schema.answers else math.nan

@@ -57,19 +57,14 @@ class Predictor:
 
     def tried(self) -> pd.DataFrame:
         """Return the scores of each seed with each learning rate, on the validation part."""
-        network = self.network
+        losses, accuracies = self.network.losses.tolist(), self.network.accuracies.tolist()
         return pd.DataFrame(
             [
-                {
-                    "seed": seed,
-                    "learning_rate": rate,
-                    "loss": float(network.losses[row, column]),
-                    "accuracy": float(network.accuracies[row, column]),
-                    "kept": column == self.chosen,
-                }
+                (seed, rate, losses[row][column], accuracies[row][column], column == self.chosen)
                 for row, seed in enumerate(self.config["seeds"])
                 for column, rate in enumerate(self.config["learning_rates"])
-            ]
+            ],
+            columns=["seed", "learning_rate", "loss", "accuracy", "kept"],
         )
 
     def example(self, prepared: Path) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from retain.config.schema import Cell
 from retain.kinds.recall import dataset
 from retain.kinds.recall.config import Problem
 from retain.kinds.recall.dataset import Batch, Examples
-from retain.kinds.recall.network import GapClassifier, build_matched
+from retain.kinds.recall.network import GapClassifier, match_sizes
 from retain.training.setup import Group, TrainingSetup
 
 
@@ -21,15 +21,10 @@ def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
     model, training = problem.model, problem.training
     rates = training.rates(cell)
     seeds = tuple(range(training.seed, training.seed + training.seeds))
-    network, sizes = build_matched(
-        cell,
-        model.hidden_size,
-        source.schema,
-        seeds,
-        len(rates),
-        model.chrono,
-        training.objective == "words",
-    )
+    words = training.objective == "words"
+    sizes = match_sizes(cell, model.hidden_size, source.schema, words)
+    hidden = sizes["hidden_size"]
+    network = GapClassifier(cell, hidden, source.schema, seeds, len(rates), model.chrono, words)
     groups = tuple(
         Group(tuple(member.parameters()), rates[number % len(rates)])
         for number, member in enumerate(network.members)

@@ -9,7 +9,7 @@ import pandas as pd
 from retain.evaluation import plotting
 from retain.evaluation.plotting import WIDTH, drawn
 from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows, judgement
-from retain.evaluation.report import Check, Figure, Report, Table
+from retain.evaluation.report import Figure, Report, Table
 from retain.kinds.text.config import Problem
 from retain.kinds.text.dataset import PARTS
 from retain.kinds.text.evaluate import PLACES, Evaluation, TextMetrics
@@ -43,8 +43,7 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
     return Report(
         title=name,
         lead=_lead(found.metrics, unit),
-        passed=all(check.passed for check in checks),
-        checks=tuple(Check(check.check, check.passed, check.sentence) for check in checks),
+        checks=checks,
         tables=(
             scores_table(found.metrics, unit),
             differences_table(found.metrics, unit, problem.evaluation.block),

@@ -62,6 +62,14 @@ def texts(column: "pd.Series[Any]") -> "pd.Series[Any]":
     return text.mask(text == "")
 
 
+def outside(values: Any, limits: tuple[float | None, float | None]) -> Any:
+    """Return which values lie below the one limit or above the other, where there is one."""
+    low, high = limits
+    return (values < (-np.inf if low is None else low)) | (
+        values > (np.inf if high is None else high)
+    )
+
+
 def numbers(column: "pd.Series[Any]", data: Data, origin: Origin) -> Floats:
     """The column as float64, NaN where it is missing; raises DataError for what is no number."""
     name = str(column.name)

@@ -146,10 +146,7 @@ def to_long(raw: Raw, data: Data, like: object = None) -> tuple[pd.DataFrame, Fi
             values = pd.Series(columns.numbers(frame[name], data, origin), index=frame.index)
         blank[name] = int(values.isna().sum())
         if name in data.valid_range:
-            low, high = data.valid_range[name]
-            outside = (values < (-np.inf if low is None else low)) | (
-                values > (np.inf if high is None else high)
-            )
+            outside = columns.outside(values, data.valid_range[name])
             values = values.mask(outside)
             out_of_range[name] = int(outside.sum())
         converted[name] = values

@@ -1,24 +1,21 @@
-"""Scores of probabilistic forecasts on overlapping windows, added up as they come.
+"""Scores of probabilistic forecasts on overlapping windows, summed batch by batch.
 
-Nothing is kept but sums by forecast origin, by step ahead and by series, so the memory needed does
-not grow with the number of windows. Differences between models are judged by a moving-block
-bootstrap over the origins, because neighbouring windows share most of their errors.
+Only sums by forecast origin, by step ahead and by series are kept, so the memory needed does not
+grow with the number of windows. Differences between models are judged by a moving-block bootstrap
+over the origins, because neighbouring windows share most of their errors.
 """
-
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retain.evaluation.arrays import Floats
 from retain.evaluation.bootstrap import Interval, moving_block
 
-Floats = NDArray[np.floating[Any]]
 MEASURES = ("absolute", "square", "scaled", "symmetric", "pinball", "covered", "width", "size")
 
 
 def measures(truth: Floats, quantiles: Floats, levels: tuple[float, ...], scale: Floats) -> Floats:
-    """What each forecast value adds to each of MEASURES: (measure, windows, horizon).
+    """Compute each of MEASURES for each forecast value: (measure, windows, horizon).
 
     Args:
         truth: (windows, horizon), NaN where missing.
@@ -34,7 +31,7 @@ def measures(truth: Floats, quantiles: Floats, levels: tuple[float, ...], scale:
     weights = np.array(levels)
     pinball = np.maximum(weights * missed, (weights - 1) * missed)
     covered = ((truth >= low) & (truth <= high)).astype(np.float64)
-    each = np.stack(
+    values = np.stack(
         [
             np.abs(error),
             error**2,
@@ -46,8 +43,8 @@ def measures(truth: Floats, quantiles: Floats, levels: tuple[float, ...], scale:
             np.abs(truth),
         ]
     )
-    each[:, np.isnan(truth)] = np.nan
-    return each
+    values[:, np.isnan(truth)] = np.nan
+    return values
 
 
 class MetricSums:
@@ -80,12 +77,12 @@ class MetricSums:
     ) -> None:
         """Add windows; `step` is each one's origin, `series` its number from 0."""
         self.not_finite += int(np.count_nonzero(~np.isfinite(quantiles)))
-        each = measures(truth, quantiles, self.levels, scale)
-        # What is left out hangs on the truth alone: a forecast that is not a number must show.
+        values = measures(truth, quantiles, self.levels, scale)
+        # What is left out depends on the truth alone: a forecast that is not a number must count.
         known = np.isfinite(truth)
         seen = np.repeat(known[None], len(MEASURES), axis=0)
         seen[MEASURES.index("scaled")] &= np.isfinite(scale)[:, None]
-        both = np.stack([np.where(seen, each, 0.0), seen])  # (2, measures, windows, horizon)
+        both = np.stack([np.where(seen, values, 0.0), seen])  # (2, measures, windows, horizon)
         self.by_step += both.sum(2)
         windows = both.sum(3)  # (2, measures, windows)
         for target, places in (
@@ -104,15 +101,15 @@ class MetricSums:
         ]
 
     def scores(self) -> dict[str, float]:
-        """The figures of metrics.json, over all that was added."""
+        """Return the figures of metrics.json, over all windows that were added."""
         return {**_scores(*self.by_origin.sum(2)), "not_finite": self.not_finite}
 
     def mae_by_step(self) -> Floats:
-        """Mean absolute error at each step ahead; NaN where nothing was observed."""
+        """Compute the mean absolute error at each step ahead; NaN where nothing was observed."""
         return _ratio(*self.by_step[:, MEASURES.index("absolute")])
 
     def scores_by_series(self) -> list[dict[str, float]]:
-        """The same figures as `scores`, for each series."""
+        """Return the same figures as `scores`, for each series."""
         return [_scores(*self.by_series[:, :, n]) for n in range(self.by_series.shape[2])]
 
 
@@ -135,57 +132,25 @@ def _scores(sums: Floats, counts: Floats) -> dict[str, float]:
     }
 
 
-COMPARED: dict[str, Callable[[Floats], Floats]] = {
-    "mae": lambda tally: tally[:, MEASURES.index("absolute")],
-    "crps": lambda tally: tally[:, MEASURES.index("pinball")],
-}
+COMPARED = {"mae": "absolute", "crps": "pinball"}  # metrics by which models are compared
 
 
 def difference(
     ours: MetricSums, theirs: MetricSums, metric: str, block: int, draws: int, seed: int
 ) -> Interval:
-    """Score of `ours` minus score of `theirs`, by a moving-block bootstrap over forecast origins.
+    """Subtract the score of `theirs` from that of `ours`, by a bootstrap over forecast origins.
 
     The same origins are drawn for both models.
 
     Args:
-        metric: `mae` or `crps`.
+        metric: one of COMPARED.
         block: at least the horizon, since windows that overlap share their errors.
     """
-    a, b = COMPARED[metric](ours.by_origin), COMPARED[metric](theirs.by_origin)
-    used = np.flatnonzero(a[1] + b[1])
-    a, b = a[:, used[0] : used[-1] + 1], b[:, used[0] : used[-1] + 1]
-    return moving_block(np.concatenate([a, b]), _difference_of_ratios, block, draws, seed)
-
-
-def _difference_of_ratios(sums: Floats) -> Floats:
-    """Of our sum, our count, their sum and their count: (4, …) to (…)."""
-    return _ratio(sums[0], sums[1]) - _ratio(sums[2], sums[3])
-
-
-def conformal_offsets(residuals: Floats, levels: tuple[float, ...]) -> NDArray[np.float32]:
-    """What to add to each quantile so that it holds on the residuals; 0 at the median.
-
-    Split conformal prediction (Vovk et al. 2005; Romano et al. 2019), one-sided and apart for each
-    step ahead. The median is the point forecast and stays as it is.
-
-    Args:
-        residuals: truth − forecast, (windows, horizon, levels), or one column for a point forecast;
-            NaN where the truth is missing.
-        levels: increasing, between 0 and 1.
-
-    Returns:
-        (horizon, levels); a step that was never observed has 0.
-    """
-    ordered = np.sort(residuals, axis=0)  # NaN last
-    counts = np.isfinite(residuals[..., 0]).sum(axis=0)  # (horizon,)
-    offsets = np.zeros((residuals.shape[1], len(levels)), dtype=np.float32)
-    for column, level in enumerate(levels):
-        if level == 0.5:
-            continue
-        rank = np.ceil((counts + 1) * level) if level > 0.5 else np.floor((counts + 1) * level)
-        at = np.clip(rank.astype(int) - 1, 0, np.maximum(counts - 1, 0))
-        source = ordered[..., min(column, residuals.shape[2] - 1)]
-        picked = source[at, np.arange(len(counts))]
-        offsets[:, column] = np.where(counts > 0, picked, 0.0)
-    return offsets
+    measure = MEASURES.index(COMPARED[metric])
+    # our sums, our counts, their sums, their counts: (4, origins)
+    both = np.concatenate([ours.by_origin[:, measure], theirs.by_origin[:, measure]])
+    used = np.flatnonzero(both[1] + both[3])
+    both = both[:, used[0] : used[-1] + 1]
+    return moving_block(
+        both, lambda sums: _ratio(sums[0], sums[1]) - _ratio(sums[2], sums[3]), block, draws, seed
+    )

@@ -1,15 +1,25 @@
-"""Forecasts that need no training: the floor under every network, and part of its input.
+"""Forecasts that need no training: baselines of every network, and part of its input.
 
-All take windows of past values, NaN where missing, newest last: (batch, steps), and answer with
-(batch, horizon). See Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 5.2.
+The forecasts take windows of past values, NaN where missing, newest last: (batch, steps), and
+return (batch, horizon). See Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 5.2.
 """
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
 from torch import Tensor
 
+from retain.evaluation.arrays import Floats
+from retain.kinds.forecast.config import Problem
+from retain.kinds.forecast.data.windows import Batch, Windows
+from retain.kinds.forecast.model.calibration import conformal_offsets, fix_quantile_crossing
+
+QuantileModel = Callable[[Batch], Floats]  # windows → quantiles (batch, horizon, levels)
+
 
 def last_observed(past: Tensor) -> Tensor:
-    """The last value of each row that is not missing, (batch, 1); NaN where all are.
+    """Return the last value of each row that is not missing, (batch, 1); NaN where all are.
 
     >>> last_observed(torch.tensor([[1.0, 2.0, float("nan")]]))
     tensor([[2.]])
@@ -20,7 +30,7 @@ def last_observed(past: Tensor) -> Tensor:
 
 
 def naive(past: Tensor, horizon: int) -> Tensor:
-    """The last observed value, for ever.
+    """Repeat the last observed value.
 
     >>> naive(torch.tensor([[3.0, 5.0]]), horizon=2)
     tensor([[5., 5.]])
@@ -29,7 +39,7 @@ def naive(past: Tensor, horizon: int) -> Tensor:
 
 
 def seasonal_naive(past: Tensor, horizon: int, season: int, fallback: Tensor) -> Tensor:
-    """The value of the last season; if missing, of the one before, and so on; then `fallback`.
+    """Repeat the last season; where missing, the one before, and so on; then `fallback`.
 
     >>> past = torch.tensor([[1.0, 2.0, 3.0, float("nan")]])
     >>> seasonal_naive(past, horizon=3, season=2, fallback=torch.tensor([[9.0]]))
@@ -46,7 +56,7 @@ def seasonal_naive(past: Tensor, horizon: int, season: int, fallback: Tensor) ->
 
 
 def nearest_season(past: Tensor, horizon: int, seasons: tuple[int, ...], recent: int) -> Tensor:
-    """Which of `seasons` has repeated itself best in each row: its place among them, (batch,).
+    """Find which of `seasons` has repeated itself best in each row: its index, (batch,).
 
     Measured on the newest `recent` steps, at the shortest and the longest distance at which the
     seasonal-naive forecast repeats a value; a season that shows no pair of values comes last.
@@ -58,14 +68,15 @@ def nearest_season(past: Tensor, horizon: int, seasons: tuple[int, ...], recent:
     errors = []
     for season in seasons:
         lags = (season, season * -(-horizon // season))
-        apart = [past[:, lag:] - past[:, : max(past.shape[1] - lag, 0)] for lag in lags]
-        each = [part[:, -recent:].abs().nanmean(1) for part in apart if part.shape[1]]
-        errors.append(torch.stack(each).mean(0) if each else past.new_full((len(past),), torch.nan))
+        changes = [past[:, lag:] - past[:, : max(past.shape[1] - lag, 0)] for lag in lags]
+        means = [change[:, -recent:].abs().nanmean(1) for change in changes if change.shape[1]]
+        missing = past.new_full((len(past),), torch.nan)
+        errors.append(torch.stack(means).mean(0) if means else missing)
     return torch.stack(errors).nan_to_num(nan=float("inf"), posinf=float("inf")).argmin(0)
 
 
 def drift(past: Tensor, horizon: int) -> Tensor:
-    """The line through the first and the last observed value, continued.
+    """Continue the line through the first and the last observed value.
 
     >>> drift(torch.tensor([[1.0, float("nan"), 2.0]]), horizon=2)
     tensor([[2.5000, 3.0000]])
@@ -79,3 +90,40 @@ def drift(past: Tensor, horizon: int) -> Tensor:
     slope = (last - past.gather(1, oldest)) / (newest - oldest).clamp(min=1)
     ahead = (past.shape[1] - 1 - newest) + torch.arange(1, horizon + 1, device=past.device)
     return last + slope * ahead
+
+
+def quantile_models(problem: Problem, validation: Windows) -> dict[str, QuantileModel]:
+    """Build the baselines by name, with intervals from their errors on the validation windows."""
+    horizon, season = problem.data.horizon, problem.data.season_length
+    context = problem.data.context_length
+
+    def last_value(batch: Batch) -> Tensor:
+        return naive(batch.window[:, 0, season:-horizon], horizon)
+
+    def last_season(batch: Batch) -> Tensor:
+        past = batch.window[:, 0, :-horizon]
+        return seasonal_naive(past, horizon, season, fallback=last_value(batch))
+
+    def line(batch: Batch) -> Tensor:
+        return drift(batch.window[:, 0, -horizon - context : -horizon], horizon)
+
+    points = {"seasonal_naive": last_season, "naive": last_value, "drift": line}
+    return {name: _with_interval(point, problem, validation) for name, point in points.items()}
+
+
+def _with_interval(
+    point: Callable[[Batch], Tensor], problem: Problem, validation: Windows
+) -> QuantileModel:
+    levels, horizon = problem.model.quantiles, problem.data.horizon
+    residuals = []
+    for batch in validation.chunks():
+        error = batch.window[:, 0, -horizon:] - point(batch)
+        residuals.append((error / batch.scales[:, 1:]).numpy())
+    offsets = conformal_offsets(np.concatenate(residuals)[..., None], levels).astype(np.float64)
+
+    def forecast(batch: Batch) -> Floats:
+        scale = batch.scales[:, 1].double()[:, None, None]
+        values = point(batch).double().unsqueeze(-1) + scale * torch.from_numpy(offsets)
+        return fix_quantile_crossing(values, levels.index(0.5)).numpy()
+
+    return forecast

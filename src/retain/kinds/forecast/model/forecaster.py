@@ -1,10 +1,10 @@
 """The forecasting network: windows of data in, calibrated quantiles in data units out.
 
 A window is normalised, read by one network (or by several, whose forecasts are averaged) and
-brought back to the units of the data. LSTM, RNN and GRU differ by the one word `cell`.
+scaled back to the units of the data. LSTM, RNN and GRU differ by the one word `cell`.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from retain.kinds.forecast.data.cycles import natural
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.model.baselines import last_observed, nearest_season, seasonal_naive
+from retain.kinds.forecast.model.calibration import fix_quantile_crossing
 from retain.kinds.forecast.model.segrnn import Normalised, SegRNN
 from retain.networks import recurrent
 
@@ -27,7 +28,7 @@ class Forecast(NamedTuple):
 
 
 class Forecaster(nn.Module):
-    """Window in, quantiles out; see the module's text for the way between.
+    """Normalisation, the members of the ensemble, and calibration.
 
     Args:
         cell: `lstm`, `rnn` or `gru`.
@@ -69,17 +70,17 @@ class Forecaster(nn.Module):
         self.register_buffer("offsets", torch.zeros(self.horizon, len(self.levels)))
 
     def forward(self, batch: Batch) -> Forecast:
-        """Forecast a batch of windows; the horizon part of the target is not looked at."""
+        """Forecast a batch of windows; the horizon part of the target is not read."""
         window = self.normalise(batch)
         return Forecast(self.decode(window), window.base, window.scale)
 
-    def each(self, batch: Batch) -> Forecast:
+    def by_member(self, batch: Batch) -> Forecast:
         """As `forward`, with the values of each member: (members, batch, horizon, outputs)."""
         window = self.normalise(batch)
         return Forecast(self._members(window), window.base, window.scale)
 
     def decode(self, window: Normalised) -> Tensor:
-        """The members' mean forecast in normalised units: (batch, horizon, outputs)."""
+        """Average the members' forecasts in normalised units: (batch, horizon, outputs)."""
         return self._members(window).mean(0)
 
     def _members(self, window: Normalised) -> Tensor:
@@ -87,13 +88,13 @@ class Forecaster(nn.Module):
         return values.sort(dim=-1).values
 
     def predict(self, batch: Batch) -> Tensor:
-        """Calibrated quantiles in data units: (batch, horizon, levels)."""
+        """Forecast calibrated quantiles in data units: (batch, horizon, levels)."""
         values, base, scale = self(batch)
         values = fix_quantile_crossing(values + self.offsets, self.levels.index(0.5))
         return base.unsqueeze(-1) + scale.unsqueeze(-1) * values  # type: ignore[no-any-return]
 
     def normalise(self, batch: Batch) -> Normalised:
-        """Scale a window by what its context shows, and take the seasonal forecast off."""
+        """Scale a window by its context or its series, and subtract the seasonal forecast."""
         season, context, horizon = self.season, self.context, self.horizon
         now = season + context
         y = batch.window[:, 0, :now]  # (batch, season + context)
@@ -115,7 +116,7 @@ class Forecaster(nn.Module):
         parts = [level, recent_seen.float()]
         base = centre.expand(-1, horizon)
         if self.model.residual == "seasonal":
-            # Of a day and a week, say, each window takes what it repeats best.
+            # Of a day and a week, say, each window has the one that it repeats best.
             chosen = nearest_season(y, horizon, self.seasons, context)
             rows = torch.arange(len(y), device=y.device)
             before = torch.stack([y[:, season - m : now - m] for m in self.seasons])
@@ -126,9 +127,7 @@ class Forecaster(nn.Module):
             base = torch.stack(bases)[chosen, rows]
         features = torch.stack(parts, dim=-1)  # (batch, context, channels)
 
-        covariates = batch.window[:, 1:, season:].transpose(
-            1, 2
-        )  # (batch, context + horizon, rest)
+        covariates = batch.window[:, 1:, season:].transpose(1, 2)  # (batch, steps, columns)
         covariates = (covariates - self.column_means[1:]) / self.column_deviations[1:]
         covariates = torch.where(covariates.isfinite(), covariates, 0.0)  # missing: the mean
         static = (batch.static - self.static_means) / self.static_deviations
@@ -142,35 +141,17 @@ class Forecaster(nn.Module):
         )
 
 
-def fix_quantile_crossing(quantiles: Tensor, median: int) -> Tensor:
-    """Quantiles that increase: those that cross are moved away from the median, which stays."""
-    upper = quantiles[..., median:].cummax(dim=-1).values
-    lower = quantiles[..., : median + 1].flip(-1).cummin(dim=-1).values.flip(-1)
-    return torch.cat([lower[..., :-1], upper], dim=-1)
-
-
 def build_matched(
     cell: str, model: Model, schema: Schema, series_count: int
-) -> tuple[Forecaster, dict[str, Any]]:
-    """The forecaster of `cell` with the parameter budget of the LSTM of `model.hidden_size`.
+) -> tuple[Forecaster, dict[str, int]]:
+    """Build the forecaster of `cell` with as many parameters as the LSTM of `model.hidden_size`.
 
     Returns:
         The network, and its sizes for config.json.
     """
 
-    def count(cell: str, hidden_size: int) -> int:
-        return recurrent.count_on_meta(
-            lambda: Forecaster(cell, hidden_size, model, schema, series_count)
-        )
+    def make(cell: str, hidden_size: int) -> Forecaster:
+        return Forecaster(cell, hidden_size, model, schema, series_count)
 
-    budget = count("lstm", model.hidden_size)
-    hidden_size = model.hidden_size
-    if cell != "lstm":
-        hidden_size = recurrent.match_hidden_size(lambda size: count(cell, size), budget)
-    network = Forecaster(cell, hidden_size, model, schema, series_count)
-    sizes = {
-        "hidden_size": hidden_size,
-        "parameters": recurrent.parameter_count(network),
-        "parameter_budget": budget,
-    }
-    return network, sizes
+    sizes = recurrent.match_lstm(cell, model.hidden_size, make)
+    return make(cell, sizes["hidden_size"]), sizes

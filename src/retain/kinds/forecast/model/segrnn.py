@@ -1,4 +1,4 @@
-"""The network proper: a normalised window in, normalised outputs out, all horizons at once.
+"""SegRNN: a normalised window in, normalised outputs out, all horizons at once.
 
 The window is cut into segments of `segment_length` steps, read by the cell, and every output
 segment is decoded in parallel from the cell's last state and its position (SegRNN, Lin et al.
@@ -28,7 +28,7 @@ class Normalised(NamedTuple):
 
 
 class SegRNN(nn.Module):
-    """Segments, cell and decoder; the arguments are those of `network.Forecaster`."""
+    """Segments, cell and decoder; the arguments are those of `Forecaster`."""
 
     def __init__(
         self, cell: str, hidden_size: int, model: Model, schema: Schema, series_count: int
@@ -46,7 +46,7 @@ class SegRNN(nn.Module):
         self.embed = nn.Linear(self.segment * features, hidden_size) if self.segment > 1 else None
         inputs = hidden_size if self.segment > 1 else features
         self.recurrent = recurrent.build(cell, inputs, hidden_size, model.layers, model.dropout)
-        # What is known of an output segment acts on the cell's gates.
+        # The decoder's inputs of an output segment are added to the cell's gates.
         gates = recurrent.GATE_COUNT[cell] * hidden_size
         self.position = nn.Parameter(torch.randn(self.decoded, gates) * 0.02)
         self.future = nn.Linear(self.segment * schema.known, gates) if schema.known else None
@@ -78,8 +78,8 @@ class SegRNN(nn.Module):
         return values[:, : self.horizon]  # type: ignore[no-any-return]
 
     def inputs(self, context: Tensor) -> Tensor:
-        """What the cell reads of a context, step by step: (segments, batch, …)."""
-        lead = -context.shape[1] % self.segment  # the oldest segment is filled up in front
+        """Cut a context into the inputs of the cell: (segments, batch, …)."""
+        lead = -context.shape[1] % self.segment  # the oldest segment is padded in front
         context = nn.functional.pad(context, (0, 0, lead, 0))
         # (batch, segments, segment·features)
         segments = context.unflatten(1, (-1, self.segment)).flatten(2)
@@ -92,6 +92,6 @@ class SegRNN(nn.Module):
         if self.series is None:
             return window.static
         series = window.series
-        if self.training:  # teach the embedding of a series never seen
+        if self.training:  # train the embedding of a series never seen
             series = torch.where(torch.rand(series.shape, device=series.device) < 0.1, 0, series)
         return torch.cat([window.static, self.series(series)], dim=-1)

@@ -12,7 +12,7 @@ from retain.errors import DataError
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel, profile
 from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Batch, Windows
-from retain.kinds.forecast.evaluation.metrics import conformal_offsets
+from retain.kinds.forecast.model.calibration import fit_offsets
 from retain.kinds.forecast.model.forecaster import Forecaster, build_matched
 from retain.training.setup import TrainingSetup
 
@@ -22,20 +22,19 @@ def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
     source = panel.load(prepared)
     network, sizes = build_matched(cell, problem.model, source.schema, len(source.index))
     levels = torch.tensor(problem.model.quantiles)
-    kind = problem.model.loss
 
     def loss(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         assert isinstance(network, Forecaster)
-        # The members of an ensemble learn apart; what is judged is their mean.
-        values, base, scale = network.each(batch) if network.training else network(batch)
-        due = (batch.window[:, 0, -base.shape[1] :] - base) / scale  # (batch, horizon)
-        seen = due.isfinite()
-        error = torch.where(seen, due, 0.0).unsqueeze(-1) - values.float()
-        if kind == "pinball":
-            each = pinball(error, levels.to(error.device)).mean(-1)
+        # The members of an ensemble are trained separately, and validated as their mean.
+        values, base, scale = network.by_member(batch) if network.training else network(batch)
+        truth = (batch.window[:, 0, -base.shape[1] :] - base) / scale  # (batch, horizon)
+        seen = truth.isfinite()
+        error = torch.where(seen, truth, 0.0).unsqueeze(-1) - values.float()
+        if problem.model.loss == "pinball":
+            losses = pinball(error, levels.to(error.device)).mean(-1)
         else:
-            each = error[..., 0].abs() if kind == "mae" else error[..., 0].square()
-        return (each * seen).sum(), seen.expand_as(each).sum().to(each.dtype)
+            losses = error[..., 0].abs() if problem.model.loss == "mae" else error[..., 0].square()
+        return (losses * seen).sum(), seen.expand_as(losses).sum().to(losses.dtype)
 
     train = Windows(source, "train")
     validation = Windows(source, "validation").thinned(VALIDATION_WINDOWS)
@@ -62,18 +61,5 @@ def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
 
 
 def pinball(error: Tensor, levels: Tensor) -> Tensor:
-    """Quantile loss of errors (truth − forecast) at each level (Koenker & Bassett 1978)."""
+    """Compute the quantile loss of errors, truth − forecast (Koenker & Bassett 1978)."""
     return torch.maximum(levels * error, (levels - 1) * error)
-
-
-def fit_offsets(network: Forecaster, windows: Windows) -> None:
-    """Fit the network's offsets, so that each quantile holds on the validation windows."""
-    network.eval()
-    left: list[Tensor] = []
-    for batch in windows.chunks():
-        with torch.inference_mode():
-            values, base, scale = network(batch)
-            due = (batch.window[:, 0, -network.horizon :] - base) / scale
-            left.append(due.unsqueeze(-1) - values)
-    residuals = torch.cat(left).numpy()  # (windows, horizon, outputs)
-    network.offsets.copy_(torch.from_numpy(conformal_offsets(residuals, network.levels)))

@@ -1,9 +1,9 @@
-"""Retraining tried on the past: what each policy would have given in error and cost in training.
+"""Backtest of retraining policies: their error on the past, and their cost in trainings.
 
-At every date the table ends there, as it did then: the split, the training, the check for drift
-are those that `pipelines/retrain.py` would have done on that day. The forecasts from there to the
-next date are scored. A model is trained once for each date, whichever policies ask for it, and is
-kept under `scratch/`, so that a replay that was stopped goes on.
+At every date the table is cut there: the split, the training and the check for drift are those
+that `pipelines/retrain.py` would have done on that day. The forecasts from there to the next date
+are scored. A model is trained once for each date, whichever policies need it, and is kept under
+`scratch/`, so that a backtest that was stopped resumes.
 """
 
 import dataclasses
@@ -21,13 +21,12 @@ from retain import model_files
 from retain.config import schema
 from retain.config.kind import kind_of
 from retain.errors import DataError, ParamsError
+from retain.evaluation import report
 from retain.evaluation.bootstrap import Interval
 from retain.evaluation.quality_gate import MODEL, interval, judgement
-from retain.evaluation.report import Table as Shown
 from retain.evaluation.report import markdown_table
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import panel, profile, tables
-from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.tables import Table
 from retain.kinds.forecast.data.windows import Windows
 from retain.kinds.forecast.evaluation import evaluate, figures
@@ -43,27 +42,26 @@ POLICIES = ("never", "always", "drift")
 
 @dataclass
 class Track:
-    """One policy on its way through time."""
+    """One policy: its present model, its trainings and its errors so far."""
 
     policy: str
-    tally: MetricSums
+    sums: MetricSums
     model: Path | None = None
-    since: pd.Timestamp | None = None  # when the model was trained
     trained: list[pd.Timestamp] = field(default_factory=list)
     seconds: float = 0.0
     errors: list[float] = field(default_factory=list)  # MAE from each date to the next
 
 
 @dataclass(frozen=True)
-class Replay:
-    """What came of it."""
+class Backtest:
+    """Errors and costs of the policies."""
 
     dates: list[pd.Timestamp]
     tracks: list[Track]
     differences: dict[str, Interval]  # MAE of a policy minus that of `never`
 
     def table(self) -> pd.DataFrame:
-        """A row for each policy and date: was a model trained, and the error up to the next."""
+        """Make a row for each policy and date: whether it trained, and its error to the next."""
         rows = [
             {"policy": track.policy, "date": at.date().isoformat(), "trained": at in track.trained}
             | {"mae": error}
@@ -73,48 +71,41 @@ class Replay:
         return pd.DataFrame(rows)
 
     def figure(self) -> str:
-        """The error over time, as SVG."""
-        return figures.replay(self.table())
+        """Draw the error over time, as SVG."""
+        return figures.backtest(self.table())
 
     def markdown(self, name: str, every: str) -> str:
-        """What a person reads to choose a policy."""
+        """Describe errors and costs for a person who chooses a policy."""
         rows = []
         for track in self.tracks:
-            change = self.differences.get(track.policy)
-            rows.append(
-                (
-                    track.policy,
-                    f"{track.tally.scores()['mae']:.4g}",
-                    "–" if change is None else f"{change.value:+.4g}",
-                    "–" if change is None else interval(change.low, change.high),
-                    "–" if change is None else judgement(change.low, change.high),
-                    f"{len(track.trained)}",
-                    f"{track.seconds:.0f}",
-                )
-            )
-        titles = ("policy", "MAE", "− never", "95 % interval", "is", "trainings", "seconds")
-        said = (
-            f"{name}, looked at every {every} from {self.dates[0]:%Y-%m-%d} to "
-            f"{self.dates[-1]:%Y-%m-%d}: the error of the forecasts between the dates, and what "
-            f"the trainings took."
-        )
-        return f"## {name}: what retraining would have given\n\n{said}\n\n" + markdown_table(
-            Shown("", titles, tuple(rows))
+            difference = ("–", "–", "–")
+            if change := self.differences.get(track.policy):
+                bounds = change.low, change.high
+                difference = (f"{change.value:+.4g}", interval(*bounds), judgement(*bounds))
+            mae = f"{track.sums.scores()['mae']:.4g}"
+            cost = f"{len(track.trained)}", f"{track.seconds:.0f}"
+            rows.append((track.policy, mae, *difference, *cost))
+        columns = ("policy", "MAE", "− never", "95 % interval", "is", "trainings", "seconds")
+        return (
+            f"## {name}: what retraining would have given\n\n{name}, looked at every {every} from "
+            f"{self.dates[0]:%Y-%m-%d} to {self.dates[-1]:%Y-%m-%d}: the error of the forecasts "
+            f"between the dates, and what the trainings took.\n\n"
+            f"{markdown_table(report.Table('', columns, tuple(rows)))}"
         )
 
 
 class Past:
-    """A problem, its table, and what of it there was at any date."""
+    """A problem, its table, and both as they were at any date."""
 
     def __init__(self, problem: Problem, name: str, root: Path):
         self.problem, self.name, self.root = problem, name, root
         self.table = tables.read(problem.data, root)
-        self.whole = panel.build(self.table, problem.data)
-        self.end = self.whole.grid[profile.last_seen(self.whole)]
+        self.panel = panel.build(self.table, problem.data)
+        self.end = self.panel.grid[profile.last_seen(self.panel)]
 
     @cached_property
-    def place(self) -> Path:
-        """Where its models are kept: under the md5 of table, params and code."""
+    def folder(self) -> Path:
+        """The folder of its models: named by the md5 of table, params and code."""
         recipe = {
             "table": self.table.findings.digest,
             "code": code_deps.training_md5(self.root, kind_of(self.problem)),
@@ -124,7 +115,7 @@ class Past:
         return self.root / "scratch" / "replay" / self.name / md5
 
     def at(self, date: pd.Timestamp) -> tuple[Table, Problem]:
-        """The table as it was before a date, and the problem, its boundaries as long before."""
+        """Return the table before a date, and the problem with its boundaries moved as far."""
         frame = self.table.frame
         known = frame[frame["ds"] < date].reset_index(drop=True)
         data = self.problem.data
@@ -136,14 +127,14 @@ class Past:
         )
 
     def _moved(self, boundary: Any, date: pd.Timestamp) -> Any:
-        """A boundary as far from the date as it is from the table's end."""
+        """Move a boundary to where it is as far from the date as now from the table's end."""
         if isinstance(boundary, float | str):
             return boundary
         return (pd.Timestamp(boundary) - (self.end - date)).isoformat()
 
 
-def replay(problem: Problem, name: str, root: Path, every: str, start: dt.datetime) -> Replay:
-    """Walk through the past of a problem from `start`, with a look at the data `every` so long.
+def backtest(problem: Problem, name: str, root: Path, every: str, start: dt.datetime) -> Backtest:
+    """Run each policy from `start` to the end of the table, with a date `every` so long.
 
     Raises:
         DataError: the table does not reach far enough before or after `start`.
@@ -155,35 +146,35 @@ def replay(problem: Problem, name: str, root: Path, every: str, start: dt.dateti
         raise ParamsError(f"--every is {every!r}: {error}") from None
     past = Past(problem, name, root)
     dates = _dates(past, pd.Timestamp(start), step)
-    grid = past.whole.grid
+    grid = past.panel.grid
     bounds = [int(grid.searchsorted(date)) for date in [*dates, dates[-1] + step]]
-    levels, series = problem.model.quantiles, len(past.whole.index)
+    levels, series = problem.model.quantiles, len(past.panel.index)
     tracks = [
         Track(policy, MetricSums(bounds[0], len(grid), problem.data.horizon, series, levels))
         for policy in POLICIES
     ]
     for number, date in enumerate(dates):
-        then = Then(past, date)
+        snapshot = Snapshot(past, date)
         for track in tracks:
-            if _asks(track, then):
-                track.model, track.since = then.model, date
+            if _is_due(track, snapshot):
+                track.model = snapshot.model
                 track.trained.append(date)
-                track.seconds += then.seconds
+                track.seconds += facts(track.model)["seconds"]
         _score(past, tracks, bounds[number], bounds[number + 1])
         print(
             f"{date:%Y-%m-%d}: MAE "
             + ", ".join(f"{track.policy} {track.errors[-1]:.4g}" for track in tracks),
             flush=True,
         )
-    never = tracks[0].tally
+    never = tracks[0].sums
     differences = {
-        track.policy: evaluate.compare(track.tally, never, "mae", problem) for track in tracks[1:]
+        track.policy: evaluate.compare(track.sums, never, problem)["mae"] for track in tracks[1:]
     }
-    return Replay(dates, tracks, differences)
+    return Backtest(dates, tracks, differences)
 
 
 def _dates(past: Past, start: pd.Timestamp, step: dt.timedelta) -> list[pd.Timestamp]:
-    last = past.end - past.problem.data.horizon * (past.whole.grid[1] - past.whole.grid[0])
+    last = past.end - past.problem.data.horizon * (past.panel.grid[1] - past.panel.grid[0])
     dates = list(pd.date_range(start, last, freq=step))
     if len(dates) < 2:
         raise DataError(
@@ -193,16 +184,16 @@ def _dates(past: Past, start: pd.Timestamp, step: dt.timedelta) -> list[pd.Times
     return dates
 
 
-class Then:
-    """A date: the data there were and, if a policy asks for it, a model trained on them."""
+class Snapshot:
+    """The data before a date and, where a policy needs it, a model trained on them."""
 
     def __init__(self, past: Past, date: pd.Timestamp):
         self.past, self.date = past, date
-        self.folder = past.place / f"{date:%Y-%m-%dT%H%M}"
+        self.folder = past.folder / f"{date:%Y-%m-%dT%H%M}"
 
     @cached_property
     def prepared(self) -> Path:
-        """The data, as `prepare` would have written them."""
+        """The folder of the data, as `prepare` would have written them."""
         target = self.folder / "prepared"
         if not target.is_dir():
             table, problem = self.past.at(self.date)
@@ -213,7 +204,7 @@ class Then:
 
     @cached_property
     def model(self) -> Path:
-        """The model folder; with it are the error on its test part and the seconds it took."""
+        """The model folder, with its error on the test part and its seconds in facts.json."""
         target = self.folder / "model"
         if not target.is_dir():
             problem = self.past.at(self.date)[1]
@@ -226,57 +217,50 @@ class Then:
                 training.calibrate()
                 model_files.write_model(scratch, training.network, training.config, history)
                 seconds = time.monotonic() - begun
-                facts = {"seconds": seconds, "test": _on_test_part(scratch, self.prepared)}
-                (scratch / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+                content = {"seconds": seconds, "test": _score_test_part(scratch, self.prepared)}
+                (scratch / "facts.json").write_text(json.dumps(content), encoding="utf-8")
                 files.publish(scratch, target)
         return target
-
-    @property
-    def seconds(self) -> float:
-        """How long the training took."""
-        return float(facts(self.model)["seconds"])
 
     def _scratch(self, what: str) -> Any:
         return files.folder(self.past.root, f"replay-{self.past.name}-{what}")
 
 
 def facts(model: Path) -> dict[str, Any]:
-    """What is known of a model's training."""
-    found: dict[str, Any] = json.loads((model / "facts.json").read_text(encoding="utf-8"))
-    return found
+    """Read the seconds of a model's training and its scores on the test part."""
+    content: dict[str, Any] = json.loads((model / "facts.json").read_text(encoding="utf-8"))
+    return content
 
 
-def _on_test_part(model: Path, prepared: Path) -> dict[str, float]:
-    served, then = predictor.load(model), panel.load(prepared)
-    forecast = evaluate.network_model(served, then)
-    windows = Windows(then, "test")
-    return evaluate.tally(forecast, windows, then, served.network.levels).scores()
+def _score_test_part(folder: Path, prepared: Path) -> dict[str, float]:
+    model, source = predictor.load(folder), panel.load(prepared)
+    forecast, test = evaluate.network_model(model, source), Windows(source, "test")
+    return evaluate.sum_metrics(forecast, test, source, model.network.levels).scores()
 
 
-def _asks(track: Track, then: Then) -> bool:
-    """Whether the policy trains a model on that date."""
+def _is_due(track: Track, snapshot: Snapshot) -> bool:
+    """Whether the policy trains a model at that date."""
     if track.model is None or track.policy == "always":
         return True
     if track.policy == "never":
         return False
-    problem = then.past.problem
-    assert track.since is not None
-    if then.date - track.since > schema.span(problem.retrain.max_age):
+    problem = snapshot.past.problem
+    if snapshot.date - track.trained[-1] > schema.span(problem.retrain.max_age):
         return True
-    known = facts(track.model)["test"]
-    found = drift.check(problem, then.prepared, track.model, known)
-    return any(each.passed for each in found.drifts)
+    scores = facts(track.model)["test"]
+    findings = drift.check(problem, snapshot.prepared, track.model, scores)
+    return any(measured.passed for measured in findings.drifts)
 
 
 def _score(past: Past, tracks: list[Track], begin: int, end: int) -> None:
-    """Add the forecasts that begin from one grid step to before another."""
-    whole: Panel = past.whole
-    horizon = past.problem.data.horizon
-    windows = Windows(whole, (begin, min(end + horizon - 1, whole.schema.steps)))
+    """Score the forecasts that begin from one grid step to before another."""
+    source = past.panel
+    last = min(end + past.problem.data.horizon - 1, source.schema.steps)
+    windows = Windows(source, (begin, last))
     for track in tracks:
         assert track.model is not None
-        forecast = evaluate.network_model(predictor.load(track.model), whole)
-        evaluate.tally(forecast, windows, whole, past.problem.model.quantiles, track.tally)
-        sums, counts = track.tally.by_origin[:, MEASURES.index("absolute")]
-        own = slice(begin - track.tally.first_step, end - track.tally.first_step)
-        track.errors.append(float(sums[own].sum() / max(counts[own].sum(), 1)))
+        forecast = evaluate.network_model(predictor.load(track.model), source)
+        evaluate.sum_metrics(forecast, windows, source, track.sums.levels, track.sums)
+        steps = slice(begin - track.sums.first_step, end - track.sums.first_step)
+        errors, counts = track.sums.by_origin[:, MEASURES.index("absolute"), steps]
+        track.errors.append(float(errors.sum() / max(counts.sum(), 1)))

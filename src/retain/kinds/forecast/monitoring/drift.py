@@ -1,6 +1,6 @@
-"""Whether new data are still what the champion knows, and whether it still forecasts them as well.
+"""Drift: how far new data are from the champion's training data, and its error on them.
 
-Both are asked of the newest part of the data: as many steps as the champion's reference has frozen.
+Both are measured on the newest part of the data: as many steps as the champion's reference has.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ import pandas as pd
 
 from retain.config.schema import Retrain
 from retain.errors import ModelError
+from retain.evaluation.arrays import Floats
 from retain.evaluation.results import Drift, DriftFindings
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel, profile
@@ -21,7 +22,7 @@ from retain.kinds.forecast.evaluation import evaluate
 from retain.kinds.forecast.predict import predictor
 from retain.kinds.forecast.predict.predictor import Predictor
 
-SCALED = "mase"  # the error to watch: a series' scale does not count, nor that of all
+SCALED = "mase"  # the error to watch: the scale of the series does not count
 
 
 def check(
@@ -34,86 +35,85 @@ def check(
 
     Args:
         prepared: what `prepare` wrote.
-        champion: its model folder; without one only the data themselves are looked at.
+        champion: its model folder; without one only the data are checked.
         expected: its metrics on the test part it was registered with.
     """
     source = panel.load(prepared)
     settings = problem.retrain
     end = profile.last_seen(source) + 1
-    served, note = _comparable(source, champion)
-    frozen = served.config["reference"] if served else profile.of(source)
+    model, note = _comparable(source, champion)
+    frozen = model.config["reference"] if model else profile.of(source)
     begin = max(end - frozen["window"], 0)
-    found = DriftFindings(newest=f"{source.grid[begin]} to {source.grid[end - 1]}")
+    findings = DriftFindings(newest=f"{source.grid[begin]} to {source.grid[end - 1]}")
     if note:
-        found.notes.append(note)
+        findings.notes.append(note)
     scales = source.index[["mean", "std"]].to_numpy(dtype=np.float64)
-    if served is not None:
+    if model is not None:
         names = source.index["unique_id"].to_numpy(dtype=object)
-        scales = served.known_series(names, scales)[1].double().numpy()
+        scales = model.known_series(names, scales)[1].double().numpy()
     _, values = profile.sample(source, scales, begin, end)
-    found.worse.extend(_worse(source, values, frozen, served, settings))
-    if served is None or found.worse:
-        return found
+    findings.worse.extend(_reasons_not_to_train(source, values, frozen, model, settings))
+    if model is None or findings.worse:
+        return findings
     for name, column in zip(profile.names(source.schema), values.T, strict=True):
-        was = frozen["columns"][name]
-        psi, wasserstein = profile.distances(was, column)
-        for measure, value in (("psi", psi), ("wasserstein", wasserstein)):
+        trained = frozen["columns"][name]
+        distances = zip(("psi", "wasserstein"), profile.distances(trained, column), strict=True)
+        for measure, value in distances:
             if np.isfinite(value):
-                bound = getattr(settings, measure)
-                usual = was[measure] > bound
-                found.drifts.append(
-                    Drift(name, measure, value, was[measure] if usual else bound, usual)
-                )
-    now, before = error(served, source, begin, end), (expected or {}).get(SCALED)
+                bound, usual = getattr(settings, measure), trained[measure]
+                drift = Drift(name, measure, value, max(bound, usual), usual > bound)
+                findings.drifts.append(drift)
+    now, before = error(model, source, begin, end), (expected or {}).get(SCALED)
     if now is None or not before:
-        found.notes.append("no error to compare: no whole new window, or none was registered")
+        findings.notes.append("no error to compare: no whole new window, or none was registered")
     else:
-        found.drifts.append(Drift("champion's error", SCALED, now / before, settings.error))
-    return found
+        findings.drifts.append(Drift("champion's error", SCALED, now / before, settings.error))
+    return findings
 
 
-def error(served: Predictor, source: Panel, begin: int, end: int) -> float | None:
-    """A model's MASE over all windows from one grid step to another that it has not learned from.
+def error(model: Predictor, source: Panel, begin: int, end: int) -> float | None:
+    """Compute a model's MASE on the windows between two grid steps that it was not trained on.
 
     The scale is that of the series when the panel was made. None where there is no such window.
     """
-    begin = max(begin, int(source.grid.searchsorted(served.trained_until())))
+    begin = max(begin, int(source.grid.searchsorted(model.trained_until())))
     windows = Windows(source, (begin, end))
     if not len(windows):
         return None
-    model = evaluate.network_model(served, source)
-    scores = evaluate.tally(model, windows, source, served.network.levels).scores()
-    return float(scores[SCALED]) if np.isfinite(scores[SCALED]) else None
+    forecast = evaluate.network_model(model, source)
+    sums = evaluate.sum_metrics(forecast, windows, source, model.network.levels)
+    score = sums.scores()[SCALED]
+    return score if np.isfinite(score) else None
 
 
 def _comparable(source: Panel, champion: Path | None) -> tuple[Predictor | None, str]:
-    """The champion, if today's data can be put into it, or why not."""
+    """Load the champion, if it reads today's data; otherwise say why not."""
     if champion is None:
         return None, ""
     try:
-        served = predictor.load(champion)
-        served.check_fits(source.schema, "the champion")
+        model = predictor.load(champion)
+        model.check_fits(source.schema, "the champion")
     except ModelError as error:
         return None, f"nothing is compared with the champion: {error}"
-    if "reference" not in served.config:
+    if "reference" not in model.config:
         return None, "nothing is compared with the champion: it was trained without a reference"
-    return served, ""
+    return model, ""
 
 
-def _worse(
+def _reasons_not_to_train(
     source: Panel,
-    values: profile.Floats,
+    values: Floats,
     frozen: dict[str, Any],
-    served: Predictor | None,
+    model: Predictor | None,
     settings: Retrain,
 ) -> list[str]:
-    """Reasons not to train on the data: what was there and is gone."""
+    """List what the data have lost."""
     reasons = []
     last = source.grid[profile.last_seen(source)]
     where = f"in the newest {frozen['window']:,} steps"
-    if served is not None:
+    if model is not None:
         today = set(source.index["unique_id"])
-        gone = [name for name in served.config["series"]["unique_id"] if name not in today]
+        gone = [name for name in model.config["series"]["unique_id"] if name not in today]
         if gone:
             reasons.append(
                 f"fewer series: {len(gone):,} of {frozen['series']:,} that the champion knows are "
