@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import Result, CliRunner
+from typer.testing import CliRunner, Result
 
 from retain import cli
 from retain.config import loader
