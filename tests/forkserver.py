@@ -302,11 +302,10 @@ def _be(
 
 
 def _run(program: str, words: list[str]) -> None:
-    sys.path[0] = ""
+    sys.path[0] = str(Path(words[0]).parent) if program == "python" else ""
+    sys.path[1:1] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     if program == "python":
         sys.argv = words
-        sys.path[0] = str(Path(words[0]).parent)
-        sys.path[1:1] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
         runpy.run_path(words[0], run_name="__main__")
     elif program != "nothing":
         sys.argv = [program, *words]

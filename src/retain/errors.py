@@ -122,7 +122,7 @@ def did_you_mean(key: str, valid: list[str]) -> str:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """Return the most similar of some words, whatever their case; empty where none is similar."""
+    """Return the most similar of some words, whatever their case; empty where none is."""
     by_lower = {other.lower(): other for other in words}
     near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
     return by_lower[near[0]] if near else ""

@@ -1,8 +1,8 @@
 """Small models, trained as the stage `train` does."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from torch import Tensor
@@ -10,31 +10,28 @@ from torch import Tensor
 from retain import model_files
 from retain.errors import Terminated
 from retain.training import trainer
+from retain.training.setup import TrainingSetup
+
+Build = Callable[[Any, Path, Any], TrainingSetup]  # the part `training` of a kind
 
 
-def trained(room: ModuleType, given: Any, source: Path, cell: str, folder: Path) -> Path:
-    """The folder, which is made, of a model.
-
-    Args:
-        room: `task` of the kind.
-        given: the problem.
-        source: what `prepare` wrote.
-    """
-    trainer.seed_everything(given.training)
-    built = room.build(given, source, cell)
-    history = trainer.fit(built, given.training, cell, f"small {cell}")
-    built.calibrate()
+def trained(build: Build, problem: Any, prepared: Path, cell: str, folder: Path) -> Path:
+    """Train a model and write it into a folder, which is made."""
+    trainer.seed_everything(problem.training)
+    setup = build(problem, prepared, cell)
+    history = trainer.fit(setup, problem.training, cell, f"small {cell}")
+    setup.calibrate()
     folder.mkdir()
-    model_files.write_model(folder, built.network, built.config, history)
+    model_files.write_model(folder, setup.network, setup.config, history)
     return folder
 
 
 def weights(
-    room: ModuleType, given: Any, source: Path, cell: str, kept: Path | None, stop_after: int = 0
+    build: Build, problem: Any, prepared: Path, cell: str, kept: Path | None, stop_after: int = 0
 ) -> list[Tensor]:
-    """Those of a network after a training; stopped at the n-th batch, as by a signal."""
-    trainer.seed_everything(given.training)
-    built = room.build(given, source, cell)
+    """Return a network's weights after a training; stopped at the n-th batch, as by a signal."""
+    trainer.seed_everything(problem.training)
+    setup = build(problem, prepared, cell)
     calls = 0
 
     def loss(network: Any, batch: Any) -> Any:
@@ -42,8 +39,8 @@ def weights(
         calls += 1
         if calls == stop_after:
             raise Terminated
-        return built.loss(network, batch)
+        return setup.loss(network, batch)
 
-    counted = dataclasses.replace(built, loss=loss)
-    trainer.fit(counted, given.training, cell, f"small {cell}", folder=kept)
-    return [parameter.detach() for parameter in built.network.parameters()]
+    counted = dataclasses.replace(setup, loss=loss)
+    trainer.fit(counted, problem.training, cell, f"small {cell}", folder=kept)
+    return [parameter.detach() for parameter in setup.network.parameters()]

@@ -58,7 +58,7 @@ def trained(root: Path, cell: str, given: Problem) -> Path:
     if not prepared.is_dir():
         prepared.mkdir()
         prepare.prepare(given, Path(), prepared)
-    return small.trained(setup, given, prepared, cell, root / cell)
+    return small.trained(setup.build, given, prepared, cell, root / cell)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def weights(
     given = given.model_copy(
         update={"training": less.model_copy(update={"checkpoint_every": 2, "gradient_clip": 0.01})}
     )
-    return small.weights(setup, given, prepared, "rnn", kept, stop_after)
+    return small.weights(setup.build, given, prepared, "rnn", kept, stop_after)
 
 
 @pytest.mark.parametrize("call", [4, 8])

@@ -56,7 +56,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("rhyme")
     source = prepared(root, RHYME * 70, problem("rhyme.txt"))
     for cell in ("lstm", "rnn"):
-        small.trained(setup, problem("rhyme.txt"), source, cell, root / cell)
+        small.trained(setup.build, problem("rhyme.txt"), source, cell, root / cell)
     return root
 
 
@@ -154,7 +154,9 @@ def test_a_state_that_is_carried_holds_what_an_earlier_chunk_had(tmp_path: Path)
     text = "".join(f"{key}...?{key}" for key in keys)
     given = problem("keys.txt", evaluation={})
     source = prepared(tmp_path, text, given)
-    network = predictor.load(small.trained(setup, given, source, "lstm", tmp_path / "lstm")).network
+    network = predictor.load(
+        small.trained(setup.build, given, source, "lstm", tmp_path / "lstm")
+    ).network
     tokens = dataset.load(source).part("test")
     asked = [n for n in range(40, len(tokens)) if text[-len(tokens) + n - 1] == "?"]
     whole, _ = evaluate.carried(network, tokens)
@@ -180,7 +182,7 @@ def weights(source: Path, kept: Path | None, stop_after: int = 0) -> list[Tensor
     given = problem("rhyme.txt")
     changed = {"max_epochs": 2, "checkpoint_every": 2, "gradient_clip": 0.01}
     given = given.model_copy(update={"training": given.training.model_copy(update=changed)})
-    return small.weights(setup, given, source, "lstm", kept, stop_after)
+    return small.weights(setup.build, given, source, "lstm", kept, stop_after)
 
 
 @pytest.mark.parametrize("call", [6, 17])
@@ -227,7 +229,7 @@ def test_a_damaged_model_is_named(root: Path, tmp_path: Path) -> None:
 def test_words_are_predicted_too(tmp_path: Path) -> None:
     given = problem("words.txt", data={"path": "words.txt", "unit": "word"})
     source = prepared(tmp_path, RHYME * 90, given)
-    model = predictor.load(small.trained(setup, given, source, "lstm", tmp_path / "lstm"))
+    model = predictor.load(small.trained(setup.build, given, source, "lstm", tmp_path / "lstm"))
     assert model.following(model.read("the cat sat on"))[0][0] == "the"
     assert model.continued(model.read("the cat"), 4, 0.2, 1) == " sat on the mat"
     assert len(model.predict(model.example(source))) == 3

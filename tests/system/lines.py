@@ -3,7 +3,8 @@
 import shutil
 from pathlib import Path
 
-from retain.config import loader, schema
+from retain.config import loader
+from retain.config.kind import kind_of
 from retain.registry import registry
 from retain.tracking import store
 from tests.learning import small
@@ -81,10 +82,11 @@ def write_project(folder: Path) -> Path:
     for name, problem in loader.load(folder).items():
         prepared = folder / "data" / "prepared" / name
         prepared.mkdir(parents=True)
-        schema.room(problem, "prepare").prepare(problem, folder, prepared)
+        kind = kind_of(problem)
+        kind.prepare.load(problem, folder, prepared)
         (folder / "models" / name).mkdir(parents=True)
-        task = schema.room(problem, "task")
-        small.trained(task, problem, prepared, "lstm", folder / "models" / name / "lstm")
+        model = folder / "models" / name / "lstm"
+        small.trained(kind.training.load, problem, prepared, "lstm", model)
         version = registry.add(folder, name, problem, {"models": {"lstm": {"luck": 0.5}}})
         store.connect(folder).set_registered_model_alias(name, "champion", version.version)
     return folder

@@ -280,12 +280,10 @@ def require(part: Lazy[T] | None, refusal: str) -> T:
     return part.load
 
 
-@cache
 def manifest_of(name: str) -> str:
     """The target of the manifest of the kind of this name; empty if there is none."""
-    if name in BUILT_IN:  # reading the entry points takes longer than all the rest
-        return BUILT_IN[name]
-    return _entry_points().get(name, "")
+    # Reading the entry points takes longer than all the rest.
+    return BUILT_IN.get(name) or _entry_points().get(name, "")
 
 
 @cache
@@ -295,6 +293,7 @@ def _load_kind(name: str) -> AnyKind | None:
     return cast("AnyKind", pkgutil.resolve_name(target)) if target else None
 
 
+@cache
 def _entry_points() -> dict[str, str]:
     """The manifests of kinds that other distributions bring, by name."""
     from importlib.metadata import entry_points

@@ -1,4 +1,4 @@
-"""What `recall` and `text` share: the gates of a sequence, and their figure.
+"""What `recall` and `text` share: a request's column, the gates of a sequence, and their figure.
 
 Nothing that is trained depends on this module. What draws is imported where it is used, so that a
 model answers without it.
@@ -8,11 +8,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from retain.errors import DataError, ModelError, ParamsError
+from retain.errors import DataError, ModelError, ParamsError, clipped, listed
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from retain.evaluation.lstm_gates import Inspection
     from retain.evaluation.report import Figure
+
+Read = TypeVar("Read")
 
 
 class Predictor(Protocol):
@@ -23,30 +27,27 @@ class Predictor(Protocol):
         """The content of config.json."""
 
     def inspect(self, title: str, text: str) -> "Inspection":
-        """Return the gates in the steps in which it reads a text."""
-
-
-M = TypeVar("M", bound=Predictor)
+        """Return the gates of its LSTM in the steps in which it reads a text."""
 
 
 def inspect_gates(
-    load: Callable[[Path], M],
+    model: Predictor,
     folder: Path,
     name: str,
     noun: str,
     what: str | None,
     at: str | None,
-    example: Callable[[M], str],
+    example: str,
 ) -> "Inspection":
-    """Return the gates of the model in a folder in the steps in which it reads a text.
+    """Return the gates of a model in the steps in which it reads a text.
 
     Args:
-        load: loads the model.
+        model: the model in `folder`.
         name: of the problem.
         noun: what a text is called in messages.
         what: the text.
         at: None, since a text has no time stamps.
-        example: returns a text that the model can read.
+        example: a text that the model can read.
 
     Raises:
         ModelError: the model has no LSTM.
@@ -55,12 +56,33 @@ def inspect_gates(
     """
     if at is not None:
         raise ParamsError(f"--at {at!r} is of tables; {name} reads the {noun} that you give")
-    model = load(folder)
     if (cell := model.config["cell"]) != "lstm":
         raise ModelError(f"the model in {folder} has the cell {cell}, not an lstm with its gates")
     if what is None:
-        raise DataError(f'give a {noun} to read: retain gates {name} "{example(model)}"')
+        raise DataError(f'give a {noun} to read: retain gates {name} "{example}"')
     return model.inspect(f"{name}: {what}", what)
+
+
+def read_column(table: "pd.DataFrame", name: str, read: Callable[[Any], Read]) -> list[Read]:
+    """Read the values of a request's table of one column, each by `read`.
+
+    Raises:
+        DataError: the table has another column than `name`, or no row; or `read` raises it, for
+            whichever rows.
+    """
+    if list(table.columns) != [name]:
+        raise DataError(f"expected one column, {name!r}, and found {clipped(tuple(table.columns))}")
+    if table.empty:
+        raise DataError("the table has no row")
+    values, faults = [], []
+    for row, value in enumerate(table[name], start=1):
+        try:
+            values.append(read(value))
+        except DataError as error:
+            faults.append(f"row {row}: {error}")
+    if faults:
+        raise DataError(f"{name}:\n{listed(faults)}")
+    return values
 
 
 def gates_figure(inspection: "Inspection", sequence: str) -> "Figure":

@@ -71,14 +71,14 @@ def write(folder: Path, files: dict[str, str]) -> Path:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A stage, a kind with a page and a module that is imported late, and another kind."""
     monkeypatch.setattr(manifests, "BUILT_IN", {"one": "retain.one:KIND", "two": "retain.two:KIND"})
-    manifests.manifest_of.cache_clear()
+    manifests._entry_points.cache_clear()
     return write(tmp_path / "project", FILES)
 
 
 @pytest.fixture(autouse=True)
 def _forget_kinds() -> Any:
     yield
-    manifests.manifest_of.cache_clear()
+    manifests._entry_points.cache_clear()
 
 
 def test_a_stage_reaches_the_parts_of_its_kind_and_what_they_import(project: Path) -> None:

@@ -56,20 +56,10 @@ class Evaluation:
 
 def answer_test(network: GapClassifier, source: Sequences) -> Outcomes:
     """Have the networks answer all test sequences."""
-    numbers, correct, losses = [], [], []
-    with torch.inference_mode():
-        for chunk, batch in Examples(source, "test").chunks():
-            scores = network(batch)
-            numbers.append(chunk)
-            correct.append(network.is_correct(scores, batch.targets).numpy())
-            losses.append(network.loss(scores, batch.targets).double().numpy())
-    order = np.argsort(np.concatenate(numbers), kind="stable")
+    correct, losses = network.answer_all(Examples(source, "test"))
     index = source.index[source.part("test")]
     return Outcomes(
-        np.concatenate(correct, axis=1)[:, order],
-        np.concatenate(losses, axis=1)[:, order],
-        gaps=index[:, GAP],
-        groups=index[:, GROUP],
+        correct.numpy(), losses.double().numpy(), gaps=index[:, GAP], groups=index[:, GROUP]
     )
 
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from retain.evaluation.arrays import Floats
 from retain.evaluation.bootstrap import Interval
 from retain.kinds.recall.config import Evaluation
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

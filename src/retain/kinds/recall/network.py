@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from retain.kinds.recall import scan
-from retain.kinds.recall.dataset import Batch, Schema
+from retain.kinds.recall.dataset import Batch, Examples, Schema
 from retain.networks import recurrent
 
 
@@ -185,6 +185,22 @@ class GapClassifier(nn.Module):
         if not self.schema.answers:
             return (scores[..., 0] - targets).abs() < 0.04
         return scores.argmax(-1) == targets.long()
+
+    @torch.inference_mode()
+    def answer_all(self, examples: Examples) -> tuple[Tensor, Tensor]:
+        """Answer all examples, in their order.
+
+        Returns:
+            Whether each answer is right, and its loss: (members, examples) both.
+        """
+        numbers, correct, losses = [], [], []
+        for chunk, batch in examples.chunks():
+            scores = self(batch)
+            numbers.append(torch.from_numpy(chunk))
+            correct.append(self.is_correct(scores, batch.targets))
+            losses.append(self.loss(scores, batch.targets))
+        order = torch.cat(numbers).argsort()
+        return torch.cat(correct, dim=1)[:, order], torch.cat(losses, dim=1)[:, order]
 
     def keep_rate(self, chosen: int) -> None:
         """Keep the members of one learning rate, one a seed."""

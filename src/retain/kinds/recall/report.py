@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from retain.evaluation import plotting
-from retain.evaluation.plotting import MUTED, PAPER, WIDTH, drawn
+from retain.evaluation.plotting import MUTED, WIDTH, drawn
 from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows
 from retain.evaluation.report import Figure, Report, Table
 from retain.kinds.recall import agreement
@@ -95,17 +95,13 @@ def accuracy_by_gap(
         rows = table[table["model"] == model]
         means = rows.groupby("gap")["accuracy"].mean()
         plotting.line(axes, model, means.index.to_numpy(), means.to_numpy(), markers=False)
-        mark = plotting.mark(model)
         axes.plot(
             rows["gap"] * 1.05 ** (place - (len(models) - 1) / 2),  # marks of cells side by side
             rows["accuracy"],
-            linestyle="none",
-            color=mark.colour,
-            marker=mark.marker,
             markersize=6,
-            markeredgecolor=PAPER,
             zorder=5,
             clip_on=False,
+            **plotting.style_of(model, line=False),
         )
     gaps = np.unique(table["gap"].to_numpy())
     axes.set_xscale("log")

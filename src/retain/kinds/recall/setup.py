@@ -67,13 +67,8 @@ def loss(network: nn.Module, batches: list[Batch]) -> tuple[Tensor, Tensor]:
 
 def calibrate(network: GapClassifier, validation: Examples) -> None:
     """Score every member on the validation part, and keep those of the best learning rate."""
-    losses, correct = [], []
-    with torch.inference_mode():
-        for _, batch in validation.chunks():
-            scores = network(batch)
-            losses.append(network.loss(scores, batch.targets))
-            correct.append(network.is_correct(scores, batch.targets))
+    correct, losses = network.answer_all(validation)
     shape = network.losses.shape
-    network.losses.copy_(torch.cat(losses, dim=1).mean(1).view(shape))
-    network.accuracies.copy_(torch.cat(correct, dim=1).float().mean(1).view(shape))
+    network.losses.copy_(losses.mean(1).view(shape))
+    network.accuracies.copy_(correct.float().mean(1).view(shape))
     network.keep_rate(int(network.losses.mean(0).nan_to_num(torch.inf).argmin()))

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from retain.errors import IncomparableError
+from retain.evaluation.arrays import Floats
 from retain.evaluation.bootstrap import Interval, moving_block
 from retain.evaluation.lstm_gates import Inspection
 from retain.evaluation.quality_gate import MODEL, Comparison, differences
@@ -20,7 +21,6 @@ from retain.kinds.text import config, dataset, ngrams, predictor
 from retain.kinds.text.config import Problem
 from retain.kinds.text.dataset import Schema, Tokens
 from retain.kinds.text.network import LanguageModel
-from retain.kinds.text.predictor import Floats
 from retain.model_files import load_champion
 from retain.networks.recurrent import State
 

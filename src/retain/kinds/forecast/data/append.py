@@ -136,8 +136,9 @@ def _unknown_rows(data: Data, old: Raw, more: Raw) -> NDArray[np.int64]:
 def _csv(table: Csv, rows: pd.DataFrame) -> bytes:
     """Return rows as they are written behind those of a CSV file, which keep their bytes."""
     text = io.StringIO()
-    if not table.content().endswith(b"\n"):
-        text.write("\n")
+    with table.open() as stream:
+        if not stream.read().endswith(b"\n"):
+            text.write("\n")
     writer = csv.writer(text, delimiter=table.separator, lineterminator="\n")
     writer.writerows(rows[table.names].itertuples(index=False))
     return compress(text.getvalue().encode(), table.path)

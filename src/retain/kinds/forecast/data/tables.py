@@ -5,7 +5,7 @@ worth knowing (blanks, values out of range, duplicates resolved) is counted in t
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,8 +86,8 @@ def check(raw: Raw, data: Data) -> Table:
     long, findings = to_long(raw, data)
     check_values(findings, data, raw.origin)
     codes, names = pd.factorize(long["unique_id"])
-    times = frequency.times(codes, long["ds"])
-    name = check_grid([long.assign(series=codes)], names, times, data, raw.origin)
+    times, frame = frequency.times(codes, long["ds"]), long.assign(series=codes)
+    name = check_grid(lambda: [frame], names, times, data, raw.origin)
     findings = dataclasses.replace(findings, unused=unused, digest=raw.digest)
     return Table(long.reset_index(drop=True), name, findings)
 
@@ -192,12 +192,16 @@ def check_values(findings: Findings, data: Data, origin: Origin) -> None:
 
 
 def check_grid(
-    frames: Iterable[pd.DataFrame], names: "pd.Index[Any]", times: Times, data: Data, origin: Origin
+    frames: Callable[[], Iterable[pd.DataFrame]],
+    names: "pd.Index[Any]",
+    times: Times,
+    data: Data,
+    origin: Origin,
 ) -> str:
     """Return the frequency, given or inferred, of a table all of whose stamps lie on its grid.
 
     Args:
-        frames: its chunks, indexed by the place of each row, with `ds` and `series`, a number.
+        frames: returns its chunks, indexed by the place of each row: `ds`, and `series`, a number.
         names: of the series.
 
     Raises:
@@ -213,7 +217,7 @@ def check_grid(
             raise DataError(
                 f"{origin.where}: column `{data.ds}`: {error}; set `frequency`"
             ) from None
-        for frame in frames:
+        for frame in frames():
             steps = frequency.strangers(frame["series"].to_numpy(), frame["ds"], times)
             for place, series in frame["series"][~frame["series"].duplicated()].items():
                 if series in steps:
@@ -236,7 +240,7 @@ def check_grid(
         elif data.timezone is not None and not name.endswith(("h", "min", "s")):
             remedy = "For data by the day leave `timezone` out: the local date is the time stamp."
         count = 0
-        for frame in frames:
+        for frame in frames():
             bad = frame[np.isin(frequency.micros(frame["ds"]), times.stamps[off])]
             shown = _shown(bad.assign(unique_id=names[bad["series"]]), data)
             rows += shown[:10]

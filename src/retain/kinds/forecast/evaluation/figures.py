@@ -17,7 +17,6 @@ from retain.evaluation.arrays import Dates, Floats
 from retain.evaluation.plotting import (
     INK,
     MUTED,
-    PAPER,
     WIDTH,
     drawn,
     key,
@@ -29,6 +28,7 @@ from retain.evaluation.plotting import (
     percent,
     plain,
     short,
+    style_of,
 )
 
 # by years, months, days, hours, minutes, seconds; and a tick on the first of each of them
@@ -135,13 +135,13 @@ def error_by_step(frame: pd.DataFrame) -> Figure:
     """Draw the columns model, step (1 = the first step of the horizon), mae."""
     figure = Figure(figsize=(WIDTH, 3.6))
     axes = figure.subplots()
-    lines(axes, frame, "step", "mae")
+    keys = lines(axes, frame, "step", "mae")
     axes.set_ylim(bottom=0)
     axes.set_title("mean absolute error")
     axes.set_xlabel("steps ahead")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     plain(axes)
-    legend(figure, [key(model) for model in models_of(frame)])
+    legend(figure, keys)
     return figure
 
 
@@ -151,14 +151,14 @@ def calibration(frame: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(WIDTH, 4.2))
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1)
-    lines(axes, frame, "level", "observed")
+    keys = lines(axes, frame, "level", "observed")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="level of the quantile")
     axes.set_title("share of the truth below it")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MultipleLocator(0.25))
         axis.set_major_formatter(FuncFormatter(percent))
     diagonal = Line2D([], [], color=MUTED, linewidth=1, label="perfect")
-    legend(figure, [*(key(model) for model in models_of(frame)), diagonal])
+    legend(figure, [*keys, diagonal])
     return figure
 
 
@@ -182,16 +182,7 @@ def errors_by_series(frame: pd.DataFrame) -> Figure:
 def _dots(axes: Axes, wide: pd.DataFrame) -> None:
     rows = np.arange(len(wide))
     for model in reversed(wide.columns):  # the LSTM is first and lies on top
-        look = mark(model)
-        axes.plot(
-            wide[model],
-            rows,
-            linestyle="none",
-            color=look.colour,
-            marker=look.marker,
-            markersize=8,
-            markeredgecolor=PAPER,
-        )
+        axes.plot(wide[model], rows, markersize=8, **style_of(model, line=False))
     axes.set_yticks(rows, [short(str(series), 18) for series in wide.index])
     axes.set_ylim(-0.6, len(wide) - 0.4)
 
@@ -212,20 +203,19 @@ def _shares(axes: Axes, wide: pd.DataFrame) -> None:
 @drawn("replay", "Error of each retraining policy over time")
 def backtest(frame: pd.DataFrame) -> Figure:
     """Draw the columns policy, date, trained, mae; a marker is where a policy trained a model."""
-    looks = {"never": mark("naive"), "always": mark("lstm"), "drift": mark("rnn")}
+    styles = {"never": "naive", "always": "lstm", "drift": "rnn"}
     figure = Figure(figsize=(WIDTH, 3.4))
     axes = figure.subplots()
     handles = []
-    for policy, look in looks.items():
+    for policy, model in styles.items():
         rows = frame[frame["policy"] == policy]
         handles += axes.plot(
             pd.to_datetime(rows["date"]),
             rows["mae"],
-            color=look.colour,
-            linestyle=look.dash,
-            marker=look.marker,
             markevery=np.flatnonzero(rows["trained"]).tolist(),
+            markeredgecolor="auto",
             label=policy,
+            **style_of(model),
         )
     legend(figure, handles)
     axes.set_ylabel("MAE until the next date")

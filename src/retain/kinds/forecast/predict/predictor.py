@@ -310,9 +310,7 @@ class Predictor:
 
     def columns(self) -> list[str]:
         """The columns that a table of history must have, in order."""
-        data = self.data
-        ids = [data.unique_id] if data.unique_id is not None else []
-        return [*ids, data.ds, *(data.value_columns or (data.y,)), *data.covariates]
+        return tables.used_columns(self.data)
 
 
 def _column(values: list[Any]) -> "pd.Series[Any]":
