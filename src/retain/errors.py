@@ -9,7 +9,7 @@ import difflib
 import errno
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 
@@ -115,7 +115,14 @@ def clipped(words: object, limit: int = 100) -> str:
 
 def did_you_mean(key: str, valid: list[str]) -> str:
     """Name the nearest of the valid keys, or all of them, as the end of a sentence."""
-    near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
+    near = nearest(key, valid)
     if near:
-        return f"; did you mean `{near[0]}`?"
+        return f"; did you mean `{near}`?"
     return f"; valid here: {', '.join(valid)}" if valid else ""
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Return the most similar of some words, whatever their case; empty where none is."""
+    by_lower = {other.lower(): other for other in words}
+    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
+    return by_lower[near[0]] if near else ""

@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from retain import __version__
 from retain.config.kind import Predictor, find_kind
-from retain.errors import DataError, IncomparableError, ModelError, clipped, listed
+from retain.errors import IncomparableError, ModelError, clipped
 
 if TYPE_CHECKING:
-    import pandas as pd
     from torch import Tensor, nn
 
     from retain.training.setup import Epoch
 
-Read = TypeVar("Read")
 Loaded = TypeVar("Loaded", bound=Any)
 FORMAT = 2  # of the folders that are written here; older ones are read too
 
@@ -54,8 +52,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = _existing(folder / "config.json")
     try:
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        written_in = int(config.get("format", 1))
-    except (ValueError, TypeError, AttributeError) as error:
+        written_in, _ = int(config.get("format", 1)), config["kind"]
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise _unreadable(folder, {}, error) from None
     if written_in > FORMAT:
         writer = config.get("retain", "a later version")
@@ -106,39 +104,35 @@ def load_model(folder: Path) -> Predictor:
     Raises:
         ModelError: it is missing, damaged, or of a kind that is not installed.
     """
-    config = read_config(folder)
-    if "kind" not in config:
-        raise _unreadable(folder, config, KeyError("kind"))
-    kind = find_kind(config["kind"])
+    name = read_config(folder)["kind"]
+    kind = find_kind(name)
     if kind is None:
-        raise ModelError(
-            f"the model in {folder} is of kind {config['kind']}, which is not installed"
-        )
+        raise ModelError(f"the model in {folder} is of kind {name}, which is not installed")
     return kind.predictor.load(folder)
 
 
 def load_champion(load: Callable[[Path], Loaded], folder: Path, schema: Any) -> Loaded:
-    """The champion, as a model to compare with on data of `schema`.
+    """Load the champion, to compare it with another model on data of `schema`.
 
     Args:
-        load: of the kind's room `serving`.
+        load: loads a predictor of the kind.
 
     Raises:
-        IncomparableError: it cannot be read, or reads something else.
+        IncomparableError: it cannot be read, or does not fit the data.
     """
     try:
-        found = load(folder)
-        found.check_fits(schema, "the champion")
+        champion = load(folder)
+        champion.check_fits(schema, "the champion")
     except ModelError as error:
         raise IncomparableError(str(error)) from None
-    return found
+    return champion
 
 
 def check_same(trained: Any, given: Any, keys: tuple[str, ...], where: str) -> None:
     """Raise ModelError, naming what differs, unless two schemas agree in `keys`.
 
     Args:
-        where: what a message calls the model.
+        where: the model's name in a message.
     """
     for key in keys:
         ours, theirs = getattr(trained, key), getattr(given, key)
@@ -146,25 +140,3 @@ def check_same(trained: Any, given: Any, keys: tuple[str, ...], where: str) -> N
             raise ModelError(
                 f"{where} was trained with {key} {clipped(ours)}; the data has {clipped(theirs)}"
             )
-
-
-def read_column(table: "pd.DataFrame", name: str, read: Callable[[Any], Read]) -> list[Read]:
-    """The values of a request's table, each as `read` gives it.
-
-    Raises:
-        DataError: the table has another column than `name`, or no row; or `read` raises it, for
-            whichever rows.
-    """
-    if list(table.columns) != [name]:
-        raise DataError(f"expected one column, {name!r}, and found {clipped(tuple(table.columns))}")
-    if table.empty:
-        raise DataError("the table has no row")
-    found, faults = [], []
-    for row, value in enumerate(table[name], start=1):
-        try:
-            found.append(read(value))
-        except DataError as error:
-            faults.append(f"row {row}: {error}")
-    if faults:
-        raise DataError(f"{name}:\n{listed(faults)}")
-    return found

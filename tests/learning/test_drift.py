@@ -186,7 +186,7 @@ def test_windows_that_the_champion_learned_from_do_not_count(champion: Any) -> N
 
 def test_distances_are_those_of_scipy_and_of_the_definition() -> None:
     before, now = RANDOM.normal(0, 2, 20_000), RANDOM.normal(1, 2, 5_000)
-    frozen = profile._frozen(before)
+    frozen = profile.describe(before)
     psi, wasserstein = profile.distances(frozen, now)
     exact = stats.wasserstein_distance(now, before) / before.std()
     assert wasserstein == pytest.approx(exact, rel=0.03)  # by 100 quantiles
@@ -195,8 +195,8 @@ def test_distances_are_those_of_scipy_and_of_the_definition() -> None:
 
 
 def test_what_is_missing_does_not_count_and_nothing_known_is_no_distance() -> None:
-    frozen = profile._frozen(np.arange(100.0))
+    frozen = profile.describe(np.arange(100.0))
     some = np.where(np.arange(100) % 2 == 0, np.arange(100.0), np.nan)
     assert profile.distances(frozen, some)[1] < 0.05
     assert all(np.isnan(profile.distances(frozen, np.full(3, np.nan))))
-    assert all(np.isnan(profile.distances(profile._frozen(np.full(3, np.nan)), some)))
+    assert all(np.isnan(profile.distances(profile.describe(np.full(3, np.nan)), some)))

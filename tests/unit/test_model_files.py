@@ -22,7 +22,8 @@ HISTORY = [Epoch(0, 4, 0.01, 1 / 3, 0.5), Epoch(1, 8, 1e-4, 0.25, float(np.float
 
 def write(folder: Path, config: object = None) -> Path:
     folder.mkdir(exist_ok=True)
-    model_files.write_model(folder, nn.Linear(2, 3), {"cell": "lstm", "place": config}, HISTORY)
+    content = {"kind": "forecast", "place": config}
+    model_files.write_model(folder, nn.Linear(2, 3), content, HISTORY)
     return folder
 
 
@@ -38,11 +39,11 @@ def test_a_model_is_written_with_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_model_is_read_back_as_it_was(tmp_path: Path) -> None:
     network = nn.Linear(2, 3)
-    model_files.write_model(tmp_path, network, {"cell": "lstm", "numbers": [1, 0.1]}, HISTORY)
+    model_files.write_model(tmp_path, network, {"kind": "text", "numbers": [1, 0.1]}, HISTORY)
     weights = load_file(tmp_path / "weights.safetensors")
     assert all(torch.equal(weights[key], value) for key, value in network.state_dict().items())
     own = {"format": 2, "retain": __version__}
-    assert model_files.read_config(tmp_path) == own | {"cell": "lstm", "numbers": [1, 0.1]}
+    assert model_files.read_config(tmp_path) == own | {"kind": "text", "numbers": [1, 0.1]}
     with (tmp_path / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["epoch", "step", "learning_rate", "train_loss", "validation_loss"]

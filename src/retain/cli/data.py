@@ -8,9 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from retain.config import kind as manifest
-from retain.config import loader, schema
+from retain.config import loader
 from retain.errors import ParamsError
-from retain.project import params_file, raw_table
 
 Name = Annotated[str, typer.Argument(help="Of the problem.")]
 
@@ -61,6 +60,7 @@ def add(
     from retain.kinds.forecast.config import Problem
     from retain.kinds.forecast.data import panel
     from retain.kinds.forecast.infer import entry as inference
+    from retain.project import params_file, raw_table
 
     root = loader.find_root()
     if name in loader.load(root):
@@ -155,6 +155,8 @@ def append(
     path: Annotated[Path, typer.Argument(help="New rows, written as the table is.")],
 ) -> None:
     """Add new rows to a problem's table; rows that it has are passed over, conflicts refused."""
+    from retain.project import raw_table
+
     root = loader.find_root()
     problem = loader.load_problem(root, name)
     add_rows = manifest.require(
@@ -172,9 +174,11 @@ def append(
 
 def _boundary(text: str) -> float | str:
     """A share of the time span (0.7), a time before the end (90d), a date or a date with a time."""
+    from retain.config.schema import DURATION
+
     if re.fullmatch(r"0?\.\d+", text):
         return float(text)
-    if schema.DURATION.fullmatch(text):
+    if DURATION.fullmatch(text):
         return text
     try:
         dt.datetime.fromisoformat(text)

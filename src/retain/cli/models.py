@@ -9,7 +9,6 @@ import typer
 
 from retain.config import loader
 from retain.errors import ParamsError
-from retain.evaluation import quality_gate
 from retain.project import fingerprint
 from retain.project.layout import Layout
 
@@ -146,6 +145,8 @@ def sync() -> None:
 
 def _decision(root: Path, name: str) -> str:
     """What became of the present model in the registry, if it was registered here."""
+    from retain.evaluation import quality_gate
+
     layout = Layout(root, name)
     path, model = layout.decision, layout.model(quality_gate.MODEL)
     decision = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -10,7 +10,6 @@ import typer
 from retain.config import loader
 from retain.config.kind import kind_of, require
 from retain.errors import DataError, ParamsError
-from retain.evaluation import quality_gate
 from retain.project import files, fingerprint
 from retain.project.layout import Layout
 
@@ -63,15 +62,11 @@ def forecast(
     if output is None:
         typer.echo(answer.to_csv(index=False, float_format="%.7g"), nl=False)
         return
-    scratch = output.with_name(f".{output.name}.part")
-    try:
+    with files.replacing(output) as scratch:
         if output.suffix == ".parquet":
             answer.to_parquet(scratch, index=False)
         else:
             answer.to_csv(scratch, index=False, float_format="%.7g")
-        scratch.replace(output)
-    finally:
-        scratch.unlink(missing_ok=True)
     typer.echo(f"{len(answer):,} rows for {answer['unique_id'].nunique():,} series in {output}")
 
 
@@ -179,7 +174,7 @@ def gates(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="A page, .html, or a figure, .svg.")
     ] = Path("gates.html"),
-    model: Annotated[str, typer.Option(help="A cell of models/NAME/.")] = quality_gate.MODEL,
+    model: Annotated[str, typer.Option(help="A cell of models/NAME/.")] = "lstm",
 ) -> None:
     """Write a page that shows an LSTM's gates and cell state, step by step and unit by unit.
 

@@ -11,7 +11,6 @@ import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
@@ -271,7 +270,7 @@ def kind_of(problem: Problem) -> AnyKind:
 
 def kind_names() -> list[str]:
     """The names of all kinds, those of this package first."""
-    return [*BUILT_IN, *sorted(entry.name for entry in entry_points(group=GROUP))]
+    return [*BUILT_IN, *sorted(_entry_points())]
 
 
 def require(part: Lazy[T] | None, refusal: str) -> T:
@@ -281,12 +280,10 @@ def require(part: Lazy[T] | None, refusal: str) -> T:
     return part.load
 
 
-@cache
 def manifest_of(name: str) -> str:
     """The target of the manifest of the kind of this name; empty if there is none."""
-    if name in BUILT_IN:  # reading the entry points takes longer than all the rest
-        return BUILT_IN[name]
-    return next((entry.value for entry in entry_points(group=GROUP) if entry.name == name), "")
+    # Reading the entry points takes longer than all the rest.
+    return BUILT_IN.get(name) or _entry_points().get(name, "")
 
 
 @cache
@@ -294,3 +291,11 @@ def _load_kind(name: str) -> AnyKind | None:
     target = manifest_of(name)
     # Each part takes the problems of its own kind, which only the kind itself can have parsed.
     return cast("AnyKind", pkgutil.resolve_name(target)) if target else None
+
+
+@cache
+def _entry_points() -> dict[str, str]:
+    """The manifests of kinds that other distributions bring, by name."""
+    from importlib.metadata import entry_points
+
+    return {entry.name: entry.value for entry in entry_points(group=GROUP)}

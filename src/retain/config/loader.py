@@ -5,15 +5,15 @@ Nothing downstream ever sees a dictionary.
 
 import re
 from pathlib import Path
-from typing import Any, Literal, get_args
-
-from pydantic import BaseModel, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from retain.config.kind import find_kind, kind_names
-from retain.config.schema import Problem
 from retain.errors import ParamsError, did_you_mean, listed
+
+if TYPE_CHECKING:  # every command imports this module, and pydantic takes a while
+    from pydantic import BaseModel
+
+    from retain.config.schema import Problem
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -27,7 +27,7 @@ def find_root() -> Path:
     raise ParamsError(f"no dvc.yaml in {here} or above it: run this in the project's folder")
 
 
-def load(root: Path) -> dict[str, Problem]:
+def load(root: Path) -> "dict[str, Problem]":
     """Read and check `root/params.yaml`.
 
     Returns:
@@ -36,6 +36,9 @@ def load(root: Path) -> dict[str, Problem]:
     Raises:
         ParamsError: the file is missing or not YAML, or a key is unknown, missing or wrong.
     """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     path = root / "params.yaml"
     try:
         content = YAML(typ="safe").load(path)
@@ -56,7 +59,7 @@ def load(root: Path) -> dict[str, Problem]:
     return {str(name): parse(str(name), entry) for name, entry in content["problems"].items()}
 
 
-def load_problem(root: Path, name: str) -> Problem:
+def load_problem(root: Path, name: str) -> "Problem":
     """The problem `name` of `root/params.yaml`; raises ParamsError where there is none."""
     problems = load(root)
     if name not in problems:
@@ -64,13 +67,15 @@ def load_problem(root: Path, name: str) -> Problem:
     return problems[name]
 
 
-def some(root: Path, names: list[str]) -> dict[str, Problem]:
+def some(root: Path, names: list[str]) -> "dict[str, Problem]":
     """The problems of these names, or all; raises ParamsError where there is no such problem."""
     return {name: load_problem(root, name) for name in names} or load(root)
 
 
-def parse(name: str, entry: Any) -> Problem:
+def parse(name: str, entry: Any) -> "Problem":
     """Check one entry of `problems` against the schema of its kind; raises ParamsError."""
+    from pydantic import ValidationError
+
     where = f"problems.{name}"
     if not NAME.fullmatch(name):
         raise ParamsError(
@@ -94,7 +99,7 @@ def parse(name: str, entry: Any) -> Problem:
         raise ParamsError(f"params.yaml has {len(lines)} errors:\n{listed(lines)}") from None
 
 
-def describe_error(schema: type[BaseModel], where: str, problem: Any) -> str:
+def describe_error(schema: "type[BaseModel]", where: str, problem: Any) -> str:
     """Describe one error of pydantic in a sentence with the full key path."""
     checks = Literal["finite", "beats", "beats_or_ties", "coverage", "at_least", "champion"]
     tags = {"float", *get_args(checks)}
@@ -112,7 +117,7 @@ def describe_error(schema: type[BaseModel], where: str, problem: Any) -> str:
     return f"`{path}`: {message[0].lower()}{message[1:]}"
 
 
-def _valid_keys(schema: type[BaseModel], location: list[Any]) -> list[str]:
+def _valid_keys(schema: "type[BaseModel]", location: list[Any]) -> list[str]:
     for part in location:
         field = schema.model_fields.get(str(part))
         if field is None or not isinstance(field.annotation, type):

@@ -93,6 +93,7 @@ STYLE: dict[str, Any] = {
     "lines.linewidth": 2.0,
     "lines.markersize": 6.0,
     "lines.markeredgewidth": 0.8,
+    "lines.markeredgecolor": PAPER,
 }
 WIDTH = 7.2  # inches
 SVG = "{http://www.w3.org/2000/svg}"
@@ -162,6 +163,16 @@ def mark(model: str) -> Mark:
     return MARKS.get(model, Mark(model.replace("_", " "), INK, (0, (4, 2)), "P"))
 
 
+def style_of(model: str, line: bool = True, marker: bool = True) -> dict[str, Any]:
+    """Return the style of `model` as matplotlib's keywords of a line."""
+    look = mark(model)
+    return {
+        "color": look.colour,
+        "linestyle": look.dash if line else "",
+        "marker": look.marker if marker else "",
+    }
+
+
 def models_of(frame: pd.DataFrame) -> list[str]:
     """List the models of a table, known ones in their fixed order, then any others as they come."""
     present = list(dict.fromkeys(frame["model"].astype(str)))
@@ -176,33 +187,30 @@ def short(text: str, limit: int) -> str:
 
 def line(axes: Axes, model: str, x: Any, y: Any, markers: bool = True) -> None:
     """Draw a model's values with its colour, dash and marker."""
-    look = mark(model)
     axes.plot(
         x,
         y,
-        color=look.colour,
-        linestyle=look.dash,
         linewidth=2.0 if markers else 1.6,
-        marker=look.marker if markers else "",
         markevery=math.ceil(len(x) / 8) or 1,  # more would hide the line
-        markeredgecolor=PAPER,
         zorder=4 if model == "lstm" else 3,
+        **style_of(model, marker=markers),
     )
+
+
+def lines(axes: Axes, frame: pd.DataFrame, x: str, y: str) -> list[Line2D]:
+    """Draw the column `y` over `x`, a line for each model, and return the entries of a legend."""
+    models = models_of(frame)
+    for model in models:
+        rows = frame[frame["model"] == model].sort_values(x)
+        line(axes, model, rows[x].to_numpy(), rows[y].to_numpy())
+    return [key(model) for model in models]
 
 
 def key(model: str, line: bool = True, marker: bool = True) -> Line2D:
     """Return the legend's entry for a model."""
-    look = mark(model)
-    return Line2D(
-        [],
-        [],
-        color=look.colour,
-        linestyle=look.dash if line else "",
-        marker=look.marker if marker else "",
-        markersize=6 if line else 8,
-        markeredgecolor=PAPER,
-        label=short(look.label, 20),
-    )
+    label = short(mark(model).label, 20)
+    size = 6 if line else 8
+    return Line2D([], [], markersize=size, label=label, **style_of(model, line, marker))
 
 
 def legend(figure: Figure, handles: Sequence[Artist]) -> None:
@@ -228,19 +236,12 @@ def training_curves(frame: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(WIDTH, 3.6))
     panels = figure.subplots(1, 2, sharey=True)
     for axes, part in zip(panels, ("training", "validation"), strict=True):
-        for model in models_of(frame):
-            rows = frame[frame["model"] == model].sort_values("epoch")
-            line(
-                axes,
-                model,
-                rows["epoch"].to_numpy(),
-                rows[f"{part.removesuffix('ing')}_loss"].to_numpy(),
-            )
+        keys = lines(axes, frame, "epoch", f"{part.removesuffix('ing')}_loss")
         axes.set_title(f"{part} loss")
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     plain(panels[0])
-    legend(figure, [key(model) for model in models_of(frame)])
+    legend(figure, keys)
     return figure
 
 
@@ -254,7 +255,8 @@ def look_back(frame: pd.DataFrame, back_from: str, decades: int) -> Figure:
     """
     figure = Figure(figsize=(WIDTH, 3.6))
     axes = figure.subplots()
-    positive = frame.loc[frame["norm"] > 0, "norm"]  # a gradient that underflowed is a gap
+    frame = frame.assign(norm=frame["norm"].where(frame["norm"] > 0))  # an underflow is a gap
+    positive = frame["norm"].dropna()
     if len(positive):
         # whole decades, so that two labels are there at least
         top = math.ceil(math.log10(positive.max()) + 1e-9)
@@ -264,14 +266,11 @@ def look_back(frame: pd.DataFrame, back_from: str, decades: int) -> Figure:
         axes.yaxis.set_major_locator(LogLocator(numticks=6))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
-    for model in models_of(frame):
-        rows = frame[frame["model"] == model].sort_values("lag")
-        norm = rows["norm"].where(rows["norm"] > 0)
-        line(axes, model, rows["lag"].to_numpy(), norm.to_numpy())
+    keys = lines(axes, frame, "lag", "norm")
     axes.set_title("gradient norm")
     axes.set_xlabel(f"steps back from the {back_from}")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    legend(figure, [key(model) for model in models_of(frame)])
+    legend(figure, keys)
     return figure
 
 

@@ -137,20 +137,19 @@ def interval(low: float, high: float) -> str:
     return f"{low:+.4g} to {high:+.4g}"
 
 
-def compare_with_others(
-    evaluated: Mapping[str, T], compare: "Callable[[T, T], Mapping[str, Interval]]"
+def differences(
+    scored: Mapping[str, T], compare: "Callable[[T, T], Mapping[str, Interval]]"
 ) -> dict[str, dict[str, Difference]]:
     """Compare the judged model with each other one; the differences as metrics.json has them.
 
     Args:
-        evaluated: what `compare` compares, by model.
-        compare: returns the differences of its first argument minus its second, by metric.
+        compare: subtracts the metrics of its second argument from those of its first.
     """
     return {
         f"{MODEL}_minus_{name}": {
-            metric: change.to_dict() for metric, change in compare(evaluated[MODEL], other).items()
+            metric: change.to_dict() for metric, change in compare(scored[MODEL], other).items()
         }
-        for name, other in evaluated.items()
+        for name, other in scored.items()
         if name != MODEL
     }
 

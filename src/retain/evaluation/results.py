@@ -46,18 +46,36 @@ def read_metrics(path: Path) -> Metrics:
     return metrics
 
 
-def pivot_by_model(
-    tables: "Mapping[str, pd.DataFrame]", values: Mapping[str, tuple[str, str]]
+def plots(
+    tables: "Mapping[str, pd.DataFrame]", plotted: Mapping[str, tuple[str, str]]
 ) -> "dict[str, pd.DataFrame]":
-    """Pivot tables for `dvc plots`: one column a model.
+    """Pivot tables for `dvc plots`: a column for each model, of means.
 
     Args:
-        values: by table, the column of the row and that of the value.
+        plotted: by table, the columns of x and y.
     """
     return {
-        name: tables[name].pivot(index=x, columns="model", values=y).reset_index()
-        for name, (x, y) in values.items()
+        name: tables[name]
+        .pivot_table(index=x, columns="model", values=y, dropna=False)
+        .reset_index()
+        for name, (x, y) in plotted.items()
     }
+
+
+def stack(tables: "Mapping[str, pd.DataFrame]") -> "pd.DataFrame":
+    """Stack the tables of several models, with a column `model`."""
+    import pandas as pd
+
+    return pd.concat(
+        [table.assign(model=model) for model, table in tables.items()], ignore_index=True
+    )
+
+
+def stack_histories(folders: Mapping[str, Path]) -> "pd.DataFrame":
+    """Stack the training histories of several models, from their folders."""
+    import pandas as pd
+
+    return stack({cell: pd.read_csv(folder / "history.csv") for cell, folder in folders.items()})
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What `recall` and `text` share: the gates of a sequence, and parts of their evaluations.
+"""What `recall` and `text` share: a request's column, the gates of a sequence, and their figure.
 
 Nothing that is trained depends on this module. What draws is imported where it is used, so that a
 model answers without it.
@@ -8,18 +8,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import pandas as pd
-
-from retain.errors import DataError, ModelError, ParamsError
-from retain.evaluation.bootstrap import Interval
-from retain.evaluation.quality_gate import MODEL
-from retain.evaluation.results import Difference
+from retain.errors import DataError, ModelError, ParamsError, clipped, listed
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from retain.evaluation.lstm_gates import Inspection
     from retain.evaluation.report import Figure
 
-T = TypeVar("T")
+Read = TypeVar("Read")
 
 
 class Predictor(Protocol):
@@ -30,30 +27,27 @@ class Predictor(Protocol):
         """The content of config.json."""
 
     def inspect(self, title: str, text: str) -> "Inspection":
-        """Return the gates in the steps in which it reads a text."""
-
-
-M = TypeVar("M", bound=Predictor)
+        """Return the gates of its LSTM in the steps in which it reads a text."""
 
 
 def inspect_gates(
-    load: Callable[[Path], M],
+    model: Predictor,
     folder: Path,
     name: str,
     noun: str,
     what: str | None,
     at: str | None,
-    example: Callable[[M], str],
+    example: str,
 ) -> "Inspection":
-    """Return the gates of the model in a folder in the steps in which it reads a text.
+    """Return the gates of a model in the steps in which it reads a text.
 
     Args:
-        load: loads the model.
+        model: the model in `folder`.
         name: of the problem.
         noun: what a text is called in messages.
         what: the text.
         at: None, since a text has no time stamps.
-        example: returns a text that the model can read.
+        example: a text that the model can read.
 
     Raises:
         ModelError: the model has no LSTM.
@@ -62,50 +56,33 @@ def inspect_gates(
     """
     if at is not None:
         raise ParamsError(f"--at {at!r} is of tables; {name} reads the {noun} that you give")
-    model = load(folder)
     if (cell := model.config["cell"]) != "lstm":
         raise ModelError(f"the model in {folder} has the cell {cell}, not an lstm with its gates")
     if what is None:
-        raise DataError(f'give a {noun} to read: retain gates {name} "{example(model)}"')
+        raise DataError(f'give a {noun} to read: retain gates {name} "{example}"')
     return model.inspect(f"{name}: {what}", what)
 
 
-def differences(
-    metric: str, scored: Mapping[str, T], difference: Callable[[T, T], Interval]
-) -> dict[str, dict[str, Difference]]:
-    """Return how much the judged model differs from each other, as metrics.json has it."""
-    return {
-        f"{MODEL}_minus_{name}": {metric: difference(scored[MODEL], other).to_dict()}
-        for name, other in scored.items()
-        if name != MODEL
-    }
+def read_column(table: "pd.DataFrame", name: str, read: Callable[[Any], Read]) -> list[Read]:
+    """Read the values of a request's table of one column, each by `read`.
 
-
-def plots(
-    tables: Mapping[str, pd.DataFrame], plotted: Mapping[str, tuple[str, str]]
-) -> dict[str, pd.DataFrame]:
-    """Return tables as `dvc plots` compares them: a column for each model, of means.
-
-    Args:
-        plotted: by table, the columns of x and y.
+    Raises:
+        DataError: the table has another column than `name`, or no row; or `read` raises it, for
+            whichever rows.
     """
-    return {
-        name: tables[name]
-        .pivot_table(index=x, columns="model", values=y, dropna=False)
-        .reset_index()
-        for name, (x, y) in plotted.items()
-    }
-
-
-def stack(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return the tables of several models as one, with a column `model`."""
-    named = [table.assign(model=model) for model, table in tables.items()]
-    return pd.concat(named, ignore_index=True)
-
-
-def stack_histories(folders: Mapping[str, Path]) -> pd.DataFrame:
-    """Return the histories of the training of several models as one table."""
-    return stack({cell: pd.read_csv(folder / "history.csv") for cell, folder in folders.items()})
+    if list(table.columns) != [name]:
+        raise DataError(f"expected one column, {name!r}, and found {clipped(tuple(table.columns))}")
+    if table.empty:
+        raise DataError("the table has no row")
+    values, faults = [], []
+    for row, value in enumerate(table[name], start=1):
+        try:
+            values.append(read(value))
+        except DataError as error:
+            faults.append(f"row {row}: {error}")
+    if faults:
+        raise DataError(f"{name}:\n{listed(faults)}")
+    return values
 
 
 def gates_figure(inspection: "Inspection", sequence: str) -> "Figure":

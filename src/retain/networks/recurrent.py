@@ -4,6 +4,7 @@ An RNN that loses to an LSTM of the same width has lost to one with four times i
 `match_hidden_size` finds the width at which another cell has the LSTM's number of parameters.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -169,14 +170,9 @@ def match_hidden_size(count: Callable[[int], int], budget: int) -> int:
     Args:
         count: the parameter count of the whole network by hidden size, increasing.
     """
-    high = 1
-    while count(high) < budget:
-        high *= 2
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if count(middle) < budget else (low, middle)
-    return min((size for size in (low, high) if size > 0), key=lambda n: abs(count(n) - budget))
+    sizes = range(1, budget + 1)
+    enough = bisect_left(sizes, budget, key=count)
+    return min(sizes[max(enough - 1, 0) : enough + 1], key=lambda size: abs(count(size) - budget))
 
 
 def match_lstm(cell: str, hidden: int, make: Callable[[str, int], nn.Module]) -> dict[str, int]:
@@ -194,11 +190,7 @@ def match_lstm(cell: str, hidden: int, make: Callable[[str, int], nn.Module]) ->
     budget = count("lstm", hidden)
     if cell != "lstm":
         hidden = match_hidden_size(lambda size: count(cell, size), budget)
-    return {
-        "hidden_size": hidden,
-        "parameters": count(cell, hidden),
-        "parameter_budget": budget,
-    }
+    return {"hidden_size": hidden, "parameters": count(cell, hidden), "parameter_budget": budget}
 
 
 def count_on_meta(make: Callable[[], nn.Module]) -> int:

@@ -1,5 +1,6 @@
 """DVC, started or opened in one place: what it refuses is raised, with its words."""
 
+import logging
 import os
 import re
 import signal
@@ -10,9 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from retain.errors import DvcError
 
@@ -60,6 +58,7 @@ def opened(root: Path) -> Iterator[Any]:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    logging.getLogger("dvc").setLevel(logging.ERROR)  # it warns of each frozen stage
     try:
         with chdir(root), Repo(".") as repo:  # DVC takes paths from the current folder
             yield repo
@@ -118,6 +117,9 @@ def locked(lock: str, stage: str) -> dict[str, Any]:
     Its block is cut out of the text, since to parse a whole dvc.lock takes a third of a second.
     """
     block = re.search(rf"^  {re.escape(stage)}:\n((?:    .*\n?)*)", lock, re.MULTILINE)
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     try:
         return YAML(typ="safe").load(textwrap.dedent(block[1])) or {} if block else {}
     except YAMLError:

@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from retain.errors import RetainError
 
 
@@ -26,20 +24,21 @@ def folder(root: Path, stage: str) -> Iterator[Path]:
         RetainError: another process runs the same stage, as when `dvc` was killed but not what it
             had started.
     """
+    from filelock import FileLock, Timeout
+
     scratch = root / "scratch" / stage
     scratch.parent.mkdir(exist_ok=True)
-    lock = FileLock(scratch.with_suffix(".lock"))
     try:
-        lock.acquire(timeout=0)
+        lock = FileLock(scratch.with_suffix(".lock")).acquire(timeout=0)
     except Timeout:
         raise RetainError(f"another process runs {stage} in this folder; wait, or end it") from None
-    try:
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir()
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        lock.release()
+    with lock:
+        try:
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir()
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def checkpoint_folder(root: Path, stage: str, recipe: str) -> Path:
@@ -85,14 +84,26 @@ def publish_each(scratch: Path, target: Path) -> None:
         entry.replace(place)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path to write to; what is written takes the place of `path`, whole or not at all."""
+    scratch = path.with_name(f".{os.getpid()}.{path.name}")  # of the same ending
     try:
-        scratch.write_text(text, encoding="utf-8")
+        yield scratch
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all."""
+    with replacing(path) as scratch:
+        scratch.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file in UTF-8, whole or not at all."""
+    write_bytes(path, text.encode())
 
 
 def to_json(content: Any) -> str:

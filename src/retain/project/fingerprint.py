@@ -10,14 +10,17 @@ import json
 import os
 import platform
 import re
-from importlib.metadata import version
+import shutil
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
-from retain.config.schema import Problem
 from retain.project import dvc
 from retain.project.git import Git
 from retain.project.layout import Layout
+
+if TYPE_CHECKING:
+    from retain.config.schema import Problem
 
 # Those whose version may change what comes out of a stage.
 LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow")
@@ -81,7 +84,7 @@ def test_metrics(root: Path, name: str, cell: str) -> dict[str, float]:
     return {key: float(value) for key, value in scores if value is not None}
 
 
-def training_tags(root: Path, name: str, problem: Problem, cell: str) -> dict[str, str]:
+def training_tags(root: Path, name: str, problem: "Problem", cell: str) -> dict[str, str]:
     """What a model is made of, as tags of its run: data, params, code and machine."""
     recipe = {
         "cell": cell,
@@ -99,7 +102,7 @@ def training_tags(root: Path, name: str, problem: Problem, cell: str) -> dict[st
     }
 
 
-def flat(problem: Problem, cell: str) -> dict[str, str]:
+def flat(problem: "Problem", cell: str) -> dict[str, str]:
     """A problem's sections as `section.key`, which is how MLflow's table compares them."""
     params: dict[str, Any] = {"cell": cell}
 
@@ -128,40 +131,43 @@ def _raw_md5(root: Path, name: str, data_md5: str) -> str:
 def code_state(root: Path) -> dict[str, str]:
     """Commit, whether the tree differs from it, and DVC's stage and experiment, as run tags."""
     tags = {key: os.environ[key] for key in ("DVC_STAGE", "DVC_EXP_NAME") if os.environ.get(key)}
-    git = Git(root)
-    commit = git.find("HEAD")
+    commit = Git(root).find("HEAD")
     if commit:
-        changed = git.run("status", "--porcelain", "--untracked-files=no", "--", ".", *ASIDE)
-        changed = changed or "".join(_untracked_code(git))
-        tags |= {"git.commit": commit, "git.dirty": str(bool(changed)).lower()}
+        tags |= {"git.commit": commit, "git.dirty": str(bool(patch(root))).lower()}
     return tags
 
 
 def patch(root: Path) -> dict[str, str]:
     """What makes the tree of the last commit: `code.patch`, or nothing where it is clean."""
-    git = Git(root)
-    if git.find("HEAD") is None:
+    if Git(root).find("HEAD") is None:
         return {}
-    plain = ("--binary", "--no-ext-diff", "--no-color")
-    usual = ("--src-prefix=a/", "--dst-prefix=b/")  # whatever the user's git would write
-    text = git.run("diff", *plain, *usual, "HEAD", "--", ".", *ASIDE)
-    parts = [text + "\n"] if text else []
-    place = git.run("rev-parse", "--show-prefix")
-    prefixed = (*plain, f"--src-prefix=a/{place}", f"--dst-prefix=b/{place}")
-    for name in _untracked_code(git):  # git exits with 1, since the file differs from none
-        words = ("diff", "--no-index", *prefixed, "--", os.devnull, name)
-        parts.append(git.run(*words, codes=(0, 1)) + "\n")
-    return {"code.patch": "".join(parts)} if parts else {}
-
-
-def _untracked_code(git: Git) -> list[str]:
-    """Code that git neither tracks nor ignores."""
-    names = git.run("ls-files", "--others", "--exclude-standard", "-z", "--", *CODE)
-    return sorted(filter(None, names.split("\0")))
+    with TemporaryDirectory() as folder:
+        index = Path(folder) / "index"
+        git = Git(root, GIT_INDEX_FILE=str(index))
+        used = root / Git(root).run("rev-parse", "--git-path", "index")
+        if used.is_file():
+            shutil.copy2(used, index)  # with its time, by which git knows what may have changed
+        # Code that git does not track yet is in the patch as if it were added.
+        names = git.run("ls-files", "--others", "--exclude-standard", "-z", "--", *CODE)
+        if names:
+            git.run("add", "--intent-to-add", "--", *names.strip("\0").split("\0"))
+        usual = ("--src-prefix=a/", "--dst-prefix=b/")  # whatever the user's git would write
+        options = ("--binary", "--no-ext-diff", "--no-color", *usual)
+        words = ("diff", *options, "HEAD", "--", ".", *ASIDE)
+        try:
+            text = git.run(*words)
+        except UnicodeDecodeError:  # a text in another encoding: then all of it in base 85
+            attributes = Path(folder) / "attributes"
+            attributes.write_text("* -diff\n", encoding="utf-8")
+            every = f"core.attributesFile={attributes}"
+            text = Git(root, "-c", every, GIT_INDEX_FILE=str(index)).run(*words)
+    return {"code.patch": text + "\n"} if text else {}
 
 
 def environment(threads: int) -> dict[str, str]:
     """What else, besides data, params and code, may decide over the last bits, as run tags."""
+    from importlib.metadata import version
+
     tags = {f"env.{name}": version(name) for name in LIBRARIES}
     return tags | {
         "env.python": platform.python_version(),

@@ -43,7 +43,12 @@ class Git:
         command = ["git", "-C", str(self.root), *self.options, *words]
         try:
             done = subprocess.run(
-                command, input=given, env=environment, capture_output=True, text=True, check=False
+                command,
+                input=given,
+                env=environment,
+                capture_output=True,
+                encoding="utf-8",
+                check=False,
             )
         except FileNotFoundError:
             raise NoRepositoryError("git is not installed, or is not on the PATH") from None

@@ -1,61 +1,33 @@
 """Where the files of a problem lie in a project."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 
-@dataclass(frozen=True)
 class Layout:
-    """The paths of one problem: below `root`, or as dvc.lock writes them where that is `Path()`."""
+    """The paths of one problem: below `root`, or as dvc.lock writes them where that is `Path()`.
 
-    root: Path
-    name: str
+    Attributes:
+        code: the lists of what each stage runs, STAGE.txt.
+        prepared: the arrays that `prepare` writes.
+        models: the model folders, by cell.
+        ledger: what people decided about the versions of the model.
+        reports: what `evaluate` and `register` write.
+        decision: what the registry of this clone did with the model; in no commit.
+        summary: what came of a retraining, for a person.
+    """
 
-    @property
-    def code(self) -> Path:
-        """What each stage runs: the list STAGE.txt."""
-        return self.root / "data" / "code" / self.name
-
-    @property
-    def prepared(self) -> Path:
-        """The arrays that `prepare` writes."""
-        return self.root / "data" / "prepared" / self.name
-
-    @property
-    def models(self) -> Path:
-        """The folder of the model folders."""
-        return self.root / "models" / self.name
+    def __init__(self, root: Path, name: str):
+        self.root, self.name = root, name
+        self.code = root / "data" / "code" / name
+        self.prepared = root / "data" / "prepared" / name
+        self.models = root / "models" / name
+        self.ledger = self.models / "promotions.csv"
+        self.reports = root / "reports" / name
+        self.metrics = self.reports / "metrics.json"
+        self.verdict = self.reports / "verdict.json"
+        self.decision = self.reports / "decision.json"
+        self.summary = self.reports / "retrain.md"
 
     def model(self, cell: str) -> Path:
         """The model folder of a cell."""
         return self.models / cell
-
-    @property
-    def ledger(self) -> Path:
-        """What people decided about the versions of the model."""
-        return self.models / "promotions.csv"
-
-    @property
-    def reports(self) -> Path:
-        """The folder of what `evaluate` and `register` write."""
-        return self.root / "reports" / self.name
-
-    @property
-    def metrics(self) -> Path:
-        """The scores of every model."""
-        return self.reports / "metrics.json"
-
-    @property
-    def verdict(self) -> Path:
-        """What the quality gate says of the model."""
-        return self.reports / "verdict.json"
-
-    @property
-    def decision(self) -> Path:
-        """What the registry of this clone did with the model; in no commit."""
-        return self.reports / "decision.json"
-
-    @property
-    def summary(self) -> Path:
-        """What came of a retraining, for a person."""
-        return self.reports / "retrain.md"

@@ -1,7 +1,6 @@
 """What changed: since the models were trained, since the last commit, and against any commit."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,23 @@ RUNS = re.compile(r"^Running stage '(.*)':$", re.MULTILINE)
 
 @dataclass
 class Changes:
-    """What a problem's stages would read that is not what they read last, and what is not here."""
+    """What a problem's stages read that is not what they read before.
+
+    Attributes:
+        data: files.
+        params: keys, and what is known of their change.
+        code: stages.
+        made: what an earlier stage made, after a run was stopped.
+        missing: outputs that are not here.
+        first: there is nothing to compare with: the stages never ran.
+    """
 
     data: set[str] = field(default_factory=set)
-    params: set[str] = field(default_factory=set)
+    params: dict[str, Any] = field(default_factory=dict)
     code: set[str] = field(default_factory=set)
-    made: set[str] = field(default_factory=set)  # by an earlier stage, after a run was stopped
-    missing: set[str] = field(default_factory=set)  # outputs
-    first: bool = False  # they have never run
+    made: set[str] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
+    first: bool = False
 
     def __bool__(self) -> bool:
         """Whether there is something for the pipeline to do."""
@@ -83,7 +91,7 @@ def _changed_lists(root: Path, name: str) -> set[str]:
     kind, lists = kind_of(loader.load_problem(root, name)), Layout(Path(), name).code
     md5s: dict[str, str] = {}
     for _, stage in _locked_stages(root, name):
-        md5s |= _md5s(stage.get("deps", ()))
+        md5s |= _md5s(stage)
     return {
         f"what {stage} runs"
         for stage in STAGES
@@ -92,31 +100,22 @@ def _changed_lists(root: Path, name: str) -> set[str]:
     }
 
 
-@dataclass(frozen=True)
-class Since:
-    """How dvc.lock differs from that of the last commit, for one problem."""
+def since_commit(root: Path, name: str) -> Changes:
+    """Find what the present outputs were made of that those of the last commit were not.
 
-    data: list[str]
-    params: dict[str, tuple[Any, Any]]  # before and now, None where there was none
-    code: list[str]
-    first: bool  # the last commit has no such outputs
-
-
-def since_commit(root: Path, name: str) -> Since:
-    """Find what the present outputs were made of that those of the last commit were not."""
+    Returns:
+        The changes; those of params with the values before and now, None where there is none.
+    """
     changes = Changes(first=True)
-    params: dict[str, tuple[Any, Any]] = {}
     for before, now in _locked_stages(root, name):
-        old_md5s, old_values = _md5s(before.get("deps", ())), _values(before)
-        for path, md5 in _md5s(now.get("deps", ())).items():
-            if old_md5s.get(path) != md5:
+        changes.first &= not before
+        md5s, values = _md5s(before), _values(before)
+        for path, md5 in _md5s(now).items():
+            if md5s.get(path) != md5:
                 changes.add(path)
         for key, value in _values(now).items():
-            params |= _leaves(key, old_values.get(key), value)
-        changes.first &= not before
-    return Since(
-        sorted(changes.data), dict(sorted(params.items())), sorted(changes.code), changes.first
-    )
+            changes.params |= _leaves(key, values.get(key), value)
+    return changes
 
 
 def is_committed(root: Path, name: str) -> bool:
@@ -167,8 +166,8 @@ def _locked_stages(root: Path, name: str) -> list[tuple[dict[str, Any], dict[str
     ]
 
 
-def _md5s(deps: Iterable[dict[str, str]]) -> dict[str, str]:
-    return {dep["path"]: dep.get("md5", "") for dep in deps}
+def _md5s(stage: dict[str, Any]) -> dict[str, str]:
+    return {dep["path"]: dep.get("md5", "") for dep in stage.get("deps", ())}
 
 
 def _values(stage: dict[str, Any]) -> dict[str, Any]:

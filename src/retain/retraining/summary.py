@@ -172,10 +172,10 @@ def _changed(layout: Layout) -> list[str]:
     lines = [f"- data: {_data(layout)}" if since.data else "- data: as before"]
     if since.first:
         return ["### What changed", "\n".join([*lines, "- params and code: all, it is the first"])]
-    for key, (before, now) in since.params.items():
+    for key, (before, now) in sorted(since.params.items()):
         lines.append(f"- params: `{key}` from `{_value(before)}` to `{_value(now)}`")
     if since.code:
-        names = ", ".join(f"`{name}`" for name in since.code)
+        names = ", ".join(f"`{name}`" for name in sorted(since.code))
         lines.append(f"- code: {names}")
     return ["### What changed since the last commit", "\n".join(lines)]
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 from safetensors.torch import load, save
+from torch.utils import _pytree as pytree
 
 from retain.errors import RetainError
 
@@ -35,8 +36,14 @@ def write(path: Path, state: dict[str, Any]) -> None:
         RetainError: the disk is full, or the folder cannot be written to.
         TypeError: the state holds something that is neither a tensor nor JSON.
     """
-    tensors: dict[str, torch.Tensor] = {}
-    tree = json.dumps(_packed(state, tensors))
+    leaves, structure = pytree.tree_flatten(state)
+    tensors = {
+        str(number): leaf.detach().cpu().clone().contiguous()
+        for number, leaf in enumerate(leaves)
+        if isinstance(leaf, torch.Tensor)
+    }
+    rest = [None if str(number) in tensors else leaf for number, leaf in enumerate(leaves)]
+    tree = json.dumps([pytree.treespec_dumps(structure), rest])
     archive = save(tensors, metadata={"state": tree})
     scratch = path.with_suffix(".part")
     try:
@@ -66,8 +73,10 @@ def read(path: Path) -> dict[str, Any]:
     if hashlib.sha256(archive).digest() != digest:
         raise DamagedError(f"{path} is damaged")
     (size,) = struct.unpack("<Q", archive[:8])
-    tree = json.loads(json.loads(archive[8 : 8 + size])["__metadata__"]["state"])
-    state: dict[str, Any] = _unpacked(tree, load(archive))
+    structure, leaves = json.loads(json.loads(archive[8 : 8 + size])["__metadata__"]["state"])
+    for key, tensor in load(archive).items():
+        leaves[int(key)] = tensor
+    state: dict[str, Any] = pytree.tree_unflatten(leaves, pytree.treespec_loads(structure))
     return state
 
 
@@ -99,35 +108,6 @@ def _write_synced(path: Path, *parts: bytes) -> None:
 
 def _newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{SUFFIX}"), reverse=True)
-
-
-def _packed(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """Turn a tree into JSON, with each tensor's key in `tensors` in its place."""
-    if isinstance(value, torch.Tensor):
-        key = str(len(tensors))
-        tensors[key] = value.detach().cpu().clone().contiguous()
-        return {"tensor": key}
-    if isinstance(value, dict):  # as pairs, since JSON would turn numbers that are keys into text
-        return {"pairs": [[key, _packed(inner, tensors)] for key, inner in value.items()]}
-    if isinstance(value, tuple):
-        return {"tuple": [_packed(inner, tensors) for inner in value]}
-    if isinstance(value, list):
-        return [_packed(inner, tensors) for inner in value]
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise TypeError(f"a checkpoint cannot hold {type(value).__name__}")
-
-
-def _unpacked(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    if isinstance(value, list):
-        return [_unpacked(inner, tensors) for inner in value]
-    if not isinstance(value, dict):
-        return value
-    if "tensor" in value:
-        return tensors[value["tensor"]]
-    if "tuple" in value:
-        return tuple(_unpacked(inner, tensors) for inner in value["tuple"])
-    return {key: _unpacked(inner, tensors) for key, inner in value["pairs"]}
 
 
 class SafetensorsCheckpointIO(CheckpointIO):

@@ -147,14 +147,18 @@ def test_a_model_is_made_of_data_params_and_cell(tmp_path: Path, quiet: None) ->
 
 
 @pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
 @pytest.mark.parametrize("place", [".", "projects/one"])
-def test_a_patch_makes_the_tree_with_its_new_modules(tmp_path: Path, place: str) -> None:
+def test_a_patch_makes_the_tree_with_its_new_modules(
+    tmp_path: Path, place: str, encoding: str
+) -> None:
     def git(folder: Path, *words: str, given: str | None = None) -> None:
         who = ("-c", "user.name=a tester", "-c", "user.email=tester@example.org")
         subprocess.run(["git", *who, *words], cwd=folder, check=True, text=True, input=given)
 
     top = tmp_path / "repository"
-    root = write(top / place, {"src/known.py": b"a = 1\n", "notes.txt": b"none\n"})
+    table = "größe,Ort\n1,Köln\n"
+    root = write(top / place, {"src/known.py": b"a = 1\n", "t.csv": table.encode("latin-1")})
     git(top, "init", "-q")
     git(top, "add", "-A")
     git(top, "commit", "-q", "-m", "a state")
@@ -165,6 +169,8 @@ def test_a_patch_makes_the_tree_with_its_new_modules(tmp_path: Path, place: str)
         "src/data.bin": b"\x00\x01",
         "src/known.py": b"a = 3\n",
     }
+    if encoding != "utf-8":
+        new |= {"t.csv": f"{table}2,Zürich\n".encode(encoding)}
     write(root, new | {"big.csv": b"not of the code\n"})
     assert code_state(root)["git.dirty"] == "true"
     clone = tmp_path / "clone"

@@ -38,10 +38,17 @@ def problem(**retrain: Any) -> Problem:
         ("drift", NEW_DATA, DRIFTED, 1, True, "y drifted"),
         ("drift", NEW_DATA, CALM, 91, True, "the champion is 91 days old"),
         ("drift", NEW_DATA, CALM, None, True, "there is no champion"),
-        ("drift", {"params": {"problems.t.model"}}, CALM, 1, True, "params: problems.t.model"),
+        (
+            "drift",
+            {"params": {"problems.t.model": "modified"}},
+            CALM,
+            1,
+            True,
+            "params: problems.t.model",
+        ),
         ("drift", {"code": {"src/retain/rows.py"}}, CALM, 1, True, "code: src/retain/rows.py"),
         ("never", NEW_DATA, DRIFTED, 91, False, "y drifted (psi 0.3, bound 0.25)"),
-        ("never", {"params": {"problems.t.model"}}, CALM, 1, True, "params"),
+        ("never", {"params": {"problems.t.model": "modified"}}, CALM, 1, True, "params"),
         ("drift", {"first": True}, CALM, 1, True, "there is no model yet"),
         ("drift", {"made": {"data/prepared/t"}}, CALM, 1, True, "run was stopped before its end"),
         ("drift", {**NEW_DATA, "made": {"models/t/lstm"}}, CALM, 1, True, "was stopped"),
@@ -105,12 +112,12 @@ BEFORE = LOCK.format(raw="11", horizon=6, code="bb")
 @pytest.mark.parametrize(
     ("now", "expected"),
     [
-        (LOCK.format(raw="22", horizon=6, code="bb"), (["data/raw/t.csv"], {}, [])),
+        (LOCK.format(raw="22", horizon=6, code="bb"), ({"data/raw/t.csv"}, {}, set())),
         (
             LOCK.format(raw="11", horizon=12, code="bb"),
-            ([], {"problems.t.data.horizon": (6, 12)}, []),
+            (set(), {"problems.t.data.horizon": (6, 12)}, set()),
         ),
-        (LOCK.format(raw="11", horizon=6, code="cc"), ([], {}, ["what train runs"])),
+        (LOCK.format(raw="11", horizon=6, code="cc"), (set(), {}, {"what train runs"})),
     ],
 )
 def test_what_changed_since_the_commit_is_read_from_both_locks(

@@ -11,23 +11,17 @@ import torch
 
 from retain.errors import IncomparableError
 from retain.evaluation.lstm_gates import Inspection
-from retain.evaluation.quality_gate import MODEL, Comparison
-from retain.evaluation.results import Metrics
+from retain.evaluation.quality_gate import MODEL, Comparison, differences
+from retain.evaluation.results import Metrics, plots, stack, stack_histories
 from retain.kinds.recall import dataset, predictor
 from retain.kinds.recall.config import Problem
 from retain.kinds.recall.dataset import GAP, GROUP, STEPS, Examples, Schema, Sequences
-from retain.kinds.recall.metrics import Outcomes, difference
+from retain.kinds.recall.metrics import Outcomes, compare
 from retain.kinds.recall.network import GapClassifier
 from retain.kinds.recall.predictor import Predictor
-from retain.kinds.tokens import differences, plots, stack, stack_histories
 from retain.model_files import load_champion
 
 LOOK_BACK_SEQUENCES = 64
-PLOTTED = {
-    "accuracy_by_gap": ("gap", "accuracy"),
-    "look_back": ("lag", "norm"),
-    "training": ("epoch", "validation_loss"),
-}
 
 
 class RecallMetrics(Metrics):
@@ -49,26 +43,23 @@ class Evaluation:
     tried: pd.DataFrame  # model, rate, seed, accuracy, loss, kept: on the validation part
 
     def plots(self) -> dict[str, pd.DataFrame]:
-        """Return the tables as `dvc plots` compares them."""
-        return plots(self.tables, PLOTTED)
+        """Pivot the tables for `dvc plots`: one column a model, of several seeds the mean."""
+        return plots(
+            self.tables,
+            {
+                "accuracy_by_gap": ("gap", "accuracy"),
+                "look_back": ("lag", "norm"),
+                "training": ("epoch", "validation_loss"),
+            },
+        )
 
 
 def answer_test(network: GapClassifier, source: Sequences) -> Outcomes:
     """Have the networks answer all test sequences."""
-    numbers, correct, losses = [], [], []
-    with torch.inference_mode():
-        for chunk, batch in Examples(source, "test").chunks():
-            scores = network(batch)
-            numbers.append(chunk)
-            correct.append(network.is_correct(scores, batch.targets).numpy())
-            losses.append(network.loss(scores, batch.targets).double().numpy())
-    order = np.argsort(np.concatenate(numbers), kind="stable")
+    correct, losses = network.answer_all(Examples(source, "test"))
     index = source.index[source.part("test")]
     return Outcomes(
-        np.concatenate(correct, axis=1)[:, order],
-        np.concatenate(losses, axis=1)[:, order],
-        gaps=index[:, GAP],
-        groups=index[:, GROUP],
+        correct.numpy(), losses.double().numpy(), gaps=index[:, GAP], groups=index[:, GROUP]
     )
 
 
@@ -115,7 +106,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         metrics={
             "models": scores,
             "differences": differences(
-                "error", outcomes, lambda a, b: difference(a, b, settings.bootstrap, settings.seed)
+                outcomes, lambda ours, theirs: compare(ours, theirs, settings)
             ),
             "seeds": seeds,
             "groups": groups,
@@ -161,7 +152,7 @@ def compare_with_champion(
     return Comparison(
         measures=("error", "accuracy", "memory_horizon"),
         scores=(ours.scores(gaps, threshold), theirs.scores(gaps, threshold)),
-        differences={"error": difference(ours, theirs, settings.bootstrap, settings.seed)},
+        differences=compare(ours, theirs, settings),
     )
 
 

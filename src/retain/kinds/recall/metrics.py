@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from retain.evaluation.arrays import Floats
 from retain.evaluation.bootstrap import Interval
-
-Floats = NDArray[np.float64]
+from retain.kinds.recall.config import Evaluation
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ class Outcomes:
         }
 
 
-def difference(ours: Outcomes, theirs: Outcomes, draws: int, seed: int) -> Interval:
+def compare(ours: Outcomes, theirs: Outcomes, settings: Evaluation) -> dict[str, Interval]:
     """Return the error of `ours` minus that of `theirs`, with a two-stage bootstrap's interval.
 
     Seeds are drawn with replacement, for each cell by itself, and the test sequences of each gap,
     the same for both. With few seeds the interval is narrower than it should be.
     """
-    generator = np.random.Generator(np.random.Philox(seed))
-    gaps = np.unique(ours.gaps)
+    generator = np.random.Generator(np.random.Philox(settings.seed))
+    gaps, draws = np.unique(ours.gaps), settings.bootstrap
     errors = [np.zeros((draws, len(outcomes.correct))) for outcomes in (ours, theirs)]
     for gap in gaps:
         chosen = ours.gaps == gap
@@ -70,4 +70,4 @@ def difference(ours: Outcomes, theirs: Outcomes, draws: int, seed: int) -> Inter
         means.append(np.take_along_axis(sums, seeds, axis=1).mean(1))
     low, high = np.quantile(means[0] - means[1], [0.025, 0.975])
     value = np.mean([ours.accuracy(gap).mean() - theirs.accuracy(gap).mean() for gap in gaps])
-    return Interval(float(-value) + 0.0, float(low), float(high))
+    return {"error": Interval(float(-value) + 0.0, float(low), float(high))}

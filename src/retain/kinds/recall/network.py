@@ -6,15 +6,14 @@ with the kernels of `portable_cpu` alone, since one product serves all networks;
 their instructions by the number of networks.
 """
 
-import math
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from retain.kinds.recall import agreement, scan
-from retain.kinds.recall.dataset import Batch, Schema
+from retain.kinds.recall import scan
+from retain.kinds.recall.dataset import Batch, Examples, Schema
 from retain.networks import recurrent
 
 
@@ -187,43 +186,41 @@ class GapClassifier(nn.Module):
             return (scores[..., 0] - targets).abs() < 0.04
         return scores.argmax(-1) == targets.long()
 
+    @torch.inference_mode()
+    def answer_all(self, examples: Examples) -> tuple[Tensor, Tensor]:
+        """Answer all examples, in their order.
+
+        Returns:
+            Whether each answer is right, and its loss: (members, examples) both.
+        """
+        numbers, correct, losses = [], [], []
+        for chunk, batch in examples.chunks():
+            scores = self(batch)
+            numbers.append(torch.from_numpy(chunk))
+            correct.append(self.is_correct(scores, batch.targets))
+            losses.append(self.loss(scores, batch.targets))
+        order = torch.cat(numbers).argsort()
+        return torch.cat(correct, dim=1)[:, order], torch.cat(losses, dim=1)[:, order]
+
     def keep_rate(self, chosen: int) -> None:
         """Keep the members of one learning rate, one a seed."""
         self.chosen.fill_(chosen)
         self.members = self.members[chosen :: self.losses.shape[1]]
 
 
-def build_matched(
-    cell: str,
-    hidden: int,
-    schema: Schema,
-    seeds: tuple[int, ...],
-    rates: int,
-    chrono: int | None,
-    predicts_words: bool = False,
-) -> tuple[GapClassifier, dict[str, Any]]:
-    """Build networks of `cell` with the parameter budget of an LSTM of that hidden size.
+def match_sizes(
+    cell: str, hidden: int, schema: Schema, predicts_words: bool = False
+) -> dict[str, int]:
+    """Return the sizes of one network with the parameters of an LSTM of that hidden size.
 
-    Returns:
-        The networks, and their sizes for config.json.
+    They are those of `recurrent.match_lstm`.
     """
     outputs = _output_count(schema, predicts_words)
-    sizes = recurrent.match_lstm(
+    return recurrent.match_lstm(
         cell, hidden, lambda cell, size: Member(cell, size, schema.features, outputs, None)
     )
-    network = GapClassifier(
-        cell, sizes["hidden_size"], schema, seeds, rates, chrono, predicts_words
-    )
-    return network, sizes
 
 
 def _output_count(schema: Schema, predicts_words: bool) -> int:
     """Return how many scores a member has: of the answers, or a number; and of the words."""
     return (len(schema.answers) or 1) + predicts_words * len(schema.vocabulary)
-
-
-def chance(schema: Schema) -> float:
-    """Return the share of right answers by guessing, where all answers are as frequent."""
-    if schema.source == "agreement":
-        return agreement.CHANCE
-    return 1 / len(schema.answers) if schema.answers else math.nan

@@ -10,13 +10,13 @@ import pandas as pd
 import torch
 
 from retain.errors import DataError, clipped
+from retain.evaluation.arrays import Floats
 from retain.kinds.recall import agreement, babi, dataset, synthetic
 from retain.kinds.recall.config import Problem
 from retain.kinds.recall.dataset import START, STEPS, Batch, Schema
-from retain.kinds.recall.metrics import Floats
 from retain.kinds.recall.network import GapClassifier
-from retain.kinds.tokens import inspect_gates
-from retain.model_files import check_same, read_column, reading
+from retain.kinds.tokens import inspect_gates, read_column
+from retain.model_files import check_same, reading
 from retain.networks import recurrent
 from retain.networks.recurrent import Gates
 from retain.project.layout import Layout
@@ -57,19 +57,14 @@ class Predictor:
 
     def tried(self) -> pd.DataFrame:
         """Return the scores of each seed with each learning rate, on the validation part."""
-        network = self.network
+        losses, accuracies = self.network.losses.tolist(), self.network.accuracies.tolist()
         return pd.DataFrame(
             [
-                {
-                    "seed": seed,
-                    "learning_rate": rate,
-                    "loss": float(network.losses[row, column]),
-                    "accuracy": float(network.accuracies[row, column]),
-                    "kept": column == self.chosen,
-                }
+                (seed, rate, losses[row][column], accuracies[row][column], column == self.chosen)
                 for row, seed in enumerate(self.config["seeds"])
                 for column, rate in enumerate(self.config["learning_rates"])
-            ]
+            ],
+            columns=["seed", "learning_rate", "loss", "accuracy", "kept"],
         )
 
     def example(self, prepared: Path) -> pd.DataFrame:
@@ -225,8 +220,7 @@ def inspect(
     problem: Problem, name: str, root: Path, folder: Path, what: str | None, at: str | None
 ) -> "Inspection":
     """Show the gates of a model in a sequence that `retain ask` can read; see `inspect_gates`."""
-
-    def example(predictor: Predictor) -> str:
-        return str(predictor.example(Layout(root, name).prepared)[COLUMN][0])[:200]
-
-    return inspect_gates(load, folder, name, "sequence", what, at, example)
+    model, example = load(folder), ""
+    if what is None:
+        example = str(model.example(Layout(root, name).prepared)[COLUMN][0])[:200]
+    return inspect_gates(model, folder, name, "sequence", what, at, example)

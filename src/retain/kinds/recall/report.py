@@ -10,13 +10,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from retain.evaluation import plotting
-from retain.evaluation.plotting import MUTED, PAPER, WIDTH, drawn
+from retain.evaluation.plotting import MUTED, WIDTH, drawn
 from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows
 from retain.evaluation.report import Figure, Report, Table
+from retain.kinds.recall import agreement
 from retain.kinds.recall.config import Problem
 from retain.kinds.recall.dataset import Schema
 from retain.kinds.recall.evaluate import Evaluation, RecallMetrics
-from retain.kinds.recall.network import chance
 from retain.kinds.tokens import gates_figure
 
 OBJECTIVES = {"answer": "the answer", "words": "each next word, and the answer at the end"}
@@ -95,17 +95,13 @@ def accuracy_by_gap(
         rows = table[table["model"] == model]
         means = rows.groupby("gap")["accuracy"].mean()
         plotting.line(axes, model, means.index.to_numpy(), means.to_numpy(), markers=False)
-        mark = plotting.mark(model)
         axes.plot(
             rows["gap"] * 1.05 ** (place - (len(models) - 1) / 2),  # marks of cells side by side
             rows["accuracy"],
-            linestyle="none",
-            color=mark.colour,
-            marker=mark.marker,
             markersize=6,
-            markeredgecolor=PAPER,
             zorder=5,
             clip_on=False,
+            **plotting.style_of(model, line=False),
         )
     gaps = np.unique(table["gap"].to_numpy())
     axes.set_xscale("log")
@@ -120,6 +116,13 @@ def accuracy_by_gap(
     dotted.set_label(f"{plotting.percent(threshold)}{by_chance}")
     plotting.legend(figure, [*map(plotting.key, models), dotted])
     return figure
+
+
+def chance(schema: Schema) -> float:
+    """Return the share of right answers by guessing, where all answers are as frequent."""
+    if schema.source == "agreement":
+        return agreement.CHANCE
+    return 1 / len(schema.answers) if schema.answers else math.nan
 
 
 def _trained_on(problem: Problem) -> str:

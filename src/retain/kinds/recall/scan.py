@@ -43,103 +43,87 @@ def scan(cell: str, matrix: Tensor, inputs: Tensor) -> Tensor:
         matrix: the result of `assemble`.
         inputs: (networks or 1, steps, batch, features).
     """
-    states: Tensor = {"gru": _Gru, "rnn": _Rnn}[cell].apply(matrix, inputs)
+    states: Tensor = _Scan.apply(cell, matrix, inputs)  # type: ignore[no-untyped-call]
     return states
 
 
-def _rows(matrix: Tensor, inputs: Tensor, hidden: int) -> Tensor:
-    """Return rows of state, input and a one for each step and one more; states are still zero."""
-    networks = matrix.shape[0]
-    _, steps, batch, features = inputs.shape
-    rows = inputs.new_zeros(networks, steps + 1, batch, hidden + features + 1)
-    rows[:, :-1, :, hidden:-1] = inputs
-    rows[..., -1] = 1.0
-    return rows
-
-
-def _gradients(
-    rows: Tensor, slopes: Tensor, matrix: Tensor, inputs: Tensor, needed: bool
-) -> tuple[Tensor, Tensor | None]:
-    """Return the gradient of the matrix, and that of the inputs if it is needed.
-
-    Args:
-        slopes: gradient of each step's sums, (steps, networks, batch, blocks · hidden).
-    """
-    steps, networks, batch, columns = slopes.shape
-    flat = slopes.transpose(0, 1).reshape(networks, steps * batch, columns)
-    flat_rows = rows[:, :-1].reshape(networks, steps * batch, rows.shape[-1])
-    to_matrix = flat_rows.transpose(1, 2) @ flat
-    if not needed:
-        return to_matrix, None
-    hidden = rows.shape[-1] - inputs.shape[-1] - 1
-    to_inputs = (flat @ matrix[:, hidden:-1].transpose(1, 2)).view(
-        networks, steps, batch, inputs.shape[-1]
-    )
-    return to_matrix, to_inputs.sum(0, keepdim=True) if inputs.shape[0] == 1 else to_inputs
-
-
-class _Gru(torch.autograd.Function):
-    """Cho et al. 2014, as in PyTorch: the reset gate multiplies the matrix times the state."""
+class _Scan(torch.autograd.Function):
+    """Keeps the sums of each step, as its activations left them, for the way back."""
 
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor, inputs: Tensor) -> Tensor:
-        hidden = matrix.shape[-1] // 4
-        rows = _rows(matrix, inputs, hidden)
-        networks, steps, batch, _ = rows.shape
-        sums = rows.new_empty(steps - 1, networks, batch, 4 * hidden)
-        for t in range(steps - 1):
-            reset, update, new, recurrent = torch.bmm(rows[:, t], matrix, out=sums[t]).chunk(4, -1)
-            sums[t, ..., : 2 * hidden].sigmoid_()
-            new.addcmul_(reset, recurrent)
-            new.copy_(new.tanh())
-            torch.lerp(new, rows[:, t, :, :hidden], update, out=rows[:, t + 1, :, :hidden])
+    def forward(ctx: Any, cell: str, matrix: Tensor, inputs: Tensor) -> Tensor:
+        networks, _, columns = matrix.shape
+        _, steps, batch, features = inputs.shape
+        hidden, step = columns // BLOCKS[cell], STEPS[cell]
+        # State, input and a one for each step, and the state after the last.
+        rows = inputs.new_zeros(networks, steps + 1, batch, hidden + features + 1)
+        rows[:, :-1, :, hidden:-1] = inputs
+        rows[..., -1] = 1.0
+        sums = rows.new_empty(steps, networks, batch, columns)
+        states = rows[..., :hidden]
+        for t in range(steps):
+            step(torch.bmm(rows[:, t], matrix, out=sums[t]), states[:, t], states[:, t + 1])
         ctx.save_for_backward(matrix, inputs, rows, sums)
-        return rows[:, 1:, :, :hidden]
+        ctx.cell = cell
+        return states[:, 1:]
 
     @staticmethod
-    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor, Tensor | None]:
+    def backward(ctx: Any, slopes: Tensor) -> tuple[None, Tensor, Tensor | None]:
         matrix, inputs, rows, sums = ctx.saved_tensors
-        hidden = matrix.shape[-1] // 4
+        steps, networks, batch, columns = sums.shape
+        hidden, step_back = columns // BLOCKS[ctx.cell], STEPS_BACK[ctx.cell]
         back = matrix[:, :hidden].transpose(1, 2).contiguous()
-        to_sums = torch.empty_like(sums)
+        states, to_sums = rows[..., :hidden], torch.empty_like(sums)
         to_state = slopes[:, -1]
-        for t in range(len(sums) - 1, -1, -1):
-            reset, update, new, recurrent = sums[t].chunk(4, dim=-1)
-            to_reset, to_update, to_new, to_recurrent = to_sums[t].chunk(4, dim=-1)
-            rest = to_state * (1 - update)
-            torch.mul(rest, 1 - new * new, out=to_new)
-            torch.mul(to_new, reset, out=to_recurrent)
-            torch.mul(to_recurrent, recurrent * (1 - reset), out=to_reset)
-            torch.mul(rest, (rows[:, t, :, :hidden] - new) * update, out=to_update)
-            if t:
-                kept = torch.addcmul(slopes[:, t - 1], to_state, update)
-                to_state = torch.baddbmm(kept, to_sums[t], back)
-        return _gradients(rows, to_sums, matrix, inputs, ctx.needs_input_grad[1])
+        for t in range(steps - 1, -1, -1):  # that of the state before the first step is not used
+            before, after = states[:, t], states[:, t + 1]
+            direct = step_back(sums[t], before, after, to_state, to_sums[t], slopes[:, t - 1])
+            to_state = torch.baddbmm(direct, to_sums[t], back)
+        flat = to_sums.transpose(0, 1).reshape(networks, steps * batch, columns)
+        to_matrix = rows[:, :-1].reshape(networks, steps * batch, -1).transpose(1, 2) @ flat
+        if not ctx.needs_input_grad[2]:
+            return None, to_matrix, None
+        to_inputs = (flat @ matrix[:, hidden:-1].transpose(1, 2)).view(
+            networks, steps, batch, inputs.shape[-1]
+        )
+        return None, to_matrix, to_inputs.sum_to_size(inputs.shape)
 
 
-class _Rnn(torch.autograd.Function):
+def _step_gru(sums: Tensor, state: Tensor, out: Tensor) -> None:
+    """Cho et al. 2014, as in PyTorch: the reset gate multiplies the matrix times the state."""
+    reset, update, new, recurrent = sums.chunk(4, dim=-1)
+    sums[..., : 2 * state.shape[-1]].sigmoid_()
+    new.addcmul_(reset, recurrent)
+    new.copy_(new.tanh())
+    torch.lerp(new, state, update, out=out)
+
+
+def _step_rnn(sums: Tensor, state: Tensor, out: Tensor) -> None:
     """Elman 1990, with tanh."""
+    torch.tanh(sums, out=out)
 
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor, inputs: Tensor) -> Tensor:
-        hidden = matrix.shape[-1]
-        rows = _rows(matrix, inputs, hidden)
-        for t in range(rows.shape[1] - 1):
-            torch.tanh(torch.bmm(rows[:, t], matrix), out=rows[:, t + 1, :, :hidden])
-        ctx.save_for_backward(matrix, inputs, rows)
-        return rows[:, 1:, :, :hidden]
 
-    @staticmethod
-    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor, Tensor | None]:
-        matrix, inputs, rows = ctx.saved_tensors
-        networks, steps, batch, _ = rows.shape
-        hidden = matrix.shape[-1]
-        back = matrix[:, :hidden].transpose(1, 2).contiguous()
-        to_sums = rows.new_empty(steps - 1, networks, batch, hidden)
-        to_state = slopes[:, -1]
-        for t in range(steps - 2, -1, -1):
-            state = rows[:, t + 1, :, :hidden]
-            torch.mul(to_state, 1 - state * state, out=to_sums[t])
-            if t:
-                to_state = torch.baddbmm(slopes[:, t - 1], to_sums[t], back)
-        return _gradients(rows, to_sums, matrix, inputs, ctx.needs_input_grad[1])
+def _step_gru_back(
+    sums: Tensor, before: Tensor, after: Tensor, to_state: Tensor, to_sums: Tensor, slopes: Tensor
+) -> Tensor:
+    """Write the gradient of a step's sums; add to `slopes` what goes past the matrix."""
+    reset, update, new, recurrent = sums.chunk(4, dim=-1)  # as `_step_gru` left them
+    to_reset, to_update, to_new, to_recurrent = to_sums.chunk(4, dim=-1)
+    rest = to_state * (1 - update)
+    torch.mul(rest, 1 - new * new, out=to_new)
+    torch.mul(to_new, reset, out=to_recurrent)
+    torch.mul(to_recurrent, recurrent * (1 - reset), out=to_reset)
+    torch.mul(rest, (before - new) * update, out=to_update)
+    return torch.addcmul(slopes, to_state, update)
+
+
+def _step_rnn_back(
+    sums: Tensor, before: Tensor, after: Tensor, to_state: Tensor, to_sums: Tensor, slopes: Tensor
+) -> Tensor:
+    """Do the same for an RNN, where nothing goes past the matrix."""
+    torch.mul(to_state, 1 - after * after, out=to_sums)
+    return slopes
+
+
+STEPS = {"gru": _step_gru, "rnn": _step_rnn}
+STEPS_BACK = {"gru": _step_gru_back, "rnn": _step_rnn_back}

@@ -11,7 +11,7 @@ from retain.config.schema import Cell
 from retain.kinds.recall import dataset
 from retain.kinds.recall.config import Problem
 from retain.kinds.recall.dataset import Batch, Examples
-from retain.kinds.recall.network import GapClassifier, build_matched
+from retain.kinds.recall.network import GapClassifier, match_sizes
 from retain.training.setup import Group, TrainingSetup
 
 
@@ -21,15 +21,10 @@ def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
     model, training = problem.model, problem.training
     rates = training.rates(cell)
     seeds = tuple(range(training.seed, training.seed + training.seeds))
-    network, sizes = build_matched(
-        cell,
-        model.hidden_size,
-        source.schema,
-        seeds,
-        len(rates),
-        model.chrono,
-        training.objective == "words",
-    )
+    words = training.objective == "words"
+    sizes = match_sizes(cell, model.hidden_size, source.schema, words)
+    hidden = sizes["hidden_size"]
+    network = GapClassifier(cell, hidden, source.schema, seeds, len(rates), model.chrono, words)
     groups = tuple(
         Group(tuple(member.parameters()), rates[number % len(rates)])
         for number, member in enumerate(network.members)
@@ -72,13 +67,8 @@ def loss(network: nn.Module, batches: list[Batch]) -> tuple[Tensor, Tensor]:
 
 def calibrate(network: GapClassifier, validation: Examples) -> None:
     """Score every member on the validation part, and keep those of the best learning rate."""
-    losses, correct = [], []
-    with torch.inference_mode():
-        for _, batch in validation.chunks():
-            scores = network(batch)
-            losses.append(network.loss(scores, batch.targets))
-            correct.append(network.is_correct(scores, batch.targets))
+    correct, losses = network.answer_all(validation)
     shape = network.losses.shape
-    network.losses.copy_(torch.cat(losses, dim=1).mean(1).view(shape))
-    network.accuracies.copy_(torch.cat(correct, dim=1).float().mean(1).view(shape))
+    network.losses.copy_(losses.mean(1).view(shape))
+    network.accuracies.copy_(correct.float().mean(1).view(shape))
     network.keep_rate(int(network.losses.mean(0).nan_to_num(torch.inf).argmin()))

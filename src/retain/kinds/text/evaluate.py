@@ -12,16 +12,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from retain.errors import IncomparableError
+from retain.evaluation.arrays import Floats
 from retain.evaluation.bootstrap import Interval, moving_block
 from retain.evaluation.lstm_gates import Inspection
-from retain.evaluation.quality_gate import MODEL, Comparison
-from retain.evaluation.results import Metrics
+from retain.evaluation.quality_gate import MODEL, Comparison, differences
+from retain.evaluation.results import Metrics, plots, stack, stack_histories
 from retain.kinds.text import config, dataset, ngrams, predictor
 from retain.kinds.text.config import Problem
 from retain.kinds.text.dataset import Schema, Tokens
 from retain.kinds.text.network import LanguageModel
-from retain.kinds.text.predictor import Floats
-from retain.kinds.tokens import differences, plots, stack, stack_histories
 from retain.model_files import load_champion
 from retain.networks.recurrent import State
 
@@ -29,7 +28,6 @@ READ_AT_ONCE = 2000  # steps of one text, or texts of one step: it bounds the me
 CONTEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 PLACES = 1000  # of the test part, at which each context is tried
 PROMPT = {"letter": 60, "word": 12}
-PLOTTED = {"context": ("context", "bits"), "training": ("epoch", "validation_loss")}
 
 
 class TextMetrics(Metrics):
@@ -50,8 +48,9 @@ class Evaluation:
     written: dict[str, str]  # how each network continues it
 
     def plots(self) -> dict[str, pd.DataFrame]:
-        """Return the tables as `dvc plots` compares them."""
-        return plots(self.tables, PLOTTED)
+        """Pivot the tables for `dvc plots`: one column a model."""
+        columns = {"context": ("context", "bits"), "training": ("epoch", "validation_loss")}
+        return plots(self.tables, columns)
 
 
 def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Evaluation:
@@ -87,7 +86,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     return Evaluation(
         metrics={
             "models": figures,
-            "differences": differences("bits", bits, lambda a, b: difference(a, b, settings)),
+            "differences": differences(bits, lambda ours, theirs: compare(ours, theirs, settings)),
             "units": {
                 **{part: len(source.part(part)) for part in dataset.PARTS},
                 "vocabulary": len(schema.vocabulary),
@@ -132,7 +131,7 @@ def compare_with_champion(
     return Comparison(
         measures=("bits", "perplexity", "accuracy"),
         scores=(scores(ours, our_ranks), scores(theirs, their_ranks)),
-        differences={"bits": difference(ours, theirs, problem.evaluation)},
+        differences=compare(ours, theirs, problem.evaluation),
     )
 
 
@@ -154,20 +153,16 @@ def scores(bits: Floats, ranks: Tokens | None = None) -> dict[str, float]:
     return figures if ranks is None else figures | {"accuracy": float((ranks < 1).mean())}
 
 
-def difference(ours: Floats, theirs: Floats, settings: config.Evaluation) -> Interval:
+def compare(ours: Floats, theirs: Floats, settings: config.Evaluation) -> dict[str, Interval]:
     """Return the mean bits of `ours` minus those of `theirs`, by a moving-block bootstrap.
 
     Blocks of consecutive units are drawn, the same for both, since neighbours have a subject and a
     style in common.
     """
     change = ours - theirs
-    return moving_block(
-        np.stack([change, np.ones_like(change)]),
-        lambda sums: sums[0] / sums[1],
-        settings.block,
-        settings.bootstrap,
-        settings.seed,
-    )
+    both = np.stack([change, np.ones_like(change)])
+    block, draws, seed = settings.block, settings.bootstrap, settings.seed
+    return {"bits": moving_block(both, lambda sums: sums[0] / sums[1], block, draws, seed)}
 
 
 def carried(network: LanguageModel, tokens: Tokens) -> tuple[Floats, Tokens]:

@@ -7,9 +7,9 @@ estimate of the order below, which has the more weight the more different units 
 import numpy as np
 from numpy.typing import NDArray
 
+from retain.evaluation.arrays import Floats
 from retain.kinds.text.dataset import Tokens
 
-Floats = NDArray[np.float64]
 ORDERS = {1: "unigram", 2: "bigram", 3: "trigram", 5: "fivegram"}
 
 

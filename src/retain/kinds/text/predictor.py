@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from retain.errors import DataError, clipped
+from retain.evaluation.arrays import Floats
 from retain.kinds.text import dataset
 from retain.kinds.text.config import Model, Problem
 from retain.kinds.text.dataset import Schema
 from retain.kinds.text.network import LanguageModel
-from retain.kinds.tokens import inspect_gates
-from retain.model_files import check_same, read_column, reading
+from retain.kinds.tokens import inspect_gates, read_column
+from retain.model_files import check_same, reading
 from retain.networks import recurrent
 from retain.networks.recurrent import Gates, State
 
@@ -27,7 +27,6 @@ COLUMN = "text"
 NEXT = 3  # likeliest units that an answer names
 LENGTH = {"letter": 60, "word": 15}  # units that an answer continues with
 TEMPERATURE, SEED = 0.5, 1
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -189,4 +188,4 @@ def inspect(
     problem: Problem, name: str, root: Path, folder: Path, what: str | None, at: str | None
 ) -> "Inspection":
     """Show the gates of a model in a sentence; see `inspect_gates`."""
-    return inspect_gates(load, folder, name, "sentence", what, at, lambda _: "my name is")
+    return inspect_gates(load(folder), folder, name, "sentence", what, at, "my name is")

@@ -70,10 +70,7 @@ def by_context(table: pd.DataFrame, unit: str) -> matplotlib.figure.Figure:
     """Draw the columns model, context, bits."""
     figure = matplotlib.figure.Figure(figsize=(WIDTH, 4.0))
     axes = figure.subplots()
-    models = plotting.models_of(table)
-    for model in models:
-        rows = table[table["model"] == model].sort_values("context")
-        plotting.line(axes, model, rows["context"].to_numpy(), rows["bits"].to_numpy())
+    keys = plotting.lines(axes, table, "context", "bits")
     contexts = np.unique(table["context"].to_numpy())
     axes.set_xscale("log", base=2)
     axes.set_xticks(contexts, [f"{context:,}" for context in contexts])
@@ -81,7 +78,7 @@ def by_context(table: pd.DataFrame, unit: str) -> matplotlib.figure.Figure:
     plotting.plain(axes)
     axes.set_xlabel(f"{unit}s read before")
     axes.set_title(f"bits a {unit}")
-    plotting.legend(figure, [plotting.key(model) for model in models])
+    plotting.legend(figure, keys)
     return figure
 
 

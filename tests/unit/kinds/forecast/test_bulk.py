@@ -7,17 +7,17 @@ import pytest
 
 from retain.errors import DataError
 from retain.kinds.forecast.data import chunks
-from retain.kinds.forecast.predict import bulk, predictor
-from retain.kinds.forecast.predict.predictor import Predictor
+from retain.kinds.forecast.predict import predictor
+from retain.kinds.forecast.predict.bulk import forecast_bulk
 
 from .test_predictor import PLAIN, model_of, shops
 
 
 @pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Predictor:
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(chunks, "ROWS", 130)  # two shops and a bit
     model_of(tmp_path / "made", shops(3), {}, **PLAIN)
-    return predictor.load(tmp_path / "made" / "model")
+    return tmp_path / "made" / "model"
 
 
 def write(folder: Path, count: int = 9) -> pd.DataFrame:
@@ -34,29 +34,34 @@ def on_progress(done: int, of: int) -> None:
     assert 0 < done <= of
 
 
-def test_in_parts_it_is_the_same(served: Predictor, tmp_path: Path) -> None:
+def test_in_parts_it_is_the_same(model: Path, tmp_path: Path) -> None:
     table = write(tmp_path / "big")
     out = tmp_path / "out"
-    assert bulk.forecast(served, str(tmp_path / "big"), tmp_path, out, "m", on_progress) == (9, 0)
+    assert forecast_bulk(model, str(tmp_path / "big"), tmp_path, out, "m", on_progress) == (
+        9,
+        0,
+    )
     assert len(list(out.iterdir())) > 2
-    pd.testing.assert_frame_equal(pd.read_parquet(out), served.predict(table), check_exact=True)
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(out), predictor.load(model).predict(table), check_exact=True
+    )
     assert not list(tmp_path.glob(".out*"))
 
 
-def test_a_stopped_run_goes_on(served: Predictor, tmp_path: Path) -> None:
+def test_a_stopped_run_goes_on(model: Path, tmp_path: Path) -> None:
     write(tmp_path / "big")
     once, again = tmp_path / "once", tmp_path / "again"
     path = str(tmp_path / "big")
-    bulk.forecast(served, path, tmp_path, once, "m", on_progress)
+    forecast_bulk(model, path, tmp_path, once, "m", on_progress)
 
     def stop(done: int, of: int) -> None:
         if done > 400:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        bulk.forecast(served, path, tmp_path, again, "m", stop)
+        forecast_bulk(model, path, tmp_path, again, "m", stop)
     assert not again.exists()
-    count, before = bulk.forecast(served, path, tmp_path, again, "m", on_progress)
+    count, before = forecast_bulk(model, path, tmp_path, again, "m", on_progress)
     assert (count, before) == (9, 2)
     assert {f.name: f.read_bytes() for f in again.iterdir()} == {
         f.name: f.read_bytes() for f in once.iterdir()
@@ -65,7 +70,7 @@ def test_a_stopped_run_goes_on(served: Predictor, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("changed", ["model", "table"])
 def test_what_was_begun_with_another_model_or_table_is_not_taken(
-    served: Predictor, tmp_path: Path, changed: str
+    model: Path, tmp_path: Path, changed: str
 ) -> None:
     write(tmp_path / "big")
     path, out = str(tmp_path / "big"), tmp_path / "out"
@@ -74,29 +79,32 @@ def test_what_was_begun_with_another_model_or_table_is_not_taken(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        bulk.forecast(served, path, tmp_path, out, "m", stop)
+        forecast_bulk(model, path, tmp_path, out, "m", stop)
     if changed == "table":
-        (tmp_path / "big" / "2.parquet").touch()
+        last = pd.read_parquet(tmp_path / "big" / "2.parquet")
+        last.assign(y=last["y"] + 1).to_parquet(tmp_path / "big" / "2.parquet", index=False)
     md5 = "another" if changed == "model" else "m"
-    assert bulk.forecast(served, path, tmp_path, out, md5, on_progress) == (9, 0)
+    assert forecast_bulk(model, path, tmp_path, out, md5, on_progress) == (9, 0)
 
 
-def test_csv_and_a_table_of_one_file(served: Predictor, tmp_path: Path) -> None:
+def test_csv_and_a_table_of_one_file(model: Path, tmp_path: Path) -> None:
     table = shops(5)
     table.to_csv(tmp_path / "t.csv", index=False)
     out = tmp_path / "out"
-    bulk.forecast(served, str(tmp_path / "t.csv"), tmp_path, out, "m", lambda done, of: None)
-    pd.testing.assert_frame_equal(pd.read_parquet(out), served.predict(table), check_exact=True)
+    forecast_bulk(model, str(tmp_path / "t.csv"), tmp_path, out, "m", lambda done, of: None)
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(out), predictor.load(model).predict(table), check_exact=True
+    )
 
 
-def test_errors_name_the_file_and_the_row(served: Predictor, tmp_path: Path) -> None:
+def test_errors_name_the_file_and_the_row(model: Path, tmp_path: Path) -> None:
     table = write(tmp_path / "big")
     bad = table.iloc[400:].copy()
     bad["shop"] = bad["shop"].replace("s008", "s000")
     bad.to_parquet(tmp_path / "big" / "2.parquet", index=False)
     out = tmp_path / "out"
     with pytest.raises(DataError, match=r"series 's000' stands in several places; sort the table"):
-        bulk.forecast(served, str(tmp_path / "big"), tmp_path, out, "m", on_progress)
+        forecast_bulk(model, str(tmp_path / "big"), tmp_path, out, "m", on_progress)
     bad = table.iloc[400:].astype({"y": object})
     bad.iloc[7, 2] = "many"
     bad["y"] = bad["y"].astype(str)
@@ -105,9 +113,9 @@ def test_errors_name_the_file_and_the_row(served: Predictor, tmp_path: Path) -> 
         part = table.iloc[begin:end].astype({"y": str})
         part.to_parquet(tmp_path / "big" / f"{number}.parquet", index=False)
     with pytest.raises(DataError, match=r"2\.parquet row 8: 'many'"):
-        bulk.forecast(served, str(tmp_path / "big"), tmp_path, out, "m", on_progress)
+        forecast_bulk(model, str(tmp_path / "big"), tmp_path, out, "m", on_progress)
     out.mkdir()
     with pytest.raises(DataError, match="exists already"):
-        bulk.forecast(served, str(tmp_path / "big"), tmp_path, out, "m", on_progress)
+        forecast_bulk(model, str(tmp_path / "big"), tmp_path, out, "m", on_progress)
     with pytest.raises(DataError, match="does not exist"):
-        bulk.forecast(served, str(tmp_path / "none"), tmp_path, tmp_path / "new", "m", on_progress)
+        forecast_bulk(model, str(tmp_path / "none"), tmp_path, tmp_path / "new", "m", on_progress)

@@ -126,7 +126,7 @@ def test_chunks_give_the_bytes_of_the_whole(
     data = Data(path=written(made(), tmp_path / name), **{**KEYS, **keys})
     some = in_chunks(data, tmp_path, tmp_path / "scratch")
     assert some is not None
-    assert len(list(some.frames)) > 5
+    assert len(list(some.frames())) > 5
     whole = chunks.in_memory(tables.read(data, tmp_path), data)
     found = prepared(tmp_path / "some", some, data)
     assert found == prepared(tmp_path / "all", whole, data)
@@ -283,4 +283,4 @@ def test_a_series_longer_than_a_chunk_stays_whole(tmp_path: Path) -> None:
     )
     found = in_chunks(data, tmp_path, tmp_path / "scratch")
     assert found is not None
-    assert [len(frame) for frame in found.frames] == [700, 700]
+    assert [len(frame) for frame in found.frames()] == [700, 700]

@@ -1,4 +1,4 @@
-"""English that a grammar makes: its texts, their answers, and networks that say every word."""
+"""Generated English: its texts, their answers, and networks that predict every word."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,8 @@ from retain.kinds.recall import agreement, dataset, prepare, setup, synthetic
 from retain.kinds.recall.agreement import ANSWERS, GROUPS, LEADS, MEN, STATES, WOMEN
 from retain.kinds.recall.config import Problem
 from retain.kinds.recall.dataset import Batch
-from retain.kinds.recall.network import GapClassifier, chance
+from retain.kinds.recall.network import GapClassifier
+from retain.kinds.recall.report import chance
 
 
 def problem(objective: str = "answer", **data: Any) -> Problem:
@@ -35,9 +36,9 @@ def problem(objective: str = "answer", **data: Any) -> Problem:
         "evaluation": {},
         "gate": [],
     }
-    found = parse("small", entry)
-    assert isinstance(found, Problem)
-    return found
+    parsed = parse("small", entry)
+    assert isinstance(parsed, Problem)
+    return parsed
 
 
 def texts(group: str, gap: int, count: int = 60) -> list[tuple[list[str], str]]:
@@ -71,7 +72,7 @@ def test_a_gap_lies_between_the_word_that_decides_and_the_last(group: str, gap: 
     assert leads == set(LEADS[1:] if "changed" in group else LEADS)
 
 
-def test_after_a_change_another_subject_or_city_stands_before() -> None:
+def test_after_a_change_another_subject_or_city_comes_before() -> None:
     for group in GROUPS:
         for words, answer in texts(group, 20):
             early = words[: len(words) - 20 - 5]  # before the sentence that decides
@@ -90,7 +91,7 @@ def test_after_a_change_another_subject_or_city_stands_before() -> None:
                 assert pronoun != answer
 
 
-def test_the_share_by_chance_is_that_of_who_knows_what_is_asked_for() -> None:
+def test_the_share_by_chance_is_that_of_a_guess_among_the_answers_to_the_question() -> None:
     shares = []
     for group in GROUPS:
         answers = [answer for _, answer in texts(group, 30, count=1000)]
@@ -107,8 +108,8 @@ def test_examples_have_the_number_of_their_group(tmp_path: Path) -> None:
     assert set(source.index[test, 4]) == set(range(len(GROUPS)))
     for number in test:
         _, _, start, length, group = source.index[number]
-        said = [source.schema.vocabulary[t] for t in source.tokens[start : start + length]]
-        assert ("called" in said) == GROUPS[group].startswith("place")
+        words = [source.schema.vocabulary[t] for t in source.tokens[start : start + length]]
+        assert ("called" in words) == GROUPS[group].startswith("place")
 
 
 def test_a_gap_that_is_too_short_for_a_statement_is_refused() -> None:
@@ -116,12 +117,12 @@ def test_a_gap_that_is_too_short_for_a_statement_is_refused() -> None:
         problem(test_gaps=[7, 8])
 
 
-def test_numbers_cannot_be_said_as_words() -> None:
+def test_numbers_cannot_be_learned_as_words() -> None:
     with pytest.raises(ParamsError, match=r"training.objective words: adding has numbers"):
         problem("words", source="adding")
 
 
-def test_a_speaker_pays_for_every_word_that_comes_and_for_none_before_the_first(
+def test_the_loss_over_words_is_of_every_word_but_the_first_and_of_none_before_it(
     tmp_path: Path,
 ) -> None:
     prepare.prepare(problem(), Path(), tmp_path)
@@ -130,19 +131,19 @@ def test_a_speaker_pays_for_every_word_that_comes_and_for_none_before_the_first(
     tokens = torch.tensor([[-1, 3], [4, 5], [2, 7]])  # the first sequence begins a step later
     batch = Batch(tokens, torch.zeros(0, 2), torch.tensor([1.0, 0.0]))
     states = network.states(network.inputs(batch))
-    said = [member.answer(states[n]) for n, member in enumerate(network.members)]  # type: ignore[operator]
     count = len(ANSWERS)
-    for number, scores in enumerate(said):
+    for number, member in enumerate(network.members):
+        scores = member.answer(states[number])
         first = functional.cross_entropy(scores[1:, 0], torch.tensor([count + 2, 1]))
         second = functional.cross_entropy(scores[:, 1], torch.tensor([count + 5, count + 7, 0]))
-        found = network.training_loss(batch)[number]
-        torch.testing.assert_close(found, torch.stack([first, second]))
+        loss = network.training_loss(batch)[number]
+        torch.testing.assert_close(loss, torch.stack([first, second]))
     assert network(batch).shape == (2, 2, count)
 
 
-def test_a_speaker_has_the_budget_of_a_speaking_lstm(tmp_path: Path) -> None:
+def test_a_network_of_words_has_the_budget_of_an_lstm_of_words(tmp_path: Path) -> None:
     prepare.prepare(problem(), Path(), tmp_path)
     config = setup.build(problem("words"), tmp_path, "rnn").config
-    silent = setup.build(problem(), tmp_path, "rnn").config
+    of_answers = setup.build(problem(), tmp_path, "rnn").config
     assert config["parameters"] == pytest.approx(config["parameter_budget"], rel=0.05)
-    assert config["parameters"] > silent["parameters"]
+    assert config["parameters"] > of_answers["parameters"]

@@ -36,9 +36,9 @@ def problem(**data: Any) -> Problem:
         "data": {"source": "babi", "path": "tasks", "test_gaps": [5, 10, 100], **data},
         "gate": [],
     }
-    found = parse("small", entry)
-    assert isinstance(found, Problem)
-    return found
+    parsed = parse("small", entry)
+    assert isinstance(parsed, Problem)
+    return parsed
 
 
 def read(root: Path) -> dataset.Sequences:
@@ -58,7 +58,7 @@ def test_a_question_has_all_sentences_before_it_and_no_question(tmp_path: Path) 
     assert " ".join(third.words) == "john moved to the hallway . where is john ?"
 
 
-def test_the_gap_is_what_was_told_behind_the_first_fact(tmp_path: Path) -> None:
+def test_the_gap_is_the_number_of_words_after_the_first_fact(tmp_path: Path) -> None:
     gaps = [q.gap for q in babi.read_questions(folder(tmp_path) / "tasks" / "qa1_small_test.txt")]
     assert gaps == [6, 7, 0]
 
@@ -70,8 +70,8 @@ def test_stories_become_numbers_of_words_and_answers(tmp_path: Path) -> None:
     assert source.schema.groups == ("task 1",)
     (first, *_) = source.part("test")
     start, length = source.index[first, 2:4]
-    said = [source.schema.vocabulary[t] for t in source.tokens[start : start + length]]
-    assert " ".join(said).endswith("where is mary ?")
+    words = [source.schema.vocabulary[t] for t in source.tokens[start : start + length]]
+    assert " ".join(words).endswith("where is mary ?")
     assert [len(source.part(part)) for part in dataset.PARTS] == [13, 2, 3]
     assert np.isin(source.index[source.part("test"), 1], [5, 10]).all()
 

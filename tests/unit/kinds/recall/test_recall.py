@@ -1,4 +1,4 @@
-"""A recall problem's parts: examples, batches, networks side by side, scores."""
+"""A recall problem's parts: examples, batches, several networks at once, scores."""
 
 import math
 import os
@@ -11,10 +11,10 @@ import torch
 
 from retain.config.loader import parse
 from retain.kinds.recall import dataset, prepare, setup, synthetic
-from retain.kinds.recall.config import Data, Problem
+from retain.kinds.recall.config import Data, Evaluation, Problem
 from retain.kinds.recall.dataset import Examples
-from retain.kinds.recall.metrics import Outcomes, difference
-from retain.kinds.recall.network import GapClassifier, Member, build_matched
+from retain.kinds.recall.metrics import Outcomes, compare
+from retain.kinds.recall.network import GapClassifier, Member, match_sizes
 from retain.networks import recurrent
 
 COPY: dict[str, Any] = {
@@ -28,8 +28,11 @@ COPY: dict[str, Any] = {
 }
 
 
+SETTINGS = Evaluation(bootstrap=500)
+
+
 def problem(data: dict[str, Any] | None = None, **training: Any) -> Problem:
-    found = parse(
+    parsed = parse(
         "small",
         {
             "kind": "recall",
@@ -41,8 +44,8 @@ def problem(data: dict[str, Any] | None = None, **training: Any) -> Problem:
             "gate": [],
         },
     )
-    assert isinstance(found, Problem)
-    return found
+    assert isinstance(parsed, Problem)
+    return parsed
 
 
 def prepared(folder: Path, **data: Any) -> dataset.Sequences:
@@ -51,15 +54,15 @@ def prepared(folder: Path, **data: Any) -> dataset.Sequences:
     return dataset.load(folder)
 
 
-def test_a_copied_key_stands_a_gap_of_distractors_before_the_question() -> None:
+def test_a_copied_key_is_a_gap_of_distractors_before_the_question() -> None:
     data = Data(**COPY)
     words = synthetic.schema(data).vocabulary
     for example in synthetic.examples(data):
-        said = [words[token] for token in example.tokens]
-        assert len(said) == example.gap + 2
-        assert said[0] == "ABCD"[int(example.target)]
-        assert set(said[1:-1]) <= set("abcd")
-        assert said[-1] == "?"
+        text = [words[token] for token in example.tokens]
+        assert len(text) == example.gap + 2
+        assert text[0] == "ABCD"[int(example.target)]
+        assert set(text[1:-1]) <= set("abcd")
+        assert text[-1] == "?"
 
 
 def test_two_numbers_to_add_are_marked_one_in_each_half() -> None:
@@ -81,7 +84,7 @@ def test_the_same_seed_makes_the_same_files_and_another_makes_others(tmp_path: P
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
-def test_training_validation_and_test_have_numbers_of_their_own(tmp_path: Path) -> None:
+def test_training_validation_and_test_have_different_numbers(tmp_path: Path) -> None:
     source = prepared(tmp_path, train=12, validation=12, test=12)
     keys = [source.targets[source.part(part)][:6].tolist() for part in dataset.PARTS]
     assert keys[0] != keys[1] != keys[2]
@@ -98,7 +101,7 @@ def test_shorter_sequences_of_a_batch_begin_later() -> None:
     assert batch.values.shape == (0, 2)
 
 
-def test_a_batch_of_training_has_one_length_and_all_lengths_take_turns(tmp_path: Path) -> None:
+def test_a_batch_of_training_has_one_length_and_lengths_alternate(tmp_path: Path) -> None:
     train = Examples(prepared(tmp_path), "train")
     lengths = []
     for first in range(len(train)):
@@ -111,14 +114,14 @@ def test_a_batch_of_training_has_one_length_and_all_lengths_take_turns(tmp_path:
 def test_chunks_hold_every_example_once(tmp_path: Path) -> None:
     source = prepared(tmp_path)
     test = Examples(source, "test")
-    numbers = np.concatenate([own for own, _ in test.chunks()])
+    numbers = np.concatenate([numbers for numbers, _ in test.chunks()])
     assert sorted(numbers) == source.part("test").tolist()
 
 
 @pytest.mark.parametrize("cell", ["gru", "rnn"])
 def test_every_cell_has_the_budget_of_the_lstm(tmp_path: Path, cell: str) -> None:
     schema = prepared(tmp_path).schema
-    _, sizes = build_matched(cell, 24, schema, (1,), 1, None)
+    sizes = match_sizes(cell, 24, schema)
     assert sizes["parameters"] == pytest.approx(sizes["parameter_budget"], rel=0.05)
 
 
@@ -192,8 +195,8 @@ def test_what_else_is_trained_changes_no_bit_of_a_network(
 
 def test_the_rate_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> None:
     prepared(tmp_path)
-    own = {"learning_rates": {cell: [1e-4, 1e-2] for cell in ("lstm", "gru", "rnn")}}
-    built = setup.build(problem(**own), tmp_path, "rnn")
+    training = {"learning_rates": {cell: [1e-4, 1e-2] for cell in ("lstm", "gru", "rnn")}}
+    built = setup.build(problem(**training), tmp_path, "rnn")
     assert [group.rate for group in built.groups] == [1e-4, 1e-2, 1e-4, 1e-2]
     network = built.network
     assert isinstance(network, GapClassifier)
@@ -210,8 +213,11 @@ def test_the_rate_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> Non
 
 def test_a_member_that_diverged_does_not_end_the_others(tmp_path: Path) -> None:
     source = prepared(tmp_path)
-    own = {"learning_rates": {cell: [1e-4, 1e-2] for cell in ("lstm", "gru", "rnn")}, "seeds": 1}
-    built = setup.build(problem(**own), tmp_path, "gru")
+    training = {
+        "learning_rates": {cell: [1e-4, 1e-2] for cell in ("lstm", "gru", "rnn")},
+        "seeds": 1,
+    }
+    built = setup.build(problem(**training), tmp_path, "gru")
     network = built.network
     assert isinstance(network, GapClassifier)
     batches = Examples(source, "train").batch(np.arange(8))
@@ -229,7 +235,7 @@ def test_a_member_that_diverged_does_not_end_the_others(tmp_path: Path) -> None:
     assert int(network.chosen) == 1
     with torch.no_grad():
         network.members[0].across.fill_(torch.nan)  # type: ignore[operator, union-attr]
-    assert setup.loss(network, batches)[0].isnan()  # of the last one it is told
+    assert setup.loss(network, batches)[0].isnan()  # with none left the loss is not finite
 
 
 def answered(*shares: float, gaps: tuple[int, ...] = (10, 100)) -> Outcomes:
@@ -244,9 +250,9 @@ def answered(*shares: float, gaps: tuple[int, ...] = (10, 100)) -> Outcomes:
 
 
 def test_the_horizon_is_the_longest_gap_with_enough_right_answers_of_the_weakest_seed() -> None:
-    found = answered(1.0, 0.95, 0.97, 0.94)
-    assert found.horizons((10, 100), 0.95) == [100, 10]
-    scores = found.scores((10, 100), 0.95)
+    outcomes = answered(1.0, 0.95, 0.97, 0.94)
+    assert outcomes.horizons((10, 100), 0.95) == [100, 10]
+    scores = outcomes.scores((10, 100), 0.95)
     assert scores["memory_horizon"] == 10
     assert scores["success_rate"] == 0.5
     assert scores["accuracy_at_100"] == pytest.approx(0.945)
@@ -255,11 +261,13 @@ def test_the_horizon_is_the_longest_gap_with_enough_right_answers_of_the_weakest
 
 
 def test_a_group_is_scored_by_itself() -> None:
-    found = answered(0.5, 0.01, 1.0, 0.0)  # of 100 the first are right: every other is of a group
-    assert found.accuracy(10, 0).tolist() == [0.5, 1.0]
-    assert found.accuracy(100, 0).tolist() == [0.02, 0.0]
-    assert found.accuracy(100, 1).tolist() == [0.0, 0.0]
-    assert np.isnan(found.accuracy(100, 2)).all()
+    outcomes = answered(
+        0.5, 0.01, 1.0, 0.0
+    )  # of 100 the first are right: every other is of a group
+    assert outcomes.accuracy(10, 0).tolist() == [0.5, 1.0]
+    assert outcomes.accuracy(100, 0).tolist() == [0.02, 0.0]
+    assert outcomes.accuracy(100, 1).tolist() == [0.0, 0.0]
+    assert np.isnan(outcomes.accuracy(100, 2)).all()
 
 
 def test_a_member_is_an_lstm_of_torch(tmp_path: Path) -> None:
@@ -268,23 +276,24 @@ def test_a_member_is_an_lstm_of_torch(tmp_path: Path) -> None:
     (batch,) = Examples(source, "train").batch(np.arange(8))
     inputs = network.inputs(batch)
     for number, states in enumerate(network.states(inputs)):
-        theirs, _ = network.as_lstm(number)(inputs[0])
-        torch.testing.assert_close(states, theirs, rtol=0, atol=1e-6)
+        expected, _ = network.as_lstm(number)(inputs[0])
+        torch.testing.assert_close(states, expected, rtol=0, atol=1e-6)
 
 
 def test_a_clear_difference_has_an_interval_on_one_side() -> None:
-    change = difference(answered(1, 1, 1, 1), answered(0.5, 0.4, 0.5, 0.6), 500, 1)
+    change = compare(answered(1, 1, 1, 1), answered(0.5, 0.4, 0.5, 0.6), SETTINGS)["error"]
     assert change.value == pytest.approx(-0.5)
     assert change.low < -0.5 < change.high < -0.3
 
 
 def test_seeds_that_differ_widen_the_interval() -> None:
-    even = difference(answered(1, 1, 1, 1), answered(0.5, 0.5, 0.5, 0.5), 500, 1)
-    uneven = difference(answered(1, 1, 1, 1), answered(1, 1, 0, 0), 500, 1)
+    even = compare(answered(1, 1, 1, 1), answered(0.5, 0.5, 0.5, 0.5), SETTINGS)["error"]
+    uneven = compare(answered(1, 1, 1, 1), answered(1, 1, 0, 0), SETTINGS)["error"]
     assert uneven.high - uneven.low > 3 * (even.high - even.low)
     assert math.isclose(even.value, uneven.value)
 
 
 def test_the_parameters_of_a_member_are_counted_once(tmp_path: Path) -> None:
-    network, sizes = build_matched("lstm", 6, prepared(tmp_path).schema, (1, 2), 3, None)
-    assert recurrent.parameter_count(network) == 6 * sizes["parameters"]
+    schema = prepared(tmp_path).schema
+    network = GapClassifier("lstm", 6, schema, (1, 2), 3, None)
+    assert recurrent.parameter_count(network) == 6 * match_sizes("lstm", 6, schema)["parameters"]

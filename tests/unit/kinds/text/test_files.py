@@ -13,8 +13,8 @@ from retain.kinds.text.config import Data, Problem
 LINE = "It was a bright cold day in April.\n"
 
 
-def data(path: str = "a.txt", **own: Any) -> Data:
-    return Data.model_validate({"path": path, **own})
+def data(path: str = "a.txt", **changed: Any) -> Data:
+    return Data.model_validate({"path": path, **changed})
 
 
 def write(root: Path, name: str, content: bytes) -> Path:

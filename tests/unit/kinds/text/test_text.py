@@ -1,4 +1,4 @@
-"""Units, vocabulary, counts, intervals; the state that is carried over chunks."""
+"""Units, vocabulary, n-grams, intervals; the state that is carried over chunks."""
 
 from pathlib import Path
 from typing import Any
@@ -17,54 +17,54 @@ from retain.networks.recurrent import CELLS
 LINE = "In the beginning was the Word; the word isn't a number. "
 
 
-def data(**own: Any) -> Data:
-    return Data.model_validate({"path": "text.txt", **own})
+def data(**changed: Any) -> Data:
+    return Data.model_validate({"path": "text.txt", **changed})
 
 
-def reader(cell: str = "lstm", **own: Any) -> LanguageModel:
+def network_of(cell: str = "lstm", **changed: Any) -> LanguageModel:
     torch.manual_seed(1)
-    model = Model.model_validate({"hidden_size": 8, "embedding_size": 4, **own})
+    model = Model.model_validate({"hidden_size": 8, "embedding_size": 4, **changed})
     return LanguageModel(cell, 8, 10, model)
 
 
-def test_letters_are_characters_and_words_have_signs_of_their_own() -> None:
+def test_letters_are_characters_and_words_punctuation_marks_are_words() -> None:
     assert dataset.split_units("my name", "letter") == ["m", "y", " ", "n", "a", "m", "e"]
     assert dataset.split_units("It isn't so: no!", "word") == ["It", "isn't", "so", ":", "no", "!"]
 
 
 def test_the_vocabulary_is_that_of_the_training_part() -> None:
-    made = dataset.encode(data(), "abc" * 320 + "xyz" * 80, "")
-    assert made.schema.vocabulary == ("<unk>", "a", "b", "c")
-    assert made.part("test").tolist() == [0] * 120
-    assert len(made.part("train")) == 960
+    corpus = dataset.encode(data(), "abc" * 320 + "xyz" * 80, "")
+    assert corpus.schema.vocabulary == ("<unk>", "a", "b", "c")
+    assert corpus.part("test").tolist() == [0] * 120
+    assert len(corpus.part("train")) == 960
 
 
 def test_only_the_most_frequent_words_are_known() -> None:
-    made = dataset.encode(data(unit="word", words=2), "a rose is a rose is a rose . " * 150, "")
-    assert made.schema.vocabulary == ("<unk>", "a", "rose")
-    assert made.part("train")[:9].tolist() == [1, 2, 0, 1, 2, 0, 1, 2, 0]
+    corpus = dataset.encode(data(unit="word", words=2), "a rose is a rose is a rose . " * 150, "")
+    assert corpus.schema.vocabulary == ("<unk>", "a", "rose")
+    assert corpus.part("train")[:9].tolist() == [1, 2, 0, 1, 2, 0, 1, 2, 0]
 
 
 def test_the_parts_are_the_whole_text_in_its_order() -> None:
-    made = dataset.encode(data(validation_share=0.2, test_share=0.3), LINE * 20, "")
-    joined = np.concatenate([made.part(part) for part in dataset.PARTS])
-    assert made.schema.joined(joined) == LINE * 20
-    lengths = [len(made.part(part)) / len(joined) for part in dataset.PARTS]
+    corpus = dataset.encode(data(validation_share=0.2, test_share=0.3), LINE * 20, "")
+    joined = np.concatenate([corpus.part(part) for part in dataset.PARTS])
+    assert corpus.schema.joined(joined) == LINE * 20
+    lengths = [len(corpus.part(part)) / len(joined) for part in dataset.PARTS]
     assert lengths == pytest.approx([0.5, 0.2, 0.3], abs=0.001)
 
 
 def test_words_are_joined_as_they_are_written() -> None:
-    made = dataset.encode(data(unit="word", lower=False), LINE * 100, "")
-    assert made.schema.joined(made.part("train")[:13]) == LINE.strip()
+    corpus = dataset.encode(data(unit="word", lower=False), LINE * 100, "")
+    assert corpus.schema.joined(corpus.part("train")[:13]) == LINE.strip()
 
 
 def test_prepared_text_is_read_as_it_was_written(tmp_path: Path) -> None:
-    made = dataset.encode(data(), LINE * 20, "abc")
-    dataset.save(made, tmp_path)
+    corpus = dataset.encode(data(), LINE * 20, "abc")
+    dataset.save(corpus, tmp_path)
     again = dataset.load(tmp_path)
-    assert again.schema == made.schema
-    assert again.ends == made.ends
-    assert again.tokens.tolist() == made.tokens.tolist()
+    assert again.schema == corpus.schema
+    assert again.ends == corpus.ends
+    assert again.tokens.tolist() == corpus.tokens.tolist()
 
 
 def test_stretches_follow_one_another_and_the_last_ends_with_the_part() -> None:
@@ -79,7 +79,7 @@ def test_stretches_follow_one_another_and_the_last_ends_with_the_part() -> None:
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("chunk", [1, 7, 20, 50])
 def test_the_loss_over_chunks_is_that_of_the_whole(cell: str, chunk: int) -> None:
-    network, batch = reader(cell, layers=2), torch.randint(10, (21, 3))
+    network, batch = network_of(cell, layers=2), torch.randint(10, (21, 3))
     whole, count = setup.loss(network, batch, 20)
     carried, _ = setup.loss(network, batch, chunk)
     assert carried.item() == pytest.approx(whole.item(), rel=1e-5)
@@ -89,7 +89,7 @@ def test_the_loss_over_chunks_is_that_of_the_whole(cell: str, chunk: int) -> Non
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_gradient_ends_with_a_chunk(cell: str) -> None:
     """The embedding of a unit of the first chunk learns nothing from the second."""
-    network, batch = reader(cell), torch.tensor([[1], [2], [3], [4], [5]])
+    network, batch = network_of(cell), torch.tensor([[1], [2], [3], [4], [5]])
     gradients = []
     for part, chunk in ((batch, 2), (batch[:3], 2), (batch, 4)):
         network.zero_grad()
@@ -105,18 +105,18 @@ def test_cells_have_equal_numbers_of_parameters_embedding_included(cell: str) ->
     model = Model(hidden_size=64)
     lstm, ours = build_matched("lstm", 30, model)[1], build_matched(cell, 30, model)
     assert ours[1]["parameters"] == pytest.approx(lstm["parameters"], rel=0.02)
-    assert ours[1]["parameters"] == sum(each.numel() for each in ours[0].parameters())
+    assert ours[1]["parameters"] == sum(p.numel() for p in ours[0].parameters())
     assert ours[1]["parameters_of_embedding"] == 30 * model.embedding_size
 
 
 def test_counts_are_mixed_as_witten_and_bell_do() -> None:
     """Of `abab b`: unigrams a 2, b 3 and 2 kinds; behind b: a once, b once."""
-    found = ngrams.probabilities(np.array([0, 1, 0, 1, 1]), np.array([1, 0, 1]), 3)
+    estimates = ngrams.probabilities(np.array([0, 1, 0, 1, 1]), np.array([1, 0, 1]), 3)
     a, b = (2 + 2 / 3) / 7, (3 + 2 / 3) / 7
-    assert found["unigram"].tolist() == pytest.approx([a, b])
-    assert found["bigram"].tolist() == pytest.approx([(1 + 2 * a) / 4, (2 + 1 * b) / 3])
-    assert found["trigram"][0] == found["bigram"][0]  # nothing stands before the first two
-    assert found["trigram"][1] == pytest.approx((1 + found["bigram"][1]) / 2)
+    assert estimates["unigram"].tolist() == pytest.approx([a, b])
+    assert estimates["bigram"].tolist() == pytest.approx([(1 + 2 * a) / 4, (2 + 1 * b) / 3])
+    assert estimates["trigram"][0] == estimates["bigram"][0]  # nothing stands before the first two
+    assert estimates["trigram"][1] == pytest.approx((1 + estimates["bigram"][1]) / 2)
 
 
 def test_probabilities_of_counts_add_up_to_one() -> None:
@@ -124,8 +124,8 @@ def test_probabilities_of_counts_add_up_to_one() -> None:
     for context in ([0, 1, 2, 3, 0], [3, 3, 3, 3, 3], [4, 4, 1, 4, 1]):
         sums: dict[str, float] = {}
         for unit in range(5):
-            found = ngrams.probabilities(train, np.array([*context, unit]), 5)
-            sums = {name: sums.get(name, 0) + each[-1] for name, each in found.items()}
+            estimates = ngrams.probabilities(train, np.array([*context, unit]), 5)
+            sums = {name: sums.get(name, 0) + p[-1] for name, p in estimates.items()}
         assert list(sums.values()) == pytest.approx([1, 1, 1, 1])
 
 
@@ -134,16 +134,17 @@ def test_a_model_is_as_far_from_another_as_its_bits() -> None:
         np.random.default_rng(1).normal(size=5000),
         Evaluation(block=100, bootstrap=200),
     )
-    close = evaluate.difference(noise + 2, noise + 2.5, settings)
+    close = evaluate.compare(noise + 2, noise + 2.5, settings)["bits"]
     assert (close.value, close.low, close.high) == pytest.approx((-0.5, -0.5, -0.5))
-    apart = evaluate.difference(noise, np.zeros(5000), settings)
+    apart = evaluate.compare(noise, np.zeros(5000), settings)["bits"]
     assert apart.low < apart.value < apart.high
     assert apart.high - apart.low == pytest.approx(2 * 1.96 / 5000**0.5, rel=0.25)
 
 
 def test_a_short_test_part_gives_no_interval() -> None:
-    found = evaluate.difference(np.zeros(100), np.ones(100), Evaluation(block=50, bootstrap=100))
-    assert (found.value, found.low, found.high) == (-1, -np.inf, np.inf)
+    settings = Evaluation(block=50, bootstrap=100)
+    change = evaluate.compare(np.zeros(100), np.ones(100), settings)["bits"]
+    assert (change.value, change.low, change.high) == (-1, -np.inf, np.inf)
 
 
 def test_bits_that_are_not_finite_are_counted() -> None:
@@ -151,20 +152,20 @@ def test_bits_that_are_not_finite_are_counted() -> None:
     assert evaluate.scores(np.array([1.0, np.nan]))["not_finite"] == 1
 
 
-def entry(**own: Any) -> dict[str, Any]:
-    return {"kind": "text", "preset": "fast", "data": {"path": "a.txt"}, "gate": [], **own}
+def entry(**sections: Any) -> dict[str, Any]:
+    return {"kind": "text", "preset": "fast", "data": {"path": "a.txt"}, "gate": [], **sections}
 
 
-def test_a_preset_fills_what_is_not_said() -> None:
-    found = parse("small", entry(model={"embedding_size": 7}, training={"max_epochs": 2}))
-    assert isinstance(found, Problem)
-    assert (found.model.hidden_size, found.model.embedding_size) == (128, 7)
-    assert found.training.max_epochs == 2
-    assert found.training.cells == ("lstm", "gru", "rnn")
+def test_a_preset_fills_what_is_not_given() -> None:
+    parsed = parse("small", entry(model={"embedding_size": 7}, training={"max_epochs": 2}))
+    assert isinstance(parsed, Problem)
+    assert (parsed.model.hidden_size, parsed.model.embedding_size) == (128, 7)
+    assert parsed.training.max_epochs == 2
+    assert parsed.training.cells == ("lstm", "gru", "rnn")
 
 
 @pytest.mark.parametrize(
-    ("own", "message"),
+    ("sections", "message"),
     [
         ({"data": {"path": "a", "units": "word"}}, "small.data.units`; did you mean `unit`"),
         ({"data": {"path": "a", "unit": "syllable"}}, "data.unit` is 'syllable'"),
@@ -176,7 +177,7 @@ def test_a_preset_fills_what_is_not_said() -> None:
         ({"gate": [{"check": "beats", "baseline": "naive"}]}, "gate.0.baseline is 'naive'"),
     ],
 )
-def test_wrong_params_are_named(own: dict[str, Any], message: str) -> None:
+def test_wrong_params_are_named(sections: dict[str, Any], message: str) -> None:
     with pytest.raises(ParamsError) as caught:
-        parse("small", entry(**own))
+        parse("small", entry(**sections))
     assert message in str(caught.value)

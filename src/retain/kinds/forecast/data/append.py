@@ -19,6 +19,7 @@ from retain.kinds.forecast.data.compression import compress
 from retain.kinds.forecast.data.formats import Csv, Origin
 from retain.kinds.forecast.data.reader import Raw
 from retain.project import raw_table
+from retain.project.files import write_bytes
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,13 @@ def add_rows(data: Data, root: Path, new: Path) -> Appended:
     if not len(rows):
         pass
     elif isinstance(old_table, Csv):
-        _replace(target, target.read_bytes() + _csv(old_table, added))
+        write_bytes(target, target.read_bytes() + _csv(old_table, added))
     elif target.is_dir():
         content = _parquet(next(iter(sorted(target.rglob("*.parquet")))), added, name, alone=True)
         digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        _replace(target / f"appended-{digest[:12]}.parquet", content)
+        write_bytes(target / f"appended-{digest[:12]}.parquet", content)
     else:
-        _replace(target, _parquet(target, added, name))
+        write_bytes(target, _parquet(target, added, name))
     known, last = len(more.frame) - len(rows), str(table.frame["ds"].max())
     return Appended(data.path, len(rows), known, last)
 
@@ -132,20 +133,12 @@ def _unknown_rows(data: Data, old: Raw, more: Raw) -> NDArray[np.int64]:
     return np.flatnonzero(pairs.isin(pd.MultiIndex.from_frame(new)))
 
 
-def _replace(target: Path, content: bytes) -> None:
-    scratch = target.with_name(f".{target.name}.part")
-    try:
-        scratch.write_bytes(content)
-        scratch.replace(target)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
 def _csv(table: Csv, rows: pd.DataFrame) -> bytes:
     """Return rows as they are written behind those of a CSV file, which keep their bytes."""
     text = io.StringIO()
-    if not table.content().endswith(b"\n"):
-        text.write("\n")
+    with table.open() as stream:
+        if not stream.read().endswith(b"\n"):
+            text.write("\n")
     writer = csv.writer(text, delimiter=table.separator, lineterminator="\n")
     writer.writerows(rows[table.names].itertuples(index=False))
     return compress(text.getvalue().encode(), table.path)

@@ -13,13 +13,13 @@ DAY = pd.Timedelta(days=1)
 
 
 def step_of(frequency: str) -> pd.Timedelta:
-    """The length of one step; of a step that varies (a month), its shortest length."""
+    """Return the length of one step; of a step that varies (a month), its shortest length."""
     stamps = pd.date_range("2001-01-01", periods=14, freq=frequency)
     return pd.Timedelta(min(np.diff(stamps.to_numpy())))
 
 
 def feature_names(frequency: str, calendar: bool, holidays: str | None) -> list[str]:
-    """The columns that `features` makes, in order."""
+    """Return the names of the columns of `features`."""
     step = step_of(frequency)
     cycles = []
     if calendar:
@@ -39,7 +39,7 @@ def features(
     holidays: str | None,
     timezone: str | None = None,
 ) -> NDArray[np.float32]:
-    """Calendar features of time stamps in the local time of `timezone`: (steps, features).
+    """Return calendar features of time stamps in the local time of `timezone`: (steps, features).
 
     The time stamps are naive: UTC where `timezone` is given, wall-clock time otherwise.
     """

@@ -7,7 +7,7 @@ to disk, and what is known of each series stays. Any other table is read whole.
 import dataclasses
 import functools
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,13 +32,13 @@ class Chunks:
 
     Attributes:
         series: see `series.summarize`.
-        frames: the chunks, one after another as often as they are asked for, by series and time,
-            indexed by the place of each row in the file: `series`, its row in `series`, and the
-            columns of `Table.frame` that may differ within one.
+        frames: returns the chunks, one after another, whose rows are by series and time and
+            indexed by their place in the file: `series`, its row in `series`, and the columns of
+            `Table.frame` that may differ within one.
     """
 
     series: pd.DataFrame
-    frames: Iterable[pd.DataFrame]
+    frames: Callable[[], Iterable[pd.DataFrame]]
     frequency: str
     findings: Findings
 
@@ -47,7 +47,7 @@ def in_memory(table: Table, data: Data) -> Chunks:
     """Make one chunk of a table that is in memory already."""
     series = summarize(table.frame, data)
     frame = _numbered(table.frame, series, 0, data)
-    return Chunks(series, [frame], table.frequency, table.findings)
+    return Chunks(series, lambda: [frame], table.frequency, table.findings)
 
 
 def read(data: Data, root: Path, scratch: Path) -> Chunks:
@@ -100,18 +100,6 @@ def raw_chunks(table: Csv | Parquet, data: Data) -> Iterator[Raw]:
     yield Raw(reader.to_frame(pa.concat_tables(pending)), table.origin)
 
 
-@dataclass(frozen=True)
-class Spilled:
-    """Frames in files of Arrow, mapped when it is their turn."""
-
-    paths: Sequence[Path]
-
-    def __iter__(self) -> Iterator[pd.DataFrame]:
-        for path in self.paths:
-            with pa.memory_map(str(path)) as file:
-                yield pa.ipc.open_file(file).read_all().to_pandas()
-
-
 def _in_chunks(table: Csv | Parquet, data: Data, scratch: Path) -> Chunks | None:
     """Read and check a table; None where a series stands in several places."""
     unused = tables.check_columns(data.path, table.names, data)
@@ -139,11 +127,16 @@ def _in_chunks(table: Csv | Parquet, data: Data, scratch: Path) -> Chunks | None
         return None
     total = functools.reduce(operator.add, findings)
     tables.check_values(total, data, table.origin)
-    names, frames = pd.Index(every["unique_id"]), Spilled(paths)
-    name = tables.check_grid(frames, names, frequency.merged(times), data, table.origin)
-    return Chunks(
-        every, frames, name, dataclasses.replace(total, unused=unused, digest=table.digest())
-    )
+    total = dataclasses.replace(total, unused=unused, digest=table.digest())
+
+    def frames() -> Iterator[pd.DataFrame]:
+        for path in paths:
+            with pa.memory_map(str(path)) as file:
+                yield pa.ipc.open_file(file).read_all().to_pandas()
+
+    all_times, names = frequency.merged(times), pd.Index(every["unique_id"])
+    name = tables.check_grid(frames, names, all_times, data, table.origin)
+    return Chunks(every, frames, name, total)
 
 
 def _numbered(long: pd.DataFrame, series: pd.DataFrame, first: int, data: Data) -> pd.DataFrame:

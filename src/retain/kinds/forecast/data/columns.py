@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retain.errors import DataError, listed
+from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data.formats import Origin
 
-Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -50,20 +50,27 @@ def fault(
 
 
 def shown(column: "pd.Series[Any]", mask: Mask) -> list[tuple[int, object]]:
-    """The places and values of the rows under `mask`; text is shown in quotes."""
-    values = column[mask]
-    shown = [repr(value) if isinstance(value, str) else value for value in values]
-    return list(zip(map(int, values.index), shown, strict=True))
+    """Return the places and values of the rows under `mask`, texts in quotes."""
+    rows = column[mask].items()
+    return [(int(str(place)), repr(v) if isinstance(v, str) else v) for place, v in rows]
 
 
 def texts(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """The column as text, unchanged: `007` and `NA` stay what they are; only empty is missing."""
+    """Return the column as text: `007` and `NA` stay what they are, only empty is missing."""
     text = column if column.dtype == "str" else column.astype("str")
     return text.mask(text == "")
 
 
+def outside(values: Any, limits: tuple[float | None, float | None]) -> Any:
+    """Return which values lie below the one limit or above the other, where there is one."""
+    low, high = limits
+    return (values < (-np.inf if low is None else low)) | (
+        values > (np.inf if high is None else high)
+    )
+
+
 def numbers(column: "pd.Series[Any]", data: Data, origin: Origin) -> Floats:
-    """The column as float64, NaN where it is missing; raises DataError for what is no number."""
+    """Return the column as float64, NaN where missing; raises DataError for what is no number."""
     name = str(column.name)
     if pd.api.types.is_datetime64_any_dtype(column):
         raise DataError(f"{origin.where}: column `{name}` holds dates, not numbers")
@@ -88,7 +95,7 @@ def numbers(column: "pd.Series[Any]", data: Data, origin: Origin) -> Floats:
 
 
 def _parse_numbers(column: "pd.Series[Any]", data: Data, origin: Origin) -> tuple[Floats, Mask]:
-    """Text as float64, and where it is a whole number too large to be certainly exact."""
+    """Return text as float64, and where it is a whole number too large to be certainly exact."""
     text = pc.utf8_trim_whitespace(pa.array(column, pa.large_string()))
     missing = pc.or_kleene(
         pc.is_null(text), pc.is_in(text, pa.array(["", *data.na_values], pa.large_string()))
@@ -99,7 +106,14 @@ def _parse_numbers(column: "pd.Series[Any]", data: Data, origin: Origin) -> tupl
     good = pc.fill_null(pc.match_substring_regex(text, number), False)
     bad = np.asarray(pc.invert(pc.or_(good, missing)))
     if bad.any():
-        raise _not_numbers(column, bad, data, origin)
+        rows = shown(column, bad)
+        other = "," if data.decimal == "." else "."
+        swapped = rf"[+-]?\d*{re.escape(other)}\d+([eE][+-]?\d+)?"
+        if all(re.fullmatch(swapped, value.strip()) for value in column[bad]):
+            rule = f"the decimal sign is {other!r} where {data.decimal!r} is expected"
+            raise fault(origin, str(column.name), rule, rows, f'Set `decimal: "{other}"`.')
+        remedy = "Correct the values, or name the texts that mean missing in `na_values`."
+        raise fault(origin, str(column.name), "not a number", rows, remedy)
     parsed = pc.if_else(missing, None, text)
     if data.decimal != ".":
         parsed = pc.replace_substring(parsed, data.decimal, ".")
@@ -107,14 +121,3 @@ def _parse_numbers(column: "pd.Series[Any]", data: Data, origin: Origin) -> tupl
     large = (np.abs(values) >= EXACT) & np.isfinite(values)
     large[large] = [re.fullmatch(r"\s*[+-]?\d+\s*", value) is not None for value in column[large]]
     return values, large
-
-
-def _not_numbers(column: "pd.Series[Any]", bad: Mask, data: Data, origin: Origin) -> DataError:
-    other = "," if data.decimal == "." else "."
-    swapped = rf"[+-]?\d*{re.escape(other)}\d+([eE][+-]?\d+)?"
-    rows = shown(column, bad)
-    if all(re.fullmatch(swapped, value.strip()) for value in column[bad]):
-        rule = f"the decimal sign is {other!r} where {data.decimal!r} is expected"
-        return fault(origin, str(column.name), rule, rows, f'Set `decimal: "{other}"`.')
-    remedy = "Correct the values, or name the texts that mean missing in `na_values`."
-    return fault(origin, str(column.name), "not a number", rows, remedy)

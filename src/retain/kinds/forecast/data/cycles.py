@@ -11,7 +11,7 @@ CALENDAR_CYCLES = {"D": (7, 365), "B": (5, 260), "W": (52,), "M": (12,), "Q": (4
 
 
 def natural(frequency: str) -> tuple[int, ...]:
-    """Season lengths worth trying, in steps, the shortest first.
+    """Return season lengths worth trying, in steps, the shortest first.
 
     >>> natural("h"), natural("15min"), natural("MS")
     ((24, 168), (96, 672), (12,))
@@ -27,7 +27,7 @@ def natural(frequency: str) -> tuple[int, ...]:
 
 
 def segment_length(frequency: str, horizon: int, context: int) -> int:
-    """Steps that a cell reads at once: a part of the shortest cycle, or several whole cycles.
+    """Return how many steps a cell reads at once: a part of a cycle, or several whole cycles.
 
     As many as keep the recurrence within MOST steps of the cell, but no more than the horizon, the
     context or, where that is short, a cycle.

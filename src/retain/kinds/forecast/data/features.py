@@ -30,7 +30,7 @@ def find_categories(
     moving = [column for column in data.categorical if column not in static]
     categories = {name: set(table.series.loc[usable, STATIC + name].dropna()) for name in static}
     categories |= {name: set() for name in moving}
-    for frame in table.frames if moving else ():
+    for frame in table.frames() if moving else ():
         training = frame[usable[frame["series"]] & (frame["ds"] < begins).to_numpy()]
         for column in moving:
             categories[column].update(training[column].dropna().unique())

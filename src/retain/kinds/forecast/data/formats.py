@@ -11,10 +11,11 @@ import itertools
 import lzma
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -66,26 +67,16 @@ class Csv:
     source: Source
     separator: str
 
-    rows: ClassVar[int] = 0  # how many it has is not known before they are read
-
     @property
     def origin(self) -> Origin:
         """Where its rows come from."""
         return Origin(self.path)
 
-    @property
-    def sources(self) -> dict[str, Source]:
-        """The file, as that of `Parquet`."""
-        return {"": self.source}
-
     @cached_property
     def head(self) -> str:
         """The text that it begins with."""
-        try:
-            with open_source(self.source) as file:
-                head = bytes(decompress(file, self.path).read(HEAD)).decode("utf-8-sig", "replace")
-        except NOT_DECOMPRESSED as error:
-            raise DataError(f"{self.path} cannot be decompressed: {error}") from None
+        with self.open() as stream:
+            head = bytes(stream.read(HEAD)).decode("utf-8-sig", "replace")
         if not head.strip():
             raise DataError(f"{self.path} is empty ({len(head):,} blank characters)")
         return head
@@ -129,9 +120,9 @@ class Csv:
 
         types = dict.fromkeys(self.names, pa.string())
         try:
-            with open_source(self.source) as file:
+            with self.open() as stream:
                 for batch in pyarrow.csv.open_csv(
-                    decompress(file, self.path),
+                    stream,
                     # with threads, a row would not know its number
                     pyarrow.csv.ReadOptions(use_threads=False, block_size=BYTES),
                     pyarrow.csv.ParseOptions(
@@ -157,8 +148,6 @@ class Csv:
                 self._check_utf8()
             if "Empty CSV" not in str(error):
                 raise DataError(f"{self.path} cannot be read as CSV: {error}") from None
-        except NOT_DECOMPRESSED as error:
-            raise DataError(f"{self.path} cannot be decompressed: {error}") from None
         if ragged:
             rows = [f"row {row:,}: {found} fields" for row, found in ragged]
             raise DataError(
@@ -170,15 +159,19 @@ class Csv:
         if not read:
             raise DataError(f"{self.path} has a header and no rows")
 
-    def content(self) -> bytes:
-        """Return all that the file holds, decompressed."""
-        with open_source(self.source) as file:
-            return bytes(decompress(file, self.path).read())
+    @contextmanager
+    def open(self) -> Iterator[Any]:
+        """Open what the file holds, decompressed; DataError where that cannot be read."""
+        try:
+            with open_source(self.source) as file:
+                yield decompress(file, self.path)
+        except NOT_DECOMPRESSED as error:
+            raise DataError(f"{self.path} cannot be decompressed: {error}") from None
 
     def _check_utf8(self) -> None:
         """Raise DataError for the first row that is not UTF-8."""
-        with open_source(self.source) as file:
-            for row, line in enumerate(decompress(file, self.path), 1):
+        with self.open() as stream:
+            for row, line in enumerate(stream, 1):
                 try:
                     line.decode()
                 except UnicodeDecodeError as error:
@@ -235,14 +228,11 @@ class Parquet:
         """Yield some columns, or all, and PLACE; raise DataError where they cannot be read."""
         begin, columns = 0, columns or self.names
         for name in self.sources:
-            try:
-                with self._open(name) as file:
-                    for batch in file.iter_batches(ROWS, columns=columns, use_threads=False):
-                        places = pa.array(np.arange(begin, begin + len(batch)))
-                        begin += len(batch)
-                        yield pa.Table.from_batches([batch]).append_column(PLACE, places)
-            except (pa.ArrowInvalid, OSError) as error:
-                raise self._unreadable(name, error) from None
+            with self._open(name) as file:
+                for batch in file.iter_batches(ROWS, columns=columns, use_threads=False):
+                    places = pa.array(np.arange(begin, begin + len(batch)))
+                    begin += len(batch)
+                    yield pa.Table.from_batches([batch]).append_column(PLACE, places)
         if not begin:
             raise DataError(f"{self.path} has no rows")
 
@@ -251,20 +241,19 @@ class Parquet:
         """The schema of each file, and how many rows it has."""
         footers = []
         for name in self.sources:
-            try:
-                with self._open(name) as file:
-                    footers.append((file.schema_arrow.remove_metadata(), file.metadata.num_rows))
-            except (pa.ArrowInvalid, OSError) as error:
-                raise self._unreadable(name, error) from None
+            with self._open(name) as file:
+                footers.append((file.schema_arrow.remove_metadata(), file.metadata.num_rows))
         return footers
 
-    def _open(self, name: str) -> pyarrow.parquet.ParquetFile:
+    @contextmanager
+    def _open(self, name: str) -> Iterator[pyarrow.parquet.ParquetFile]:
         source = self.sources[name]
-        file = source if isinstance(source, Path) else pa.BufferReader(source)
-        return pyarrow.parquet.ParquetFile(file, memory_map=True)
-
-    def _unreadable(self, name: str, error: Exception) -> DataError:
-        return DataError(f"{self._where(name)} cannot be read as Parquet: {error}")
+        try:
+            file = source if isinstance(source, Path) else pa.BufferReader(source)
+            with pyarrow.parquet.ParquetFile(file, memory_map=True) as opened:
+                yield opened
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DataError(f"{self._where(name)} cannot be read as Parquet: {error}") from None
 
     def _where(self, name: str) -> str:
         return f"{self.path.rstrip('/')}/{name}" if name else self.path

@@ -7,8 +7,7 @@ origin + k * step is for the caller to report.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ Mask = npt.NDArray[np.bool_]
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
+UNITS = {"D": DAY, "h": 3600 * SECOND, "min": 60 * SECOND, "s": SECOND, "ms": 1000, "us": 1}
 WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 # steps of the calendar, which differ in length: the shortest and longest in days, by class
@@ -28,8 +28,7 @@ CALENDAR = {-1: (28, 31), -2: (89, 92), -3: (365, 366)}
 CLASS_NAMES = {-1: "one month", -2: "one quarter", -3: "one year"}
 
 
-@dataclass(frozen=True)
-class Times:
+class Times(NamedTuple):
     """The distinct time stamps of a table and steps within its series, and how often each occurs.
 
     Ascending; all that a frequency is found from, and small however large the table.
@@ -48,13 +47,8 @@ def times(series: Micros, ds: "pd.Series[Any]") -> Times:
 
 def merged(found: Sequence[Times]) -> Times:
     """Return the times of several chunks of a table, none of which has a series of another."""
-    pairs = (("stamps", "stamp_counts"), ("steps", "step_counts"))
-    both: list[Micros] = []
-    for values, counts in pairs:
-        every = np.concatenate([getattr(part, values) for part in found])
-        weights = np.concatenate([getattr(part, counts) for part in found])
-        both += _counted(every, weights)
-    return Times(*both)
+    stamps, stamp_counts, steps, step_counts = map(np.concatenate, zip(*found, strict=True))
+    return Times(*_counted(stamps, stamp_counts), *_counted(steps, step_counts))
 
 
 def infer(found: Times) -> str:
@@ -86,7 +80,7 @@ def infer(found: Times) -> str:
 
 
 def canonical(frequency: str) -> str:
-    """The one spelling of a pandas alias; raises DataError where no grid can be made of it."""
+    """Return the one spelling of a pandas alias; DataError where no grid can be made of it."""
     try:
         offset = pd.tseries.frequencies.to_offset(frequency)
     except ValueError as error:
@@ -110,25 +104,14 @@ def off_grid(stamps: Micros, counts: Micros, frequency: str) -> Mask:
 
     The grid's origin is where most stamps lie, so one bad stamp does not condemn the others.
     """
-    offset: Any = pd.tseries.frequencies.to_offset(frequency)
-    length = width(offset)
+    length = width(pd.tseries.frequencies.to_offset(frequency))
     if length is not None:
         phase = stamps % length
         return np.asarray(phase != _mode(phase, counts))
     days, clock = stamps // DAY, stamps % DAY
-    months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
-    kind = frequency.partition("-")[0]
-    if kind == "W":
-        on_day = (days + 3) % 7 == offset.weekday
-    elif kind == "B":
-        on_day = (days + 3) % 7 < 5
-    else:
-        on_day = _month_end(days) if kind.endswith("E") else _month_start(days)
-        if kind[0] == "Q":
-            on_day &= (months + 1 - offset.startingMonth) % 3 == 0
-        elif kind[0] == "Y":
-            on_day &= (months + 1 - offset.month) % 12 == 0
-    return np.asarray(~on_day | (clock != _mode(clock, counts)))
+    dates = days.astype("datetime64[D]")
+    grid = pd.date_range(dates.min(), dates.max(), freq=frequency).to_numpy("datetime64[D]")
+    return np.asarray(~np.isin(dates, grid) | (clock != _mode(clock, counts)))
 
 
 def strangers(series: Micros, ds: "pd.Series[Any]", table: Times) -> dict[int, str]:
@@ -150,7 +133,10 @@ def strangers(series: Micros, ds: "pd.Series[Any]", table: Times) -> dict[int, s
     numbers, totals = _counted(owner, counts)
     total = totals[np.searchsorted(numbers, owner)]
     strange = (kind != _mode(of_step, table.step_counts)) & (total >= 3) & (counts >= 0.9 * total)
-    return {int(owner[i]): describe(int(kind[i])) for i in np.flatnonzero(strange)}
+    return {
+        owner: CLASS_NAMES[step] if step < 0 else _tick_alias(step)
+        for owner, step in zip(owner[strange].tolist(), kind[strange].tolist(), strict=True)
+    }
 
 
 def _steps(series: Micros, ds: "pd.Series[Any]") -> tuple[Micros, Micros]:
@@ -161,7 +147,7 @@ def _steps(series: Micros, ds: "pd.Series[Any]") -> tuple[Micros, Micros]:
 
 
 def classify(steps: Micros) -> Micros:
-    """Steps with those of a month, a quarter and a year, which vary in length, made one each."""
+    """Return steps with one class for those of a month, one of a quarter and one of a year."""
     classes = steps.copy()
     for name, (shortest, longest) in CALENDAR.items():
         inside = (steps >= shortest * DAY) & (steps <= longest * DAY) & (steps % DAY == 0)
@@ -171,46 +157,31 @@ def classify(steps: Micros) -> Micros:
     return classes
 
 
-def describe(step: int) -> str:
-    """A step, or a class of steps, in words."""
-    return CLASS_NAMES[step] if step < 0 else _tick_alias(step)
-
-
 def _calendar_alias(kind: int, days: Micros, counts: Micros) -> str | None:
-    """The alias of a month, quarter or year, or None where the stamps keep to no end of it."""
-    start, end = _month_start(days), _month_end(days)
-    at_start, at_end = int(counts[start].sum()), int(counts[end].sum())
+    """Return the alias of a month, quarter or year; None where stamps are at no end of it."""
+    dates = pd.DatetimeIndex(days.astype("datetime64[D]"))
+    at_start, at_end = counts[dates.is_month_start].sum(), counts[dates.is_month_end].sum()
     if max(at_start, at_end) <= 0.5 * counts.sum():
         return None
-    chosen = start if at_start >= at_end else end
-    letter = "S" if at_start >= at_end else "E"
+    letter, chosen = "S", dates.is_month_start
+    if at_start < at_end:
+        letter, chosen = "E", dates.is_month_end
     if kind == -1:
         return f"M{letter}"
-    months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
-    month = _mode(months[chosen] % 12, counts[chosen])
+    month = _mode(dates.month.to_numpy(dtype=np.int64)[chosen] - 1, counts[chosen])
     if kind == -3:
         return f"Y{letter}-{MONTHS[month]}"
     # of the four months that name the same quarters, the one of pandas' own spelling
-    anchor = month % 3 + (0 if letter == "S" else 9)
-    return f"Q{letter}-{MONTHS[anchor]}"
+    return f"Q{letter}-{MONTHS[month % 3 + (0 if letter == 'S' else 9)]}"
 
 
 def _tick_alias(micros: int) -> str:
-    for unit, length in (
-        ("D", DAY),
-        ("h", 3600 * SECOND),
-        ("min", 60 * SECOND),
-        ("s", SECOND),
-        ("ms", 1000),
-        ("us", 1),
-    ):
-        if micros % length == 0:
-            return unit if micros == length else f"{micros // length}{unit}"
-    raise AssertionError(micros)
+    unit, length = next((unit, n) for unit, n in UNITS.items() if micros % n == 0)
+    return unit if micros == length else f"{micros // length}{unit}"
 
 
 def width(offset: Any) -> int | None:
-    """The length of a fixed step in microseconds; None for steps of the calendar."""
+    """Return the length of a fixed step in microseconds; None for steps of the calendar."""
     if isinstance(offset, pd.offsets.Day):
         return int(offset.n) * DAY
     if isinstance(offset, pd.offsets.Tick):
@@ -231,15 +202,6 @@ def _counted(values: Micros, weights: Micros | None = None) -> tuple[Micros, Mic
 
 
 def _mode(values: Micros, counts: Micros) -> int:
-    """The value that occurs most often, the smallest of several."""
+    """Return the value that occurs most often, the smallest of several."""
     distinct, total = _counted(values, counts)
     return int(distinct[total.argmax()])
-
-
-def _month_start(days: Micros) -> Mask:
-    dates = days.astype("datetime64[D]")
-    return np.asarray(dates == dates.astype("datetime64[M]").astype("datetime64[D]"))
-
-
-def _month_end(days: Micros) -> Mask:
-    return _month_start(days + 1)

@@ -112,7 +112,7 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
     places = np.full(len(usable), -1)  # of each series in the index
     places[series.index] = np.arange(len(series))
     observed = np.zeros(len(grid), dtype=bool)  # the steps at which a series has a value
-    for frame in chunks.frames:
+    for frame in chunks.frames():
         observed[_fill(values, frame, places, index, grid, categories, data)] = True
     for part, begin, end in (
         ("validation", validation_step, test_step),

@@ -20,7 +20,7 @@ def describe(
     data: Data,
     skipped: list[dict[str, str]],
 ) -> dict[str, Any]:
-    """Return what was found in the table and what is done about it."""
+    """Return the content of quality.json."""
     findings = table.findings
     missing, (longest, series, step) = gaps(values, index)
     gap: dict[str, Any] = {
@@ -55,7 +55,7 @@ def describe(
 
 
 def gaps(values: NDArray[np.float32], index: pd.DataFrame) -> tuple[int, tuple[int, int, int]]:
-    """How many steps lack a value, and the longest gap, which ends where its series does.
+    """Return how many steps lack a value, and the longest gap, which ends where its series does.
 
     Of the gap: its length, the number of its series and the grid step it begins at; zeros if there
     is none.
@@ -79,7 +79,7 @@ def gaps(values: NDArray[np.float32], index: pd.DataFrame) -> tuple[int, tuple[i
 
 
 def lines(quality: dict[str, Any]) -> list[str]:
-    """The content of quality.json for people, a line a finding."""
+    """Return the content of quality.json for people, a line a finding."""
 
     def counts(found: dict[str, int]) -> str:
         return ", ".join(f"`{name}` {n:,}" for name, n in found.items() if n) or "none"

@@ -1,9 +1,7 @@
 """Open the table that a problem names, local or at a URL, and read all of it."""
 
-import difflib
 import itertools
 import operator
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
-from retain.errors import DataError
+from retain.errors import DataError, nearest
 from retain.kinds.forecast.data.formats import PLACE, Csv, Origin, Parquet, Source, open_source
 
 # no null may pass through float64, which would round an integer beyond 2^53
@@ -96,5 +94,5 @@ def _near_file(path: str, system: Any, place: str) -> str:
         names = [str(other).rstrip("/").rpartition("/")[2] for other in system.ls(folder, False)]
     except (OSError, NotImplementedError):
         return ""
-    near = difflib.get_close_matches(name, sorted(names), n=1)
-    return f"; did you mean {re.sub(re.escape(name) + '$', '', path)}{near[0]}?" if near else ""
+    near = nearest(name, names)
+    return f"; did you mean {path.removesuffix(name)}{near}?" if near else ""

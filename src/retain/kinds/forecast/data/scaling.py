@@ -1,4 +1,4 @@
-"""What is fitted to the training part of arrays on a grid: means, deviations, scales of series.
+"""Means, deviations and scales of series, fitted to the training part of arrays on a grid.
 
 The arrays may lie on disk: they are read in blocks of whole series, cut by the index alone, so that
 the same values give the same bits wherever they came from.
@@ -11,14 +11,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from retain.evaluation.arrays import Floats
+
 BLOCK = 1 << 18  # rows, of one series at least
 
-Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 
 def blocks(index: pd.DataFrame) -> Iterator[tuple[slice, slice]]:
-    """Series after series, about BLOCK rows at a time: slices of the index and of the values."""
+    """Yield slices of the index and of the values, of about BLOCK rows, series after series."""
     start = index["start"].to_numpy()
     end = start + index["length"].to_numpy()
     first = 0
@@ -29,7 +30,7 @@ def blocks(index: pd.DataFrame) -> Iterator[tuple[slice, slice]]:
 
 
 def steps_of(index: pd.DataFrame) -> Counts:
-    """The grid step of each row of some series that stand one after another."""
+    """Return the grid step of each row of some series that are one after another."""
     length = index["length"].to_numpy()
     offset = index["first_step"].to_numpy() - (np.cumsum(length) - length)
     steps: Counts = np.arange(length.sum()) + np.repeat(offset, length)
@@ -39,7 +40,7 @@ def steps_of(index: pd.DataFrame) -> Counts:
 def column_moments(
     values: NDArray[np.float32], column: int, index: pd.DataFrame, validation_step: int
 ) -> tuple[float, float]:
-    """Mean and standard deviation of a column of `values` over the training part of all series."""
+    """Return mean and deviation of a column of `values` over the training part of all series."""
 
     def training() -> Iterator[Floats]:
         for series, rows in blocks(index):
@@ -51,13 +52,13 @@ def column_moments(
 
 
 def static_moments(column: Floats) -> tuple[float, float]:
-    """Mean and standard deviation of a static feature over all series."""
-    seen = column.astype(np.float32).astype(np.float64)  # as a network sees it
-    return _moments(lambda: iter([seen[np.isfinite(seen)]]))
+    """Return mean and standard deviation of a static feature over all series."""
+    values = column.astype(np.float32).astype(np.float64)  # as a network sees it
+    return _moments(lambda: iter([values[np.isfinite(values)]]))
 
 
 def _moments(parts: Callable[[], Iterator[Floats]]) -> tuple[float, float]:
-    """Mean and deviation of all parts; 0 and 1 where there is nothing to measure."""
+    """Return mean and deviation of all parts; 0 and 1 where there is nothing to measure."""
     total, count = 0.0, 0
     for part in parts():
         total, count = total + float(part.sum()), count + len(part)
@@ -71,7 +72,7 @@ def _moments(parts: Callable[[], Iterator[Floats]]) -> tuple[float, float]:
 def target_scales(
     values: NDArray[np.float32], index: pd.DataFrame, validation_step: int, season_length: int
 ) -> pd.DataFrame:
-    """Mean, deviation and MASE scale (Hyndman & Koehler 2006) of each series' training part.
+    """Return mean, deviation and MASE scale (Hyndman & Koehler 2006) of each series' training part.
 
     The MASE scale is the mean absolute difference to the value one season before; a series that
     repeats itself exactly has none (NaN) and is left out of the MASE.
@@ -94,7 +95,7 @@ def target_scales(
 
 
 def _by_series(values: Floats, owner: Counts, count: int) -> tuple[Floats, Floats]:
-    """Mean and deviation of the finite values of each series, NaN where it has none.
+    """Return mean and deviation of the finite values of each series, NaN where it has none.
 
     Series with as many values are one matrix: no loop over series, and each row is summed as it
     would be alone.

@@ -25,35 +25,25 @@ def summarize(frame: pd.DataFrame, data: Data) -> pd.DataFrame:
         the deviation and the largest magnitude of the target; its static covariates.
     """
     codes, names = pd.factorize(frame["unique_id"])
-    ds, y = frame["ds"].to_numpy(), frame["y"]
-    rows = np.bincount(codes, minlength=len(names))
-    begin = np.cumsum(rows) - rows
-    seen = np.flatnonzero(y.notna())
-    values = np.bincount(codes[seen], minlength=len(names))
-    before = np.cumsum(values) - values  # values of the series before
-
-    def stamp_of(number: NDArray[np.int64]) -> NDArray[np.datetime64]:
-        """The stamp of each series' value of that number."""
-        stamps = np.full(len(names), np.datetime64("NaT", "us"))
-        there = (number >= 0) & (number < values)
-        stamps[there] = ds[seen[(before + number)[there]]]
-        return stamps
-
-    by_series = y.groupby(codes)
-    found = {
-        "unique_id": names,
-        "rows": rows,
-        "first": ds[begin],
-        "last": ds[begin + rows - 1],
-        "first_seen": stamp_of(np.zeros_like(values)),
-        "second_seen": stamp_of(np.ones_like(values)),
-        "last_seen": stamp_of(values - 1),
-        "spread": by_series.std(ddof=0).to_numpy(),
-        "level": y.abs().groupby(codes).max().to_numpy(),
+    by_series, y = frame["ds"].groupby(codes), frame["y"]
+    seen = y.notna().to_numpy()
+    stamps = frame["ds"][seen].groupby(codes[seen])
+    second = stamps.cumcount().to_numpy() == 1
+    summary = {
+        "rows": by_series.size(),
+        "first": by_series.first(),
+        "last": by_series.last(),
+        "first_seen": stamps.first(),
+        "second_seen": frame["ds"][seen][second].set_axis(codes[seen][second]),
+        "last_seen": stamps.last(),
+        "spread": y.groupby(codes).std(ddof=0),
+        "level": y.abs().groupby(codes).max(),
     }
     for name in data.static_covariates:
-        found[STATIC + name] = frame[name].iloc[begin].reset_index(drop=True)
-    return pd.DataFrame(found)
+        summary[STATIC + name] = frame[name].groupby(codes).head(1).reset_index(drop=True)
+    summarized = pd.DataFrame(summary)
+    summarized.insert(0, "unique_id", names)
+    return summarized
 
 
 def select(
@@ -64,22 +54,22 @@ def select(
     Raises:
         DataError: none can, or a part of the split has no room.
     """
-    good, reasons = np.ones(len(series), dtype=bool), dict[str, str]()
+    usable, reasons = np.ones(len(series), dtype=bool), dict[str, str]()
     # Without the series left out the grid may be shorter and validation begin at another time.
-    while more := _reasons(series[good], frequency, data):
+    while more := _reasons(series[usable], frequency, data):
         reasons |= more
-        good &= ~series["unique_id"].isin(list(more)).to_numpy()
-        if not good.any():
+        usable &= ~series["unique_id"].isin(list(more)).to_numpy()
+        if not usable.any():
             lines = [f"{name}: {reason}" for name, reason in sorted(reasons.items())]
             raise DataError(
                 f"{data.path}: no series can be learned from; shorten data.context_length or "
                 f"data.horizon, move data.split, or bring more rows:\n{listed(lines)}"
             )
-    return good, [{"unique_id": name, "reason": reasons[name]} for name in sorted(reasons)]
+    return usable, [{"unique_id": name, "reason": reasons[name]} for name in sorted(reasons)]
 
 
 def _reasons(series: pd.DataFrame, frequency: str, data: Data) -> dict[str, str]:
-    """Why some of the series cannot be learned from, by name."""
+    """Return why some of the series cannot be learned from, by name."""
     grid = grid_of(series, frequency)
     needed = data.context_length + data.horizon
     begins = split(grid, data)[0]
@@ -100,12 +90,12 @@ def _reasons(series: pd.DataFrame, frequency: str, data: Data) -> dict[str, str]
 
 
 def grid_of(series: pd.DataFrame, frequency: str) -> pd.DatetimeIndex:
-    """All steps from the first stamp of the series to the last."""
+    """Return all steps from the first stamp of the series to the last."""
     return pd.date_range(series["first"].min(), series["last"].max(), freq=frequency)
 
 
 def split(grid: pd.DatetimeIndex, data: Data) -> tuple[int, int]:
-    """The grid steps at which validation and test begin."""
+    """Return the grid steps at which validation and test begin."""
 
     def step(boundary: Boundary) -> int:
         if isinstance(boundary, float):
@@ -118,10 +108,7 @@ def split(grid: pd.DatetimeIndex, data: Data) -> tuple[int, int]:
         return int(grid.searchsorted(stamp))
 
     validation, test = step(data.split.validation), step(data.split.test)
-    for name, begin, end in (
-        ("validation", validation, test),
-        ("test", test, len(grid)),
-    ):
+    for name, begin, end in (("validation", validation, test), ("test", test, len(grid))):
         if begin == 0 or end - begin < data.horizon:
             raise DataError(
                 f"{data.path}: data.split.{name} leaves {max(end - begin, 0):,} of {len(grid):,} "
@@ -132,7 +119,7 @@ def split(grid: pd.DatetimeIndex, data: Data) -> tuple[int, int]:
 
 
 def check_precision(series: pd.DataFrame, data: Data) -> None:
-    """Arrays are float32: refuse values that it cannot tell apart, or cannot hold."""
+    """Raise DataError for values that float32, of which arrays are, cannot hold or tell apart."""
     spread, level = series["spread"].to_numpy(), series["level"].to_numpy()
     with np.errstate(over="ignore"):
         spacing: NDArray[Any] = np.spacing(level.astype(np.float32)).astype(np.float64)

@@ -5,8 +5,7 @@ worth knowing (blanks, values out of range, duplicates resolved) is counted in t
 """
 
 import dataclasses
-import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retain.errors import DataError
+from retain.errors import DataError, nearest
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import columns, frequency, reader, timestamps
 from retain.kinds.forecast.data.columns import fault
@@ -87,8 +86,8 @@ def check(raw: Raw, data: Data) -> Table:
     long, findings = to_long(raw, data)
     check_values(findings, data, raw.origin)
     codes, names = pd.factorize(long["unique_id"])
-    times = frequency.times(codes, long["ds"])
-    name = check_grid([long.assign(series=codes)], names, times, data, raw.origin)
+    times, frame = frequency.times(codes, long["ds"]), long.assign(series=codes)
+    name = check_grid(lambda: [frame], names, times, data, raw.origin)
     findings = dataclasses.replace(findings, unused=unused, digest=raw.digest)
     return Table(long.reset_index(drop=True), name, findings)
 
@@ -110,11 +109,10 @@ def check_names(where: str, names: list[str], used: Iterable[str]) -> None:
     """Raise DataError where a column in use is not among those of the file."""
     for name in used:
         if name not in names:
-            near = difflib.get_close_matches(name.lower(), [other.lower() for other in names], n=1)
-            hint = [other for other in names if near and other.lower() == near[0]]
-            also = f"; did you mean `{hint[0]}`?" if hint else ""
+            near = nearest(name, names)
+            hint = f"; did you mean `{near}`?" if near else ""
             raise DataError(
-                f"{where}: there is no column `{name}`{also}"
+                f"{where}: there is no column `{name}`{hint}"
                 f"\nThe columns are: {', '.join(f'`{other}`' for other in names)}"
             )
 
@@ -148,10 +146,7 @@ def to_long(raw: Raw, data: Data, like: object = None) -> tuple[pd.DataFrame, Fi
             values = pd.Series(columns.numbers(frame[name], data, origin), index=frame.index)
         blank[name] = int(values.isna().sum())
         if name in data.valid_range:
-            low, high = data.valid_range[name]
-            outside = (values < (-np.inf if low is None else low)) | (
-                values > (np.inf if high is None else high)
-            )
+            outside = columns.outside(values, data.valid_range[name])
             values = values.mask(outside)
             out_of_range[name] = int(outside.sum())
         converted[name] = values
@@ -197,12 +192,16 @@ def check_values(findings: Findings, data: Data, origin: Origin) -> None:
 
 
 def check_grid(
-    frames: Iterable[pd.DataFrame], names: "pd.Index[Any]", times: Times, data: Data, origin: Origin
+    frames: Callable[[], Iterable[pd.DataFrame]],
+    names: "pd.Index[Any]",
+    times: Times,
+    data: Data,
+    origin: Origin,
 ) -> str:
     """Return the frequency, given or inferred, of a table all of whose stamps lie on its grid.
 
     Args:
-        frames: its chunks, indexed by the place of each row, with `ds` and `series`, a number.
+        frames: returns its chunks, indexed by the place of each row: `ds`, and `series`, a number.
         names: of the series.
 
     Raises:
@@ -218,7 +217,7 @@ def check_grid(
             raise DataError(
                 f"{origin.where}: column `{data.ds}`: {error}; set `frequency`"
             ) from None
-        for frame in frames:
+        for frame in frames():
             steps = frequency.strangers(frame["series"].to_numpy(), frame["ds"], times)
             for place, series in frame["series"][~frame["series"].duplicated()].items():
                 if series in steps:
@@ -241,7 +240,7 @@ def check_grid(
         elif data.timezone is not None and not name.endswith(("h", "min", "s")):
             remedy = "For data by the day leave `timezone` out: the local date is the time stamp."
         count = 0
-        for frame in frames:
+        for frame in frames():
             bad = frame[np.isin(frequency.micros(frame["ds"]), times.stamps[off])]
             shown = _shown(bad.assign(unique_id=names[bad["series"]]), data)
             rows += shown[:10]

@@ -4,7 +4,6 @@ A stamp is read where it can mean one time alone. Without a format that is ISO 8
 else, for 01/02/2020 may be two days and 1577836800 a number of seconds, of sales or of steps.
 """
 
-import difflib
 import re
 import zoneinfo
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retain.errors import DataError
+from retain.errors import DataError, nearest
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data.columns import Mask, fault, shown
 from retain.kinds.forecast.data.formats import Origin
@@ -170,7 +169,12 @@ def _to_utc(parsed: pd.DatetimeIndex, data: Data, refuse: Refuse) -> pd.Datetime
             return parsed
         remedy = "Set `timezone` to the place whose days and hours the data follow, such as `UTC`."
         raise refuse("time stamps with an offset from UTC", np.ones(len(parsed), bool), remedy)
-    _check_timezone(data.timezone)
+    try:
+        zoneinfo.ZoneInfo(data.timezone)
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+        near = nearest(data.timezone, sorted(zoneinfo.available_timezones()))
+        hint = f"; did you mean `{near}`?" if near else ""
+        raise DataError(f"`timezone: {data.timezone}` is no time zone{hint}") from None
     if parsed.tz is not None:
         return parsed.tz_convert("UTC").tz_localize(None)
     remedy = "Write the stamps with their offset from UTC, such as 2020-10-25T02:30:00+01:00."
@@ -183,12 +187,3 @@ def _to_utc(parsed: pd.DatetimeIndex, data: Data, refuse: Refuse) -> pd.Datetime
         rule = f"there was no such time in {data.timezone}, when the clocks were set forward"
         raise refuse(rule, np.asarray(local.isna()), remedy)
     return local.tz_convert("UTC").tz_localize(None)
-
-
-def _check_timezone(name: str) -> None:
-    """Raise DataError where `name` is no time zone of the IANA database."""
-    zones = sorted(zoneinfo.available_timezones())
-    if name not in zones:
-        near = difflib.get_close_matches(name, zones, n=1)
-        hint = f"; did you mean `{near[0]}`?" if near else ""
-        raise DataError(f"`timezone: {name}` is no time zone{hint}")

@@ -56,9 +56,16 @@ class Windows:
         begin, end = bounds[part] if isinstance(part, str) else part
         candidates, runs = 0, []
         for series, rows in blocks(index):
-            found = self._candidates(index[series], begin, end)
-            candidates += len(found)
-            runs.append(_runs(found[self._shows_and_asks(panel.values[rows, 0], found)], rows))
+            origins = self._origins(index[series], begin, end)
+            observed = np.r_[0, np.cumsum(np.isfinite(panel.values[rows, 0]))]
+            in_context = observed[origins] - observed[origins - self.context]
+            in_horizon = observed[origins + self.horizon] - observed[origins]
+            candidates += len(origins)
+            origins = origins[(in_context > 0) & (in_horizon > 0)]
+            # Series are never neighbours, for each begins with a context that has no origin.
+            first = np.flatnonzero(np.diff(origins, prepend=-2) != 1)
+            sizes = np.diff(first, append=len(origins))
+            runs.append(np.stack([origins[first] + rows.start, sizes]))
         origins, sizes = np.concatenate(runs, axis=1)
         self._run_origin, ends = origins, np.cumsum(sizes)
         self._run_first = ends - sizes  # number of each run's first window
@@ -76,8 +83,8 @@ class Windows:
             index[["mean", "std"]].to_numpy(dtype=np.float32, copy=True)
         )
 
-    def _candidates(self, index: pd.DataFrame, begin: int, end: int) -> NDArray[np.int64]:
-        """Origins from step `begin` on whose horizon ends before `end`, as rows from the first."""
+    def _origins(self, index: pd.DataFrame, begin: int, end: int) -> NDArray[np.int64]:
+        """Return origins from step `begin` on whose horizon ends before `end`, as rows of these."""
         first_step, length = index["first_step"].to_numpy(), index["length"].to_numpy()
         first = np.maximum(self.context, begin - first_step)
         last = np.minimum(length, end - first_step) - self.horizon
@@ -86,27 +93,18 @@ class Windows:
         origins: NDArray[np.int64] = np.arange(counts.sum()) + np.repeat(offset, counts)
         return origins
 
-    def _shows_and_asks(
-        self, y: NDArray[np.float32], origins: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
-        """Whether there is a value in the context, and one in the horizon."""
-        observed = np.r_[0, np.cumsum(np.isfinite(y))]
-        seen = observed[origins] - observed[origins - self.context]
-        due = observed[origins + self.horizon] - observed[origins]
-        return np.asarray((seen > 0) & (due > 0))
-
     def __len__(self) -> int:
         return self._count
 
     def locate(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The series of windows, and the rows of `values` at which their horizons begin."""
+        """Return the series of windows, and the rows of `values` at which their horizons begin."""
         if self._chosen is not None:
             numbers = self._chosen[numbers]
         run = np.searchsorted(self._run_first, numbers, side="right") - 1
         return self._run_series[run], self._run_origin[run] + numbers - self._run_first[run]
 
     def places(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The series of windows, and the grid steps at which their horizons begin."""
+        """Return the series of windows, and the grid steps at which their horizons begin."""
         series, origin = self.locate(numbers)
         return series, origin - self._start[series] + self._first_step[series]
 
@@ -121,7 +119,7 @@ class Windows:
         return self.places(np.arange(len(self)))[1]
 
     def thinned(self, limit: int) -> Self:
-        """At most `limit` of the windows, evenly spaced."""
+        """Keep at most `limit` of the windows, evenly spaced."""
         if len(self) > limit:
             numbers = np.linspace(0, len(self) - 1, limit).astype(np.int64)
             self._chosen = numbers if self._chosen is None else self._chosen[numbers]
@@ -129,12 +127,12 @@ class Windows:
         return self
 
     def chunks(self) -> Iterator[Batch]:
-        """All windows, in order, in batches of CHUNK."""
+        """Yield all windows, in order, in batches of CHUNK."""
         for begin in range(0, len(self), CHUNK):
             yield self.batch(np.arange(begin, min(begin + CHUNK, len(self))))
 
     def batch(self, numbers: NDArray[np.int64]) -> Batch:
-        """The windows of the given numbers."""
+        """Return the windows of the given numbers."""
         series, origin = self.locate(numbers)
         begin = origin - self.reach
         window = self._windows.index_select(0, torch.from_numpy(begin))
@@ -147,12 +145,3 @@ class Windows:
             window[some] = window[some].masked_fill_(before[:, None, :], float("nan"))
         chosen = torch.from_numpy(series)
         return Batch(window, chosen + 1, self._static[chosen], self._scales[chosen])
-
-
-def _runs(origins: NDArray[np.int64], rows: slice) -> NDArray[np.int64]:
-    """Ascending origins as runs of neighbours: their first origins and sizes, (2, runs).
-
-    Series are never neighbours, for each begins with a context that has no origin.
-    """
-    first = np.flatnonzero(np.diff(origins, prepend=-2) != 1)
-    return np.stack([origins[first] + rows.start, np.diff(first, append=len(origins))])

@@ -16,8 +16,8 @@ import torch
 from retain.errors import IncomparableError
 from retain.evaluation.arrays import Floats
 from retain.evaluation.bootstrap import FEWEST_BLOCKS, Interval
-from retain.evaluation.quality_gate import MODEL, Comparison, compare_with_others
-from retain.evaluation.results import Metrics, pivot_by_model
+from retain.evaluation.quality_gate import MODEL, Comparison, differences
+from retain.evaluation.results import Metrics, plots, stack, stack_histories
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.panel import Panel, Schema
@@ -33,6 +33,12 @@ from retain.model_files import load_champion
 
 LOOK_BACK_WINDOWS = 256
 LOOK_BACK_PROBES = 4
+PLOTTED = {
+    "error_by_step": ("step", "mae"),
+    "calibration": ("level", "observed"),
+    "look_back": ("lag", "norm"),
+    "training": ("epoch", "validation_loss"),
+}
 
 
 class ForecastMetrics(Metrics):
@@ -56,15 +62,6 @@ class Evaluation:
 
         Other scores by series are in columns `MODEL.SCORE`.
         """
-        wide = pivot_by_model(
-            self.tables,
-            {
-                "error_by_step": ("step", "mae"),
-                "calibration": ("level", "observed"),
-                "look_back": ("lag", "norm"),
-                "training": ("epoch", "validation_loss"),
-            },
-        )
         series = self.tables["error_by_series"]
         by_series = series.pivot(index="unique_id", columns="model").reindex(
             series["unique_id"].unique()
@@ -72,7 +69,7 @@ class Evaluation:
         by_series.columns = by_series.columns.map(
             lambda pair: pair[1] if pair[0] == "mase" else f"{pair[1]}.{pair[0]}"
         )
-        return wide | {"error_by_series": by_series.reset_index()}
+        return plots(self.tables, PLOTTED) | {"error_by_series": by_series.reset_index()}
 
 
 def network_model(model: Predictor, source: Panel) -> QuantileModel:
@@ -142,19 +139,14 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         scores[cell] |= {key: model.config[key] for key in ("parameters", "hidden_size")}
     metrics: ForecastMetrics = {
         "models": scores,
-        "differences": compare_with_others(
-            sums, lambda ours, theirs: compare(ours, theirs, problem)
-        ),
+        "differences": differences(sums, lambda a, b: compare(a, b, problem)),
         "windows": {"test": len(test), "test_without_values": test.dropped},
     }
     views = [
         _view(title, test, number, scored, source)
         for title, number in _choose_windows(sums[MODEL], test)
     ]
-    tables = _tables(sums, predictors, source, test)
-    tables["training"] = pd.concat(
-        pd.read_csv(folder / "history.csv").assign(model=cell) for cell, folder in models.items()
-    )
+    tables = _tables(sums, predictors, source, test) | {"training": stack_histories(models)}
     return Evaluation(metrics, tables, views, source.schema, source.grid)
 
 
@@ -256,15 +248,11 @@ def _tables(
     for cell, loaded in predictors.items():
         norms = look_back(loaded.network, test)
         gradients[cell] = pd.DataFrame({"lag": np.arange(1, len(norms) + 1), "norm": norms})
-    tables = {
-        "error_by_step": steps,
-        "calibration": calibration,
-        "error_by_series": series,
-        "look_back": gradients,
-    }
     return {
-        name: pd.concat(by_model, names=["model"]).reset_index("model").reset_index(drop=True)
-        for name, by_model in tables.items()
+        "error_by_step": stack(steps),
+        "calibration": stack(calibration),
+        "error_by_series": stack(series),
+        "look_back": stack(gradients),
     }
 
 

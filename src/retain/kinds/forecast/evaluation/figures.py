@@ -11,27 +11,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import (
-    FuncFormatter,
-    MaxNLocator,
-    MultipleLocator,
-)
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from retain.evaluation.arrays import Dates, Floats
 from retain.evaluation.plotting import (
     INK,
     MUTED,
-    PAPER,
     WIDTH,
     drawn,
     key,
     legend,
     line,
+    lines,
     mark,
     models_of,
     percent,
     plain,
     short,
+    style_of,
 )
 
 # by years, months, days, hours, minutes, seconds; and a tick on the first of each of them
@@ -45,7 +42,7 @@ FEW_SERIES = 30  # up to here each series has a row of its own
 
 @dataclass(frozen=True)
 class View:
-    """One test window: what was known, what came, and what each model said (the LSTM first)."""
+    """One test window: context, truth, and the forecast of each model (the LSTM first)."""
 
     title: str
     context_ds: Dates  # (context,)
@@ -57,7 +54,7 @@ class View:
 
 @drawn("forecasts", "Test windows: what came, and what each model had forecast")
 def forecasts(views: Sequence[View], levels: tuple[float, ...]) -> Figure:
-    """A panel for each of `views`: median of every model, and the intervals of the first.
+    """Draw a panel for each of `views`: median of every model, and the intervals of the first.
 
     `levels` are those of the last axis of `View.quantiles`; an array with a single column there
     is a point forecast.
@@ -86,14 +83,14 @@ def forecasts(views: Sequence[View], levels: tuple[float, ...]) -> Figure:
 
 
 def _bands(levels: tuple[float, ...]) -> list[tuple[float, float, int, int]]:
-    """(share, opacity, lower column, upper column) of intervals of about 80 % and 50 %."""
-    found = {}
+    """Return share, opacity, lower and upper column of intervals of about 80 % and 50 %."""
+    bands = {}
     for level, alpha in ((0.1, 0.16), (0.25, 0.26)):
         low = _nearest(levels, level)
         high = _nearest(levels, 1 - levels[low])
         if low < high:
-            found[low] = (levels[high] - levels[low], alpha, low, high)
-    return list(found.values())
+            bands[low] = (levels[high] - levels[low], alpha, low, high)
+    return list(bands.values())
 
 
 def _nearest(levels: tuple[float, ...], level: float) -> int:
@@ -122,52 +119,52 @@ def _forecast(
     axes.plot(ds, y, color=INK, linewidth=1.3, zorder=5)
     axes.axvline(view.horizon_ds[0], color=MUTED, linewidth=0.8)
     axes.set_title(short(view.title, 28), color=INK)
-    locator = mdates.AutoDateLocator(minticks=2, maxticks=4)  # type: ignore[no-untyped-call]
+    _date_ticks(axes, minticks=2, maxticks=4)
+    plain(axes)
+
+
+def _date_ticks(axes: Axes, **ticks: int) -> None:
+    locator = mdates.AutoDateLocator(**ticks)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     dates = mdates.ConciseDateFormatter(locator, **DATES)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(dates)
-    plain(axes)
 
 
 @drawn("error_by_step", "Mean absolute error by step ahead, a line for each model")
 def error_by_step(frame: pd.DataFrame) -> Figure:
-    """Columns model, step (1 = the first step of the horizon), mae."""
+    """Draw the columns model, step (1 = the first step of the horizon), mae."""
     figure = Figure(figsize=(WIDTH, 3.6))
     axes = figure.subplots()
-    for model in models_of(frame):
-        rows = frame[frame["model"] == model].sort_values("step")
-        line(axes, model, rows["step"].to_numpy(), rows["mae"].to_numpy())
+    keys = lines(axes, frame, "step", "mae")
     axes.set_ylim(bottom=0)
     axes.set_title("mean absolute error")
     axes.set_xlabel("steps ahead")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     plain(axes)
-    legend(figure, [key(model) for model in models_of(frame)])
+    legend(figure, keys)
     return figure
 
 
 @drawn("calibration", "Share of the truth below each forecast quantile, against its level")
 def calibration(frame: pd.DataFrame) -> Figure:
-    """Columns model, level, observed: the share of the truth at or below that quantile."""
+    """Draw the columns model, level, observed: the share of the truth at or below the quantile."""
     figure = Figure(figsize=(WIDTH, 4.2))
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1)
-    for model in models_of(frame):
-        rows = frame[frame["model"] == model].sort_values("level")
-        line(axes, model, rows["level"].to_numpy(), rows["observed"].to_numpy())
+    keys = lines(axes, frame, "level", "observed")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="level of the quantile")
     axes.set_title("share of the truth below it")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MultipleLocator(0.25))
         axis.set_major_formatter(FuncFormatter(percent))
     diagonal = Line2D([], [], color=MUTED, linewidth=1, label="perfect")
-    legend(figure, [*(key(model) for model in models_of(frame)), diagonal])
+    legend(figure, [*keys, diagonal])
     return figure
 
 
 @drawn("errors_by_series", "Scaled error (MASE) of each model, by series")
 def errors_by_series(frame: pd.DataFrame) -> Figure:
-    """Columns model, unique_id, mase: a row of dots for each series, or how many lie below x."""
+    """Draw the columns model, unique_id, mase: dots for each series, or how many lie below x."""
     frame = frame.assign(mase=frame["mase"].where(np.isfinite(frame["mase"])))
     wide = frame.pivot(index="unique_id", columns="model", values="mase")[models_of(frame)]
     wide = wide.sort_values([*wide.columns], ascending=False, kind="stable")
@@ -185,16 +182,7 @@ def errors_by_series(frame: pd.DataFrame) -> Figure:
 def _dots(axes: Axes, wide: pd.DataFrame) -> None:
     rows = np.arange(len(wide))
     for model in reversed(wide.columns):  # the LSTM is first and lies on top
-        look = mark(model)
-        axes.plot(
-            wide[model],
-            rows,
-            linestyle="none",
-            color=look.colour,
-            marker=look.marker,
-            markersize=8,
-            markeredgecolor=PAPER,
-        )
+        axes.plot(wide[model], rows, markersize=8, **style_of(model, line=False))
     axes.set_yticks(rows, [short(str(series), 18) for series in wide.index])
     axes.set_ylim(-0.6, len(wide) - 0.4)
 
@@ -215,26 +203,23 @@ def _shares(axes: Axes, wide: pd.DataFrame) -> None:
 @drawn("replay", "Error of each retraining policy over time")
 def backtest(frame: pd.DataFrame) -> Figure:
     """Draw the columns policy, date, trained, mae; a marker is where a policy trained a model."""
-    looks = {"never": mark("naive"), "always": mark("lstm"), "drift": mark("rnn")}
+    styles = {"never": "naive", "always": "lstm", "drift": "rnn"}
     figure = Figure(figsize=(WIDTH, 3.4))
     axes = figure.subplots()
     handles = []
-    for policy, look in looks.items():
+    for policy, model in styles.items():
         rows = frame[frame["policy"] == policy]
         handles += axes.plot(
             pd.to_datetime(rows["date"]),
             rows["mae"],
-            color=look.colour,
-            linestyle=look.dash,
-            marker=look.marker,
             markevery=np.flatnonzero(rows["trained"]).tolist(),
+            markeredgecolor="auto",
             label=policy,
+            **style_of(model),
         )
     legend(figure, handles)
     axes.set_ylabel("MAE until the next date")
     axes.set_ylim(bottom=0)
-    locator = mdates.AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
-    dates = mdates.ConciseDateFormatter(locator, **DATES)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_formatter(dates)
+    _date_ticks(axes, maxticks=8)
     plain(axes)
     return figure

@@ -1,11 +1,9 @@
-"""Scores of probabilistic forecasts on overlapping windows, added up as they come.
+"""Scores of probabilistic forecasts on overlapping windows, summed batch by batch.
 
-Nothing is kept but sums by forecast origin, by step ahead and by series, so the memory needed does
-not grow with the number of windows. Differences between models are judged by a moving-block
-bootstrap over the origins, because neighbouring windows share most of their errors.
+Only sums by forecast origin, by step ahead and by series are kept, so the memory needed does not
+grow with the number of windows. Differences between models are judged by a moving-block bootstrap
+over the origins, because neighbouring windows share most of their errors.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +15,7 @@ MEASURES = ("absolute", "square", "scaled", "symmetric", "pinball", "covered", "
 
 
 def measures(truth: Floats, quantiles: Floats, levels: tuple[float, ...], scale: Floats) -> Floats:
-    """What each forecast value adds to each of MEASURES: (measure, windows, horizon).
+    """Compute each of MEASURES for each forecast value: (measure, windows, horizon).
 
     Args:
         truth: (windows, horizon), NaN where missing.
@@ -33,7 +31,7 @@ def measures(truth: Floats, quantiles: Floats, levels: tuple[float, ...], scale:
     weights = np.array(levels)
     pinball = np.maximum(weights * missed, (weights - 1) * missed)
     covered = ((truth >= low) & (truth <= high)).astype(np.float64)
-    each = np.stack(
+    values = np.stack(
         [
             np.abs(error),
             error**2,
@@ -45,8 +43,8 @@ def measures(truth: Floats, quantiles: Floats, levels: tuple[float, ...], scale:
             np.abs(truth),
         ]
     )
-    each[:, np.isnan(truth)] = np.nan
-    return each
+    values[:, np.isnan(truth)] = np.nan
+    return values
 
 
 class MetricSums:
@@ -79,12 +77,12 @@ class MetricSums:
     ) -> None:
         """Add windows; `step` is each one's origin, `series` its number from 0."""
         self.not_finite += int(np.count_nonzero(~np.isfinite(quantiles)))
-        each = measures(truth, quantiles, self.levels, scale)
-        # What is left out hangs on the truth alone: a forecast that is not a number must show.
+        values = measures(truth, quantiles, self.levels, scale)
+        # What is left out depends on the truth alone: a forecast that is not a number must count.
         known = np.isfinite(truth)
         seen = np.repeat(known[None], len(MEASURES), axis=0)
         seen[MEASURES.index("scaled")] &= np.isfinite(scale)[:, None]
-        both = np.stack([np.where(seen, each, 0.0), seen])  # (2, measures, windows, horizon)
+        both = np.stack([np.where(seen, values, 0.0), seen])  # (2, measures, windows, horizon)
         self.by_step += both.sum(2)
         windows = both.sum(3)  # (2, measures, windows)
         for target, places in (
@@ -103,15 +101,15 @@ class MetricSums:
         ]
 
     def scores(self) -> dict[str, float]:
-        """The figures of metrics.json, over all that was added."""
+        """Return the figures of metrics.json, over all windows that were added."""
         return {**_scores(*self.by_origin.sum(2)), "not_finite": self.not_finite}
 
     def mae_by_step(self) -> Floats:
-        """Mean absolute error at each step ahead; NaN where nothing was observed."""
+        """Compute the mean absolute error at each step ahead; NaN where nothing was observed."""
         return _ratio(*self.by_step[:, MEASURES.index("absolute")])
 
     def scores_by_series(self) -> list[dict[str, float]]:
-        """The same figures as `scores`, for each series."""
+        """Return the same figures as `scores`, for each series."""
         return [_scores(*self.by_series[:, :, n]) for n in range(self.by_series.shape[2])]
 
 
@@ -134,29 +132,25 @@ def _scores(sums: Floats, counts: Floats) -> dict[str, float]:
     }
 
 
-COMPARED: dict[str, Callable[[Floats], Floats]] = {
-    "mae": lambda tally: tally[:, MEASURES.index("absolute")],
-    "crps": lambda tally: tally[:, MEASURES.index("pinball")],
-}
+COMPARED = {"mae": "absolute", "crps": "pinball"}  # metrics by which models are compared
 
 
 def difference(
     ours: MetricSums, theirs: MetricSums, metric: str, block: int, draws: int, seed: int
 ) -> Interval:
-    """Score of `ours` minus score of `theirs`, by a moving-block bootstrap over forecast origins.
+    """Subtract the score of `theirs` from that of `ours`, by a bootstrap over forecast origins.
 
     The same origins are drawn for both models.
 
     Args:
-        metric: `mae` or `crps`.
+        metric: one of COMPARED.
         block: at least the horizon, since windows that overlap share their errors.
     """
-    a, b = COMPARED[metric](ours.by_origin), COMPARED[metric](theirs.by_origin)
-    used = np.flatnonzero(a[1] + b[1])
-    a, b = a[:, used[0] : used[-1] + 1], b[:, used[0] : used[-1] + 1]
-    return moving_block(np.concatenate([a, b]), _difference_of_ratios, block, draws, seed)
-
-
-def _difference_of_ratios(sums: Floats) -> Floats:
-    """Of our sum, our count, their sum and their count: (4, …) to (…)."""
-    return _ratio(sums[0], sums[1]) - _ratio(sums[2], sums[3])
+    measure = MEASURES.index(COMPARED[metric])
+    # our sums, our counts, their sums, their counts: (4, origins)
+    both = np.concatenate([ours.by_origin[:, measure], theirs.by_origin[:, measure]])
+    used = np.flatnonzero(both[1] + both[3])
+    both = both[:, used[0] : used[-1] + 1]
+    return moving_block(
+        both, lambda sums: _ratio(sums[0], sums[1]) - _ratio(sums[2], sums[3]), block, draws, seed
+    )

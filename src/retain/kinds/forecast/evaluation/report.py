@@ -1,4 +1,4 @@
-"""What the report of a forecasting problem says: the kind's part of `report.py`."""
+"""The report of a forecasting problem: its tables, figures and facts."""
 
 import math
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ LEAST = ("mae", "rmse", "mase", "smape", "crps")  # the less, the better
 
 
 def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[CheckResult]) -> Report:
-    """The report of a problem, as a person reads it."""
+    """Build the report of a problem."""
     data, metrics, tables = problem.data, found.metrics, found.tables
     schema = found.schema
     several = tables["error_by_series"]["unique_id"].nunique() > figures.FEW_SERIES
@@ -92,7 +92,7 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
 
 
 def _lead(metrics: ForecastMetrics, horizon: int) -> str:
-    """How the LSTM stands to each of the others, in a sentence, whichever way."""
+    """Compare the LSTM with the others in a sentence."""
     parts = []
     for name, label in (("rnn", "the RNN of equal size"), ("seasonal_naive", "the seasonal naive")):
         change = metrics["differences"].get(f"{MODEL}_minus_{name}", {}).get("mae")
@@ -104,7 +104,7 @@ def _lead(metrics: ForecastMetrics, horizon: int) -> str:
 
 
 def scores_table(metrics: ForecastMetrics) -> Table:
-    """Every model's scores on the test windows."""
+    """List every model's scores on the test windows."""
     models = metrics["models"]
     rows = []
     for name, scores in models.items():
@@ -113,9 +113,9 @@ def scores_table(metrics: ForecastMetrics) -> Table:
         rows.append((plotting.mark(name).label, *cells, f"{size:,}" if size else "–"))
     best: list[int | None] = [None]
     for key in SCORES:
-        given = [(scores[key], row) for row, scores in enumerate(models.values())]
-        finite = [pair for pair in given if pair[0] is not None and math.isfinite(pair[0])]
-        best.append(min(finite)[1] if key in LEAST and finite else None)
+        by_row = {row: scores[key] for row, scores in enumerate(models.values())}
+        finite = {row: score for row, score in by_row.items() if math.isfinite(score)}
+        best.append(min(finite, key=lambda row: finite[row]) if key in LEAST and finite else None)
     return Table(
         "Scores on the test windows",
         ("model", *SCORES.values(), "parameters"),
@@ -127,7 +127,7 @@ def scores_table(metrics: ForecastMetrics) -> Table:
 
 
 def differences_table(metrics: ForecastMetrics) -> Table:
-    """The LSTM against each other model, with confidence intervals."""
+    """List the differences between the LSTM and each other model, with confidence intervals."""
     rows = [
         (models, SCORES[metric], *rest)
         for models, metric, *rest in difference_rows(
@@ -144,8 +144,8 @@ def differences_table(metrics: ForecastMetrics) -> Table:
     )
 
 
-def _cell(key: str, value: float | None) -> str:
-    if value is None or not math.isfinite(value):
+def _cell(key: str, value: float) -> str:
+    if not math.isfinite(value):
         return "–"
     if key == "coverage_80":
         return f"{100 * value:.1f}\N{NO-BREAK SPACE}%"

@@ -24,19 +24,8 @@ ID_NAMES = (
     *("station", "meter", "region", "location", "site", "customer", "name", "code", "group"),
 )
 TARGET_NAMES = (
-    *(
-        "y",
-        "value",
-        "values",
-        "target",
-        "sales",
-        "revenue",
-        "volume",
-        "demand",
-        "count",
-        "quantity",
-    ),
-    *("units", "load", "consumption", "price", "amount"),
+    *("y", "value", "values", "target", "sales", "revenue", "volume", "demand", "count"),
+    *("quantity", "units", "load", "consumption", "price", "amount"),
 )
 COVARIATES = ("past_covariates", "known_covariates", "static_covariates")
 # formats worth trying where stamps are not ISO 8601; those of one line may read the same stamp
@@ -48,12 +37,16 @@ FORMATS = (
 CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 ISO = "ISO8601"
 SAMPLE = 10_000  # rows that decide what a column may be
+NO_HINT = 1_000
 
 
-def find(frame: pd.DataFrame, known: dict[str, Any], path: str, said: list[str]) -> dict[str, Any]:
-    """The keys of `data` that give the columns their meaning; each choice is added to `said`.
+def find(
+    frame: pd.DataFrame, known: dict[str, Any], path: str, sentences: list[str]
+) -> dict[str, Any]:
+    """Return the keys of `data` that give the columns their meaning, with a sentence for each.
 
-    `known` are the keys of `data` that are settled already.
+    Args:
+        known: keys of `data` that the user gave.
 
     Raises:
         DataError: a column named by the user is not there, or one that is needed cannot be found.
@@ -61,16 +54,14 @@ def find(frame: pd.DataFrame, known: dict[str, Any], path: str, said: list[str])
     sample = frame.head(SAMPLE)
     covariates = [name for key in COVARIATES for name in known.get(key, ())]
     named = [known[key] for key in ("ds", "y", "unique_id") if key in known]
-    tables.check_names(
-        path, list(frame.columns), [*named, *known.get("value_columns", ()), *covariates]
-    )
+    wide = list(known.get("value_columns", ()))
+    tables.check_names(path, list(frame.columns), [*named, *wide, *covariates])
     ds, form = _time_column(sample, known, path)
-    said.append(f"ds: column `{ds}`" + (f", written {form}" if form else ""))
+    sentences.append(f"ds: column `{ds}`" + (f", written {form}" if form else ""))
     roles: dict[str, Any] = {"ds": ds} | ({} if form is None else {"time_format": form})
 
     rest = [name for name in frame.columns if name not in {ds, *covariates}]
     numeric = [name for name in rest if is_numeric(sample[name], known)]
-    wide = list(known.get("value_columns", ()))
     y, unique_id = known.get("y"), known.get("unique_id")
     if unique_id is None and not wide:
         unique_id = _id_column(frame, ds, [name for name in rest if name != y], numeric)
@@ -78,69 +69,61 @@ def find(frame: pd.DataFrame, known: dict[str, Any], path: str, said: list[str])
     if not wide and y is None and unique_id is None and not covariates and _alike(numeric):
         wide = numeric
     if wide:
-        said.append(f"value_columns: {names(wide)}; the table is wide, a column is a series")
-        used = {"value_columns": wide}
+        sentences.append(f"value_columns: {names(wide)}; the table is wide, a column is a series")
+        roles["value_columns"] = wide
     else:
-        y = y or _target(numeric, path)
+        if y is None and not numeric:
+            raise DataError(f"{path}: no column of numbers to forecast; name it with --y")
+        if y is None:
+            first = _by_hint(numeric, TARGET_NAMES)[0]
+            y = first if _rank(first, TARGET_NAMES) < NO_HINT else numeric[-1]
         others = [name for name in numeric if name != y]
         if unique_id is None:
-            said.append("unique_id: none, the table is one series")
+            sentences.append("unique_id: none, the table is one series")
         else:
-            said.append(f"unique_id: column `{unique_id}`, {frame[unique_id].nunique():,} series")
-        said.append(f"y: column `{y}`" + (f"; passed over: {names(others)}" if others else ""))
-        used = {"y": y} | ({} if unique_id is None else {"unique_id": unique_id})
-    roles |= used
+            count = frame[unique_id].nunique()
+            sentences.append(f"unique_id: column `{unique_id}`, {count:,} series")
+        sentences.append(f"y: column `{y}`" + (f"; passed over: {names(others)}" if others else ""))
+        roles |= {"y": y} | ({} if unique_id is None else {"unique_id": unique_id})
     for key in COVARIATES:
         if known.get(key):
             roles[key] = list(known[key])
-            said.append(f"{key}: {names(roles[key])}")
+            sentences.append(f"{key}: {names(roles[key])}")
     categorical = [name for name in covariates if not is_numeric(sample[name], known)]
     if categorical:
         roles["categorical"] = categorical
-        said.append(f"categorical: {names(categorical)}, for they hold text")
+        sentences.append(f"categorical: {names(categorical)}, for they hold text")
     left = [name for name in rest if name not in {unique_id, y, *wide}]
     if left:
-        said.append(f"not used: {names(left)}; --past-covariate or --known-covariate uses one")
+        sentences.append(f"not used: {names(left)}; --past-covariate or --known-covariate uses one")
     return roles
 
 
-def _target(numeric: list[str], path: str) -> str:
-    """The column of numbers with a target's name, or else the last one."""
-    if not numeric:
-        raise DataError(f"{path}: no column of numbers to forecast; name it with --y")
-    first = _by_hint(numeric, TARGET_NAMES)[0]
-    return first if _hint(first, TARGET_NAMES) else numeric[-1]
-
-
 def _time_column(sample: pd.DataFrame, known: dict[str, Any], path: str) -> tuple[str, str | None]:
-    """The column of time stamps, and its `time_format` where it is not ISO 8601."""
-    if "ds" in known:
-        name = str(known["ds"])
-        if "time_format" in known:
-            return name, str(known["time_format"])
-        forms = _formats(sample[name], numbers_too=True)
-        if not forms:
-            return name, None  # reading it will say what is wrong
-        return name, _one_format(name, sample[name], forms, path)
-    candidates = []
-    for name in _by_hint(list(sample.columns), TIME_NAMES):
-        hinted = _hint(str(name), TIME_NAMES)
+    """Return the column of time stamps, and its `time_format` where it is not ISO 8601."""
+    given = known.get("ds")
+    for name in _by_hint(list(sample.columns), TIME_NAMES) if given is None else [given]:
+        hinted = given is not None or _rank(name, TIME_NAMES) < NO_HINT
         if "time_format" in known and hinted:
             return str(name), str(known["time_format"])
-        forms = _formats(sample[name], numbers_too=hinted)
-        if forms:
-            candidates.append((str(name), forms))
-    if not candidates:
-        raise DataError(
-            f"{path}: no column looks like time stamps; name it with --ds, and how it is written "
-            f"with --time-format. The columns are: {names(sample.columns)}"
-        )
-    name, forms = candidates[0]
-    return name, _one_format(name, sample[name], forms, path)
+        formats = _formats(sample[name], numbers_too=hinted)
+        if len(formats) > 1:
+            raise DataError(
+                f"{path}: column `{name}`: {sample[name].iloc[0]!r} may be two days; say which "
+                "with " + " or ".join(f'--time-format "{form}"' for form in formats)
+            )
+        if formats:
+            return str(name), None if formats == [ISO] else formats[0]
+    if given is not None:
+        return str(given), None  # reading it will say what is wrong
+    raise DataError(
+        f"{path}: no column looks like time stamps; name it with --ds, and how it is written "
+        f"with --time-format. The columns are: {names(sample.columns)}"
+    )
 
 
 def _formats(column: "pd.Series[Any]", numbers_too: bool) -> list[str]:
-    """The formats that read every stamp of a column; `ISO8601` alone where that is one of them."""
+    """Return the formats that read every stamp of a column, `ISO8601` alone if that is one."""
     text = column.astype("str").str.strip()
     text = text[text.notna() & (text != "")].drop_duplicates()
     is_time = pd.api.types.is_datetime64_any_dtype(column)
@@ -155,29 +138,20 @@ def _formats(column: "pd.Series[Any]", numbers_too: bool) -> list[str]:
         return []
     for alternatives in FORMATS:
         forms = [form.format(dated[1]) + clock for form in alternatives for clock in CLOCKS]
-        found = [form for form in forms if _reads(text, form)]
-        if found:
-            return found
+        readable = [
+            form
+            for form in forms
+            if pd.to_datetime(text, format=form, errors="coerce").notna().all()
+        ]
+        if readable:
+            return readable
     return []
-
-
-def _reads(text: "pd.Series[Any]", form: str) -> bool:
-    return bool(pd.to_datetime(text, format=form, errors="coerce").notna().all())
-
-
-def _one_format(name: str, column: "pd.Series[Any]", forms: Sequence[str], path: str) -> str | None:
-    if len(forms) > 1:
-        raise DataError(
-            f"{path}: column `{name}`: {column.iloc[0]!r} may be two days; say which with "
-            + " or ".join(f'--time-format "{form}"' for form in forms)
-        )
-    return None if forms[0] == ISO else forms[0]
 
 
 def _id_column(
     frame: pd.DataFrame, ds: str, candidates: list[str], numeric: list[str]
 ) -> str | None:
-    """The column that tells the series apart, or None for one series.
+    """Return the column that tells the series apart, or None for one series.
 
     There is one only where time stamps repeat. It must make nearly every (id, ds) unique, and each
     series must have several rows. A column of numbers has to look like ids: whole, with a name to
@@ -188,7 +162,7 @@ def _id_column(
     # Where few stamps repeat, a text such as the weather may tell those rows apart by chance.
     is_panel = len(frame) >= 1.5 * frame[ds].nunique()
     for name in _by_hint(candidates, ID_NAMES):
-        hinted = _hint(name, ID_NAMES)
+        hinted = _rank(name, ID_NAMES) < NO_HINT
         if (name in numeric and not hinted) or frame[name].nunique() * 2 > len(frame):
             continue
         explained = 1 - frame.duplicated([name, ds]).mean()
@@ -199,13 +173,13 @@ def _id_column(
 
 
 def _alike(names: list[str]) -> bool:
-    """Whether columns are called like series side by side: `store_1`, `store_2`; `V1`, `V2`."""
+    """Return whether columns are called like series of one table, as `store_1`, `store_2`."""
     stems = {re.sub(r"\d+$", "", name) for name in names}
     return len(names) > 1 and len(stems) == 1 and names[0] not in stems
 
 
 def is_numeric(column: "pd.Series[Any]", known: dict[str, Any]) -> bool:
-    """Whether a column is meant to hold numbers: nine of ten of its values are one."""
+    """Return whether a column is meant to hold numbers: nine of ten of its values are one."""
     if pd.api.types.is_numeric_dtype(column):
         return True
     if pd.api.types.is_datetime64_any_dtype(column):
@@ -217,18 +191,13 @@ def is_numeric(column: "pd.Series[Any]", known: dict[str, Any]) -> bool:
     return bool(len(number)) and float(number.mean()) > 0.9
 
 
-def _hint(name: str, hints: Sequence[str]) -> bool:
-    return _rank(name, hints) < 2 * len(hints)
-
-
 def _rank(name: str, hints: Sequence[str]) -> int:
-    """How soon a name is found among the hints: whole first, then as a word of the name."""
+    """Return how soon a name is found among the hints: whole first, then as a word of the name."""
     lower = name.strip().lower()
     if lower in hints:
         return hints.index(lower)
     words = set(re.split(r"[\W_]+", lower))
-    inside = [place for place, hint in enumerate(hints) if hint in words]
-    return len(hints) + inside[0] if inside else 2 * len(hints)
+    return next((len(hints) + n for n, hint in enumerate(hints) if hint in words), NO_HINT)
 
 
 def _by_hint(names: list[str], hints: Sequence[str]) -> list[str]:
@@ -236,5 +205,5 @@ def _by_hint(names: list[str], hints: Sequence[str]) -> list[str]:
 
 
 def names(columns: Iterable[str]) -> str:
-    """Columns as a list in a sentence."""
+    """Return columns as a list in a sentence."""
     return ", ".join(f"`{name}`" for name in columns)

@@ -74,40 +74,37 @@ def infer(name: str, path: str, root: Path, horizon: int, given: dict[str, Any])
         DataError: the table cannot be used, or what it means cannot be told without the user.
         ParamsError: what the user fixed does not go together.
     """
-    said: list[str] = []
+    sentences: list[str] = []
     opened = reader.open_table(path, root)
-    layout = _layout(opened, given, said) if isinstance(opened, Csv) else {}
-    if layout:
+    layout = {}
+    if isinstance(opened, Csv):
+        layout = _layout(opened, given, sentences)
         opened = dataclasses.replace(opened, separator=layout["separator"])
     raw = reader.load(opened)
     known = {"path": path, "horizon": horizon, "context_length": 1, **given, **layout}
-    meaning = columns.find(raw.frame, known, path, said)
+    meaning = columns.find(raw.frame, known, path, sentences)
     entry = {"kind": "forecast", "preset": "fast", "data": known | meaning, "gate": []}
     draft: Data = cast("Problem", loader.parse(name, entry)).data
     if draft.duplicates == "error":
-        draft = _settle_duplicates(raw, draft, said)
+        draft = _choose_duplicates(raw, draft, sentences)
     table = tables.check(raw, draft)
-    said.append(_frequency_sentence(table, draft))
-    tuned = tuning.tune(table, draft, given)
-
-    split = given.get("split", {"validation": 0.7, "test": 0.85})
-    written = {key: value for key, value in layout.items() if value != DEFAULT_LAYOUT[key]}
-    kept = {key: value for key, value in given.items() if key in ("timezone", "holidays")}
+    sentences.append(_frequency_sentence(table, draft))
+    tuned, preset, model = tuning.tune(table, draft, given, sentences)
     data: dict[str, Any] = {
         "path": path,
         **meaning,
         "frequency": table.frequency,
-        **kept,
+        **{key: given[key] for key in ("timezone", "holidays") if key in given},
         "horizon": horizon,
-        **tuned.data,
-        "split": split,
-        **written,
+        **tuned,
+        "split": given.get("split", {"validation": 0.7, "test": 0.85}),
+        **{key: sign for key, sign in layout.items() if sign != DEFAULT_LAYOUT[key]},
         "duplicates": draft.duplicates,
     }
-    return Inferred(data, tuned.preset, tuned.model, (*said, *tuned.sentences), table)
+    return Inferred(data, preset, model, tuple(sentences), table)
 
 
-def _layout(table: Csv, given: dict[str, Any], said: list[str]) -> dict[str, Any]:
+def _layout(table: Csv, given: dict[str, Any], sentences: list[str]) -> dict[str, Any]:
     """Return the separator and, where it is found, the decimal sign of a CSV file."""
     layout: dict[str, Any] = {key: given[key] for key in ("separator", "decimal") if key in given}
     lines = table.head.splitlines()[:200]
@@ -119,19 +116,19 @@ def _layout(table: Csv, given: dict[str, Any], said: list[str]) -> dict[str, Any
 
         layout["separator"] = max(SEPARATORS, key=rank)
         if layout["separator"] != ",":
-            said.append(f"separator: {layout['separator']!r}, which cuts every row alike")
+            sentences.append(f"separator: {layout['separator']!r}, which cuts every row alike")
     if "decimal" not in layout and layout["separator"] != ",":
         cells = [cell for line in lines[1:] for cell in fields(line, layout["separator"])]
         commas = sum(re.fullmatch(r"\s*[+-]?\d+,\d+\s*", cell) is not None for cell in cells)
         points = sum(re.fullmatch(r"\s*[+-]?\d+\.\d+\s*", cell) is not None for cell in cells)
         if commas > points:
             layout["decimal"] = ","
-            said.append("decimal: ',', as in the first rows")
+            sentences.append("decimal: ',', as in the first rows")
     return layout
 
 
-def _settle_duplicates(raw: reader.Raw, draft: Data, said: list[str]) -> Data:
-    """`duplicates: first` where repeated rows agree in their value; otherwise the user is asked."""
+def _choose_duplicates(raw: reader.Raw, draft: Data, sentences: list[str]) -> Data:
+    """Return `duplicates: first` where repeated rows agree in their value; DataError if not."""
     key = [name for name in (draft.unique_id, draft.ds) if name is not None]
     frame = raw.frame
     repeated = frame[frame.duplicated(key, keep=False)]
@@ -147,7 +144,7 @@ def _settle_duplicates(raw: reader.Raw, draft: Data, said: list[str]) -> Data:
             "which column tells the series apart with --unique-id"
         )
     rows = int(frame.duplicated(key).sum())
-    said.append(f"duplicates: first; {rows:,} rows repeat a time stamp, with the same value")
+    sentences.append(f"duplicates: first; {rows:,} rows repeat a time stamp, with the same value")
     return draft.model_copy(update={"duplicates": "first"})
 
 

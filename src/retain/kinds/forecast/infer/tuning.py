@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.cycles import natural, segment_length
 from retain.kinds.forecast.data.tables import Table
-
-Floats = npt.NDArray[np.float64]
 
 SERIES = 32  # measured on, at most
 WINDOWS = {"train": 2000, "validation": 1000}
@@ -24,16 +22,6 @@ WORTHWHILE = 0.01  # less than 1 % better than mean_std and none is noise
 ENOUGH = 2_000  # training windows for a large network
 EMBEDDED = 2_000  # training windows a series for an embedding of each: with fewer it overfits
 RIDGE = 0.01  # penalty a window; inputs have about unit variance
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """The preset, keys of the sections `data` and `model`, and how they were chosen."""
-
-    data: dict[str, Any]
-    preset: str
-    model: dict[str, Any]
-    sentences: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -47,8 +35,13 @@ class Sample:
     std: float
 
 
-def tune(table: Table, draft: Data, given: dict[str, Any]) -> Tuned:
-    """Choose season, context, segment, normalisation and residual; `given` keys are kept.
+def tune(
+    table: Table, draft: Data, given: dict[str, Any], sentences: list[str]
+) -> tuple[dict[str, Any], str, dict[str, Any]]:
+    """Choose what fits a table, with a sentence for each choice; `given` keys are kept.
+
+    Returns:
+        Keys of the section `data`, the preset, and keys of the section `model`.
 
     Raises:
         DataError: no series is long enough for the horizon, or a part of the split is too short.
@@ -56,15 +49,13 @@ def tune(table: Table, draft: Data, given: dict[str, Any]) -> Tuned:
     built = panel.build(table, draft)
     samples = _samples(built)
     cycles = natural(table.frequency)
-    said = []
-
     season = given.get("season_length")
     if season is None:
         errors = {m: seasonal_error(samples, m, draft.horizon) for m in (1, *cycles)}
         errors = {m: error for m, error in errors.items() if np.isfinite(error)}
         season = min(errors, key=lambda m: errors[m]) if errors else 1
         tried = ", ".join(f"{m}: {error:.4g}" for m, error in errors.items())
-        said.append(f"season_length: {season}, whose naive forecast errs least ({tried})")
+        sentences.append(f"season_length: {season}, whose naive forecast errs least ({tried})")
 
     trained = np.array([sample.train_end for sample in samples])
     useful = trained[trained >= 3 * draft.horizon]
@@ -76,31 +67,26 @@ def tune(table: Table, draft: Data, given: dict[str, Any]) -> Tuned:
         wanted = max(2 * draft.horizon, season, *cycles[:1])
         context = min(-(-wanted // unit), limit // unit) * unit
         why = "two horizons and a season" if wanted <= limit else "as long as the series allow"
-        said.append(f"context_length: {context}, {why}")
+        sentences.append(f"context_length: {context}, {why}")
     segment = segment_length(table.frequency, draft.horizon, context)
-    said.append(f"segment_length: {segment} steps are read at a time")
+    sentences.append(f"segment_length: {segment} steps are read at a time")
 
-    normalisation, residual, sentence = _normalisation(samples, context, draft.horizon, season)
-    said.append(sentence)
+    normalisation, residual = _normalisation(samples, context, draft.horizon, season, sentences)
     windows = int(np.maximum(trained - context - draft.horizon + 1, 0).sum())
     windows = windows * len(built.index) // len(samples)
     preset = "accurate" if windows >= ENOUGH else "fast"
-    said.append(f"preset: {preset}, for {windows:,} training windows")
-    return Tuned(
-        data={"context_length": context, "season_length": season},
-        preset=preset,
-        model={
-            "segment_length": segment,
-            "normalisation": normalisation,
-            "residual": residual,
-            "series_embedding": 16 if windows >= EMBEDDED * len(built.index) > EMBEDDED else 0,
-        },
-        sentences=tuple(said),
-    )
+    sentences.append(f"preset: {preset}, for {windows:,} training windows")
+    model = {
+        "segment_length": segment,
+        "normalisation": normalisation,
+        "residual": residual,
+        "series_embedding": 16 if windows >= EMBEDDED * len(built.index) > EMBEDDED else 0,
+    }
+    return {"context_length": context, "season_length": season}, preset, model
 
 
 def seasonal_error(samples: list[Sample], season: int, horizon: int) -> float:
-    """Mean absolute error of the seasonal-naive forecast over all windows of the validation part.
+    """Return the MAE of the seasonal-naive forecast over all windows of the validation part.
 
     Step h repeats the value of the last whole season before the forecast begins, so it looks back
     season * ceil(h / season) steps. NaN where no value can be compared.
@@ -119,7 +105,7 @@ def seasonal_error(samples: list[Sample], season: int, horizon: int) -> float:
 
 
 def _samples(built: panel.Panel) -> list[Sample]:
-    """The longest series, as many as are measured on."""
+    """Return the longest series, as many as are measured on."""
     rows = built.index.sort_values("length", ascending=False, kind="stable").head(SERIES)
     schema = built.schema
     samples = []
@@ -138,14 +124,15 @@ def _samples(built: panel.Panel) -> list[Sample]:
 
 
 def _normalisation(
-    samples: list[Sample], context: int, horizon: int, season: int
-) -> tuple[str, str, str]:
-    """Normalisation and residual with the least validation error of a ridge regression."""
+    samples: list[Sample], context: int, horizon: int, season: int, sentences: list[str]
+) -> tuple[str, str]:
+    """Return normalisation and residual with the least validation error of a ridge regression."""
     reach = max(context, season)
     train = _windows(samples, reach, horizon, "train")
     score = _windows(samples, reach, horizon, "validation")
     if len(train[0]) < 20 or not len(score[0]):
-        return "mean_std", "none", "normalisation: mean_std; too few whole windows to measure"
+        sentences.append("normalisation: mean_std; too few whole windows to measure")
+        return "mean_std", "none"
     errors = {}
     residuals = ("none", "seasonal") if season > 1 else ("none",)
     for normalisation, residual in itertools.product(("mean_std", "last", "series"), residuals):
@@ -160,14 +147,15 @@ def _normalisation(
     best = min(errors, key=lambda pair: errors[pair])
     if errors[best] > (1 - WORTHWHILE) * plain:
         best = "mean_std", "none"
-    return *best, (
+    sentences.append(
         f"normalisation: {best[0]}, residual: {best[1]}; a ridge regression errs "
         f"{errors[best]:.3f} standard deviations with them, {plain:.3f} with mean_std and none"
     )
+    return best
 
 
 def _windows(samples: list[Sample], reach: int, horizon: int, part: str) -> tuple[Floats, Floats]:
-    """Windows (n, reach + horizon) whose horizon is observed, and mean and deviation (n, 2).
+    """Return windows (n, reach + horizon) whose horizon is observed, and mean and deviation (n, 2).
 
     Gaps in the context are bridged by straight lines, where at least half of it is observed.
     """
@@ -197,7 +185,7 @@ def _windows(samples: list[Sample], reach: int, horizon: int, part: str) -> tupl
 def _prepare(
     sampled: tuple[Floats, Floats], context: int, season: int, normalisation: str, residual: str
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Inputs and targets of the regression in normalised units, their scale, and the deviation."""
+    """Return normalised inputs and targets of the regression, their scale, and the deviation."""
     windows, scales = sampled
     std = scales[:, 1:]
     reach = max(context, season)

@@ -4,7 +4,7 @@ A window is normalised, read by one network (or by several, whose forecasts are 
 scaled back to the units of the data. LSTM, RNN and GRU differ by the one word `cell`.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -143,26 +143,15 @@ class Forecaster(nn.Module):
 
 def build_matched(
     cell: str, model: Model, schema: Schema, series_count: int
-) -> tuple[Forecaster, dict[str, Any]]:
+) -> tuple[Forecaster, dict[str, int]]:
     """Build the forecaster of `cell` with as many parameters as the LSTM of `model.hidden_size`.
 
     Returns:
         The network, and its sizes for config.json.
     """
 
-    def count(cell: str, hidden_size: int) -> int:
-        return recurrent.count_on_meta(
-            lambda: Forecaster(cell, hidden_size, model, schema, series_count)
-        )
+    def make(cell: str, hidden_size: int) -> Forecaster:
+        return Forecaster(cell, hidden_size, model, schema, series_count)
 
-    budget = count("lstm", model.hidden_size)
-    hidden_size = model.hidden_size
-    if cell != "lstm":
-        hidden_size = recurrent.match_hidden_size(lambda size: count(cell, size), budget)
-    network = Forecaster(cell, hidden_size, model, schema, series_count)
-    sizes = {
-        "hidden_size": hidden_size,
-        "parameters": recurrent.parameter_count(network),
-        "parameter_budget": budget,
-    }
-    return network, sizes
+    sizes = recurrent.match_lstm(cell, model.hidden_size, make)
+    return make(cell, sizes["hidden_size"]), sizes

@@ -48,7 +48,7 @@ def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
         "model": problem.model.model_dump(mode="json"),
         "schema": asdict(source.schema),
         "series": source.index[["unique_id", "mean", "std"]].to_dict("list"),
-        "reference": profile.of(source),
+        "reference": profile.measure(source),
     }
     return TrainingSetup(
         network,

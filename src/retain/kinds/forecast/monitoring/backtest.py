@@ -10,6 +10,7 @@ import dataclasses
 import datetime as dt
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -101,7 +102,7 @@ class Past:
         self.problem, self.name, self.root = problem, name, root
         self.table = tables.read(problem.data, root)
         self.panel = panel.build(self.table, problem.data)
-        self.end = self.panel.grid[profile.last_seen(self.panel)]
+        self.end = self.panel.grid[profile.last_step(self.panel)]
 
     @cached_property
     def folder(self) -> Path:
@@ -194,36 +195,38 @@ class Snapshot:
     @cached_property
     def prepared(self) -> Path:
         """The folder of the data, as `prepare` would have written them."""
-        target = self.folder / "prepared"
-        if not target.is_dir():
-            table, problem = self.past.at(self.date)
-            with self._scratch("prepared") as scratch:
-                panel.save(panel.build(table, problem.data), scratch)
-                files.publish(scratch, target)
-        return target
+        return self._make("prepared", self._prepare)
 
     @cached_property
     def model(self) -> Path:
         """The model folder, with its error on the test part and its seconds in facts.json."""
-        target = self.folder / "model"
+        return self._make("model", self._train)
+
+    def _prepare(self, out: Path) -> None:
+        table, problem = self.past.at(self.date)
+        panel.save(panel.build(table, problem.data), out)
+
+    def _train(self, out: Path) -> None:
+        begun = time.monotonic()
+        problem = self.past.at(self.date)[1]
+        trainer.seed_everything(problem.training)
+        training = setup.build(problem, self.prepared, MODEL)
+        label = f"{self.past.name} at {self.date:%Y-%m-%d}"
+        history = trainer.fit(training, problem.training, MODEL, label)
+        training.calibrate()
+        model_files.write_model(out, training.network, training.config, history)
+        seconds = time.monotonic() - begun
+        content = {"seconds": seconds, "test": _score_test_part(out, self.prepared)}
+        (out / "facts.json").write_text(json.dumps(content), encoding="utf-8")
+
+    def _make(self, name: str, write: Callable[[Path], None]) -> Path:
+        """Return a folder, which `write` fills if it does not exist."""
+        target = self.folder / name
         if not target.is_dir():
-            problem = self.past.at(self.date)[1]
-            with self._scratch("model") as scratch:
-                begun = time.monotonic()
-                trainer.seed_everything(problem.training)
-                training = setup.build(problem, self.prepared, MODEL)
-                label = f"{self.past.name} at {self.date:%Y-%m-%d}"
-                history = trainer.fit(training, problem.training, MODEL, label)
-                training.calibrate()
-                model_files.write_model(scratch, training.network, training.config, history)
-                seconds = time.monotonic() - begun
-                content = {"seconds": seconds, "test": _score_test_part(scratch, self.prepared)}
-                (scratch / "facts.json").write_text(json.dumps(content), encoding="utf-8")
+            with files.folder(self.past.root, f"replay-{self.past.name}-{name}") as scratch:
+                write(scratch)
                 files.publish(scratch, target)
         return target
-
-    def _scratch(self, what: str) -> Any:
-        return files.folder(self.past.root, f"replay-{self.past.name}-{what}")
 
 
 def facts(model: Path) -> dict[str, Any]:

@@ -40,9 +40,9 @@ def check(
     """
     source = panel.load(prepared)
     settings = problem.retrain
-    end = profile.last_seen(source) + 1
+    end = profile.last_step(source) + 1
     model, note = _comparable(source, champion)
-    frozen = model.config["reference"] if model else profile.of(source)
+    frozen = model.config["reference"] if model else profile.measure(source)
     begin = max(end - frozen["window"], 0)
     findings = DriftFindings(newest=f"{source.grid[begin]} to {source.grid[end - 1]}")
     if note:
@@ -55,7 +55,7 @@ def check(
     findings.worse.extend(_reasons_not_to_train(source, values, frozen, model, settings))
     if model is None or findings.worse:
         return findings
-    for name, column in zip(profile.names(source.schema), values.T, strict=True):
+    for name, column in zip(profile.table_columns(source.schema), values.T, strict=True):
         trained = frozen["columns"][name]
         distances = zip(("psi", "wasserstein"), profile.distances(trained, column), strict=True)
         for measure, value in distances:
@@ -109,7 +109,7 @@ def _reasons_not_to_train(
 ) -> list[str]:
     """List what the data have lost."""
     reasons = []
-    last = source.grid[profile.last_seen(source)]
+    last = source.grid[profile.last_step(source)]
     where = f"in the newest {frozen['window']:,} steps"
     if model is not None:
         today = set(source.index["unique_id"])
@@ -125,7 +125,7 @@ def _reasons_not_to_train(
                 f"to {frozen['last']}"
             )
     share = np.isnan(values).mean(axis=0)
-    for name, empty in zip(profile.names(source.schema), share, strict=True):
+    for name, empty in zip(profile.table_columns(source.schema), share, strict=True):
         if empty == 1 and frozen["columns"][name]["quantiles"]:
             reasons.append(f"column `{name}` has no value {where}")
     if settings.max_missing < share[0] < 1:

@@ -1,5 +1,6 @@
 """The newest window of every series of a table: what a model is asked to forecast from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,11 @@ from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import calendars
 from retain.kinds.forecast.data.features import encode
 from retain.kinds.forecast.data.panel import Schema
+
+Steps = NDArray[np.int64]
+# Calendar features (series, steps, features) and time stamps (series, horizon) to forecast of
+# windows that begin at given steps, (series,).
+Clock = Callable[[Steps], tuple[NDArray[np.float32], NDArray[np.datetime64]]]
 
 
 @dataclass(frozen=True)
@@ -26,13 +32,80 @@ class LastWindows:
 
 
 def last_windows(frame: pd.DataFrame, data: Data, schema: Schema, where: str) -> LastWindows:
-    """The newest window of every series of a validated table.
+    """Return the newest window of every series of a checked table, as `lay_out` does.
+
+    Args:
+        frame: that of `tables.Table`.
+        where: what messages call the table.
+
+    Raises:
+        DataError: as `lay_out`, or most rows are not one step apart.
+    """
+    codes, names = pd.factorize(frame["unique_id"])
+    origin = frame["ds"].min()
+    grid = pd.date_range(origin, frame["ds"].max(), freq=schema.frequency)
+    step = grid.get_indexer(pd.DatetimeIndex(frame["ds"]))
+    apart = np.diff(step)[np.diff(codes) == 0]
+    usual = int(np.bincount(apart).argmax()) if len(apart) else 1
+    if usual != 1:  # every second hour lies on an hourly grid, but is not what was learned
+        raise DataError(
+            f"{where}: its rows are mostly {usual} steps of {schema.frequency} apart; the model "
+            f"reads one row for each step of {schema.frequency}"
+        )
+    length = data.reach + data.horizon
+
+    def clock(begin: Steps) -> tuple[NDArray[np.float32], NDArray[np.datetime64]]:
+        low, high = min(int(begin.min()), 0), int(begin.max()) + length
+        before = pd.date_range(end=origin, periods=1 - low, freq=schema.frequency)
+        after = pd.date_range(origin, periods=max(high, 1), freq=schema.frequency)
+        stamps = pd.DatetimeIndex(before[:-1].append(after))[int(begin.min()) - low : high - low]
+        steps = (begin - begin.min())[:, None] + np.arange(length)
+        calendar = calendars.features(
+            stamps, schema.frequency, data.calendar, data.holidays, data.timezone
+        )
+        return calendar[steps], stamps.to_numpy()[steps[:, data.reach :]]
+
+    first = np.flatnonzero(np.r_[True, np.diff(codes) != 0])
+    covariates = encode(frame, [*data.past_covariates, *data.known_covariates], schema.categories)
+    return lay_out(
+        names.to_numpy(dtype=object),
+        first,
+        step,
+        np.column_stack([frame["y"], covariates]),
+        frame[list(data.known_covariates)].notna().all(axis=1).to_numpy(),
+        encode(frame.iloc[first], data.static_covariates, schema.categories),
+        clock,
+        data,
+        f"steps of {schema.frequency}",
+        where,
+    )
+
+
+def lay_out(
+    names: NDArray[np.object_],
+    first: Steps,
+    step: Steps,
+    given: NDArray[np.float64],
+    known: NDArray[np.bool_],
+    static: NDArray[np.float64],
+    clock: Clock,
+    data: Data,
+    unit: str,
+    where: str,
+) -> LastWindows:
+    """Return the newest window of every series, as it is laid out in training.
 
     Rows without a target at a series' end are its future if the table brings known covariates;
     otherwise they are missing values like any other.
 
     Args:
-        frame: what `source` made of the table, sorted by series and time.
+        names: of the series, (series,).
+        first: the first row of each; rows are by series and time, (series,).
+        step: of each row, on a grid that all series have in common, (rows,).
+        given: target, past-only and known covariates, (rows, columns).
+        known: whether a row has all known covariates, (rows,).
+        static: features, (series, features).
+        unit: what messages call the steps.
         where: what messages call the table.
 
     Raises:
@@ -40,116 +113,60 @@ def last_windows(frame: pd.DataFrame, data: Data, schema: Schema, where: str) ->
             not known for the whole horizon.
     """
     reach, horizon = data.reach, data.horizon
-    codes, found = pd.factorize(frame["unique_id"])
-    names = found.to_numpy(dtype=object)
-    seen = frame["y"].notna().to_numpy()
-    unseen = np.bincount(codes, weights=seen, minlength=len(names)) == 0
-    refuse(unseen, names, f"{where}: no value of the target at all in")
-    first_stamp = frame["ds"].min()
-    grid = pd.date_range(first_stamp, frame["ds"].max(), freq=schema.frequency)
-    step = grid.get_indexer(pd.DatetimeIndex(frame["ds"]))
-    _check_step(np.diff(step)[np.diff(codes) == 0], schema.frequency, where)
-    counted = seen if data.known_covariates else np.ones(len(frame), dtype=bool)
-    begin = np.full(len(names), len(grid))
-    np.minimum.at(begin, codes, step)
-    origin = np.zeros(len(names), dtype=np.int64)  # the first step to forecast
-    np.maximum.at(origin, codes[counted], step[counted] + 1)
+    counts = np.diff(first, append=len(step))
+    codes = np.repeat(np.arange(len(first)), counts)
+    seen = np.isfinite(given[:, 0])
     refuse(
-        origin - begin < data.context_length,
-        names,
-        f"{where}: the model needs a history of {data.context_length} steps of "
-        f"{schema.frequency}; too short are",
-        [f"{count} steps" for count in origin - begin],
+        ~np.logical_or.reduceat(seen, first), names, f"{where}: no value of the target at all in"
     )
-
-    place = step - origin[codes] + reach  # within the series' window
+    past = np.where(seen, step + 1, 0) if data.known_covariates else step + 1
+    origin = np.maximum.reduceat(past, first)  # the first step to forecast
+    history = origin - step[first]
+    refuse(
+        history < data.context_length,
+        names,
+        f"{where}: the model needs a history of {data.context_length} {unit}; too short are",
+        lambda number: f": {history[number]} steps",
+    )
+    place = step - (origin - reach)[codes]  # in the window of its series
     inside = (place >= 0) & (place < reach + horizon)
-    covariates = encode(frame, [*data.past_covariates, *data.known_covariates], schema.categories)
-    given = np.column_stack([frame["y"], covariates])
-    window = np.full((len(names), len(schema.columns), reach + horizon), np.nan, np.float32)
-    window[codes[inside], : given.shape[1], place[inside]] = given[inside]
+    calendar, ahead = clock(origin - reach)
+    width = given.shape[1]
+    shape = len(names), width + calendar.shape[2], reach + horizon
+    window = np.full(shape, np.nan, dtype=np.float32)
+    window[codes[inside], :width, place[inside]] = given[inside]
+    window[:, width:] = calendar.transpose(0, 2, 1)
     refuse(
         ~np.isfinite(window[:, 0, data.season_length : reach]).any(axis=1),
         names,
         f"{where}: every value of the target is missing in the last {data.context_length} steps of",
     )
     if data.known_covariates:
-        _check_future(frame, codes, names, place - reach, data, where)
-
-    low = int(origin.min()) - reach
-    stamps = _stamps(first_stamp, schema.frequency, low, int(origin.max()) + horizon)
-    calendar = calendars.features(
-        stamps, schema.frequency, data.calendar, data.holidays, data.timezone
-    )
-    at = (origin - low)[:, None] + np.arange(-reach, horizon)  # (series, steps)
-    window[:, given.shape[1] :] = calendar[at].transpose(0, 2, 1)
-
-    rows = np.flatnonzero(np.r_[True, np.diff(codes) != 0])
-    static = encode(frame.iloc[rows], data.static_covariates, schema.categories)
-    scales = scales_of(frame["y"].to_numpy(), rows, np.append(rows[1:], len(frame)))
-    ahead = stamps.to_numpy()[at[:, reach:]]
+        rows = np.bincount(codes[inside & (place >= reach) & known], minlength=len(names))
+        refuse(
+            rows < horizon,
+            names,
+            f"{where}: add a row for each of the {horizon} steps to forecast, with "
+            f"{', '.join(data.known_covariates)} filled in and {data.y} left empty; missing in",
+            lambda number: f": {rows[number]} of {horizon} rows",
+        )
+    values = np.add.reduceat(seen, first, dtype=np.int64)
+    mean = np.add.reduceat(np.where(seen, given[:, 0], 0.0), first) / values
+    change = np.where(seen, given[:, 0] - mean[codes], 0.0)
+    deviation = np.sqrt(np.add.reduceat(change * change, first) / values)
+    scales = np.column_stack([mean, np.where(deviation > 0, deviation, 1.0)])
     return LastWindows(names, scales, window, static.astype(np.float32), ahead)
 
 
-def scales_of(
-    y: NDArray[np.float64], first: NDArray[np.int64], end: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Mean and deviation of what series show, one after the other in `y`: (series, 2)."""
-    seen = np.isfinite(y)
-    count = np.add.reduceat(seen, first, dtype=np.int64)
-    mean = np.add.reduceat(np.where(seen, y, 0.0), first) / count
-    change = np.where(seen, y - np.repeat(mean, end - first), 0.0)
-    deviation = np.sqrt(np.add.reduceat(change * change, first) / count)
-    return np.column_stack([mean, np.where(deviation > 0, deviation, 1.0)])
-
-
 def refuse(
-    bad: Any,
-    names: NDArray[np.object_],
-    reason: str,
-    details: list[str] | None = None,
+    bad: Any, names: NDArray[np.object_], reason: str, detail: Callable[[int], str] | None = None
 ) -> None:
-    """Raise DataError with the reason and the names of the bad series, if there are any."""
-    numbers = np.flatnonzero(bad)
-    if len(numbers):
-        rows = [f"{names[n]}: {details[n]}" if details else str(names[n]) for n in numbers]
+    """Raise DataError with the reason and the names of the bad series, if there are any.
+
+    Args:
+        detail: returns what stands behind the name of a series.
+    """
+    numbers = np.flatnonzero(bad).tolist()
+    if numbers:
+        rows = [f"{names[number]}{detail(number) if detail else ''}" for number in numbers]
         raise DataError(f"{reason} {len(rows):,} series:\n{listed(rows)}")
-
-
-def _check_step(apart: NDArray[np.int64], frequency: str, where: str) -> None:
-    """A table of every second hour lies on an hourly grid, but it is not what was learned."""
-    usual = int(np.bincount(apart).argmax()) if len(apart) else 1
-    if usual != 1:
-        raise DataError(
-            f"{where}: its rows are mostly {usual} steps of {frequency} apart; the model reads one "
-            f"row for each step of {frequency}"
-        )
-
-
-def _check_future(
-    frame: pd.DataFrame,
-    codes: NDArray[np.int64],
-    names: NDArray[np.object_],
-    ahead: NDArray[np.int64],
-    data: Data,
-    where: str,
-) -> None:
-    """Known covariates must be known for the whole horizon of every series."""
-    known = frame[list(data.known_covariates)].notna().all(axis=1).to_numpy()
-    future = (ahead >= 0) & (ahead < data.horizon) & known
-    counts = np.bincount(codes[future], minlength=len(names))
-    refuse(
-        counts < data.horizon,
-        names,
-        f"{where}: add a row for each of the {data.horizon} steps to forecast, with "
-        f"{', '.join(data.known_covariates)} filled in and {data.y} left empty; missing in",
-        [f"{count} of {data.horizon} rows" for count in counts],
-    )
-
-
-def _stamps(first: pd.Timestamp, frequency: str, low: int, high: int) -> pd.DatetimeIndex:
-    """The time stamps of steps `low` to `high` (not included), where step 0 is at `first`."""
-    before = pd.date_range(end=first, periods=max(-low, 0) + 1, freq=frequency)
-    after = pd.date_range(first, periods=max(high, 1), freq=frequency)
-    stamps = pd.DatetimeIndex(before[:-1].append(after))  # from step min(low, 0)
-    return stamps[low - min(low, 0) : high - min(low, 0)]

@@ -26,7 +26,8 @@ from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.data.timestamps import written
 from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.model.forecaster import Forecaster
-from retain.kinds.forecast.predict import last_window, plain
+from retain.kinds.forecast.predict import last_window
+from retain.kinds.forecast.predict.fast_reader import FastReader
 from retain.model_files import check_same, reading
 
 CHUNK = 64  # series a batch; larger ones fall out of the CPU's cache
@@ -103,8 +104,8 @@ class Predictor:
         return numbers, np.array([series["mean"], series["std"]], dtype=np.float32).T
 
     @cached_property
-    def _plain(self) -> plain.Reader:
-        return plain.Reader(self.data, self.schema)
+    def _fast_reader(self) -> FastReader:
+        return FastReader(self.data, self.schema)
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
         """Forecast every series of a request's table, which has the model's columns and no others.
@@ -116,7 +117,7 @@ class Predictor:
 
     def quick_request(self, columns: Mapping[str, list[Any]]) -> Request | None:
         """Read a request where that takes less than a millisecond; otherwise None."""
-        last = self._plain.read(columns)
+        last = self._fast_reader.read(columns)
         return None if last is None else self._request(last, "history")
 
     def request(self, columns: Mapping[str, list[Any]]) -> Request:
@@ -309,9 +310,7 @@ class Predictor:
 
     def columns(self) -> list[str]:
         """The columns that a table of history must have, in order."""
-        data = self.data
-        ids = [data.unique_id] if data.unique_id is not None else []
-        return [*ids, data.ds, *(data.value_columns or (data.y,)), *data.covariates]
+        return tables.used_columns(self.data)
 
 
 def _column(values: list[Any]) -> "pd.Series[Any]":

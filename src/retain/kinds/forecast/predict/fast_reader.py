@@ -1,8 +1,8 @@
 """Requests as programs write them, read without pandas, which takes longer than the forecast.
 
 Plain is a table whose rows are in order, one for each step, with stamps of ISO 8601 and numbers.
-Whatever is not plain, wrong or merely unusual, is left to `source` and `history`: they alone say
-what an error is, and what is read here is what they would have made of it.
+Whatever is not plain, wrong or merely unusual, is left to `tables` and `last_window`: they alone
+say what an error is, and what is read here is what they would have made of it.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from retain.errors import DataError
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import calendars
-from retain.kinds.forecast.data.columns import EXACT, LARGEST
+from retain.kinds.forecast.data import calendars, columns
 from retain.kinds.forecast.data.frequency import width
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.data.tables import ONE_SERIES
-from retain.kinds.forecast.predict.last_window import LastWindows, scales_of
+from retain.kinds.forecast.predict.last_window import LastWindows, Steps, lay_out
 
 Stamps = NDArray[np.int64]  # microseconds since 1970
 
@@ -30,7 +30,7 @@ EARLIEST, LATEST = (
 )
 
 
-class Reader:
+class FastReader:
     """Reads plain tables for a model.
 
     Args:
@@ -51,7 +51,7 @@ class Reader:
         self._calendar = _calendar(data, schema.frequency, self._step)
 
     def read(self, table: Mapping[str, list[Any]]) -> LastWindows | None:
-        """The newest window of every series, as `history.last_windows` has it.
+        """Return the newest window of every series, as `last_window.last_windows` has it.
 
         Args:
             table: values by column.
@@ -61,13 +61,12 @@ class Reader:
         """
         data = self._data
         size = len(table.get(data.ds, ()))
-        if not self._reads or not size or table.keys() != self._columns:
+        complete = table.keys() == self._columns and set(map(len, table.values())) == {size}
+        if not self._reads or not size or not complete:
             return None
-        if any(len(values) != size for values in table.values()):
-            return None
-        first = _runs(table[self._ids[0]], size) if self._ids else np.zeros(1, np.int64)
-        columns = {name: _numbers(table[name]) for name in (data.y, *data.covariates)}
-        if first is None or any(found is None for found in columns.values()):
+        first = _first_rows(table[self._ids[0]], size) if self._ids else np.zeros(1, np.int64)
+        numbers = {name: _numbers(table[name]) for name in (data.y, *data.covariates)}
+        if first is None or any(values is None for values in numbers.values()):
             return None
         texts = table[data.ds]
         end = int(first[1]) if len(first) > 1 else size
@@ -76,22 +75,43 @@ class Reader:
         if ds is None:
             return None
         ds = np.tile(ds, len(first)) if same else ds
-        numbers: dict[str, Any] = columns
-        if not self._is_regular(ds, first):
+        by_column: dict[str, Any] = numbers
+        for name, limits in data.valid_range.items():
+            by_column[name][columns.outside(by_column[name], limits)] = np.nan
+        static = np.array([by_column[name] for name in data.static_covariates]).reshape(-1, size)
+        of_series = np.repeat(static[:, first], np.diff(first, append=size), axis=1)
+        if not self._is_regular(ds, first) or not (static == of_series).all():
             return None
-        for name, (low, high) in data.valid_range.items():
-            values = numbers[name]
-            with np.errstate(invalid="ignore"):
-                outside = (values < (-np.inf if low is None else low)) | (
-                    values > (np.inf if high is None else high)
-                )
-            values[outside] = np.nan
+        moving = [data.y, *data.past_covariates, *data.known_covariates]
+        given = np.column_stack([by_column[name] for name in moving])
+        known = np.isfinite(given[:, 1 + len(data.past_covariates) :]).all(axis=1)
         ids = table[self._ids[0]] if self._ids else [ONE_SERIES]
-        names = np.array([ids[row] for row in first], dtype=object)
-        return self._windows(names, first, np.append(first[1:], size), ds, numbers)
+        origin = int(ds.min())
 
-    def _is_regular(self, ds: Stamps, first: NDArray[np.int64]) -> bool:
-        """Whether each series has a row for each step, and all are on one grid."""
+        def clock(begin: Steps) -> tuple[NDArray[np.float32], NDArray[np.datetime64]]:
+            starts = origin + begin * self._step
+            ahead = starts[:, None] + np.arange(data.reach, data.reach + data.horizon) * self._step
+            features = self._features(starts, data.reach + data.horizon)
+            return features, ahead.astype("datetime64[us]")
+
+        try:
+            return lay_out(
+                np.array([ids[row] for row in first], dtype=object),
+                first,
+                (ds - origin) // self._step,
+                given,
+                known,
+                static[:, first].T,
+                clock,
+                data,
+                unit="steps",
+                where="history",
+            )
+        except DataError:  # which is worded where the table is read again
+            return None
+
+    def _is_regular(self, ds: Stamps, first: Steps) -> bool:
+        """Return whether each series has a row for each step, and all are on one grid."""
         if ds.min() < EARLIEST or ds.max() > LATEST:
             return False
         apart = np.diff(ds)
@@ -99,63 +119,16 @@ class Reader:
         phase = ds[first] % self._step
         return bool((apart == self._step).all() and (phase == phase[0]).all())
 
-    def _windows(
-        self,
-        names: NDArray[np.object_],
-        first: NDArray[np.int64],
-        end: NDArray[np.int64],
-        ds: Stamps,
-        columns: dict[str, NDArray[np.float64]],
-    ) -> LastWindows | None:
-        data, reach, horizon = self._data, self._data.reach, self._data.horizon
-        y = columns[data.y]
-        seen = np.isfinite(y)
-        origin = end - (horizon if data.known_covariates else 0)  # the first row to forecast
-        if (origin - first < data.context_length).any():
-            return None
-        rows = origin[:, None] + np.arange(-reach, horizon)  # (series, steps)
-        inside = (rows >= first[:, None]) & (rows < end[:, None])
-        rows = np.clip(rows, 0, len(y) - 1)
-        if not (seen[rows] & inside)[:, data.season_length : reach].any(axis=1).all():
-            return None
-        if data.known_covariates:
-            known = np.array([columns[name] for name in data.known_covariates])
-            ahead = rows[:, reach:]
-            if seen[ahead].any() or not seen[origin - 1].all() or np.isnan(known[:, ahead]).any():
-                return None
-        static = np.array([columns[name] for name in data.static_covariates])
-        static = static.reshape(-1, len(y))
-        if not (static == np.repeat(static[:, first], end - first, axis=1)).all():
-            return None
-
-        given = np.array(
-            [y, *(columns[name] for name in (*data.past_covariates, *data.known_covariates))]
-        )
-        values = np.where(inside, given[:, rows], np.nan).transpose(1, 0, 2)
-        starts = ds[first] + (origin - first - reach) * self._step
-        features = self._features(starts, reach + horizon)
-        window = np.concatenate([values, features.transpose(0, 2, 1)], axis=1, dtype=np.float32)
-        ahead = (starts + reach * self._step)[:, None] + np.arange(horizon) * self._step
-        return LastWindows(
-            names,
-            scales_of(y, first, end),
-            window,
-            static[:, first].T.astype(np.float32),
-            ahead.astype("datetime64[us]"),
-        )
-
     def _features(self, starts: Stamps, steps: int) -> NDArray[np.float32]:
-        """Calendar features from each start on: (series, steps, features)."""
+        """Return calendar features from each start on, (series, steps, features)."""
         phase = int(starts[0]) % self._step
-        number = (starts - phase) // self._step  # on the grid
-        distinct, which = np.unique(number, return_inverse=True)
-        made = []
-        for begin in distinct.tolist():
+        numbers, of_series = np.unique((starts - phase) // self._step, return_inverse=True)
+        features = []
+        for begin in numbers.tolist():  # on the grid
             blocks = range(begin // BLOCK, (begin + steps - 1) // BLOCK + 1)
             joined = np.concatenate([self._calendar(phase, block) for block in blocks])
-            at = begin - blocks[0] * BLOCK
-            made.append(joined[at : at + steps])
-        return np.stack(made)[which]
+            features.append(joined[begin - blocks[0] * BLOCK :][:steps])
+        return np.stack(features)[of_series]
 
 
 def _calendar(data: Data, frequency: str, step: int) -> Callable[[int, int], NDArray[np.float32]]:
@@ -168,8 +141,8 @@ def _calendar(data: Data, frequency: str, step: int) -> Callable[[int, int], NDA
     return block
 
 
-def _runs(ids: list[Any], size: int) -> NDArray[np.int64] | None:
-    """The first row of each series, where the rows of each stand together."""
+def _first_rows(ids: list[Any], size: int) -> Steps | None:
+    """Return the first row of each series, where the rows of each are together."""
     if set(map(type, ids)) != {str} or "" in ids:
         return None
     names = np.array(ids, dtype=object)
@@ -178,20 +151,21 @@ def _runs(ids: list[Any], size: int) -> NDArray[np.int64] | None:
 
 
 def _numbers(values: list[Any]) -> NDArray[np.float64] | None:
-    kinds = set(map(type, values))
-    if not kinds <= {float, int, type(None)}:  # a bool is an int, but no number
+    types = set(map(type, values))
+    if not types <= {float, int, type(None)}:  # a bool is an int, but no number
         return None
     try:
         numbers = np.array(values, dtype=np.float64)  # NaN for None
     except OverflowError:
         return None
-    if (np.abs(numbers) > LARGEST).any() or (int in kinds and (np.abs(numbers) >= EXACT).any()):
+    size = np.abs(numbers)
+    if (size > columns.LARGEST).any() or (int in types and (size >= columns.EXACT).any()):
         return None
     return numbers
 
 
 def _stamps(texts: list[Any]) -> Stamps | None:
-    """Stamps of ISO 8601 without an offset, all written in one form."""
+    """Return stamps of ISO 8601 without an offset, all written in one form."""
     form = FORMS.get(len(texts[0])) if isinstance(texts[0], str) else None
     if form is None or set(map(type, texts)) != {str} or len(set(map(len, texts))) > 1:
         return None
