@@ -75,7 +75,7 @@ def imported_libraries() -> list[set[str]]:
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.add(node.module.split(".")[0])
-    names -= {*sys.stdlib_module_names, "retain", "tests", "benchmarks"}
+    names -= {*sys.stdlib_module_names, "retain", "tests", "benchmarks", "toy_kind"}
     known = packages_distributions()
     return [{distribution(text) for text in known.get(name, [name])} for name in sorted(names)]
 
