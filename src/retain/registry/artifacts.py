@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from retain.config.kind import Predictor
 from retain.errors import RegistryError
 from retain.project import fingerprint
 from retain.project.layout import Layout
@@ -33,7 +34,7 @@ RUNTIME = (
 
 
 def log_model(
-    run: OfflineRun, root: Path, name: str, folder: Path, predictor: Any
+    run: OfflineRun, root: Path, name: str, folder: Path, predictor: Predictor
 ) -> tuple[str, str]:
     """Log the model in `folder` into its run; return its address and its id."""
     import mlflow
