@@ -204,12 +204,6 @@ class CheckDrift(Protocol[P]):
     ) -> DriftFindings: ...
 
 
-class Newest(Protocol):
-    """The time stamp of the newest value of prepared data."""
-
-    def __call__(self, prepared: Path) -> dt.datetime: ...
-
-
 class Backtest(Protocol[P]):
     """Retrain at past dates under each policy (`retain replay`)."""
 
@@ -245,7 +239,7 @@ class Kind(Generic[P, E]):
     lstm_gates: Lazy[InspectGates[P]] | None = None
     endpoint: Lazy[BuildEndpoint] | None = None
     drift: Lazy[CheckDrift[P]] | None = None
-    newest: Lazy[Newest] | None = None
+    newest: Lazy[Callable[[Path], dt.datetime]] | None = None
     backtest: Lazy[Backtest[P]] | None = None
 
     def targets(self, stage: str) -> dict[str, str]:

@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING
 from retain.config.kind import Kind, Lazy
 
 if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable
+    from pathlib import Path
+
     from retain.config import kind
     from retain.kinds.forecast import prepare
     from retain.kinds.forecast.config import Problem
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     _lstm_gates: kind.InspectGates[Problem] = lstm_gates.inspect
     _endpoint: BuildEndpoint = endpoint.ForecastEndpoint
     _drift: kind.CheckDrift[Problem] = drift.check
-    _newest: kind.Newest = profile.newest
+    _newest: Callable[[Path], dt.datetime] = profile.newest
     _backtest: kind.Backtest[Problem] = backtest.backtest
 
 KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
