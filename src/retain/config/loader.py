@@ -12,7 +12,6 @@ from retain.errors import ParamsError, clipped, did_you_mean, listed
 
 if TYPE_CHECKING:  # every command imports this module, and pydantic takes a while
     from pydantic import BaseModel, ValidationError
-    from pydantic_core import ErrorDetails
 
     from retain.config.schema import Problem
 
@@ -108,7 +107,7 @@ def describe_errors(
     return f"{source} has {len(problems):,} errors:\n{listed(sentences, count=len(problems))}"
 
 
-def _describe(problem: "ErrorDetails", schema: "type[BaseModel]", where: str) -> str:
+def _describe(problem: Any, schema: "type[BaseModel]", where: str) -> str:
     """Describe one error in a sentence with the full key path."""
     checks = Literal["finite", "beats", "beats_or_ties", "coverage", "at_least", "champion"]
     tags = {"float", *get_args(checks)}

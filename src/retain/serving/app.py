@@ -129,7 +129,7 @@ def build(
         content = get_openapi(
             title=f"retain: {champion.name}",
             version=app.version,
-            summary=f"{endpoint.title} of the champion, version {champion.version}",
+            summary=f"The champion, version {champion.version}",
             routes=app.routes,
         )
         # A request's columns, and an example of it, are those of the present champion.

@@ -51,7 +51,6 @@ class Endpoint(Protocol[P_contra]):
     """How the champions of a kind answer over HTTP, whichever it is at the time."""
 
     path: str  # of its POST
-    title: str  # what comes from it, for the title of the description
     summary: str  # what its POST does
     answer_model: type[Answer]  # the answer in JSON, for the description
     page: str  # the HTML at /

@@ -58,7 +58,6 @@ class LinesEndpoint(ABC, Generic[P, R]):
     """Answers lines of text; a subclass says how its kind does."""
 
     path: str
-    title: str
     summary: str
     answer_model: type[Answer] = LinesAnswer
     request_model: type[R]

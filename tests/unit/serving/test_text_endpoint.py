@@ -28,7 +28,7 @@ class EchoRequest(LinesRequest):
 class Echo(LinesEndpoint[Any, EchoRequest]):
     """Answers a line with itself, and remembers which it was asked."""
 
-    path, title, summary = "/echo", "Echoes", "Echo each line"
+    path, summary = "/echo", "Echo each line"
     request_model = EchoRequest
     lines_name = "lines"
     seen: list[str]

@@ -20,7 +20,6 @@ class AskEndpoint(LinesEndpoint[Predictor, AskRequest]):
     """Answers sequences."""
 
     path = "/ask"
-    title = "Answers"
     summary = "Answer each sequence: the answers with their probabilities"
     request_model = AskRequest
     lines_name = "sequences"

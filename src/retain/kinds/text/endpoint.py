@@ -39,7 +39,6 @@ class CompleteEndpoint(LinesEndpoint[Predictor, CompleteRequest]):
     """Continues texts."""
 
     path = "/complete"
-    title = "Texts continued"
     summary = "Continue each text: the likeliest next units, and a continuation"
     answer_model = CompleteAnswer
     request_model = CompleteRequest

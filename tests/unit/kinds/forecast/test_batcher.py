@@ -1,7 +1,6 @@
 """Requests that wait are run together, in turns, each with its own model, and none is forgotten."""
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,16 +8,9 @@ import pytest
 import torch
 
 from retain.kinds.forecast.data.windows import Batch
-from retain.kinds.forecast.predict.batcher import CHUNK, Batcher
+from retain.kinds.forecast.predict.batcher import Batcher
+from retain.kinds.forecast.predict.request import CHUNK, Request
 from retain.serving.http_io import OverloadedError
-
-
-@dataclass
-class Request:
-    batch: Batch
-
-    def __len__(self) -> int:
-        return len(self.batch.series)
 
 
 class Model:
@@ -36,7 +28,9 @@ class Model:
 
 def asked(*numbers: int) -> Request:
     column = torch.tensor(numbers)
-    return Request(Batch(column, column, column, column))
+    ahead = np.empty((len(numbers), 0), dtype="datetime64[us]")
+    batch = Batch(column, column, column, column)
+    return Request(np.array(numbers, dtype=object), ahead, batch, "history", ())
 
 
 def answers(batcher: Batcher, *requests: tuple[Model, Request]) -> list[Any]:
@@ -65,15 +59,21 @@ def test_a_large_request_takes_turns(model: Model) -> None:
     large = asked(*range(1000, 1000 + 3 * CHUNK))
     found = answers(Batcher(1000), (model, large), (model, asked(1)), (model, asked(2)))
     np.testing.assert_array_equal(found[0], large.batch.series)
-    assert [len(run) for run in model.runs] == [CHUNK, CHUNK, CHUNK, 2]
-    assert model.runs[1][:2] == [1, 2], "the small ones came before the rest of the large one"
+    assert [len(run) for run in model.runs] == [CHUNK, 2, CHUNK, CHUNK]
+    assert model.runs[1] == [1, 2], "the small ones came before the rest of the large one"
+
+
+def test_a_batch_that_does_not_fit_is_run_next(model: Model) -> None:
+    found = answers(Batcher(1000), (model, asked(*range(40))), (model, asked(*range(30))))
+    assert [len(each) for each in found] == [40, 30]
+    assert [len(run) for run in model.runs] == [40, 30]
 
 
 def test_each_model_has_runs_of_its_own(model: Model) -> None:
     other = Model()
     asks = [(model, asked(0)), (model, asked(1)), (other, asked(2)), (model, asked(3))]
     assert [each.tolist() for each in answers(Batcher(1000), *asks)] == [[0], [1], [2], [3]]
-    assert (model.runs, other.runs) == ([[0, 1, 3]], [[2]])
+    assert (model.runs, other.runs) == ([[0, 1], [3]], [[2]])
 
 
 def test_too_many_are_refused_and_a_large_one_alone_is_not(model: Model) -> None:

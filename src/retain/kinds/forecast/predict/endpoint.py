@@ -14,8 +14,8 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from retain.kinds.forecast.predict.batcher import Batcher
-from retain.kinds.forecast.predict.predictor import CHUNK, Predictor
-from retain.kinds.forecast.predict.request import Request
+from retain.kinds.forecast.predict.predictor import Predictor
+from retain.kinds.forecast.predict.request import CHUNK, Request
 from retain.serving import endpoint, http_io
 from retain.serving.champion import LoadedChampion
 from retain.serving.endpoint import Limits
@@ -47,7 +47,6 @@ class ForecastEndpoint:
     """Forecasts the series of a table; those of requests that wait together run together."""
 
     path = "/forecast"
-    title = "Forecasts"
     summary = "Forecast every series of a table of history"
     answer_model: type[endpoint.Answer] = ForecastAnswer
 

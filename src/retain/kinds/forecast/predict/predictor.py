@@ -27,7 +27,6 @@ from retain.kinds.forecast.predict.last_window import refuse
 from retain.kinds.forecast.predict.request import HISTORY, Request, RequestReader
 from retain.model_files import check_same, reading
 
-CHUNK = 64  # series a batch; larger ones fall out of the CPU's cache
 ALIGNED = 8  # batches of a multiple of 8 rows give each row the same bits whatever its neighbours
 
 
@@ -125,11 +124,8 @@ class Predictor:
         return self._predict(self.requests.read_table(table, where))
 
     def _predict(self, request: Request) -> pd.DataFrame:
-        parts = [
-            self.predict_batch(Batch(*(column[begin : begin + CHUNK] for column in request.batch)))
-            for begin in range(0, len(request), CHUNK)
-        ]
-        return pd.DataFrame(self.tabulate(request, np.concatenate(parts)))
+        quantiles = np.concatenate([self.predict_batch(batch) for batch in request.batches()])
+        return pd.DataFrame(self.tabulate(request, quantiles))
 
     def predict_batch(self, batch: Batch) -> NDArray[np.float32]:
         """Return quantiles in data units, (series, horizon, levels); rows do not depend on others.

@@ -1,6 +1,6 @@
 """Read the history in a request: as columns of JSON, as CSV or as a data frame."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from retain.kinds.forecast.predict.last_window import LastWindows, last_windows
 
 KnownSeries = Callable[[NDArray[np.object_], NDArray[np.float64]], tuple[Tensor, Tensor]]
 HISTORY = "history"  # what messages call the table of a request
+CHUNK = 64  # series a batch; larger ones fall out of the CPU's cache
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Request:
     def __len__(self) -> int:
         """How many series there are."""
         return len(self.names)
+
+    def batches(self) -> Iterator[Batch]:
+        """Cut the batch into those of at most `CHUNK` series."""
+        for begin in range(0, len(self), CHUNK):
+            yield Batch(*(column[begin : begin + CHUNK] for column in self.batch))
 
 
 class RequestReader:
