@@ -84,15 +84,16 @@ def connect(root: Path) -> "MlflowClient":
     for key, value in given.items():  # MLflow sets them, as if the user had: see `uri`
         if value is None:
             os.environ.pop(key, None)
-    with locked(root), guarded(root):  # two processes that create the tables at once crash
+    with locked(root), _as_store_error(root):  # two that create the tables at once crash
         place = folder(root) / "mlflow.db"
         embedded = (Path.cwd() / address.removeprefix("sqlite:///")).resolve() == place
         if embedded:
             _create(place)
-        client = mlflow.MlflowClient()
-        client.search_experiments(max_results=1)
-        if embedded:
-            _relocate_artifacts(place)
+        with _signals_deferred(root):
+            client = mlflow.MlflowClient()
+            client.search_experiments(max_results=1)
+            if embedded:
+                _relocate_artifacts(place)
     return _GuardedClient(root, client)
 
 
@@ -154,13 +155,16 @@ class _GuardedClient:
 
 @contextmanager
 def guarded(root: Path) -> Iterator[None]:
-    """Raise StoreError where calls to the store fail, and let signals wait until they are over.
+    """Raise StoreError where calls to the store fail, and let signals wait until they are over."""
+    with _as_store_error(root), _signals_deferred(root):
+        yield
 
-    Only what MLflow and the clients below it raise is the store's fault: a full disk is not.
-    """
+
+@contextmanager
+def _as_store_error(root: Path) -> Iterator[None]:
+    """Raise what MLflow and the clients below it raise as a StoreError; a full disk is none."""
     try:
-        with _signals_deferred(root):
-            yield
+        yield
     except client_errors() as error:
         if not uri(root).startswith("http"):
             raise_full_disk(error)
