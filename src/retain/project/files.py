@@ -4,6 +4,8 @@ A stage that is killed leaves at most a folder under `scratch/`, which DVC does 
 next run of the same stage removes.
 """
 
+import hashlib
+import io
 import json
 import math
 import os
@@ -104,6 +106,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a file in UTF-8, whole or not at all."""
     write_bytes(path, text.encode())
+
+
+def md5(content: bytes | io.BufferedIOBase) -> str:
+    """Return the md5 of bytes, or of what an open file holds."""
+    file = io.BytesIO(content) if isinstance(content, bytes) else content
+    return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def to_json(content: Any) -> str:

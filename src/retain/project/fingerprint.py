@@ -5,7 +5,6 @@ tracking store, a version in the registry and a line of dvc.lock can be joined w
 a run's id into anything that DVC tracks.
 """
 
-import hashlib
 import json
 import os
 import platform
@@ -16,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from retain.project import dvc
+from retain.project.files import md5
 from retain.project.git import Git
 from retain.project.layout import Layout
 
@@ -39,7 +39,7 @@ EVALUATED = ("metrics.json", "report.html", "report.md", "plots", "figures")
 def file_md5(path: Path) -> str:
     """The md5 of a file's bytes."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return md5(file)
 
 
 def path_md5(path: Path) -> str:
@@ -59,7 +59,7 @@ def folder_md5(folder: Path) -> str:
 
 def text_md5(text: str) -> str:
     """The md5 of a text in UTF-8."""
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return md5(text.encode())
 
 
 def short(md5: str | None) -> str:
