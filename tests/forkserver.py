@@ -274,6 +274,7 @@ def _be(
     os.setsid()
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # though the tests run in background
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)

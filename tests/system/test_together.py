@@ -26,7 +26,8 @@ run.end("FINISHED")
 
 
 def test_a_fresh_store_is_made_once_by_processes_that_start_together(tmp_path: Path) -> None:
-    started = [start(tmp_path, "python", "-c", FIRST_USE, f"run{n}") for n in range(4)]
+    (tmp_path / "first_use.py").write_text(FIRST_USE)
+    started = [start(tmp_path, "python", "first_use.py", f"run{n}") for n in range(4)]
     for process in started:
         said, errors = process.communicate(timeout=120)
         assert (process.returncode, said, errors) == (0, "", "")
