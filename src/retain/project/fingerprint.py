@@ -29,7 +29,7 @@ LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow")
 UNTRAINED = {"gate", "kind", "prove", "retrain"}
 # What of git's files says nothing of what a stage will do: the pipeline writes the lock and the
 # ledger itself.
-ASIDE = (":!dvc.lock", ":!models/*/ledger.csv", ":!models/*/promotions.csv")
+NOT_CODE = (":!dvc.lock", ":!models/*/ledger.csv", ":!models/*/promotions.csv")
 # Where a file that git does not know yet decides what a stage does.
 CODE = ("src", "pipelines", "dvc.yaml", "params.yaml", "requirements.lock")
 # What `evaluate` leaves in reports/P.
@@ -153,7 +153,7 @@ def patch(root: Path) -> dict[str, str]:
             git.run("add", "--intent-to-add", "--", *names.strip("\0").split("\0"))
         usual = ("--src-prefix=a/", "--dst-prefix=b/")  # whatever the user's git would write
         options = ("--binary", "--no-ext-diff", "--no-color", *usual)
-        words = ("diff", *options, "HEAD", "--", ".", *ASIDE)
+        words = ("diff", *options, "HEAD", "--", ".", *NOT_CODE)
         try:
             text = git.run(*words)
         except UnicodeDecodeError:  # a text in another encoding: then all of it in base 85
