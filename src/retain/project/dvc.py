@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from retain.errors import DvcError
+from retain.project.git import Git
 
 
 def run(root: Path, *words: str) -> str:
@@ -105,8 +106,10 @@ def has_remote(root: Path) -> bool:
     return bool(Config(dvc_dir=str(root / ".dvc"), validate=False).get("core", {}).get("remote"))
 
 
-def read_lock(root: Path) -> str:
-    """Return the text of dvc.lock, empty where there is none."""
+def read_lock(root: Path, commit: str = "") -> str:
+    """Return the text of dvc.lock, here or in a commit; empty where there is none."""
+    if commit:
+        return Git(root).show(commit, "dvc.lock") or ""
     path = root / "dvc.lock"
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 

@@ -4,6 +4,8 @@ A stage that is killed leaves at most a folder under `scratch/`, which DVC does 
 next run of the same stage removes.
 """
 
+import hashlib
+import io
 import json
 import math
 import os
@@ -18,7 +20,7 @@ from retain.errors import RetainError
 
 @contextmanager
 def folder(root: Path, stage: str) -> Iterator[Path]:
-    """An empty scratch folder for one stage, removed at the end.
+    """Make an empty scratch folder for one stage, and remove it at the end.
 
     Raises:
         RetainError: another process runs the same stage, as when `dvc` was killed but not what it
@@ -42,23 +44,23 @@ def folder(root: Path, stage: str) -> Iterator[Path]:
 
 
 def checkpoint_folder(root: Path, stage: str, recipe: str) -> Path:
-    """Where the checkpoints of one stage and recipe lie: outside all that DVC looks at."""
+    """Return the folder of the checkpoints of a stage and recipe, where DVC does not look."""
     return root / "scratch" / "checkpoints" / stage / recipe
 
 
 def publish(scratch: Path, target: Path) -> None:
-    """Make the scratch folder the folder `target`, in the place of what was there."""
+    """Move the scratch folder to `target`, in the place of what was there."""
     target.parent.mkdir(parents=True, exist_ok=True)
     before = scratch.with_name(f"{scratch.name}.before")
     shutil.rmtree(before, ignore_errors=True)
-    if target.exists():  # removed where it stands, it could be seen in halves
+    if target.exists():  # moved first, since half of it could be removed when a kill comes
         target.rename(before)
     scratch.rename(target)
     shutil.rmtree(before, ignore_errors=True)
 
 
 def leave_out(root: Path, stage: str, target: Path) -> None:
-    """Make `target` a folder that says that it was not asked for; DVC wants each stage's output."""
+    """Write a folder of a sentence for a cell that is not trained; DVC wants its output."""
     with folder(root, stage) as scratch:
         text = "training.cells does not name this cell\n"
         (scratch / "left-out.txt").write_text(text, encoding="utf-8")
@@ -106,8 +108,14 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def md5(content: bytes | io.BufferedIOBase) -> str:
+    """Return the md5 of bytes, or of what an open file holds."""
+    file = io.BytesIO(content) if isinstance(content, bytes) else content
+    return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
 def to_json(content: Any) -> str:
-    """JSON with the same bytes for the same content: six significant digits, null for NaN."""
+    """Return JSON, the same bytes for the same content: six significant digits, null for NaN."""
     return json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 

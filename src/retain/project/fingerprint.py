@@ -5,7 +5,6 @@ tracking store, a version in the registry and a line of dvc.lock can be joined w
 a run's id into anything that DVC tracks.
 """
 
-import hashlib
 import json
 import os
 import platform
@@ -16,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from retain.project import dvc
+from retain.project.files import md5
 from retain.project.git import Git
 from retain.project.layout import Layout
 
@@ -29,7 +29,7 @@ LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow")
 UNTRAINED = {"gate", "kind", "prove", "retrain"}
 # What of git's files says nothing of what a stage will do: the pipeline writes the lock and the
 # ledger itself.
-ASIDE = (":!dvc.lock", ":!models/*/ledger.csv", ":!models/*/promotions.csv")
+NOT_CODE = (":!dvc.lock", ":!models/*/ledger.csv", ":!models/*/promotions.csv")
 # Where a file that git does not know yet decides what a stage does.
 CODE = ("src", "pipelines", "dvc.yaml", "params.yaml", "requirements.lock")
 # What `evaluate` leaves in reports/P.
@@ -37,18 +37,18 @@ EVALUATED = ("metrics.json", "report.html", "report.md", "plots", "figures")
 
 
 def file_md5(path: Path) -> str:
-    """The md5 of a file's bytes."""
+    """Return the md5 of a file, as DVC gives it."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return md5(file)
 
 
 def path_md5(path: Path) -> str:
-    """The md5 of a folder or a file, as DVC gives it."""
+    """Return the md5 of a folder or a file, as DVC gives it."""
     return folder_md5(path) if path.is_dir() else file_md5(path)
 
 
 def folder_md5(folder: Path) -> str:
-    """The md5 that DVC gives a folder: that of the JSON list of its files and their md5."""
+    """Return the md5 that DVC gives a folder: of the JSON list of its files and their md5."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     entries = [
         {"md5": file_md5(path), "relpath": path.relative_to(folder).as_posix()} for path in files
@@ -58,17 +58,17 @@ def folder_md5(folder: Path) -> str:
 
 
 def text_md5(text: str) -> str:
-    """The md5 of a text in UTF-8."""
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    """Return the md5 of a text in UTF-8."""
+    return md5(text.encode())
 
 
 def short(md5: str | None) -> str:
-    """The first digits of an md5, as a person reads it."""
+    """Return the first digits of an md5, as a person reads it."""
     return md5[:12] if md5 else "not recorded"
 
 
 def output_md5s(root: Path, name: str) -> dict[str, str]:
-    """The md5 of what the stages of a problem have left here, by path."""
+    """Return the md5 of what the stages of a problem left here, by path."""
     layout = Layout(root, name)
     models, reports = sorted(layout.models.glob("*/")), (layout.reports / e for e in EVALUATED)
     paths = [path for path in (layout.prepared, *models, *reports) if path.exists()]
@@ -76,7 +76,7 @@ def output_md5s(root: Path, name: str) -> dict[str, str]:
 
 
 def test_metrics(root: Path, name: str, cell: str) -> dict[str, float]:
-    """The finite test metrics of a model, from the report that the working tree has."""
+    """Return the finite test metrics of a model, from the report in the working tree."""
     path = Layout(root, name).metrics
     if not path.is_file():
         return {}
@@ -85,7 +85,7 @@ def test_metrics(root: Path, name: str, cell: str) -> dict[str, float]:
 
 
 def training_tags(root: Path, name: str, problem: "Problem", cell: str) -> dict[str, str]:
-    """What a model is made of, as tags of its run: data, params, code and machine."""
+    """Return what a model is made of, as tags of its run: data, params, code and machine."""
     recipe = {
         "cell": cell,
         "model": problem.model_dump(mode="json")["model"],
@@ -103,7 +103,7 @@ def training_tags(root: Path, name: str, problem: "Problem", cell: str) -> dict[
 
 
 def flat(problem: "Problem", cell: str) -> dict[str, str]:
-    """A problem's sections as `section.key`, which is how MLflow's table compares them."""
+    """Return a problem's params by `section.key`, as MLflow's table compares them."""
     params: dict[str, Any] = {"cell": cell}
 
     def walk(prefix: str, value: Any) -> None:
@@ -120,7 +120,7 @@ def flat(problem: "Problem", cell: str) -> dict[str, str]:
 
 
 def _raw_md5(root: Path, name: str, data_md5: str) -> str:
-    """The md5 of what `prepare` read, as dvc.lock has it; nothing where that is of other data."""
+    """Return the md5 of what `prepare` read; empty where dvc.lock has that of other data."""
     stage = dvc.locked(dvc.read_lock(root), f"prepare@{name}")
     if any(out["md5"] == data_md5 for out in stage.get("outs", ())):
         raw = stage["params"]["params.yaml"][f"problems.{name}.data"]["path"]
@@ -129,7 +129,7 @@ def _raw_md5(root: Path, name: str, data_md5: str) -> str:
 
 
 def code_state(root: Path) -> dict[str, str]:
-    """Commit, whether the tree differs from it, and DVC's stage and experiment, as run tags."""
+    """Return commit, whether the tree differs from it, and DVC's stage and experiment, as tags."""
     tags = {key: os.environ[key] for key in ("DVC_STAGE", "DVC_EXP_NAME") if os.environ.get(key)}
     commit = Git(root).find("HEAD")
     if commit:
@@ -138,7 +138,7 @@ def code_state(root: Path) -> dict[str, str]:
 
 
 def patch(root: Path) -> dict[str, str]:
-    """What makes the tree of the last commit: `code.patch`, or nothing where it is clean."""
+    """Return what makes the tree of the last commit: `code.patch`, or nothing where it is clean."""
     if Git(root).find("HEAD") is None:
         return {}
     with TemporaryDirectory() as folder:
@@ -153,7 +153,7 @@ def patch(root: Path) -> dict[str, str]:
             git.run("add", "--intent-to-add", "--", *names.strip("\0").split("\0"))
         usual = ("--src-prefix=a/", "--dst-prefix=b/")  # whatever the user's git would write
         options = ("--binary", "--no-ext-diff", "--no-color", *usual)
-        words = ("diff", *options, "HEAD", "--", ".", *ASIDE)
+        words = ("diff", *options, "HEAD", "--", ".", *NOT_CODE)
         try:
             text = git.run(*words)
         except UnicodeDecodeError:  # a text in another encoding: then all of it in base 85
@@ -165,7 +165,7 @@ def patch(root: Path) -> dict[str, str]:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """What else, besides data, params and code, may decide over the last bits, as run tags."""
+    """Return what else may decide over the last bits of a model, as tags: machine, libraries."""
     from importlib.metadata import version
 
     tags = {f"env.{name}": version(name) for name in LIBRARIES}

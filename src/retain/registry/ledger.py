@@ -115,8 +115,7 @@ def locked_md5s(root: Path, commit: str, stage: str) -> dict[str, str]:
     Args:
         commit: whose dvc.lock is read; if empty, the one that is here.
     """
-    lock = Git(root).show(commit, "dvc.lock") or "" if commit else dvc.read_lock(root)
-    entry = dvc.locked(lock, stage)
+    entry = dvc.locked(dvc.read_lock(root, commit), stage)
     kept = ("data/prepared/", "models/", "reports/")
     items = [*entry.get("deps", ()), *entry.get("outs", ())]
     return {i["path"]: i["md5"] for i in items if i["path"].startswith(kept) and "md5" in i}

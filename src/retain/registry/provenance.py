@@ -186,7 +186,7 @@ def _raw(root: Path, path: str, md5: str) -> str:
     elif not md5:
         state = "as it is today; its md5 was not recorded"
     else:
-        today = fingerprint.folder_md5(place) if place.is_dir() else fingerprint.file_md5(place)
+        today = fingerprint.path_md5(place)
         state = "unchanged" if today == md5 else f"changed since: today {fingerprint.short(today)}"
     return f"{path}, md5 {fingerprint.short(md5)}, {state}"
 

@@ -157,7 +157,7 @@ def _locked_stages(root: Path, name: str) -> list[tuple[dict[str, Any], dict[str
 
     Without the one that lists the modules: what its lists say to the others is what counts.
     """
-    before, now = Git(root).show("HEAD", "dvc.lock") or "", dvc.read_lock(root)
+    before, now = dvc.read_lock(root, "HEAD"), dvc.read_lock(root)
     stages = re.findall(rf"^  (\w+@{re.escape(name)}(?:-\w+)?):$", now, re.MULTILINE)
     return [
         (dvc.locked(before, stage), dvc.locked(now, stage))

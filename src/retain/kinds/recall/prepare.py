@@ -1,10 +1,10 @@
 """The stage `prepare` of a recall problem; imports no torch."""
 
-import hashlib
 from pathlib import Path
 
 from retain.kinds.recall import babi, dataset, synthetic
 from retain.kinds.recall.config import Problem
+from retain.project.files import md5
 
 
 def prepare(problem: Problem, root: Path, out: Path) -> None:
@@ -12,8 +12,7 @@ def prepare(problem: Problem, root: Path, out: Path) -> None:
     data = problem.data
     if data.source == "babi":
         files = babi.find_files(data, root)
-        content = b"".join(file.path.read_bytes() for file in files)
-        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        digest = md5(b"".join(file.path.read_bytes() for file in files))
         schema, examples = babi.read(data, files, digest)
     else:
         schema, examples = synthetic.schema(data), list(synthetic.examples(data))

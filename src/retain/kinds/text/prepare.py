@@ -1,13 +1,13 @@
 """The stage `prepare` of a text problem: files of text into numbered units; imports no torch."""
 
 import gzip
-import hashlib
 import zlib
 from pathlib import Path
 
 from retain.errors import DataError
 from retain.kinds.text import dataset
 from retain.kinds.text.config import Data, Problem
+from retain.project.files import md5
 
 ENDINGS = (".txt", ".txt.gz")
 
@@ -32,12 +32,11 @@ def read_text(data: Data, root: Path) -> tuple[str, str]:
     Raises:
         DataError: a file is missing, empty, damaged or no UTF-8; it names file, line and byte.
     """
-    md5, texts = hashlib.md5(usedforsecurity=False), []
-    for path in _files(data.path, root):
-        content = _read_bytes(path, root)
-        md5.update(content)
-        texts.append(_decode(content, path.relative_to(root).as_posix()))
-    return dataset.normalise("\n".join(texts), data.lower, data.blanks), md5.hexdigest()
+    contents = {path: _read_bytes(path, root) for path in _files(data.path, root)}
+    text = "\n".join(
+        _decode(content, path.relative_to(root).as_posix()) for path, content in contents.items()
+    )
+    return dataset.normalise(text, data.lower, data.blanks), md5(b"".join(contents.values()))
 
 
 def _files(name: str, root: Path) -> list[Path]:

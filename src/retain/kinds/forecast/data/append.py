@@ -1,7 +1,6 @@
 """New rows for the table of a problem: checked with it, added behind it, never instead of it."""
 
 import csv
-import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from retain.kinds.forecast.data.compression import compress
 from retain.kinds.forecast.data.formats import Csv, Origin
 from retain.kinds.forecast.data.reader import Raw
 from retain.project import raw_table
-from retain.project.files import write_bytes
+from retain.project.files import md5, write_bytes
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,7 @@ def add_rows(data: Data, root: Path, new: Path) -> Appended:
         write_bytes(target, target.read_bytes() + _csv(old_table, added))
     elif target.is_dir():
         content = _parquet(next(iter(sorted(target.rglob("*.parquet")))), added, name, alone=True)
-        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        write_bytes(target / f"appended-{digest[:12]}.parquet", content)
+        write_bytes(target / f"appended-{md5(content)[:12]}.parquet", content)
     else:
         write_bytes(target, _parquet(target, added, name))
     known, last = len(more.frame) - len(rows), str(table.frame["ds"].max())

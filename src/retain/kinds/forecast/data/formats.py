@@ -5,7 +5,6 @@ length, a wrong separator, a header that names a column twice) is an error that 
 """
 
 import csv
-import hashlib
 import io
 import itertools
 import lzma
@@ -25,6 +24,7 @@ import pyarrow.parquet
 
 from retain.errors import DataError, listed
 from retain.kinds.forecast.data.compression import decompress
+from retain.project.files import md5
 
 SEPARATORS = (",", ";", "\t", "|")
 ROWS = 1 << 16  # of a block of Parquet
@@ -222,7 +222,7 @@ class Parquet:
         """Return the md5 of the file, or that of the md5 and name of each in the folder."""
         digests = {name: _md5(source) for name, source in self.sources.items()}
         listing = "".join(f"{digest} {name}\n" for name, digest in digests.items())
-        return digests.get("") or hashlib.md5(listing.encode(), usedforsecurity=False).hexdigest()
+        return digests.get("") or md5(listing.encode())
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield some columns, or all, and PLACE; raise DataError where they cannot be read."""
@@ -271,7 +271,7 @@ def open_source(source: Source) -> Any:
 
 def _md5(source: Source) -> str:
     with open_source(source) as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return md5(file)
 
 
 def _check_unique(where: str, names: list[str]) -> None:
