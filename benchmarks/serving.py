@@ -191,7 +191,7 @@ def run(options: argparse.Namespace) -> None:
     contestants: dict[tuple[str, int], Any] = {}
     for size in SIZES:
         rows = newest.head(size * CONTEXT)
-        batch = served.request(rows.to_dict("list")).batch
+        batch = served.requests.read_columns(rows.to_dict("list")).batch
         contestants[BARE, size] = lambda batch=batch: served.predict_batch(batch)
         split = {"columns": list(rows.columns), "data": rows.to_numpy().tolist()}
         bodies = {

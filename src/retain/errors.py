@@ -10,7 +10,10 @@ import errno
 import signal
 import sys
 from collections.abc import Callable, Iterable
-from typing import NoReturn
+from typing import NoReturn, TypeVar
+
+T = TypeVar("T")
+Read = TypeVar("Read")
 
 
 class RetainError(Exception):
@@ -105,6 +108,28 @@ def listed(items: list[str], limit: int = 10, count: int | None = None) -> str:
     if more > 0:
         lines.append(f"  ... and {more:,} more")
     return "\n".join(lines)
+
+
+def read_rows(
+    values: Iterable[T], name: str, read: Callable[[T], Read], first_row: int = 1
+) -> list[Read]:
+    """Read each value of the column `name`.
+
+    Raises:
+        DataError: `read` raises it for some rows, whose sentences it lists without the middle of
+            what they cite, where that is long.
+    """
+    found, faults = [], []
+    for row, value in enumerate(values, first_row):
+        try:
+            found.append(read(value))
+        except DataError as error:
+            fault = str(error)
+            fault = fault if len(fault) <= 500 else f"{fault[:200]} … {fault[-300:]}"
+            faults.append(f"row {row}: {fault}")
+    if faults:
+        raise DataError(f"{name}:\n{listed(faults)}")
+    return found
 
 
 def clipped(words: object, limit: int = 100) -> str:

@@ -76,6 +76,7 @@ def imported_libraries() -> list[set[str]]:
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.add(node.module.split(".")[0])
     names -= {*sys.stdlib_module_names, "retain", "tests", "benchmarks", "toy_kind"}
+    names.discard("pydantic_core")  # of the version that pydantic wants
     known = packages_distributions()
     return [{distribution(text) for text in known.get(name, [name])} for name in sorted(names)]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CheckResult, CliRunner
+from typer.testing import CliRunner, Result
 
 from retain import cli
 from retain.config import loader
@@ -55,7 +55,7 @@ def sales(tmp_path: Path) -> Path:
     return path
 
 
-def retain(*arguments: object) -> CheckResult:
+def retain(*arguments: object) -> Result:
     return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
 
 

@@ -29,7 +29,7 @@ STORIES = {
     },
     "while it writes down how far it is": {
         "before MLflow's store commits": 10,
-        "when a curve was told": 2,
+        "when a curve was sent": 2,
         "while a checkpoint is half written": 2,
         "before a checkpoint is renamed": 2,
         "before older ones are removed": 2,
@@ -37,8 +37,8 @@ STORIES = {
     "while it writes the model": {
         "trained, before the model is written": 1,
         "while the model is half written": 1,
-        "written, before MLflow is told": 1,
-        "told, before publishing": 1,
+        "written, before the run has its md5": 1,
+        "the run has its md5, before publishing": 1,
         "when the old model is away": 1,
         "published, the old model still there": 1,
     },

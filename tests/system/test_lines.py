@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retain.cli import text as cli_text
-from retain.kinds.text.endpoint import SETTINGS, SHOWN
+from retain.cli import predict
+from retain.kinds.text.endpoint import SHOWN, CompleteRequest
 from retain.model_files import load_model
 from retain.serving.text_endpoint import LETTERS, LINES, UNITS
 from retain.tracking import store
@@ -59,11 +59,11 @@ def test_a_text_gets_what_the_command_says(rhyme: Server, answering: Path) -> No
 
 
 def test_without_settings_they_are_those_of_the_command() -> None:
-    command = inspect.signature(cli_text.complete).parameters
-    assert {name: each.default for name, each in SETTINGS.items()} == {
-        name: command[name].default for name in ("length", "temperature", "seed")
-    }
-    assert SHOWN == cli_text.SHOWN
+    command = inspect.signature(predict.complete).parameters
+    fields = CompleteRequest.model_fields
+    for name in ("length", "temperature", "seed"):
+        assert fields[name].default == command[name].default
+    assert SHOWN == predict.LIKELIEST
 
 
 def test_several_texts_get_the_bits_of_each_alone(rhyme: Server, answering: Path) -> None:
@@ -140,22 +140,27 @@ def test_it_says_what_it_reads(name: str, request: pytest.FixtureRequest) -> Non
 
 BAD: dict[str, tuple[Any, int, str]] = {
     "no json": (b"{", 400, "the body is not JSON"),
-    "no object": ([], 422, 'the body has no `text`; send {"text":["…"],"length":60,"temperature"'),
-    "no text": ({"length": 3}, 422, "the body has no `text`"),
-    "another key": ({"text": TEXT, "colour": 1}, 422, "the body has `colour`, which says nothing"),
-    "no rows": ({"text": []}, 422, "text has no rows"),
+    "no object": ([], 422, 'the body is no object: send {"text": ["…"]}'),
+    "no text": ({"length": 3}, 422, "the request: `text` is missing"),
+    "another key": ({"text": TEXT, "lenght": 1}, 422, "key `lenght`; did you mean `length`?"),
+    "no rows": ({"text": []}, 422, "`text`: list should have at least 1 item"),
     "empty": ({"text": [TEXT, ""]}, 422, "row 2: '' is no text to continue; give some letters"),
-    "null": ({"text": [None, TEXT]}, 422, "row 1: null is no text"),
-    "deep": (b'{"text": ' + b"[" * 900 + b"]" * 900 + b"}", 422, "row 1: a list is no text"),
-    "an object": ({"text": {"text": TEXT}}, 422, "row 1: an object is no text"),
+    "null": ({"text": [TEXT, None]}, 422, "`text.1` is None: input should be a valid string"),
+    "deep": (b'{"text": ' + b"[" * 900 + b"]" * 900 + b"}", 422, "`text.0`: input should be a"),
+    "an object": ({"text": {"text": TEXT}}, 422, "`text.0`: input should be a valid string"),
     "a strange letter": ({"text": "the ☃"}, 422, "row 1: letter 5, '☃', is none that the model"),
     "half a letter": (b'{"text": "\\ud800"}', 400, "the body is not JSON"),
-    "length 0": ({"text": TEXT, "length": 0}, 422, "`length` is 0: give a whole number from 1 to"),
-    "a part": ({"text": TEXT, "length": 2.5}, 422, "`length` is 2.5: give a whole number"),
-    "true": ({"text": TEXT, "length": True}, 422, "`length` is true: give a whole number"),
-    "cold": ({"text": TEXT, "temperature": 0}, 422, "`temperature` is 0: give a number from 0.01"),
-    "a word": ({"text": TEXT, "seed": "x"}, 422, '`seed` is "x": give a whole number from 0'),
-    "far": ({"text": TEXT, "seed": 10**40}, 422, "`seed` is 1e+40: give a whole number"),
+    "length 0": ({"text": TEXT, "length": 0}, 422, "`length` is 0: input should be greater than"),
+    "a part": ({"text": TEXT, "length": 2.5}, 422, "`length` is 2.5: input should be a valid int"),
+    "true": ({"text": TEXT, "length": True}, 422, "`length` is True: input should be a valid int"),
+    "cold": ({"text": TEXT, "temperature": 0}, 422, "`temperature` is 0: input should be greater"),
+    "a word": ({"text": TEXT, "seed": "x"}, 422, "`seed` is 'x': input should be a valid integer"),
+    "far": ({"text": TEXT, "seed": 10**40}, 422, "input should be less than or equal to 92233720"),
+    "two": (
+        {"text": TEXT, "length": 0, "seed": -1},
+        422,
+        "the request has 2 errors:\n  `length` is",
+    ),
     "many texts": ({"text": ["o"] * (LINES + 1)}, 413, "at most 500 are read: send fewer texts"),
     "letters": ({"text": "o" * (LETTERS + 1)}, 413, "row 1 has 100,001 letters; at most 100,000"),
     "units": ({"text": "o" * (UNITS + 1)}, 422, "row 1: 10,001 letters or words; at most 10,000"),
@@ -175,18 +180,22 @@ def test_a_bad_request_gets_a_sentence(rhyme: Server, case: str) -> None:
     ("body", "query", "sentence"),
     [
         (b"", "", "the file is empty"),
-        (b"text\n", "", "text has no rows"),
+        (b"text\n", "", "`text`: list should have at least 1 item"),
         (b"texts\no\n", "", "the first row must name one column `text`, and is 'texts'"),
         (b"text,text\no,o\n", "", "must name one column `text`"),
         (b"text\nthe cat, the dog\n", "", "row 2 has 2 fields, the first row 1: put a text with"),
         (b"text\no\n\no\n", "", "row 3 has 0 fields"),
         (b'text\n"the "cat"\n', "", "line 2 is no CSV"),
         (b"text\n\xff\n", "", "not UTF-8"),
-        (b"text\no\n", "?length=many", '`length` is "many": give a whole number'),
-        (b"text\no\n", "?length=", '`length` is "": give a whole number'),
-        (b"text\no\n", "?seed=NaN", '`seed` is "NaN"'),
+        (b"text\no\n", "?length=many", "`length` is 'many': input should be a valid integer"),
+        (b"text\no\n", "?length=", "`length` is '': input should be a valid integer"),
+        (b"text\no\n", "?seed=NaN", "`seed` is 'NaN'"),
         (b"text\no\n", "?seed=1&seed=2", "`seed` is given twice"),
-        (b"text\no\n", "?size=1", "`size` is no setting; take length, temperature, seed"),
+        (
+            b"text\no\n",
+            "?colour=1",
+            "unknown key `colour`; valid here: text, length, temperature, seed",
+        ),
     ],
 )
 def test_a_bad_csv_gets_a_sentence(rhyme: Server, body: bytes, query: str, sentence: str) -> None:
@@ -199,14 +208,17 @@ def test_a_bad_csv_gets_a_sentence(rhyme: Server, body: bytes, query: str, sente
     [
         ({"sequence": ["A b ?", "A x"]}, "row 2: word 2, 'x', is none that the model knows"),
         ({"sequence": " "}, "row 1: ' ' is no text"),
-        ({"sequence": "A b ?", "length": 3}, "the body has `length`, which says nothing; send"),
+        ({"sequence": "A b ?", "length": 3}, "unknown key `length`; valid here: sequence"),
     ],
 )
 def test_a_bad_sequence_gets_a_sentence(key: Server, content: Any, sentence: str) -> None:
     code, said = key.post("/ask", content)
     assert (code, sentence in said["error"]) == (422, True), said
     code, said = key.post("/ask?length=3", {"sequence": "A b ?"})
-    assert (code, said["error"]) == (422, "`length` is no setting; leave it out")
+    assert (code, said["error"]) == (
+        422,
+        "the request: unknown key `length`; valid here: sequence",
+    )
 
 
 @pytest.mark.parametrize("name", ["rhyme", "key"])

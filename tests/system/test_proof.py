@@ -8,7 +8,7 @@ import pytest
 from retain.errors import ProofError, RegistryError
 from retain.project import fingerprint
 from retain.registry import provenance, reproduce
-from retain.registry.provenance import Origin
+from retain.registry.provenance import Provenance
 from retain.registry.reproduce import Compared, Proof
 
 from .conftest import commit, run, work_in_copy
@@ -89,14 +89,14 @@ def test_raw_data_comes_from_the_cache_of_dvc(project: Path, tmp_path: Path) -> 
 
 
 def test_what_cannot_be_made_anew_is_said(project: Path) -> None:
-    origin = provenance.find(project, "small")
+    model = provenance.find(project, "small")
     for changes, said in (
         ({"commit": ""}, "was trained outside git"),
         ({"commit": "1" * 40}, "which this clone does not have"),
         ({"outs": {}}, "was not recorded"),
     ):
         with pytest.raises(ProofError, match=said):
-            reproduce.prove(project, Origin(**vars(origin) | changes))
+            reproduce.prove(project, Provenance(**vars(model) | changes))
 
 
 @pytest.mark.parametrize(

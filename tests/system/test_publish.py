@@ -10,6 +10,7 @@ import pytest
 from retain.errors import RetainError
 from retain.project import dvc
 from retain.project.git import Git
+from retain.registry import ledger
 from retain.retraining import publish
 
 from .conftest import PARAMS, commit, run, small_table, write_project
@@ -90,6 +91,22 @@ def test_the_same_result_is_the_same_commit_on_every_machine(project: Path, tmp_
         copy(project / name, other / name)
     assert "published before" in publish.publish(other, ["small"])
     assert origin(project, "rev-parse", BRANCH) == tip
+
+
+def test_a_result_that_was_registered_at_another_time_is_the_same(project: Path) -> None:
+    def register(at: str) -> None:
+        entry = ledger.Entry(at, ledger.GATE, "champion", "passed", "1.dir", "2", "")
+        ledger.write(project, "small", [entry])
+
+    register("2026-01-01T00:00:00+00:00")
+    publish.publish(project, ["small"])
+    tip = origin(project, "rev-parse", BRANCH)
+    assert "models/small/ledger.csv" in origin(project, "diff", "--name-only", "main", BRANCH)
+    register("2026-01-02T00:00:00+00:00")
+    assert "published before" in publish.publish(project, ["small"])
+    assert origin(project, "rev-parse", BRANCH) == tip
+    (project / "reports/small/retrain.md").write_text("## small: version 3\n")
+    assert "published commit" in publish.publish(project, ["small"])
 
 
 def test_a_newer_result_takes_the_place_of_the_one_before(project: Path) -> None:

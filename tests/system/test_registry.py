@@ -16,7 +16,7 @@ from retain.evaluation import quality_gate
 from retain.evaluation.quality_gate import CheckResult
 from retain.kinds.forecast.predict import predictor
 from retain.project import fingerprint
-from retain.registry import registry
+from retain.registry import ledger, registry
 from retain.tracking import store
 
 from .conftest import work_in_copy
@@ -31,6 +31,7 @@ def template(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("registry") / "project"
     for name in ("data/prepared", "models", "reports"):
         shutil.copytree(finished / name, folder / name)
+    (folder / "models/small/ledger.csv").unlink()
     shutil.copy(finished / "params.yaml", folder / "params.yaml")
     store.connect(folder)
     return folder
@@ -87,6 +88,31 @@ def test_the_same_model_is_registered_once(project: Path) -> None:
     first, second = register(project), register(project)
     assert first.version == second.version
     assert second.sentence == "small version 1 is @champion already"
+    (line,) = ledger.read(project, "small")
+    assert (line.by, line.alias, line.why) == ("gate", "champion", "passed")
+    assert (line.model, line.metrics) == (
+        first.model_md5,
+        fingerprint.file_md5(project / "reports/small/metrics.json"),
+    )
+
+
+def test_a_registration_that_was_killed_before_its_line_gets_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*words: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "record", kill)
+        with pytest.raises(KeyboardInterrupt):
+            register(project, FAILED)
+    assert alias(project, "challenger") == "1"
+    register(project, FAILED)
+    (line,) = ledger.read(project, "small")
+    assert (line.alias, line.why) == (
+        "challenger",
+        "failed coverage: the 80 % interval covers 10 %",
+    )
 
 
 def test_two_machines_that_register_at_once_make_one_version(
@@ -95,15 +121,15 @@ def test_two_machines_that_register_at_once_make_one_version(
     other = tmp_path / "other"
     shutil.copytree(project, other)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project / 'mlruns/mlflow.db'}")
-    log_model, decisions = registry._log_model, []
+    log_model, decisions = registry.log_model, []
 
     def overtaken(*words: Any) -> tuple[str, str]:
-        monkeypatch.setattr(registry, "_log_model", log_model)
+        monkeypatch.setattr(registry, "log_model", log_model)
         made = log_model(*words)
         decisions.append(register(other))
         return made
 
-    monkeypatch.setattr(registry, "_log_model", overtaken)
+    monkeypatch.setattr(registry, "log_model", overtaken)
     decisions.append(register(project))
     (only,) = store.connect(project).search_model_versions("name = 'small'")
     assert [decision.version for decision in decisions] == [str(only.version)] * 2
@@ -136,8 +162,10 @@ def test_an_experiment_promotes_nothing(project: Path, monkeypatch: pytest.Monke
     decision = register(project)
     assert decision.alias == "challenger"
     assert "dvc repro -f -s register@small" in decision.sentence
+    assert ledger.read(project, "small") == []
     monkeypatch.delenv("DVC_EXP_NAME")
     assert register(project).alias == "champion"
+    assert [line.alias for line in ledger.read(project, "small")] == ["champion"]
 
 
 def test_a_model_of_another_target_is_not_compared(

@@ -32,7 +32,7 @@ from pathlib import Path
 from retain.registry import registry
 
 meeting, own = Path(sys.argv[1]), sys.argv[2]
-log_model = registry._log_model
+log_model = registry.log_model
 
 def wait(*words):
     made = log_model(*words)
@@ -43,7 +43,7 @@ def wait(*words):
         time.sleep(0.01)
     return made
 
-registry._log_model = wait
+registry.log_model = wait
 sys.argv = ["register.py", "small"]
 runpy.run_path("pipelines/register.py", run_name="__main__")
 """

@@ -1,8 +1,8 @@
 """Versions of a model: moved by people, listed, lost and rebuilt, and moved with the folder."""
 
+import csv
 import json
 import os
-import pickle
 import re
 import shutil
 from datetime import UTC, datetime
@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CheckResult as Answer
 from typer.testing import CliRunner
+from typer.testing import Result as Answer
 
 from retain import cli
 from retain.config import loader
-from retain.errors import ModelError, RegistryError
+from retain.errors import RegistryError
 from retain.evaluation.quality_gate import CheckResult
 from retain.kinds.forecast.predict import predictor
 from retain.project import fingerprint
-from retain.project.git import Git
-from retain.registry import listing, promotion, rebuild, registrations, registry
+from retain.project.layout import Layout
+from retain.registry import artifacts, ledger, listing, promotion, rebuild, registry
 from retain.tracking import store
 
 from .conftest import commit, run, work_in_copy
@@ -86,6 +86,11 @@ def state(folder: Path) -> list[dict[str, Any]]:
         {key: row[key] for key in ("version", "aliases", "metrics", "model_md5", "span", "verdict")}
         for row in listing.plain(listing.rows(folder, "small"))
     ]
+
+
+def people(folder: Path) -> list[ledger.Entry]:
+    """What people decided, by the ledger."""
+    return [entry for entry in ledger.read(folder, "small") if entry.by != ledger.GATE]
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +172,7 @@ def test_a_second_rollback_undoes_the_first(project: Path) -> None:
         assert aliases(project) == {"challenger": 4, "previous": previous, "champion": champion}
     assert "small version 2 is @champion, version 3 is @previous: a tester" in answer.stdout
     assert "commit it" in answer.stdout
-    assert [each.why for each in promotion.ledger(project, "small")][2:] == ["rolled back"] * 2
+    assert [entry.why for entry in people(project)][2:] == ["rolled back"] * 2
 
 
 def test_a_promoted_challenger_is_challenger_no_more(project: Path) -> None:
@@ -180,7 +185,7 @@ def test_a_promoted_challenger_is_challenger_no_more(project: Path) -> None:
 
 def test_a_version_that_a_person_passed_over_does_not_come_back_by_itself(project: Path) -> None:
     before = aliases(project)
-    with registry.downloaded(store.connect(project).get_model_version("small", "3")) as files:
+    with artifacts.downloaded(store.connect(project).get_model_version("small", "3")) as files:
         shutil.copytree(files, project / LSTM, dirs_exist_ok=True)
     decision = register(project)  # it is better than the champion, whose place it had
     assert (decision.version, decision.alias) == ("3", "previous")
@@ -235,6 +240,20 @@ def test_models_are_listed_for_people_and_for_machines(project: Path) -> None:
     assert rows[0]["metrics"]["mae"] == pytest.approx(40 * rows[1]["metrics"]["mae"], rel=1e-4)
 
 
+def forget_the_ledger(folder: Path) -> None:
+    """Have the decisions of people in promotions.csv, and those of the gate nowhere."""
+    rows = [("at", "by", "why", "champion", "previous", "newest")]
+    models: list[str] = []
+    for entry in ledger.read(folder, "small"):
+        if entry.by == ledger.GATE:
+            models.append(entry.model)
+        else:
+            rows.append((entry.at, entry.by, entry.why, entry.model, "", models[-1]))
+    Layout(folder, "small").ledger.unlink()
+    with (folder / "models/small/promotions.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
 def test_an_empty_store_is_filled_again_and_a_second_time_changes_nothing(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,13 +281,19 @@ def test_an_empty_store_is_filled_again_and_a_second_time_changes_nothing(
     assert [tags(project, version) for version in old] == everything
     assert state(project) == before
 
-    client = store.connect(project)  # a rebuilding that was killed
+    # A rebuilding that was killed; and the project is one from before there were ledgers.
+    client = store.connect(project)
     client.set_registered_model_tag("small", rebuild.UNFINISHED, "true")
     client.set_registered_model_alias("small", "champion", "1")
     client.delete_registered_model_alias("small", "previous")
+    recorded = ledger.read(project, "small")
+    forget_the_ledger(project)
     list(rebuild.rehydrate(project, "small"))
     assert state(project) == before
-    assert [tags(project, version) for version in old] == everything
+    made = ledger.read(project, "small")
+    assert [(e.alias, e.why, e.model) for e in made] == [
+        (e.alias, e.why, e.model) for e in recorded
+    ]
 
 
 def test_a_clone_with_a_remote_and_neither_store_nor_cache_gets_the_registry(
@@ -318,26 +343,3 @@ def test_models_load_after_the_folder_was_moved(
     register(folder)
     tables = (folder / "mlruns/mlflow.db").read_bytes()
     assert str(project).encode() not in tables.replace(bytes(folder), b"")
-
-
-def test_a_cache_with_exchanged_files_is_refused(project: Path, tmp_path: Path) -> None:
-    oldest = next(iter(registrations.read(project, "small")))
-    cache, _ = registrations.fetch(project, [oldest])
-    clone = Git(project).clone(tmp_path / "scratch")
-    tree = registrations.restore(project, clone, cache, oldest)
-    assert fingerprint.folder_md5(tree / LSTM) == oldest.model
-    listed = cache / oldest.model[:2] / oldest.model[2:]
-    entries = json.loads(listed.read_text())
-    md5 = next(e["md5"] for e in entries if e["relpath"] == "weights.safetensors")
-    weights = cache / md5[:2] / md5[2:]
-    content = weights.read_bytes()
-    weights.chmod(0o644)
-    weights.write_bytes(pickle.dumps({"weights": [0.0]}))
-    with pytest.raises(ModelError, match=rf"other files than were recorded of {LSTM}: .*{md5[2:]}"):
-        registrations.restore(project, clone, cache, oldest)
-    weights.write_bytes(content)
-    listed.chmod(0o644)
-    listed.write_text(json.dumps([*entries, {"md5": md5, "relpath": "../../../../outside"}]))
-    with pytest.raises(ModelError, match="nothing of it is read"):
-        registrations.restore(project, clone, cache, oldest)
-    assert not (tmp_path / "outside").exists()

@@ -111,7 +111,7 @@ def add(
     for sentence in found.sentences:
         typer.echo(f"  {sentence}")
     with raw_table.copied(Path(place), root / copy_to if copy_to else None):
-        tracked = "://" not in data["path"] and raw_table.track(root, data["path"])
+        tracked = raw_table.track(root, data["path"])
         params_file.append(root, name, entry, inference.COMMENTS)
     if copy_to is not None:
         typer.echo(f"{path} copied to {copy_to}")

@@ -136,7 +136,7 @@ def prove(
 
 @app.command()
 def sync() -> None:
-    """Tell the tracking store what it has not heard, because it was away."""
+    """Send the tracking store what was kept while it did not answer."""
     from retain.tracking import runs
 
     told = runs.sync(loader.find_root())
@@ -156,6 +156,4 @@ def _decision(root: Path, name: str) -> str:
 
 
 def _commit(name: str) -> str:
-    return (
-        f"written to models/{name}/promotions.csv: commit it, and `retain rehydrate` knows it too"
-    )
+    return f"written to models/{name}/ledger.csv: commit it, and `retain rehydrate` knows it too"

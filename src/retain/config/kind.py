@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from retain.evaluation.quality_gate import CheckResult, Comparison
     from retain.evaluation.report import Report
     from retain.evaluation.results import DriftFindings, Metrics
-    from retain.serving.endpoint import Service
+    from retain.serving.endpoint import BuildEndpoint
     from retain.training.setup import TrainingSetup
 
 T = TypeVar("T")
@@ -74,9 +74,9 @@ class Predictor(Protocol):
     @property
     def config(self) -> Mapping[str, object]: ...
     def predict(self, table: pd.DataFrame, /) -> pd.DataFrame: ...
-    def columns(self) -> list[str]: ...
+    def input_columns(self) -> list[str]: ...
     def example(self, prepared: Path, /) -> pd.DataFrame: ...
-    def span(self) -> str: ...
+    def trained_on(self) -> str: ...
 
 
 class AppendedRows(Protocol):
@@ -204,12 +204,6 @@ class CheckDrift(Protocol[P]):
     ) -> DriftFindings: ...
 
 
-class Newest(Protocol):
-    """The time stamp of the newest value of prepared data."""
-
-    def __call__(self, prepared: Path) -> dt.datetime: ...
-
-
 class Backtest(Protocol[P]):
     """Retrain at past dates under each policy (`retain replay`)."""
 
@@ -243,9 +237,9 @@ class Kind(Generic[P, E]):
     ask: Lazy[Ask] | None = None
     complete: Lazy[Complete] | None = None
     lstm_gates: Lazy[InspectGates[P]] | None = None
-    endpoint: Lazy[type[Service]] | None = None
+    endpoint: Lazy[BuildEndpoint] | None = None
     drift: Lazy[CheckDrift[P]] | None = None
-    newest: Lazy[Newest] | None = None
+    newest: Lazy[Callable[[Path], dt.datetime]] | None = None
     backtest: Lazy[Backtest[P]] | None = None
 
     def targets(self, stage: str) -> dict[str, str]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from retain.config.kind import find_kind, kind_names
-from retain.errors import ParamsError, did_you_mean, listed
+from retain.errors import ParamsError, clipped, did_you_mean, listed
 
 if TYPE_CHECKING:  # every command imports this module, and pydantic takes a while
-    from pydantic import BaseModel
+    from pydantic import BaseModel, ValidationError
+    from pydantic_core import ErrorDetails
 
     from retain.config.schema import Problem
 
@@ -93,18 +94,26 @@ def parse(name: str, entry: Any) -> "Problem":
     try:
         return schema.model_validate(entry)
     except ValidationError as error:
-        lines = [describe_error(schema, where, problem) for problem in error.errors()]
-        if len(lines) == 1:
-            raise ParamsError(f"params.yaml: {lines[0]}") from None
-        raise ParamsError(f"params.yaml has {len(lines)} errors:\n{listed(lines)}") from None
+        raise ParamsError(describe_errors("params.yaml", error, schema, where)) from None
 
 
-def describe_error(schema: "type[BaseModel]", where: str, problem: Any) -> str:
-    """Describe one error of pydantic in a sentence with the full key path."""
+def describe_errors(
+    source: str, error: "ValidationError", schema: "type[BaseModel]", where: str = ""
+) -> str:
+    """Describe what does not fit the schema at the key path `where`: in a sentence, or in lines."""
+    problems = error.errors(include_url=False)
+    if len(problems) == 1:
+        return f"{source}: {_describe(problems[0], schema, where)}"
+    sentences = [_describe(problem, schema, where) for problem in problems[:10]]  # they take time
+    return f"{source} has {len(problems):,} errors:\n{listed(sentences, count=len(problems))}"
+
+
+def _describe(problem: "ErrorDetails", schema: "type[BaseModel]", where: str) -> str:
+    """Describe one error in a sentence with the full key path."""
     checks = Literal["finite", "beats", "beats_or_ties", "coverage", "at_least", "champion"]
     tags = {"float", *get_args(checks)}
     location = [part for part in problem["loc"] if part not in tags and "[" not in str(part)]
-    path = ".".join([where, *map(str, location)])
+    path = clipped(".".join(filter(None, [where, *map(str, location)])))
     if problem["type"] == "extra_forbidden":
         keys = _valid_keys(schema, location[:-1])
         return f"unknown key `{path}`{did_you_mean(str(location[-1]), keys)}"
@@ -113,7 +122,7 @@ def describe_error(schema: "type[BaseModel]", where: str, problem: Any) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     given = problem["input"]
     if location and not isinstance(given, dict | list | tuple):
-        return f"`{path}` is {given!r}: {message[0].lower()}{message[1:]}"
+        return f"`{path}` is {clipped(repr(given))}: {message[0].lower()}{message[1:]}"
     return f"`{path}`: {message[0].lower()}{message[1:]}"
 
 
@@ -123,4 +132,4 @@ def _valid_keys(schema: "type[BaseModel]", location: list[Any]) -> list[str]:
         if field is None or not isinstance(field.annotation, type):
             return []
         schema = field.annotation
-    return list(schema.model_fields)
+    return [field.alias or name for name, field in schema.model_fields.items()]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from retain.errors import DataError, ModelError, ParamsError, clipped, listed
+from retain.errors import DataError, ModelError, ParamsError, clipped, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,22 +67,13 @@ def read_column(table: "pd.DataFrame", name: str, read: Callable[[Any], Read]) -
     """Read the values of a request's table of one column, each by `read`.
 
     Raises:
-        DataError: the table has another column than `name`, or no row; or `read` raises it, for
-            whichever rows.
+        DataError: the table has another column than `name`, or no row; or as `read_rows`.
     """
     if list(table.columns) != [name]:
         raise DataError(f"expected one column, {name!r}, and found {clipped(tuple(table.columns))}")
     if table.empty:
         raise DataError("the table has no row")
-    values, faults = [], []
-    for row, value in enumerate(table[name], start=1):
-        try:
-            values.append(read(value))
-        except DataError as error:
-            faults.append(f"row {row}: {error}")
-    if faults:
-        raise DataError(f"{name}:\n{listed(faults)}")
-    return values
+    return read_rows(table[name], name, read)
 
 
 def gates_figure(inspection: "Inspection", sequence: str) -> "Figure":

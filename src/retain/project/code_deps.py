@@ -9,7 +9,6 @@ template does.
 import ast
 import json
 import sys
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from importlib.util import resolve_name
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from retain.config.kind import AnyKind, manifest_of
-from retain.project import fingerprint
+from retain.project.fingerprint import file_md5, text_md5
 
 
 def code_list(root: Path, kind: AnyKind, stage: str) -> str:
@@ -26,34 +25,31 @@ def code_list(root: Path, kind: AnyKind, stage: str) -> str:
     First the parts of the kind that the stage runs, then the md5 of each file: under its path in
     the project, or under the name of its module where another package brings the kind.
     """
-    targets = kind.targets(stage)
-    lines = [f"{part}  {target}" for part, target in targets.items()]
+    lines = [f"{part}  {target}" for part, target in kind.targets(stage).items()]
     for label, path in sorted(_find_files(root, kind, stage).items()):
-        is_code = path.suffix == ".py"
-        md5 = _parse(path.read_text("utf-8")).md5 if is_code else fingerprint.file_md5(path)
-        lines.append(f"{md5}  {label}")
+        lines.append(f"{_read(path)[0] if path.suffix == '.py' else file_md5(path)}  {label}")
     return "\n".join(lines) + "\n"
 
 
 def training_md5(root: Path, kind: AnyKind) -> str:
     """Return the md5 of the code and of the libraries that a training of a kind runs."""
     versions = [f"{library} {version(library)}" for library in ("torch", "pytorch-lightning")]
-    return fingerprint.text_md5("\n".join([code_list(root, kind, "train"), *versions]))
+    return text_md5("\n".join([code_list(root, kind, "train"), *versions]))
 
 
 def _find_files(root: Path, kind: AnyKind, stage: str) -> dict[str, Path]:
     """Return the files that a stage may run for a kind, by the label that the list gives them."""
-    starts = {target.partition(":")[0] for target in kind.targets(stage).values()}
-    packages = {"retain", *(name.partition(".")[0] for name in starts)}
+    source, script = root / "src", root / "pipelines" / f"{stage}.py"
+    parts = {target.partition(":")[0] for target in kind.targets(stage).values()}
+    packages = {"retain", *(name.partition(".")[0] for name in parts)}
     # What these say of the stage is in its targets, and what a program imports concerns no stage.
     manifest = manifest_of(kind.name).partition(":")[0]
-    left_out = {"retain", "retain.config.kind", manifest} - starts
-    source, script = root / "src", root / "pipelines" / f"{stage}.py"
+    left_out = {"retain", "retain.config.kind", manifest} - parts
     files: dict[str, Path] = {}
-    names, seen = [*starts], set()
+    names, seen = [*parts], set()
     if script.is_file():
         files[script.relative_to(root).as_posix()] = script
-        names += _parse(script.read_text("utf-8")).imports
+        names += _read(script)[1]
     while names:
         name = names.pop()
         if name in seen or name.partition(".")[0] not in packages:
@@ -63,17 +59,15 @@ def _find_files(root: Path, kind: AnyKind, stage: str) -> dict[str, Path]:
         path = _locate(source, name)
         if path is None or name in left_out:  # none: a name in a module
             continue
-        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         inside = path.is_relative_to(source)
         files[path.relative_to(root).as_posix() if inside else name] = path
-        content = _parse(path.read_text("utf-8"))
-        names += [resolve_name(imported, package) for imported in content.imports]
+        _, imports, strings = _read(path)
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        names += [resolve_name(imported, package) for imported in imports]
         for file in path.parent.iterdir():
-            if file.name not in content.strings or not file.is_file():
-                continue
-            if file.suffix == ".py":
+            if file.name in strings and file.suffix == ".py":
                 names.append(f"{package}.{file.stem}")
-            else:
+            elif file.name in strings and file.is_file():
                 files[f"{file.relative_to(root)}" if inside else f"{package}/{file.name}"] = file
     return files
 
@@ -87,25 +81,21 @@ def _locate(source: Path, name: str) -> Path | None:
         return next((path for path in paths if path.is_file()), None)
     folders, spec = None, None
     for count in range(1, len(parts) + 1):
-        finders = (finder.find_spec(".".join(parts[:count]), folders) for finder in sys.meta_path)
-        spec = next((spec for spec in finders if spec is not None), None)
-        folders = spec.submodule_search_locations if spec else None
-        if folders is None and count < len(parts):
+        if count > 1 and folders is None:  # what is before it is no package
             return None
+        specs = (finder.find_spec(".".join(parts[:count]), folders) for finder in sys.meta_path)
+        spec = next(filter(None, specs), None)
+        folders = spec.submodule_search_locations if spec else None
     return Path(spec.origin) if spec and spec.origin and spec.has_location else None
 
 
-@dataclass(frozen=True)
-class _Content:
-    """What the text of a module says."""
-
-    imports: frozenset[str]  # relative ones begin with a dot
-    strings: frozenset[str]
-    md5: str  # of what it does
+def _read(path: Path) -> tuple[str, frozenset[str], frozenset[str]]:
+    return _parse(path.read_text(encoding="utf-8"))
 
 
 @cache
-def _parse(text: str) -> _Content:
+def _parse(text: str) -> tuple[str, frozenset[str], frozenset[str]]:
+    """Return the md5 of what a module does, the names that it imports, and the strings in it."""
     tree = _Runtime().visit(ast.parse(text))
     imports, strings = set(), set()
     for node in ast.walk(tree):
@@ -117,8 +107,7 @@ def _parse(text: str) -> _Content:
             imports |= {base, *(f"{base}{joint}{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             strings.add(node.value)
-    md5 = fingerprint.text_md5(json.dumps(_outline(tree)))
-    return _Content(frozenset(imports), frozenset(strings), md5)
+    return text_md5(json.dumps(_outline(tree))), frozenset(imports), frozenset(strings)
 
 
 class _Runtime(ast.NodeTransformer):

@@ -116,10 +116,10 @@ def locked(lock: str, stage: str) -> dict[str, Any]:
 
     Its block is cut out of the text, since to parse a whole dvc.lock takes a third of a second.
     """
-    block = re.search(rf"^  {re.escape(stage)}:\n((?:    .*\n?)*)", lock, re.MULTILINE)
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
+    block = re.search(rf"^  {re.escape(stage)}:\n((?:    .*\n?)*)", lock, re.MULTILINE)
     try:
         return YAML(typ="safe").load(textwrap.dedent(block[1])) or {} if block else {}
     except YAMLError:

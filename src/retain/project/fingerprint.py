@@ -27,9 +27,9 @@ LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow")
 
 # What of a problem a training does not look at.
 UNTRAINED = {"gate", "kind", "prove", "retrain"}
-# What of git's files says nothing of what a stage will do: the lock is written by the pipeline
-# itself, and a person's promotions change no output.
-ASIDE = (":!dvc.lock", ":!models/*/promotions.csv")
+# What of git's files says nothing of what a stage will do: the pipeline writes the lock and the
+# ledger itself.
+ASIDE = (":!dvc.lock", ":!models/*/ledger.csv", ":!models/*/promotions.csv")
 # Where a file that git does not know yet decides what a stage does.
 CODE = ("src", "pipelines", "dvc.yaml", "params.yaml", "requirements.lock")
 # What `evaluate` leaves in reports/P.

@@ -10,7 +10,7 @@ class Layout:
         code: the lists of what each stage runs, STAGE.txt.
         prepared: the arrays that `prepare` writes.
         models: the model folders, by cell.
-        ledger: what people decided about the versions of the model.
+        ledger: which models were registered, and what was decided about them.
         reports: what `evaluate` and `register` write.
         decision: what the registry of this clone did with the model; in no commit.
         summary: what came of a retraining, for a person.
@@ -21,7 +21,7 @@ class Layout:
         self.code = root / "data" / "code" / name
         self.prepared = root / "data" / "prepared" / name
         self.models = root / "models" / name
-        self.ledger = self.models / "promotions.csv"
+        self.ledger = self.models / "ledger.csv"
         self.reports = root / "reports" / name
         self.metrics = self.reports / "metrics.json"
         self.verdict = self.reports / "verdict.json"

@@ -1,11 +1,9 @@
-"""A raw table in the project: where it lies, a copy if need be, who keeps it, its state before."""
+"""A raw table in the project: its place, a copy of it, and what git or DVC keeps of it."""
 
 import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-
-from ruamel.yaml import YAML
 
 from retain.errors import DataError, DvcError
 from retain.project import dvc
@@ -13,7 +11,7 @@ from retain.project.git import Git
 
 
 def place(path: str, root: Path) -> tuple[str, str | None]:
-    """A table's path as params.yaml will say it, or its absolute path and where to copy it."""
+    """Return a table's path for params.yaml, or its absolute path and where to copy it."""
     if "://" in path:
         return path, None
     absolute = Path(path).resolve()
@@ -24,7 +22,7 @@ def place(path: str, root: Path) -> tuple[str, str | None]:
 
 @contextlib.contextmanager
 def copied(source: Path, target: Path | None) -> Iterator[None]:
-    """A copy of the table in the project, taken away again where what follows fails."""
+    """Copy a table, or a folder of it, to `target`; remove the copy where the block fails."""
     if target is None:
         yield
         return
@@ -32,10 +30,7 @@ def copied(source: Path, target: Path | None) -> Iterator[None]:
         raise DataError(f"{target} exists already; rename one of the two")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        if source.is_dir():
-            shutil.copytree(source, target)
-        else:
-            shutil.copy2(source, target)
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
         yield
     except BaseException:
         if target.is_dir():
@@ -45,59 +40,62 @@ def copied(source: Path, target: Path | None) -> Iterator[None]:
         raise
 
 
-def kept_by(root: Path, path: str) -> str:
-    """`git`, the .dvc file of the table or of a folder it lies in, or nothing."""
-    if Git(root).knows(path):
-        return "git"
-    outs = [Path(path), *Path(path).parents[:-1]]
-    files = [f"{out.as_posix()}.dvc" for out in outs]
+def dvc_file(root: Path, path: str) -> str:
+    """Return the .dvc file of a table, or of a folder it lies in; empty where there is none."""
+    if "://" in path:
+        return ""
+    files = (f"{place.as_posix()}.dvc" for place in (Path(path), *Path(path).parents[:-1]))
     return next((file for file in files if (root / file).is_file()), "")
+
+
+def is_imported(root: Path, file: str) -> bool:
+    """Whether a .dvc file says where its table comes from."""
+    from ruamel.yaml import YAML
+
+    return "deps" in YAML(typ="safe").load(root / file)
 
 
 def check_recoverable(root: Path, path: str) -> None:
     """Raise DataError unless git, or git and DVC, can bring back what the table is now."""
     if "://" in path:
         raise DataError(f"{path} is not in the project: nothing can be added to it here")
-    keeper = kept_by(root, path)
-    if not keeper:
+    git, file = Git(root), dvc_file(root, path)
+    if not file and not git.knows(path):
         raise DataError(f"{path}: neither git nor DVC keeps it; run `dvc add {path}` and commit it")
-    file = path if keeper == "git" else keeper
-    if Git(root).run("status", "--porcelain", "--", file):
+    if git.run("status", "--porcelain", "--", file or path):
         raise DataError(
             f"{path}: no commit has it as it is now, so that it could not be brought back; commit "
-            f"{file} first"
+            f"{file or path} first"
         )
-    if keeper == "git":
+    if not file:
         return
-    if "deps" in YAML(typ="safe").load(root / keeper):
+    if is_imported(root, file):
+        raise DataError(f"{path} is imported from elsewhere: bring it up with `dvc update {file}`")
+    if dvc.status(root, file):
         raise DataError(
-            f"{path} is imported from elsewhere: bring it up with `dvc update {keeper}`"
-        )
-    if dvc.status(root, keeper):
-        raise DataError(
-            f"{path} is not what {keeper} says: `dvc checkout {path}` takes its changes back, "
+            f"{path} is not what {file} says: `dvc checkout {path}` takes its changes back, "
             f"`dvc add {path}` and a commit keep them"
         )
 
 
 def track(root: Path, path: str) -> bool:
-    """Give the table to DVC, unless git or DVC has it: clones and queued experiments need it."""
-    if kept_by(root, path):
+    """Add a table to DVC, unless git or DVC has it: clones and queued experiments need it."""
+    if "://" in path or dvc_file(root, path) or Git(root).knows(path):
         return False
     record(root, path)
     return True
 
 
 def record(root: Path, path: str) -> str:
-    """Have DVC keep what the table is now, unless git does; the file to commit.
+    """Add the table as it is now to DVC, unless it is git's; return the file to commit.
 
     Raises:
         DataError: DVC refuses.
     """
-    keeper = kept_by(root, path)
-    if keeper == "git":
+    file = dvc_file(root, path)
+    if not file and Git(root).knows(path):
         return path
-    whole = keeper.removesuffix(".dvc") or path
+    whole = file.removesuffix(".dvc") or path
     try:
         dvc.run(root, "add", whole)  # --quiet would swallow the reason too
     except DvcError as error:

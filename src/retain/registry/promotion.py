@@ -1,23 +1,19 @@
 """A person moves the aliases: `retain promote` and `retain rollback`.
 
-Who, when and why stand in the tags of both versions, and in models/NAME/promotions.csv. That file
-is git's, so that a registry that was lost can be rebuilt (`rehydration.py`). DVC does not know it,
-since no output depends on it. It names models by content: in another store a version has another
-number.
+Who, when and why is written into the tags of both versions and into the ledger, from which a
+registry that was lost is rebuilt.
 """
 
-import csv
-import io
 import json
-from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retain.errors import RegistryError
 from retain.project import files
 from retain.project.git import Git
-from retain.registry import registry
+from retain.project.layout import Layout
+from retain.registry import artifacts, ledger, registry
+from retain.registry.ledger import Entry
 from retain.tracking import store
 
 if TYPE_CHECKING:
@@ -25,20 +21,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 
-@dataclass(frozen=True)
-class Promotion:
-    """One line of promotions.csv: who made which model the champion, when and why."""
-
-    at: str  # ISO, UTC
-    by: str
-    why: str
-    champion: str  # md5 of the model
-    previous: str  # md5 of the champion before; empty where there was none
-    newest: str  # md5 of the newest version then: after which registration it took place
-
-
 def promote(root: Path, name: str, number: int, reason: str) -> str:
-    """Make a version the champion, and the champion before it `@previous`; answers what was done.
+    """Make a version the champion, and the champion before it `@previous`; return what was done.
 
     Raises:
         RegistryError: there is no such version, it is the champion already, its files are not those
@@ -47,11 +31,18 @@ def promote(root: Path, name: str, number: int, reason: str) -> str:
     by = _identity(root)
     client = store.connect(root)
     with store.locked(root):
-        version = _numbered(client, name, number)
+        versions = {int(version.version): version for version in _versions(client, name)}
+        if not versions:
+            raise RegistryError(
+                f"no version of {name} is registered: make one with `dvc repro register@{name}`"
+            )
+        if number not in versions:
+            there = ", ".join(map(str, sorted(versions)))
+            raise RegistryError(f"{name} has no version {number}; there is {there}")
         champion = registry.alias_version(client, name, "champion")
-        if champion is not None and champion.version == version.version:
+        if champion is not None and int(champion.version) == number:
             raise RegistryError(f"{name} version {number} is @champion already")
-        return _decide(root, client, version, champion, by, reason)
+        return _decide(root, client, versions[number], by, reason)
 
 
 def rollback(root: Path, name: str, reason: str) -> str:
@@ -72,118 +63,53 @@ def rollback(root: Path, name: str, reason: str) -> str:
                 f"`retain models {name}` lists them, and "
                 f'`retain promote {name} --version N --reason "…"` takes any'
             )
-        return _decide(root, client, previous, champion, by, reason)
+        return _decide(root, client, previous, by, reason)
 
 
 def _decide(
-    root: Path,
-    client: "MlflowClient",
-    version: "ModelVersion",
-    champion: "ModelVersion | None",
-    by: str,
-    why: str,
+    root: Path, client: "MlflowClient", version: "ModelVersion", by: str, reason: str
 ) -> str:
-    """Move the aliases in the store, then write the ledger and decision.json."""
-    name = version.name
-    if not why.strip():
+    """Make a version the champion, in the store, the ledger and decision.json."""
+    name, why = version.name, " ".join(reason.split())
+    if not why:
         raise RegistryError("a reason is needed: give one with --reason")
-    with registry.downloaded(version):
+    with artifacts.downloaded(version):
         pass  # what cannot be used must not be champion
-    newest = _newest(client, name)
-    promotion = Promotion(
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        by=by,
-        why=" ".join(why.split()),
-        champion=version.tags["model.md5"],
-        previous=champion.tags.get("model.md5", "") if champion is not None else "",
-        newest=newest.tags.get("model.md5", ""),
-    )
-    said = move(client, promotion, version, champion)
-    _write(root, name, [*ledger(root, name), promotion])
-    now = {str(version.version): "champion"}
-    if champion is not None:
-        now[str(champion.version)] = "previous"
-    _correct(root, name, now, said)
-    return said
+    _, metrics = ledger.registered(json.loads(version.tags.get("outs", "{}")), name)
+    entry = ledger.new_entry(root, by, "champion", why, version.tags["model.md5"], metrics)
+    sentence = move(client, version, entry)
+    ledger.record(root, name, entry)
+    path = Layout(root, name).decision
+    decision = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    for alias in ("champion", "previous"):
+        moved = registry.alias_version(client, name, alias)
+        if moved is not None and str(moved.version) == decision.get("version"):
+            files.write_text(path, files.to_json(decision | {"alias": alias, "sentence": sentence}))
+    return sentence
 
 
-def move(
-    client: "MlflowClient",
-    promotion: Promotion,
-    version: "ModelVersion",
-    champion: "ModelVersion | None",
-) -> str:
-    """Make a version the champion in the store, with who, when and why as tags of both."""
+def move(client: "MlflowClient", version: "ModelVersion", entry: Entry) -> str:
+    """Make a version the champion in the store, with who, when and why as tags; say so."""
     name = version.name
     aliases = client.get_model_version(name, version.version).aliases  # others lack them
-    registry.set_alias(client, name, version, "champion", champion)
-    said = {"by": promotion.by, "at": promotion.at, "why": promotion.why}
-    moves = [(version, {"from": ", ".join(sorted(aliases)) or "none", "to": "champion"})]
-    if champion is not None:
-        moves.append((champion, {"from": "champion", "to": "previous"}))
-    for moved, places in moves:
-        for key, value in (said | places).items():
+    before = registry.set_alias(client, version, "champion")
+    decided = {"by": entry.by, "at": entry.at, "why": entry.why}
+    moves = [(version, ", ".join(sorted(aliases)) or "none", "champion")]
+    sentence = f"{name} version {version.version} is @champion"
+    if before is not None and before.version != version.version:
+        moves.append((before, "champion", "previous"))
+        sentence += f", version {before.version} is @previous"
+    for moved, source, target in moves:
+        for key, value in (decided | {"from": source, "to": target}).items():
             client.set_model_version_tag(name, moved.version, f"moved.{key}", value)
-    newest = registry.find_by_md5(client, name, promotion.newest) or _newest(client, name)
-    stands = {"champion": str(version.version), "newest": str(newest.version)}
-    client.set_registered_model_tag(name, registry.MOVED, json.dumps(said | stands))
-    after = f", version {champion.version} is @previous" if champion is not None else ""
-    return (
-        f"{name} version {version.version} is @champion{after}: {promotion.by} decided so on "
-        f"{promotion.at[:10]} ({promotion.why})"
-    )
-
-
-def ledger_path(root: Path, name: str) -> Path:
-    """The file that git tracks with a person's promotions of one model."""
-    return root / "models" / name / "promotions.csv"
-
-
-def ledger(root: Path, name: str) -> list[Promotion]:
-    """What was decided by people, in order.
-
-    Raises:
-        RegistryError: a line of the file is not one of `retain promote`.
-    """
-    path = ledger_path(root, name)
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    columns = [field.name for field in fields(Promotion)]
-    for number, row in enumerate(rows, start=2):
-        if list(row) != columns or None in row.values():
-            raise RegistryError(
-                f"{path.relative_to(root)}, line {number}: expected the columns "
-                f"{', '.join(columns)}; take the file back from git, or remove the line"
-            )
-    return [Promotion(**row) for row in rows]
-
-
-def _write(root: Path, name: str, promotions: list[Promotion]) -> None:
-    text = io.StringIO()
-    columns = [field.name for field in fields(Promotion)]
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(promotion) for promotion in promotions)
-    path = ledger_path(root, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_text(path, text.getvalue())
-
-
-def _correct(root: Path, name: str, moved: dict[str, str], said: str) -> None:
-    """Have decision.json, which `retain results` reads, say what became of its version."""
-    path = root / "reports" / name / "decision.json"
-    if not path.is_file():
-        return
-    decision = json.loads(path.read_text(encoding="utf-8"))
-    alias = moved.get(decision["version"])
-    if alias is not None:
-        files.write_text(path, files.to_json(decision | {"alias": alias, "sentence": said}))
+    newest = max(int(version.version) for version in _versions(client, name))
+    state = decided | {"champion": str(version.version), "newest": str(newest)}
+    client.set_registered_model_tag(name, registry.MOVED, json.dumps(state))
+    return f"{sentence}: {entry.by} decided so on {entry.at[:10]} ({entry.why})"
 
 
 def _identity(root: Path) -> str:
-    """Who asks, as git knows it: name and address."""
+    """Return who asks, as git knows it: name and address."""
     name, mail = (Git(root).config(key) for key in ("user.name", "user.email"))
     if not name or not mail:
         raise RegistryError(
@@ -195,20 +121,3 @@ def _identity(root: Path) -> str:
 
 def _versions(client: "MlflowClient", name: str) -> list["ModelVersion"]:
     return list(client.search_model_versions(f"name = '{name}'", max_results=10_000))
-
-
-def _newest(client: "MlflowClient", name: str) -> "ModelVersion":
-    return max(_versions(client, name), key=lambda each: int(each.version))
-
-
-def _numbered(client: "MlflowClient", name: str, number: int) -> "ModelVersion":
-    versions = _versions(client, name)
-    for version in versions:
-        if int(version.version) == number:
-            return version
-    there = ", ".join(str(each) for each in sorted(int(v.version) for v in versions))
-    raise RegistryError(
-        f"{name} has no version {number}; there is {there}"
-        if versions
-        else f"no version of {name} is registered: make one with `dvc repro register@{name}`"
-    )

@@ -1,10 +1,10 @@
-"""Where a model comes from: version, run, commit, stage, params, data."""
+"""`retain trace`: where a model comes from: version, run, commit, stage, params, data."""
 
 import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,8 @@ from retain.errors import RegistryError
 from retain.evaluation.quality_gate import MODEL
 from retain.project import fingerprint
 from retain.project.git import Git
-from retain.registry import registry
+from retain.project.layout import Layout
+from retain.registry import artifacts, registry
 from retain.tracking import store
 from retain.tracking.store import StoreError
 
@@ -22,40 +23,46 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>\w+)|/(?P<version>\d+))")
+SHOWN = ("preset", "model.hidden_size", "training.seed", "training.reproducible", "data.horizon")
 
 
 @dataclass(frozen=True)
-class Origin:
+class Provenance:
     """What is recorded of a model: of a registered version, or of the one in the working tree."""
 
     name: str  # of the problem
     label: str
     commit: str
     patch: str  # by which the tree differed from the commit; empty where it did not
-    outs: dict[str, str]  # md5 by path of what the stages left
-    tags: dict[str, str]  # of the run; see `lineage.training_tags`
-    params: dict[str, str] = field(default_factory=dict)
+    outs: dict[str, str]  # md5 by path of what the stages wrote
+    tags: dict[str, str]  # of the run, as `fingerprint.training_tags` gives them
+    params: dict[str, str]
     run: "Run | None" = None
     version: "ModelVersion | None" = None
 
     @contextmanager
     def model(self, root: Path) -> Iterator[Path]:
-        """The model's folder, while the block runs."""
+        """Yield the model folder, while the block runs."""
         if self.version is None:
-            yield root / "models" / self.name / MODEL
+            yield Layout(root, self.name).model(MODEL)
         else:
-            with registry.downloaded(self.version) as folder:
+            with artifacts.downloaded(self.version) as folder:
                 yield folder
 
     def metrics(self, root: Path) -> dict[str, float]:
-        """The model's test metrics, as recorded."""
+        """Return the model's test metrics, as recorded."""
         if self.version is None:
             return fingerprint.test_metrics(root, self.name, MODEL)
         return registry.test_metrics(self.version)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What is recorded of the machine and the libraries of the training."""
+        return {key: value for key, value in self.tags.items() if key.startswith("env.")}
 
-def find(root: Path, model: str) -> Origin:
-    """What is recorded of `models:/NAME@ALIAS`, `models:/NAME/VERSION` or `NAME`.
+
+def find(root: Path, model: str) -> Provenance:
+    """Return what is recorded of `models:/NAME@ALIAS`, `models:/NAME/VERSION` or `NAME`.
 
     A name alone is the model that the working tree has.
 
@@ -64,123 +71,109 @@ def find(root: Path, model: str) -> Origin:
         ParamsError: there is no such problem.
     """
     match = ADDRESS.fullmatch(model)
-    if match is None:
-        if "/" in model:
-            raise RegistryError(
-                f"{model!r} names no model: write models:/NAME@champion, models:/NAME/3, or NAME "
-                f"for the one in the working tree"
-            )
-        return _of_the_tree(root, model)
-    return _of_version(root, _version(root, **match.groupdict()))
-
-
-def _of_the_tree(root: Path, name: str) -> Origin:
-    problem = loader.load_problem(root, name)
-    if (
-        not {f"models/{name}/{MODEL}", f"data/prepared/{name}"}
-        <= fingerprint.output_md5s(root, name).keys()
-    ):
+    if match is not None:
+        return _of_version(root, **match.groupdict())
+    if "/" in model:
         raise RegistryError(
-            f"{name} has no model here yet; make it with `dvc repro {_stage(name)}`"
+            f"{model!r} names no model: write models:/NAME@champion, models:/NAME/3, or NAME "
+            f"for the one in the working tree"
         )
-    return Origin(
+    return _of_working_tree(root, model)
+
+
+def _of_working_tree(root: Path, name: str) -> Provenance:
+    problem, outs = loader.load_problem(root, name), fingerprint.output_md5s(root, name)
+    paths = Layout(Path(), name)
+    if not {str(paths.model(MODEL)), str(paths.prepared)} <= outs.keys():
+        raise RegistryError(
+            f"{name} has no model here yet; make it with `dvc repro train@{name}-{MODEL}`"
+        )
+    return Provenance(
         name=name,
         label=f"{name} in the working tree",
         commit=fingerprint.code_state(root).get("git.commit", ""),
         patch=fingerprint.patch(root).get("code.patch", ""),
-        outs=fingerprint.output_md5s(root, name),
+        outs=outs,
         tags=fingerprint.training_tags(root, name, problem, MODEL),
         params=fingerprint.flat(problem, MODEL),
     )
 
 
-def _of_version(root: Path, version: "ModelVersion") -> Origin:
+def _of_version(root: Path, name: str, alias: str | None, version: str | None) -> Provenance:
     import mlflow
 
     client = store.connect(root)
-    run = client.get_run(version.run_id)
-    patch = ""
-    if any(file.path == "code.patch" for file in client.list_artifacts(version.run_id)):
+    if alias is not None:
+        aliased = registry.alias_version(client, name, alias)
+        if aliased is None:
+            raise RegistryError(f"no version of {name} is @{alias}")
+        version = str(aliased.version)
+    try:  # the answer by alias lacks the aliases
+        registered = client.get_model_version(name, version)
+    except StoreError as error:
+        raise RegistryError(f"models:/{name}/{version}: {error.reason}") from None
+    run, patch = client.get_run(registered.run_id), ""
+    if any(file.path == "code.patch" for file in client.list_artifacts(registered.run_id)):
         with store.guarded(root):
             patch = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/code.patch")
-    aliases = "".join(f" @{alias}" for alias in sorted(version.aliases))
-    return Origin(
-        name=version.name,
-        label=f"{version.name} version {version.version}{aliases}",
+    aliases = "".join(f" @{alias}" for alias in sorted(registered.aliases))
+    return Provenance(
+        name=name,
+        label=f"{name} version {version}{aliases}",
         commit=run.data.tags.get("git.commit", ""),
         patch=patch,
-        outs=json.loads(version.tags.get("outs", "{}")),
+        outs=json.loads(registered.tags.get("outs", "{}")),
         tags=run.data.tags,
         params=run.data.params,
         run=run,
-        version=version,
+        version=registered,
     )
 
 
-def _version(root: Path, name: str, alias: str | None, version: str | None) -> "ModelVersion":
-    client = store.connect(root)
-    if alias is not None:
-        version_of_alias = registry.alias_version(client, name, alias)
-        if version_of_alias is None:
-            raise RegistryError(f"no version of {name} is @{alias}")
-        version = str(version_of_alias.version)
-    try:  # the answer by alias lacks the aliases
-        return client.get_model_version(name, version)
-    except StoreError as error:
-        raise RegistryError(f"models:/{name}/{version}: {error.reason}") from None
+def trace(root: Path, model: Provenance) -> list[tuple[str, str]]:
+    """Return each step from a model back to its raw file, with what is known of it."""
+    paths, short, tags = Layout(Path(), model.name), fingerprint.short, model.tags
+    stage = tags.get("DVC_STAGE") or f"train@{model.name}-{MODEL}"
+    scores = [f"{key} {value:.4g}" for key, value in model.metrics(root).items()]
+    params = [f"{key} {value}" for key, value in model.params.items() if key in SHOWN]
+    machine = [f"{key.removeprefix('env.')} {value}" for key, value in model.environment.items()]
+    path = model.params.get("data.path", "")
+    lines = {
+        "model": f"{model.label}, md5 {short(model.outs.get(str(paths.model(MODEL))))}",
+        "test": ", ".join(scores[:6]),
+        "run": _run(model),
+        "commit": _commit(root, model),
+        "stage": f"{stage}: python pipelines/train.py {model.name} {MODEL}",
+        "params": f"md5 {short(tags.get('params.md5'))}: {', '.join(params)}",
+        "data": f"{paths.prepared}, md5 {short(tags.get('data.md5'))}",
+        "raw": _raw(root, path, tags.get("raw.md5", "")),
+        "card": _card(root, path),
+        "made on": ", ".join(machine) or "not recorded",
+    }
+    rows = list(lines.items())
+    if model.version is not None:
+        rows.insert(1, ("verdict", model.version.tags.get("verdict", "none is recorded")))
+    return rows
 
 
-def trace(root: Path, origin: Origin) -> list[tuple[str, str]]:
-    """One screen: each step from a model back to its raw file, and what is known of it."""
-    stage = origin.tags.get("DVC_STAGE") or _stage(origin.name)
-    path = origin.params.get("data.path", "")
-    md5 = fingerprint.short(origin.outs.get(f"models/{origin.name}/{MODEL}"))
-    lines = [("model", f"{origin.label}, md5 {md5}")]
-    if origin.version is not None:
-        lines.append(("verdict", origin.version.tags.get("verdict", "none is recorded")))
-    scores = [f"{key} {value:.4g}" for key, value in origin.metrics(root).items()]
-    lines.append(("test", ", ".join(scores[:6])))
-    lines.append(("run", _run(origin)))
-    lines.append(("commit", _commit(root, origin)))
-    lines.append(("stage", f"{stage}: python pipelines/train.py {origin.name} {MODEL}"))
-    md5 = fingerprint.short(origin.tags.get("params.md5"))
-    few = [f"{key} {value}" for key, value in origin.params.items() if key in SHOWN]
-    lines.append(("params", f"md5 {md5}: {', '.join(few)}"))
-    data = fingerprint.short(origin.tags.get("data.md5"))
-    lines.append(("data", f"data/prepared/{origin.name}, md5 {data}"))
-    lines.append(("raw", _raw(root, path, origin.tags.get("raw.md5", ""))))
-    lines.append(("card", _card(root, path)))
-    made = [f"{key.removeprefix('env.')} {value}" for key, value in environment(origin).items()]
-    lines.append(("made on", ", ".join(made) or "not recorded"))
-    return lines
-
-
-SHOWN = ("preset", "model.hidden_size", "training.seed", "training.reproducible", "data.horizon")
-
-
-def environment(origin: Origin) -> dict[str, str]:
-    """What is recorded of the machine and the libraries that trained a model."""
-    return {key: value for key, value in origin.tags.items() if key.startswith("env.")}
-
-
-def _run(origin: Origin) -> str:
-    if origin.run is None:
+def _run(model: Provenance) -> str:
+    if model.run is None:
         return "that of the working tree; find it by model.md5 in `make ui`"
-    info = origin.run.info
-    restored = ", written anew from its files" if "restored" in origin.tags else ""
+    info = model.run.info
+    restored = ", written anew from its files" if "restored" in model.tags else ""
     return f"{info.run_name} {info.run_id}, {info.status}{restored}"
 
 
-def _commit(root: Path, origin: Origin) -> str:
-    if not origin.commit:
+def _commit(root: Path, model: Provenance) -> str:
+    if not model.commit:
         return "none: the project was not in git"
-    git, subject = Git(root), f"{origin.commit[:9]}, which this clone does not have"
-    if git.find(f"{origin.commit}^{{commit}}"):
-        subject = git.run("log", "-1", "--format=%h %s", origin.commit)
-    changed = len(re.findall(r"^diff --git", origin.patch, re.MULTILINE))
+    git, subject = Git(root), f"{model.commit[:9]}, which this clone does not have"
+    if git.find(f"{model.commit}^{{commit}}"):
+        subject = git.run("log", "-1", "--format=%h %s", model.commit)
+    changed = len(re.findall(r"^diff --git", model.patch, re.MULTILINE))
     if not changed:
         return subject
-    where = "the run's code.patch" if origin.run is not None else "`git diff HEAD`"
+    where = "the run's code.patch" if model.run is not None else "`git diff HEAD`"
     return f"{subject}, and {changed} files changed beside it ({where})"
 
 
@@ -199,14 +192,10 @@ def _raw(root: Path, path: str, md5: str) -> str:
 
 
 def _card(root: Path, path: str) -> str:
-    """The text that describes the raw file: its neighbour with the ending .md, or a README."""
+    """Return the text that describes the raw file: a neighbour with the ending .md, or a README."""
     place = Path(path)
-    stem = place.name.partition(".")[0]
-    for card in (place.with_name(f"{stem}.md"), place / "README.md", place.parent / "README.md"):
-        if (root / card).is_file():
-            return str(card)
-    return f"none; write one as {place.with_name(stem + '.md')}"
-
-
-def _stage(name: str) -> str:
-    return f"train@{name}-{MODEL}"
+    card = place.with_name(f"{place.name.partition('.')[0]}.md")
+    for candidate in (card, place / "README.md", place.parent / "README.md"):
+        if (root / candidate).is_file():
+            return str(candidate)
+    return f"none; write one as {card}"

@@ -1,43 +1,43 @@
-"""`retain rehydrate`: the registry, rebuilt from git's history, dvc.lock and DVC's cache.
+"""`retain rehydrate`: the registry, rebuilt from the ledger, git's history and DVC's cache.
 
-Each registration that dvc.lock has held, in the history of this branch and in the working tree, is
-put together again (`registrations.py`) and registered by what the stage `register` calls. So what
-the gate decided is decided again, from the same figures; what a person decided is read from
-promotions.csv (`promotion.py`) and done again at its place between two registrations. Aliases
-themselves are in no history, since no stage may leave what hangs on the state of a registry.
+The ledger says what was registered and decided, in which order. The files of each registration come
+out of DVC's cache by their md5, into a scratch clone at the commit whose dvc.lock names them. Only
+what was registered before there was a ledger is judged again.
 """
 
 import json
 import os
-from collections import deque
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retain.config import loader
-from retain.errors import GitError, RegistryError, RetainError
+from retain.errors import GitError, ModelError, RegistryError, RetainError
 from retain.evaluation.quality_gate import CheckResult
 from retain.project import files, fingerprint
+from retain.project.cache import Cache
 from retain.project.git import Git
-from retain.registry import promotion, registrations, registry
+from retain.project.layout import Layout
+from retain.registry import ledger, promotion, registry
+from retain.registry.ledger import GATE, UNKNOWN, Entry
 from retain.registry.listing import SINCE
-from retain.registry.promotion import Promotion
-from retain.registry.registrations import Registration
+from retain.registry.registry import Decision
 from retain.tracking import runs, store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 UNFINISHED = "rehydrating"  # a registered model's tag while it is rebuilt: a kill is made good
-SOURCE = "rehydrated"  # a version's tag: the commit whose dvc.lock it was rebuilt from
 
 
 def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
-    """Rebuild one model of the registry; says, line by line, what is done.
+    """Rebuild one model of the registry, and yield, line by line, what is done.
 
-    Where the registry has no version of it, versions come in the order of the history, and aliases
-    with them. Where it has, only missing versions are added, and the aliases stay as they are.
+    Where the registry has no version of it, the whole ledger is done again. Where it has, only
+    missing versions are added, and the aliases stay as they are.
 
     Raises:
         RegistryError: the store does not answer, or nothing could be rebuilt.
@@ -47,104 +47,151 @@ def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
         raise RegistryError("the registry is rebuilt from git's history, and there is no commit")
     if git.run("rev-parse", "--is-shallow-repository") == "true":
         yield "this clone has not the whole history: `git fetch --unshallow` brings it"
-    states = list(registrations.read(root, name))
-    if not states and name not in loader.load(root):
+    entries = ledger.read(root, name)
+    if not entries and name not in loader.load(root):
         raise RegistryError(
             f"there is no problem {name}, nor was there one in this branch's history"
         )
-    if not states:
-        yield f"{name}: not registered in any dvc.lock of this branch's history"
+    if not entries:
+        yield f"{name}: neither in a ledger nor in a dvc.lock of this branch's history"
         return
+    registrations: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.by == GATE:
+            registrations.setdefault(entry.model, entry)
+    cache = Cache(root)
     if dry_run:
-        yield from _plan(root, name, states)
+        client = None if store.is_empty(root) else store.connect(root)
+        yield from _each(registrations.values(), lambda e: _plan(root, client, cache, name, e))
+        decisions = sum(entry.by != GATE for entry in entries)
+        yield f"{name}: {len(registrations)} registrations, {decisions} decisions of people"
         return
     client = store.connect(root)
     whole = _begin(client, name)
-    new = [s for s in states if whole or not registry.find_by_md5(client, name, s.model)]
-    decided = deque(promotion.ledger(root, name) if whole else ())
-    if new:
-        yield from _rebuild(root, client, name, new, decided, whole)
-    yield from _decide(client, name, decided, None)
-    yield _finish(client, name, len(states) - len(new), whole)
-
-
-def _rebuild(
-    root: Path,
-    client: "MlflowClient",
-    name: str,
-    states: list[Registration],
-    decided: deque[Promotion],
-    whole: bool,
-) -> Iterator[str]:
-    """Register each in turn, and do after each what people then decided."""
-    cache, reason = registrations.fetch(root, states)
-    if reason:
-        yield f"DVC's cache lacks files, and they cannot be fetched: {reason}"
+    known = [m for m in registrations if registry.find_by_md5(client, name, m) is not None]
+    missing = [entry for model, entry in registrations.items() if model not in known]
+    judged: dict[Entry, Entry] = {}
     with files.folder(root, f"rehydrate-{name}") as scratch:
-        clone = Git(root).clone(scratch / "clone")
-        for state in states:
-            try:
-                tree = registrations.restore(root, clone, cache, state)
-                sentence = _register(root, tree, client, name, state, judge=whole)
-            except (RegistryError, GitError):
-                raise  # the store went away, or no clone can be made
-            except (RetainError, KeyError, TypeError, ValueError) as error:
-                said = " ".join(str(error).split()) or type(error).__name__
-                yield f"{state.label}  skipped: {said}"
-                continue
-            yield f"{state.label}  {sentence}"
-            yield from _decide(client, name, decided, state.model)
+        clone = git.clone(scratch / "clone")
+
+        def redo(entry: Entry) -> str:
+            if entry.by != GATE:
+                return _promote(client, name, entry)
+            tree = _restore(root, clone, cache, name, entry)
+            with _store_of(root):
+                decision = _register(tree, client, name, entry, whole)
+            if entry.alias == UNKNOWN and not decision.kept:
+                judged[entry] = replace(entry, alias=decision.alias, why=decision.why)
+            return decision.sentence
+
+        yield from _each(entries if whole else missing, redo)
+    if not Layout(root, name).ledger.is_file():
+        ledger.write(root, name, [judged.get(entry, entry) for entry in entries])
+    yield _finish(client, name, len(known), whole)
 
 
-def _plan(root: Path, name: str, states: list[Registration]) -> Iterator[str]:
-    """What would be done; neither the store nor the cache is touched."""
-    client = None if store.is_empty(root) else store.connect(root)
-    cache, _ = registrations.fetch(root, ())
-    for state in states:
-        md5 = state.model
-        known = registry.find_by_md5(client, name, md5) if client is not None else None
-        if known is not None:
-            yield f"{state.label}  is {name} version {known.version}"
-            continue
-        away = [
-            path for path, md5 in state.needed.items() if not registrations.complete(cache, md5)
-        ]
-        fetched = f"; not in the cache, to fetch: {', '.join(away)}" if away else ""
-        yield f"{state.label}  to register: model {fingerprint.short(md5)}{fetched}"
-    count = len(promotion.ledger(root, name))
-    yield f"{name}: {len(states)} registrations, {count} decisions of people"
+def _each(entries: Iterable[Entry], act: Callable[[Entry], str]) -> Iterator[str]:
+    """Do something about each entry, and yield what was done; what cannot be done is skipped."""
+    for entry in entries:
+        try:
+            sentence = act(entry)
+        except (RegistryError, GitError):
+            raise  # the store went away, or no clone can be made
+        except (RetainError, KeyError, TypeError, ValueError) as error:
+            sentence = f"skipped: {' '.join(str(error).split()) or type(error).__name__}"
+        yield f"{entry.at[:10]}  {sentence}"
 
 
-def _register(
-    root: Path, tree: Path, client: "MlflowClient", name: str, state: Registration, judge: bool
-) -> str:
-    """Register what the tree holds, as its stage did; without an alias, where none is to move."""
+def _plan(root: Path, client: "MlflowClient | None", cache: Cache, name: str, entry: Entry) -> str:
+    """Say what would be done; neither the store nor the cache is touched."""
+    version = registry.find_by_md5(client, name, entry.model) if client is not None else None
+    if version is not None:
+        return f"is {name} version {version.version}"
+    _, md5s = _locked(root, name, entry)
+    missing = ", ".join(path for path, md5 in md5s.items() if not cache.has(md5))
+    fetched = f"; not in the cache, to fetch: {missing}" if missing else ""
+    return f"to register: model {fingerprint.short(entry.model)}{fetched}"
+
+
+def _promote(client: "MlflowClient", name: str, entry: Entry) -> str:
+    version = registry.find_by_md5(client, name, entry.model)
+    if version is None:
+        raise ModelError(
+            f"{entry.by} made a model @champion ({entry.why}) that is in no commit, or was "
+            f"skipped: {fingerprint.short(entry.model)}"
+        )
+    return promotion.move(client, version, entry)
+
+
+def _locked(root: Path, name: str, entry: Entry) -> tuple[str, dict[str, str]]:
+    """Find the commit whose dvc.lock has a registration; return it and the md5 by path.
+
+    Raises:
+        ModelError: none has.
+    """
+    for commit, _ in ledger.commits(root, "-m", f"-S{entry.metrics}"):
+        md5s = ledger.locked_md5s(root, commit, f"register@{name}")
+        if ledger.registered(md5s, name) == (entry.model, entry.metrics):
+            return commit, md5s
+    raise ModelError(
+        f"model {fingerprint.short(entry.model)} is in no dvc.lock of this branch's history"
+    )
+
+
+def _restore(root: Path, clone: Git, cache: Cache, name: str, entry: Entry) -> Path:
+    """Make the clone what the project was, git's files and DVC's; return its folder there.
+
+    Raises:
+        ModelError: a file is not in the cache, or is not what its md5 says.
+    """
+    git, (commit, md5s) = Git(root), _locked(root, name, entry)
+    tree = clone.root / git.run("rev-parse", "--show-prefix")
+    if commit:
+        clone.check_out(commit)
+    else:
+        patch = fingerprint.patch(root).get("code.patch", "")
+        clone.check_out(git.run("rev-parse", "HEAD"), patch)
+        shutil.copy(root / "dvc.lock", tree / "dvc.lock")
+    report = ledger.locked_md5s(tree, "", f"evaluate@{name}")  # and the other cells
+    cache.fetch([*md5s.values(), *report.values()])
+    same = ledger.registered(report, name)[1] == entry.metrics
+    if same and all(map(cache.has, report.values())):
+        md5s = report | md5s
+    for path, md5 in md5s.items():
+        cache.copy(md5, tree / path, path)
+    return tree
+
+
+def _register(tree: Path, client: "MlflowClient", name: str, entry: Entry, whole: bool) -> Decision:
+    """Register what the tree holds, and give it the alias of the entry, if aliases are to move."""
     problem = loader.load_problem(tree, name)
-    reports = tree / "reports" / name
-    metrics = json.loads((reports / "metrics.json").read_text(encoding="utf-8"))
-    verdict = json.loads((reports / "verdict.json").read_text(encoding="utf-8"))
-    checks = [CheckResult(**check) for check in verdict["checks"]]
-    new = registry.find_by_md5(client, name, state.model) is None
-    with _store_of(root):
-        if judge:
-            said = registry.register(tree, name, problem, metrics, checks).sentence
-        version = registry.add(tree, name, problem, metrics)
-        if not judge:
-            said = f"{name} version {version.version} was missing; aliases stay as they are"
-        if new and (reports / "report.md").is_file():
-            there = sorted(folder.name for folder in (tree / "models" / name).glob("*/"))
-            cells = set(problem.training.cells)
-            runs.log_evaluation(tree, name, problem, [c for c in there if c in cells])
-    tags = {SOURCE: state.commit or "working tree", "verdict": said}
-    tags |= {SINCE: state.at} if state.at else {}
-    for key, value in tags.items() if SOURCE not in version.tags else ():
+    paths = Layout(tree, name)
+    metrics = json.loads(paths.metrics.read_text(encoding="utf-8"))
+    verdict = json.loads(paths.verdict.read_text(encoding="utf-8"))
+    checks = {check["check"]: CheckResult(**check) for check in verdict["checks"]}
+    checks |= ledger.checks_of(entry.why)
+    is_new = registry.find_by_md5(client, name, entry.model) is None
+    version = registry.add(tree, name, problem, metrics)
+    tags = {SINCE: entry.at}
+    if not whole:
+        sentence = f"{name} version {version.version} was missing; aliases stay as they are"
+        tags["verdict"] = sentence
+        decision = Decision(entry.model, str(version.version), "", sentence, kept=True)
+    elif entry.alias == UNKNOWN:
+        decision = registry.judge(tree, name, problem, version, list(checks.values()))
+    else:
+        decision = registry.decide(client, version, entry.alias, list(checks.values()))
+    if is_new and (paths.reports / "report.md").is_file():
+        cells = sorted(folder.name for folder in paths.models.glob("*/"))
+        runs.log_evaluation(tree, name, problem, [c for c in cells if c in problem.training.cells])
+    for key, value in tags.items() if is_new else ():
         client.set_model_version_tag(name, version.version, key, value)
-    return said
+    return decision
 
 
 @contextmanager
 def _store_of(root: Path) -> Iterator[None]:
-    """Have the store of `root` used by what works in a clone, as DVC's experiments do."""
+    """Make what works in a clone use the store of `root`, as DVC's experiments do."""
     before = os.environ.get("DVC_ROOT")
     os.environ["DVC_ROOT"] = before or str(root.resolve())
     try:
@@ -154,51 +201,31 @@ def _store_of(root: Path) -> Iterator[None]:
             del os.environ["DVC_ROOT"]
 
 
-def _decide(
-    client: "MlflowClient", name: str, decided: deque[Promotion], newest: str | None
-) -> Iterator[str]:
-    """Do again what people decided while `newest` was the newest; all that is left, if None."""
-    while any(newest in (None, each.newest) for each in decided):
-        each = decided.popleft()
-        version = registry.find_by_md5(client, name, each.champion)
-        if version is None:
-            yield (
-                f"{each.at[:10]}  skipped: {each.by} made a model @champion ({each.why}) that is "
-                f"in no commit, or was skipped: {fingerprint.short(each.champion)}"
-            )
-            continue
-        before = registry.find_by_md5(client, name, each.previous)
-        yield f"{each.at[:10]}  {promotion.move(client, each, version, before)}"
-
-
 def _begin(client: "MlflowClient", name: str) -> bool:
-    """Whether the model is rebuilt from nothing; marks it, so that a kill is made good."""
+    """Return whether the model is rebuilt from nothing; mark it, so that a kill is made good."""
     known = {model.name: model for model in client.search_registered_models(f"name = '{name}'")}
-    if name not in known:
-        client.create_registered_model(name, tags={UNFINISHED: "true"})
-        return True
-    if client.search_model_versions(f"name = '{name}'") and UNFINISHED not in known[name].tags:
-        return False
-    client.set_registered_model_tag(name, UNFINISHED, "true")
-    for alias in ("champion", "challenger", "previous"):
-        client.delete_registered_model_alias(name, alias)
-    client.delete_registered_model_tag(name, registry.MOVED)
+    if name in known:
+        finished = UNFINISHED not in known[name].tags
+        if finished and client.search_model_versions(f"name = '{name}'"):
+            return False
+        client.delete_registered_model(name)  # of a rebuilding that was killed
+    client.create_registered_model(name, tags={UNFINISHED: "true"})
     return True
 
 
-def _finish(client: "MlflowClient", name: str, there: int, whole: bool) -> str:
-    """Close the rebuilding; the last line.
+def _finish(client: "MlflowClient", name: str, known: int, whole: bool) -> str:
+    """Close the rebuilding, and return the last line.
 
     Raises:
         RegistryError: nothing could be rebuilt.
     """
-    found = client.search_model_versions(f"name = '{name}'")
-    if not found:
+    versions = client.search_model_versions(f"name = '{name}'")
+    if not versions:
         client.delete_registered_model(name)
         raise RegistryError(f"no version of {name} could be rebuilt: see above")
     if whole:
         client.delete_registered_model_tag(name, UNFINISHED)
     aliases = client.get_registered_model(name).aliases.items()
-    said = ", ".join(f"@{alias} is version {number}" for alias, number in sorted(aliases))
-    kept = f", {there} of the history were there" if not whole else ""
-    return f"{name}: {len(found)} versions{kept}; {said or 'no alias'}"
+    state = ", ".join(f"@{alias} is version {number}" for alias, number in sorted(aliases))
+    kept = f", {known} of the history were there" if not whole else ""
+    return f"{name}: {len(versions)} versions{kept}; {state or 'no alias'}"

@@ -17,7 +17,8 @@ from retain.errors import DvcError, ProofError
 from retain.evaluation.quality_gate import MODEL
 from retain.project import dvc, files, fingerprint
 from retain.project.git import Git
-from retain.registry.provenance import Origin, environment
+from retain.project.layout import Layout
+from retain.registry.provenance import Provenance
 
 IDENTICAL, DIFFERENT, NEAR = 0, 1, 3  # exit codes
 VERDICTS = {
@@ -29,7 +30,7 @@ VERDICTS = {
 
 @dataclass(frozen=True)
 class Compared:
-    """One thing that a stage left, then and now; no md5 where it was not there."""
+    """One output of a stage, then and now; without md5 where it was not there."""
 
     stage: str
     path: str
@@ -62,25 +63,25 @@ class Proof:
     @property
     def code(self) -> int:
         """The exit code: identical, different within the tolerance, or different."""
-        if all(each.identical for each in self.compared):
+        if all(output.identical for output in self.compared):
             return IDENTICAL
         return NEAR if self.metrics <= self.tolerance else DIFFERENT
 
     def lines(self) -> list[str]:
-        """What a person reads: stage by stage, then what is behind a difference."""
-        said = [str(each) for each in self.compared]
+        """Return what a person reads: stage by stage, then what explains a difference."""
+        lines = [str(output) for output in self.compared]
         if self.code != IDENTICAL:
-            said.append(
+            lines.append(
                 f"largest difference of a weight {self.weights:.3g}, of a test metric "
                 f"{self.metrics:.3g} of its value (tolerance {self.tolerance:g})"
             )
-        said.append(f"machine and libraries: {'; '.join(self.environment) or 'the same'}")
-        said.append(VERDICTS[self.code])
-        return said
+        lines.append(f"machine and libraries: {'; '.join(self.environment) or 'the same'}")
+        lines.append(VERDICTS[self.code])
+        return lines
 
 
-def prove(root: Path, origin: Origin, fresh: bool = False) -> Proof:
-    """Run the stages up to `evaluate` again, and compare what they leave.
+def prove(root: Path, model: Provenance, fresh: bool = False) -> Proof:
+    """Run the stages up to `evaluate` again, and compare what they write.
 
     Args:
         fresh: in an environment made of the commit's requirements.lock, instead of this one.
@@ -89,37 +90,37 @@ def prove(root: Path, origin: Origin, fresh: bool = False) -> Proof:
         ProofError: the model cannot be made anew: its commit or its data is gone, or a stage fails.
         GitError: git cannot check its commit out, or apply its patch.
     """
-    if not origin.commit:
-        raise ProofError(f"{origin.label} was trained outside git: no commit is recorded")
-    if not origin.outs:
-        raise ProofError(f"{origin.label}: what its stages left was not recorded with it")
-    with files.folder(root, f"prove-{origin.name}") as scratch:
+    if not model.commit:
+        raise ProofError(f"{model.label} was trained outside git: no commit is recorded")
+    if not model.outs:
+        raise ProofError(f"{model.label}: what its stages left was not recorded with it")
+    with files.folder(root, f"prove-{model.name}") as scratch:
         tree = scratch / "tree"
-        _check_out(root, origin, tree)
-        problem = loader.load_problem(tree, origin.name)
-        _fetch(root, tree, origin.params.get("data.path", ""))
+        _check_out(root, model, tree)
+        problem = loader.load_problem(tree, model.name)
+        _fetch(root, tree, model.params.get("data.path", ""))
         python = _fresh_python(tree) if fresh else Path(sys.executable)
-        _repro(tree, f"evaluate@{origin.name}", python)
-        rebuilt = fingerprint.output_md5s(tree, origin.name)
+        _repro(tree, f"evaluate@{model.name}", python)
+        rebuilt = fingerprint.output_md5s(tree, model.name)
         today = _environment(python, problem.training.threads)
-        with origin.model(root) as recorded:
-            weights = _largest_difference(recorded, tree / "models" / origin.name / MODEL)
+        with model.model(root) as recorded:
+            weights = _largest_difference(recorded, Layout(tree, model.name).model(MODEL))
         return Proof(
             compared=[
-                Compared(_stage(path), path, origin.outs.get(path), rebuilt.get(path))
-                for path in dict.fromkeys([*origin.outs, *rebuilt])
+                Compared(_stage(path), path, model.outs.get(path), rebuilt.get(path))
+                for path in dict.fromkeys([*model.outs, *rebuilt])
             ],
             weights=weights,
             metrics=_relative_difference(
-                origin.metrics(root), fingerprint.test_metrics(tree, origin.name, MODEL)
+                model.metrics(root), fingerprint.test_metrics(tree, model.name, MODEL)
             ),
             tolerance=problem.prove.tolerance,
-            environment=_differences(environment(origin), today),
+            environment=_differences(model.environment, today),
         )
 
 
 def _stage(path: str) -> str:
-    """Which stage leaves a path."""
+    """Return the stage that writes a path."""
     match path.split("/"):
         case ["data", "prepared", name]:
             return f"prepare@{name}"
@@ -130,15 +131,15 @@ def _stage(path: str) -> str:
     return "?"
 
 
-def _check_out(root: Path, origin: Origin, tree: Path) -> None:
-    """Make `tree` what the model was trained in."""
+def _check_out(root: Path, model: Provenance, tree: Path) -> None:
+    """Make `tree` the project as the model was trained in it."""
     clone = Git(root).clone(tree)
-    if clone.find(f"{origin.commit}^{{commit}}") is None:
+    if clone.find(f"{model.commit}^{{commit}}") is None:
         raise ProofError(
-            f"{origin.label} was trained at commit {origin.commit}, which this clone does not "
+            f"{model.label} was trained at commit {model.commit}, which this clone does not "
             f"have: git fetch it"
         )
-    clone.check_out(origin.commit, origin.patch)
+    clone.check_out(model.commit, model.patch)
 
 
 def _fetch(root: Path, tree: Path, path: str) -> None:
@@ -157,47 +158,42 @@ def _fetch(root: Path, tree: Path, path: str) -> None:
 
 
 def _fresh_python(tree: Path) -> Path:
-    """The interpreter of an environment made of the locked versions of the commit."""
+    """Make an environment of the locked versions of the commit, and return its interpreter."""
     python = tree.resolve() / ".venv" / "bin" / "python"
-    _run([sys.executable, "-m", "venv", ".venv"], tree)
-    _run([str(python), "-m", "pip", "install", "-q", "-r", "requirements.lock"], tree)
+    install = (str(python), "-m", "pip", "install", "-q", "-r", "requirements.lock")
+    for command in ((sys.executable, "-m", "venv", ".venv"), install):
+        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ProofError(f"`{' '.join(command[:4])} …` failed: {done.stderr.strip()}")
     return python
 
 
 def _environment(python: Path, threads: int) -> dict[str, str]:
-    """As `lineage.environment`, for the interpreter that the stages ran under."""
-    code = "import json, retain.project.fingerprint as l; print(json.dumps(l.environment({})))"
-    own = os.environ | {"PYTHONPATH": str(Path(fingerprint.__file__).parents[2])}
-    told = subprocess.run(
-        [str(python), "-c", code.format(threads)], env=own, capture_output=True, check=True
-    )
-    found: dict[str, str] = json.loads(told.stdout)
-    return found
+    """Return `fingerprint.environment` under the interpreter that ran the stages."""
+    code = "import json, retain.project.fingerprint as f; print(json.dumps(f.environment({})))"
+    variables = os.environ | {"PYTHONPATH": str(Path(fingerprint.__file__).parents[2])}
+    command = [str(python), "-c", code.format(threads)]
+    done = subprocess.run(command, env=variables, capture_output=True, check=True)
+    tags: dict[str, str] = json.loads(done.stdout)
+    return tags
 
 
 def _repro(tree: Path, stage: str, python: Path) -> None:
-    """Run a stage and all before it, with the code of the tree and a tracking store of its own."""
-    own = ("MLFLOW_", "DVC_", "PYTHON")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(own)}
-    environ = kept | {
+    """Run a stage and all before it, with the code of the tree and a tracking store there."""
+    of_here = ("MLFLOW_", "DVC_", "PYTHON")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(of_here)}
+    variables = kept | {
         "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(tree.resolve() / "src"),
         "DVC_SITE_CACHE_DIR": str(tree.resolve() / ".dvc" / "site"),
         "DVC_NO_ANALYTICS": "true",
     }
-    if dvc.repro(tree, stage, python, environ) != 0:
+    if dvc.repro(tree, stage, python, variables) != 0:
         raise ProofError(f"`dvc repro --force {stage}` failed at that commit: see above")
 
 
-def _run(words: list[str], folder: Path) -> str:
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ProofError(f"`{' '.join(words[:4])} …` failed: {done.stderr.strip()}")
-    return done.stdout
-
-
 def _largest_difference(recorded: Path, rebuilt: Path) -> float:
-    """Of all weights that both models have; infinite where they have others."""
+    """Return the largest difference of a weight; infinite where the models have others."""
     from safetensors.numpy import load_file
 
     one, other = (load_file(folder / "weights.safetensors") for folder in (recorded, rebuilt))

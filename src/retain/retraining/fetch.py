@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
 from retain.config.schema import Problem
 from retain.errors import RetainError
 from retain.project import dvc, raw_table
@@ -18,8 +16,9 @@ def fetch(root: Path, problems: dict[str, Problem]) -> None:
     """
     targets = []
     for name, problem in problems.items():
-        file = _dvc_file(root, problem)
-        if file and "deps" in YAML(typ="safe").load(root / file):
+        table = getattr(getattr(problem, "data", None), "path", "")
+        file = raw_table.dvc_file(root, table) if table else ""
+        if file and raw_table.is_imported(root, file):
             print(f"updating {file}", flush=True)
             if dvc.call(root, "update", "--quiet", file) != 0:
                 raise RetainError(
@@ -34,10 +33,3 @@ def fetch(root: Path, problems: dict[str, Problem]) -> None:
         options = ("--quiet", "--with-deps", "--allow-missing")
         if dvc.call(root, "pull", *options, *targets) != 0:
             print("not everything could be pulled; what is missing is made anew", flush=True)
-
-
-def _dvc_file(root: Path, problem: Problem) -> str:
-    """Return the .dvc file of a problem's table; empty where DVC does not keep it."""
-    path = getattr(getattr(problem, "data", None), "path", "")
-    keeper = raw_table.kept_by(root, path) if path and "://" not in path else ""
-    return "" if keeper == "git" else keeper

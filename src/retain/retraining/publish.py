@@ -1,7 +1,8 @@
 """What a retraining made, on a branch, with a pull request for a person to read.
 
-The commit is made beside the working tree and is a function of what it holds: whoever publishes the
-same result, however often, publishes the same commit, and nothing happens twice.
+The commit is made beside the working tree and is a function of what it holds. Whoever comes to the
+same result, however often, publishes nothing more: that it was registered at another time, as the
+ledger says, makes it no other result.
 """
 
 import os
@@ -47,7 +48,7 @@ def publish(root: Path, names: Iterable[str]) -> str:
         return "nothing to publish: the last commit has all of it"
     branch = f"retrain/{'-'.join(names)}"
     tip = _tip(git, remote, branch)
-    if tip == commit:
+    if _same_result(git, tip, commit):
         return f"published before: branch {branch} has it{_pull_request(git, names, branch)}"
     _check_ours(git, remote, branch, tip)
     if dvc.has_remote(root):
@@ -61,7 +62,7 @@ def publish(root: Path, names: Iterable[str]) -> str:
     try:
         git.run("push", "-q", lease, *_merge_request(names), remote, f"{commit}:{ref}")
     except GitError as error:
-        if _tip(git, remote, branch) == commit:
+        if _same_result(git, _tip(git, remote, branch), commit):
             return f"published by another runner meanwhile: branch {branch} has it"
         if any(reason in str(error) for reason in OVERTAKEN):
             return f"another runner published to {branch} meanwhile; the next run looks again"
@@ -109,15 +110,24 @@ def _text(root: Path, names: list[str]) -> str:
 
 
 def _tip(git: Git, remote: str, branch: str) -> str:
-    """Return the newest commit of a branch of the remote; empty where there is no such branch."""
-    return git.run("ls-remote", remote, f"refs/heads/{branch}").partition("\t")[0]
+    """Fetch the newest commit of a branch, and return it; empty where there is no such branch."""
+    tip = git.run("ls-remote", remote, f"refs/heads/{branch}").partition("\t")[0]
+    if tip:
+        git.run("fetch", "-q", remote, tip)
+    return tip
+
+
+def _same_result(git: Git, tip: str, commit: str) -> bool:
+    """Whether two commits hold the same, upon the same one, but for when it was registered."""
+    if not tip or git.find(f"{tip}^") != git.find(f"{commit}^"):
+        return False
+    return not git.run("diff", "--name-only", tip, commit, "--", ".", ":!models/*/ledger.csv")
 
 
 def _check_ours(git: Git, remote: str, branch: str, tip: str) -> None:
     """Raise RetainError where the newest commit on the branch is a person's."""
     if not tip:
         return
-    git.run("fetch", "-q", remote, tip)
     who = git.run("show", "-s", "--format=%ce", tip)
     if who != BY[1]:
         raise RetainError(

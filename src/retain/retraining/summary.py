@@ -18,7 +18,7 @@ from retain.evaluation.results import DriftFindings
 from retain.project import files, fingerprint
 from retain.project.git import Git
 from retain.project.layout import Layout
-from retain.registry import registry
+from retain.registry import artifacts, registry
 from retain.retraining import changes
 from retain.tracking import store
 from retain.training import portable_cpu
@@ -90,7 +90,7 @@ def _against(
 ) -> list[str]:
     """Compare the new model with the one before, and the data with those that one learned from."""
     kind, prepared, blocks = kind_of(problem), layout.prepared, []
-    with registry.downloaded(before) as folder:
+    with artifacts.downloaded(before) as folder:
         try:
             comparison = kind.compare.load(problem, prepared, layout.model(MODEL), folder)
             blocks += _compared(comparison, new, before)
@@ -211,7 +211,7 @@ def _way_back(name: str, new: "ModelVersion", before: "ModelVersion | None", ali
     if alias == "champion":
         return (
             f'`retain rollback {name} --reason "…"` makes version {before.version} @champion '
-            f"again; commit models/{name}/promotions.csv, which it writes. To take the data back "
+            f"again; commit models/{name}/ledger.csv, which it writes. To take the data back "
             f"too, revert the commit and run `dvc checkout`."
         )
     return (

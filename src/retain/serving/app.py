@@ -1,118 +1,176 @@
 """What the server answers, path by path.
 
-A request is read by the champion of that moment and answered by the same, whatever becomes champion
+A request is answered by the model that is champion when it has arrived, whatever becomes champion
 meanwhile.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from prometheus_client import CollectorRegistry
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 
 from retain import __version__
 from retain.errors import RetainError
-from retain.serving import description, http_io
-from retain.serving.batcher import OverloadedError
-from retain.serving.champion import Live
-from retain.serving.endpoint import Limits, Service
-from retain.serving.http_io import Refused
-from retain.serving.metrics import Meter
-from retain.serving.middleware import Guard
+from retain.serving import http_io
+from retain.serving.champion import ChampionHolder
+from retain.serving.endpoint import Limits
+from retain.serving.http_io import CsvResponse
+from retain.serving.metrics import Metrics
+from retain.serving.middleware import AccessMiddleware, require_key
 
 
-def build(live: Live, limits: Limits, key: str | None = None, hosts: tuple[str, ...] = ()) -> Any:
-    """The application.
+class ErrorAnswer(BaseModel):
+    """Why a request is refused."""
+
+    error: str = Field(description="What is wrong, and what to do.")
+
+
+def describe_refusals(reasons: dict[int, str]) -> dict[int | str, dict[str, Any]]:
+    """Describe in OpenAPI why a request may be refused, by status."""
+    return {status: {"model": ErrorAnswer, "description": why} for status, why in reasons.items()}
+
+
+GUARDED = describe_refusals({401: "The key is missing or wrong."})
+ANSWERED = describe_refusals(
+    {
+        400: "The body is no JSON, or broke off.",
+        406: "`Accept` names neither JSON nor CSV.",
+        408: "The client was too slow.",
+        413: "Too large, or too many rows.",
+        415: "`Content-Type` names neither JSON nor CSV.",
+        422: "The request cannot be used; the sentence names row and column, or key.",
+        503: "Too many wait, or no answer came in time.",
+    }
+)
+ANSWERED[200] = {
+    "description": "The answer; as CSV where `Accept` asks for text/csv.",
+    "headers": {"X-Model-Version": {"schema": {"type": "string"}}},
+    "content": {http_io.CSV: {"schema": {"type": "string"}}},
+}
+
+
+def build(
+    holder: ChampionHolder, limits: Limits, key: str | None = None, hosts: tuple[str, ...] = ()
+) -> ASGIApp:
+    """Build the application.
 
     Args:
-        live: the champion.
+        holder: of the champion.
         limits: what a client may ask for.
         key: what clients must show, or None.
         hosts: names under which the server may be asked, or any.
     """
-    readers = ThreadPoolExecutor(2, "reader")  # for what takes longer than a millisecond
-
-    async def run_in_thread(work: Callable[..., Any], *given: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(readers, work, *given)
-
     counters = CollectorRegistry()
-    service: Service = live.model.endpoint(limits, counters, run_in_thread)
-    meter = Meter(live, counters, service.path)
+    endpoint = holder.champion.build_endpoint(limits, counters)
+    metrics = Metrics(holder, counters, endpoint.path)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        following = asyncio.create_task(follow(live, limits.follow))
+        # For what takes longer than a millisecond: two requests, and the next champion.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(3))
+        following = asyncio.create_task(follow(holder, limits.follow))
         yield
         following.cancel()
-        readers.shutdown(wait=False, cancel_futures=True)
 
     # The pages of FastAPI's documentation would load scripts from elsewhere.
-    app = FastAPI(docs_url=None, redoc_url=None, lifespan=lifespan, version=__version__)
+    app = FastAPI(
+        docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan, version=__version__
+    )
+    guarded = APIRouter()
+    if key is not None:
+        guarded = APIRouter(dependencies=[Depends(require_key(key))], responses=GUARDED)
 
     @app.head("/", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     async def index() -> HTMLResponse:
-        return HTMLResponse(service.page)
+        return HTMLResponse(endpoint.page)
 
     @app.head("/health", include_in_schema=False)
-    @app.get("/health", **description.HEALTH)
+    @app.get(
+        "/health",
+        summary="Whether the server answers, and whether its registry does",
+        response_model=dict[str, str],
+        response_description="`registry` says why the registry could not be asked, if so.",
+    )
     async def health() -> Response:
         return http_io.json(
-            {"status": "ok", "version": live.model.version, "registry": live.trouble}
+            {"status": "ok", "version": holder.champion.version, "registry": holder.registry_error}
         )
 
-    @app.get("/model", **description.MODEL)
+    @guarded.get(
+        "/model",
+        summary="Version, lineage, metrics of the champion, and what it reads",
+        response_model=dict[str, Any],
+    )
     async def model() -> Response:
-        model = live.model
-        return http_io.json(model.described() | service.described(model))
+        champion = holder.champion
+        return http_io.json(champion.identity | champion.origin | endpoint.describe(champion))
 
-    @app.get("/example", **description.EXAMPLE)
+    @guarded.get("/example", summary="A table that the model answers", response_class=CsvResponse)
     async def example() -> Response:
-        return Response(service.csv(live.model), media_type="text/csv")
+        return CsvResponse(endpoint.example_csv(holder.champion))
 
-    @app.get("/metrics", **description.METRICS)
-    async def metrics() -> Response:
-        return Response(meter.exposition(), media_type="text/plain; version=0.0.4")
+    @guarded.get("/metrics", summary="Counters for Prometheus", response_class=PlainTextResponse)
+    async def count() -> Response:
+        return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
 
-    @app.post(service.path, **service.operation)
+    @guarded.get("/openapi.json", include_in_schema=False)
+    async def description() -> Response:
+        champion = holder.champion
+        content = get_openapi(
+            title=f"retain: {champion.name}",
+            version=app.version,
+            summary=f"{endpoint.title} of the champion, version {champion.version}",
+            routes=app.routes,
+        )
+        # A request's columns, and an example of it, are those of the present champion.
+        content["paths"][endpoint.path]["post"] |= endpoint.describe_request(champion)
+        return http_io.json(content)
+
+    @guarded.post(
+        endpoint.path,
+        summary=endpoint.summary,
+        response_model=endpoint.answer_model,
+        responses=ANSWERED,
+    )
     async def answer(request: Request) -> Response:
-        from_csv, as_csv = http_io.types(request)
-        body = await http_io.body(request, service.body, limits.receive)
+        raw = await http_io.receive(request, endpoint.max_body, limits.receive)
         try:
             async with asyncio.timeout(limits.answer):
-                return await service.answer(live.model, request, body, from_csv, as_csv)
+                return await endpoint.answer(holder.champion, raw)
         except TimeoutError:
             sentence = f"no answer within {limits.answer:g} s; ask for less at once"
-            raise Refused(503, sentence) from None
+            raise HTTPException(503, sentence) from None
+
+    app.include_router(guarded)
 
     @app.exception_handler(HTTPException)
-    async def refused(request: Request, error: HTTPException) -> Response:
-        return http_io.json({"error": str(error.detail)}, error.status_code, error.headers)
-
-    @app.exception_handler(OverloadedError)
-    async def overloaded(request: Request, error: OverloadedError) -> Response:
-        return http_io.json({"error": str(error)}, 503, {"Retry-After": "1"})
+    async def refuse(request: Request, error: HTTPException) -> Response:
+        return http_io.json({"error": error.detail}, error.status_code, error.headers)
 
     @app.exception_handler(RetainError)
-    async def wrong(request: Request, error: RetainError) -> Response:
+    async def refuse_content(request: Request, error: RetainError) -> Response:
         return http_io.json({"error": str(error)}, 422)
 
     @app.exception_handler(Exception)
-    async def failed(request: Request, error: Exception) -> Response:
+    async def fail(request: Request, error: Exception) -> Response:
         sentence = "something went wrong here; the server's log says what"
         return http_io.json({"error": sentence}, 500)  # and the error goes on, to the log
 
-    app.openapi = lambda: description.openapi(app, live.model, service)  # type: ignore[method-assign]
-    return Guard(app, meter, key, hosts)
+    return AccessMiddleware(app, metrics, hosts)
 
 
-async def follow(live: Live, seconds: float) -> None:
-    """Look for another champion, again and again."""
+async def follow(holder: ChampionHolder, seconds: float) -> None:
+    """Look for another champion every so many seconds."""
     while True:
         await asyncio.sleep(seconds)
-        await asyncio.to_thread(live.refresh)
+        await asyncio.to_thread(holder.refresh)

@@ -3,76 +3,49 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pandas as pd
 
-from retain.config.kind import find_kind
+from retain.config.kind import Predictor, find_kind, require
 from retain.errors import ModelError, RetainError
 from retain.model_files import load_model
-from retain.registry import registry
+from retain.registry import artifacts, registry
 from retain.tracking import store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-    from retain.serving.endpoint import Service
+    from retain.serving.endpoint import BuildEndpoint
+
+P_co = TypeVar("P_co", bound=Predictor, covariant=True)  # the class of the kind's predictors
+
+LINEAGE = ("data.md5", "params.md5", "git.commit", "git.dirty")  # tags of a version
 
 log = logging.getLogger("retain.serving")
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedChampion(Generic[P_co]):
     """A version of the registry in memory."""
 
-    registered: "ModelVersion"
-    served: Any  # what the kind's room `serving` loads
+    name: str  # of the problem
+    version: str
+    md5: str  # of the model folder, with which its files were compared
+    kind: str
+    origin: dict[str, Any]  # its verdict, test metrics and lineage
+    predictor: P_co
     example: pd.DataFrame
+    build_endpoint: "BuildEndpoint"
 
     @property
-    def name(self) -> str:
-        """Of the problem."""
-        return str(self.registered.name)
-
-    @property
-    def version(self) -> str:
-        """Its number."""
-        return str(self.registered.version)
-
-    @property
-    def md5(self) -> str:
-        """Of its folder, with which its files were compared."""
-        return str(self.registered.tags["model.md5"])
-
-    @property
-    def endpoint(self) -> "type[Service]":
-        """How it is asked over HTTP."""
-        kind = find_kind(self.kind)
-        assert kind is not None, "it was loaded by it"
-        assert kind.endpoint is not None, "it is checked when a model is loaded"
-        return kind.endpoint.load
-
-    @property
-    def kind(self) -> str:
-        """Of the problem."""
-        return str(self.served.config["kind"])
-
-    def described(self) -> dict[str, Any]:
-        """Version, lineage and metrics."""
-        tags = self.registered.tags
-        known = ("data.md5", "params.md5", "git.commit", "git.dirty")
-        return {
-            "name": self.name,
-            "version": self.version,
-            "md5": self.md5,
-            "verdict": tags.get("verdict", ""),
-            "metrics": registry.test_metrics(self.registered),
-            "lineage": {key: tags[key] for key in known if key in tags},
-        }
+    def identity(self) -> dict[str, str]:
+        """Which model it is, as each answer says it."""
+        return {"name": self.name, "version": self.version, "md5": self.md5}
 
 
-class Live:
-    """The present champion of a problem.
+class ChampionHolder:
+    """Holds the present champion of a problem.
 
     Args:
         root: the project's folder.
@@ -85,43 +58,57 @@ class Live:
     def __init__(self, root: Path, name: str):
         self._name = name
         self._client = store.connect(root)
-        self.trouble = ""  # why the registry could not be asked last time
-        self.model = _load(registry.champion(self._client, name))
+        self.registry_error = ""  # why the registry could not be asked last time
+        self.champion = _load(registry.champion(self._client, name))
 
-    def refresh(self) -> bool:
-        """Take the champion that there is now; whether it is another one.
+    def refresh(self) -> None:
+        """Load the champion that there is now, if it is another one.
 
         Whatever goes wrong, the server goes on with the model that it has.
         """
         try:
-            champion = registry.champion(self._client, self._name)
-            changed = str(champion.version) != self.model.version
-            if changed:
-                self.model = _load(champion, self.model.kind)
-                log.info("swapped", extra={"version": self.model.version})
+            version = registry.champion(self._client, self._name)
+            if str(version.version) != self.champion.version:
+                self.champion = _load(version, self.champion.kind)
+                log.info("swapped", extra={"version": self.champion.version})
+            self.registry_error = ""
         except RetainError as error:
-            if str(error) != self.trouble:
+            if str(error) != self.registry_error:
                 log.warning("the model stays: %s", error)
-            self.trouble = str(error)
-            return False
-        self.trouble = ""
-        return changed
+            self.registry_error = str(error)
 
 
-def _load(version: "ModelVersion", kind: str | None = None) -> Loaded:
-    """A version that can be served; of `kind`, if given, since paths and page are the kind's."""
-    with registry.downloaded(version) as folder:
-        served = load_model(folder)
-    own, label = served.config["kind"], f"{version.name} version {version.version}"
-    if kind not in (None, own):
-        raise ModelError(f"{label} is of kind {own}, not {kind}: start `retain serve` anew")
-    found = find_kind(own)
-    assert found is not None, "the model was loaded by it"
-    if found.endpoint is None:
+def _load(version: "ModelVersion", kind: str | None = None) -> LoadedChampion[Predictor]:
+    """Load a version that can be served; of `kind`, if given, as paths and page are the kind's."""
+    with artifacts.downloaded(version) as folder:
+        predictor = load_model(folder)
+    manifest = find_kind(predictor.config["kind"])
+    assert manifest is not None, "the model was loaded by it"
+    label = f"{version.name} version {version.version}"
+    if kind not in (None, manifest.name):
         raise ModelError(
-            f"`retain serve` cannot ask models of kind {own}: ask {label} with "
-            f"`{found.command} {version.name} …`, or serve it with `mlflow models serve`"
+            f"{label} is of kind {manifest.name}, not {kind}: start `retain serve` anew"
         )
-    example = registry.example(version)
-    served.predict(example)  # the first call is slow, and a model that cannot answer is not taken
-    return Loaded(version, served, example)
+    build_endpoint = require(
+        manifest.endpoint,
+        f"`retain serve` cannot ask models of kind {manifest.name}: ask {label} with "
+        f"`{manifest.command} {version.name} …`, or serve it with `mlflow models serve`",
+    )
+    example = artifacts.example(version)
+    predictor.predict(example)  # the first call is slow, and a model must answer to be taken
+    tags = version.tags
+    origin = {
+        "verdict": tags.get("verdict", ""),
+        "metrics": registry.test_metrics(version),
+        "lineage": {key: tags[key] for key in LINEAGE if key in tags},
+    }
+    return LoadedChampion(
+        name=str(version.name),
+        version=str(version.version),
+        md5=str(tags["model.md5"]),
+        kind=manifest.name,
+        origin=origin,
+        predictor=predictor,
+        example=example,
+        build_endpoint=build_endpoint,
+    )

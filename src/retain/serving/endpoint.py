@@ -1,18 +1,23 @@
-"""What the server asks of a kind: its room `web` has a `Service`, made as below.
+"""What the server asks of a kind: an `Endpoint`, through which its champions answer.
 
-The server knows no kind. Where a kind has no such room, `retain serve` says so.
+The server knows no kind. Where a kind has no endpoint, `retain serve` refuses its models.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from fastapi import Request, Response
+from fastapi import Response
 from prometheus_client import CollectorRegistry
+from pydantic import BaseModel, Field
 
-from retain.serving.champion import Loaded
+from retain.config.kind import Predictor
+from retain.serving.champion import LoadedChampion
+from retain.serving.http_io import RawRequest
 
-RunInThread = Callable[..., Awaitable[Any]]  # runs a function in a thread beside the sockets
+P_contra = TypeVar(
+    "P_contra", bound=Predictor, contravariant=True
+)  # the class of the kind's predictors
 
 
 @dataclass(frozen=True)
@@ -27,31 +32,47 @@ class Limits:
     follow: float = 5.0  # seconds between looks for another champion
 
 
-class Service(Protocol):
-    """How the champions of a kind are asked over HTTP, whichever it is at the time."""
+class ModelName(BaseModel):
+    """Which model answers."""
+
+    name: str
+    version: str
+    md5: str
+
+
+class Answer(BaseModel):
+    """What every answer in JSON has; a kind adds its own."""
+
+    model: ModelName
+    ignored: list[str] = Field(description="Columns of a CSV file that the model does not read.")
+
+
+class Endpoint(Protocol[P_contra]):
+    """How the champions of a kind answer over HTTP, whichever it is at the time."""
 
     path: str  # of its POST
+    title: str  # what comes from it, for the title of the description
+    summary: str  # what its POST does
+    answer_model: type[Answer]  # the answer in JSON, for the description
     page: str  # the HTML at /
-    summary: str  # what comes from it, for the description's title
-    operation: dict[str, Any]  # what FastAPI is told of the POST
-    body: int  # bytes of a request
+    max_body: int  # bytes of a request
 
-    def __init__(self, limits: Limits, counters: CollectorRegistry, run_in_thread: RunInThread): ...
-
-    async def answer(
-        self, model: Loaded, request: Request, body: bytes, from_csv: bool, as_csv: bool
-    ) -> Response:
-        """The answer of `model`, which is the champion when the request is read.
+    async def answer(self, champion: LoadedChampion[P_contra], request: RawRequest) -> Response:
+        """Answer with `champion`, which is the present one when the request has arrived.
 
         Raises:
-            Refused, RetainError: the request is wrong; or too many wait.
+            HTTPException, RetainError: the request is wrong; or too many wait.
         """
 
-    def described(self, model: Loaded) -> dict[str, Any]:
-        """What a request must bring, and what its answer has."""
+    def describe(self, champion: LoadedChampion[P_contra]) -> dict[str, Any]:
+        """Describe what a request must bring, and what its answer has, for /model."""
 
-    def csv(self, model: Loaded) -> str:
-        """The model's example as a request in CSV."""
+    def describe_request(self, champion: LoadedChampion[P_contra]) -> dict[str, Any]:
+        """Describe requests to this champion in OpenAPI: `requestBody`, and `parameters` if any."""
 
-    def request(self, model: Loaded) -> dict[str, Any]:
-        """What OpenAPI says of requests to this model: `requestBody`, and `parameters` if any."""
+    def example_csv(self, champion: LoadedChampion[P_contra]) -> str:
+        """Write the champion's example as a request in CSV."""
+
+
+# Makes the endpoint of a kind, which counts what it answers.
+BuildEndpoint = Callable[[Limits, CollectorRegistry], Endpoint[Any]]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -10,61 +11,68 @@ from fastapi import Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from retain.serving.champion import Loaded
+from retain.config.kind import Predictor
+from retain.serving.champion import LoadedChampion
 
-Refused = HTTPException  # a status and a sentence
-TYPES = ("application/json", "text/csv")
+JSON, CSV = "application/json", "text/csv"
+ANSWERS = {"*/*": JSON, "application/*": JSON, JSON: JSON, "text/*": CSV, CSV: CSV}
 
 
-def json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer in JSON."""
+@dataclass(frozen=True)
+class RawRequest:
+    """A request that has arrived and is not parsed yet."""
+
+    body: bytes
+    query: list[tuple[str, str]]
+    is_csv: bool  # and not JSON
+    wants_csv: bool  # as its answer
+
+
+class CsvResponse(Response):
+    """An answer in CSV."""
+
+    media_type = CSV
+
+
+class OverloadedError(HTTPException):
+    """More waits than the server takes on."""
+
+    def __init__(self, waiting: str):
+        sentence = f"{waiting}; try again in a second"
+        super().__init__(503, sentence, headers={"Retry-After": "1"})
+
+
+def json(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Write an answer in JSON."""
     body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Response(body, status, headers, media_type="application/json")
+    return Response(body, status, headers, media_type=JSON)
 
 
-def answer(model: Loaded, content: pd.DataFrame | dict[str, Any]) -> Response:
-    """What a model says, a table as CSV and anything else as JSON, with the model's name."""
+def answer(champion: LoadedChampion[Predictor], content: pd.DataFrame | dict[str, Any]) -> Response:
+    """Write what a model answers, a table as CSV and anything else as JSON, with its name."""
     if isinstance(content, pd.DataFrame):
-        text = content.to_csv(index=False, float_format="%.7g")
-        made = Response(text, media_type="text/csv")
+        response: Response = CsvResponse(content.to_csv(index=False, float_format="%.7g"))
     else:
-        who = {"name": model.name, "version": model.version, "md5": model.md5}
-        made = json({"model": who} | content)
-    made.headers["X-Model-Version"] = model.version
-    return made
+        response = json({"model": champion.identity} | content)
+    response.headers["X-Model-Version"] = champion.version
+    return response
 
 
-def types(request: Request) -> tuple[bool, bool]:
-    """Whether a request's body is CSV and not JSON, and the same of its answer.
-
-    Raises:
-        Refused: 415 or 406, the type is none of ours.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in TYPES:
-        raise Refused(415, f"the Content-Type is {kind or 'missing'}; send {' or '.join(TYPES)}")
-    accepted = [
-        part.partition(";")[0].strip().lower()
-        for part in request.headers.get("accept", "*/*").split(",")
-    ]
-    for wanted in accepted:
-        if wanted in ("*/*", "application/*", "application/json"):
-            return kind == "text/csv", False
-        if wanted in ("text/*", "text/csv"):
-            return kind == "text/csv", True
-    raise Refused(406, f"no answer can be given as {', '.join(accepted)}; accept {TYPES}")
-
-
-async def body(request: Request, limit: int, seconds: float) -> bytes:
-    """The body of a request.
+async def receive(request: Request, limit: int, seconds: float) -> RawRequest:
+    """Receive a request of at most `limit` bytes.
 
     Raises:
-        Refused: 413, 408 or 400: too large, too slow, or broken off.
+        HTTPException: 415 or 406, the type is none of ours; 413, 408 or 400, the body is too
+            large, too slow, or broken off.
     """
-    too_large = Refused(413, f"the body is larger than {limit:,} bytes; send less at once")
-    declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > 4 * limit:
-        raise too_large  # and the connection is closed
+    kind = _media_types(request.headers.get("content-type", ""))[0]
+    if kind not in (JSON, CSV):
+        raise HTTPException(415, f"the Content-Type is {kind or 'missing'}; send {JSON} or {CSV}")
+    accepted = _media_types(request.headers.get("accept", "*/*"))
+    wanted = next((ANSWERS[media_type] for media_type in accepted if media_type in ANSWERS), None)
+    if wanted is None:
+        sentence = f"no answer can be given as {', '.join(accepted)}; accept {JSON} or {CSV}"
+        raise HTTPException(406, sentence)
     parts, size = [], 0
     try:
         async with asyncio.timeout(seconds):
@@ -73,25 +81,34 @@ async def body(request: Request, limit: int, seconds: float) -> bytes:
                 if size <= limit:
                     parts.append(part)
                 elif size > 4 * limit:
-                    raise too_large
-                else:  # read to its end, and thrown away: who still sends does not hear
-                    parts.clear()
+                    break
     except TimeoutError:
-        raise Refused(408, f"the request was not complete within {seconds:g} s") from None
+        raise HTTPException(408, f"the request was not complete within {seconds:g} s") from None
     except ClientDisconnect:
-        raise Refused(400, "the client left before its request was complete") from None
-    if size > limit:
-        raise too_large
-    return b"".join(parts)
+        raise HTTPException(400, "the client left before its request was complete") from None
+    if size > limit:  # FastAPI's own limit would answer at once, to a client that still sends
+        raise HTTPException(413, f"the body is larger than {limit:,} bytes; send less at once")
+    query = request.query_params.multi_items()
+    return RawRequest(b"".join(parts), query, kind == CSV, wanted == CSV)
 
 
-def loaded(body: bytes) -> Any:
-    """The body of a request in JSON.
+def _media_types(header: str) -> list[str]:
+    return [part.partition(";")[0].strip().lower() for part in header.split(",")]
+
+
+def parse_json(body: bytes) -> Any:
+    """Parse a body in JSON.
 
     Raises:
-        Refused: 400, it is none.
+        HTTPException: 400, it is none.
     """
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Refused(400, f"the body is not JSON: {error}; NaN is written as null") from None
+        raise HTTPException(400, f"the body is not JSON: {error}; NaN is written as null") from None
+
+
+def describe_body(as_json: dict[str, Any], example_csv: str) -> dict[str, Any]:
+    """Describe in OpenAPI a request that may be JSON or CSV."""
+    as_csv = {"schema": {"type": "string"}, "examples": {"CSV": {"value": example_csv}}}
+    return {"required": True, "content": {JSON: as_json, CSV: as_csv}}

@@ -6,15 +6,19 @@ import logging
 import re
 import time
 import uuid
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
 
+from fastapi import Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from retain.serving.metrics import Meter
+from retain.serving.metrics import Metrics
 
 log = logging.getLogger("retain.serving")
 
-OPEN = ("/", "/health")  # asked without a key
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -29,54 +33,63 @@ HEADERS = [
 ]
 
 
-class Guard:
-    """Lets a request through to `app`, or answers itself.
+def require_key(key: str) -> Callable[..., Awaitable[None]]:
+    """Make the dependency of a path that clients must show `key` for."""
+    header = APIKeyHeader(name="X-API-Key", auto_error=False)
+    bearer = HTTPBearer(auto_error=False)
+
+    async def check_key(
+        sent: Annotated[str | None, Security(header)],
+        token: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
+    ) -> None:
+        shown = sent or (token.credentials if token else "")
+        if not hmac.compare_digest(shown.encode("latin-1"), key.encode()):  # sent as UTF-8
+            sentence = "the key is missing or wrong: send it as the header X-API-Key"
+            raise HTTPException(401, sentence, {"WWW-Authenticate": "Bearer"})
+
+    return check_key
+
+
+class AccessMiddleware:
+    """Logs and counts requests, adds headers, and refuses names that are not this server's.
 
     Args:
-        key: what clients must show as X-API-Key or as a bearer token; None asks for nothing.
-        hosts: names under which the server may be asked; empty means any. Without a key it keeps
+        hosts: names under which the server may be asked; empty means any. Without a key they keep
             a page in a browser from reaching a loopback server under a name of its own.
     """
 
-    def __init__(self, app: ASGIApp, meter: Meter, key: str | None, hosts: tuple[str, ...]):
-        self._app, self._meter, self._hosts = app, meter, hosts
-        self._key = None if key is None else key.encode()
+    def __init__(self, app: ASGIApp, metrics: Metrics, hosts: tuple[str, ...]):
+        self._app, self._metrics, self._hosts = app, metrics, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as ASGI asks for it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun, headers = time.perf_counter(), dict(scope["headers"])
-        number = _request_id(headers.get(b"x-request-id", b""))
+        begin, headers = time.perf_counter(), dict(scope["headers"])
+        request_id = _request_id(headers.get(b"x-request-id", b""))
         status = 0
 
-        async def tell(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [
-                    *message["headers"],
-                    *HEADERS,
-                    (b"x-request-id", number.encode()),
-                ]
+                added = [*HEADERS, (b"x-request-id", request_id.encode())]
+                message["headers"] = [*message["headers"], *added]
             await send(message)
 
         try:
-            refusal = self._refusal(scope["path"], headers)
-            if refusal is None:
-                await self._app(scope, receive, tell)
-            else:
-                await _answer(tell, *refusal)
+            app = self._refuse_host(headers.get(b"host", b"")) or self._app
+            await app(scope, receive, send_with_headers)
         except Exception:
-            log.exception("failed", extra={"request": number})
+            log.exception("failed", extra={"request": request_id})
         finally:
-            seconds = time.perf_counter() - begun
-            self._meter.request(scope["path"], status, seconds)
+            seconds = time.perf_counter() - begin
+            self._metrics.count_request(scope["path"], status, seconds)
             log.info(
                 "request",
                 extra={
-                    "request": number,
+                    "request": request_id,
                     "method": scope["method"],
                     "path": scope["path"],
                     "status": status,
@@ -84,25 +97,26 @@ class Guard:
                 },
             )
 
-    def _refusal(self, path: str, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
-        host = re.sub(r":\d+$", "", headers.get(b"host", b"").decode("latin-1"))
-        if self._hosts and host not in self._hosts:
-            return 421, f"this server is asked as {' or '.join(self._hosts)}, not as {host[:100]!r}"
-        if self._key is None or path in OPEN:
+    def _refuse_host(self, header: bytes) -> ASGIApp | None:
+        """Return the answer to a request under another name than this server's."""
+        # Starlette's TrustedHostMiddleware answers 400 without a sentence, where a client that has
+        # reached the wrong server is due 421 and the right name.
+        host = re.sub(r":\d+$", "", header.decode("latin-1")).lower()
+        if not self._hosts or host in self._hosts:
             return None
-        bearer = headers.get(b"authorization", b"").removeprefix(b"Bearer ")
-        if hmac.compare_digest(headers.get(b"x-api-key", bearer), self._key):
-            return None
-        return 401, "the key is missing or wrong: send it as the header X-API-Key"
+        names = " or ".join(self._hosts)
+        return JSONResponse(
+            {"error": f"this server is asked as {names}, not as {host[:100]!r}"}, 421
+        )
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line of JSON."""
+    """Writes a record as one line of JSON."""
 
     FIELDS = ("request", "method", "path", "status", "ms", "version")
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Return the line."""
         line: dict[str, Any] = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{record.msecs:03.0f}",
             "level": record.levelname.lower(),
@@ -115,19 +129,7 @@ class JsonLines(logging.Formatter):
 
 
 def _request_id(given: bytes) -> str:
-    """The client's own, if it can stand in a log, or a new one."""
+    """Return the client's own, if it can be logged as it is, or a new one."""
     if re.fullmatch(rb"[\w.-]{1,64}", given):
         return given.decode()
     return uuid.uuid4().hex
-
-
-async def _answer(send: Send, status: int, sentence: str) -> None:
-    body = json.dumps({"error": sentence}).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-    ]
-    if status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from retain.errors import ParamsError, Terminated
 from retain.serving import app
-from retain.serving.champion import Live
+from retain.serving.champion import ChampionHolder
 from retain.serving.endpoint import Limits
 from retain.serving.middleware import JsonLines
 
@@ -24,39 +24,30 @@ KEY = "RETAIN_API_KEY"
 CONNECTIONS = 1000
 
 
-class Patient(HttpToolsProtocol):
-    """HTTP for clients that may take their time over a request's head, but not for ever."""
+class TimeoutProtocol(HttpToolsProtocol):
+    """HTTP that closes a connection whose client takes too long over the head of a request."""
 
     seconds = 30.0
-    _patience: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle
 
     def connection_made(self, transport: Any) -> None:
-        """Wait for a request."""
+        """Wait for the first request."""
         super().connection_made(transport)
-        self._wait()
+        self._start_timer()
 
     def on_message_begin(self) -> None:
-        """Wait for the rest of its head."""
+        """Wait for the rest of the head."""
         super().on_message_begin()
-        self._wait()
+        self._timer.cancel()
+        self._start_timer()
 
     def on_headers_complete(self) -> None:
-        """Go on."""
-        self._stop()
+        """Wait no longer: the time for the body is limited where it is read."""
+        self._timer.cancel()
         super().on_headers_complete()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no longer."""
-        self._stop()
-        super().connection_lost(exc)
-
-    def _wait(self) -> None:
-        self._stop()
-        self._patience = self.loop.call_later(self.seconds, self.transport.close)
-
-    def _stop(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
+    def _start_timer(self) -> None:
+        self._timer = self.loop.call_later(self.seconds, self.transport.close)
 
 
 def serve(root: Path, name: str, host: str, port: int, limits: Limits) -> None:
@@ -89,13 +80,13 @@ def serve(root: Path, name: str, host: str, port: int, limits: Limits) -> None:
         ) from None
     with listening:
         torch.set_num_threads(1)  # one for the network, one for the clients
-        live = Live(root, name)
+        holder = ChampionHolder(root, name)
         _log_as_json()
-        hosts = () if key else ("localhost", "127.0.0.1", "[::1]", host)
+        hosts = () if key else ("localhost", "127.0.0.1", "[::1]", host.lower())
         config = uvicorn.Config(
-            app.build(live, limits, key, hosts),
+            app.build(holder, limits, key, hosts),
             loop="uvloop",
-            http=type("Patient", (Patient,), {"seconds": limits.receive}),
+            http=type("Protocol", (TimeoutProtocol,), {"seconds": limits.receive}),
             ws="none",
             lifespan="on",
             log_config=None,
@@ -105,9 +96,8 @@ def serve(root: Path, name: str, host: str, port: int, limits: Limits) -> None:
             timeout_keep_alive=30,
             timeout_graceful_shutdown=30,
         )
-        shown = f"[{host}]" if ":" in host else host
-        address = f"http://{shown}:{listening.getsockname()[1]}"
-        print(f"{name} version {live.model.version} on {address}", flush=True)
+        address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+        print(f"{name} version {holder.champion.version} on {address}", flush=True)
         with suppress(Terminated, KeyboardInterrupt):  # it has stopped as it should
             uvicorn.Server(config).run(sockets=[listening])
 

@@ -1,145 +1,111 @@
-"""What a request of lines says: a column of CSV, or JSON; and settings."""
+"""Parse requests of lines: JSON or a column of CSV, with settings in the body or the address."""
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import orjson
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
 
+from retain.config.loader import describe_errors
 from retain.errors import DataError, clipped
-from retain.serving import http_io
-from retain.serving.http_io import Refused
+from retain.serving.http_io import RawRequest, parse_json
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A number that a request may bring."""
-
-    default: int | float
-    least: int | float
-    most: int | float
-    said: str
-
-    def schema(self) -> dict[str, Any]:
-        """As JSON Schema has it."""
-        return {
-            "type": "integer" if isinstance(self.default, int) else "number",
-            "minimum": self.least,
-            "maximum": self.most,
-            "default": self.default,
-            "description": self.said,
-        }
-
-    def read(self, name: str, given: Any) -> int | float:
-        """The number that is given.
-
-        Raises:
-            Refused: it is none, or not between the bounds.
-        """
-        whole, said = isinstance(self.default, int), shown(given)
-        if whole and isinstance(given, float) and given.is_integer():
-            given = int(given)  # 60.0 is a whole number in JSON Schema
-        number = isinstance(given, int if whole else int | float) and not isinstance(given, bool)
-        if number and self.least <= given <= self.most:
-            return given  # type: ignore[no-any-return]
-        kind = "a whole number" if whole else "a number"
-        raise Refused(
-            422,
-            f"`{name}` is {said}: give {kind} from {self.least:,} to {self.most:,}",
-        )
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
 
 
-def content(body: bytes, column: str, settings: Mapping[str, Setting]) -> dict[str, Any]:
-    """A request in JSON: the lines under `column`, and some of the settings.
+def _as_whole(value: Any) -> Any:
+    """Return 60 for 60.0, which is a whole number in JSON Schema."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+SeveralLines = Annotated[list[str], Field(min_length=1)]  # how many and how long: see the endpoint
+Lines = Annotated[
+    SeveralLines,
+    FailFast(),  # a body has room for a million errors
+    BeforeValidator(_as_list, json_schema_input_type=str | SeveralLines),
+]
+WholeNumber = Annotated[int, BeforeValidator(_as_whole)]
+
+
+class LinesRequest(BaseModel):
+    """One line or several, and in a subclass the settings that hold for all of them.
+
+    A subclass gives `lines` the alias that it has in JSON, and as a column of CSV.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    lines: Lines
+
+    @classmethod
+    def column(cls) -> str:
+        """Return the name of the lines in JSON and CSV."""
+        return cls.model_fields["lines"].alias or "lines"
+
+
+R = TypeVar("R", bound=LinesRequest)
+
+
+def parse(model: type[R], raw: RawRequest) -> tuple[R, list[str]]:
+    """Parse a request; also return the names of the columns of CSV that are not read.
 
     Raises:
-        Refused: 400 or 422, with what is wrong.
+        HTTPException: 400, the body is no JSON.
+        DataError: the request is not one of `model`, or a setting is given twice.
     """
-    found = http_io.loaded(body)
-    example = {column: ["…"], **{name: each.default for name, each in settings.items()}}
-    shape = f"send {orjson.dumps(example).decode()}"
-    if not isinstance(found, dict) or column not in found:
-        raise Refused(422, f"the body has no `{column}`; {shape}")
-    for name in found:
-        if name not in example:
-            raise Refused(422, f"the body has `{clipped(name)}`, which says nothing; {shape}")
-    return found
+    if raw.is_csv:
+        lines, ignored = parse_csv(raw.body, model.column())
+        content: Any = {model.column(): lines}
+    else:
+        content, ignored = parse_json(raw.body), []
+        if not isinstance(content, dict):
+            raise DataError(f'the body is no object: send {{"{model.column()}": ["…"]}}')
+    for name, value in raw.query:
+        if name in content:
+            raise DataError(f"`{clipped(name)}` is given twice; give it once")
+        try:
+            content[name] = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            content[name] = value
+    try:
+        return model.model_validate(content), ignored
+    except ValidationError as error:
+        raise DataError(describe_errors("the request", error, model)) from None
 
 
-def settings(
-    known: Mapping[str, Setting], given: Iterable[tuple[str, Any]]
-) -> dict[str, int | float]:
-    """All settings: those that are given, and the others as they are by default.
-
-    Raises:
-        Refused: one is not known, out of bounds, or given twice.
-    """
-    found: dict[str, int | float] = {}
-    for name, value in given:
-        if name not in known:
-            names = f"take {', '.join(known)}" if known else "leave it out"
-            raise Refused(422, f"`{clipped(name)}` is no setting; {names}")
-        if name in found:
-            raise Refused(422, f"`{name}` is given twice; give it once")
-        found[name] = known[name].read(name, value)
-    return {name: found.get(name, each.default) for name, each in known.items()}
-
-
-def shown(given: Any) -> str:
-    """A value of JSON as a message has it."""
-    if isinstance(given, list | dict):  # it may be large, and deep
-        return "a list" if isinstance(given, list) else "an object"
-    return clipped(orjson.dumps(given).decode())
-
-
-def shortened(sentence: str) -> str:
-    """A sentence without the middle of what it cites, where that is long."""
-    return sentence if len(sentence) <= 500 else f"{sentence[:200]} … {sentence[-300:]}"
-
-
-def from_csv(body: bytes, column: str) -> tuple[list[str], list[str]]:
-    """A column of a CSV file, and the names of the others.
+def parse_csv(body: bytes, column: str) -> tuple[list[str], list[str]]:
+    """Parse a column of a CSV file; also return the names of the others.
 
     Raises:
         DataError: it is no CSV, or has no such column.
     """
     try:
-        text = body.decode("utf-8-sig")
+        text = body.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
         raise DataError(f"{column}: not UTF-8; write the file as UTF-8") from None
-    reader = csv.reader(io.StringIO(text.rstrip("\r\n"), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        rows = [(number, row) for number, row in enumerate(reader, 1)]
+        head, *rows = list(reader) or [[]]
     except csv.Error as error:
         raise DataError(
             f"{column}: line {reader.line_num:,} is no CSV ({error}); put a text with commas, "
             f"quotes or ends of lines between quotes, and write its own quotes twice"
         ) from None
-    if not rows:
+    if not head:
         raise DataError(f"{column}: the file is empty")
-    (_, head), *rest = rows
     if head.count(column) != 1:
+        names = clipped(",".join(head))
         raise DataError(
-            f"{column}: the first row must name one column `{column}`, and is "
-            f"{clipped(','.join(head))!r}"
+            f"{column}: the first row must name one column `{column}`, and is {names!r}"
         )
-    for number, row in rest:
+    for number, row in enumerate(rows, 2):
         if len(row) != len(head):
             raise DataError(
                 f"{column}: row {number:,} has {len(row)} fields, the first row {len(head)}: put a "
                 f"text with commas between quotes"
             )
     place = head.index(column)
-    others = [name for name in head if name != column]
-    return [row[place] for _, row in rest], others
-
-
-def from_query(given: list[tuple[str, str]]) -> Iterator[tuple[str, Any]]:
-    """The settings of an address, each read as one of JSON is."""
-    for name, value in given:
-        try:
-            yield name, orjson.loads(value)
-        except orjson.JSONDecodeError:
-            yield name, value
+    return [row[place] for row in rows], [name for name in head if name != column]

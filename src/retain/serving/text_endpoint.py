@@ -1,4 +1,4 @@
-"""What the rooms `web` of kinds share that answer lines of text.
+"""What the endpoints of kinds share that answer lines of text.
 
 A request has one line or several, and settings for all of them. The lines are answered one after
 another in a thread beside the sockets, and each request waits for its turn again after each line:
@@ -6,256 +6,205 @@ so a long request does not keep the others waiting, and one whose time is over t
 """
 
 import asyncio
-from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
 from importlib.resources import files
-from typing import Any
+from operator import itemgetter
+from typing import Any, Generic, TypeVar
 
 import pandas as pd
-from fastapi import Request, Response
+from fastapi import Response
 from prometheus_client import CollectorRegistry, Counter
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
 
-from retain.errors import DataError, listed
-from retain.serving import http_io, requests
-from retain.serving.batcher import OverloadedError
-from retain.serving.champion import Loaded
-from retain.serving.description import CSV, operation
-from retain.serving.endpoint import Limits, RunInThread, Service
-from retain.serving.http_io import Refused
-from retain.serving.requests import Setting
+from retain.config.kind import Predictor
+from retain.errors import DataError, read_rows
+from retain.serving import http_io
+from retain.serving.champion import LoadedChampion
+from retain.serving.endpoint import Answer, Limits
+from retain.serving.http_io import OverloadedError, RawRequest
+from retain.serving.requests import LinesRequest, parse
 
 BODY = 2 * 2**20  # bytes of a request
 LINES = 500  # of a request
 LETTERS = 100_000  # of a line
 UNITS = 10_000  # of a line, letters or words: it is read at a stretch, in a second or two
 STEPS = 50_000  # of the network for a request, and for all that wait
-LIKELIEST: dict[str, Any] = {
-    "type": "array",
-    "description": "The likeliest first.",
-    "items": {
-        "type": "object",
-        "required": ["value"],
-        "properties": {
-            "value": {"type": ["string", "number"]},
-            "probability": {"type": "number", "minimum": 0, "maximum": 1},
-        },
-    },
-}
+
+P = TypeVar("P", bound=Predictor)  # the class of the kind's predictors
+R = TypeVar("R", bound=LinesRequest)
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A request as it was read."""
+class Likeliest(BaseModel):
+    """What may be the answer."""
 
-    lines: list[Any]  # each as `read` gives it
-    steps: list[int]  # of the network, for each
-    first_row: int
-    settings: dict[str, Any]
-    ignored: list[str]  # columns of a CSV file
+    value: str | float
+    probability: float = Field(0.0, ge=0, le=1, description="There is none for a number.")
 
 
-class Lines(Service):
+class LineAnswer(BaseModel):
+    """The answer to a line."""
+
+    likeliest: list[Likeliest] = Field(description="The likeliest first.")
+
+
+class LinesAnswer(Answer):
+    """The answers to lines, in their order."""
+
+    answers: list[LineAnswer]
+
+
+class LinesEndpoint(ABC, Generic[P, R]):
     """Answers lines of text; a subclass says how its kind does."""
 
-    column: str  # the key of JSON and the column of CSV
-    counted: str  # what a line is, in the plural
-    settings: Mapping[str, Setting] = {}
+    path: str
+    title: str
+    summary: str
+    answer_model: type[Answer] = LinesAnswer
+    request_model: type[R]
+    lines_name: str  # what lines are, in the plural
 
-    def __init__(self, limits: Limits, counters: CollectorRegistry, run_in_thread: RunInThread):
-        self.body, self._rows = min(limits.body, BODY), min(limits.rows, LINES)
+    def __init__(self, limits: Limits, counters: CollectorRegistry):
+        self.max_body, self._max_rows = min(limits.body, BODY), min(limits.rows, LINES)
         self.page = files("retain.serving").joinpath("lines.html").read_text("utf-8")
-        said = f"{self.counted.capitalize()} answered."
-        self._counter = Counter(f"retain_{self.counted}", said, registry=counters)
-        self._run_in_thread, self._turn = run_in_thread, asyncio.Lock()
-        self._waiting = 0  # steps that wait
+        help_text = f"{self.lines_name.capitalize()} answered."
+        self._counter = Counter(f"retain_{self.lines_name}", help_text, registry=counters)
+        self._column = self.request_model.column()
+        self._turn, self._waiting_steps = asyncio.Lock(), 0
 
     @abstractmethod
-    def read(self, served: Any, line: str) -> tuple[Any, int]:
-        """A line as `answered` takes it, and how many units it has.
+    def count_units(self, predictor: P, line: str) -> int:
+        """Count the units of a line, letters or words.
 
         Raises:
             DataError: the model cannot read it.
         """
 
     @abstractmethod
-    def answered(self, served: Any, line: Any, **settings: Any) -> dict[str, Any]:
-        """The answer to a line: `likeliest`, and what else the kind's operation names.
+    def answer_line(self, predictor: P, line: str, request: R) -> dict[str, Any]:
+        """Answer a line, as a `LineAnswer` of the kind.
 
         Raises:
-            DataError: there is none.
+            DataError: there is no answer.
         """
 
     @abstractmethod
-    def row(self, served: Any, answer: dict[str, Any]) -> dict[str, Any]:
-        """The same as a row of CSV."""
+    def to_row(self, predictor: P, answer: dict[str, Any]) -> dict[str, Any]:
+        """Write the same as a row of CSV."""
 
     @abstractmethod
-    def about(self, served: Any) -> dict[str, Any]:
-        """What a request may consist of; `/model` and the page tell it."""
+    def describe_vocabulary(self, predictor: P) -> dict[str, Any]:
+        """Describe what a line may consist of, for /model."""
 
-    def steps(self, units: int, settings: dict[str, Any]) -> int:
-        """Steps of the network that the answer to a line takes."""
+    def count_steps(self, units: int, request: R) -> int:
+        """Count the steps of the network that the answer to a line takes."""
         return units
 
-    async def answer(
-        self, model: Loaded, request: Request, body: bytes, from_csv: bool, as_csv: bool
-    ) -> Response:
-        """The answers to a request's lines, in their order."""
-        query = request.query_params.multi_items()
-        asked = await self._run_in_thread(self._asked, model.served, query, body, from_csv)
-        answers = await self._in_turns(model.served, asked)
+    async def answer(self, champion: LoadedChampion[P], request: RawRequest) -> Response:
+        """Answer a request's lines, in their order."""
+        predictor, first_row = champion.predictor, 2 if request.is_csv else 1
+        parsed, ignored = await asyncio.to_thread(parse, self.request_model, request)
+        steps = await asyncio.to_thread(self._check, predictor, parsed, first_row)
+        answers = await self._answer_in_turns(predictor, parsed, steps, first_row)
         self._counter.inc(len(answers))
-        if as_csv:
-            return http_io.answer(
-                model, pd.DataFrame([self.row(model.served, answer) for answer in answers])
-            )
-        return http_io.answer(model, {"ignored": asked.ignored, "answers": answers})
+        if request.wants_csv:
+            table = pd.DataFrame([self.to_row(predictor, answer) for answer in answers])
+            return http_io.answer(champion, table)
+        return http_io.answer(champion, {"ignored": ignored, "answers": answers})
 
-    async def _in_turns(self, served: Any, asked: Asked) -> list[dict[str, Any]]:
-        left = sum(asked.steps)
-        if self._waiting and self._waiting + left > STEPS:
-            raise OverloadedError(f"too many {self.counted} wait; try again in a second")
-        self._waiting += left
-        found = []
+    async def _answer_in_turns(
+        self, predictor: P, request: R, steps: list[int], first_row: int
+    ) -> list[dict[str, Any]]:
+        left = sum(steps)
+        if self._waiting_steps and self._waiting_steps + left > STEPS:
+            raise OverloadedError(f"too many {self.lines_name} wait")
+        self._waiting_steps += left
+        answers = []
         try:
-            for row, (line, steps) in enumerate(
-                zip(asked.lines, asked.steps, strict=True), asked.first_row
-            ):
+            for line, size in zip(request.lines, steps, strict=True):
                 async with self._turn:  # those that wait get it in the order in which they came
-                    found.append(
-                        await self._run_in_thread(self._answered, served, line, row, asked.settings)
-                    )
-                self._waiting -= steps
-                left -= steps
-        finally:
-            self._waiting -= left
-        return found
-
-    def _answered(
-        self, served: Any, line: Any, row: int, settings: dict[str, Any]
-    ) -> dict[str, Any]:
-        try:
-            return self.answered(served, line, **settings)
+                    answer = asyncio.to_thread(self.answer_line, predictor, line, request)
+                    answers.append(await answer)
+                self._waiting_steps -= size
+                left -= size
         except DataError as error:
-            said = str(error).removeprefix(f"{self.column}: ")
-            raise DataError(f"{self.column}: row {row}: {said}") from None
+            row, reason = first_row + len(answers), str(error).removeprefix(f"{self._column}: ")
+            raise DataError(f"{self._column}: row {row}: {reason}") from None
+        finally:
+            self._waiting_steps -= left
+        return answers
 
-    def _asked(
-        self, served: Any, query: list[tuple[str, str]], body: bytes, from_csv: bool
-    ) -> Asked:
-        if from_csv:
-            given, ignored = requests.from_csv(body, self.column)
-            content: dict[str, Any] = {}
-        else:
-            content, ignored = requests.content(body, self.column, self.settings), []
-            given = content.pop(self.column)
-            given = given if isinstance(given, list) else [given]
-        first_row = 2 if from_csv else 1
-        self._check_size(given, first_row)
-        settings = requests.settings(self.settings, [*content.items(), *requests.from_query(query)])
-        lines, steps, faults = [], [], []
-        for row, line in enumerate(given, first_row):
-            try:
-                read, units = self._read(served, line)
-            except DataError as error:
-                faults.append(f"row {row}: {requests.shortened(str(error))}")
-                continue
-            lines.append(read)
-            steps.append(self.steps(units, settings))
-        if faults:
-            raise DataError(f"{self.column}:\n{listed(faults)}")
+    def _check(self, predictor: P, request: R, first_row: int) -> list[int]:
+        """Check what the lines ask of the network; return the steps of each.
+
+        Raises:
+            HTTPException: 413, they are too many.
+            DataError: the model cannot read some of them.
+        """
+        rows = len(request.lines)
+        if rows > self._max_rows:
+            raise HTTPException(
+                413,
+                f"{self._column} has {rows:,} rows; at most {self._max_rows:,} are read: send "
+                f"fewer {self.lines_name} at once",
+            )
+        row, letters = max(enumerate(map(len, request.lines), first_row), key=itemgetter(1))
+        if letters > LETTERS:
+            raise HTTPException(
+                413,
+                f"{self._column}: row {row} has {letters:,} letters; at most {LETTERS:,} are read: "
+                f"cut it",
+            )
+
+        def count_steps(line: str) -> int:
+            units = self.count_units(predictor, line)
+            if units > UNITS:
+                raise DataError(f"{units:,} letters or words; at most {UNITS:,} are read: cut it")
+            return self.count_steps(units, request)
+
+        steps = read_rows(request.lines, self._column, count_steps, first_row)
         if sum(steps) > STEPS:
-            raise Refused(
+            raise HTTPException(
                 413,
-                f"{self.column}: {sum(steps):,} steps are too many for one request, at most "
-                f"{STEPS:,} are made: send fewer {self.counted}, or ask for less of each",
+                f"{self._column}: {sum(steps):,} steps are too many for one request, at most "
+                f"{STEPS:,} are made: send fewer {self.lines_name}, or ask for less of each",
             )
-        return Asked(lines, steps, first_row, settings, ignored)
+        return steps
 
-    def _check_size(self, given: list[Any], first_row: int) -> None:
-        if not given:
-            raise Refused(422, f"{self.column} has no rows")
-        if len(given) > self._rows:
-            raise Refused(
-                413,
-                f"{self.column} has {len(given):,} rows; at most {self._rows:,} are read: send "
-                f"fewer {self.counted} at once",
-            )
-        for row, line in enumerate(given, first_row):
-            if isinstance(line, str) and len(line) > LETTERS:
-                raise Refused(
-                    413,
-                    f"{self.column}: row {row} has {len(line):,} letters; at most {LETTERS:,} are "
-                    f"read: cut it",
-                )
-
-    def _read(self, served: Any, line: Any) -> tuple[Any, int]:
-        if not isinstance(line, str):
-            raise DataError(f"{requests.shown(line)} is no text")
-        read, units = self.read(served, line)
-        if units > UNITS:
-            raise DataError(f"{units:,} letters or words; at most {UNITS:,} are read: cut it")
-        return read, units
-
-    def described(self, model: Loaded) -> dict[str, Any]:
-        """What a request may say."""
+    def describe(self, champion: LoadedChampion[P]) -> dict[str, Any]:
+        """Describe what a request may say."""
         return {
             "path": self.path,
-            "column": self.column,
-            "settings": {name: each.schema() for name, each in self.settings.items()},
-            "trained_on": model.served.span(),
-            "example": model.example[self.column].tolist(),
-            **self.about(model.served),
+            "column": self._column,
+            "settings": self._settings(),
+            "trained_on": champion.predictor.trained_on(),
+            "example": champion.example[self._column].tolist(),
+            **self.describe_vocabulary(champion.predictor),
         }
 
-    def csv(self, model: Loaded) -> str:
-        """The example, with its one column."""
-        return str(model.example.to_csv(index=False))
+    def example_csv(self, champion: LoadedChampion[P]) -> str:
+        """Write the example, with its one column."""
+        return str(champion.example.to_csv(index=False))
 
-    def request(self, model: Loaded) -> dict[str, Any]:
-        """The column and the settings."""
-        text = {"type": "string", "minLength": 1}
-        several = {
-            "type": "array",
-            "minItems": 1,
-            "items": text,
-            "description": f"At most {self._rows:,}.",  # more are 413, not 422
-        }
-        settings = {name: each.schema() for name, each in self.settings.items()}
-        schema = {
-            "type": "object",
-            "required": [self.column],
-            "additionalProperties": False,
-            "properties": {self.column: {"oneOf": [text, several]}, **settings},
-        }
-        lines = model.example[self.column].tolist()
-        examples = {
-            "One": {"value": {self.column: lines[0]}},
-            "Several": {
-                "value": {self.column: lines}
-                | {name: each.default for name, each in self.settings.items()}
+    def describe_request(self, champion: LoadedChampion[P]) -> dict[str, Any]:
+        """Describe the request's model, with the champion's example; its settings as parameters."""
+        settings, lines = self._settings(), champion.example[self._column].tolist()
+        defaults = {name: schema["default"] for name, schema in settings.items()}
+        as_json = {
+            "schema": self.request_model.model_json_schema(),
+            "examples": {
+                "One": {"value": {self._column: lines[0]}},
+                "Several": {"value": {self._column: lines} | defaults},
             },
         }
-        as_csv = CSV["text/csv"] | {"examples": {"CSV": {"value": self.csv(model)}}}
-        content = {"application/json": {"schema": schema, "examples": examples}, "text/csv": as_csv}
-        parameters = [
-            {"name": name, "in": "query", "schema": each} for name, each in settings.items()
-        ]
         return {
-            "requestBody": {"required": True, "content": content},
-            **({"parameters": parameters} if parameters else {}),
+            "requestBody": http_io.describe_body(as_json, self.example_csv(champion)),
+            "parameters": [
+                {"name": name, "in": "query", "schema": schema} for name, schema in settings.items()
+            ],
         }
 
-
-def lines_operation(summary: str, said: str, **more: Any) -> dict[str, Any]:
-    """What FastAPI is told of a path where lines are answered.
-
-    Args:
-        summary: what is asked there.
-        said: what comes back.
-        more: properties of an answer besides `likeliest`.
-    """
-    properties = {"likeliest": LIKELIEST, **more}
-    answer = {"type": "object", "required": list(properties), "properties": properties}
-    return operation(summary, said, {"answers": {"type": "array", "items": answer}})
+    def _settings(self) -> dict[str, Any]:
+        """Return the settings as JSON Schema has them, by name."""
+        properties: dict[str, Any] = self.request_model.model_json_schema()["properties"]
+        return {name: schema for name, schema in properties.items() if name != self._column}

@@ -85,7 +85,7 @@ POINTS = {
         "before", "retain.training.callbacks:History.on_train_epoch_end", most=3
     ),
     "before MLflow's store commits": Point("before", f"{SQL}.do_commit", most=20),
-    "when a curve was told": Point("after", "retain.tracking.offline_run:OfflineRun.log", most=3),
+    "when a curve was sent": Point("after", "retain.tracking.offline_run:OfflineRun.log", most=3),
     "while a checkpoint is half written": Point(
         "before", "pathlib:Path.replace", _is_part, most=4, harm=_halve
     ),
@@ -93,8 +93,10 @@ POINTS = {
     "before older ones are removed": Point("after", "pathlib:Path.replace", _is_part, most=4),
     "trained, before the model is written": Point("before", "retain.model_files:write_model"),
     "while the model is half written": Point("after", "pathlib:Path.write_bytes", _is_weights),
-    "written, before MLflow is told": Point("before", "retain.tracking.offline_run:OfflineRun.tag"),
-    "told, before publishing": Point("before", "retain.project.files:publish"),
+    "written, before the run has its md5": Point(
+        "before", "retain.tracking.offline_run:OfflineRun.tag"
+    ),
+    "the run has its md5, before publishing": Point("before", "retain.project.files:publish"),
     "when the old model is away": Point("before", "pathlib:Path.rename", _is_output),
     "published, the old model still there": Point("after", "pathlib:Path.rename", _is_output),
     "published, before the run is closed": Point(

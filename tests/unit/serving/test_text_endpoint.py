@@ -7,60 +7,65 @@ from typing import Any
 
 import orjson
 import pytest
-from fastapi import Request
 from prometheus_client import CollectorRegistry
+from pydantic import Field
 
 from retain.errors import DataError
 from retain.serving import text_endpoint
-from retain.serving.batcher import OverloadedError
 from retain.serving.endpoint import Limits
-from retain.serving.requests import Setting
-from retain.serving.text_endpoint import Lines
+from retain.serving.http_io import OverloadedError, RawRequest
+from retain.serving.requests import Lines, LinesRequest, WholeNumber
+from retain.serving.text_endpoint import LinesEndpoint
 
-MODEL: Any = SimpleNamespace(name="echo", version="1", md5="x", served=None)
+CHAMPION: Any = SimpleNamespace(version="1", identity={"name": "echo"}, predictor=None)
 
 
-class Echo(Lines):
+class EchoRequest(LinesRequest):
+    lines: Lines = Field(alias="line")
+    times: WholeNumber = Field(1, ge=1, le=9)
+
+
+class Echo(LinesEndpoint[Any, EchoRequest]):
     """Answers a line with itself, and remembers which it was asked."""
 
-    path, summary, operation = "/echo", "Echoes", {}
-    column, counted = "line", "lines"
-    settings = {"times": Setting(1, 1, 9, "How often.")}  # noqa: RUF012
+    path, title, summary = "/echo", "Echoes", "Echo each line"
+    request_model = EchoRequest
+    lines_name = "lines"
     seen: list[str]
 
-    def read(self, served: Any, line: str) -> tuple[str, int]:
-        return line, len(line)
+    def count_units(self, predictor: Any, line: str) -> int:
+        return len(line)
 
-    def answered(self, served: Any, line: str, times: int) -> dict[str, Any]:
+    def answer_line(self, predictor: Any, line: str, request: EchoRequest) -> dict[str, Any]:
         self.seen.append(line)
         if line == "bad":
             raise DataError("line: it is bad")
-        return {"likeliest": [{"value": times * line}]}
+        return {"likeliest": [{"value": request.times * line}]}
 
-    def row(self, served: Any, answer: dict[str, Any]) -> dict[str, Any]:
+    def to_row(self, predictor: Any, answer: dict[str, Any]) -> dict[str, Any]:
         return {"answer": answer["likeliest"][0]["value"]}
 
-    def about(self, served: Any) -> dict[str, Any]:
+    def describe_vocabulary(self, predictor: Any) -> dict[str, Any]:
         return {}
 
-    async def ask(self, *given: str, **settings: int) -> list[str]:
+    async def ask(self, *lines: str, **settings: int) -> list[str]:
         """The answers to lines in JSON."""
-        request = Request({"type": "http", "query_string": b"", "headers": []})
-        body = orjson.dumps({"line": given, **settings})
-        answer = await self.answer(MODEL, request, body, False, False)
-        found = orjson.loads(answer.body)["answers"]
-        return [each["likeliest"][0]["value"] for each in found]
+        raw = RawRequest(orjson.dumps({"line": lines, **settings}), [], False, False)
+        answer = await self.answer(CHAMPION, raw)
+        answers = orjson.loads(answer.body)["answers"]
+        return [answer["likeliest"][0]["value"] for answer in answers]
 
 
 @pytest.fixture
-def echo() -> Echo:
-    async def run_in_thread(work: Callable[..., Any], *given: Any) -> Any:
+def echo(monkeypatch: pytest.MonkeyPatch) -> Echo:
+    async def to_thread(work: Callable[..., Any], *arguments: Any) -> Any:
         await asyncio.sleep(0)
-        return work(*given)
+        return work(*arguments)
 
-    made = Echo(Limits(), CollectorRegistry(), run_in_thread)
-    made.seen = []
-    return made
+    monkeypatch.setattr(asyncio, "to_thread", to_thread)  # so that the order is always the same
+    echo = Echo(Limits(), CollectorRegistry())
+    echo.seen = []
+    return echo
 
 
 def together(*asked: Any) -> list[Any]:

@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING
 from retain.config.kind import Kind, Lazy
 
 if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable
+    from pathlib import Path
+
     from retain.config import kind
     from retain.kinds.forecast import prepare
     from retain.kinds.forecast.config import Problem
@@ -13,7 +17,7 @@ if TYPE_CHECKING:
     from retain.kinds.forecast.model import setup
     from retain.kinds.forecast.monitoring import backtest, drift
     from retain.kinds.forecast.predict import bulk, endpoint, predictor
-    from retain.serving.endpoint import Service
+    from retain.serving.endpoint import BuildEndpoint
 
     _prepare: kind.Prepare[Problem] = prepare.prepare
     _training: kind.BuildTraining[Problem] = setup.build
@@ -26,9 +30,9 @@ if TYPE_CHECKING:
     _forecast: kind.ForecastFile = predictor.forecast_file
     _bulk: kind.ForecastBulk = bulk.forecast_bulk
     _lstm_gates: kind.InspectGates[Problem] = lstm_gates.inspect
-    _endpoint: type[Service] = endpoint.Service
+    _endpoint: BuildEndpoint = endpoint.ForecastEndpoint
     _drift: kind.CheckDrift[Problem] = drift.check
-    _newest: kind.Newest = profile.newest
+    _newest: Callable[[Path], dt.datetime] = profile.newest
     _backtest: kind.Backtest[Problem] = backtest.backtest
 
 KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
@@ -46,7 +50,7 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     forecast=Lazy("retain.kinds.forecast.predict.predictor:forecast_file"),
     bulk=Lazy("retain.kinds.forecast.predict.bulk:forecast_bulk"),
     lstm_gates=Lazy("retain.kinds.forecast.evaluation.lstm_gates:inspect"),
-    endpoint=Lazy("retain.kinds.forecast.predict.endpoint:Service"),
+    endpoint=Lazy("retain.kinds.forecast.predict.endpoint:ForecastEndpoint"),
     drift=Lazy("retain.kinds.forecast.monitoring.drift:check"),
     newest=Lazy("retain.kinds.forecast.data.profile:newest"),
     backtest=Lazy("retain.kinds.forecast.monitoring.backtest:backtest"),

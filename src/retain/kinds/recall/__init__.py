@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         setup,
     )
     from retain.kinds.recall.config import Problem
-    from retain.serving.endpoint import Service
+    from retain.serving.endpoint import BuildEndpoint
 
     _prepare: kind.Prepare[Problem] = prepare.prepare
     _training: kind.BuildTraining[Problem] = setup.build
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     _predictor: kind.LoadPredictor = predictor.load
     _ask: kind.Ask = predictor.ask
     _lstm_gates: kind.InspectGates[Problem] = predictor.inspect
-    _endpoint: type[Service] = endpoint.Service
+    _endpoint: BuildEndpoint = endpoint.AskEndpoint
 
 KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     name="recall",
@@ -39,5 +39,5 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     predictor=Lazy("retain.kinds.recall.predictor:load"),
     ask=Lazy("retain.kinds.recall.predictor:ask"),
     lstm_gates=Lazy("retain.kinds.recall.predictor:inspect"),
-    endpoint=Lazy("retain.kinds.recall.endpoint:Service"),
+    endpoint=Lazy("retain.kinds.recall.endpoint:AskEndpoint"),
 )

@@ -1,46 +1,52 @@
-"""How `retain serve` asks a recaller: the answers to sequences."""
+"""How `retain serve` answers with a recaller: the answers to sequences."""
 
 from typing import Any
 
 import pandas as pd
+from pydantic import Field
 
 from retain.kinds.recall.predictor import COLUMN, Predictor
-from retain.serving.text_endpoint import Lines, lines_operation
+from retain.serving.requests import Lines, LinesRequest
+from retain.serving.text_endpoint import LinesEndpoint
 
 
-class Service(Lines):
+class AskRequest(LinesRequest):
+    """Sequences to answer."""
+
+    lines: Lines = Field(alias=COLUMN)
+
+
+class AskEndpoint(LinesEndpoint[Predictor, AskRequest]):
     """Answers sequences."""
 
     path = "/ask"
-    summary = "Answers"
-    operation = lines_operation(
-        "Answer each sequence", "The answers to each sequence with their probabilities"
-    )
-    column = COLUMN
-    counted = "sequences"
+    title = "Answers"
+    summary = "Answer each sequence: the answers with their probabilities"
+    request_model = AskRequest
+    lines_name = "sequences"
 
-    def read(self, served: Predictor, line: str) -> tuple[str, int]:
-        """The sequence as it is, if the model can read it."""
-        return line, len(served.read(line)[0])
+    def count_units(self, predictor: Predictor, line: str) -> int:
+        """Count its words or numbers."""
+        return len(predictor.read(line)[0])
 
-    def answered(self, served: Predictor, line: str, **settings: Any) -> dict[str, Any]:
-        """What `retain ask` says; a number with all its digits."""
-        if served.schema.answers:
-            shares = served.ask(line)
+    def answer_line(self, predictor: Predictor, line: str, request: AskRequest) -> dict[str, Any]:
+        """Return the answers of `retain ask`; a number with all its digits."""
+        if predictor.schema.answers:
+            shares = predictor.ask(line)
             return {"likeliest": [{"value": name, "probability": p} for name, p in shares]}
-        found = served.predict(pd.DataFrame({COLUMN: [line]}))
-        return {"likeliest": [{"value": float(found["answer"][0])}]}
+        answer = predictor.predict(pd.DataFrame({COLUMN: [line]}))
+        return {"likeliest": [{"value": float(answer["answer"][0])}]}
 
-    def row(self, served: Predictor, answer: dict[str, Any]) -> dict[str, Any]:
-        """As `Predictor.predict` has it."""
+    def to_row(self, predictor: Predictor, answer: dict[str, Any]) -> dict[str, Any]:
+        """Return the columns of `Predictor.predict`."""
         best = answer["likeliest"][0]
         if "probability" not in best:
             return {"answer": best["value"]}
-        shares = {each["value"]: each["probability"] for each in answer["likeliest"]}
+        shares = {likely["value"]: likely["probability"] for likely in answer["likeliest"]}
         return {"answer": best["value"], "probability": best["probability"]} | {
-            f"p({name})": shares[name] for name in served.schema.answers
+            f"p({name})": shares[name] for name in predictor.schema.answers
         }
 
-    def about(self, served: Predictor) -> dict[str, Any]:
-        """The words that it knows, and its answers; none where the answer is a number."""
-        return {"vocabulary": served.schema.vocabulary, "answers": served.schema.answers}
+    def describe_vocabulary(self, predictor: Predictor) -> dict[str, Any]:
+        """Return the words that it knows, and its answers; none where the answer is a number."""
+        return {"vocabulary": predictor.schema.vocabulary, "answers": predictor.schema.answers}

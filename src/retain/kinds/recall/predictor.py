@@ -47,11 +47,11 @@ class Predictor:
         """Raise ModelError, naming what differs, unless it can read sequences of `schema`."""
         check_same(self.schema, schema, ("source", "vocabulary", "answers"), where)
 
-    def columns(self) -> list[str]:
+    def input_columns(self) -> list[str]:
         """Return the columns that a table of sequences must have."""
         return [COLUMN]
 
-    def span(self) -> str:
+    def trained_on(self) -> str:
         """Return what it was trained on, in a few words."""
         return f"{self.schema.source}, {len(self.schema.vocabulary)} words"
 

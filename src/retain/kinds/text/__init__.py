@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         setup,
     )
     from retain.kinds.text.config import Problem
-    from retain.serving.endpoint import Service
+    from retain.serving.endpoint import BuildEndpoint
 
     _prepare: kind.Prepare[Problem] = prepare.prepare
     _training: kind.BuildTraining[Problem] = setup.build
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     _predictor: kind.LoadPredictor = predictor.load
     _complete: kind.Complete = predictor.complete
     _lstm_gates: kind.InspectGates[Problem] = predictor.inspect
-    _endpoint: type[Service] = endpoint.Service
+    _endpoint: BuildEndpoint = endpoint.CompleteEndpoint
 
 KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     name="text",
@@ -39,5 +39,5 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     predictor=Lazy("retain.kinds.text.predictor:load"),
     complete=Lazy("retain.kinds.text.predictor:complete"),
     lstm_gates=Lazy("retain.kinds.text.predictor:inspect"),
-    endpoint=Lazy("retain.kinds.text.endpoint:Service"),
+    endpoint=Lazy("retain.kinds.text.endpoint:CompleteEndpoint"),
 )

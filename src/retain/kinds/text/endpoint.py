@@ -1,58 +1,80 @@
-"""How `retain serve` asks a reader of text: what comes next, and the text continued."""
+"""How `retain serve` answers with a language model: what comes next, and the text continued."""
 
 from typing import Any
 
+from pydantic import Field
+
 from retain.kinds.text.predictor import COLUMN, Predictor
-from retain.serving.requests import Setting
-from retain.serving.text_endpoint import Lines, lines_operation
+from retain.serving.endpoint import Answer
+from retain.serving.requests import Lines, LinesRequest, WholeNumber
+from retain.serving.text_endpoint import LineAnswer, LinesEndpoint
 
 SHOWN = 5  # likeliest units
-SETTINGS = {  # as `retain complete` has them
-    "length": Setting(60, 1, 1000, "Letters, or words, to go on with."),
-    "temperature": Setting(0.5, 0.01, 100, "Below 1, likelier ones are drawn more often."),
-    "seed": Setting(1, 0, 2**63 - 1, "Of the draws."),
-}
 
 
-class Service(Lines):
-    """Goes on with texts."""
+class CompleteRequest(LinesRequest):
+    """Texts to continue; without settings they are those of `retain complete`."""
+
+    lines: Lines = Field(alias=COLUMN)
+    length: WholeNumber = Field(60, ge=1, le=1000, description="Letters, or words, to go on with.")
+    temperature: float = Field(
+        0.5, ge=0.01, le=100, description="Below 1, likelier ones are drawn more often."
+    )
+    seed: WholeNumber = Field(1, ge=0, le=2**63 - 1, description="Of the draws.")
+
+
+class Continuation(LineAnswer):
+    """What comes next in a text."""
+
+    continued: str = Field(description="What follows the text.")
+
+
+class CompleteAnswer(Answer):
+    """What comes next in each text, in their order."""
+
+    answers: list[Continuation]
+
+
+class CompleteEndpoint(LinesEndpoint[Predictor, CompleteRequest]):
+    """Continues texts."""
 
     path = "/complete"
-    summary = "Texts continued"
-    operation = lines_operation(
-        "Say what comes next in each text, and go on with it",
-        "The likeliest units and the continuation of each text",
-        continued={"type": "string", "description": "What follows the text."},
-    )
-    column = COLUMN
-    counted = "texts"
-    settings = SETTINGS
+    title = "Texts continued"
+    summary = "Continue each text: the likeliest next units, and a continuation"
+    answer_model = CompleteAnswer
+    request_model = CompleteRequest
+    lines_name = "texts"
 
-    def read(self, served: Predictor, line: str) -> tuple[list[int], int]:
-        """The text as numbers."""
-        tokens = served.read(line)
-        return tokens, len(tokens)
+    def count_units(self, predictor: Predictor, line: str) -> int:
+        """Count its letters or words."""
+        return len(predictor.read(line))
 
-    def steps(self, units: int, settings: dict[str, Any]) -> int:
-        """One for each unit that is read, or drawn."""
-        return units + int(settings["length"])
+    def count_steps(self, units: int, request: CompleteRequest) -> int:
+        """Count one for each unit that is read, or drawn."""
+        return units + request.length
 
-    def answered(self, served: Predictor, line: list[int], **settings: Any) -> dict[str, Any]:
-        """What `retain complete` says."""
-        likeliest = served.following(line)[:SHOWN]
+    def answer_line(
+        self, predictor: Predictor, line: str, request: CompleteRequest
+    ) -> dict[str, Any]:
+        """Return the answers of `retain complete`."""
+        tokens = predictor.read(line)
+        likeliest = predictor.following(tokens)[:SHOWN]
         return {
             "likeliest": [{"value": unit, "probability": share} for unit, share in likeliest],
-            "continued": served.continued(line, **settings),
+            "continued": predictor.continued(
+                tokens, request.length, request.temperature, request.seed
+            ),
         }
 
-    def row(self, served: Predictor, answer: dict[str, Any]) -> dict[str, Any]:
-        """`next_1`, `probability_1` and so on, and `continued`."""
-        found: dict[str, Any] = {}
-        for number, each in enumerate(answer["likeliest"], 1):
-            found |= {f"next_{number}": each["value"], f"probability_{number}": each["probability"]}
-        return found | {"continued": answer["continued"]}
+    def to_row(self, predictor: Predictor, answer: dict[str, Any]) -> dict[str, Any]:
+        """Return the columns `next_1`, `probability_1` and so on, and `continued`."""
+        row: dict[str, Any] = {}
+        for number, likely in enumerate(answer["likeliest"], 1):
+            row[f"next_{number}"] = likely["value"]
+            row[f"probability_{number}"] = likely["probability"]
+        return row | {"continued": answer["continued"]}
 
-    def about(self, served: Predictor) -> dict[str, Any]:
-        """Its units, and which it knows."""
-        schema = served.schema
+    def describe_vocabulary(self, predictor: Predictor) -> dict[str, Any]:
+        """Return its units, and which it knows."""
+        schema = predictor.schema
         return {"unit": schema.unit, "lower": schema.lower, "vocabulary": schema.vocabulary[1:]}

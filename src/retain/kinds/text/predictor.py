@@ -41,11 +41,11 @@ class Predictor:
         """Raise ModelError, naming what differs, unless it can read units of `schema`."""
         check_same(self.schema, schema, ("unit", "lower", "blanks", "vocabulary"), where)
 
-    def columns(self) -> list[str]:
+    def input_columns(self) -> list[str]:
         """Return the columns that a table of texts must have."""
         return [COLUMN]
 
-    def span(self) -> str:
+    def trained_on(self) -> str:
         """Return what it was trained on, in a few words."""
         return f"a text of {len(self.schema.vocabulary) - 1:,} different {self.schema.unit}s"
 

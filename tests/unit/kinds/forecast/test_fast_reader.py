@@ -65,7 +65,7 @@ def test_it_reads_what_pandas_reads(case: tuple[Predictor, pd.DataFrame]) -> Non
     clock = table.assign(ds=table["ds"] + "T06:00:00")
     minutes = table.assign(ds=table["ds"] + " 06:00")
     for asked in (table, late, unseen, blank, clock, minutes, table.tail(30)):
-        found = served._fast_reader.read(columns_of(asked))
+        found = served.requests.fast_reader.read(columns_of(asked))
         assert found is not None
         slow = tables.clean(asked, served.read_as("t.csv"), "t.csv")
         expected = last_window.last_windows(slow.frame, served.data, served.schema, "t.csv")
@@ -81,7 +81,7 @@ def test_series_of_other_lengths_and_times(tmp_path: Path) -> None:
     served = predictor.load(tmp_path / "model")
     table = shops(3)
     cut = table.drop(index=[*range(20), *range(110, 120)])
-    found = served._fast_reader.read(columns_of(cut))
+    found = served.requests.fast_reader.read(columns_of(cut))
     assert found is not None
     slow = tables.clean(cut, served.read_as("t.csv"), "t.csv")
     expected = last_window.last_windows(slow.frame, served.data, served.schema, "t.csv")
@@ -136,8 +136,8 @@ def test_what_is_not_plain_is_left_alone(
     model_of(folder, shops(2), {}, unique_id="shop", past_covariates=["rain"])
     served = predictor.load(folder / "model")
     columns = columns_of(shops(2))
-    assert served._fast_reader.read(columns) is not None
-    assert served._fast_reader.read(change(columns)) is None
+    assert served.requests.fast_reader.read(columns) is not None
+    assert served.requests.fast_reader.read(change(columns)) is None
 
 
 @pytest.mark.parametrize(
@@ -154,5 +154,5 @@ def test_models_whose_tables_are_never_plain(tmp_path: Path, keys: dict[str, Any
         table = table.drop(columns="rain")
     model_of(tmp_path, table, {}, **keys)
     served = predictor.load(tmp_path / "model")
-    assert served._fast_reader.read(columns_of(table)) is None
-    assert len(served.request(columns_of(table))) == 1
+    assert served.requests.fast_reader.read(columns_of(table)) is None
+    assert len(served.requests.read_columns(columns_of(table))) == 1

@@ -16,7 +16,7 @@ ALIASES = [
 
 def times(ds: "pd.Series[object]") -> Times:
     """The times of stamps that are indexed by their series."""
-    return frequency.times(pd.factorize(ds.index)[0], ds)
+    return frequency.count_times(pd.factorize(ds.index)[0], ds)
 
 
 def infer_frequency(ds: "pd.Series[object]") -> str:
@@ -28,8 +28,8 @@ def off_grid(ds: "pd.Series[object]", alias: str) -> list[object]:
     return found.stamps[frequency.off_grid(found.stamps, found.stamp_counts, alias)].tolist()
 
 
-def strangers(ds: "pd.Series[object]") -> dict[int, str]:
-    return frequency.strangers(pd.factorize(ds.index)[0], ds, times(ds))
+def other_frequencies(ds: "pd.Series[object]") -> dict[int, str]:
+    return frequency.other_frequencies(pd.factorize(ds.index)[0], ds, times(ds))
 
 
 def stamps(frequency: str, periods: int = 40, start: str = "2020-01-06") -> "pd.Series[object]":
@@ -88,11 +88,11 @@ def test_a_frequency_without_a_grid_is_refused() -> None:
     )
 
 
-def test_a_series_of_its_own_frequency_is_a_stranger() -> None:
+def test_a_series_of_another_frequency_is_found() -> None:
     weekly = stamps("W-MON", periods=5).set_axis(["b"] * 5)
-    assert strangers(pd.concat([stamps("D"), weekly])) == {1: "7D"}
+    assert other_frequencies(pd.concat([stamps("D"), weekly])) == {1: "7D"}
 
 
-def test_a_series_with_gaps_is_no_stranger() -> None:
+def test_a_series_with_gaps_has_no_other_frequency() -> None:
     sparse = stamps("D").iloc[[0, 1, 4, 5, 9, 30]].set_axis(["b"] * 6)
-    assert strangers(pd.concat([stamps("D"), sparse])) == {}
+    assert other_frequencies(pd.concat([stamps("D"), sparse])) == {}

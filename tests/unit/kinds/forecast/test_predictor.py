@@ -299,7 +299,7 @@ def test_the_example_of_a_model_can_be_answered(name: str, request: pytest.Fixtu
     folder = request.getfixturevalue(name)
     served = predictor.load(folder / "model")
     example = served.example(folder / "prepared")
-    assert list(example.columns) == served.columns()
+    assert list(example.columns) == served.input_columns()
     assert len(served.predict(example)) == HORIZON
 
 

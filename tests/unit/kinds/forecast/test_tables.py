@@ -4,6 +4,8 @@ import datetime as dt
 import gzip
 import hashlib
 import lzma
+import os
+import threading
 from pathlib import Path
 
 import fsspec
@@ -469,6 +471,14 @@ def test_decimal_commas_and_a_byte_order_mark(tmp_path: Path) -> None:
 def parquet(folder: Path, name: str, columns: dict[str, object]) -> None:
     folder.mkdir(exist_ok=True)
     pyarrow.parquet.write_table(pa.table(columns), folder / name)
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "t.csv")
+    writer = threading.Thread(target=(tmp_path / "t.csv").write_text, args=[DAYS])
+    writer.start()
+    assert tables.read(settings(), tmp_path).frame["y"].tolist() == [1, 2, 3]
+    writer.join()
 
 
 def test_a_folder_of_parquet_is_one_table(tmp_path: Path) -> None:

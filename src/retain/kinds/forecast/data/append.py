@@ -81,12 +81,11 @@ def add_rows(data: Data, root: Path, new: Path) -> Appended:
 
 
 def _check_columns(data: Data, old: Raw, more: Raw) -> None:
-    ours, theirs = list(map(str, old.frame.columns)), list(map(str, more.frame.columns))
-    lacks = [f"`{name}`" for name in ours if name not in theirs]
-    extra = [f"`{name}`" for name in theirs if name not in ours]
-    if lacks or extra:
-        differences = [f"lacks {', '.join(lacks)}"] * bool(lacks)
-        differences += [f"has {', '.join(extra)} besides"] * bool(extra)
+    lacks = old.frame.columns.difference(more.frame.columns, sort=False)
+    extra = more.frame.columns.difference(old.frame.columns, sort=False)
+    differences = [f"lacks {', '.join(f'`{name}`' for name in lacks)}"] * bool(len(lacks))
+    differences += [f"has {', '.join(f'`{name}`' for name in extra)} besides"] * bool(len(extra))
+    if differences:
         raise DataError(
             f"{more.origin.where} {' and '.join(differences)}: give it the columns of {data.path}"
         )

@@ -109,15 +109,15 @@ def _in_chunks(table: Csv | Parquet, data: Data, scratch: Path) -> Chunks | None
     paths: list[Path] = []
     count, like = 0, None
     for raw in raw_chunks(table, data):
-        long, found = tables.to_long(raw, data, like)
+        long, of_chunk = tables.to_long(raw, data, like)
         like = raw.frame[data.ds].iloc[0] if like is None else like
         series.append(summarize(long, data))
         if len(series) == 2 and not pd.concat(series)["unique_id"].is_unique:
             return None  # as it is in a table in order of time, which shows it early
         frame = _numbered(long, series[-1], count, data)
         count += len(series[-1])
-        times.append(frequency.times(frame["series"].to_numpy(), frame["ds"]))
-        findings.append(found)
+        times.append(frequency.count_times(frame["series"].to_numpy(), frame["ds"]))
+        findings.append(of_chunk)
         paths.append(scratch / f"{len(paths):06}.arrow")
         arrow = pa.Table.from_pandas(frame)
         with pa.ipc.new_file(str(paths[-1]), arrow.schema) as file:
@@ -134,7 +134,7 @@ def _in_chunks(table: Csv | Parquet, data: Data, scratch: Path) -> Chunks | None
             with pa.memory_map(str(path)) as file:
                 yield pa.ipc.open_file(file).read_all().to_pandas()
 
-    all_times, names = frequency.merged(times), pd.Index(every["unique_id"])
+    all_times, names = frequency.merge_times(times), pd.Index(every["unique_id"])
     name = tables.check_grid(frames, names, all_times, data, table.origin)
     return Chunks(every, frames, name, total)
 

@@ -69,6 +69,12 @@ def outside(values: Any, limits: tuple[float | None, float | None]) -> Any:
     )
 
 
+def number_pattern(decimal: str) -> str:
+    """Return the regular expression of a finite number."""
+    point = re.escape(decimal)
+    return rf"[+-]?(\d+({point}\d*)?|{point}\d+)([eE][+-]?\d+)?"
+
+
 def numbers(column: "pd.Series[Any]", data: Data, origin: Origin) -> Floats:
     """Return the column as float64, NaN where missing; raises DataError for what is no number."""
     name = str(column.name)
@@ -100,11 +106,9 @@ def _parse_numbers(column: "pd.Series[Any]", data: Data, origin: Origin) -> tupl
     missing = pc.or_kleene(
         pc.is_null(text), pc.is_in(text, pa.array(["", *data.na_values], pa.large_string()))
     )
-    point = re.escape(data.decimal)
-    infinity = r"(?i:inf|infinity)"
-    number = rf"^[+-]?((\d+({point}\d*)?|{point}\d+)([eE][+-]?\d+)?|{infinity})$"
-    good = pc.fill_null(pc.match_substring_regex(text, number), False)
-    bad = np.asarray(pc.invert(pc.or_(good, missing)))
+    pattern = rf"^({number_pattern(data.decimal)}|[+-]?(?i:inf|infinity))$"
+    is_number = pc.fill_null(pc.match_substring_regex(text, pattern), False)
+    bad = np.asarray(pc.invert(pc.or_(is_number, missing)))
     if bad.any():
         rows = shown(column, bad)
         other = "," if data.decimal == "." else "."

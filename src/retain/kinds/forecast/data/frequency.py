@@ -1,6 +1,6 @@
-"""The frequency of a table: found from its time stamps, and checked against every one of them.
+"""The frequency of a table: inferred from its time stamps, and checked against all of them.
 
-A frequency is a pandas alias in one spelling (`h`, never `60min`). It is found from the most
+A frequency is a pandas alias in one spelling (`h`, never `60min`). It is inferred from the most
 common step, which gaps and duplicates do not move; a stamp that lies off the grid
 origin + k * step is for the caller to report.
 """
@@ -31,7 +31,7 @@ CLASS_NAMES = {-1: "one month", -2: "one quarter", -3: "one year"}
 class Times(NamedTuple):
     """The distinct time stamps of a table and steps within its series, and how often each occurs.
 
-    Ascending; all that a frequency is found from, and small however large the table.
+    Ascending; all that a frequency is inferred from, and small however large the table.
     """
 
     stamps: Micros
@@ -40,40 +40,40 @@ class Times(NamedTuple):
     step_counts: Micros
 
 
-def times(series: Micros, ds: "pd.Series[Any]") -> Times:
+def count_times(series: Micros, ds: "pd.Series[Any]") -> Times:
     """Return the times of stamps `ds`, ascending in each of the `series`, which have numbers."""
     return Times(*_counted(micros(ds)), *_counted(_steps(series, ds)[1]))
 
 
-def merged(found: Sequence[Times]) -> Times:
+def merge_times(chunks: Sequence[Times]) -> Times:
     """Return the times of several chunks of a table, none of which has a series of another."""
-    stamps, stamp_counts, steps, step_counts = map(np.concatenate, zip(*found, strict=True))
+    stamps, stamp_counts, steps, step_counts = map(np.concatenate, zip(*chunks, strict=True))
     return Times(*_counted(stamps, stamp_counts), *_counted(steps, step_counts))
 
 
-def infer(found: Times) -> str:
+def infer(times: Times) -> str:
     """Return the frequency of the times of a table.
 
     >>> days = pd.Series(pd.to_datetime(["2024-01-05", "2024-01-08", "2024-01-09", "2024-01-10"]))
-    >>> infer(times(np.zeros(4, int), days))
+    >>> infer(count_times(np.zeros(4, int), days))
     'B'
 
     Raises:
         DataError: no series has two different time stamps.
     """
-    steps = found.steps
+    steps = times.steps
     if not len(steps):
         raise DataError("no series has two time stamps to find the frequency from")
     classes = classify(steps)
-    common = _mode(classes, found.step_counts)
-    days = found.stamps // DAY
+    common = _mode(classes, times.step_counts)
+    days = times.stamps // DAY
     if common < 0:
-        name = _calendar_alias(int(common), days, found.stamp_counts)
+        name = _calendar_alias(int(common), days, times.stamp_counts)
         inside = classes == common
-        return name or _tick_alias(_mode(steps[inside], found.step_counts[inside]))
+        return name or _tick_alias(_mode(steps[inside], times.step_counts[inside]))
     weekday = (days + 3) % 7  # 1 January 1970 was a Thursday
     if common == 7 * DAY:
-        return f"W-{WEEKDAYS[_mode(weekday, found.stamp_counts)]}"
+        return f"W-{WEEKDAYS[_mode(weekday, times.stamp_counts)]}"
     if common == DAY and (weekday < 5).all() and (steps == 3 * DAY).any():
         return "B"
     return _tick_alias(int(common))
@@ -114,28 +114,29 @@ def off_grid(stamps: Micros, counts: Micros, frequency: str) -> Mask:
     return np.asarray(~np.isin(dates, grid) | (clock != _mode(clock, counts)))
 
 
-def strangers(series: Micros, ds: "pd.Series[Any]", table: Times) -> dict[int, str]:
-    """Return the series whose own frequency is not that of the table, with the step they show.
+def other_frequencies(series: Micros, ds: "pd.Series[Any]", times: Times) -> dict[int, str]:
+    """Return the series whose frequency is not that of the table, with their most common step.
 
     A series is judged from three steps on, and where nine of ten of them are alike.
 
     Args:
         series: the number of the series of each stamp.
         ds: time stamps of all or of some series of the table, ascending in each.
+        times: of the whole table.
     """
     owner, steps = _steps(series, ds)
     if not len(steps):
         return {}
-    of_step = classify(table.steps)
+    of_step = classify(times.steps)
     kinds, kind_of_step = np.unique(of_step, return_inverse=True)
-    pairs, counts = _counted(owner * len(kinds) + kind_of_step[np.searchsorted(table.steps, steps)])
+    pairs, counts = _counted(owner * len(kinds) + kind_of_step[np.searchsorted(times.steps, steps)])
     owner, kind = pairs // len(kinds), kinds[pairs % len(kinds)]
     numbers, totals = _counted(owner, counts)
     total = totals[np.searchsorted(numbers, owner)]
-    strange = (kind != _mode(of_step, table.step_counts)) & (total >= 3) & (counts >= 0.9 * total)
+    other = (kind != _mode(of_step, times.step_counts)) & (total >= 3) & (counts >= 0.9 * total)
     return {
         owner: CLASS_NAMES[step] if step < 0 else _tick_alias(step)
-        for owner, step in zip(owner[strange].tolist(), kind[strange].tolist(), strict=True)
+        for owner, step in zip(owner[other].tolist(), kind[other].tolist(), strict=True)
     }
 
 

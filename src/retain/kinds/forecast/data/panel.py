@@ -49,7 +49,7 @@ class Schema:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
-        """The schema that `asdict` and JSON made `content` of."""
+        """Return the schema that `asdict` and JSON made `content` of."""
         lists: dict[str, Any] = {
             key: tuple(v) if isinstance(v, list) else v for key, v in content.items()
         }
@@ -108,7 +108,14 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
         values = np.empty(shape, dtype=np.float32)
     else:
         values = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
-    _fill_calendar(values, len(columns) - len(calendar_names), index, grid, chunks.frequency, data)
+    values[: data.reach] = np.nan
+    given = len(columns) - len(calendar_names)
+    calendar = calendars.features(
+        grid, chunks.frequency, data.calendar, data.holidays, data.timezone
+    )
+    for block, rows in scaling.blocks(index):
+        values[rows, :given] = np.nan
+        values[rows, given:] = calendar[scaling.steps_of(index[block])]
     places = np.full(len(usable), -1)  # of each series in the index
     places[series.index] = np.arange(len(series))
     observed = np.zeros(len(grid), dtype=bool)  # the steps at which a series has a value
@@ -165,22 +172,6 @@ def _index(series: pd.DataFrame, grid: pd.DatetimeIndex, reach: int) -> pd.DataF
         "length": length,
     }
     return pd.DataFrame(columns)
-
-
-def _fill_calendar(
-    values: NDArray[np.float32],
-    before: int,
-    index: pd.DataFrame,
-    grid: pd.DatetimeIndex,
-    frequency: str,
-    data: Data,
-) -> None:
-    """Write the columns of the calendar, and NaN into the `before` columns before them."""
-    calendar = calendars.features(grid, frequency, data.calendar, data.holidays, data.timezone)
-    values[: data.reach] = np.nan
-    for series, rows in scaling.blocks(index):
-        values[rows, :before] = np.nan
-        values[rows, before:] = calendar[scaling.steps_of(index[series])]
 
 
 def _fill(

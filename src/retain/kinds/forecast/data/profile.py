@@ -37,8 +37,8 @@ def measure(source: Panel) -> dict[str, Any]:
         windows = [column[begin:end] for begin, end in cuts.T]
         usual = [distances(profile, part) for part in windows if np.isfinite(part).mean() > 0.5]
         # The last digits of a logarithm depend on the processor.
-        for key, found in zip(("psi", "wasserstein"), np.array(usual).T, strict=False):
-            profile[key] = float(f"{np.quantile(found, USUAL):.4g}")
+        for key, distance in zip(("psi", "wasserstein"), np.array(usual).T, strict=False):
+            profile[key] = float(f"{np.quantile(distance, USUAL):.4g}")
         columns[name] = profile
     return {
         "window": window,

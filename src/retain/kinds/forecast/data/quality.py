@@ -23,11 +23,6 @@ def describe(
     """Return the content of quality.json."""
     findings = table.findings
     missing, (longest, series, step) = gaps(values, index)
-    gap: dict[str, Any] = {
-        "longest_gap": longest,
-        "longest_gap_series": str(index["unique_id"].iloc[series]) if longest else None,
-        "longest_gap_from": str(grid[step]) if longest else None,
-    }
     warnings = []
     constant = index["unique_id"][index["mase_scale"].isna()]
     if len(constant):
@@ -45,7 +40,12 @@ def describe(
         "frequency": table.frequency,
         "steps": len(values) - data.reach,
         "duplicates": {"rule": data.duplicates, "rows": findings.duplicates},
-        "missing": {"steps": missing, **gap},
+        "missing": {
+            "steps": missing,
+            "longest_gap": longest,
+            "longest_gap_series": str(index["unique_id"].iloc[series]) if longest else None,
+            "longest_gap_from": str(grid[step]) if longest else None,
+        },
         "blank": findings.blank,
         "out_of_range": findings.out_of_range,
         "unused_columns": list(findings.unused),
@@ -81,8 +81,8 @@ def gaps(values: NDArray[np.float32], index: pd.DataFrame) -> tuple[int, tuple[i
 def lines(quality: dict[str, Any]) -> list[str]:
     """Return the content of quality.json for people, a line a finding."""
 
-    def counts(found: dict[str, int]) -> str:
-        return ", ".join(f"`{name}` {n:,}" for name, n in found.items() if n) or "none"
+    def counted(counts: dict[str, int]) -> str:
+        return ", ".join(f"`{name}` {n:,}" for name, n in counts.items() if n) or "none"
 
     missing, duplicates = quality["missing"], quality["duplicates"]
     gap = "none"
@@ -96,17 +96,17 @@ def lines(quality: dict[str, Any]) -> list[str]:
     if duplicates["rows"]:
         repeated = f"{duplicates['rows']:,} rows taken away by the rule `{duplicates['rule']}`"
     skipped = [f"{entry['unique_id']}: {entry['reason']}" for entry in quality["skipped_series"]]
-    found = [
+    items = [
         f"rows: {quality['rows']:,}",
         f"series: {quality['series']:,}",
         f"span: {quality['first']} to {quality['last']}",
         f"frequency: {quality['frequency']}",
         f"missing: {gap}",
         f"duplicates: {repeated}",
-        f"blank values: {counts(quality['blank'])}",
-        f"out of range, made missing: {counts(quality['out_of_range'])}",
+        f"blank values: {counted(quality['blank'])}",
+        f"out of range, made missing: {counted(quality['out_of_range'])}",
         f"columns not used: {', '.join(quality['unused_columns']) or 'none'}",
         f"series skipped: {len(skipped) or 'none'}",
     ]
-    found += listed(skipped).splitlines() if skipped else []
-    return found + [f"warning: {warning}" for warning in quality["warnings"]]
+    items += listed(skipped).splitlines() if skipped else []
+    return items + [f"warning: {warning}" for warning in quality["warnings"]]

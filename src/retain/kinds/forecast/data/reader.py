@@ -83,7 +83,8 @@ def _open_folder(path: str, system: Any, place: str) -> Parquet:
 
 def _source(system: Any, place: str) -> Source:
     if isinstance(system, LocalFileSystem):
-        return Path(place)
+        path = Path(place)
+        return path if path.is_file() else path.read_bytes()  # a pipe can be read but once
     content: bytes = system.cat_file(place)
     return content
 

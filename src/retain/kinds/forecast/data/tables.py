@@ -86,7 +86,7 @@ def check(raw: Raw, data: Data) -> Table:
     long, findings = to_long(raw, data)
     check_values(findings, data, raw.origin)
     codes, names = pd.factorize(long["unique_id"])
-    times, frame = frequency.times(codes, long["ds"]), long.assign(series=codes)
+    times, frame = frequency.count_times(codes, long["ds"]), long.assign(series=codes)
     name = check_grid(lambda: [frame], names, times, data, raw.origin)
     findings = dataclasses.replace(findings, unused=unused, digest=raw.digest)
     return Table(long.reset_index(drop=True), name, findings)
@@ -153,13 +153,12 @@ def to_long(raw: Raw, data: Data, like: object = None) -> tuple[pd.DataFrame, Fi
 
     ds = timestamps.parse(frame[data.ds], data, origin, like)
     names = ids(frame, data, origin)
-    covariates = pd.DataFrame({name: converted[name] for name in data.covariates})
-    parts = [
-        pd.concat([names.rename("unique_id"), ds.rename("ds"), converted[name].rename("y")], axis=1)
-        .join(covariates)
-        .assign(**({"unique_id": name} if data.value_columns else {}))
-        for name in targets
-    ]
+    covariates = {name: converted[name] for name in data.covariates}
+    parts = []
+    for name in targets:
+        of_series = name if data.value_columns else names
+        content = {"unique_id": of_series, "ds": ds, "y": converted[name], **covariates}
+        parts.append(pd.DataFrame(content, index=frame.index))
     long = pd.concat(parts) if len(parts) > 1 else parts[0]
     codes, _ = pd.factorize(long["unique_id"], sort=True)
     long = long.iloc[np.lexsort((long["ds"].to_numpy(), codes))]  # a stable sort
@@ -218,7 +217,7 @@ def check_grid(
                 f"{origin.where}: column `{data.ds}`: {error}; set `frequency`"
             ) from None
         for frame in frames():
-            steps = frequency.strangers(frame["series"].to_numpy(), frame["ds"], times)
+            steps = frequency.other_frequencies(frame["series"].to_numpy(), frame["ds"], times)
             for place, series in frame["series"][~frame["series"].duplicated()].items():
                 if series in steps:
                     rows.append((place, f"series {names[series]!r} steps by {steps[series]}"))
@@ -289,15 +288,10 @@ def _static(long: pd.DataFrame, name: str, origin: Origin) -> "pd.Series[Any]":
     first: pd.Series[Any] = long.groupby("unique_id", sort=False)[name].transform("first")
     changed = long[name].notna() & (long[name] != first)
     if changed.any():
+        faulty = pd.DataFrame({"series": long["unique_id"], "value": long[name], "began": first})
         rows = [
-            (int(place), f"{value!r} in series {series!r}, which began with {began!r}")
-            for place, value, series, began in zip(
-                long.index[changed],
-                long.loc[changed, name],
-                long.loc[changed, "unique_id"],
-                first[changed],
-                strict=True,
-            )
+            (int(str(place)), f"{value!r} in series {series!r}, which began with {began!r}")
+            for place, series, value, began in faulty[changed].itertuples()
         ]
         remedy = (
             "A static covariate is one value a series; use `past_covariates` for one that moves."

@@ -13,6 +13,7 @@ import pandas as pd
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import tables
+from retain.kinds.forecast.data.columns import number_pattern
 from retain.kinds.forecast.data.timestamps import ISO_8601, LOOKS_LIKE
 
 TIME_NAMES = (
@@ -186,8 +187,7 @@ def is_numeric(column: "pd.Series[Any]", known: dict[str, Any]) -> bool:
         return False
     text = column.astype("str").str.strip()
     missing = text.isin(["", *Data.model_fields["na_values"].default]) | text.isna()
-    point = re.escape(known.get("decimal", "."))
-    number = text[~missing].str.fullmatch(rf"[+-]?(\d+({point}\d*)?|{point}\d+)([eE][+-]?\d+)?")
+    number = text[~missing].str.fullmatch(number_pattern(known.get("decimal", ".")))
     return bool(len(number)) and float(number.mean()) > 0.9
 
 

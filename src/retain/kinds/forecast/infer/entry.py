@@ -22,7 +22,7 @@ from retain.kinds.forecast.data.formats import SEPARATORS, Csv, fields
 from retain.kinds.forecast.infer import columns, tuning
 
 DEFAULT_LAYOUT = {"separator": ",", "decimal": "."}
-# what stands behind each key that is written
+# the comment behind each key that is written
 COMMENTS = {
     "kind": "what the network is for",
     "preset": "of model and training: fast or accurate; keys below override it",
@@ -152,7 +152,7 @@ def _frequency_sentence(table: tables.Table, draft: Data) -> str:
     if draft.frequency is not None:
         return f"frequency: {table.frequency}, as given"
     series, _ = pd.factorize(table.frame["unique_id"])
-    times = frequency.times(series, table.frame["ds"])
+    times = frequency.count_times(series, table.frame["ds"])
     classes = np.unique(frequency.classify(times.steps), return_inverse=True)[1]
     common = int(np.bincount(classes, times.step_counts).max())
     return f"frequency: {table.frequency}, from {common:,} of {times.step_counts.sum():,} steps"

@@ -160,7 +160,7 @@ def _windows(samples: list[Sample], reach: int, horizon: int, part: str) -> tupl
     Gaps in the context are bridged by straight lines, where at least half of it is observed.
     """
     random = np.random.default_rng(1)
-    found, scales = [], []
+    windows, scales = [], []
     for sample in samples:
         end = sample.train_end if part == "train" else sample.validation_end
         begin = reach if part == "train" else max(reach, sample.train_end)
@@ -169,17 +169,17 @@ def _windows(samples: list[Sample], reach: int, horizon: int, part: str) -> tupl
             continue
         seen = np.isfinite(y)
         observed = np.lib.stride_tricks.sliding_window_view(seen, reach + horizon)
-        good = observed[:, reach:].all(axis=1) & (observed[:, :reach].mean(axis=1) >= 0.5)
-        places = np.flatnonzero(good)
+        in_horizon, in_context = observed[:, reach:], observed[:, :reach]
+        places = np.flatnonzero(in_horizon.all(axis=1) & (in_context.mean(axis=1) >= 0.5))
         most = -(-WINDOWS[part] // len(samples))
         if len(places) > most:
             places = np.sort(random.choice(places, most, replace=False))
         bridged = np.interp(np.arange(len(y)), np.flatnonzero(seen), y[seen]) if len(places) else y
-        found.append(np.lib.stride_tricks.sliding_window_view(bridged, reach + horizon)[places])
+        windows.append(np.lib.stride_tricks.sliding_window_view(bridged, reach + horizon)[places])
         scales.append(np.tile([sample.mean, sample.std], (len(places), 1)))
-    if not found:
+    if not windows:
         return np.empty((0, reach + horizon)), np.empty((0, 2))
-    return np.concatenate(found), np.concatenate(scales)
+    return np.concatenate(windows), np.concatenate(scales)
 
 
 def _prepare(

@@ -2,17 +2,15 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from retain.serving.batcher import CHUNK, Batcher, OverloadedError
-
-
-class Batch(NamedTuple):
-    number: torch.Tensor
+from retain.kinds.forecast.data.windows import Batch
+from retain.kinds.forecast.predict.batcher import CHUNK, Batcher
+from retain.serving.http_io import OverloadedError
 
 
 @dataclass
@@ -20,7 +18,7 @@ class Request:
     batch: Batch
 
     def __len__(self) -> int:
-        return len(self.batch.number)
+        return len(self.batch.series)
 
 
 class Model:
@@ -30,14 +28,15 @@ class Model:
         self.runs: list[list[int]] = []
 
     def predict_batch(self, batch: Batch) -> Any:
-        self.runs.append(batch.number.tolist())
-        if -1 in batch.number:
+        self.runs.append(batch.series.tolist())
+        if -1 in batch.series:
             raise ValueError("a number below zero")
-        return batch.number.numpy()
+        return batch.series.numpy()
 
 
 def asked(*numbers: int) -> Request:
-    return Request(Batch(torch.tensor(numbers)))
+    column = torch.tensor(numbers)
+    return Request(Batch(column, column, column, column))
 
 
 def answers(batcher: Batcher, *requests: tuple[Model, Request]) -> list[Any]:
@@ -57,7 +56,7 @@ def test_those_that_wait_are_run_together(model: Model) -> None:
     requests = [asked(0), *(asked(n, 10 * n) for n in range(1, 6))]
     sizes: list[int] = []
     found = answers(Batcher(1000, sizes.append), *((model, each) for each in requests))
-    assert [each.tolist() for each in found] == [r.batch.number.tolist() for r in requests]
+    assert [each.tolist() for each in found] == [r.batch.series.tolist() for r in requests]
     assert model.runs == [[0, 1, 10, 2, 20, 3, 30, 4, 40, 5, 50]]
     assert sizes == [11]
 
@@ -65,7 +64,7 @@ def test_those_that_wait_are_run_together(model: Model) -> None:
 def test_a_large_request_takes_turns(model: Model) -> None:
     large = asked(*range(1000, 1000 + 3 * CHUNK))
     found = answers(Batcher(1000), (model, large), (model, asked(1)), (model, asked(2)))
-    np.testing.assert_array_equal(found[0], large.batch.number)
+    np.testing.assert_array_equal(found[0], large.batch.series)
     assert [len(run) for run in model.runs] == [CHUNK, CHUNK, CHUNK, 2]
     assert model.runs[1][:2] == [1, 2], "the small ones came before the rest of the large one"
 

@@ -1,0 +1,121 @@
+"""Read the history in a request: as columns of JSON, as CSV or as a data frame."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from retain.errors import DataError
+from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data import reader, tables
+from retain.kinds.forecast.data.formats import Csv
+from retain.kinds.forecast.data.panel import Schema
+from retain.kinds.forecast.data.windows import Batch
+from retain.kinds.forecast.predict.fast_reader import FastReader
+from retain.kinds.forecast.predict.last_window import LastWindows, last_windows
+
+KnownSeries = Callable[[NDArray[np.object_], NDArray[np.float64]], tuple[Tensor, Tensor]]
+HISTORY = "history"  # what messages call the table of a request
+
+
+@dataclass(frozen=True)
+class Request:
+    """The newest window of each series, ready for the network."""
+
+    names: NDArray[np.object_]  # (series,)
+    ahead: NDArray[np.datetime64]  # (series, horizon) the time stamps to forecast
+    batch: Batch
+    where: str  # what messages call the table
+    ignored: tuple[str, ...]  # columns of a file that the model does not read
+
+    def __len__(self) -> int:
+        """How many series there are."""
+        return len(self.names)
+
+
+class RequestReader:
+    """Reads requests for one model.
+
+    Args:
+        data: how its tables are read, `Predictor.read_as`.
+        schema: what the model knows of its training table.
+        known_series: `Predictor.known_series`.
+    """
+
+    def __init__(self, data: Data, schema: Schema, known_series: KnownSeries):
+        self._data, self._schema, self._known_series = data, schema, known_series
+        self.fast_reader = FastReader(data, schema)
+
+    def read_plain(self, columns: Mapping[str, list[Any]]) -> Request | None:
+        """Read values by column in less than a millisecond, or return None."""
+        windows = self.fast_reader.read(columns)
+        return None if windows is None else self._request(windows)
+
+    def read_columns(self, columns: Mapping[str, list[Any]]) -> Request:
+        """Read values by column, None where one is missing.
+
+        Raises:
+            DataError: as `read_frame`, or the columns differ in length.
+        """
+        lengths = {name: len(values) for name, values in columns.items()}
+        if len(set(lengths.values())) > 1:
+            counts = ", ".join(f"`{name}` has {length:,}" for name, length in lengths.items())
+            raise DataError(f"{HISTORY}: the columns differ in length: {counts}")
+        return self.read_frame(pd.DataFrame({n: _column(values) for n, values in columns.items()}))
+
+    def read_frame(self, frame: pd.DataFrame) -> Request:
+        """Read a table that has the model's columns and no others.
+
+        Raises:
+            DataError: as `read_table`, a column is unknown, or a value cannot be read.
+        """
+        table = tables.clean(frame, self._data, HISTORY, first_row=1)
+        if unknown := table.findings.unused:
+            raise DataError(
+                f"{HISTORY}: the model does not know the column {unknown[0]!r}; leave it out, the "
+                f"model reads {', '.join(tables.used_columns(self._data))}"
+            )
+        return self.read_table(table, HISTORY)
+
+    def read_csv(self, content: bytes) -> Request:
+        """Read a CSV file, written as the training table; other columns are ignored.
+
+        Raises:
+            DataError: as `read_table`, or a value cannot be read.
+        """
+        raw = reader.load(Csv(HISTORY, content, self._data.separator))
+        return self.read_table(tables.check(raw, self._data), HISTORY)
+
+    def read_table(self, table: tables.Table, where: str) -> Request:
+        """Cut the newest windows of a validated table.
+
+        Raises:
+            DataError: a series is too short, or has no value in the context.
+        """
+        windows = last_windows(table.frame, self._data, self._schema, where)
+        return self._request(windows, where, table.findings.unused)
+
+    def _request(
+        self, windows: LastWindows, where: str = HISTORY, ignored: tuple[str, ...] = ()
+    ) -> Request:
+        numbers, scales = self._known_series(windows.names, windows.scales)
+        window, static = torch.from_numpy(windows.window), torch.from_numpy(windows.static)
+        batch = Batch(window, numbers, static, scales)
+        return Request(windows.names, windows.ahead, batch, where, ignored)
+
+
+def _column(values: list[Any]) -> "pd.Series[Any]":
+    """Return a column as `tables` reads it: numbers where all are, otherwise text."""
+    types = set(map(type, values)) - {type(None)}
+    if types <= {float, int}:
+        try:
+            return pd.Series(values, dtype="Int64" if types == {int} else "float64")
+        except (OverflowError, TypeError):  # a whole number of more than 64 bits
+            pass
+    texts = [None if value is None else str(value) for value in values]
+    return pd.Series(texts, dtype="str")

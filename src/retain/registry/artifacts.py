@@ -1,0 +1,112 @@
+"""A registered model's files in MLflow: code, config, weights and an example, without a pickle."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from retain.config.kind import Predictor
+from retain.errors import RegistryError
+from retain.project import fingerprint
+from retain.project.layout import Layout
+from retain.tracking import store
+from retain.tracking.offline_run import OfflineRun
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.entities.model_registry import ModelVersion
+
+# What a server needs to run a registered model, at the versions it was trained with.
+RUNTIME = (
+    "mlflow",
+    "torch",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "ruamel.yaml",
+    "safetensors",
+    "holidays",
+)
+
+
+def log_model(
+    run: OfflineRun, root: Path, name: str, folder: Path, predictor: Predictor
+) -> tuple[str, str]:
+    """Log the model in `folder` into its run; return its address and its id."""
+    import mlflow
+    from mlflow.models import infer_signature
+
+    example = predictor.example(Layout(root, name).prepared)
+    # Of the inputs it says nothing: MLflow would then drop unknown columns in silence and word
+    # errors itself. The model checks its table and names row, column and remedy.
+    signature = infer_signature(model_output=predictor.predict(example))
+    package = Path(__file__).parents[1]
+    with store.guarded(root), mlflow.start_run(run_id=run.run_id):
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(package / "registry" / "mlflow_model.py"),
+            artifacts={"model": str(folder)},
+            code_paths=[str(package)],
+            signature=signature,
+            metadata={"columns": predictor.input_columns()},
+            model_config={"model_md5": fingerprint.folder_md5(folder)},  # mlflow_model.py checks it
+            input_example=example,
+            # A local build's mark (+cpu) means nothing to a package index.
+            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in RUNTIME],
+        )
+    return str(info.model_uri), str(info.model_id)
+
+
+@contextmanager
+def downloaded(version: "ModelVersion") -> Iterator[Path]:
+    """Yield the model folder of a registered version, which is removed at the end of the block.
+
+    Raises:
+        RegistryError: the store no longer has its files, or has others than were registered.
+    """
+    import mlflow
+
+    with TemporaryDirectory() as scratch:
+        with _readable(version) as uri:
+            flavor = mlflow.models.get_model_info(uri).flavors["python_function"]
+            path = f"{uri}/{flavor['artifacts']['model']['path']}"
+            model = Path(mlflow.artifacts.download_artifacts(path, dst_path=scratch))
+        recorded, md5 = version.tags.get("model.md5"), fingerprint.folder_md5(model)
+        if md5 != recorded:
+            raise RegistryError(
+                f"the files of {version.name} version {version.version} are not those that were "
+                f"registered: their md5 is {md5}, and the version's tag model.md5 says "
+                f"{recorded}; nothing of them is read. Move the tracking store away and build it "
+                f"anew from DVC's cache: `retain rehydrate {version.name}`"
+            )
+        yield model
+
+
+def example(version: "ModelVersion") -> "pd.DataFrame":
+    """Return the example of a request that was registered with a version."""
+    import mlflow
+    import pandas as pd
+
+    with TemporaryDirectory() as scratch:
+        with _readable(version) as uri:
+            path = f"{uri}/input_example.json"
+            local = Path(mlflow.artifacts.download_artifacts(path, dst_path=scratch))
+        content = json.loads(local.read_text(encoding="utf-8"))
+    return pd.DataFrame(content["data"], columns=content["columns"])
+
+
+@contextmanager
+def _readable(version: "ModelVersion") -> Iterator[str]:
+    """Yield the address of a version; RegistryError where its files cannot be read."""
+    try:
+        yield f"models:/{version.name}/{version.version}"
+    except store.client_errors() as error:
+        store.raise_full_disk(error)
+        raise RegistryError(
+            f"the files of {version.name} version {version.version} cannot be read from "
+            f"{version.source}: {error}"
+        ) from None

@@ -1,0 +1,182 @@
+"""The ledger of a model, models/NAME/ledger.csv: each registration, and each decision about one.
+
+A line says when, by whom, which alias a model got and why. It names models by their md5, since in
+another store a version has another number. Git tracks the file as it does dvc.lock; DVC does not
+know it, since no stage depends on it. A merge takes the lines of both sides (.gitattributes), so
+that lines are sorted by their time when they are read.
+"""
+
+import csv
+import io
+import re
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from retain.errors import RegistryError
+from retain.evaluation.quality_gate import MODEL, CheckResult
+from retain.project import dvc, files
+from retain.project.git import Git
+from retain.project.layout import Layout
+
+GATE = "gate"  # who decides, where it is no person
+UNKNOWN = "unknown"  # the alias of what was registered before there was a ledger
+VERSUS_CHAMPION = "better than champion version"  # how that check's name begins
+PROMOTIONS = ("at", "by", "why", "champion", "previous", "newest")  # of promotions.csv
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a ledger."""
+
+    at: str  # ISO, UTC
+    by: str  # `gate`, or name and address of a person
+    alias: str  # champion, challenger or unknown
+    why: str
+    model: str  # md5 of its folder
+    metrics: str  # md5 of metrics.json
+    commit: str  # that was checked out; one that follows has the dvc.lock
+
+    def repeats(self, entries: list["Entry"]) -> bool:
+        """Whether the gate's newest decision about this model or this alias is the same."""
+        for entry in reversed(entries) if self.by == GATE else ():
+            moved = self.alias != UNKNOWN and entry.alias in (self.alias, UNKNOWN)
+            if moved or entry.model == self.model:
+                same = (entry.model, entry.alias, entry.metrics)
+                return same == (self.model, self.alias, self.metrics)
+        return self in entries
+
+
+def read(root: Path, name: str) -> list[Entry]:
+    """Read the entries, in the order of time; a project without a ledger has those of its history.
+
+    Raises:
+        RegistryError: a line of the file is not one of a ledger.
+    """
+    path = Layout(root, name).ledger
+    if path.is_file():
+        columns = [field.name for field in fields(Entry)]
+        lines = [Entry(**row) for row in _rows(root, path, columns)]
+    else:
+        lines = _from_history(root, name)
+    entries: list[Entry] = []
+    for entry in sorted(lines, key=lambda entry: entry.at):
+        if not entry.repeats(entries):
+            entries.append(entry)
+    return entries
+
+
+def new_entry(root: Path, by: str, alias: str, why: str, model: str, metrics: str) -> Entry:
+    """Return an entry of now, at the commit that is checked out."""
+    return Entry(_iso(time.time()), by, alias, why, model, metrics, Git(root).find("HEAD") or "")
+
+
+def record(root: Path, name: str, entry: Entry) -> None:
+    """Add an entry, unless it repeats what the ledger says."""
+    entries = read(root, name)
+    if not entry.repeats(entries):
+        write(root, name, [*entries, entry])
+
+
+def write(root: Path, name: str, entries: Iterable[Entry]) -> None:
+    """Write the whole ledger; a new one is reported, so that it gets into git."""
+    path = Layout(root, name).ledger
+    if not path.is_file():
+        print(f"{path.relative_to(root)} is new: commit it, as you do dvc.lock")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(Entry)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(asdict, entries))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_text(path, text.getvalue())
+
+
+def reasons(checks: Iterable[CheckResult]) -> str:
+    """Return why the gate decided so: the checks that failed, and the comparison of two models."""
+    parts = [
+        f"{'passed' if check.passed else 'failed'} {check.check}: {check.sentence}"
+        for check in checks
+        if not check.passed or check.check.startswith(VERSUS_CHAMPION)
+    ]
+    return " ".join(" | ".join(parts).split()) or "passed"
+
+
+def checks_of(why: str) -> dict[str, CheckResult]:
+    """Return, by name, the checks that `reasons` has written."""
+    parts = [re.fullmatch(r"(passed|failed) (.+?): (.*)", part) for part in why.split(" | ")]
+    return {m[2]: CheckResult(m[2], m[1] == "passed", m[3], {}) for m in parts if m}
+
+
+def locked_md5s(root: Path, commit: str, stage: str) -> dict[str, str]:
+    """Return the md5 by path of what a stage read and left, of what DVC keeps.
+
+    Args:
+        commit: whose dvc.lock is read; if empty, the one that is here.
+    """
+    lock = Git(root).show(commit, "dvc.lock") or "" if commit else dvc.read_lock(root)
+    entry = dvc.locked(lock, stage)
+    kept = ("data/prepared/", "models/", "reports/")
+    items = [*entry.get("deps", ()), *entry.get("outs", ())]
+    return {i["path"]: i["md5"] for i in items if i["path"].startswith(kept) and "md5" in i}
+
+
+def registered(md5s: dict[str, str], name: str) -> tuple[str, str]:
+    """Return the md5 of the model and of its metrics; empty where they are not among `md5s`."""
+    paths = Layout(Path(), name)
+    return md5s.get(str(paths.model(MODEL)), ""), md5s.get(str(paths.metrics), "")
+
+
+def commits(root: Path, *options: str) -> Iterator[tuple[str, str]]:
+    """Yield the commits that changed dvc.lock, oldest first, with their time; "" is what is here.
+
+    Args:
+        options: of `git log`.
+    """
+    git = Git(root)
+    log = ("log", "--reverse", "--topo-order", "--full-history", "--format=%H %ct", *options)
+    if git.find("HEAD"):
+        for line in git.run(*log, "HEAD", "--", "dvc.lock").splitlines():
+            commit, seconds = line.split()
+            yield commit, _iso(int(seconds))
+    yield "", _iso(time.time())
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _from_history(root: Path, name: str) -> list[Entry]:
+    """Return what git's history of dvc.lock and promotions.csv say, where there is no ledger."""
+    promotions = _rows(root, Layout(root, name).models / "promotions.csv", PROMOTIONS)
+    why = "registered before there was a ledger"
+    entries = []
+    for commit, at in commits(root):
+        model, metrics = registered(locked_md5s(root, commit, f"register@{name}"), name)
+        if model and metrics:
+            entries.append(Entry(at, GATE, UNKNOWN, why, model, metrics, commit))
+        while any(row["newest"] == model for row in promotions):
+            entries.append(_of_person(promotions.pop(0)))
+    entries += map(_of_person, promotions)
+    for index in reversed(range(len(entries) - 1)):  # a commit follows what it holds
+        entries[index] = replace(entries[index], at=min(entries[index].at, entries[index + 1].at))
+    return entries
+
+
+def _of_person(row: dict[str, str]) -> Entry:
+    return Entry(row["at"], row["by"], "champion", row["why"], row["champion"], "", "")
+
+
+def _rows(root: Path, path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for number, row in enumerate(rows, start=2):
+        if list(row) != list(columns) or None in row.values():
+            raise RegistryError(
+                f"{path.relative_to(root)}, line {number}: expected the columns "
+                f"{', '.join(columns)}; take the file back from git, or remove the line"
+            )
+    return rows

@@ -1,0 +1,265 @@
+"""What was registered and decided: line by line, over merges, and in projects without a ledger."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from retain.errors import ModelError, RegistryError
+from retain.evaluation.quality_gate import CheckResult
+from retain.project.git import Git
+from retain.project.layout import Layout
+from retain.registry import ledger, rebuild
+from retain.registry.ledger import Entry
+
+REPOSITORY = Path(__file__).parents[3]
+FAILED = CheckResult("coverage", False, "the 80 % interval covers 10 %; allowed are 75 to 85 %", {})
+BETTER = CheckResult("better than champion version 2", True, "MAE better (-1 to -2)", {})
+LOCK = """\
+schema: '2.0'
+stages:
+  evaluate@small:
+    cmd: python pipelines/evaluate.py small lstm rnn
+    outs:
+    - path: reports/small/metrics.json
+      hash: md5
+      md5: {metrics}
+      size: 9
+  register@small:
+    cmd: python pipelines/register.py small
+    deps:
+    - path: models/small/lstm
+      hash: md5
+      md5: {model}
+      size: 9
+    - path: reports/small/metrics.json
+      hash: md5
+      md5: {metrics}
+      size: 9
+    - path: src/retain/registry.py
+      hash: md5
+      md5: cccc
+      size: 9
+    params:
+      params.yaml:
+        problems.small.gate:
+        - check: finite
+    outs:
+    - path: reports/small/verdict.json
+      hash: md5
+      md5: dddd
+      size: 9
+  register@smaller:
+    cmd: python pipelines/register.py smaller
+"""
+
+
+def entry(minute: int, model: str, alias: str = "champion", by: str = ledger.GATE) -> Entry:
+    return Entry(
+        f"2026-01-01T00:{minute:02}:00+00:00", by, alias, "why, so", model, f"of {model}", ""
+    )
+
+
+def decided(root: Path) -> list[tuple[str, str, str]]:
+    return [
+        (line.by.partition(" ")[0], line.alias, line.model) for line in ledger.read(root, "small")
+    ]
+
+
+@pytest.fixture
+def git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
+    """A repository with the project's own .gitattributes."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    git = Git(tmp_path, "-c", "user.name=a", "-c", "user.email=a@b.c")
+    shutil.copy(REPOSITORY / ".gitattributes", tmp_path)
+    git.run("init", "-q", "-b", "main")
+    commit(git, 0)
+    return git
+
+
+def commit(git: Git, minute: int) -> str:
+    at = f"2026-01-01T00:{minute:02}:00+00:00"
+    git.run("add", "-A")
+    dated = Git(git.root, *git.options, GIT_COMMITTER_DATE=at)
+    dated.run("commit", "-q", "--allow-empty", "-m", "a state")
+    return git.run("rev-parse", "HEAD")
+
+
+def test_an_entry_is_read_as_it_was_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [entry(1, "a"), entry(2, "b", "challenger"), entry(3, "b", by="Ann <ann@b.c>")]
+    for line in lines:
+        ledger.record(tmp_path, "small", line)
+    assert ledger.read(tmp_path, "small") == lines
+    text = Layout(tmp_path, "small").ledger.read_text()
+    assert text.splitlines()[:2] == [
+        "at,by,alias,why,model,metrics,commit",
+        '2026-01-01T00:01:00+00:00,gate,champion,"why, so",a,of a,',
+    ]
+    assert (
+        capsys.readouterr().out == "models/small/ledger.csv is new: commit it, as you do dvc.lock\n"
+    )
+
+
+@pytest.mark.parametrize("line", ["2026-01-01,a,b", "2026-01-01,a,b,1,2,3,4,5", "<<<<<<< HEAD"])
+def test_a_line_that_is_none_of_ours_is_named(tmp_path: Path, line: str) -> None:
+    ledger.record(tmp_path, "small", entry(1, "a"))
+    with Layout(tmp_path, "small").ledger.open("a") as file:
+        file.write(f"{line}\n")
+    with pytest.raises(RegistryError, match=r"models/small/ledger.csv, line 3: expected the colum"):
+        ledger.read(tmp_path, "small")
+
+
+@pytest.mark.parametrize(
+    ("before", "line", "repeats"),
+    [
+        ([entry(1, "a")], entry(2, "a"), True),
+        ([entry(1, "a"), entry(2, "b", "challenger")], entry(3, "a"), True),
+        ([entry(1, "a"), entry(2, "b")], entry(3, "a"), False),  # it comes back
+        ([entry(1, "a", "challenger")], entry(3, "a"), False),
+        ([entry(1, "a"), entry(2, "b", "unknown")], entry(3, "a"), False),
+        ([entry(1, "a", "unknown"), entry(2, "b", "unknown")], entry(3, "a", "unknown"), True),
+        ([entry(1, "a", by="Ann"), entry(2, "b")], entry(3, "a", by="Ann"), False),
+        ([entry(1, "a", by="Ann")], entry(1, "a", by="Ann"), True),  # on both sides of a merge
+        ([entry(1, "a", "challenger"), entry(2, "a")], entry(3, "a", "challenger"), False),
+        ([], entry(1, "a"), False),
+    ],
+)
+def test_what_holds_already_is_not_recorded_again(
+    before: list[Entry], line: Entry, repeats: bool
+) -> None:
+    assert line.repeats(before) is repeats
+
+
+def test_another_evaluation_of_a_model_is_another_decision() -> None:
+    again = Entry("2026-01-02", "gate", "champion", "why", "a", "of others", "")
+    assert not again.repeats([entry(1, "a")])
+
+
+def test_the_gate_s_reasons_are_read_as_they_were_written() -> None:
+    finite = CheckResult("finite", True, "every value is finite", {})
+    why = ledger.reasons([finite, FAILED, BETTER])
+    assert why == (
+        "failed coverage: the 80 % interval covers 10 %; allowed are 75 to 85 % | "
+        "passed better than champion version 2: MAE better (-1 to -2)"
+    )
+    assert ledger.checks_of(why) == {"coverage": FAILED, BETTER.check: BETTER}
+    assert ledger.reasons([finite]) == "passed"
+    assert ledger.checks_of("passed") == ledger.checks_of("worse in June: says the desk") == {}
+
+
+def test_of_two_branches_that_registered_models_a_merge_keeps_both(git: Git) -> None:
+    for line in (entry(1, "a"), entry(4, "b")):
+        ledger.record(git.root, "small", line)
+    commit(git, 5)
+    git.run("checkout", "-q", "-b", "other", "HEAD~1")
+    for line in (entry(2, "c", "challenger"), entry(3, "c", by="Ann <ann@b.c>")):
+        ledger.record(git.root, "small", line)
+    commit(git, 6)
+    git.run("merge", "-q", "-m", "a merge", "main")
+    assert decided(git.root) == [
+        ("gate", "champion", "a"),
+        ("gate", "challenger", "c"),
+        ("Ann", "champion", "c"),
+        ("gate", "champion", "b"),
+    ]
+
+
+def test_the_same_registration_on_two_branches_is_one(git: Git) -> None:
+    ledger.record(git.root, "small", entry(1, "a"))
+    commit(git, 5)
+    git.run("checkout", "-q", "-b", "other", "HEAD~1")
+    ledger.record(git.root, "small", entry(2, "a"))
+    commit(git, 6)
+    git.run("merge", "-q", "-m", "a merge", "main")
+    assert ledger.read(git.root, "small") == [entry(1, "a")]
+
+
+def write_lock(root: Path, model: str) -> None:
+    (root / "dvc.lock").write_text(LOCK.format(model=model, metrics=f"of {model}"))
+
+
+def test_a_project_from_before_has_what_its_history_says(git: Git) -> None:
+    for minute, model in ((10, "a"), (20, "b"), (30, "b"), (40, "c")):
+        write_lock(git.root, model)
+        if model == "b":
+            path = git.root / "models" / "small" / "promotions.csv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Promoted after b was registered, and before that was committed.
+            at = "2026-01-01T00:15:00+00:00"
+            path.write_text(f"at,by,why,champion,previous,newest\n{at},Ann <a@b.c>,so,a,b,b\n")
+        commit(git, minute)
+    write_lock(git.root, "uncommitted")
+    assert decided(git.root) == [
+        ("gate", "unknown", "a"),
+        ("gate", "unknown", "b"),
+        ("Ann", "champion", "a"),
+        ("gate", "unknown", "c"),
+        ("gate", "unknown", "uncommitted"),
+    ]
+    assert [line.at[14:16] for line in ledger.read(git.root, "small")][:4] == [
+        "10",
+        "15",
+        "15",
+        "40",
+    ]
+    ledger.record(git.root, "small", entry(59, "d"))
+    assert len(Layout(git.root, "small").ledger.read_text().splitlines()) == 1 + 6
+
+
+def test_a_line_of_promotions_that_is_none_is_named(git: Git) -> None:
+    path = git.root / "models" / "small" / "promotions.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("at,by,why,champion,previous,newest\n2026-01-01,a,b\n")
+    with pytest.raises(RegistryError, match=r"models/small/promotions.csv, line 2: expected"):
+        ledger.read(git.root, "small")
+
+
+def test_of_a_lock_what_dvc_keeps_of_a_stage_is_read(tmp_path: Path) -> None:
+    def read(stage: str) -> dict[str, str]:
+        return ledger.locked_md5s(tmp_path, "", stage)
+
+    write_lock(tmp_path, "bbbb.dir")
+    assert read("register@small") == {
+        "models/small/lstm": "bbbb.dir",
+        "reports/small/metrics.json": "of bbbb.dir",
+        "reports/small/verdict.json": "dddd",
+    }
+    assert read("evaluate@small") == {"reports/small/metrics.json": "of bbbb.dir"}
+    assert read("register@smaller") == {}
+    assert read("register@other") == {}
+    lock = tmp_path / "dvc.lock"
+    text = lock.read_text()
+    lock.write_text(
+        text.replace("      md5: bbbb.dir\n", "    <<<<<<< ours\n      md5: bbbb.dir\n")
+    )
+    assert read("register@small") == {}
+
+
+def test_the_commit_that_holds_a_registration_is_found(git: Git) -> None:
+    write_lock(git.root, "a")
+    first = commit(git, 10)
+    write_lock(git.root, "b")
+    commit(git, 20)
+    git.run("checkout", "-q", "-b", "other", "HEAD~1")
+    write_lock(git.root, "c")
+    on_branch = commit(git, 30)
+    git.run("checkout", "-q", "main")
+    git.run("merge", "-q", "-s", "ours", "-m", "with the dvc.lock of main", "other")
+    write_lock(git.root, "uncommitted")
+
+    def holder(model: str) -> str:
+        return rebuild._locked(git.root, "small", entry(1, model))[0]
+
+    assert [holder(model) for model in ("a", "c")] == [first, on_branch]
+    assert holder("uncommitted") == ""
+    with pytest.raises(ModelError, match=r"model d is in no dvc\.lock of this branch's history"):
+        holder("d")
+
+
+def test_without_a_history_there_is_nothing_to_rebuild_from(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="there is no commit"):
+        next(rebuild.rehydrate(tmp_path, "small"))
