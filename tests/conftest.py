@@ -9,14 +9,13 @@ import os
 import pytest
 
 from retain.training import portable_cpu
+from tests import forkserver
 
 PORTABLE = os.environ.get("RETAIN_TEST_CPU") != "machine"
 if not PORTABLE:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # two on a busy machine are slower
 else:
     portable_cpu.pin_cpu_kernels("portable")  # raises RuntimeError where NumPy is imported already
-
-from . import forkserver
 
 
 def pytest_configure(config: pytest.Config) -> None:
