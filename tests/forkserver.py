@@ -286,7 +286,8 @@ def _be(
     os.environ.update(environ | NUMPY | TORCH)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering="PYTHONUNBUFFERED" in environ or stream.isatty())
-    sys.executable = str(Path(environ.get(PLACE, sys.prefix)) / "bin" / "python")
+    if words[:1] != ["-c"]:  # a worker of pytest starts what has to be Python itself
+        sys.executable = str(Path(environ.get(PLACE, sys.prefix)) / "bin" / "python")
     code = 0
     try:
         if before is not None:
