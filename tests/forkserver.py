@@ -4,7 +4,8 @@ Starting Python and importing the libraries of a stage takes seconds. So the com
 projects are forked from one process that has imported everything; all workers of a test run share
 it. The programs in a folder `bin`, the first of a command's PATH, ask it for a process with their
 arguments, environment, folder and open files. They pass signals on to it and end with its exit
-code; it is killed when they are. Python with any option but `-m dvc` is Python itself.
+code; it is killed when they are. Python is forked for a script, `-c` and `-m dvc`; with any other
+option it is Python itself.
 """
 
 import atexit
@@ -55,9 +56,12 @@ CLIENT = """\
 import json, os, signal, socket, sys
 name, *words = sys.argv
 name = os.path.basename(name)
+if words[:1] == ["-u"]:
+    os.environ["PYTHONUNBUFFERED"] = "1"
+    del words[0]
 if name == "python" and words[:2] == ["-m", "dvc"]:
     name, words = "dvc", words[2:]
-elif name == "python" and not (words and words[0].endswith(".py")):
+elif name == "python" and not (words and (words[0].endswith(".py") or words[0] == "-c")):
     os.execv({python!r}, [{python!r}, *words])
 request = {{"program": name, "words": words, "folder": os.getcwd(), "environ": dict(os.environ)}}
 server = socket.socket(socket.AF_UNIX)
@@ -86,14 +90,17 @@ def start() -> "subprocess.Popen[bytes]":
         program = place / "bin" / name
         program.write_text(text, "utf-8")
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    with (place / "log").open("wb") as log:
+    with socket.socket(socket.AF_UNIX) as listener, (place / "log").open("wb") as log:
+        listener.bind(str(place / "socket"))
+        listener.listen(100)
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.forkserver", str(place)],
+            [sys.executable, "-m", "tests.forkserver", str(place), str(listener.fileno())],
             cwd=REPOSITORY,
             env=os.environ | NUMPY | TORCH | SINGLE_THREADED,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            pass_fds=[listener.fileno()],
             start_new_session=True,
         )
 
@@ -160,12 +167,8 @@ class Forked:
 class _Server:
     """One thread that forks for who asks, and says how it ended."""
 
-    def __init__(self, place: Path):
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(place / "socket.new"))
-        self._listener.listen(100)
-        (place / "socket.new").rename(place / "socket")
-        self._place = place
+    def __init__(self, place: Path, listener: socket.socket):
+        self._place, self._listener = place, listener
         self._asked: dict[socket.socket, int] = {}  # by who asked, the process
         self._woken, wakes = os.pipe()
         os.set_blocking(wakes, False)
@@ -283,7 +286,8 @@ def _be(
     os.environ.update(environ | NUMPY | TORCH)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering="PYTHONUNBUFFERED" in environ or stream.isatty())
-    sys.executable = str(Path(environ.get(PLACE, sys.prefix)) / "bin" / "python")
+    if words[:1] != ["-c"]:  # a worker of pytest starts what has to be Python itself
+        sys.executable = str(Path(environ.get(PLACE, sys.prefix)) / "bin" / "python")
     code = 0
     try:
         if before is not None:
@@ -303,15 +307,19 @@ def _be(
 
 
 def _run(program: str, words: list[str]) -> None:
-    sys.path[0] = str(Path(words[0]).parent) if program == "python" else ""
+    sys.path[0] = str(Path(words[0]).parent) if words[:1] != ["-c"] and program == "python" else ""
     sys.path[1:1] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     if program == "python":
         sys.argv = words
-        runpy.run_path(words[0], run_name="__main__")
+        if words[0] == "-c":
+            sys.argv = ["-c", *words[2:]]
+            exec(words[1], {"__name__": "__main__"})  # noqa: S102 - as Python does
+        else:
+            runpy.run_path(words[0], run_name="__main__")
     elif program != "nothing":
         sys.argv = [program, *words]
         sys.exit(pkgutil.resolve_name(f"{program}.cli:main")())
 
 
 if __name__ == "__main__":
-    _Server(Path(sys.argv[1])).run()
+    _Server(Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))).run()
