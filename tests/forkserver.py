@@ -238,11 +238,13 @@ class _Server:
 
 
 def _import_everything(place: Path) -> None:
-    """Import what commands import; a store that is opened imports the most, and is a template."""
+    """Import and parse what commands do; a store that is opened is a template besides."""
     import psutil
     import torch
     from dvc.cli.parser import get_main_parser
 
+    from retain.config.kind import BUILT_IN, STAGES, find_kind
+    from retain.project import code_deps
     from retain.tracking import store
 
     torch.set_num_threads(1)
@@ -256,6 +258,9 @@ def _import_everything(place: Path) -> None:
     for name in ALSO:
         importlib.import_module(name)
     get_main_parser()
+    for kind in filter(None, map(find_kind, BUILT_IN)):
+        for stage in STAGES:
+            code_deps.code_list(REPOSITORY, kind, stage)  # so each module has been parsed
     store.connect(place)
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
         del os.environ[name]  # MLflow hands its store's address on to other processes
