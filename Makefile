@@ -80,7 +80,7 @@ changes: setup ## Say what the pipeline would run, and how params and metrics di
 	@retain changes
 
 test: lint ## Run the linters, then the tests but the longest
-	@pytest -n 2 --dist loadfile
+	@pytest -n 2
 
 $(TEAM): $(STAMP) requirements-team.lock
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r requirements-team.lock

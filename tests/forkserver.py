@@ -150,8 +150,10 @@ class Forked:
         self.pid = int(self._answers.readline())
 
     def kill(self, number: int) -> None:
-        """Send it a signal."""
-        os.kill(self.pid, number)
+        """Send it a signal, unless it has ended: its number may be another's then."""
+        if not select.select([self._server], [], [], 0)[0]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def wait(self) -> int:
         """Its exit code; minus the signal that ended it."""

@@ -104,3 +104,12 @@ def test_every_declared_dependency_is_pinned_for_cpu_and_cuda_alike() -> None:
     assert declared_dependencies("team", "team-test") <= names | more
     assert names & more == set()
     assert not any(name.startswith(("nvidia", "cuda", "triton")) for name in names | more)
+
+
+def test_the_house_stays_small() -> None:
+    """A file fits in a head, and the top of the package on a screen."""
+    long = [path for path in python_files("src") if len(path.read_text().splitlines()) > 300]
+    assert long == []
+    package = ROOT / "src" / "retain"
+    entries = [path for path in package.iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= 16
