@@ -86,8 +86,10 @@ $(TEAM): $(STAMP) requirements-team.lock
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r requirements-team.lock
 	@touch $@
 
-test-long: setup ## Run the tests that take a minute each, in which whole pipelines run again
+# The second run computes with the kernels that this processor has, as a person's own program does.
+test-long: setup ## Run the tests that take a minute each, and once more those of units, with this processor's kernels
 	@pytest -n 2 -m long
+	@RETAIN_TEST_CPU=machine pytest -n 2 tests/unit
 
 team-test: $(TEAM) ## Run the pipeline against PostgreSQL, an MLflow server and S3, which it starts here (docs/team.md)
 	@pytest -m team -rs tests/system/test_team.py
