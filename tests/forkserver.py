@@ -244,6 +244,7 @@ def _import_everything(place: Path) -> None:
     import psutil
     import torch
     from dvc.cli.parser import get_main_parser
+    from mlflow.tracking._model_registry import utils as registry_utils
 
     from retain.config.kind import BUILT_IN, STAGES, find_kind
     from retain.project import code_deps
@@ -264,6 +265,7 @@ def _import_everything(place: Path) -> None:
         for stage in STAGES:
             code_deps.code_list(REPOSITORY, kind, stage)  # so each module has been parsed
     store.connect(place)
+    registry_utils.set_registry_uri(None)  # as in a process that has opened no store
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
         del os.environ[name]  # MLflow hands its store's address on to other processes
     assert psutil.Process().num_threads() == 1, "a fork would leave the other threads behind"

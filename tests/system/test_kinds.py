@@ -132,9 +132,11 @@ def test_a_recall_problem_learns_and_passes_its_gate(learned: Path) -> None:
 
 
 @pytest.mark.long
-def test_everything_is_the_same_when_it_runs_again(learned: Path) -> None:
-    run(learned, "dvc", "repro", "-f", "-s", "train@key-lstm", "evaluate@key", "register@key")
-    assert run(learned, "git", "status", "--porcelain").stdout == ""
+def test_everything_is_the_same_when_it_runs_again(learned: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "again"
+    shutil.copytree(learned, folder)
+    run(folder, "dvc", "repro", "-f", "-s", "train@key-lstm", "evaluate@key", "register@key")
+    assert run(folder, "git", "status", "--porcelain").stdout == ""
 
 
 def test_a_change_of_one_kind_runs_no_stage_of_another(
