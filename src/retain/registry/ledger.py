@@ -74,10 +74,11 @@ def new_entry(root: Path, by: str, alias: str, why: str, model: str, metrics: st
 
 
 def record(root: Path, name: str, entry: Entry) -> None:
-    """Add an entry, unless it repeats what the ledger says."""
+    """Add an entry as the newest, unless it repeats what the ledger says."""
     entries = read(root, name)
     if not entry.repeats(entries):
-        write(root, name, [*entries, entry])
+        newest = max([entry.at, *(known.at for known in entries[-1:])])  # clocks differ
+        write(root, name, [*entries, replace(entry, at=newest)])
 
 
 def write(root: Path, name: str, entries: Iterable[Entry]) -> None:

@@ -134,6 +134,14 @@ def test_what_holds_already_is_not_recorded_again(
     assert line.repeats(before) is repeats
 
 
+def test_a_clock_that_is_slow_changes_no_order(tmp_path: Path) -> None:
+    ledger.record(tmp_path, "small", entry(30, "a"))
+    ledger.record(tmp_path, "small", entry(10, "b"))
+    assert decided(tmp_path) == [("gate", "champion", "a"), ("gate", "champion", "b")]
+    ledger.record(tmp_path, "small", entry(20, "b"))
+    assert len(ledger.read(tmp_path, "small")) == 2
+
+
 def test_another_evaluation_of_a_model_is_another_decision() -> None:
     again = Entry("2026-01-02", "gate", "champion", "why", "a", "of others", "")
     assert not again.repeats([entry(1, "a")])
