@@ -122,7 +122,7 @@ def complete(
 
 @contextmanager
 def progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar on the screen; told how much is done, and of how much, 0 where that is not known."""
+    """Show a bar; call what it yields with how much is done, and of how much, 0 if unknown."""
     from rich import progress as rich
     from rich.console import Console
 

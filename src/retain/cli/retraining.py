@@ -10,6 +10,7 @@ from retain.config.kind import kind_of, require
 from retain.errors import ParamsError
 from retain.project import files
 from retain.project.layout import Layout
+from retain.training import portable_cpu
 
 app = typer.Typer()
 Name = Annotated[str, typer.Argument(help="Of the problem.")]
@@ -27,6 +28,7 @@ def replay(
     """
     root = loader.find_root()
     problem = loader.load_problem(root, name)
+    portable_cpu.pin_cpu_kernels(problem.training.reproducible)  # before NumPy is imported
     backtest = require(
         kind_of(problem).backtest,
         f"{name} is of kind {problem.kind}, whose data have no dates to replay",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from retain.config import loader
 from retain.errors import GitError, ModelError, RegistryError, RetainError
 from retain.evaluation.quality_gate import CheckResult
+from retain.evaluation.results import read_metrics
 from retain.project import files, fingerprint
 from retain.project.cache import Cache
 from retain.project.git import Git
@@ -166,7 +167,7 @@ def _register(tree: Path, client: "MlflowClient", name: str, entry: Entry, whole
     """Register what the tree holds, and give it the alias of the entry, if aliases are to move."""
     problem = loader.load_problem(tree, name)
     paths = Layout(tree, name)
-    metrics = json.loads(paths.metrics.read_text(encoding="utf-8"))
+    metrics = read_metrics(paths.metrics)
     verdict = json.loads(paths.verdict.read_text(encoding="utf-8"))
     checks = {check["check"]: CheckResult(**check) for check in verdict["checks"]}
     checks |= ledger.checks_of(entry.why)

@@ -106,8 +106,16 @@ def test_portable_bits_on_two_threads_are_refused() -> None:
         loader.parse("small", entry)
 
 
-@pytest.mark.parametrize("stage", ["prepare", "train", "evaluate"])
-def test_a_stage_settles_before_it_imports_numpy_or_torch(stage: str) -> None:
+STARTS = {
+    "prepare": ["pipelines/prepare.py", "traffic"],
+    "train": ["pipelines/train.py", "traffic", "lstm"],
+    "evaluate": ["pipelines/evaluate.py", "traffic"],
+    "replay": ["retain", "replay", "traffic", "--from", "2018-01-01"],
+}
+
+
+@pytest.mark.parametrize("words", STARTS.values(), ids=STARTS.keys())
+def test_what_computes_pins_before_it_imports_numpy_or_torch(words: list[str]) -> None:
     told = python(f"""
 import runpy, sys
 from retain.training import portable_cpu
@@ -117,8 +125,11 @@ def pin_cpu_kernels(mode):
     sys.exit(0)
 
 portable_cpu.pin_cpu_kernels = pin_cpu_kernels
-sys.argv = ["{stage}.py", "traffic", "lstm"]
-runpy.run_path("pipelines/{stage}.py", run_name="__main__")
+sys.argv = {words!r}
+if sys.argv[0] == "retain":
+    from retain import cli
+    cli.main()
+runpy.run_path(sys.argv[0], run_name="__main__")
 """)
     assert told == "[]"
 
