@@ -23,7 +23,7 @@ def main() -> None:
         print(f"params.yaml: problems.{name}: {sentence}")
     with files.folder(root, f"code-{name}") as scratch:
         for stage in STAGES:
-            text = code_deps.code_list(root, kind, stage)
+            text = code_deps.code_list(root, kind, stage, problem.settings(stage))
             (scratch / f"{stage}.txt").write_text(text, encoding="utf-8")
         files.publish(scratch, Layout(root, name).code)
 

@@ -39,7 +39,7 @@ GROUP = "retain.kinds"
 # The parts that a stage runs: what DVC's lists of code follow, besides the stage's own script.
 STAGES = {
     "prepare": ("problem", "prepare"),
-    "train": ("problem", "training"),
+    "train": ("problem", "training", "fold"),
     "evaluate": ("problem", "evaluate", "report", "predictor"),
     "register": ("problem", "compare", "predictor"),
 }
@@ -110,6 +110,18 @@ class BuildTraining(Protocol[P]):
     """Build the network of a cell, with its examples, its loss and its config.json."""
 
     def __call__(self, problem: P, prepared: Path, cell: Cell) -> TrainingSetup: ...
+
+
+class BuildFold(Protocol[P]):
+    """Build the same for a later fold of the test part, from 2 to `problem.folds`."""
+
+    def __call__(self, problem: P, prepared: Path, cell: Cell, fold: int) -> TrainingSetup: ...
+
+
+class BuildRefit(Protocol[P]):
+    """Build the training of an evaluated model's recipe on all rows, from its folder."""
+
+    def __call__(self, problem: P, prepared: Path, evaluated: Path) -> TrainingSetup: ...
 
 
 class Evaluate(Protocol[P, E_co]):
@@ -230,6 +242,8 @@ class Kind(Generic[P, E]):
     report: Lazy[BuildReport[P, E]]
     compare: Lazy[Compare[P]]
     predictor: Lazy[LoadPredictor]
+    fold: Lazy[BuildFold[P]] | None = None
+    refit: Lazy[BuildRefit[P]] | None = None
     check_table: Lazy[CheckTable[P]] | None = None
     append: Lazy[Append[P]] | None = None
     forecast: Lazy[ForecastFile] | None = None
@@ -244,7 +258,8 @@ class Kind(Generic[P, E]):
 
     def targets(self, stage: str) -> dict[str, str]:
         """The targets of the parts that a stage of the pipeline runs, by part."""
-        return {part: cast("Lazy[object]", getattr(self, part)).target for part in STAGES[stage]}
+        parts = {part: cast("Lazy[object] | None", getattr(self, part)) for part in STAGES[stage]}
+        return {name: part.target for name, part in parts.items() if part is not None}
 
 
 AnyKind = Kind["Problem", Evaluation]

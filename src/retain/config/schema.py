@@ -225,6 +225,18 @@ class Problem(Section):
         """What the preset of that name says, by section; nothing where there is none."""
         return cls.PRESETS.get(str(name), {})
 
+    def settings(self, stage: str) -> dict[str, Any]:
+        """What a stage reads of this entry besides the sections that dvc.yaml names for it.
+
+        The stage `code` hands it on, since DVC refuses a key that params.yaml does not have.
+        """
+        return {}
+
+    @property
+    def folds(self) -> int:
+        """How many models of each cell are trained, each for a later part of the test data."""
+        return 1
+
     def advice(self) -> tuple[str, ...]:
         """Say what of the entry is better written otherwise; the stage `code` prints it."""
         return ()

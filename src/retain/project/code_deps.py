@@ -9,23 +9,29 @@ template does.
 import ast
 import json
 import sys
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from importlib.util import resolve_name
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from retain.config.kind import AnyKind, manifest_of
 from retain.project.fingerprint import file_md5, text_md5
 
 
-def code_list(root: Path, kind: AnyKind, stage: str) -> str:
+def code_list(
+    root: Path, kind: AnyKind, stage: str, settings: Mapping[str, object] = MappingProxyType({})
+) -> str:
     """Return the content of data/code/P/STAGE.txt for the problems of a kind.
 
-    First the parts of the kind that the stage runs, then the md5 of each file: under its path in
-    the project, or under the name of its module where another package brings the kind.
+    First what the stage reads of params.yaml besides the sections that dvc.yaml names, then the
+    parts of the kind that it runs, then the md5 of each file: under its path in the project, or
+    under the name of its module where another package brings the kind.
     """
-    lines = [f"{part}  {target}" for part, target in kind.targets(stage).items()]
+    lines = [f"{key}  {json.dumps(value)}" for key, value in settings.items()]
+    lines += [f"{part}  {target}" for part, target in kind.targets(stage).items()]
     for label, path in sorted(_find_files(root, kind, stage).items()):
         lines.append(f"{_read(path)[0] if path.suffix == '.py' else file_md5(path)}  {label}")
     return "\n".join(lines) + "\n"

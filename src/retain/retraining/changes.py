@@ -88,7 +88,8 @@ def status(root: Path, name: str) -> Changes:
 
 def _changed_lists(root: Path, name: str) -> set[str]:
     """Say which stages of a problem would run other code than the one that dvc.lock records."""
-    kind, lists = kind_of(loader.load_problem(root, name)), Layout(Path(), name).code
+    problem, lists = loader.load_problem(root, name), Layout(Path(), name).code
+    kind = kind_of(problem)
     md5s: dict[str, str] = {}
     for _, stage in _locked_stages(root, name):
         md5s |= _md5s(stage)
@@ -96,7 +97,8 @@ def _changed_lists(root: Path, name: str) -> set[str]:
         f"what {stage} runs"
         for stage in STAGES
         if (recorded := md5s.get((lists / f"{stage}.txt").as_posix()))
-        and recorded != fingerprint.text_md5(code_deps.code_list(root, kind, stage))
+        and recorded
+        != fingerprint.text_md5(code_deps.code_list(root, kind, stage, problem.settings(stage)))
     }
 
 

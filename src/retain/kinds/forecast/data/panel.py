@@ -5,7 +5,7 @@ NaN. Whatever is fitted to data (scales, categories, means) is fitted on the tra
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -80,6 +80,30 @@ class Panel:
         schema = self.schema
         return pd.date_range(schema.origin, periods=schema.steps, freq=schema.frequency)
 
+    def cut(self, validation_step: int, test_step: int, steps: int) -> "Panel":
+        """Split the series elsewhere, and end them before grid step `steps`.
+
+        Means, deviations and scales are fitted anew, to what precedes `validation_step`; the
+        columns, with the categories of their encoding, stay.
+        """
+        moments = [(0.0, 1.0)]  # the target is scaled by series or by window
+        for number in range(1, len(self.schema.columns)):
+            moments.append(scaling.column_moments(self.values, number, self.index, validation_step))
+        season = self.schema.data["season_length"]
+        scales = scaling.target_scales(self.values, self.index, validation_step, season)
+        index = self.index.drop(columns=scales.columns, errors="ignore")
+        place = list(index.columns).index("length") + 1
+        index = pd.concat([index.iloc[:, :place], scales, index.iloc[:, place:]], axis=1)
+        schema = replace(
+            self.schema,
+            means=tuple(mean for mean, _ in moments),
+            deviations=tuple(deviation for _, deviation in moments),
+            validation_step=validation_step,
+            test_step=test_step,
+            steps=steps,
+        )
+        return replace(self, index=index, schema=schema)
+
 
 def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
     """Put a table on its grid, split it in time and fit what is fitted.
@@ -130,10 +154,6 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
                 f"{data.path}: the {part} part has no value of the target; move data.split"
             )
 
-    moments = [(0.0, 1.0)]  # the target is scaled by series or by window
-    for number in range(1, len(columns)):
-        moments.append(scaling.column_moments(values, number, index, validation_step))
-    index = index.join(scaling.target_scales(values, index, validation_step, data.season_length))
     static_names = feature_names(data.static_covariates, categories)
     static = encode(series, data.static_covariates, categories, STATIC).T
     for name, column in zip(static_names, static, strict=True):
@@ -147,8 +167,8 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
         known=len(known) + len(calendar_names),
         static=static_names,
         categories=categories,
-        means=tuple(mean for mean, _ in moments),
-        deviations=tuple(deviation for _, deviation in moments),
+        means=(),
+        deviations=(),
         static_means=tuple(mean for mean, _ in static_moments),
         static_deviations=tuple(deviation for _, deviation in static_moments),
         origin=str(grid[0]),
@@ -157,8 +177,9 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
         steps=len(grid),
         digest=chunks.findings.digest,
     )
-    described = quality.describe(values, index, grid, chunks, data, skipped)
-    return Panel(values, index, schema, described)
+    panel = Panel(values, index, schema, {}).cut(validation_step, test_step, len(grid))
+    described = quality.describe(values, panel.index, grid, chunks, data, skipped)
+    return replace(panel, quality=described)
 
 
 def _index(series: pd.DataFrame, grid: pd.DatetimeIndex, reach: int) -> pd.DataFrame:

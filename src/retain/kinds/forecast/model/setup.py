@@ -11,6 +11,7 @@ from retain.config.schema import Cell
 from retain.errors import DataError
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel, profile
+from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Batch, Windows
 from retain.kinds.forecast.model.calibration import fit_offsets
 from retain.kinds.forecast.model.forecaster import Forecaster, build_matched
@@ -19,7 +20,11 @@ from retain.training.setup import TrainingSetup
 
 def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
     """Build the training of `cell` on what `prepare` wrote."""
-    source = panel.load(prepared)
+    return build_on(panel.load(prepared), problem, cell)
+
+
+def build_on(source: Panel, problem: Problem, cell: Cell) -> TrainingSetup:
+    """Build the training of `cell` on a panel."""
     network, sizes = build_matched(cell, problem.model, source.schema, len(source.index))
     levels = torch.tensor(problem.model.quantiles)
 
