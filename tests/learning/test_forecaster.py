@@ -12,7 +12,7 @@ from retain.kinds.forecast.config import Data, Model
 from retain.kinds.forecast.data import panel, tables
 from retain.kinds.forecast.data.panel import Panel, Schema
 from retain.kinds.forecast.data.windows import Batch, Windows
-from retain.kinds.forecast.evaluation.evaluate import look_back
+from retain.kinds.forecast.evaluation.details import look_back
 from retain.kinds.forecast.model.baselines import seasonal_naive
 from retain.kinds.forecast.model.calibration import fix_quantile_crossing
 from retain.kinds.forecast.model.forecaster import Forecaster

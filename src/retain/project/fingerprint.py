@@ -90,6 +90,7 @@ def training_tags(root: Path, name: str, problem: "Problem", cell: str) -> dict[
         "cell": cell,
         "model": problem.model_dump(mode="json")["model"],
         "training": problem.training.model_dump(mode="json"),
+        "folds": problem.folds,
     }
     data_md5 = folder_md5(Layout(root, name).prepared)
     params_md5 = text_md5(json.dumps(recipe, sort_keys=True))

@@ -234,8 +234,9 @@ def test_an_entry_that_does_not_fit_leaves_the_file_as_it_is(tmp_path: Path, tex
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("20", "'give a date"),
-        ('"July 2017"', "give a date in quotes"),
+        ("20", "give how many horizons"),
+        ("0 horizons", "give how many horizons"),
+        ('"July 2017"', "a date in quotes"),
         ('"2017-07-01T12:00:00+02:00"', "give it without an offset"),
         ("2017-07-01", 'write it in quotes, "2017-07-01"'),
     ],
@@ -256,8 +257,12 @@ def test_a_boundary_of_the_split_is_a_quoted_date_or_a_share(
     [
         ("30d", "60d", "validation must begin before test"),
         ("30d", "4w", None),
-        ("60d", "0.9", "both as how long before the end of the data"),
-        ('"2024-01-01"', "30d", "both as how long before the end of the data"),
+        ("60d", "0.9", "give both boundaries in the same manner"),
+        ('"2024-01-01"', "30d", "give both boundaries in the same manner"),
+        ("10 horizons", "5 horizons", None),
+        ("2 horizons", "1 horizon", None),
+        ("9 horizons", "10 horizons", "validation must begin before test"),
+        ("10 horizons", "5d", "give both boundaries in the same manner"),
         ("60 days", "30d", "or how long before the end of the data, such as 90d"),
     ],
 )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     _prepare: kind.Prepare[Problem] = prepare.prepare
     _training: kind.BuildTraining[Problem] = setup.build
+    _fold: kind.BuildFold[Problem] = setup.build_fold
     _evaluate: kind.Evaluate[Problem, evaluate.Evaluation] = evaluate.evaluate
     _report: kind.BuildReport[Problem, evaluate.Evaluation] = report.report
     _compare: kind.Compare[Problem] = evaluate.compare_with_champion
@@ -41,6 +42,7 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     problem=Lazy("retain.kinds.forecast.config:Problem"),
     prepare=Lazy("retain.kinds.forecast.prepare:prepare"),
     training=Lazy("retain.kinds.forecast.model.setup:build"),
+    fold=Lazy("retain.kinds.forecast.model.setup:build_fold"),
     evaluate=Lazy("retain.kinds.forecast.evaluation.evaluate:evaluate"),
     report=Lazy("retain.kinds.forecast.evaluation.report:report"),
     compare=Lazy("retain.kinds.forecast.evaluation.evaluate:compare_with_champion"),

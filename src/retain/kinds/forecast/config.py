@@ -1,6 +1,7 @@
 """What a forecasting problem may say in params.yaml, and what it means."""
 
 import datetime as dt
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -10,6 +11,7 @@ from retain.config.schema import Problem as CommonProblem
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 Boundary = float | dt.datetime | dt.date | str
+HORIZONS = re.compile(r"([1-9]\d*) horizons?")  # before the end of the table
 # What the sections `model` and `training` say where params.yaml says nothing. Chosen on validation
 # windows alone; benchmarks/README.md has what they reach.
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
@@ -28,30 +30,31 @@ DROPOUT = {"fast": {True: 0.0, False: 0.2}, "accurate": {True: 0.2, False: 0.5}}
 
 
 class Split(Section):
-    """Where validation and test begin.
+    """Where validation and test begin, counted in horizons from the end of the table.
 
-    A date, the share of the time span before it, or how long before the end, such as 90d: with the
-    last two, the parts move on as rows are added.
+    Or how long before the end, such as 90d: with both of these, the parts move on as rows are
+    added. A date stays where it is; a share is one of the time span.
     """
 
-    validation: Boundary = 0.7
-    test: Boundary = 0.85
+    validation: Boundary = "10 horizons"
+    test: Boundary = "5 horizons"
 
     @field_validator("validation", "test", mode="before")
     @classmethod
-    def _share_or_quoted_date(cls, value: Any) -> Any:
+    def _readable(cls, value: Any) -> Any:
         if isinstance(value, dt.date):
             raise ValueError(f'write it in quotes, "{value}": DVC refuses dates in YAML')
         if isinstance(value, float) and 0 < value < 1:
             return value
-        if isinstance(value, str) and DURATION.fullmatch(value):
+        if isinstance(value, str) and (HORIZONS.fullmatch(value) or DURATION.fullmatch(value)):
             return value
         try:
             stamp = dt.datetime.fromisoformat(value)
         except (TypeError, ValueError):
             raise ValueError(
-                'give a date in quotes, such as "2024-01-31", a share between 0 and 1, or how long '
-                "before the end of the data, such as 90d"
+                'give how many horizons before the end of the data, such as "10 horizons", a date '
+                'in quotes, such as "2024-01-31", a share between 0 and 1, or how long before the '
+                "end of the data, such as 90d"
             ) from None
         if stamp.tzinfo is not None:
             raise ValueError("give it without an offset; it is local time of data.timezone")
@@ -59,21 +62,32 @@ class Split(Section):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        begin, end = self.validation, self.test
-        if isinstance(begin, str) and isinstance(end, str):
-            in_order = span(begin) > span(end)
-        elif isinstance(begin, float | str) or isinstance(end, float | str):
-            if not (isinstance(begin, float) and isinstance(end, float)):
-                raise ValueError(
-                    "give both boundaries as dates, both as shares of the time span, or both as "
-                    "how long before the end of the data"
-                )
-            in_order = begin < end
-        else:
-            in_order = str(begin) < str(end)
-        if not in_order:
+        (manner, begin), (other, end) = _position(self.validation), _position(self.test)
+        if manner != other:
+            raise ValueError(
+                "give both boundaries in the same manner: in horizons before the end of the data, "
+                "as dates, as shares of the time span, or as how long before the end of the data"
+            )
+        if not begin < end:
             raise ValueError("validation must begin before test")
         return self
+
+
+def horizons(boundary: Boundary) -> int | None:
+    """Return how many horizons before the end a boundary is; None where it is given otherwise."""
+    found = HORIZONS.fullmatch(boundary) if isinstance(boundary, str) else None
+    return int(found[1]) if found else None
+
+
+def _position(boundary: Boundary) -> tuple[str, Any]:
+    """Return how a boundary is given, and what sorts as the boundaries of that manner do."""
+    if (count := horizons(boundary)) is not None:
+        return "horizons", -count
+    if isinstance(boundary, float):
+        return "share", boundary
+    if isinstance(boundary, str):
+        return "duration", -span(boundary)
+    return "date", str(boundary)
 
 
 class Data(Section):
@@ -187,8 +201,9 @@ class Model(Section):
 
 
 class Evaluation(Section):
-    """How the test windows are scored."""
+    """How the test windows are scored: in `folds` pieces, each by a model trained up to it."""
 
+    folds: int = Field(1, ge=1)
     bootstrap: int = Field(2000, ge=100)
     block_length: int | None = Field(None, ge=1)
     seed: int = Field(1, ge=0)
@@ -205,6 +220,15 @@ class Problem(CommonProblem):
     data: Data
     model: Model = Model()
     evaluation: Evaluation = Evaluation()
+
+    @property
+    def folds(self) -> int:
+        """How many pieces the test part is cut into, and models of each cell are trained."""
+        return self.evaluation.folds
+
+    def settings(self, stage: str) -> dict[str, Any]:
+        """`train` reads one key of the section `evaluation`, and not the others."""
+        return {"evaluation.folds": self.folds} if stage == "train" else {}
 
     @classmethod
     def preset_sections(cls, name: Any, problem: dict[str, Any]) -> dict[str, dict[str, Any]]:

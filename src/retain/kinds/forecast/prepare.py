@@ -3,8 +3,9 @@
 import tempfile
 from pathlib import Path
 
+from retain.errors import listed
 from retain.kinds.forecast.config import Problem
-from retain.kinds.forecast.data import chunks, panel, quality, tables
+from retain.kinds.forecast.data import chunks, folds, panel, quality, tables
 
 
 def prepare(problem: Problem, root: Path, out: Path) -> None:
@@ -20,9 +21,12 @@ def prepare(problem: Problem, root: Path, out: Path) -> None:
     )
     for warning in counts["warnings"]:
         print(f"warning: {warning}")
+    if skipped := quality.left_out(counts):
+        print(listed(skipped))
 
 
 def check_table(problem: Problem, root: Path) -> tuple[str, list[str]]:
     """Read a problem's table without training: its path, and what was found, a line each."""
-    table = tables.read(problem.data, root)
-    return problem.data.path, quality.lines(panel.build(table, problem.data).quality)
+    built = panel.build(tables.read(problem.data, root), problem.data)
+    folds.find(built.schema, problem.folds)
+    return problem.data.path, quality.lines(built.quality)

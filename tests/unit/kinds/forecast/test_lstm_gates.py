@@ -27,7 +27,13 @@ from retain.kinds.forecast.model.segrnn import SegRNN
 from retain.kinds.forecast.predict import predictor
 
 HORIZON, CONTEXT = 6, 22  # a segment of 6 makes four steps, the first of which is filled up
-DATA = {"unique_id": "shop", "horizon": HORIZON, "context_length": CONTEXT, "season_length": 24}
+DATA = {
+    "unique_id": "shop",
+    "horizon": HORIZON,
+    "context_length": CONTEXT,
+    "season_length": 24,
+    "split": {"validation": 0.7, "test": 0.85},
+}
 
 
 def table(hours: int = 400) -> pd.DataFrame:

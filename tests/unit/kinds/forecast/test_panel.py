@@ -11,9 +11,10 @@ import pytest
 
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import panel
+from retain.kinds.forecast.data import panel, quality
 from retain.kinds.forecast.data import tables as source
 from retain.kinds.forecast.data.panel import Panel
+from retain.kinds.forecast.data.windows import Windows
 
 NAN = float("nan")
 
@@ -25,6 +26,7 @@ def daily(name: str, first: str, values: list[float], **columns: object) -> pd.D
 
 def made(*series: pd.DataFrame, **keys: Any) -> Panel:
     keys = {"horizon": 1, "context_length": 2, "calendar": False, "frequency": "D", **keys}
+    keys = {"split": {"validation": 0.7, "test": 0.85}, **keys}
     data = Data(path="t.csv", unique_id="id", **keys)
     return panel.build(source.clean(pd.concat(series), data, "t.csv"), data)
 
@@ -239,40 +241,83 @@ def test_the_quality_counts_what_was_done_to_the_table() -> None:
     assert quality["unused_columns"] == ["note"]
 
 
-def test_series_that_cannot_be_learned_from_are_skipped_with_the_reason() -> None:
+def test_series_without_a_window_are_left_out_with_the_reason() -> None:
     found = made(
         daily("good", "2024-01-01", TEN),
         daily("short", "2024-01-01", [1.0, 2.0]),
         daily("late", "2024-01-07", [1.0, 2.0, 3.0, 4.0]),
         daily("empty", "2024-01-01", [NAN] * 10),
     )
-    assert found.index["unique_id"].tolist() == ["good"]
+    assert found.index["unique_id"].tolist() == ["good", "late"]
     assert found.quality["skipped_series"] == [
         {"unique_id": "empty", "reason": "it has no values"},
-        {
-            "unique_id": "late",
-            "reason": "fewer than 2 values before validation begins at 2024-01-08 00:00:00",
-        },
         {"unique_id": "short", "reason": "2 steps are fewer than context_length + horizon = 3"},
     ]
-    assert found.quality["warnings"] == ["3 series are skipped; `skipped_series` says why"]
-
-
-def test_skipping_a_series_leaves_none_without_a_training_part() -> None:
-    # With the stray row of 2025 validation begins after 2024; without it, before `late` begins.
-    found = made(
-        daily("long", "2024-01-01", TEN * 10),
-        daily("late", "2024-03-21", TEN),
-        daily("stray", "2025-01-01", [1.0]),
-    )
-    assert found.index["unique_id"].tolist() == ["long"]
-    assert found.quality["skipped_series"] == [
-        {
-            "unique_id": "late",
-            "reason": "fewer than 2 values before validation begins at 2024-03-11 00:00:00",
-        },
-        {"unique_id": "stray", "reason": "1 steps are fewer than context_length + horizon = 3"},
+    assert found.quality["warnings"] == [
+        "1 series begin after the training part: they are scored, and are left out of the MASE: "
+        "late",
+        "2 series are left out; `skipped_series` says why",
     ]
+    assert quality.left_out(found.quality) == [
+        "empty: it has no values",
+        "short: 2 steps are fewer than context_length + horizon = 3",
+    ]
+
+
+def test_a_series_that_is_left_out_does_not_lengthen_the_grid() -> None:
+    found = made(daily("long", "2024-01-01", TEN * 10), daily("stray", "2025-01-01", [1.0]))
+    assert (found.schema.steps, found.schema.validation_step) == (100, 70)
+
+
+@pytest.mark.parametrize(
+    ("values", "mean", "std"),
+    [
+        ([4.0, 8.0, 999.0, 999.0], 6.0, 2.0),
+        ([NAN, 8.0, 999.0, 999.0], 8.0, 8.0),  # one value: scaled by its level
+        ([0.0, 0.0, 999.0, 999.0], 0.0, 1.0),
+        ([NAN, NAN, 5.0, 999.0, 999.0], 5.0, 5.0),  # no window begins before the first value
+    ],
+)
+def test_a_late_series_is_scaled_by_its_first_context(
+    values: list[float], mean: float, std: float
+) -> None:
+    """Of context 2: nothing from the third step on, which is forecast, may be known."""
+    first = f"2024-01-{11 - len(values):02d}"
+    found = made(daily("a", "2024-01-01", TEN), daily("late", first, values))
+    assert found.index.loc[1, ["mean", "std"]].tolist() == [mean, std]
+    assert np.isnan(found.index["mase_scale"][1])
+
+
+def test_a_window_is_never_scaled_by_what_it_forecasts() -> None:
+    """Change all values from any origin on: what scales the windows before it does not change."""
+    values = [3.0, NAN, 7.0, 5.0, 9.0, 1.0]
+    series = daily("a", "2024-01-01", TEN * 2)
+    found = made(series, daily("late", "2024-01-15", values))
+    for number, origin in enumerate(Windows(found, "test").step.tolist()):
+        changed = [v if 14 + n < origin else 1e6 for n, v in enumerate(values)]
+        after = made(series, daily("late", "2024-01-15", changed))
+        windows = Windows(after, "test")
+        batch = windows.batch(np.array([number]))
+        if windows.series[number] == 1:
+            assert batch.scales.tolist() == [found.index.loc[1, ["mean", "std"]].tolist()]
+
+
+def test_a_later_cut_fits_a_late_series_to_its_training_part() -> None:
+    found = made(daily("a", "2024-01-01", TEN * 2), daily("late", "2024-01-15", TEN[:6]))
+    assert found.index["mean"][1] == 0.5
+    cut = found.cut(18, 19, 20)  # four of its values come before
+    assert cut.index.loc[1, ["mean", "mase_scale"]].tolist() == [1.5, 1.0]
+    assert found.cut(14, 17, 20).index.equals(found.index)
+
+
+def test_a_training_part_without_a_window_says_how_many_rows_are_missing() -> None:
+    with pytest.raises(DataError) as error:
+        made(daily("a", "2024-01-01", TEN), context_length=7)
+    assert str(error.value) == (
+        "t.csv: no series has more than 7 steps before validation begins, at 2024-01-08 00:00:00; "
+        "one needs context_length + horizon = 8 there to be learned from: bring 1 rows more of a "
+        "series, shorten data.context_length, or let data.split.validation begin later"
+    )
 
 
 def test_short_series_alone_are_an_error() -> None:
@@ -282,8 +327,8 @@ def test_short_series_alone_are_an_error() -> None:
             daily("b", "2024-01-09", [1.0, 2.0]),
         )
     assert str(error.value) == (
-        "t.csv: no series can be learned from; shorten data.context_length or data.horizon, move "
-        "data.split, or bring more rows:\n"
+        "t.csv: no series can be learned from; shorten data.context_length or data.horizon, or "
+        "bring more rows:\n"
         "  a: 2 steps are fewer than context_length + horizon = 3\n"
         "  b: 2 steps are fewer than context_length + horizon = 3"
     )
@@ -297,9 +342,11 @@ def test_short_series_alone_are_an_error() -> None:
         (dt.datetime(2024, 1, 5, 12), dt.datetime(2024, 1, 9), (5, 8)),
         ("5d", "2d", (5, 8)),
         ("1w", "36h", (3, 8)),
+        ("5 horizons", "1 horizon", (5, 9)),
+        ("7 horizons", "3 horizons", (3, 7)),
     ],
 )
-def test_a_boundary_is_a_share_a_date_or_a_time_before_the_end(
+def test_a_boundary_is_a_share_a_date_or_counted_from_the_end(
     validation: Any, test: Any, steps: Any
 ) -> None:
     split = {"validation": _written(validation), "test": _written(test)}
@@ -336,6 +383,24 @@ def test_a_part_without_room_for_the_horizon_is_an_error(
         f"t.csv: {fault} (2024-01-01 00:00:00 to 2024-01-10 00:00:00) for {part}; it needs at "
         "least the horizon of 2, with values before it to learn from"
     )
+
+
+def test_a_split_of_more_horizons_than_there_are_says_how_many_rows_it_needs() -> None:
+    split = {"validation": "6 horizons", "test": "2 horizons"}
+    with pytest.raises(DataError) as error:
+        made(daily("a", "2024-01-01", TEN), horizon=2, split=split)
+    assert str(error.value) == (
+        "t.csv has 10 steps (2024-01-01 00:00:00 to 2024-01-10 00:00:00); data.split.validation "
+        '"6 horizons", of 2 steps each, needs at least 16, with data.context_length and one '
+        "horizon before it: give fewer horizons, or bring more rows"
+    )
+
+
+def test_without_a_split_the_parts_are_five_horizons_each() -> None:
+    days = daily("a", "2024-01-01", TEN * 5)
+    data = Data(path="t.csv", unique_id="id", horizon=3, context_length=2)
+    schema = panel.build(source.clean(days, data, "t.csv"), data).schema
+    assert (schema.validation_step, schema.test_step) == (20, 35)
 
 
 def test_a_panel_is_written_with_the_same_bytes_and_read_back(

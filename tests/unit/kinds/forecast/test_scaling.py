@@ -50,7 +50,7 @@ def test_blocks_are_whole_series_in_order(many: Series) -> None:
 
 
 def test_scales_are_bit_for_bit_those_of_each_series_alone(many: Series) -> None:
-    found = scaling.target_scales(*many, VALIDATION, SEASON)
+    found = scaling.target_scales(*many, VALIDATION, SEASON, 5)
     for part, row in zip(training(many, 0), found.itertuples(), strict=True):
         season = np.abs(part[SEASON:] - part[:-SEASON])
         season, seen = season[np.isfinite(season)], part[np.isfinite(part)]
@@ -62,7 +62,7 @@ def test_scales_are_bit_for_bit_those_of_each_series_alone(many: Series) -> None
 
 
 def test_a_season_longer_than_all_series_leaves_no_scale(many: Series) -> None:
-    assert scaling.target_scales(*many, VALIDATION, 10_000)["mase_scale"].isna().all()
+    assert scaling.target_scales(*many, VALIDATION, 10_000, 5)["mase_scale"].isna().all()
 
 
 def test_moments_are_those_of_all_training_values(many: Series) -> None:

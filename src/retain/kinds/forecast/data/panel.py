@@ -18,7 +18,14 @@ from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import calendars, quality, scaling
 from retain.kinds.forecast.data.chunks import Chunks, in_memory
 from retain.kinds.forecast.data.features import encode, feature_names, find_categories
-from retain.kinds.forecast.data.series import STATIC, check_precision, grid_of, select, split
+from retain.kinds.forecast.data.series import (
+    STATIC,
+    check_precision,
+    check_training,
+    grid_of,
+    select,
+    split,
+)
 from retain.kinds.forecast.data.tables import Table
 
 
@@ -64,7 +71,8 @@ class Panel:
         values: float32 (rows, columns); the first `data.reach` rows are NaN, so that a window may
             reach back before the first series; row r of a series is step `first_step + r`.
         index: one row a series: unique_id, first_step, start (row in `values`), length, mean, std
-            and mase_scale of the target's training part, and `static.*`.
+            and mase_scale of the target's training part (of a late series as `scaling` says), and
+            `static.*`.
         schema: what the columns mean.
         quality: the content of quality.json.
     """
@@ -89,8 +97,8 @@ class Panel:
         moments = [(0.0, 1.0)]  # the target is scaled by series or by window
         for number in range(1, len(self.schema.columns)):
             moments.append(scaling.column_moments(self.values, number, self.index, validation_step))
-        season = self.schema.data["season_length"]
-        scales = scaling.target_scales(self.values, self.index, validation_step, season)
+        lengths = self.schema.data["season_length"], self.schema.data["context_length"]
+        scales = scaling.target_scales(self.values, self.index, validation_step, *lengths)
         index = self.index.drop(columns=scales.columns, errors="ignore")
         place = list(index.columns).index("length") + 1
         index = pd.concat([index.iloc[:, :place], scales, index.iloc[:, place:]], axis=1)
@@ -122,6 +130,7 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
     check_precision(series, data)
     categories = find_categories(chunks, usable, grid[validation_step], data)
     index = _index(series, grid, data.reach)
+    check_training(index, grid, validation_step, data)
 
     past = feature_names(data.past_covariates, categories)
     known = feature_names(data.known_covariates, categories)
@@ -178,7 +187,7 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
         digest=chunks.findings.digest,
     )
     panel = Panel(values, index, schema, {}).cut(validation_step, test_step, len(grid))
-    described = quality.describe(values, panel.index, grid, chunks, data, skipped)
+    described = quality.describe(values, panel.index, grid, chunks, data, skipped, validation_step)
     return replace(panel, quality=described)
 
 

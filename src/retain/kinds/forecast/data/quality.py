@@ -19,19 +19,25 @@ def describe(
     table: Chunks,
     data: Data,
     skipped: list[dict[str, str]],
+    validation_step: int,
 ) -> dict[str, Any]:
     """Return the content of quality.json."""
     findings = table.findings
     missing, (longest, series, step) = gaps(values, index)
     warnings = []
-    constant = index["unique_id"][index["mase_scale"].isna()]
-    if len(constant):
-        warnings.append(
-            f"{len(constant)} series repeat themselves exactly in the training part and are left "
-            f"out of the MASE: {', '.join(map(str, constant[:10]))}"
-        )
+    late = index["first_step"] + 2 > validation_step
+    constant = index["unique_id"][index["mase_scale"].isna() & ~late]
+    for names, why in (
+        (constant, "repeat themselves exactly in the training part and"),
+        (index["unique_id"][late], "begin after the training part: they are scored, and"),
+    ):
+        if len(names):
+            warnings.append(
+                f"{len(names)} series {why} are left out of the MASE: "
+                f"{', '.join(map(str, names[:10]))}"
+            )
     if skipped:
-        warnings.append(f"{len(skipped)} series are skipped; `skipped_series` says why")
+        warnings.append(f"{len(skipped)} series are left out; `skipped_series` says why")
     return {
         "rows": findings.rows,
         "series": len(index),
@@ -78,6 +84,11 @@ def gaps(values: NDArray[np.float32], index: pd.DataFrame) -> tuple[int, tuple[i
     return count, longest
 
 
+def left_out(quality: dict[str, Any]) -> list[str]:
+    """Return the series that are left out, each with the reason."""
+    return [f"{entry['unique_id']}: {entry['reason']}" for entry in quality["skipped_series"]]
+
+
 def lines(quality: dict[str, Any]) -> list[str]:
     """Return the content of quality.json for people, a line a finding."""
 
@@ -95,7 +106,7 @@ def lines(quality: dict[str, Any]) -> list[str]:
     repeated = "none"
     if duplicates["rows"]:
         repeated = f"{duplicates['rows']:,} rows taken away by the rule `{duplicates['rule']}`"
-    skipped = [f"{entry['unique_id']}: {entry['reason']}" for entry in quality["skipped_series"]]
+    skipped = left_out(quality)
     items = [
         f"rows: {quality['rows']:,}",
         f"series: {quality['series']:,}",
@@ -106,7 +117,7 @@ def lines(quality: dict[str, Any]) -> list[str]:
         f"blank values: {counted(quality['blank'])}",
         f"out of range, made missing: {counted(quality['out_of_range'])}",
         f"columns not used: {', '.join(quality['unused_columns']) or 'none'}",
-        f"series skipped: {len(skipped) or 'none'}",
+        f"series left out: {len(skipped) or 'none'}",
     ]
     items += listed(skipped).splitlines() if skipped else []
     return items + [f"warning: {warning}" for warning in quality["warnings"]]

@@ -70,18 +70,27 @@ def _moments(parts: Callable[[], Iterator[Floats]]) -> tuple[float, float]:
 
 
 def target_scales(
-    values: NDArray[np.float32], index: pd.DataFrame, validation_step: int, season_length: int
+    values: NDArray[np.float32],
+    index: pd.DataFrame,
+    validation_step: int,
+    season_length: int,
+    context_length: int,
 ) -> pd.DataFrame:
     """Return mean, deviation and MASE scale (Hyndman & Koehler 2006) of each series' training part.
 
     The MASE scale is the mean absolute difference to the value one season before; a series that
     repeats itself exactly has none (NaN) and is left out of the MASE.
+
+    A series with fewer than 2 values in the training part has none either, and mean and deviation
+    of its first `context_length` steps: no window begins before they are over, so that they are
+    always in the past of what is forecast.
     """
     scales = np.empty((len(index), 3))
     for series, rows in blocks(index):
         length = index["length"].to_numpy()[series]
         owner = np.repeat(np.arange(len(length)), length)
         y = values[rows, 0].astype(np.float64)
+        everything = y.copy()
         y[steps_of(index[series]) >= validation_step] = np.nan
         change = np.full(len(y), np.nan)
         change[season_length:] = np.abs(y[season_length:] - y[:-season_length])
@@ -90,8 +99,28 @@ def target_scales(
         naive_error, _ = _by_series(change, owner, len(length))
         deviation[deviation == 0] = 1.0
         naive_error[naive_error == 0] = np.nan
+        begins = np.cumsum(length) - length
+        trained = np.bincount(owner[np.isfinite(y)], minlength=len(length))
+        for late in np.flatnonzero(trained < 2):
+            begin = begins[late]
+            own = everything[begin : begin + length[late]]
+            mean[late], deviation[late] = _first_scale(own, context_length)
         scales[series] = np.column_stack([mean, deviation, naive_error])
     return pd.DataFrame(scales, columns=["mean", "std", "mase_scale"])
+
+
+def _first_scale(y: Floats, context_length: int) -> tuple[float, float]:
+    """Return mean and deviation of the first steps of a series, which has a value somewhere.
+
+    Where these steps have none, the first value there is stands for them: a window begins after it,
+    since its context holds a value. What does not vary there is scaled by its level, for the steps
+    after it may vary by as much.
+    """
+    first = y[:context_length]
+    known = first[np.isfinite(first)]
+    if not len(known):
+        known = y[np.isfinite(y)][:1]
+    return float(known.mean()), float(known.std() or np.abs(known).mean() or 1.0)
 
 
 def _by_series(values: Floats, owner: Counts, count: int) -> tuple[Floats, Floats]:

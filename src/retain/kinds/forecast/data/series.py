@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from retain.config.schema import span
 from retain.errors import DataError, listed
-from retain.kinds.forecast.config import Boundary, Data
+from retain.kinds.forecast.config import Boundary, Data, horizons
 
 STATIC = "static."  # what the columns of static covariates begin with, here and in a panel's index
 
@@ -20,21 +20,19 @@ def summarize(frame: pd.DataFrame, data: Data) -> pd.DataFrame:
     """Summarize the series of a checked table, or of a chunk of it, in its order.
 
     Returns:
-        A row a series: unique_id; rows, how many it has; first and last stamp; first_seen,
-        second_seen and last_seen, the stamps of values, NaT where there is none; spread and level,
-        the deviation and the largest magnitude of the target; its static covariates.
+        A row a series: unique_id; rows, how many it has; first and last stamp; first_seen and
+        last_seen, the stamps of values, NaT where there is none; spread and level, the deviation
+        and the largest magnitude of the target; its static covariates.
     """
     codes, names = pd.factorize(frame["unique_id"])
     by_series, y = frame["ds"].groupby(codes), frame["y"]
     seen = y.notna().to_numpy()
     stamps = frame["ds"][seen].groupby(codes[seen])
-    second = stamps.cumcount().to_numpy() == 1
     summary = {
         "rows": by_series.size(),
         "first": by_series.first(),
         "last": by_series.last(),
         "first_seen": stamps.first(),
-        "second_seen": frame["ds"][seen][second].set_axis(codes[seen][second]),
         "last_seen": stamps.last(),
         "spread": y.groupby(codes).std(ddof=0),
         "level": y.abs().groupby(codes).max(),
@@ -52,41 +50,37 @@ def select(
     """Return which series can be learned from, and the others by name with the reason.
 
     Raises:
-        DataError: none can, or a part of the split has no room.
+        DataError: none can.
     """
-    usable, reasons = np.ones(len(series), dtype=bool), dict[str, str]()
-    # Without the series left out the grid may be shorter and validation begin at another time.
-    while more := _reasons(series[usable], frequency, data):
-        reasons |= more
-        usable &= ~series["unique_id"].isin(list(more)).to_numpy()
-        if not usable.any():
-            lines = [f"{name}: {reason}" for name, reason in sorted(reasons.items())]
-            raise DataError(
-                f"{data.path}: no series can be learned from; shorten data.context_length or "
-                f"data.horizon, move data.split, or bring more rows:\n{listed(lines)}"
-            )
+    reasons = _reasons(series, frequency, data)
+    usable = ~series["unique_id"].isin(list(reasons)).to_numpy()
+    if not usable.any():
+        lines = [f"{name}: {reason}" for name, reason in sorted(reasons.items())]
+        raise DataError(
+            f"{data.path}: no series can be learned from; shorten data.context_length or "
+            f"data.horizon, or bring more rows:\n{listed(lines)}"
+        )
     return usable, [{"unique_id": name, "reason": reasons[name]} for name in sorted(reasons)]
 
 
 def _reasons(series: pd.DataFrame, frequency: str, data: Data) -> dict[str, str]:
-    """Return why some of the series cannot be learned from, by name."""
+    """Return why some of the series cannot be learned from, by name.
+
+    A series may begin after the training part: it is scored, and is learned from by later models.
+    """
     grid = grid_of(series, frequency)
     needed = data.context_length + data.horizon
-    begins = split(grid, data)[0]
     names = series["unique_id"].to_numpy(dtype=object)
-    first, second, last = (
-        grid.get_indexer(pd.DatetimeIndex(series[name]))
-        for name in ("first_seen", "second_seen", "last_seen")
+    first, last = (
+        grid.get_indexer(pd.DatetimeIndex(series[name])) for name in ("first_seen", "last_seen")
     )
     lengths = last - first + 1
     empty = series["first_seen"].isna().to_numpy()
     short = ~empty & (lengths < needed)
-    late = ~empty & ~short & ((second < 0) | (second >= begins))
     reasons = dict.fromkeys(names[empty], "it has no values")
     for name, length in zip(names[short], lengths[short], strict=True):
         reasons[name] = f"{length} steps are fewer than context_length + horizon = {needed}"
-    rule = f"fewer than 2 values before validation begins at {grid[begins]}"
-    return reasons | dict.fromkeys(names[late], rule)
+    return reasons
 
 
 def grid_of(series: pd.DataFrame, frequency: str) -> pd.DatetimeIndex:
@@ -95,9 +89,15 @@ def grid_of(series: pd.DataFrame, frequency: str) -> pd.DatetimeIndex:
 
 
 def split(grid: pd.DatetimeIndex, data: Data) -> tuple[int, int]:
-    """Return the grid steps at which validation and test begin."""
+    """Return the grid steps at which validation and test begin.
+
+    Raises:
+        DataError: a part has no room for the horizon.
+    """
 
     def step(boundary: Boundary) -> int:
+        if (count := horizons(boundary)) is not None:
+            return max(len(grid) - count * data.horizon, 0)
         if isinstance(boundary, float):
             return int(len(grid) * boundary)
         if isinstance(boundary, str):
@@ -108,6 +108,15 @@ def split(grid: pd.DatetimeIndex, data: Data) -> tuple[int, int]:
         return int(grid.searchsorted(stamp))
 
     validation, test = step(data.split.validation), step(data.split.test)
+    count = horizons(data.split.validation)
+    if count is not None and validation == 0:
+        needed = (count + 1) * data.horizon + data.context_length
+        raise DataError(
+            f"{data.path} has {len(grid):,} steps ({grid[0]} to {grid[-1]}); data.split.validation "
+            f'"{data.split.validation}", of {data.horizon} steps each, needs at least {needed:,}, '
+            f"with data.context_length and one horizon before it: give fewer horizons, or bring "
+            f"more rows"
+        )
     for name, begin, end in (("validation", validation, test), ("test", test, len(grid))):
         if begin == 0 or end - begin < data.horizon:
             raise DataError(
@@ -116,6 +125,22 @@ def split(grid: pd.DatetimeIndex, data: Data) -> tuple[int, int]:
                 f"of {data.horizon}, with values before it to learn from"
             )
     return validation, test
+
+
+def check_training(
+    index: pd.DataFrame, grid: pd.DatetimeIndex, validation_step: int, data: Data
+) -> None:
+    """Raise DataError where no series has the steps of one window before validation begins."""
+    needed = data.context_length + data.horizon
+    steps = np.minimum(index["first_step"] + index["length"], validation_step) - index["first_step"]
+    longest = max(int(steps.max()), 0)
+    if longest < needed:
+        raise DataError(
+            f"{data.path}: no series has more than {longest:,} steps before validation begins, at "
+            f"{grid[validation_step]}; one needs context_length + horizon = {needed:,} there to be "
+            f"learned from: bring {needed - longest:,} rows more of a series, shorten "
+            f"data.context_length, or let data.split.validation begin later"
+        )
 
 
 def check_precision(series: pd.DataFrame, data: Data) -> None:

@@ -1,10 +1,10 @@
-"""Score the networks and the baselines on every test window.
+"""Score the networks and the baselines on every test window, fold by fold.
 
-The baselines get their intervals as the networks do, from the validation windows, so that the
-comparison is fair.
+The baselines get their intervals as the networks do, from the validation windows of the fold, so
+that the comparison is fair. Scores are over all folds: each forecast origin counts once.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,22 +17,21 @@ from retain.errors import IncomparableError
 from retain.evaluation.arrays import Floats
 from retain.evaluation.bootstrap import FEWEST_BLOCKS, Interval
 from retain.evaluation.quality_gate import MODEL, Comparison, differences
-from retain.evaluation.results import Metrics, plots, stack, stack_histories
+from retain.evaluation.results import Metrics, plots, stack_histories
 from retain.kinds.forecast.config import Problem
-from retain.kinds.forecast.data import panel
+from retain.kinds.forecast.data import folds, panel, quality
+from retain.kinds.forecast.data.folds import Fold
 from retain.kinds.forecast.data.panel import Panel, Schema
 from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Batch, Windows
+from retain.kinds.forecast.evaluation import details
 from retain.kinds.forecast.evaluation.figures import View
 from retain.kinds.forecast.evaluation.metrics import COMPARED, MetricSums, difference
 from retain.kinds.forecast.model import baselines
 from retain.kinds.forecast.model.baselines import QuantileModel
-from retain.kinds.forecast.model.forecaster import Forecaster
 from retain.kinds.forecast.predict import predictor
 from retain.kinds.forecast.predict.predictor import Predictor
-from retain.model_files import load_champion
+from retain.model_files import fold_folder, fold_folders, load_champion
 
-LOOK_BACK_WINDOWS = 256
-LOOK_BACK_PROBES = 4
 PLOTTED = {
     "error_by_step": ("step", "mae"),
     "calibration": ("level", "observed"),
@@ -56,6 +55,8 @@ class Evaluation:
     views: list[View]
     schema: Schema
     grid: pd.DatetimeIndex
+    folds: list[Fold]
+    left_out: list[str]  # series, with the reason
 
     def plots(self) -> dict[str, pd.DataFrame]:
         """Pivot the tables for `dvc plots`: one column a model; by series its MASE.
@@ -91,6 +92,13 @@ def network_model(model: Predictor, source: Panel) -> QuantileModel:
     return forecast
 
 
+def empty_sums(parts: Sequence[Windows], source: Panel, levels: tuple[float, ...]) -> MetricSums:
+    """Return sums that have room for the windows of all parts."""
+    steps = np.concatenate([windows.step for windows in parts])
+    first, last = int(steps.min()), int(steps.max())
+    return MetricSums(first, last - first + 1, parts[0].horizon, len(source.index), levels)
+
+
 def sum_metrics(
     model: QuantileModel,
     windows: Windows,
@@ -100,9 +108,7 @@ def sum_metrics(
 ) -> MetricSums:
     """Score one model on windows of a panel; add to `sums`, if they are given."""
     if sums is None:
-        steps = windows.step
-        first, last = int(steps.min()), int(steps.max())
-        sums = MetricSums(first, last - first + 1, windows.horizon, len(source.index), levels)
+        sums = empty_sums([windows], source, levels)
     scales = source.index["mase_scale"].to_numpy(dtype=np.float64)
     done = 0
     for batch in windows.chunks():
@@ -114,7 +120,7 @@ def sum_metrics(
 
 
 def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Evaluation:
-    """Score all models of a problem on its test windows.
+    """Score all models of a problem on its test windows, each fold by the models of the fold.
 
     Args:
         prepared: what `prepare` wrote.
@@ -124,15 +130,17 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         ModelError: a model does not fit the prepared data.
     """
     source = panel.load(prepared)
-    test = Windows(source, "test")
-    validation = Windows(source, "validation").thinned(VALIDATION_WINDOWS)
     predictors = {cell: predictor.load(folder) for cell, folder in models.items()}
-    for cell, model in predictors.items():
-        model.check_fits(source.schema, f"{models[cell]}")
-    scored = {cell: network_model(model, source) for cell, model in predictors.items()}
-    scored |= baselines.quantile_models(problem, validation)
+    parts = [
+        _part(problem, source, fold, predictors if fold.number == 1 else _load(models, fold))
+        for fold in folds.find(source.schema, problem.folds)
+    ]
     levels = problem.model.quantiles
-    sums = {name: sum_metrics(model, test, source, levels) for name, model in scored.items()}
+    sums: dict[str, MetricSums] = {}
+    for name in parts[0].models:
+        sums[name] = empty_sums([part.windows for part in parts], source, levels)
+        for part in parts:
+            sum_metrics(part.models[name], part.windows, source, levels, sums[name])
 
     scores: dict[str, dict[str, Any]] = {name: model.scores() for name, model in sums.items()}
     for cell, model in predictors.items():
@@ -140,14 +148,42 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     metrics: ForecastMetrics = {
         "models": scores,
         "differences": differences(sums, lambda a, b: compare(a, b, problem)),
-        "windows": {"test": len(test), "test_without_values": test.dropped},
+        "windows": {
+            "test": sum(len(part.windows) for part in parts),
+            "test_without_values": sum(part.windows.dropped for part in parts),
+        },
     }
-    views = [
-        _view(title, test, number, scored, source)
-        for title, number in _choose_windows(sums[MODEL], test)
-    ]
-    tables = _tables(sums, predictors, source, test) | {"training": stack_histories(models)}
-    return Evaluation(metrics, tables, views, source.schema, source.grid)
+    looked_at = next(part.windows for part in parts if len(part.windows))
+    tables = details.tables(sums, predictors, source, looked_at)
+    return Evaluation(
+        metrics,
+        tables | {"training": stack_histories(models)},
+        details.views(sums[MODEL], parts),
+        source.schema,
+        source.grid,
+        [part.fold for part in parts],
+        quality.left_out(source.quality),
+    )
+
+
+def _load(models: Mapping[str, Path], fold: Fold) -> dict[str, Predictor]:
+    """Load the models of a fold, by cell."""
+    return {
+        cell: predictor.load(fold_folder(folder, fold.number)) for cell, folder in models.items()
+    }
+
+
+def _part(
+    problem: Problem, source: Panel, fold: Fold, predictors: Mapping[str, Predictor]
+) -> details.Part:
+    """Return the windows of a fold, and the networks and baselines that forecast them."""
+    cut = folds.cut(source, fold)
+    for cell, model in predictors.items():
+        model.check_fits(source.schema, f"the {cell}")
+    validation = Windows(cut, "validation").thinned(VALIDATION_WINDOWS)
+    models = {cell: network_model(model, cut) for cell, model in predictors.items()}
+    models |= baselines.quantile_models(problem, validation)
+    return details.Part(fold, cut, Windows(cut, (fold.test_step, fold.reach)), models)
 
 
 def compare(ours: MetricSums, theirs: MetricSums, problem: Problem) -> dict[str, Interval]:
@@ -165,24 +201,28 @@ def compare(ours: MetricSums, theirs: MetricSums, problem: Problem) -> dict[str,
 def compare_with_champion(
     problem: Problem, prepared: Path, new: Path, champion: Path
 ) -> Comparison:
-    """Score a new model and the champion on today's test windows.
+    """Score a new model and the champion on today's test windows, fold by fold.
+
+    Each fold is forecast by the newest model of either that was trained before it begins.
 
     Raises:
         IncomparableError: the champion does not read today's columns, or was trained on what is
             today's test part.
     """
     source = panel.load(prepared)
-    test = Windows(source, "test")
-    old = load_champion(predictor.load, champion, source.schema)
-    begins = source.grid[source.schema.test_step]
-    if old.trained_until() > begins:
-        raise IncomparableError(
-            f"it was trained until {old.trained_until()}, and today's test part begins at {begins}"
-        )
+    old = [load_champion(predictor.load, each, source.schema) for each in fold_folders(champion)]
+    trained = [predictor.load(folder) for folder in fold_folders(new)]
+    cuts = [(fold, folds.cut(source, fold)) for fold in folds.find(source.schema, problem.folds)]
+    parts = [(cut, Windows(cut, (fold.test_step, fold.reach))) for fold, cut in cuts]
     ours, theirs = (
-        sum_metrics(network_model(model, source), test, source, model.network.levels)
-        for model in (predictor.load(new), old)
+        empty_sums([windows for _, windows in parts], source, models[0].network.levels)
+        for models in (trained, old)
     )
+    for cut, windows in parts:
+        begins = source.grid[cut.schema.test_step]
+        for models, sums in ((trained, ours), (old, theirs)):
+            model = network_model(_newest_before(models, begins), cut)
+            sum_metrics(model, windows, source, sums.levels, sums)
     return Comparison(
         measures=("mae", "rmse", "mase", "crps", "coverage_80"),
         scores=(ours.scores(), theirs.scores()),
@@ -191,91 +231,23 @@ def compare_with_champion(
     )
 
 
-def _choose_windows(sums: MetricSums, test: Windows) -> Iterator[tuple[str, int]]:
-    """Choose typical, best and worst windows by a model's error, two of each, none overlapping."""
-    errors = np.concatenate(sums.by_window)
-    order = np.argsort(errors, kind="stable")
-    middle = np.argsort(np.abs(errors - np.median(errors)), kind="stable")
-    series, step = test.series, test.step
-    taken: list[int] = []
-    for title, ranked in (("typical", middle), ("best", order), ("worst", order[::-1])):
-        enough = len(taken) + 2
-        for number in ranked.tolist():
-            if all(
-                series[number] != series[other] or abs(step[number] - step[other]) >= test.horizon
-                for other in taken
-            ):
-                taken.append(number)
-                yield title, number
-            if len(taken) == enough:
-                break
+def _newest_before(models: Sequence[Predictor], begins: pd.Timestamp) -> Predictor:
+    """Return the newest model that knows nothing from `begins` on.
 
+    One whose validation part reaches beyond is better than none: it did not learn from that, but
+    was stopped and calibrated by it.
 
-def _view(
-    title: str, test: Windows, number: int, models: dict[str, QuantileModel], source: Panel
-) -> View:
-    numbers = np.array([number])
-    batch = test.batch(numbers)
-    series, step = (int(place[0]) for place in test.places(numbers))
-    stamps = source.grid[max(step - test.context, 0) : step + test.horizon]
-    y = batch.window[0, 0, -len(stamps) :].double().numpy()
-    name = f"{source.index['unique_id'].iloc[series]}, " if len(source.index) > 1 else ""
-    return View(
-        title=f"{title}, {name}{stamps[-test.horizon]:%Y-%m-%d}",
-        context_ds=stamps[: -test.horizon].to_numpy(),
-        context_y=y[: -test.horizon],
-        horizon_ds=stamps[-test.horizon :].to_numpy(),
-        truth=y[-test.horizon :],
-        quantiles={
-            model: models[model](batch)[0] for model in models if model not in ("naive", "drift")
-        },
-    )
+    Args:
+        models: of the folds, in order.
 
-
-def _tables(
-    sums: dict[str, MetricSums], predictors: dict[str, Predictor], source: Panel, test: Windows
-) -> dict[str, pd.DataFrame]:
-    """Build the tables behind the figures, as they go into the plots folder."""
-    steps, calibration, series, gradients = {}, {}, {}, {}
-    for name, model in sums.items():
-        mae = model.mae_by_step()
-        steps[name] = pd.DataFrame({"step": np.arange(1, len(mae) + 1), "mae": mae})
-        observed = model.below[0] / model.below[1]
-        calibration[name] = pd.DataFrame({"level": model.levels, "observed": observed})
-        scores = pd.DataFrame(model.scores_by_series())
-        scores.insert(0, "unique_id", source.index["unique_id"])
-        series[name] = scores[scores["mae"].notna()]
-    for cell, loaded in predictors.items():
-        norms = look_back(loaded.network, test)
-        gradients[cell] = pd.DataFrame({"lag": np.arange(1, len(norms) + 1), "norm": norms})
-    return {
-        "error_by_step": stack(steps),
-        "calibration": stack(calibration),
-        "error_by_series": stack(series),
-        "look_back": stack(gradients),
-    }
-
-
-def look_back(network: Forecaster, windows: Windows) -> Floats:
-    """Measure how strongly the forecast depends on each input step: (context,), the newest first.
-
-    The root mean square norm of the gradient of the forecast, in normalised units, with respect to
-    the network's input at each lag, by random projections (Hutchinson 1990). What the normalisation
-    carries past the cell is left out: this is the memory of the cell alone.
+    Raises:
+        IncomparableError: all were trained on what comes after `begins`.
     """
-    network.eval()
-    numbers = np.linspace(0, len(windows) - 1, min(len(windows), LOOK_BACK_WINDOWS))
-    batch = windows.batch(np.unique(numbers.astype(np.int64)))
-    with torch.no_grad():
-        window = network.normalise(batch)
-    generator = torch.Generator().manual_seed(0)
-    context = window.context.clone().requires_grad_()
-    squares = torch.zeros(context.shape[1])
-    for _ in range(LOOK_BACK_PROBES):
-        values = network.decode(window._replace(context=context))
-        signs = torch.randint(0, 2, values.shape, generator=generator) * 2.0 - 1.0
-        (gradient,) = torch.autograd.grad((values * signs).sum(), context)
-        squares += gradient.square().sum(-1).mean(0)
-    # torch's square root is MKL's, and not the same on every processor.
-    roots: Floats = np.sqrt((squares / LOOK_BACK_PROBES).flip(0).double().numpy())
-    return roots
+    trained = [model for model in models if model.trained_until() <= begins]
+    if not trained:
+        until = min(model.trained_until() for model in models)
+        raise IncomparableError(
+            f"it was trained until {until}, and today's test part begins at {begins}"
+        )
+    unseen = [model for model in trained if model.validated_until() <= begins]
+    return unseen[-1] if unseen else trained[0]

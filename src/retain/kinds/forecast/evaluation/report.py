@@ -75,7 +75,11 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
         title=name,
         lead=_lead(metrics, data.horizon),
         checks=checks,
-        tables=(scores_table(metrics), differences_table(metrics)),
+        tables=(
+            scores_table(metrics),
+            differences_table(metrics),
+            *([folds_table(found)] if len(found.folds) > 1 else []),
+        ),
         figures=tuple(drawn),
         facts=(
             ("Test windows", f"{metrics['windows']['test']:,}"),
@@ -86,6 +90,7 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
             ("Validation from", str(found.grid[schema.validation_step])),
             ("Test from", str(found.grid[schema.test_step])),
             ("Test to", str(found.grid[-1])),
+            *([("Left out", "; ".join(found.left_out))] if found.left_out else []),
             ("Raw table", f"{data.path}, md5 {schema.digest}"),
         ),
     )
@@ -141,6 +146,26 @@ def differences_table(metrics: ForecastMetrics) -> Table:
         note="Negative is in favour of the LSTM. Intervals by a moving-block bootstrap over the "
         "forecast origins, since windows overlap; they hold for these trained models, each of one "
         "seed.",
+    )
+
+
+def folds_table(found: Evaluation) -> Table:
+    """List the folds: from when to when the models of each were trained and scored."""
+    grid, horizon = found.grid, found.schema.data["horizon"]
+    rows = [
+        (
+            f"fold {fold.number}",
+            *(str(grid[step]) for step in (fold.validation_step, fold.test_step)),
+            str(grid[fold.reach - horizon]),
+        )
+        for fold in found.folds
+    ]
+    return Table(
+        f"{len(rows)} folds",
+        ("fold", "trained from the beginning until", "validated until, and scored from", "to"),
+        tuple(rows),
+        note=f"Each cell was trained {len(rows)} times, each time on all that precedes a part of "
+        "the test data; a forecast is counted to the fold in which it begins.",
     )
 
 

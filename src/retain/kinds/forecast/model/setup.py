@@ -1,16 +1,16 @@
 """What training needs of a forecasting problem: network, windows, loss, calibration."""
 
-import functools
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from retain.config.schema import Cell
 from retain.errors import DataError
 from retain.kinds.forecast.config import Problem
-from retain.kinds.forecast.data import panel, profile
+from retain.kinds.forecast.data import folds, panel, profile
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Batch, Windows
 from retain.kinds.forecast.model.calibration import fit_offsets
@@ -20,7 +20,15 @@ from retain.training.setup import TrainingSetup
 
 def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
     """Build the training of `cell` on what `prepare` wrote."""
-    return build_on(panel.load(prepared), problem, cell)
+    return build_fold(problem, prepared, cell, 1)
+
+
+def build_fold(problem: Problem, prepared: Path, cell: Cell, fold: int) -> TrainingSetup:
+    """Build the training of `cell` for a fold of the test part, from 1 to `problem.folds`."""
+    source = panel.load(prepared)
+    return build_on(
+        folds.cut(source, folds.find(source.schema, problem.folds)[fold - 1]), problem, cell
+    )
 
 
 def build_on(source: Panel, problem: Problem, cell: Cell) -> TrainingSetup:
@@ -46,6 +54,11 @@ def build_on(source: Panel, problem: Problem, cell: Cell) -> TrainingSetup:
     for part, windows in (("training", train), ("validation", validation)):
         if not len(windows):
             raise DataError(f"{problem.data.path}: no window of the {part} part has a value in it")
+
+    def calibrate() -> None:
+        _forget_untrained(network, train)
+        fit_offsets(network, validation)
+
     config = {
         "kind": problem.kind,
         "cell": cell,
@@ -61,8 +74,17 @@ def build_on(source: Panel, problem: Problem, cell: Cell) -> TrainingSetup:
         validation,
         loss,
         config,
-        calibrate=functools.partial(fit_offsets, network, validation),
+        calibrate=calibrate,
     )
+
+
+def _forget_untrained(network: Forecaster, train: Windows) -> None:
+    """Give a series without a training window the embedding of a series never seen."""
+    for embedding in (member.series for member in network.members):
+        if isinstance(embedding, nn.Embedding):
+            untrained = np.setdiff1d(np.arange(1, embedding.num_embeddings), train.series + 1)
+            with torch.no_grad():
+                embedding.weight[torch.from_numpy(untrained)] = embedding.weight[0]
 
 
 def pinball(error: Tensor, levels: Tensor) -> Tensor:

@@ -50,11 +50,15 @@ class Predictor:
 
     def trained_until(self) -> pd.Timestamp:
         """Return the time stamp at which the validation part of its data began."""
+        return self._stamp(self.schema.validation_step)
+
+    def validated_until(self) -> pd.Timestamp:
+        """Return the time stamp at which the test part of its data began."""
+        return self._stamp(self.schema.test_step)
+
+    def _stamp(self, step: int) -> pd.Timestamp:
         schema = self.schema
-        grid = pd.date_range(
-            schema.origin, periods=schema.validation_step + 1, freq=schema.frequency
-        )
-        return grid[-1]
+        return pd.date_range(schema.origin, periods=step + 1, freq=schema.frequency)[-1]
 
     def trained_on(self) -> str:
         """Return the first and the last time stamp of the data that it was trained on."""

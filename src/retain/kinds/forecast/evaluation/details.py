@@ -1,0 +1,145 @@
+"""What a report shows besides the scores: windows to look at, and the tables behind the figures."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from retain.evaluation.arrays import Floats
+from retain.evaluation.results import stack
+from retain.kinds.forecast.data.folds import Fold
+from retain.kinds.forecast.data.panel import Panel
+from retain.kinds.forecast.data.windows import Windows
+from retain.kinds.forecast.evaluation.figures import View
+from retain.kinds.forecast.evaluation.metrics import MetricSums
+from retain.kinds.forecast.model.baselines import QuantileModel
+from retain.kinds.forecast.model.forecaster import Forecaster
+from retain.kinds.forecast.predict.predictor import Predictor
+
+LOOK_BACK_WINDOWS = 256
+LOOK_BACK_PROBES = 4
+
+
+@dataclass(frozen=True)
+class Part:
+    """A fold: its panel, its windows of the test part, and the models that forecast them."""
+
+    fold: Fold
+    panel: Panel
+    windows: Windows
+    models: Mapping[str, QuantileModel]
+
+
+def views(sums: MetricSums, parts: Sequence[Part]) -> list[View]:
+    """Return windows to look at, chosen by the errors of one model, with the forecasts of all.
+
+    Args:
+        sums: of that model, over the windows of all parts in order.
+    """
+    series = np.concatenate([part.windows.series for part in parts])
+    step = np.concatenate([part.windows.step for part in parts])
+    begins = np.cumsum([0, *(len(part.windows) for part in parts)])
+    chosen = []
+    for title, number in _choose(sums, series, step, parts[0].windows.horizon):
+        place = int(np.searchsorted(begins, number, side="right")) - 1
+        chosen.append(_view(title, parts[place], number - int(begins[place])))
+    return chosen
+
+
+def _view(title: str, part: Part, number: int) -> View:
+    numbers, windows = np.array([number]), part.windows
+    batch = windows.batch(numbers)
+    series, step = (int(place[0]) for place in windows.places(numbers))
+    stamps = part.panel.grid[max(step - windows.context, 0) : step + windows.horizon]
+    y = batch.window[0, 0, -len(stamps) :].double().numpy()
+    index = part.panel.index
+    name = f"{index['unique_id'].iloc[series]}, " if len(index) > 1 else ""
+    return View(
+        title=f"{title}, {name}{stamps[-windows.horizon]:%Y-%m-%d}",
+        context_ds=stamps[: -windows.horizon].to_numpy(),
+        context_y=y[: -windows.horizon],
+        horizon_ds=stamps[-windows.horizon :].to_numpy(),
+        truth=y[-windows.horizon :],
+        quantiles={
+            name: model(batch)[0]
+            for name, model in part.models.items()
+            if name not in ("naive", "drift")
+        },
+    )
+
+
+def _choose(
+    sums: MetricSums, series: NDArray[np.int64], step: NDArray[np.int64], horizon: int
+) -> Iterator[tuple[str, int]]:
+    """Choose typical, best and worst windows by a model's error, two of each, none overlapping.
+
+    Args:
+        series, step: of every window, in the order in which they were scored.
+    """
+    errors = np.concatenate(sums.by_window)
+    order = np.argsort(errors, kind="stable")
+    middle = np.argsort(np.abs(errors - np.median(errors)), kind="stable")
+    taken: list[int] = []
+    for title, ranked in (("typical", middle), ("best", order), ("worst", order[::-1])):
+        enough = len(taken) + 2
+        for number in ranked.tolist():
+            if all(
+                series[number] != series[other] or abs(step[number] - step[other]) >= horizon
+                for other in taken
+            ):
+                taken.append(number)
+                yield title, number
+            if len(taken) == enough:
+                break
+
+
+def tables(
+    sums: dict[str, MetricSums], predictors: dict[str, Predictor], source: Panel, test: Windows
+) -> dict[str, pd.DataFrame]:
+    """Build the tables behind the figures, as they go into the plots folder."""
+    steps, calibration, series, gradients = {}, {}, {}, {}
+    for name, model in sums.items():
+        mae = model.mae_by_step()
+        steps[name] = pd.DataFrame({"step": np.arange(1, len(mae) + 1), "mae": mae})
+        observed = model.below[0] / model.below[1]
+        calibration[name] = pd.DataFrame({"level": model.levels, "observed": observed})
+        scores = pd.DataFrame(model.scores_by_series())
+        scores.insert(0, "unique_id", source.index["unique_id"])
+        series[name] = scores[scores["mae"].notna()]
+    for cell, loaded in predictors.items():
+        norms = look_back(loaded.network, test)
+        gradients[cell] = pd.DataFrame({"lag": np.arange(1, len(norms) + 1), "norm": norms})
+    return {
+        "error_by_step": stack(steps),
+        "calibration": stack(calibration),
+        "error_by_series": stack(series),
+        "look_back": stack(gradients),
+    }
+
+
+def look_back(network: Forecaster, windows: Windows) -> Floats:
+    """Measure how strongly the forecast depends on each input step: (context,), the newest first.
+
+    The root mean square norm of the gradient of the forecast, in normalised units, with respect to
+    the network's input at each lag, by random projections (Hutchinson 1990). What the normalisation
+    carries past the cell is left out: this is the memory of the cell alone.
+    """
+    network.eval()
+    numbers = np.linspace(0, len(windows) - 1, min(len(windows), LOOK_BACK_WINDOWS))
+    batch = windows.batch(np.unique(numbers.astype(np.int64)))
+    with torch.no_grad():
+        window = network.normalise(batch)
+    generator = torch.Generator().manual_seed(0)
+    context = window.context.clone().requires_grad_()
+    squares = torch.zeros(context.shape[1])
+    for _ in range(LOOK_BACK_PROBES):
+        values = network.decode(window._replace(context=context))
+        signs = torch.randint(0, 2, values.shape, generator=generator) * 2.0 - 1.0
+        (gradient,) = torch.autograd.grad((values * signs).sum(), context)
+        squares += gradient.square().sum(-1).mean(0)
+    # torch's square root is MKL's, and not the same on every processor.
+    roots: Floats = np.sqrt((squares / LOOK_BACK_PROBES).flip(0).double().numpy())
+    return roots

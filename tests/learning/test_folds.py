@@ -1,0 +1,119 @@
+"""An evaluation with two folds is two trainings, each scored on its own part of the test data."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retain.kinds.forecast.config import Problem
+from retain.kinds.forecast.data import panel, tables
+from retain.kinds.forecast.evaluation import evaluate, report
+from retain.kinds.forecast.model import setup
+from retain.model_files import fold_folder
+
+from .small import trained
+
+STEPS, HORIZON, SPLIT = 200, 5, {"validation": "12 horizons", "test": "8 horizons"}
+# The test part is steps 160 to 200; the second piece begins at 180.
+
+
+def problem(folds: int, **split: Any) -> Problem:
+    return Problem.model_validate(
+        {
+            "kind": "forecast",
+            "preset": "fast",
+            "data": {
+                "path": "t.csv",
+                "unique_id": "shop",
+                "calendar": False,
+                "horizon": HORIZON,
+                "context_length": 10,
+                "season_length": 7,
+                "split": split or SPLIT,
+            },
+            "model": {"hidden_size": 4, "segment_length": 5, "normalisation": "series"},
+            "training": {"max_epochs": 2, "batch_size": 64, "learning_rate": 0.01},
+            "evaluation": {"folds": folds, "bootstrap": 100},
+            "gate": [{"check": "finite"}],
+        }
+    )
+
+
+def table(steps: int = STEPS) -> pd.DataFrame:
+    """Two shops whose level rises; `new` opens with the second piece not far away."""
+    noise = np.random.default_rng(0)
+    days, parts = np.arange(STEPS), []
+    for shop, first in (("old", 0), ("new", 150)):
+        y = 50 + 0.2 * days + 5 * np.sin(2 * np.pi * days / 7) + noise.normal(0, 1, STEPS)
+        ds = pd.date_range("2024-01-01", periods=STEPS)
+        parts.append(pd.DataFrame({"shop": shop, "ds": ds, "y": y.round(3)})[first:steps])
+    return pd.concat(parts)
+
+
+def prepare(given: Problem, frame: pd.DataFrame, folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    panel.save(panel.build(tables.clean(frame, given.data, "t.csv"), given.data), folder)
+    return folder
+
+
+def build_second(given: Any, prepared: Path, cell: Any) -> Any:
+    return setup.build_fold(given, prepared, cell, 2)
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, evaluate.Evaluation]:
+    """What the stages make with two folds."""
+    root, given = tmp_path_factory.mktemp("folds"), problem(2)
+    prepared = prepare(given, table(), root / "prepared")
+    model = trained(setup.build, given, prepared, "lstm", root / "lstm")
+    trained(build_second, given, prepared, "lstm", fold_folder(model, 2))
+    return root, evaluate.evaluate(given, prepared, {"lstm": model})
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, evaluate.Evaluation]]:
+    """The same by hand: one table ends where the first piece's last forecast does."""
+    dates = pd.date_range("2024-01-01", periods=STEPS)
+    found = []
+    for frame, validation, test in ((table(180 + HORIZON - 1), 140, 160), (table(), 160, 180)):
+        root = tmp_path_factory.mktemp("apart")
+        given = problem(1, validation=str(dates[validation]), test=str(dates[test]))
+        prepared = prepare(given, frame, root / "prepared")
+        model = trained(setup.build, given, prepared, "lstm", root / "lstm")
+        found.append((root, evaluate.evaluate(given, prepared, {"lstm": model})))
+    return found
+
+
+def test_each_fold_is_the_training_that_a_split_there_gives(both: Any, apart: Any) -> None:
+    for number, (root, _) in enumerate(apart, start=1):
+        weights = (fold_folder(both[0] / "lstm", number) / "weights.safetensors").read_bytes()
+        assert weights == (root / "lstm" / "weights.safetensors").read_bytes()
+
+
+def test_scores_are_those_of_both_trainings_together(both: Any, apart: Any) -> None:
+    metrics, parts = both[1].metrics, [found.metrics for _, found in apart]
+    counts = [part["windows"]["test"] for part in parts]
+    assert metrics["windows"]["test"] == sum(counts) == 2 * (40 - HORIZON + 1)
+    for model, scores in metrics["models"].items():
+        for key in ("mae", "crps", "coverage_80", "width_80"):
+            expected = np.average([part["models"][model][key] for part in parts], weights=counts)
+            assert scores[key] == pytest.approx(expected, rel=1e-9), (model, key)
+
+
+def test_the_report_says_when_each_fold_was_trained_and_scored(both: Any) -> None:
+    page = report.report("shops", problem(2), both[1], ())
+    table = next(table for table in page.tables if table.title == "2 folds")
+    assert [row[1:] for row in table.rows] == [
+        ("2024-05-20 00:00:00", "2024-06-09 00:00:00", "2024-06-28 00:00:00"),
+        ("2024-06-09 00:00:00", "2024-06-29 00:00:00", "2024-07-14 00:00:00"),
+    ]
+
+
+def test_a_model_compared_with_itself_differs_in_nothing(both: Any) -> None:
+    folder = both[0] / "lstm"
+    found = evaluate.compare_with_champion(problem(2), both[0] / "prepared", folder, folder)
+    assert found.scores[0] == found.scores[1]
+    assert found.scores[0]["mae"] == both[1].metrics["models"]["lstm"]["mae"]
+    assert found.differences["mae"].value == 0
