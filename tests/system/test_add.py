@@ -99,7 +99,7 @@ def test_a_table_becomes_a_problem(project: Path, sales: Path) -> None:
         "  blank values: none",
         "  out of range, made missing: none",
         "  columns not used: none",
-        "  series skipped: none",
+        "  series left out: none",
         *(line for line in result.output.splitlines() if line.startswith("  warning: ")),
     ]
 
@@ -149,7 +149,10 @@ def test_options_are_kept(project: Path, sales: Path) -> None:
             "sales {table} --horizon 7 --y store --duplicates first",
             "column `store`: not a number (600 rows)",
         ),
-        ("sales {table} --horizon 200", "data.split.validation leaves 45 of 300 steps"),
+        (
+            "sales {table} --horizon 200",
+            "to 2021-10-27 00:00:00; to forecast 200 takes 601",
+        ),
         ("sales {table} --horizon 7 --timezone Nowhere", "`timezone: Nowhere` is no time zone"),
         ("sales {table} --horizon 7 --holidays XX", "`problems.sales.data.holidays`"),
     ],
@@ -192,7 +195,10 @@ def test_an_error_is_one_sentence_and_exit_code_2(
     for arguments, said in (
         (["check", "sales"], "error: params.yaml: no problem `sales`\n"),
         (["add", "sales"], "Missing argument"),
-        (["add", "sales", "t.csv", "--horizon", "7", "--test", "soon"], "'soon' is no share"),
+        (
+            ["add", "sales", "t.csv", "--horizon", "7", "--test", "soon"],
+            "'soon' is no number of horizons",
+        ),
     ):
         monkeypatch.setattr(sys, "argv", ["retain", *arguments])
         with pytest.raises(SystemExit) as end:

@@ -51,13 +51,19 @@ def add(
     ] = None,
     holidays: Annotated[str | None, typer.Option(help="Country, such as US or US-MN.")] = None,
     validation: Annotated[
-        str,
-        typer.Option(help="Where validation begins: a share, 90d before the end, or a date."),
-    ] = "0.7",
-    test: Annotated[str, typer.Option(help="Where test begins: a share, 30d, or a date.")] = "0.85",
+        str | None,
+        typer.Option(help="Where validation begins: '10 horizons' or 90d before the end, a date."),
+    ] = None,
+    test: Annotated[
+        str | None, typer.Option(help="Where test begins: '5 horizons', 30d, a date.")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=1, help="Pieces of the test part, a training for each.")
+    ] = None,
 ) -> None:
     """Make a forecasting problem of a table: look at it, choose settings, write params.yaml."""
     from retain.kinds.forecast.config import Problem
+    from retain.kinds.forecast.data import folds as partition
     from retain.kinds.forecast.data import panel
     from retain.kinds.forecast.infer import entry as inference
     from retain.project import params_file, raw_table
@@ -89,8 +95,13 @@ def add(
         "decimal": decimal,
         "duplicates": duplicates,
         "holidays": holidays,
-        "split": {"validation": _boundary(validation), "test": _boundary(test)},
+        "folds": folds,
     }
+    split = {"validation": validation, "test": test}
+    boundaries = {key: _boundary(text) for key, text in split.items() if text is not None}
+    if len(boundaries) == 1:
+        raise ParamsError("give both --validation and --test, or neither")
+    options["split"] = boundaries
     given = {key: value for key, value in options.items() if value}
     place, copy_to = raw_table.place(path, root)
     found = inference.infer(name, place, root, horizon, given)
@@ -101,12 +112,13 @@ def add(
         "data": data,
         "model": found.model,
         "training": {"seed": 1},
-        "evaluation": {"bootstrap": 2000},
+        "evaluation": {"folds": found.folds, "bootstrap": 2000},
         "gate": DEFAULT_GATE,
     }
     problem = loader.parse(name, entry)
     assert isinstance(problem, Problem)
-    panel.build(found.table, problem.data)  # what was inferred must be usable, not only readable
+    # What was inferred must be usable, not only readable.
+    partition.find(panel.build(found.table, problem.data).schema, problem.folds)
 
     for sentence in found.sentences:
         typer.echo(f"  {sentence}")
@@ -173,17 +185,19 @@ def append(
 
 
 def _boundary(text: str) -> float | str:
-    """A share of the time span (0.7), a time before the end (90d), a date or a date with a time."""
+    """A share (0.7), horizons (10 horizons) or a time (90d) before the end, a date, with a time."""
     from retain.config.schema import DURATION
+    from retain.kinds.forecast.config import HORIZONS
 
     if re.fullmatch(r"0?\.\d+", text):
         return float(text)
-    if DURATION.fullmatch(text):
+    if DURATION.fullmatch(text) or HORIZONS.fullmatch(text):
         return text
     try:
         dt.datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(
-            f"{text!r} is no share such as 0.7, no time before the end such as 90d, and no date"
+            f"{text!r} is no number of horizons such as '10 horizons', no time before the end such "
+            "as 90d, no date, and no share such as 0.7"
         ) from None
     return text

@@ -54,3 +54,10 @@ def moving_block(
         statistics.append(statistic(blocks[:, chosen].sum(2)))
     low, high = np.nanquantile(np.concatenate(statistics), [0.025, 0.975])
     return Interval(value, float(low), float(high))
+
+
+def describe_power(origins: int, series: int, block: int) -> str:
+    """Describe how much a difference on a test part can prove, before anything is trained."""
+    blocks = origins // block
+    few = "" if blocks >= FEWEST_BLOCKS else ": too few to tell two models apart"
+    return f"{origins:,} forecast origins of {series:,} series, {blocks:,} independent blocks{few}"

@@ -7,7 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retain.config import loader
 from retain.errors import DataError, ParamsError
+from retain.kinds.forecast.data import folds as partition
+from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.cycles import natural, segment_length
 from retain.kinds.forecast.infer.entry import Inferred, infer
 
@@ -46,7 +49,7 @@ def test_stores_by_day(tmp_path: Path) -> None:
         "horizon": 28,
         "context_length": 56,
         "season_length": 7,
-        "split": {"validation": 0.7, "test": 0.85},
+        "split": {"validation": "7 horizons", "test": "5 horizons"},
         "duplicates": "error",
     }
     assert found.model["segment_length"] == 7
@@ -92,6 +95,8 @@ def test_what_is_given_is_not_guessed(tmp_path: Path) -> None:
     assert found.data["categorical"] == ["kind"]
     assert (found.data["season_length"], found.data["context_length"]) == (14, 21)
     assert found.data["split"] == {"validation": 0.5, "test": 0.75}
+    assert found.folds == 1
+    assert look(tmp_path, frame(), folds=4).folds == 4
 
 
 def test_a_given_column_that_is_not_there(tmp_path: Path) -> None:
@@ -187,20 +192,130 @@ def test_a_wandering_level_is_normalised_by_window(tmp_path: Path) -> None:
     assert look(tmp_path, table, horizon=24).model["normalisation"] in {"last", "mean_std"}
 
 
-def test_the_context_is_no_longer_than_the_series_allow(tmp_path: Path) -> None:
+def test_a_level_that_leaves_the_training_range_is_not_normalised_by_series(tmp_path: Path) -> None:
+    """A regression extends a line as far as one likes; a network does not."""
+    table = frame(1000)
+    table["revenue"] += 10 * np.arange(1000)
+    found = look(tmp_path, table, horizon=28)
+    assert found.model["normalisation"] in {"last", "mean_std"}
+
+
+def test_a_level_that_stays_is_normalised_by_series_where_that_is_clearly_better(
+    tmp_path: Path,
+) -> None:
+    """What comes depends on where the level is, not on what it did lately."""
+    noise = np.random.default_rng(0).normal(0, 10, 1000)
+    table = frame(1000).assign(revenue=(100 + noise).round(2))
+    assert look(tmp_path, table, horizon=28, context_length=2).model["normalisation"] == "series"
+
+
+def test_a_longer_season_must_be_clearly_better(tmp_path: Path) -> None:
+    """The weeks repeat; that last year's do a little better is noise."""
+    table = frame(1500)
+    yearly = np.sin(2 * np.pi * np.arange(1500) / 365.25)
+    assert look(tmp_path, table, horizon=14).data["season_length"] == 7
+    table["revenue"] = (100 + 50 * yearly + np.random.default_rng(1).normal(0, 1, 1500)).round(2)
+    assert look(tmp_path, table, horizon=180).data["season_length"] == 365
+
+
+def test_a_season_that_the_training_part_does_not_hold_is_not_tried(tmp_path: Path) -> None:
+    found = look(tmp_path, frame(600), horizon=28)
+    (sentence,) = (text for text in found.sentences if text.startswith("season_length"))
+    assert "365" not in sentence
+
+
+def test_the_context_leaves_windows_to_learn_from(tmp_path: Path) -> None:
     found = look(tmp_path, frame(60, "D", 7), horizon=9)
-    assert found.data["context_length"] <= 42 - 9
+    training = 60 - 9 * int(str(found.data["split"]["validation"]).split()[0])
+    assert found.data["context_length"] <= (training - 9) / 2
     assert found.data["context_length"] % found.model["segment_length"] == 0
 
 
-def test_a_table_too_short_for_the_horizon(tmp_path: Path) -> None:
-    with pytest.raises(DataError) as error:
-        look(tmp_path, frame(20), horizon=7)
-    assert str(error.value) == (
-        "t.csv: data.split.validation leaves 3 of 20 steps (2021-01-01 00:00:00 to 2021-01-20 "
-        "00:00:00) for validation; it needs at least the horizon of 7, with values before it to "
-        "learn from"
+def panel_of(series: int, steps: int, frequency: str, length: int) -> pd.DataFrame:
+    parts = [frame(steps, frequency, length).assign(unit=f"u{n}") for n in range(series)]
+    return pd.concat(parts)[["unit", "timestamp", "revenue"]]
+
+
+@pytest.mark.parametrize(
+    ("table", "horizon", "validation", "test", "folds", "context", "season"),
+    [
+        (panel_of(6, 40, "MS", 12), 3, 6, 4, 4, 9, 12),
+        (panel_of(20, 880, "D", 7), 28, 15, 10, 2, 56, 7),
+        (panel_of(1, 132, "MS", 12), 12, 5, 3, 3, 24, 12),
+        (panel_of(500, 104, "W-SUN", 52), 13, 4, 3, 3, 16, 52),
+        (panel_of(50, 730, "D", 7), 28, 13, 9, 2, 56, 7),
+        (panel_of(1, 36, "MS", 12), 6, 3, 2, 2, 6, 12),
+        (panel_of(1, 9000, "h", 24), 24, 112, 56, 1, 48, 24),  # 15 % of the span, and as much
+    ],
+)
+def test_the_split_and_the_folds_follow_from_the_length(
+    tmp_path: Path,
+    table: pd.DataFrame,
+    horizon: int,
+    validation: int,
+    test: int,
+    folds: int,
+    context: int,
+    season: int,
+) -> None:
+    found = look(tmp_path, table, horizon)
+    assert found.data["split"] == {
+        "validation": f"{validation} horizons",
+        "test": f"{test} horizons",
+    }
+    chosen = found.folds, found.data["context_length"], found.data["season_length"]
+    assert chosen == (folds, context, season)
+    entry = {"kind": "forecast", "preset": "fast", "data": found.data, "gate": []}
+    data = loader.parse("sales", entry).data  # type: ignore[attr-defined]
+    built = panel.build(found.table, data)
+    steps = built.schema.steps
+    assert built.schema.validation_step >= steps // 2 - horizon
+    for fold in partition.find(built.schema, found.folds):
+        assert fold.validation_step >= context + horizon
+    told = [sentence.split(":")[0] for sentence in found.sentences]
+    assert ("folds" in told) == (folds > 1)
+    assert found.sentences[-1].startswith(
+        f"test: {test * horizon - horizon + 1:,} forecast origins"
     )
+
+
+def test_known_covariates_of_stores_come_through(tmp_path: Path) -> None:
+    table = panel_of(3, 400, "D", 7).assign(price=2.0, promotion=0)
+    table["price"] += np.arange(len(table)) % 3
+    table["promotion"] = (np.arange(len(table)) % 10 == 0).astype(int)
+    found = look(tmp_path, table, 28, known_covariates=["price", "promotion"])
+    assert found.data["known_covariates"] == ["price", "promotion"]
+
+
+def test_series_that_begin_late_do_not_lengthen_the_table(tmp_path: Path) -> None:
+    """Most stores have 100 days, and what an old one has before is no reason to test them all."""
+    old, young = panel_of(1, 1000, "D", 7), panel_of(9, 100, "D", 7)
+    young = young.assign(
+        unit="y" + young["unit"], timestamp=young["timestamp"] + pd.Timedelta("900D")
+    )
+    found = look(tmp_path, pd.concat([old, young]), horizon=7)
+    assert found.data["split"] == {"validation": "7 horizons", "test": "5 horizons"}
+
+
+@pytest.mark.parametrize(("steps", "least", "most"), [(20, 22, 6), (5, 22, 1), (3, 22, 0)])
+def test_a_table_too_short_for_the_horizon(
+    tmp_path: Path, steps: int, least: int, most: int
+) -> None:
+    with pytest.raises(DataError) as error:
+        look(tmp_path, frame(steps), horizon=7)
+    assert str(error.value).startswith(f"t.csv has {steps} steps, from 2021-01-01 00:00:00 to ")
+    assert f"to forecast 7 takes {least}: " in str(error.value)
+    assert f"bring {least - steps} more rows of a series" in str(error.value)
+    assert ("at most" in str(error.value)) == (most > 0)
+    if most:
+        assert str(error.value).endswith(f"or forecast at most {most} with --horizon")
+        assert look(tmp_path, frame(steps), horizon=most).data["horizon"] == most
+
+
+def test_the_shortest_table_comes_through(tmp_path: Path) -> None:
+    found = look(tmp_path, frame(22), horizon=7)
+    assert found.data["split"] == {"validation": "2 horizons", "test": "1 horizon"}
+    assert (found.data["context_length"], found.folds) == (1, 1)
 
 
 def test_the_same_table_gives_the_same_answer(tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ import pandas as pd
 
 from retain.config import loader
 from retain.errors import DataError
-from retain.kinds.forecast.config import Data, Problem
+from retain.evaluation.bootstrap import FEWEST_BLOCKS, describe_power
+from retain.kinds.forecast.config import Data, Problem, Split
 from retain.kinds.forecast.data import frequency, reader, tables
 from retain.kinds.forecast.data.formats import SEPARATORS, Csv, fields
-from retain.kinds.forecast.infer import columns, tuning
+from retain.kinds.forecast.infer import columns, splitting, tuning
 
 DEFAULT_LAYOUT = {"separator": ",", "decimal": "."}
 # the comment behind each key that is written
@@ -42,7 +43,7 @@ COMMENTS = {
     "horizon": "steps to forecast",
     "context_length": "steps the network looks back on",
     "season_length": "steps of the season, of the naive forecast too",
-    "split": "where validation and test begin: shares of the span, dates, or 90d before the end",
+    "split": "where validation and test begin, before the end of the table, or at dates",
     "separator": "between the fields of a row",
     "decimal": "the decimal sign",
     "duplicates": "of a series and time stamp: error, first, last, mean",
@@ -51,6 +52,7 @@ COMMENTS = {
     "residual": "forecast the difference to the seasonal-naive forecast, or none",
     "series_embedding": "numbers that the network learns of each series",
     "seed": "of weights, order and dropout",
+    "folds": "pieces of the test part, each forecast by a model trained on all before it",
     "bootstrap": "resamples behind every interval",
     "gate": "what a model must pass to be registered",
 }
@@ -63,18 +65,24 @@ class Inferred:
     data: dict[str, Any]
     preset: str
     model: dict[str, Any]
+    folds: int
     sentences: tuple[str, ...]
     table: tables.Table
 
 
 def infer(name: str, path: str, root: Path, horizon: int, given: dict[str, Any]) -> Inferred:
-    """Find what the table at `path` means; `given` are keys of `data` that the user fixed.
+    """Find what the table at `path` means.
+
+    Args:
+        given: keys of `data` that the user fixed, and `folds`.
 
     Raises:
         DataError: the table cannot be used, or what it means cannot be told without the user.
         ParamsError: what the user fixed does not go together.
     """
     sentences: list[str] = []
+    folds = given.get("folds")
+    given = {key: value for key, value in given.items() if key != "folds"}
     opened = reader.open_table(path, root)
     layout = {}
     if isinstance(opened, Csv):
@@ -89,7 +97,12 @@ def infer(name: str, path: str, root: Path, horizon: int, given: dict[str, Any])
         draft = _choose_duplicates(raw, draft, sentences)
     table = tables.check(raw, draft)
     sentences.append(_frequency_sentence(table, draft))
+    extent = splitting.measure(table, draft)
+    draft, folds = _choose_split(extent, table, draft, given, folds, sentences)
     tuned, preset, model = tuning.tune(table, draft, given, sentences)
+    origins = splitting.count_origins(extent, draft)
+    block = max(horizon, min(tuned["season_length"], origins // FEWEST_BLOCKS))
+    sentences.append(f"test: {describe_power(origins, len(extent.begins), block)}")
     data: dict[str, Any] = {
         "path": path,
         **meaning,
@@ -97,11 +110,43 @@ def infer(name: str, path: str, root: Path, horizon: int, given: dict[str, Any])
         **{key: given[key] for key in ("timezone", "holidays") if key in given},
         "horizon": horizon,
         **tuned,
-        "split": given.get("split", {"validation": 0.7, "test": 0.85}),
+        "split": draft.split.model_dump(mode="json"),
         **{key: sign for key, sign in layout.items() if sign != DEFAULT_LAYOUT[key]},
         "duplicates": draft.duplicates,
     }
-    return Inferred(data, preset, model, tuple(sentences), table)
+    return Inferred(data, preset, model, folds, tuple(sentences), table)
+
+
+def _choose_split(
+    extent: splitting.Extent,
+    table: tables.Table,
+    draft: Data,
+    given: dict[str, Any],
+    folds: int | None,
+    sentences: list[str],
+) -> tuple[Data, int]:
+    """Return the draft with a split, and the number of folds, as given or by the table's length."""
+    if "split" in given:
+        folds = folds or 1
+    else:
+        validation, test, chosen = splitting.choose(extent, draft, table.frequency)
+        folds = folds or chosen
+        split = {"validation": _horizons(validation), "test": _horizons(test)}
+        draft = draft.model_copy(update={"split": Split.model_validate(split)})
+        sentences.append(
+            f"split: validation from {split['validation']} before the end, test from "
+            f"{split['test']}, of {extent.span:,} steps"
+        )
+    if folds > 1:
+        sentences.append(
+            f"folds: {folds} pieces of the test part, each forecast by a model trained on all that "
+            f"precedes it; training takes {folds} times as long as with --folds 1"
+        )
+    return draft, folds
+
+
+def _horizons(count: int) -> str:
+    return f"{count} horizon{'s' * (count > 1)}"
 
 
 def _layout(table: Csv, given: dict[str, Any], sentences: list[str]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Settings that `retain add` chooses by measuring, on the validation part of the split alone.
 
-The season is the one whose seasonal-naive forecast errs least; normalisation and residual are those
-a small ridge regression from window to horizon does best with. Seconds, no torch, a fixed seed.
+The season is the shortest whose seasonal-naive forecast is not clearly worse than that of a longer
+one; normalisation and residual are those a small ridge regression from window to horizon does best
+with. Seconds, no torch, a fixed seed.
 """
 
 import itertools
@@ -19,6 +20,8 @@ from retain.kinds.forecast.data.tables import Table
 SERIES = 32  # measured on, at most
 WINDOWS = {"train": 2000, "validation": 1000}
 WORTHWHILE = 0.01  # less than 1 % better than mean_std and none is noise
+CLEARLY = 0.1  # by this share a longer season must be better, and `series` as normalisation
+OUTSIDE = 0.1  # of the validation windows may have a level that training did not see, for `series`
 ENOUGH = 2_000  # training windows for a large network
 EMBEDDED = 2_000  # training windows a series for an embedding of each: with fewer it overfits
 RIDGE = 0.01  # penalty a window; inputs have about unit variance
@@ -51,22 +54,37 @@ def tune(
     cycles = natural(table.frequency)
     season = given.get("season_length")
     if season is None:
-        errors = {m: seasonal_error(samples, m, draft.horizon) for m in (1, *cycles)}
+        # Of a season that is longer than the training part only some of validation can be compared.
+        longest = max(sample.train_end for sample in samples)
+        tried = [m for m in (1, *cycles) if m * -(-draft.horizon // m) <= longest]
+        errors = {m: seasonal_error(samples, m, draft.horizon) for m in tried}
         errors = {m: error for m, error in errors.items() if np.isfinite(error)}
-        season = min(errors, key=lambda m: errors[m]) if errors else 1
-        tried = ", ".join(f"{m}: {error:.4g}" for m, error in errors.items())
-        sentences.append(f"season_length: {season}, whose naive forecast errs least ({tried})")
+        season = next(iter(errors), 1)
+        for m, error in errors.items():
+            # The first cycle asks for no more context; a longer one must be worth what it asks for.
+            better = WORTHWHILE if m in cycles[:1] else CLEARLY
+            season = m if error < (1 - better) * errors[season] else season
+        measured = ", ".join(f"{m}: {error:.4g}" for m, error in errors.items())
+        sentences.append(
+            f"season_length: {season}; seasonal-naive forecasts err by {measured}, and a season "
+            f"beyond the first must be {100 * CLEARLY:.0f} % better"
+        )
 
     trained = np.array([sample.train_end for sample in samples])
     useful = trained[trained >= 3 * draft.horizon]
-    limit = max(1, int(useful.min() if len(useful) else trained.max()) - draft.horizon)
+    # Half of what the training part has room for, so that windows are left to learn from.
+    limit = max(1, (int(useful.min() if len(useful) else trained.max()) - draft.horizon) // 2)
     longest = min(draft.horizon, limit)
     unit = segment_length(table.frequency, longest, longest)
     context = given.get("context_length")
     if context is None:
         wanted = max(2 * draft.horizon, season, *cycles[:1])
         context = min(-(-wanted // unit), limit // unit) * unit
-        why = "two horizons and a season" if wanted <= limit else "as long as the series allow"
+        why = (
+            "two horizons and a season"
+            if wanted <= limit
+            else "half of what the training part has room for"
+        )
         sentences.append(f"context_length: {context}, {why}")
     segment = segment_length(table.frequency, draft.horizon, context)
     sentences.append(f"segment_length: {segment} steps are read at a time")
@@ -133,7 +151,7 @@ def _normalisation(
     if len(train[0]) < 20 or not len(score[0]):
         sentences.append("normalisation: mean_std; too few whole windows to measure")
         return "mean_std", "none"
-    errors = {}
+    errors: dict[tuple[str, str], float] = {}
     residuals = ("none", "seasonal") if season > 1 else ("none",)
     for normalisation, residual in itertools.product(("mean_std", "last", "series"), residuals):
         inputs, targets, _, _ = _prepare(train, context, season, normalisation, residual)
@@ -144,7 +162,12 @@ def _normalisation(
             np.mean(np.abs(inputs @ weights - targets) * scale / std)
         )
     plain = errors["mean_std", "none"]
-    best = min(errors, key=lambda pair: errors[pair])
+    by_window = {pair: error for pair, error in errors.items() if pair[0] != "series"}
+    best = min(by_window, key=lambda pair: by_window[pair])
+    by_series = min(errors.keys() - by_window.keys(), key=lambda pair: (errors[pair], pair))
+    # What is scaled by the training part forecasts badly where the level has left it.
+    if errors[by_series] < (1 - CLEARLY) * errors[best] and _stays(train, score, reach, context):
+        best = by_series
     if errors[best] > (1 - WORTHWHILE) * plain:
         best = "mean_std", "none"
     sentences.append(
@@ -152,6 +175,20 @@ def _normalisation(
         f"{errors[best]:.3f} standard deviations with them, {plain:.3f} with mean_std and none"
     )
     return best
+
+
+def _stays(
+    train: tuple[Floats, Floats], score: tuple[Floats, Floats], reach: int, context: int
+) -> bool:
+    """Whether the levels of the validation windows lie where those of the training windows do."""
+
+    def levels(sampled: tuple[Floats, Floats]) -> Floats:
+        windows, scales = sampled
+        means: Floats = windows[:, reach - context : reach].mean(axis=1)
+        return (means - scales[:, 0]) / scales[:, 1]
+
+    known, new = levels(train), levels(score)
+    return bool(np.mean((new < known.min()) | (new > known.max())) <= OUTSIDE)
 
 
 def _windows(samples: list[Sample], reach: int, horizon: int, part: str) -> tuple[Floats, Floats]:

@@ -1,0 +1,94 @@
+"""How `retain add` splits a table, and into how many folds, by its length alone.
+
+A long table has enough forecast origins in the last 15 % of its span. Of a short one more is
+tested, up to half of it with the validation part, and in folds, so that the models of the later
+pieces learn from what comes before them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from retain.errors import DataError
+from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data.cycles import natural
+from retain.kinds.forecast.data.series import grid_of, select, split, summarize
+from retain.kinds.forecast.data.tables import Table
+
+SHARE = 0.15  # of the span of a long table is tested, and as much validates
+ENOUGH = 10  # tested horizons, from which one fold of a long table has enough origins
+FEWEST = 4  # that are tested, where half of the table allows, even if two seasons are not left
+QUICK = 2_000  # training rows, up to which a training takes seconds
+FOLDS = {True: 5, False: 3}  # at most, by whether a training is quick
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How far a table reaches.
+
+    Attributes:
+        grid: all steps from the first stamp to the last.
+        begins: the step at which each series begins, of those that are long enough.
+        span: steps from where half of the series have begun to the end.
+    """
+
+    grid: pd.DatetimeIndex
+    begins: NDArray[np.int64]
+    span: int
+
+
+def measure(table: Table, draft: Data) -> Extent:
+    """Measure a table."""
+    summary = summarize(table.frame, draft)
+    try:
+        usable, _ = select(summary, table.frequency, draft)
+    except DataError:  # `choose` knows what it takes in all
+        usable = np.ones(len(summary), dtype=bool)
+    grid = grid_of(summary[usable], table.frequency)
+    begins = grid.get_indexer(pd.DatetimeIndex(summary["first"][usable]))
+    return Extent(grid, begins, len(grid) - int(np.median(begins)))
+
+
+def choose(extent: Extent, draft: Data, frequency: str) -> tuple[int, int, int]:
+    """Return how many horizons before the end validation and test begin, and how many folds.
+
+    Args:
+        draft: with the horizon, and the least context that a training window must have.
+
+    Raises:
+        DataError: the table is too short for any split.
+    """
+    horizon, context, length = draft.horizon, draft.context_length, len(extent.grid)
+    needed = context + 3 * horizon
+    if length < needed:
+        most = (length - context) // 3
+        advice = f", or forecast at most {most} with --horizon" if most > 0 else ""
+        raise DataError(
+            f"{draft.path} has {length:,} steps, from {extent.grid[0]} to {extent.grid[-1]}; to "
+            f"forecast {horizon} takes {needed:,}: training, validation and test need a horizon "
+            f"each, and training a context before it: bring {needed - length:,} more rows of a "
+            f"series{advice}"
+        )
+    # Series that began lately make a table no shorter than those allow that it cannot do without.
+    span = max(extent.span, min(length, needed))
+    room = (span - context - horizon) // horizon
+    half = min(max(span // (2 * horizon), 2), room)
+    wanted = round(SHARE * span / horizon)
+    if wanted >= ENOUGH and 2 * wanted <= half:
+        return 2 * wanted, wanted, 1
+    validation = min(max(wanted, 1), half - 1)
+    most = half - validation
+    cycle = next(iter(natural(frequency)), 1)
+    beside_seasons = (span - 2 * cycle) // horizon - validation
+    test = min(ENOUGH, most, max(FEWEST, beside_seasons))
+    rows = np.maximum(length - (validation + test) * horizon - extent.begins, 0).sum()
+    quick = bool(rows < QUICK)
+    folds = test if quick else round(test / max(wanted, 1))
+    return validation + test, test, max(1, min(folds, test, FOLDS[quick]))
+
+
+def count_origins(extent: Extent, data: Data) -> int:
+    """Return at how many steps a forecast of the test part begins, over all folds."""
+    return len(extent.grid) - split(extent.grid, data)[1] - data.horizon + 1
