@@ -21,7 +21,8 @@ def main() -> None:
     problem, layout = loader.load_problem(root, name), Layout(root, name)
     cell = next((cell for cell in problem.training.cells if cell == sys.argv[2]), None)
     if cell is None:
-        files.leave_out(root, f"train-{name}-{sys.argv[2]}", layout.model(sys.argv[2]))
+        why = "training.cells does not name this cell"
+        files.leave_out(root, f"train-{name}-{sys.argv[2]}", layout.model(sys.argv[2]), why)
         return
     portable_cpu.pin_cpu_kernels(problem.training.reproducible)
     from retain.training import trainer  # imports torch, and torch looks at these settings once
@@ -31,14 +32,14 @@ def main() -> None:
     setup = kind.training.load(problem, layout.prepared, cell)
     tags = fingerprint.training_tags(root, name, problem, cell)
     stage = f"train-{name}-{cell}"
-    recipe = (tags["data.md5"], tags["params.md5"], code_deps.training_md5(root, kind))
+    recipe = (tags["data.md5"], tags["params.md5"], code_deps.training_md5(root, kind, "train"))
     kept = files.checkpoint_folder(root, stage, fingerprint.text_md5(" ".join(recipe)))
     if trainer.is_follower():
         trainer.fit(setup, problem.training, cell, name, folder=kept)
         return
     with (
         files.folder(root, stage) as scratch,
-        runs.training_run(root, name, problem, cell, tags, kept) as run,
+        runs.training_run(root, name, problem, cell, tags, kept, f"train@{name}-{cell}") as run,
     ):
         history = trainer.fit(setup, problem.training, cell, f"{name} {cell}", run, kept)
         setup.calibrate()
