@@ -32,7 +32,7 @@ def main() -> None:
     setup = kind.training.load(problem, layout.prepared, cell)
     tags = fingerprint.training_tags(root, name, problem, cell)
     stage = f"train-{name}-{cell}"
-    recipe = (tags["data.md5"], tags["params.md5"], code_deps.training_md5(root, kind, "train"))
+    recipe = (tags["data.md5"], tags["params.md5"], code_deps.training_md5(root, kind))
     kept = files.checkpoint_folder(root, stage, fingerprint.text_md5(" ".join(recipe)))
     if trainer.is_follower():
         trainer.fit(setup, problem.training, cell, name, folder=kept)

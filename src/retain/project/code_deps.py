@@ -37,7 +37,7 @@ def code_list(
     return "\n".join(lines) + "\n"
 
 
-def training_md5(root: Path, kind: AnyKind, stage: str) -> str:
+def training_md5(root: Path, kind: AnyKind, stage: str = "train") -> str:
     """Return the md5 of the code and of the libraries that a training runs: `train`, `refit`."""
     versions = [f"{library} {version(library)}" for library in ("torch", "pytorch-lightning")]
     return text_md5("\n".join([code_list(root, kind, stage), *versions]))

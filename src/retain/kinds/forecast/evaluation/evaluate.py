@@ -16,7 +16,8 @@ import torch
 from retain.errors import IncomparableError
 from retain.evaluation.arrays import Floats
 from retain.evaluation.bootstrap import FEWEST_BLOCKS, Interval
-from retain.evaluation.quality_gate import MODEL, Comparison, differences
+from retain.evaluation.choice import choose
+from retain.evaluation.quality_gate import Comparison, differences
 from retain.evaluation.results import Metrics, plots, stack, stack_histories
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel
@@ -118,18 +119,21 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
 
     Args:
         prepared: what `prepare` wrote.
-        models: the folder of each cell, that of `quality_gate.MODEL` among them.
+        models: the folder of each cell, that of the LSTM among them.
 
     Raises:
         ModelError: a model does not fit the prepared data.
     """
     source = panel.load(prepared)
+    chosen = choose(problem.register_cell, models)
     test = Windows(source, "test")
     validation = Windows(source, "validation").thinned(VALIDATION_WINDOWS)
     predictors = {cell: predictor.load(folder) for cell, folder in models.items()}
     for cell, model in predictors.items():
         model.check_fits(source.schema, f"{models[cell]}")
-    scored = {cell: network_model(model, source) for cell, model in predictors.items()}
+    # Figures draw the intervals of the first, and by its errors windows are chosen to look at.
+    cells = sorted(predictors, key=lambda cell: cell != chosen["model"])
+    scored = {cell: network_model(predictors[cell], source) for cell in cells}
     scored |= baselines.quantile_models(problem, validation)
     levels = problem.model.quantiles
     sums = {name: sum_metrics(model, test, source, levels) for name, model in scored.items()}
@@ -139,12 +143,13 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         scores[cell] |= {key: model.config[key] for key in ("parameters", "hidden_size")}
     metrics: ForecastMetrics = {
         "models": scores,
-        "differences": differences(sums, lambda a, b: compare(a, b, problem)),
+        "differences": differences(sums, lambda a, b: compare(a, b, problem), chosen["model"]),
+        **chosen,
         "windows": {"test": len(test), "test_without_values": test.dropped},
     }
     views = [
         _view(title, test, number, scored, source)
-        for title, number in _choose_windows(sums[MODEL], test)
+        for title, number in _choose_windows(sums[chosen["model"]], test)
     ]
     tables = _tables(sums, predictors, source, test) | {"training": stack_histories(models)}
     return Evaluation(metrics, tables, views, source.schema, source.grid)

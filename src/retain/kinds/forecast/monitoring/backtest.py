@@ -109,7 +109,7 @@ class Past:
         """The folder of its models: named by the md5 of table, params and code."""
         recipe = {
             "table": self.table.findings.digest,
-            "code": code_deps.training_md5(self.root, kind_of(self.problem), "train"),
+            "code": code_deps.training_md5(self.root, kind_of(self.problem)),
             **self.problem.model_dump(mode="json", include={"data", "model", "training"}),
         }
         md5 = fingerprint.text_md5(json.dumps(recipe, sort_keys=True))

@@ -56,6 +56,10 @@ class Predictor:
         )
         return grid[-1]
 
+    def evaluated_until(self) -> str:
+        """Return until when the model was trained that was scored on test data, in its place."""
+        return str(self.config.get("refit", {}).get("evaluated_until", self.trained_until()))
+
     def trained_on(self) -> str:
         """Return the first and the last time stamp of the data that it was trained on."""
         origin = pd.Timestamp(self.schema.origin)
