@@ -17,7 +17,7 @@ from retain.training import portable_cpu
 
 
 def main() -> None:
-    """Score the models of one problem, and judge the LSTM."""
+    """Score the models of one problem, and judge one of them."""
     root, name = Path(), sys.argv[1]
     problem, layout = loader.load_problem(root, name), Layout(root, name)
     cells: list[str] = [*problem.training.cells]

@@ -20,9 +20,10 @@ def main() -> None:
     problem, layout = loader.load_problem(root, name), Layout(root, name)
     metrics = results.read_metrics(layout.metrics)
     checks = quality_gate.run_checks(metrics, problem.gate)
+    verdict = quality_gate.verdict(checks, metrics.get("model", quality_gate.MODEL))
     with files.folder(root, f"register-{name}") as scratch:
         decision = registry.register(root, name, problem, metrics, checks)
-        (scratch / "verdict.json").write_text(files.to_json(quality_gate.verdict(checks)), "utf-8")
+        (scratch / "verdict.json").write_text(files.to_json(verdict), "utf-8")
         (scratch / "decision.json").write_text(files.to_json(vars(decision)), "utf-8")
         files.publish_each(scratch, layout.reports)
     print(decision.sentence)

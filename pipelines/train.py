@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from retain import errors, model_files
 from retain.config import loader
 from retain.config.kind import kind_of
+from retain.evaluation import choice
 from retain.project import code_deps, files, fingerprint
 from retain.project.layout import Layout
 from retain.tracking import runs
@@ -27,7 +28,8 @@ def main() -> None:
     problem, layout = loader.load_problem(root, name), Layout(root, name)
     cell = next((cell for cell in problem.training.cells if cell == sys.argv[2]), None)
     if cell is None:
-        files.leave_out(root, f"train-{name}-{sys.argv[2]}", layout.model(sys.argv[2]))
+        why = "training.cells does not name this cell"
+        files.leave_out(root, f"train-{name}-{sys.argv[2]}", layout.model(sys.argv[2]), why)
         return
     portable_cpu.pin_cpu_kernels(problem.training.reproducible)
     from retain.training import trainer  # imports torch, and torch looks at these settings once
@@ -46,11 +48,11 @@ def main() -> None:
 
     def fit(fold: int, run: "OfflineRun | None" = None) -> "list[Epoch]":
         label = f"{name} {cell}" + f", fold {fold} of {last}" * (last > 1)
-        place = model_files.fold_folder(kept, fold)
+        place = choice.fold_folder(kept, fold)
         return trainer.fit(setups[fold], problem.training, cell, label, run, place)
 
     # A kill costs no training that was done: all but the last are kept beside their checkpoints.
-    done = {fold: model_files.fold_folder(kept, fold) / "model" for fold in range(1, last)}
+    done = {fold: choice.fold_folder(kept, fold) / "model" for fold in range(1, last)}
     kept_before = {fold for fold, model in done.items() if model.is_dir()}
     setups = {fold: build(fold) for fold in range(1, last + 1) if fold not in kept_before}
     if trainer.is_follower():
@@ -59,10 +61,10 @@ def main() -> None:
         return
     with (
         files.folder(root, stage) as scratch,
-        runs.training_run(root, name, problem, cell, tags, kept) as run,
+        runs.training_run(root, name, problem, cell, tags, kept, f"train@{name}-{cell}") as run,
     ):
         for fold in range(1, last + 1):
-            place = model_files.fold_folder(scratch, fold)
+            place = choice.fold_folder(scratch, fold)
             if fold in kept_before:
                 shutil.copytree(done[fold], place, dirs_exist_ok=True)
                 continue

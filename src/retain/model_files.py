@@ -43,19 +43,6 @@ def write_model(
     (folder / "history.csv").write_text("\n".join([",".join(names), *lines]) + "\n")
 
 
-def fold_folder(folder: Path, fold: int) -> Path:
-    """Return where a model folder holds the model of a fold: of the first it is the folder."""
-    return folder if fold == 1 else folder / f"fold-{fold}"
-
-
-def fold_folders(folder: Path) -> list[Path]:
-    """Return the model folders of all folds that a model folder holds, in order."""
-    folders = [folder]
-    while (later := fold_folder(folder, len(folders) + 1)).is_dir():
-        folders.append(later)
-    return folders
-
-
 def read_config(folder: Path) -> dict[str, Any]:
     """Read the config.json of a model folder.
 

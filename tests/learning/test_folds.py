@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retain.evaluation.choice import fold_folder
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel, tables
 from retain.kinds.forecast.evaluation import evaluate, report
 from retain.kinds.forecast.model import setup
-from retain.model_files import fold_folder
 
 from .small import trained
 

@@ -284,16 +284,18 @@ def with_a_file_more(folder: Path) -> None:
     (folder / "weights.pkl").write_bytes(pickle.dumps(0))
 
 
+@pytest.mark.parametrize("which", ["lstm", "final"])
 @pytest.mark.parametrize(
     "exchange", [exchanged_for_a_pickle, exchanged_for_other_weights, with_a_file_more]
 )
 def test_a_version_whose_files_were_exchanged_is_refused(
-    project: Path, exchange: Callable[[Path], None]
+    project: Path, exchange: Callable[[Path], None], which: str
 ) -> None:
     import mlflow
 
-    recorded = register(project).model_md5
-    (folder,) = (project / "mlruns/artifacts/small/models").glob("*/artifacts/artifacts/lstm")
+    decision = register(project)
+    recorded = decision.model_md5 if which == "lstm" else decision.final_md5
+    (folder,) = (project / "mlruns/artifacts/small/models").glob(f"*/artifacts/artifacts/{which}")
     exchange(folder)
     said = f"small version 1 are not those .* {fingerprint.folder_md5(folder)}, .* {recorded}"
     with (
@@ -327,15 +329,57 @@ def test_the_version_says_where_its_model_comes_from(project: Path) -> None:
     tags = client.get_model_version("small", "1").tags
     assert {"model.md5", "data.md5", "params.md5", "test.mae", "verdict"} <= set(tags)
     assert tags["data.span"] == "2024-01-01 00:00 to 2024-01-15 00:00"
+    assert tags["final.span"] == "2024-01-01 00:00 to 2024-01-21 00:00"
+    assert tags["final.md5"] == fingerprint.folder_md5(project / "models/small/final")
     assert tags["gate"] == "passed"
     assert tags["gate.finite"] == PASSED[0].sentence
 
 
-def test_the_registered_model_answers_as_the_model_folder_does(project: Path) -> None:
+def test_another_refit_of_the_champion_s_model_is_a_version_and_champion(project: Path) -> None:
+    first = register(project)
+    path = project / "models/small/final/weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
+    second = register(project)
+    assert (first.version, second.version, second.alias) == ("1", "2", "champion")
+    assert second.model_md5 == first.model_md5
+    (said,) = [c["sentence"] for c in second.checks if "champion" in c["check"]]
+    assert said == "its evaluated model is the same, refitted anew"
+    contents = [line.content for line in ledger.read(project, "small")]
+    assert contents == [(d.model_md5, d.final_md5) for d in (first, second)]
+    with registry.champion_folder(project, "small") as folder:
+        assert fingerprint.folder_md5(folder) == second.final_md5
+
+
+def test_a_version_without_a_refitted_model_forecasts_with_the_evaluated_one(project: Path) -> None:
+    import mlflow
+
+    shutil.rmtree(project / "models/small/final")
+    decision = register(project)
+    assert decision.final_md5 == ""
+    assert "final.md5" not in store.connect(project).get_model_version("small", "1").tags
+    with registry.champion_folder(project, "small") as folder:
+        assert fingerprint.folder_md5(folder) == decision.model_md5
+    example = predictor.load(project / "models/small/lstm").example(project / "data/prepared/small")
+    assert len(mlflow.pyfunc.load_model("models:/small@champion").predict(example)) == 6
+
+
+def test_the_cell_that_the_metrics_name_is_registered(project: Path) -> None:
+    path = project / "reports/small/metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model": "rnn"}))
+    decision = register(project)
+    rnn = project / "models/small/rnn"
+    assert decision.model_md5 == fingerprint.folder_md5(rnn)
+    tags = store.connect(project).get_model_version("small", "1").tags
+    assert tags["cell"] == "rnn"
+    scores = json.loads(path.read_text())["models"]
+    assert float(tags["test.mae"]) == pytest.approx(scores["rnn"]["mae"], rel=1e-5)
+
+
+def test_the_registered_model_answers_as_the_refitted_model_s_folder_does(project: Path) -> None:
     import mlflow
 
     register(project)
-    served = predictor.load(project / "models/small/lstm")
+    served = predictor.load(project / "models/small/final")
     example = served.example(project / "data/prepared/small")
     torch.set_num_threads(1)
     loaded = mlflow.pyfunc.load_model("models:/small@champion")

@@ -145,12 +145,14 @@ def sync() -> None:
 
 def _decision(root: Path, name: str) -> str:
     """What became of the present model in the registry, if it was registered here."""
-    from retain.evaluation import quality_gate
+    from retain.evaluation import choice
 
     layout = Layout(root, name)
-    path, model = layout.decision, layout.model(quality_gate.MODEL)
+    path, model = layout.decision, layout.model(choice.judged(layout.metrics))
     decision = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if not model.is_dir() or decision.get("model_md5") != fingerprint.folder_md5(model):
+    final = fingerprint.folder_md5(layout.refitted) if layout.refitted else ""
+    known = (decision.get("model_md5"), decision.get("final_md5", ""))
+    if not model.is_dir() or known != (fingerprint.folder_md5(model), final):
         return f"this model was not registered last; do so with `dvc repro -f -s register@{name}`"
     return str(decision["sentence"])
 

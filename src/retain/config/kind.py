@@ -40,6 +40,7 @@ GROUP = "retain.kinds"
 STAGES = {
     "prepare": ("problem", "prepare"),
     "train": ("problem", "training", "fold"),
+    "refit": ("problem", "refit"),
     "evaluate": ("problem", "evaluate", "report", "predictor"),
     "register": ("problem", "compare", "predictor"),
 }

@@ -207,6 +207,10 @@ class Problem(Section):
     It also says, in `ERRORS` and `BASELINES`, which errors `differences` of metrics.json compares,
     and with which other models; and in `PRESETS`, by name and section, what holds where params.yaml
     says nothing.
+
+    `register` is the cell that is judged, refitted and registered: the LSTM, or with `best` the one
+    of the least validation loss. With `refit` its recipe is trained once more, on all rows, where
+    the kind can do so: the model that forecasts.
     """
 
     ERRORS: ClassVar[tuple[str, ...]] = ()
@@ -217,6 +221,9 @@ class Problem(Section):
     preset: Literal["fast", "accurate"]
     training: Training = Training()
     gate: tuple[Check, ...]
+    refit: bool = True
+    # Not a field `register`: pydantic's classes have a method of that name.
+    register_cell: Literal["lstm", "best"] = Field("lstm", alias="register")
     retrain: Retrain = Retrain()
     prove: Prove = Prove()
 
@@ -230,7 +237,9 @@ class Problem(Section):
 
         The stage `code` hands it on, since DVC refuses a key that params.yaml does not have.
         """
-        return {}
+        if stage not in ("evaluate", "refit"):
+            return {}
+        return {"refit": self.refit, "register": self.register_cell}
 
     @property
     def folds(self) -> int:

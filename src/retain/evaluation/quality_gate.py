@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from retain.evaluation.bootstrap import Interval
 
 T = TypeVar("T")
-MODEL: Final = "lstm"  # the model that the gate judges and the registry holds
+MODEL: Final = "lstm"  # the model that is judged where metrics.json names no other
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Comparison:
 
 
 def run_checks(metrics: Metrics, gate: Iterable[Check]) -> list[CheckResult]:
-    """Check the LSTM's metrics against the gate, but for the check `champion`.
+    """Check the judged model's metrics against the gate, but for the check `champion`.
 
     Args:
         metrics: the content of metrics.json.
@@ -65,17 +65,18 @@ def run_checks(metrics: Metrics, gate: Iterable[Check]) -> list[CheckResult]:
     return [_result(metrics, check) for check in gate if not isinstance(check, ChampionCheck)]
 
 
-def verdict(checks: list[CheckResult]) -> dict[str, Any]:
+def verdict(checks: list[CheckResult], model: str = MODEL) -> dict[str, Any]:
     """The content of verdict.json."""
     return {
         "passed": all(check.passed for check in checks),
-        "model": MODEL,
+        "model": model,
         "checks": [vars(check) for check in checks],
     }
 
 
 def _result(metrics: Metrics, check: Check) -> CheckResult:
-    scores = metrics["models"][MODEL]
+    model = metrics.get("model", MODEL)
+    scores = metrics["models"][model]
     if isinstance(check, FiniteCheck):
         count = int(scores["not_finite"])
         sentence = f"{count:,} values are not finite" if count else "every value is finite"
@@ -99,11 +100,14 @@ def _result(metrics: Metrics, check: Check) -> CheckResult:
         )
     assert isinstance(check, BeatsCheck | TiesCheck)
     name = check.baseline
-    differences = metrics["differences"].get(f"{MODEL}_minus_{name}")
+    if name == model:
+        label = f"{'beats' if isinstance(check, BeatsCheck) else 'beats or ties'} {name}"
+        return CheckResult(label, True, f"the {name} is the model that is judged", {})
+    differences = metrics["differences"].get(f"{model}_minus_{name}")
     if differences is None:
         raise ParamsError(
             f"params.yaml: the gate names the baseline `{name}`; evaluated were "
-            f"{', '.join(other for other in metrics['models'] if other != MODEL)}"
+            f"{', '.join(other for other in metrics['models'] if other != model)}"
         )
     change = differences[check.metric]
     value, low, high = change["value"], change["low"], change["high"]
@@ -138,19 +142,23 @@ def interval(low: float, high: float) -> str:
 
 
 def differences(
-    scored: Mapping[str, T], compare: "Callable[[T, T], Mapping[str, Interval]]"
+    scored: Mapping[str, T],
+    compare: "Callable[[T, T], Mapping[str, Interval]]",
+    model: str = MODEL,
 ) -> dict[str, dict[str, Difference]]:
-    """Compare the judged model with each other one; the differences as metrics.json has them.
+    """Compare the LSTM with each other model, and so the judged one; as metrics.json has it.
 
     Args:
+        model: the judged one.
         compare: subtracts the metrics of its second argument from those of its first.
     """
     return {
-        f"{MODEL}_minus_{name}": {
-            metric: change.to_dict() for metric, change in compare(scored[MODEL], other).items()
+        f"{one}_minus_{name}": {
+            metric: change.to_dict() for metric, change in compare(scored[one], other).items()
         }
+        for one in dict.fromkeys((MODEL, model))
         for name, other in scored.items()
-        if name != MODEL
+        if name != one
     }
 
 
@@ -164,7 +172,7 @@ def difference_rows(
     """
     return [
         (
-            f"LSTM − {label(name.removeprefix(f'{MODEL}_minus_'))}",
+            " − ".join(map(label, name.split("_minus_", 1))),
             metric,
             f"{change['value']:+{digits}}",
             interval(change["low"], change["high"]),

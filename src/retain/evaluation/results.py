@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,10 +22,13 @@ class Difference(TypedDict):
 class Metrics(TypedDict):
     """The content of metrics.json; a kind may add keys.
 
-    `models` has the scores of each model, `differences` those between the judged model and each
-    other, as MODEL_minus_OTHER and by metric.
+    `models` has the scores of each model, `differences` those between the LSTM and each other, and
+    between the judged model and each other, as MODEL_minus_OTHER and by metric. `model` is the
+    judged one, the LSTM where it is absent; `validation_loss` is the least one of each cell.
     """
 
+    model: NotRequired[str]
+    validation_loss: NotRequired[Mapping[str, float]]
     models: Mapping[str, Mapping[str, float]]
     differences: Mapping[str, Mapping[str, Difference]]
 

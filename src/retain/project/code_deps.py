@@ -37,10 +37,10 @@ def code_list(
     return "\n".join(lines) + "\n"
 
 
-def training_md5(root: Path, kind: AnyKind) -> str:
-    """Return the md5 of the code and of the libraries that a training of a kind runs."""
+def training_md5(root: Path, kind: AnyKind, stage: str = "train") -> str:
+    """Return the md5 of the code and of the libraries that a training runs: `train`, `refit`."""
     versions = [f"{library} {version(library)}" for library in ("torch", "pytorch-lightning")]
-    return text_md5("\n".join([code_list(root, kind, "train"), *versions]))
+    return text_md5("\n".join([code_list(root, kind, stage), *versions]))
 
 
 def _find_files(root: Path, kind: AnyKind, stage: str) -> dict[str, Path]:

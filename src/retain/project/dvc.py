@@ -37,9 +37,9 @@ def call(root: Path, *words: str) -> int:
     return subprocess.run([sys.executable, "-m", "dvc", *words], cwd=root, check=False).returncode
 
 
-def repro(root: Path, stage: str, python: Path, environment: Mapping[str, str]) -> int:
-    """Run a stage and all before it anew, under another interpreter; return the exit code."""
-    command = [str(python), "-m", "dvc", "repro", "--force", stage]
+def repro(root: Path, stages: list[str], python: Path, environment: Mapping[str, str]) -> int:
+    """Run stages and all before them anew, under another interpreter; return the exit code."""
+    command = [str(python), "-m", "dvc", "repro", "--force", *stages]
     # A group of its own, since dvc would leave its stage running when it is ended.
     process = subprocess.Popen(command, cwd=root, env=environment, start_new_session=True)
     try:

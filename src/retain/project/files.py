@@ -17,6 +17,8 @@ from typing import Any
 
 from retain.errors import RetainError
 
+LEFT_OUT = "left-out.txt"  # all that is in the folder of a model that is not trained
+
 
 @contextmanager
 def folder(root: Path, stage: str) -> Iterator[Path]:
@@ -59,11 +61,10 @@ def publish(scratch: Path, target: Path) -> None:
     shutil.rmtree(before, ignore_errors=True)
 
 
-def leave_out(root: Path, stage: str, target: Path) -> None:
-    """Write a folder of a sentence for a cell that is not trained; DVC wants its output."""
+def leave_out(root: Path, stage: str, target: Path, why: str) -> None:
+    """Write a folder of a sentence for a model that is not trained; DVC wants its output."""
     with folder(root, stage) as scratch:
-        text = "training.cells does not name this cell\n"
-        (scratch / "left-out.txt").write_text(text, encoding="utf-8")
+        (scratch / LEFT_OUT).write_text(f"{why}\n", encoding="utf-8")
         publish(scratch, target)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow")
 
 # What of a problem a training does not look at.
-UNTRAINED = {"gate", "kind", "prove", "retrain"}
+UNTRAINED = {"gate", "kind", "prove", "refit", "register_cell", "retrain"}
 # What of git's files says nothing of what a stage will do: the pipeline writes the lock and the
 # ledger itself.
 NOT_CODE = (":!dvc.lock", ":!models/*/ledger.csv", ":!models/*/promotions.csv")

@@ -10,6 +10,7 @@ class Layout:
         code: the lists of what each stage runs, STAGE.txt.
         prepared: the arrays that `prepare` writes.
         models: the model folders, by cell.
+        final: the model folder of the refitted model, or a sentence why there is none.
         ledger: which models were registered, and what was decided about them.
         reports: what `evaluate` and `register` write.
         decision: what the registry of this clone did with the model; in no commit.
@@ -21,6 +22,7 @@ class Layout:
         self.code = root / "data" / "code" / name
         self.prepared = root / "data" / "prepared" / name
         self.models = root / "models" / name
+        self.final = self.models / "final"
         self.ledger = self.models / "ledger.csv"
         self.reports = root / "reports" / name
         self.metrics = self.reports / "metrics.json"
@@ -31,3 +33,8 @@ class Layout:
     def model(self, cell: str) -> Path:
         """The model folder of a cell."""
         return self.models / cell
+
+    @property
+    def refitted(self) -> Path | None:
+        """The folder `final`, if there is a model in it."""
+        return self.final if (self.final / "config.json").is_file() else None

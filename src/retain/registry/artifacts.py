@@ -34,9 +34,18 @@ RUNTIME = (
 
 
 def log_model(
-    run: OfflineRun, root: Path, name: str, folder: Path, predictor: Predictor
+    run: OfflineRun,
+    root: Path,
+    name: str,
+    folder: Path,
+    predictor: Predictor,
+    final: Path | None = None,
 ) -> tuple[str, str]:
-    """Log the model in `folder` into its run; return its address and its id."""
+    """Log the model in `folder` into its run; return its address and its id.
+
+    Args:
+        final: the refitted model of the same recipe, which then forecasts.
+    """
     import mlflow
     from mlflow.models import infer_signature
 
@@ -45,15 +54,17 @@ def log_model(
     # errors itself. The model checks its table and names row, column and remedy.
     signature = infer_signature(model_output=predictor.predict(example))
     package = Path(__file__).parents[1]
+    folders = {"model": folder} | ({"final": final} if final else {})
     with store.guarded(root), mlflow.start_run(run_id=run.run_id):
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(package / "registry" / "mlflow_model.py"),
-            artifacts={"model": str(folder)},
+            artifacts={key: str(place) for key, place in folders.items()},
             code_paths=[str(package)],
             signature=signature,
             metadata={"columns": predictor.input_columns()},
-            model_config={"model_md5": fingerprint.folder_md5(folder)},  # mlflow_model.py checks it
+            # mlflow_model.py checks them
+            model_config={f"{k}_md5": fingerprint.folder_md5(f) for k, f in folders.items()},
             input_example=example,
             # A local build's mark (+cpu) means nothing to a package index.
             pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in RUNTIME],
@@ -62,8 +73,12 @@ def log_model(
 
 
 @contextmanager
-def downloaded(version: "ModelVersion") -> Iterator[Path]:
+def downloaded(version: "ModelVersion", final: bool = False) -> Iterator[Path]:
     """Yield the model folder of a registered version, which is removed at the end of the block.
+
+    Args:
+        final: the one that forecasts, which is the refitted one where the version has it, instead
+            of the evaluated one.
 
     Raises:
         RegistryError: the store no longer has its files, or has others than were registered.
@@ -73,17 +88,21 @@ def downloaded(version: "ModelVersion") -> Iterator[Path]:
     with TemporaryDirectory() as scratch:
         with _readable(version) as uri:
             flavor = mlflow.models.get_model_info(uri).flavors["python_function"]
-            path = f"{uri}/{flavor['artifacts']['model']['path']}"
-            model = Path(mlflow.artifacts.download_artifacts(path, dst_path=scratch))
-        recorded, md5 = version.tags.get("model.md5"), fingerprint.folder_md5(model)
-        if md5 != recorded:
-            raise RegistryError(
-                f"the files of {version.name} version {version.version} are not those that were "
-                f"registered: their md5 is {md5}, and the version's tag model.md5 says "
-                f"{recorded}; nothing of them is read. Move the tracking store away and build it "
-                f"anew from DVC's cache: `retain rehydrate {version.name}`"
-            )
-        yield model
+            folders: dict[str, Path] = {}
+            for key, entry in flavor["artifacts"].items():
+                address, place = f"{uri}/{entry['path']}", str(Path(scratch) / key)
+                folders[key] = Path(mlflow.artifacts.download_artifacts(address, dst_path=place))
+        for key in ("model", "final"):
+            recorded = version.tags.get(f"{key}.md5", "")
+            md5 = fingerprint.folder_md5(folders[key]) if key in folders else ""
+            if md5 != recorded:
+                raise RegistryError(
+                    f"the files of {version.name} version {version.version} are not those that "
+                    f"were registered: their md5 is {md5}, and the version's tag {key}.md5 says "
+                    f"{recorded}; nothing of them is read. Move the tracking store away and build "
+                    f"it anew from DVC's cache: `retain rehydrate {version.name}`"
+                )
+        yield folders["final" if final and "final" in folders else "model"]
 
 
 def example(version: "ModelVersion") -> "pd.DataFrame":

@@ -10,11 +10,13 @@ import csv
 import io
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
+from retain.config.schema import Cell
 from retain.errors import RegistryError
 from retain.evaluation.quality_gate import MODEL, CheckResult
 from retain.project import dvc, files
@@ -38,15 +40,24 @@ class Entry:
     model: str  # md5 of its folder
     metrics: str  # md5 of metrics.json
     commit: str  # that was checked out; one that follows has the dvc.lock
+    final: str = ""  # md5 of the refitted model's folder; empty where the version has none
+
+    @property
+    def content(self) -> tuple[str, str]:
+        """What makes a version: the md5 of the evaluated model and of the refitted one."""
+        return self.model, self.final
 
     def repeats(self, entries: list["Entry"]) -> bool:
-        """Whether the gate's newest decision about this model or this alias is the same."""
+        """Whether the gate's newest decision about this version or this alias is the same."""
         for entry in reversed(entries) if self.by == GATE else ():
             moved = self.alias != UNKNOWN and entry.alias in (self.alias, UNKNOWN)
-            if moved or entry.model == self.model:
-                same = (entry.model, entry.alias, entry.metrics)
-                return same == (self.model, self.alias, self.metrics)
+            if moved or entry.content == self.content:
+                same = (entry.content, entry.alias, entry.metrics)
+                return same == (self.content, self.alias, self.metrics)
         return self in entries
+
+
+COLUMNS = tuple(field.name for field in fields(Entry))
 
 
 def read(root: Path, name: str) -> list[Entry]:
@@ -57,8 +68,7 @@ def read(root: Path, name: str) -> list[Entry]:
     """
     path = Layout(root, name).ledger
     if path.is_file():
-        columns = [field.name for field in fields(Entry)]
-        lines = [Entry(**row) for row in _rows(root, path, columns)]
+        lines = [Entry(**row) for row in _rows(root, path, COLUMNS, ("final",))]
     else:
         lines = _from_history(root, name)
     entries: list[Entry] = []
@@ -68,9 +78,12 @@ def read(root: Path, name: str) -> list[Entry]:
     return entries
 
 
-def new_entry(root: Path, by: str, alias: str, why: str, model: str, metrics: str) -> Entry:
+def new_entry(
+    root: Path, by: str, alias: str, why: str, model: str, metrics: str, final: str = ""
+) -> Entry:
     """Return an entry of now, at the commit that is checked out."""
-    return Entry(_iso(time.time()), by, alias, why, model, metrics, Git(root).find("HEAD") or "")
+    commit = Git(root).find("HEAD") or ""
+    return Entry(_iso(time.time()), by, alias, why, model, metrics, commit, final)
 
 
 def record(root: Path, name: str, entry: Entry) -> None:
@@ -87,7 +100,7 @@ def write(root: Path, name: str, entries: Iterable[Entry]) -> None:
     if not path.is_file():
         print(f"{path.relative_to(root)} is new: commit it, as you do dvc.lock")
     text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(Entry)], lineterminator="\n")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(map(asdict, entries))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,9 +136,20 @@ def locked_md5s(root: Path, commit: str, stage: str) -> dict[str, str]:
 
 
 def registered(md5s: dict[str, str], name: str) -> tuple[str, str]:
-    """Return the md5 of the model and of its metrics; empty where they are not among `md5s`."""
+    """Return the md5 of the LSTM and of the metrics; empty where they are not among `md5s`."""
     paths = Layout(Path(), name)
     return md5s.get(str(paths.model(MODEL)), ""), md5s.get(str(paths.metrics), "")
+
+
+def holds(md5s: dict[str, str], name: str, entry: Entry) -> bool:
+    """Whether `md5s` are those of a registration: its metrics, and its models among them."""
+    paths = Layout(Path(), name)
+    models = {md5s.get(str(paths.model(cell))) for cell in get_args(Cell)}
+    return (
+        entry.model in models
+        and entry.metrics == md5s.get(str(paths.metrics))
+        and entry.final in ("", md5s.get(str(paths.final)))
+    )
 
 
 def commits(root: Path, *options: str) -> Iterator[tuple[str, str]]:
@@ -168,15 +192,27 @@ def _of_person(row: dict[str, str]) -> Entry:
     return Entry(row["at"], row["by"], "champion", row["why"], row["champion"], "", "")
 
 
-def _rows(root: Path, path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
+def _rows(
+    root: Path, path: Path, columns: Sequence[str], optional: tuple[str, ...] = ()
+) -> list[dict[str, str]]:
+    """Read the lines of a file; one that an earlier version wrote lacks the `optional` columns.
+
+    A merge of both versions has the earlier one's header among its lines.
+    """
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    for number, row in enumerate(rows, start=2):
-        if list(row) != list(columns) or None in row.values():
+        lines = list(csv.reader(file))
+    headers = [list(columns), [name for name in columns if name not in optional]]
+    lengths = {len(header) for header in headers}
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        if line in headers:
+            continue
+        if number == 1 or len(line) not in lengths:
             raise RegistryError(
                 f"{path.relative_to(root)}, line {number}: expected the columns "
                 f"{', '.join(columns)}; take the file back from git, or remove the line"
             )
+        rows.append(dict.fromkeys(optional, "") | dict(zip(columns, line, strict=False)))
     return rows

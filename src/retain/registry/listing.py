@@ -40,6 +40,8 @@ class Row:
     sentence: str  # the verdict with its reasons
     model_md5: str
     commit: str
+    final_md5: str = ""  # of the refitted model, where there is one
+    final_span: str = ""  # of the data that one was trained on
 
 
 def rows(root: Path, name: str | None = None, now: datetime | None = None) -> list[Row]:
@@ -81,7 +83,9 @@ def table(found: list[Row]) -> Table:
     for row in found:
         scores = [f"{row.metrics[key]:.4g}" if key in row.metrics else "–" for key in keys]
         aliases = " ".join(f"@{alias}" for alias in row.aliases)
-        cells = (row.name, str(row.version), aliases, *scores, row.age, row.span, row.verdict)
+        end = row.final_span.rpartition(" to ")[2]
+        span = f"{row.span}, refitted to {end}" if end else row.span
+        cells = (row.name, str(row.version), aliases, *scores, row.age, span, row.verdict)
         shown.add_row(*cells)
     return shown
 
@@ -110,6 +114,8 @@ def _row(version: "ModelVersion", aliases: list[str], now: datetime) -> Row:
         sentence=tags.get("verdict", ""),
         model_md5=tags.get("model.md5", ""),
         commit=tags.get("git.commit", ""),
+        final_md5=tags.get("final.md5", ""),
+        final_span=tags.get("final.span", ""),
     )
 
 

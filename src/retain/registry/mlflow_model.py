@@ -18,22 +18,23 @@ from retain.project import fingerprint
 
 
 class RetainModel(PythonModel):  # type: ignore[misc]
-    """Reads the artifact `model` and answers tables with tables."""
+    """Reads the artifact `final`, the refitted model, or else `model`; answers with tables."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Read the model folder, if it is the one that was registered.
+        """Read the model that forecasts, if all folders are those that were registered.
 
         Raises:
             ModelError: its files are others, damaged or missing.
         """
-        folder = Path(context.artifacts["model"])
-        recorded = (context.model_config or {}).get("model_md5")
-        if recorded is not None and recorded != (found := fingerprint.folder_md5(folder)):
-            raise ModelError(
-                f"the model in {folder} is not the one that was registered: its md5 is {found}, "
-                f"recorded is {recorded}"
-            )
-        self.served = load_model(folder)
+        folders = {key: Path(place) for key, place in context.artifacts.items()}
+        for key, folder in folders.items():
+            recorded = (context.model_config or {}).get(f"{key}_md5")
+            if recorded is not None and recorded != (found := fingerprint.folder_md5(folder)):
+                raise ModelError(
+                    f"the model in {folder} is not the one that was registered: its md5 is "
+                    f"{found}, recorded is {recorded}"
+                )
+        self.served = load_model(folders.get("final", folders["model"]))
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None

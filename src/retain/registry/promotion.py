@@ -76,7 +76,8 @@ def _decide(
     with artifacts.downloaded(version):
         pass  # what cannot be used must not be champion
     _, metrics = ledger.registered(json.loads(version.tags.get("outs", "{}")), name)
-    entry = ledger.new_entry(root, by, "champion", why, version.tags["model.md5"], metrics)
+    models = (version.tags["model.md5"], metrics, version.tags.get("final.md5", ""))
+    entry = ledger.new_entry(root, by, "champion", why, *models)
     sentence = move(client, version, entry)
     ledger.record(root, name, entry)
     path = Layout(root, name).decision

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from retain import model_files
 from retain.config import loader
 from retain.errors import RegistryError
+from retain.evaluation import choice
 from retain.evaluation.quality_gate import MODEL
 from retain.project import fingerprint
 from retain.project.git import Git
@@ -39,20 +41,23 @@ class Provenance:
     params: dict[str, str]
     run: "Run | None" = None
     version: "ModelVersion | None" = None
+    cell: str = MODEL
+    refitted: bool = False  # whether a model was trained on all rows besides
 
     @contextmanager
-    def model(self, root: Path) -> Iterator[Path]:
-        """Yield the model folder, while the block runs."""
+    def model(self, root: Path, final: bool = False) -> Iterator[Path]:
+        """Yield the folder of the evaluated model, or the `final` one, while the block runs."""
         if self.version is None:
-            yield Layout(root, self.name).model(MODEL)
+            layout = Layout(root, self.name)
+            yield layout.final if final else layout.model(self.cell)
         else:
-            with artifacts.downloaded(self.version) as folder:
+            with artifacts.downloaded(self.version, final) as folder:
                 yield folder
 
     def metrics(self, root: Path) -> dict[str, float]:
         """Return the model's test metrics, as recorded."""
         if self.version is None:
-            return fingerprint.test_metrics(root, self.name, MODEL)
+            return fingerprint.test_metrics(root, self.name, self.cell)
         return registry.test_metrics(self.version)
 
     @property
@@ -83,10 +88,11 @@ def find(root: Path, model: str) -> Provenance:
 
 def _of_working_tree(root: Path, name: str) -> Provenance:
     problem, outs = loader.load_problem(root, name), fingerprint.output_md5s(root, name)
-    paths = Layout(Path(), name)
-    if not {str(paths.model(MODEL)), str(paths.prepared)} <= outs.keys():
+    paths, layout = Layout(Path(), name), Layout(root, name)
+    cell = choice.judged(layout.metrics)
+    if not {str(paths.model(cell)), str(paths.prepared)} <= outs.keys():
         raise RegistryError(
-            f"{name} has no model here yet; make it with `dvc repro train@{name}-{MODEL}`"
+            f"{name} has no model here yet; make it with `dvc repro train@{name}-{cell}`"
         )
     return Provenance(
         name=name,
@@ -94,8 +100,10 @@ def _of_working_tree(root: Path, name: str) -> Provenance:
         commit=fingerprint.code_state(root).get("git.commit", ""),
         patch=fingerprint.patch(root).get("code.patch", ""),
         outs=outs,
-        tags=fingerprint.training_tags(root, name, problem, MODEL),
-        params=fingerprint.flat(problem, MODEL),
+        tags=fingerprint.training_tags(root, name, problem, cell),
+        params=fingerprint.flat(problem, cell),
+        cell=cell,
+        refitted=layout.refitted is not None,
     )
 
 
@@ -127,23 +135,25 @@ def _of_version(root: Path, name: str, alias: str | None, version: str | None) -
         params=run.data.params,
         run=run,
         version=registered,
+        cell=registered.tags.get("cell", MODEL),
+        refitted="final.md5" in registered.tags,
     )
 
 
 def trace(root: Path, model: Provenance) -> list[tuple[str, str]]:
     """Return each step from a model back to its raw file, with what is known of it."""
     paths, short, tags = Layout(Path(), model.name), fingerprint.short, model.tags
-    stage = tags.get("DVC_STAGE") or f"train@{model.name}-{MODEL}"
+    stage = tags.get("DVC_STAGE") or f"train@{model.name}-{model.cell}"
     scores = [f"{key} {value:.4g}" for key, value in model.metrics(root).items()]
     params = [f"{key} {value}" for key, value in model.params.items() if key in SHOWN]
     machine = [f"{key.removeprefix('env.')} {value}" for key, value in model.environment.items()]
     path = model.params.get("data.path", "")
     lines = {
-        "model": f"{model.label}, md5 {short(model.outs.get(str(paths.model(MODEL))))}",
+        "model": f"{model.label}, md5 {short(model.outs.get(str(paths.model(model.cell))))}",
         "test": ", ".join(scores[:6]),
         "run": _run(model),
         "commit": _commit(root, model),
-        "stage": f"{stage}: python pipelines/train.py {model.name} {MODEL}",
+        "stage": f"{stage}: python pipelines/train.py {model.name} {model.cell}",
         "params": f"md5 {short(tags.get('params.md5'))}: {', '.join(params)}",
         "data": f"{paths.prepared}, md5 {short(tags.get('data.md5'))}",
         "raw": _raw(root, path, tags.get("raw.md5", "")),
@@ -151,9 +161,27 @@ def trace(root: Path, model: Provenance) -> list[tuple[str, str]]:
         "made on": ", ".join(machine) or "not recorded",
     }
     rows = list(lines.items())
+    rows[1:1] = list(_refitted(root, model))
     if model.version is not None:
         rows.insert(1, ("verdict", model.version.tags.get("verdict", "none is recorded")))
     return rows
+
+
+def _refitted(root: Path, model: Provenance) -> Iterator[tuple[str, str]]:
+    """Yield which model forecasts, and on which rows both were trained."""
+    if not model.refitted:
+        return
+    md5 = model.outs.get(str(Layout(Path(), model.name).final))
+    with model.model(root, final=True) as folder:
+        found = model_files.read_config(folder)["refit"]
+        until = model_files.load_model(folder).trained_on()
+    yield "final", f"md5 {fingerprint.short(md5)}: {found['sentence']}"
+    if model.version is not None:
+        evaluated = model.version.tags["data.span"]
+    else:
+        with model.model(root) as folder:
+            evaluated = model_files.load_model(folder).trained_on()
+    yield "trained on", f"{evaluated} (evaluated), {until} (refitted, forecasts)"
 
 
 def _run(model: Provenance) -> str:

@@ -56,10 +56,10 @@ def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
     if not entries:
         yield f"{name}: neither in a ledger nor in a dvc.lock of this branch's history"
         return
-    registrations: dict[str, Entry] = {}
+    registrations: dict[tuple[str, str], Entry] = {}
     for entry in entries:
         if entry.by == GATE:
-            registrations.setdefault(entry.model, entry)
+            registrations.setdefault(entry.content, entry)
     cache = Cache(root)
     if dry_run:
         client = None if store.is_empty(root) else store.connect(root)
@@ -69,8 +69,8 @@ def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
         return
     client = store.connect(root)
     whole = _begin(client, name)
-    known = [m for m in registrations if registry.find_by_md5(client, name, m) is not None]
-    missing = [entry for model, entry in registrations.items() if model not in known]
+    known = [c for c in registrations if registry.find_by_md5(client, name, *c) is not None]
+    missing = [entry for content, entry in registrations.items() if content not in known]
     judged: dict[Entry, Entry] = {}
     with files.folder(root, f"rehydrate-{name}") as scratch:
         clone = git.clone(scratch / "clone")
@@ -82,7 +82,8 @@ def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
             with _store_of(root):
                 decision = _register(tree, client, name, entry, whole)
             if entry.alias == UNKNOWN and not decision.kept:
-                judged[entry] = replace(entry, alias=decision.alias, why=decision.why)
+                found = {"why": decision.why, "final": decision.final_md5}
+                judged[entry] = replace(entry, alias=decision.alias, **found)
             return decision.sentence
 
         yield from _each(entries if whole else missing, redo)
@@ -105,7 +106,7 @@ def _each(entries: Iterable[Entry], act: Callable[[Entry], str]) -> Iterator[str
 
 def _plan(root: Path, client: "MlflowClient | None", cache: Cache, name: str, entry: Entry) -> str:
     """Say what would be done; neither the store nor the cache is touched."""
-    version = registry.find_by_md5(client, name, entry.model) if client is not None else None
+    version = registry.find_by_md5(client, name, *entry.content) if client is not None else None
     if version is not None:
         return f"is {name} version {version.version}"
     _, md5s = _locked(root, name, entry)
@@ -115,7 +116,7 @@ def _plan(root: Path, client: "MlflowClient | None", cache: Cache, name: str, en
 
 
 def _promote(client: "MlflowClient", name: str, entry: Entry) -> str:
-    version = registry.find_by_md5(client, name, entry.model)
+    version = registry.find_by_md5(client, name, *entry.content)
     if version is None:
         raise ModelError(
             f"{entry.by} made a model @champion ({entry.why}) that is in no commit, or was "
@@ -130,9 +131,10 @@ def _locked(root: Path, name: str, entry: Entry) -> tuple[str, dict[str, str]]:
     Raises:
         ModelError: none has.
     """
-    for commit, _ in ledger.commits(root, "-m", f"-S{entry.metrics}"):
+    either = "|".join(filter(None, (entry.metrics, entry.final)))
+    for commit, _ in ledger.commits(root, "-m", f"-S{either}", "--pickaxe-regex"):
         md5s = ledger.locked_md5s(root, commit, f"register@{name}")
-        if ledger.registered(md5s, name) == (entry.model, entry.metrics):
+        if ledger.holds(md5s, name, entry):
             return commit, md5s
     raise ModelError(
         f"model {fingerprint.short(entry.model)} is in no dvc.lock of this branch's history"
@@ -171,7 +173,7 @@ def _register(tree: Path, client: "MlflowClient", name: str, entry: Entry, whole
     verdict = json.loads(paths.verdict.read_text(encoding="utf-8"))
     checks = {check["check"]: CheckResult(**check) for check in verdict["checks"]}
     checks |= ledger.checks_of(entry.why)
-    is_new = registry.find_by_md5(client, name, entry.model) is None
+    is_new = registry.find_by_md5(client, name, *entry.content) is None
     version = registry.add(tree, name, problem, metrics)
     tags = {SINCE: entry.at}
     if not whole:

@@ -45,6 +45,7 @@ class Decision:
     sentence: str
     checks: list[dict[str, Any]] = field(default_factory=list)
     kept: bool = False  # the alias stays what it was
+    final_md5: str = ""  # of the refitted model, where there is one
 
     @property
     def why(self) -> str:
@@ -69,36 +70,40 @@ def register(
         if not decision.kept and not os.environ.get("DVC_EXP_NAME"):
             metrics_md5 = fingerprint.file_md5(Layout(root, name).metrics)
             gave = (ledger.GATE, decision.alias, decision.why, decision.model_md5, metrics_md5)
-            ledger.record(root, name, ledger.new_entry(root, *gave))
+            ledger.record(root, name, ledger.new_entry(root, *gave, decision.final_md5))
     return decision
 
 
 def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "ModelVersion":
-    """Register a problem's trained model, unless it is, and judge nothing."""
-    folder = Layout(root, name).model(MODEL)
-    run = runs.find_run(root, name, problem, MODEL, folder)
+    """Register a problem's judged model, with the refitted one, unless it is; judge nothing."""
+    layout, model = Layout(root, name), metrics.get("model", MODEL)
+    folder, final = layout.model(model), layout.refitted
+    run = runs.find_run(root, name, problem, model, folder)
     client, model_md5 = run.client, fingerprint.folder_md5(folder)
+    final_md5 = fingerprint.folder_md5(final) if final else ""
     with store.locked(root):
-        existing = find_by_md5(client, name, model_md5)
+        existing = find_by_md5(client, name, model_md5, final_md5)
         if existing is not None:
             return existing
         predictor = load_model(folder)
-        source, model_id = log_model(run, root, name, folder, predictor)
+        source, model_id = log_model(run, root, name, folder, predictor, final)
         try:
             client.create_registered_model(name)
         except StoreError as error:
             if error.code != "RESOURCE_ALREADY_EXISTS":
                 raise
         tags = {"model.md5": model_md5, "outs": json.dumps(fingerprint.output_md5s(root, name))}
-        tags["data.span"] = predictor.trained_on()
-        for key, value in metrics["models"][MODEL].items():
+        tags |= {"cell": model, "data.span": predictor.trained_on()}
+        if final:
+            tags |= {"final.md5": final_md5, "final.span": load_model(final).trained_on()}
+        for key, value in metrics["models"][model].items():
             if isinstance(value, int | float) and math.isfinite(value):
                 tags[f"test.{key}"] = f"{value:.6g}"
         run_tags = client.get_run(run.run_id).data.tags
         tags |= {key: run_tags[key] for key in PROVENANCE if key in run_tags}
         created = client.create_model_version(name, source, run.run_id, tags, model_id=model_id)
         # The lock holds on this machine only; of two that found no version, the lower number stays.
-        first = find_by_md5(client, name, model_md5) or created
+        first = find_by_md5(client, name, model_md5, final_md5) or created
         if first.version != created.version:
             client.delete_model_version(name, created.version)
         return first
@@ -115,7 +120,7 @@ def judge(
     if champion is not None and champion.version == version.version:
         return decide(client, version, "champion", checks)
     if champion is not None:
-        checks = [*checks, *_against_champion(root, name, problem, champion)]
+        checks = [*checks, *_against_champion(root, name, problem, version, champion)]
     if os.environ.get("DVC_EXP_NAME"):
         sentence = (
             f"an experiment promotes nothing; take it over with `dvc exp apply`, then run "
@@ -144,7 +149,10 @@ def decide(
     for key, value in (tags | {"verdict": sentence}).items():
         client.set_model_version_tag(version.name, version.version, key, value)
     results = [vars(check) for check in checks]
-    return Decision(version.tags["model.md5"], str(version.version), alias, sentence, results)
+    final = version.tags.get("final.md5", "")
+    return Decision(
+        version.tags["model.md5"], str(version.version), alias, sentence, results, final_md5=final
+    )
 
 
 def _kept(
@@ -169,23 +177,32 @@ def _kept(
         f"({moved['why']}); a model of other content is judged, and this one is promoted by "
         f'`retain promote {name} --version {number} --reason "…"`'
     )
-    return Decision(version.tags["model.md5"], str(number), alias, sentence, kept=True)
+    final = version.tags.get("final.md5", "")
+    return Decision(
+        version.tags["model.md5"], str(number), alias, sentence, kept=True, final_md5=final
+    )
 
 
 def _against_champion(
-    root: Path, name: str, problem: Problem, champion: "ModelVersion"
+    root: Path, name: str, problem: Problem, version: "ModelVersion", champion: "ModelVersion"
 ) -> Iterator[CheckResult]:
-    """Yield the gate's checks of the kind `champion`: both models on the same test windows."""
+    """Yield the gate's checks of the kind `champion`: both models on the same test windows.
+
+    Compared are the evaluated models. Where that is the champion's own, the version differs from
+    it by the refit alone, and what it was tested for holds.
+    """
     paths = Layout(root, name)
+    folder = paths.model(version.tags.get("cell", MODEL))
     for check in problem.gate:
         if not isinstance(check, ChampionCheck):
             continue
         label = f"{ledger.VERSUS_CHAMPION} {champion.version}"
+        if champion.tags["model.md5"] == version.tags["model.md5"]:
+            yield CheckResult(label, True, "its evaluated model is the same, refitted anew", {})
+            continue
         try:
             with downloaded(champion) as theirs:
-                both = kind_of(problem).compare.load(
-                    problem, paths.prepared, paths.model(MODEL), theirs
-                )
+                both = kind_of(problem).compare.load(problem, paths.prepared, folder, theirs)
         except (IncomparableError, RegistryError) as error:
             yield CheckResult(label, True, f"the champion cannot be compared: {error}", {})
             continue
@@ -200,10 +217,17 @@ def _against_champion(
         yield CheckResult(label, passed, sentence, vars(change))
 
 
-def find_by_md5(client: "MlflowClient", name: str, model_md5: str) -> "ModelVersion | None":
-    """Return the version that holds the model of this md5, if there is one."""
+def find_by_md5(
+    client: "MlflowClient", name: str, model_md5: str, final_md5: str = ""
+) -> "ModelVersion | None":
+    """Return the version that holds the models of these md5, if there is one.
+
+    Args:
+        final_md5: of the refitted model; empty for a version that has none.
+    """
     versions = client.search_model_versions(f"name = '{name}' and tags.`model.md5` = '{model_md5}'")
-    return min(versions, key=lambda version: int(version.version), default=None)
+    same = [version for version in versions if version.tags.get("final.md5", "") == final_md5]
+    return min(same, key=lambda version: int(version.version), default=None)
 
 
 def set_alias(client: "MlflowClient", version: "ModelVersion", alias: str) -> "ModelVersion | None":
@@ -230,12 +254,12 @@ def alias_version(client: "MlflowClient", name: str, alias: str) -> "ModelVersio
 
 @contextmanager
 def champion_folder(root: Path, name: str) -> Iterator[Path]:
-    """Yield the model folder of a problem's champion, which is removed at the end of the block.
+    """Yield the folder of the model that a problem's champion forecasts with, for this block.
 
     Raises:
         RegistryError: there is no champion.
     """
-    with downloaded(champion(store.connect(root), name)) as folder:
+    with downloaded(champion(store.connect(root), name), final=True) as folder:
         yield folder
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from retain.config import loader
 from retain.errors import DvcError, ProofError
-from retain.evaluation.quality_gate import MODEL
 from retain.project import dvc, files, fingerprint
 from retain.project.git import Git
 from retain.project.layout import Layout
@@ -81,7 +80,7 @@ class Proof:
 
 
 def prove(root: Path, model: Provenance, fresh: bool = False) -> Proof:
-    """Run the stages up to `evaluate` again, and compare what they write.
+    """Run the stages up to `evaluate`, and `refit` if it ran, again, and compare what they write.
 
     Args:
         fresh: in an environment made of the commit's requirements.lock, instead of this one.
@@ -100,11 +99,17 @@ def prove(root: Path, model: Provenance, fresh: bool = False) -> Proof:
         problem = loader.load_problem(tree, model.name)
         _fetch(root, tree, model.params.get("data.path", ""))
         python = _fresh_python(tree) if fresh else Path(sys.executable)
-        _repro(tree, f"evaluate@{model.name}", python)
+        stages = [f"evaluate@{model.name}"]
+        if str(Layout(Path(), model.name).final) in model.outs:
+            stages.append(f"refit@{model.name}")
+        _repro(tree, stages, python)
         rebuilt = fingerprint.output_md5s(tree, model.name)
         today = _environment(python, problem.training.threads)
-        with model.model(root) as recorded:
-            weights = _largest_difference(recorded, Layout(tree, model.name).model(MODEL))
+        layout, weights = Layout(tree, model.name), 0.0
+        for final in (False, True) if model.refitted else (False,):
+            with model.model(root, final) as recorded:
+                anew = layout.final if final else layout.model(model.cell)
+                weights = max(weights, _largest_difference(recorded, anew))
         return Proof(
             compared=[
                 Compared(_stage(path), path, model.outs.get(path), rebuilt.get(path))
@@ -112,7 +117,7 @@ def prove(root: Path, model: Provenance, fresh: bool = False) -> Proof:
             ],
             weights=weights,
             metrics=_relative_difference(
-                model.metrics(root), fingerprint.test_metrics(tree, model.name, MODEL)
+                model.metrics(root), fingerprint.test_metrics(tree, model.name, model.cell)
             ),
             tolerance=problem.prove.tolerance,
             environment=_differences(model.environment, today),
@@ -124,6 +129,8 @@ def _stage(path: str) -> str:
     match path.split("/"):
         case ["data", "prepared", name]:
             return f"prepare@{name}"
+        case ["models", name, "final"]:
+            return f"refit@{name}"
         case ["models", name, cell]:
             return f"train@{name}-{cell}"
         case [_, name, *_]:
@@ -178,8 +185,8 @@ def _environment(python: Path, threads: int) -> dict[str, str]:
     return tags
 
 
-def _repro(tree: Path, stage: str, python: Path) -> None:
-    """Run a stage and all before it, with the code of the tree and a tracking store there."""
+def _repro(tree: Path, stages: list[str], python: Path) -> None:
+    """Run some stages and all before them, with the code of the tree and a tracking store there."""
     of_here = ("MLFLOW_", "DVC_", "PYTHON")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(of_here)}
     variables = kept | {
@@ -188,8 +195,8 @@ def _repro(tree: Path, stage: str, python: Path) -> None:
         "DVC_SITE_CACHE_DIR": str(tree.resolve() / ".dvc" / "site"),
         "DVC_NO_ANALYTICS": "true",
     }
-    if dvc.repro(tree, stage, python, variables) != 0:
-        raise ProofError(f"`dvc repro --force {stage}` failed at that commit: see above")
+    if dvc.repro(tree, stages, python, variables) != 0:
+        raise ProofError(f"`dvc repro --force {' '.join(stages)}` failed at that commit: see above")
 
 
 def _largest_difference(recorded: Path, rebuilt: Path) -> float:

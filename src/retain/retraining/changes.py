@@ -8,7 +8,7 @@ from typing import Any
 from retain.config import loader
 from retain.config.kind import STAGES, kind_of
 from retain.errors import RetainError
-from retain.evaluation.quality_gate import MODEL
+from retain.evaluation import choice
 from retain.project import code_deps, dvc, fingerprint
 from retain.project.git import Git
 from retain.project.layout import Layout
@@ -148,7 +148,10 @@ def markdown(root: Path, base: str) -> str:
     for what, options in (("params", ("--targets", "params.yaml")), ("metrics", ())):
         lines = dvc.run(root, what, "diff", "--md", base, *options).strip().splitlines()
         if what == "metrics":  # of the model that the gate judges; the baselines' would be a page
-            lines = [*lines[:2], *(line for line in lines[2:] if f" models.{MODEL}." in line)]
+            models = {choice.judged(Layout(root, name).metrics) for name in loader.load(root)}
+            shown = [f" models.{model}." for model in sorted(models)]
+            of_model = (line for line in lines[2:] if any(part in line for part in shown))
+            lines = [*lines[:2], *of_model]
         differs = len(lines) > 2  # more than a header
         blocks += [f"### {what.capitalize()}", "\n".join(lines) if differs else "No difference."]
     return "\n\n".join(blocks) + "\n"

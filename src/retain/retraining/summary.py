@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from retain.config.kind import kind_of
 from retain.config.schema import Problem
 from retain.errors import IncomparableError
-from retain.evaluation.quality_gate import MODEL, Comparison, interval, judgement
+from retain.evaluation import choice
+from retain.evaluation.quality_gate import Comparison, interval, judgement
 from retain.evaluation.report import Table, markdown_table, plain
 from retain.evaluation.results import DriftFindings
 from retain.project import files, fingerprint
@@ -41,7 +42,8 @@ def is_registered(root: Path, name: str) -> bool:
     """Whether the present model is the one that was registered last in this clone."""
     layout = Layout(root, name)
     decision = json.loads(layout.decision.read_text("utf-8")) if layout.decision.is_file() else {}
-    return bool(decision) and decision["model_md5"] == _md5(layout.model(MODEL))
+    models = [decision.get("model_md5"), decision.get("final_md5") or None]
+    return bool(decision) and models == [_md5(_judged(layout)), _md5(layout.refitted)]
 
 
 def write(root: Path, name: str, problem: Problem) -> str:
@@ -60,7 +62,7 @@ def write(root: Path, name: str, problem: Problem) -> str:
         blocks.append("There was no champion before it.")
     else:
         blocks += _against(layout, problem, new, before)
-    blocks += _changed(layout)
+    blocks += _changed(layout, new, before)
     blocks += ["### The way back", _way_back(name, new, before, decision["alias"])]
     text = "\n\n".join(blocks) + "\n\n" + _last_line(layout)
     files.write_text(layout.summary, text)
@@ -69,12 +71,19 @@ def write(root: Path, name: str, problem: Problem) -> str:
 
 def _last_line(layout: Layout) -> str:
     """Return the line by which a summary is known to be of the present model and metrics."""
-    model, metrics = (_md5(path) for path in (layout.model(MODEL), layout.metrics))
-    return f"Model `{fingerprint.short(model)}`, metrics `{fingerprint.short(metrics)}`.\n"
+    paths = {"Model": _judged(layout), "metrics": layout.metrics}
+    if layout.refitted is not None:
+        paths["refitted model"] = layout.refitted
+    md5s = (f"{name} `{fingerprint.short(_md5(path))}`" for name, path in paths.items())
+    return f"{', '.join(md5s)}.\n"
 
 
-def _md5(path: Path) -> str | None:
-    return fingerprint.path_md5(path) if path.exists() else None
+def _md5(path: Path | None) -> str | None:
+    return fingerprint.path_md5(path) if path is not None and path.exists() else None
+
+
+def _judged(layout: Layout) -> Path:
+    return layout.model(choice.judged(layout.metrics))
 
 
 def _version_before(client: "MlflowClient", new: "ModelVersion") -> "ModelVersion | None":
@@ -92,7 +101,7 @@ def _against(
     kind, prepared, blocks = kind_of(problem), layout.prepared, []
     with artifacts.downloaded(before) as folder:
         try:
-            comparison = kind.compare.load(problem, prepared, layout.model(MODEL), folder)
+            comparison = kind.compare.load(problem, prepared, _judged(layout), folder)
             blocks += _compared(comparison, new, before)
         except IncomparableError as error:
             blocks.append(f"Version {before.version} cannot be compared: {plain(str(error))}.")
@@ -166,10 +175,13 @@ def _drift(findings: DriftFindings, before: "ModelVersion") -> list[str]:
     return blocks + [plain(note) + "." for note in findings.notes]
 
 
-def _changed(layout: Layout) -> list[str]:
+def _changed(layout: Layout, new: "ModelVersion", old: "ModelVersion | None") -> list[str]:
     """Say what the model was made of that the one of the last commit was not."""
     since = changes.since_commit(layout.root, layout.name)
     lines = [f"- data: {_data(layout)}" if since.data else "- data: as before"]
+    if until := _refitted_until(new):
+        then = (_refitted_until(old) or "not refitted") if old else "no model"
+        lines.append(f"- refitted on rows until {until}; before: {then}")
     if since.first:
         return ["### What changed", "\n".join([*lines, "- params and code: all, it is the first"])]
     for key, (before, now) in sorted(since.params.items()):
@@ -178,6 +190,11 @@ def _changed(layout: Layout) -> list[str]:
         names = ", ".join(f"`{name}`" for name in sorted(since.code))
         lines.append(f"- code: {names}")
     return ["### What changed since the last commit", "\n".join(lines)]
+
+
+def _refitted_until(version: "ModelVersion") -> str:
+    """Return the end of the rows of a version's refitted model; empty where it has none."""
+    return str(version.tags.get("final.span", "")).rpartition(" to ")[2]
 
 
 def _data(layout: Layout) -> str:

@@ -31,7 +31,7 @@ class LoadedChampion(Generic[P_co]):
 
     name: str  # of the problem
     version: str
-    md5: str  # of the model folder, with which its files were compared
+    md5: str  # of the folder of the model that answers, with which its files were compared
     kind: str
     origin: dict[str, Any]  # its verdict, test metrics and lineage
     predictor: P_co
@@ -80,7 +80,7 @@ class ChampionHolder:
 
 def _load(version: "ModelVersion", kind: str | None = None) -> LoadedChampion[Predictor]:
     """Load a version that can be served; of `kind`, if given, as paths and page are the kind's."""
-    with artifacts.downloaded(version) as folder:
+    with artifacts.downloaded(version, final=True) as folder:
         predictor = load_model(folder)
     manifest = find_kind(predictor.config["kind"])
     assert manifest is not None, "the model was loaded by it"
@@ -105,7 +105,7 @@ def _load(version: "ModelVersion", kind: str | None = None) -> LoadedChampion[Pr
     return LoadedChampion(
         name=str(version.name),
         version=str(version.version),
-        md5=str(tags["model.md5"]),
+        md5=str(tags.get("final.md5") or tags["model.md5"]),
         kind=manifest.name,
         origin=origin,
         predictor=predictor,

@@ -32,7 +32,13 @@ CURVES = {  # columns of history.csv, and what a training calls them
 
 @contextmanager
 def training_run(
-    root: Path, name: str, problem: Problem, cell: str, tags: dict[str, str], kept: Path
+    root: Path,
+    name: str,
+    problem: Problem,
+    cell: str,
+    tags: dict[str, str],
+    kept: Path,
+    title: str,
 ) -> Iterator[OfflineRun]:
     """Yield the run of a training, which is FINISHED, FAILED or KILLED at the end of the block.
 
@@ -43,13 +49,14 @@ def training_run(
         tags: as `fingerprint.training_tags` gives them.
         kept: folder of the training's checkpoints. A key lies beside them, so that a training that
             goes on does so in the run it began.
+        title: the run's name.
     """
     key_file = kept / "run"
     if not key_file.is_file():
         kept.mkdir(parents=True, exist_ok=True)
         files.write_text(key_file, uuid.uuid4().hex)
     key = key_file.read_text(encoding="utf-8")
-    message = Message(key, name, f"train@{name}-{cell}", offline_run.now())
+    message = Message(key, name, title, offline_run.now())
     message.tags = tags | {"process": _process(os.getpid())}
     message.params = fingerprint.flat(problem, cell)
     message.files = fingerprint.patch(root)

@@ -47,7 +47,10 @@ class WeightAverage(WeightAveraging):
 
 
 class History(Callback):
-    """Keeps the history and the best averaged weights, and prints progress."""
+    """Keeps the history and the best averaged weights, and prints progress.
+
+    Without validation the newest weights are the best.
+    """
 
     def __init__(self, name: str, max_epochs: int, average: WeightAverage):
         self.name, self.max_epochs, self.average = name, max_epochs, average
@@ -71,9 +74,10 @@ class History(Callback):
             step=trainer.global_step,
             learning_rate=trainer.optimizers[0].param_groups[0]["lr"],
             train_loss=pl_module.epoch_loss("train"),
-            validation_loss=float(trainer.callback_metrics["val/loss"]),
+            validation_loss=float(trainer.callback_metrics.get("val/loss", math.nan)),
         )
-        both = row.train_loss + row.validation_loss
+        validated = trainer.val_dataloaders is not None
+        both = row.train_loss + (row.validation_loss if validated else 0.0)
         if not math.isfinite(both):
             raise ModelError(
                 f"{self.name}: the loss became {both} in epoch {row.epoch}; lower "
@@ -81,17 +85,17 @@ class History(Callback):
             )
         self.epochs.append(row)
         best = row is min(self.epochs, key=lambda epoch: epoch.validation_loss)
-        if best:
+        if best or not validated:
             self.best = self.average.state()
         pl_module.log("train/loss", row.train_loss, rank_zero_only=True)
         pl_module.log("learning_rate", row.learning_rate, rank_zero_only=True)
         if trainer.is_global_zero:
             done = row.epoch + 1
             seconds = (time.monotonic() - self.started) / (done - self.first)
+            loss = f", validation {row.validation_loss:.4f}{' (best)' * best}" * validated
             print(
-                f"{self.name}: epoch {done}/{self.max_epochs}, train {row.train_loss:.4f}, "
-                f"validation {row.validation_loss:.4f}{' (best)' * best}, at most "
-                f"{seconds * (self.max_epochs - done):.0f} s left",
+                f"{self.name}: epoch {done}/{self.max_epochs}, train {row.train_loss:.4f}{loss}, "
+                f"at most {seconds * (self.max_epochs - done):.0f} s left",
                 flush=True,
             )
 

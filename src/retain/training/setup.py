@@ -25,27 +25,43 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True)
+class Length:
+    """How long a training is that nothing stops early.
+
+    Attributes:
+        updates: of the weights, rounded up to epochs of equal length.
+        schedule: updates over which the learning rate falls; more than there are where it is not to
+            reach its end.
+    """
+
+    updates: int
+    schedule: int
+
+
+@dataclass(frozen=True)
 class TrainingSetup:
     """What a kind of problem hands to training.
 
     `loss(network, batch)` returns the sum of the loss over the batch and its weight, both
     scalar tensors, so that masked values count nowhere. Networks that learn side by side, each
     apart from the others, are a group each; otherwise all parameters have the rate of params.
-    `config` is the model's config.json; `calibrate()` is called once, after the training.
+    `config` is the model's config.json; `calibrate()` is called once, after the training. Without
+    a validation part there is a `length`, and the weights at its end are kept.
     """
 
     network: nn.Module
     train: Examples
-    validation: Examples
+    validation: Examples | None
     loss: Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
     config: dict[str, Any] = field(default_factory=dict)
     groups: tuple[Group, ...] = ()
     calibrate: Callable[[], None] = _nothing
+    length: Length | None = None
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of history.csv."""
+    """One row of history.csv; without a validation part its loss is NaN."""
 
     epoch: int
     step: int

@@ -38,6 +38,21 @@ def is_follower() -> bool:
     return int(os.environ.get("LOCAL_RANK", "0")) > 0
 
 
+def equal_epochs(updates: int, training: Training, examples: int) -> tuple[int, int]:
+    """Divide updates into epochs of equal length; return how many, and the updates of each.
+
+    There is none shorter at the end, so that an epoch's end, where no checkpoint is written, is
+    the end of its batches. They are as few as no epoch is longer than `training` allows; together
+    they have less than one update for each epoch too many.
+
+    >>> equal_epochs(1001, Training(batch_size=10, epoch_steps=200), examples=5_000)
+    (6, 167)
+    """
+    longest = min(training.epoch_steps, -(-examples // training.batch_size))
+    epochs = -(-updates // longest)
+    return epochs, -(-updates // epochs)
+
+
 def fit(
     setup: TrainingSetup,
     training: Training,
@@ -47,6 +62,8 @@ def fit(
     folder: Path | None = None,
 ) -> list[Epoch]:
     """Train the network of a setup, in place, and leave the weights of the best epoch in it.
+
+    Without a validation part those are the weights of the last one.
 
     Args:
         cell: chooses the learning rate where params has one for each cell.
@@ -62,14 +79,20 @@ def fit(
     """
     for noisy in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(f"{noisy}.utilities.rank_zero").setLevel(logging.WARNING)
-    train = ResumableSampler(setup.train, training.batch_size, training.seed, training.epoch_steps)
-    epochs = training.epochs(len(setup.train))
-    validation = ResumableSampler(setup.validation, 4 * training.batch_size, None)
-    module = Module(setup, training, training.rate(cell), len(train) * epochs)
+    epochs, most = training.epochs(len(setup.train)), training.epoch_steps
+    if setup.length is not None:
+        epochs, most = equal_epochs(setup.length.updates, training, len(setup.train))
+    train = ResumableSampler(setup.train, training.batch_size, training.seed, most)
+    steps = setup.length.schedule if setup.length else len(train) * epochs
+    module = Module(setup, training, training.rate(cell), steps)
     average = WeightAverage(training.ema_decay)
     history = History(name, epochs, average)
-    patience = training.patience or max(3, epochs // 3)
-    callbacks: list[Callback] = [average, history, EarlyStopping("val/loss", patience=patience)]
+    callbacks: list[Callback] = [average, history]
+    validation = None
+    if setup.validation is not None:
+        validation = ResumableSampler(setup.validation, 4 * training.batch_size, None)
+        patience = training.patience or max(3, epochs // 3)
+        callbacks.append(EarlyStopping("val/loss", patience=patience))
     resumed = None
     if folder is not None:
         callbacks.append(CheckpointEvery(training.checkpoint_every, folder))
@@ -99,6 +122,7 @@ def fit(
         warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
         warnings.filterwarnings("ignore", message=".*recommended to use `self.log")  # it is synced
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
+        warnings.filterwarnings("ignore", message=".*have no `val_dataloader")
         try:
             trainer.fit(module, train, validation, ckpt_path=resumed)
         except SystemExit:  # what Lightning makes of Ctrl-C, with exit code 1

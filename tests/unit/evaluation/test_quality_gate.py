@@ -166,3 +166,31 @@ def test_checks_keep_their_order() -> None:
     checks = [beats("rnn"), FiniteCheck(check="finite"), ties("rnn")]
     names = [result.check for result in quality_gate.run_checks(METRICS, checks)]
     assert names == ["beats rnn", "finite", "beats or ties rnn"]
+
+
+def test_another_cell_is_judged_where_the_metrics_name_it() -> None:
+    rnn = {"mae": {"value": 0.5, "low": 0.25, "high": 0.75}}
+    metrics: Any = copy.deepcopy(METRICS) | {"model": "rnn"}
+    metrics["differences"]["rnn_minus_seasonal_naive"] = rnn
+    own, worse = quality_gate.run_checks(metrics, [ties("rnn"), beats("seasonal_naive")])
+    assert own.passed
+    assert own.sentence == "the rnn is the model that is judged"
+    assert not worse.passed
+    assert worse.sentence.startswith("MAE 10.5 against 12: worse")
+
+
+def test_the_lstm_is_compared_besides_the_judged_model() -> None:
+    pairs: list[tuple[str, str]] = []
+
+    def compare(one: str, other: str) -> dict[str, Any]:
+        pairs.append((one, other))
+        return {}
+
+    found = quality_gate.differences({m: m for m in ("rnn", "lstm", "naive")}, compare, "rnn")
+    assert list(found) == [
+        "lstm_minus_rnn",
+        "lstm_minus_naive",
+        "rnn_minus_lstm",
+        "rnn_minus_naive",
+    ]
+    assert pairs[-1] == ("rnn", "naive")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,15 +97,15 @@ def test_an_entry_is_read_as_it_was_written(
     assert ledger.read(tmp_path, "small") == lines
     text = Layout(tmp_path, "small").ledger.read_text()
     assert text.splitlines()[:2] == [
-        "at,by,alias,why,model,metrics,commit",
-        '2026-01-01T00:01:00+00:00,gate,champion,"why, so",a,of a,',
+        "at,by,alias,why,model,metrics,commit,final",
+        '2026-01-01T00:01:00+00:00,gate,champion,"why, so",a,of a,,',
     ]
     assert (
         capsys.readouterr().out == "models/small/ledger.csv is new: commit it, as you do dvc.lock\n"
     )
 
 
-@pytest.mark.parametrize("line", ["2026-01-01,a,b", "2026-01-01,a,b,1,2,3,4,5", "<<<<<<< HEAD"])
+@pytest.mark.parametrize("line", ["2026-01-01,a,b", "2026-01-01,a,b,1,2,3,4,5,6", "<<<<<<< HEAD"])
 def test_a_line_that_is_none_of_ours_is_named(tmp_path: Path, line: str) -> None:
     ledger.record(tmp_path, "small", entry(1, "a"))
     with Layout(tmp_path, "small").ledger.open("a") as file:
@@ -145,6 +146,57 @@ def test_a_clock_that_is_slow_changes_no_order(tmp_path: Path) -> None:
 def test_another_evaluation_of_a_model_is_another_decision() -> None:
     again = Entry("2026-01-02", "gate", "champion", "why", "a", "of others", "")
     assert not again.repeats([entry(1, "a")])
+
+
+def test_another_refit_of_a_model_is_another_version() -> None:
+    first, again = (replace(entry(minute, "a"), final=f"{minute}.dir") for minute in (1, 2))
+    assert not again.repeats([first])
+    assert replace(first, at="2026-01-02").repeats([again, first])
+    assert not first.repeats([entry(1, "a")])  # of a version that had no refitted model
+
+
+def write_by_earlier_version(root: Path, *lines: Entry) -> None:
+    path = Layout(root, "small").ledger
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [",".join([e.at, e.by, e.alias, f'"{e.why}"', e.model, e.metrics, ""]) for e in lines]
+    path.write_text("\n".join(["at,by,alias,why,model,metrics,commit", *rows]) + "\n")
+
+
+def test_a_ledger_of_an_earlier_version_is_read_and_goes_on(tmp_path: Path) -> None:
+    write_by_earlier_version(tmp_path, entry(1, "a"), entry(2, "b"))
+    assert ledger.read(tmp_path, "small") == [entry(1, "a"), entry(2, "b")]
+    refitted = replace(entry(3, "b"), final="f.dir")
+    ledger.record(tmp_path, "small", refitted)
+    assert ledger.read(tmp_path, "small") == [entry(1, "a"), entry(2, "b"), refitted]
+
+
+def test_a_merge_of_both_versions_keeps_the_lines_of_both(git: Git) -> None:
+    write_by_earlier_version(git.root, entry(1, "a"))
+    commit(git, 5)
+    refitted = replace(entry(4, "b"), final="f.dir")
+    ledger.record(git.root, "small", refitted)
+    commit(git, 6)
+    git.run("checkout", "-q", "-b", "other", "HEAD~1")
+    write_by_earlier_version(git.root, entry(1, "a"), entry(3, "c", "challenger"))
+    commit(git, 7)
+    git.run("merge", "-q", "-m", "a merge", "main")
+    expected = [entry(1, "a"), entry(3, "c", "challenger"), refitted]
+    assert ledger.read(git.root, "small") == expected
+
+
+def test_a_lock_holds_a_registration_of_any_cell_and_of_its_refit() -> None:
+    md5s = {
+        "models/small/lstm": "l.dir",
+        "models/small/rnn": "r.dir",
+        "models/small/final": "f.dir",
+        "reports/small/metrics.json": "of r",
+    }
+    line = replace(entry(1, "r.dir"), metrics="of r")
+    assert ledger.holds(md5s, "small", line)  # registered before there were refits
+    assert ledger.holds(md5s, "small", replace(line, final="f.dir"))
+    assert not ledger.holds(md5s, "small", replace(line, final="other.dir"))
+    assert not ledger.holds(md5s, "small", replace(line, model="f.dir"))
+    assert not ledger.holds(md5s, "small", replace(line, metrics="of l"))
 
 
 def test_the_gate_s_reasons_are_read_as_they_were_written() -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from retain.kinds.forecast.config import Problem
     from retain.kinds.forecast.data import append, profile
     from retain.kinds.forecast.evaluation import evaluate, lstm_gates, report
-    from retain.kinds.forecast.model import setup
+    from retain.kinds.forecast.model import refit, setup
     from retain.kinds.forecast.monitoring import backtest, drift
     from retain.kinds.forecast.predict import bulk, endpoint, predictor
     from retain.serving.endpoint import BuildEndpoint
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     _prepare: kind.Prepare[Problem] = prepare.prepare
     _training: kind.BuildTraining[Problem] = setup.build
     _fold: kind.BuildFold[Problem] = setup.build_fold
+    _refit: kind.BuildRefit[Problem] = refit.build
     _evaluate: kind.Evaluate[Problem, evaluate.Evaluation] = evaluate.evaluate
     _report: kind.BuildReport[Problem, evaluate.Evaluation] = report.report
     _compare: kind.Compare[Problem] = evaluate.compare_with_champion
@@ -43,6 +44,7 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     prepare=Lazy("retain.kinds.forecast.prepare:prepare"),
     training=Lazy("retain.kinds.forecast.model.setup:build"),
     fold=Lazy("retain.kinds.forecast.model.setup:build_fold"),
+    refit=Lazy("retain.kinds.forecast.model.refit:build"),
     evaluate=Lazy("retain.kinds.forecast.evaluation.evaluate:evaluate"),
     report=Lazy("retain.kinds.forecast.evaluation.report:report"),
     compare=Lazy("retain.kinds.forecast.evaluation.evaluate:compare_with_champion"),

@@ -124,6 +124,16 @@ class Problem(CommonProblem):
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
 
+    @field_validator("register_cell")
+    @classmethod
+    def _validation_losses_are_no_choice(cls, value: str) -> str:
+        if value == "best":
+            raise ValueError(
+                "the validation loss of a recall problem is a mean over learning rates, by which "
+                "no cell is chosen; take lstm"
+            )
+        return value
+
     @model_validator(mode="after")
     def _has_words_to_predict(self) -> Self:
         if self.training.objective == "words" and self.data.source == "adding":

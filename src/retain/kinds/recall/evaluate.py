@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from retain.errors import IncomparableError
+from retain.evaluation.choice import choose
 from retain.evaluation.lstm_gates import Inspection
 from retain.evaluation.quality_gate import MODEL, Comparison, differences
 from retain.evaluation.results import Metrics, plots, stack, stack_histories
@@ -75,6 +76,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     """
     source, settings = dataset.load(prepared), problem.evaluation
     gaps, threshold = source.schema.gaps, settings.threshold
+    chosen = choose(problem.register_cell, models)
     predictors = {cell: predictor.load(folder) for cell, folder in models.items()}
     for cell, model in predictors.items():
         model.check_fits(source.schema, str(models[cell]))
@@ -106,8 +108,9 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         metrics={
             "models": scores,
             "differences": differences(
-                outcomes, lambda ours, theirs: compare(ours, theirs, settings)
+                outcomes, lambda ours, theirs: compare(ours, theirs, settings), chosen["model"]
             ),
+            **chosen,
             "seeds": seeds,
             "groups": groups,
             "sequences": {part: len(source.part(part)) for part in dataset.PARTS},

@@ -14,6 +14,7 @@ from torch.nn import functional
 from retain.errors import IncomparableError
 from retain.evaluation.arrays import Floats
 from retain.evaluation.bootstrap import Interval, moving_block
+from retain.evaluation.choice import choose
 from retain.evaluation.lstm_gates import Inspection
 from retain.evaluation.quality_gate import MODEL, Comparison, differences
 from retain.evaluation.results import Metrics, plots, stack, stack_histories
@@ -64,6 +65,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         ModelError: a model does not fit the prepared data.
     """
     source, settings = dataset.load(prepared), problem.evaluation
+    chosen = choose(problem.register_cell, models)
     schema, test = source.schema, source.part("test")
     prompt = test[: PROMPT[schema.unit]].tolist()
     predictors = {cell: predictor.load(folder) for cell, folder in models.items()}
@@ -86,7 +88,10 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     return Evaluation(
         metrics={
             "models": figures,
-            "differences": differences(bits, lambda ours, theirs: compare(ours, theirs, settings)),
+            "differences": differences(
+                bits, lambda ours, theirs: compare(ours, theirs, settings), chosen["model"]
+            ),
+            **chosen,
             "units": {
                 **{part: len(source.part(part)) for part in dataset.PARTS},
                 "vocabulary": len(schema.vocabulary),

@@ -88,8 +88,8 @@ def label(model: str) -> str:
 
 
 def _lead(metrics: TextMetrics, unit: str) -> str:
-    """Say how well each model predicts, and how the LSTM compares with the RNN and with n-grams."""
-    models = metrics["models"]
+    """Say how well each predicts, and how the judged one compares with the RNN and n-grams."""
+    models, model = metrics["models"], metrics.get("model", MODEL)
     parts = [f"{label(name)} {scores['bits']:.3f}" for name, scores in models.items()]
     ngrams = [name for name, scores in models.items() if "parameters" not in scores]
     best = min(ngrams, key=lambda name: models[name]["bits"])
@@ -98,9 +98,9 @@ def _lead(metrics: TextMetrics, unit: str) -> str:
         "rnn": "the RNN of equal size",
         best: f"the best counts ({label(best)})",
     }.items():
-        if change := metrics["differences"].get(f"{MODEL}_minus_{name}", {}).get("bits"):
+        if change := metrics["differences"].get(f"{model}_minus_{name}", {}).get("bits"):
             verdict = judgement(change["low"], change["high"])
-            verdict = verdict if verdict.startswith("no") else f"the LSTM is {verdict}"
+            verdict = verdict if verdict.startswith("no") else f"the {label(model)} is {verdict}"
             comparisons.append(f"against {words}: {verdict} ({change['value']:+.3f} bits)")
     sentence = "; ".join(comparisons)
     return (
@@ -137,10 +137,10 @@ def scores_table(metrics: TextMetrics, unit: str) -> Table:
 
 
 def differences_table(metrics: TextMetrics, unit: str, block: int) -> Table:
-    """Return how much the LSTM differs from each other model, with confidence intervals."""
+    """Return how much the judged model, and the LSTM, differ from each other one, in intervals."""
     return Table(
         f"Differences in bits a {unit}",
-        ("difference", "value", "95\N{NO-BREAK SPACE}% interval", "the LSTM is"),
+        ("difference", "value", "95\N{NO-BREAK SPACE}% interval", "the first is"),
         tuple((models, *rest) for models, _, *rest in difference_rows(metrics, label, ".4f")),
         note=f"Intervals by a moving-block bootstrap of {block:,} {unit}s; they tell what another "
         "text of this sort would change, not what another seed of the training would.",

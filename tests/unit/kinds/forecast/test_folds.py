@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from retain.errors import DataError, IncomparableError
+from retain.evaluation.choice import fold_folder, fold_folders
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import folds, panel, tables
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Windows
 from retain.kinds.forecast.evaluation import evaluate
-from retain.model_files import fold_folder, fold_folders
 
 HORIZON, CONTEXT = 3, 4
 

@@ -16,7 +16,8 @@ import torch
 from retain.errors import IncomparableError
 from retain.evaluation.arrays import Floats
 from retain.evaluation.bootstrap import FEWEST_BLOCKS, Interval
-from retain.evaluation.quality_gate import MODEL, Comparison, differences
+from retain.evaluation.choice import choose, fold_folder, fold_folders
+from retain.evaluation.quality_gate import Comparison, differences
 from retain.evaluation.results import Metrics, plots, stack_histories
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import folds, panel, quality
@@ -30,7 +31,7 @@ from retain.kinds.forecast.model import baselines
 from retain.kinds.forecast.model.baselines import QuantileModel
 from retain.kinds.forecast.predict import predictor
 from retain.kinds.forecast.predict.predictor import Predictor
-from retain.model_files import fold_folder, fold_folders, load_champion
+from retain.model_files import load_champion
 
 PLOTTED = {
     "error_by_step": ("step", "mae"),
@@ -124,15 +125,18 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
 
     Args:
         prepared: what `prepare` wrote.
-        models: the folder of each cell, that of `quality_gate.MODEL` among them.
+        models: the folder of each cell, that of the LSTM among them.
 
     Raises:
         ModelError: a model does not fit the prepared data.
     """
     source = panel.load(prepared)
-    predictors = {cell: predictor.load(folder) for cell, folder in models.items()}
+    chosen = choose(problem.register_cell, models)
+    # Figures draw the intervals of the first, and by its errors windows are chosen to look at.
+    cells = sorted(models, key=lambda cell: cell != chosen["model"])
+    predictors = {cell: predictor.load(models[cell]) for cell in cells}
     parts = [
-        _part(problem, source, fold, predictors if fold.number == 1 else _load(models, fold))
+        _part(problem, source, fold, predictors if fold.number == 1 else _load(models, cells, fold))
         for fold in folds.find(source.schema, problem.folds)
     ]
     levels = problem.model.quantiles
@@ -147,7 +151,8 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         scores[cell] |= {key: model.config[key] for key in ("parameters", "hidden_size")}
     metrics: ForecastMetrics = {
         "models": scores,
-        "differences": differences(sums, lambda a, b: compare(a, b, problem)),
+        "differences": differences(sums, lambda a, b: compare(a, b, problem), chosen["model"]),
+        **chosen,
         "windows": {
             "test": sum(len(part.windows) for part in parts),
             "test_without_values": sum(part.windows.dropped for part in parts),
@@ -158,7 +163,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     return Evaluation(
         metrics,
         tables | {"training": stack_histories(models)},
-        details.views(sums[MODEL], parts),
+        details.views(sums[chosen["model"]], parts),
         source.schema,
         source.grid,
         [part.fold for part in parts],
@@ -166,11 +171,9 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     )
 
 
-def _load(models: Mapping[str, Path], fold: Fold) -> dict[str, Predictor]:
+def _load(models: Mapping[str, Path], cells: list[str], fold: Fold) -> dict[str, Predictor]:
     """Load the models of a fold, by cell."""
-    return {
-        cell: predictor.load(fold_folder(folder, fold.number)) for cell, folder in models.items()
-    }
+    return {cell: predictor.load(fold_folder(models[cell], fold.number)) for cell in cells}
 
 
 def _part(

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from retain.evaluation import plotting
+from retain.evaluation import choice, plotting
 from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows, judgement
 from retain.evaluation.report import Figure, Report, Table
 from retain.kinds.forecast.config import Problem
@@ -25,13 +25,13 @@ LEAST = ("mae", "rmse", "mase", "smape", "crps")  # the less, the better
 def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[CheckResult]) -> Report:
     """Build the report of a problem."""
     data, metrics, tables = problem.data, found.metrics, found.tables
-    schema = found.schema
+    schema, used = found.schema, plotting.mark(metrics.get("model", MODEL)).label
     several = tables["error_by_series"]["unique_id"].nunique() > figures.FEW_SERIES
     drawn = [
         Figure(
             "forecasts",
             "Forecasts and what came",
-            "Two typical, two best and two worst test windows: the bands are where the LSTM "
+            f"Two typical, two best and two worst test windows: the bands are where the {used} "
             "expected the values, the lines are medians.",
             figures.forecasts(found.views, problem.model.quantiles),
         ),
@@ -71,9 +71,10 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
             figures.errors_by_series(tables["error_by_series"]),
         ),
     ]
+    validation, last = str(found.grid[schema.validation_step]), str(found.grid[-1])
     return Report(
         title=name,
-        lead=_lead(metrics, data.horizon),
+        lead=_lead(problem, metrics),
         checks=checks,
         tables=(
             scores_table(metrics),
@@ -87,25 +88,37 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
             ("Context and horizon", f"{data.context_length} and {data.horizon} steps"),
             ("Season", f"{data.season_length} steps"),
             ("Frequency", schema.frequency),
-            ("Validation from", str(found.grid[schema.validation_step])),
+            ("Evaluated model trained until", validation),
+            *((("Refitted model, which forecasts, trained to", last),) if problem.refit else ()),
+            ("Validation from", validation),
             ("Test from", str(found.grid[schema.test_step])),
-            ("Test to", str(found.grid[-1])),
+            ("Test to", last),
             *([("Left out", "; ".join(found.left_out))] if found.left_out else []),
             ("Raw table", f"{data.path}, md5 {schema.digest}"),
         ),
     )
 
 
-def _lead(metrics: ForecastMetrics, horizon: int) -> str:
-    """Compare the LSTM with the others in a sentence."""
-    parts = []
+def _lead(problem: Problem, metrics: ForecastMetrics) -> str:
+    """Compare the judged model with the others in a sentence, and say why it is that one."""
+    parts, model = [], metrics.get("model", MODEL)
     for name, label in (("rnn", "the RNN of equal size"), ("seasonal_naive", "the seasonal naive")):
-        change = metrics["differences"].get(f"{MODEL}_minus_{name}", {}).get("mae")
+        change = metrics["differences"].get(f"{model}_minus_{name}", {}).get("mae")
         if change is not None:
             theirs = metrics["models"][name]["mae"]
             share = f" ({100 * change['value'] / theirs:+.1f}\N{NO-BREAK SPACE}%)" if theirs else ""
             parts.append(f"{judgement(change['low'], change['high'])} against {label}{share}")
-    return f"Mean absolute error of the LSTM over {horizon} steps: {', '.join(parts)}."
+    lead = (
+        f"Mean absolute error of the {_label(model)} over {problem.data.horizon} steps: "
+        f"{', '.join(parts)}."
+    )
+    cells = problem.training.cells
+    why = choice.explain(problem.register_cell, metrics, problem.ERRORS[0], cells, _label)
+    return f"{lead} {why}".rstrip()
+
+
+def _label(name: str) -> str:
+    return plotting.mark(name).label
 
 
 def scores_table(metrics: ForecastMetrics) -> Table:
@@ -115,7 +128,7 @@ def scores_table(metrics: ForecastMetrics) -> Table:
     for name, scores in models.items():
         size = scores.get("parameters")
         cells = [_cell(key, scores[key]) for key in SCORES]
-        rows.append((plotting.mark(name).label, *cells, f"{size:,}" if size else "–"))
+        rows.append((_label(name), *cells, f"{size:,}" if size else "–"))
     best: list[int | None] = [None]
     for key in SCORES:
         by_row = {row: scores[key] for row, scores in enumerate(models.values())}
@@ -132,18 +145,16 @@ def scores_table(metrics: ForecastMetrics) -> Table:
 
 
 def differences_table(metrics: ForecastMetrics) -> Table:
-    """List the differences between the LSTM and each other model, with confidence intervals."""
+    """List how the judged model and the LSTM differ from each other one, with intervals."""
     rows = [
         (models, SCORES[metric], *rest)
-        for models, metric, *rest in difference_rows(
-            metrics, lambda name: plotting.mark(name).label
-        )
+        for models, metric, *rest in difference_rows(metrics, _label)
     ]
     return Table(
         "Differences",
-        ("difference", "score", "value", "95\N{NO-BREAK SPACE}% interval", "the LSTM is"),
+        ("difference", "score", "value", "95\N{NO-BREAK SPACE}% interval", "the first is"),
         tuple(rows),
-        note="Negative is in favour of the LSTM. Intervals by a moving-block bootstrap over the "
+        note="Negative is in favour of the first. Intervals by a moving-block bootstrap over the "
         "forecast origins, since windows overlap; they hold for these trained models, each of one "
         "seed.",
     )

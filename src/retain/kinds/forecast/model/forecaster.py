@@ -4,7 +4,8 @@ A window is normalised, read by one network (or by several, whose forecasts are 
 scaled back to the units of the data. LSTM, RNN and GRU differ by the one word `cell`.
 """
 
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,10 @@ from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.model.baselines import last_observed, nearest_season, seasonal_naive
 from retain.kinds.forecast.model.calibration import fix_quantile_crossing
 from retain.kinds.forecast.model.segrnn import Normalised, SegRNN
+from retain.model_files import reading
 from retain.networks import recurrent
+
+CALIBRATION = ("offsets",)  # buffers that are fitted after the training
 
 
 class Forecast(NamedTuple):
@@ -155,3 +159,22 @@ def build_matched(
 
     sizes = recurrent.match_lstm(cell, model.hidden_size, make)
     return make(cell, sizes["hidden_size"]), sizes
+
+
+def load_forecaster(folder: Path) -> tuple[Forecaster, Schema, dict[str, Any]]:
+    """Read a model folder; return its network, its schema and its config.
+
+    Raises:
+        ModelError: a file is missing or damaged, or the weights do not fit the config.
+    """
+    with reading(folder) as (config, weights):
+        schema = Schema.from_json(config["schema"])
+        network = Forecaster(
+            config["cell"],
+            config["hidden_size"],
+            Model.model_validate(config["model"]),
+            schema,
+            len(config["series"]["unique_id"]),
+        )
+        network.load_state_dict(weights)
+    return network.eval(), schema, config

@@ -15,7 +15,7 @@ from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Batch, Windows
 from retain.kinds.forecast.model.calibration import fit_offsets
 from retain.kinds.forecast.model.forecaster import Forecaster, build_matched
-from retain.training.setup import TrainingSetup
+from retain.training.setup import Length, TrainingSetup
 
 
 def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
@@ -31,8 +31,14 @@ def build_fold(problem: Problem, prepared: Path, cell: Cell, fold: int) -> Train
     )
 
 
-def build_on(source: Panel, problem: Problem, cell: Cell) -> TrainingSetup:
-    """Build the training of `cell` on a panel."""
+def build_on(
+    source: Panel, problem: Problem, cell: Cell, length: Length | None = None
+) -> TrainingSetup:
+    """Build the training of `cell` on a panel; with a `length` nothing is validated or calibrated.
+
+    Raises:
+        DataError: a part that is needed has no window with a value.
+    """
     network, sizes = build_matched(cell, problem.model, source.schema, len(source.index))
     levels = torch.tensor(problem.model.quantiles)
 
@@ -52,7 +58,7 @@ def build_on(source: Panel, problem: Problem, cell: Cell) -> TrainingSetup:
     train = Windows(source, "train")
     validation = Windows(source, "validation").thinned(VALIDATION_WINDOWS)
     for part, windows in (("training", train), ("validation", validation)):
-        if not len(windows):
+        if not len(windows) and (part == "training" or length is None):
             raise DataError(f"{problem.data.path}: no window of the {part} part has a value in it")
 
     def calibrate() -> None:
@@ -68,6 +74,8 @@ def build_on(source: Panel, problem: Problem, cell: Cell) -> TrainingSetup:
         "series": source.index[["unique_id", "mean", "std"]].to_dict("list"),
         "reference": profile.measure(source),
     }
+    if length is not None:
+        return TrainingSetup(network, train, None, loss, config, length=length)
     return TrainingSetup(
         network,
         train,

@@ -98,6 +98,7 @@ class ForecastEndpoint:
             "frequency": predictor.schema.frequency,
             "quantiles": list(predictor.network.levels),
             "trained_until": str(predictor.trained_until()),
+            "evaluated_until": predictor.evaluated_until(),
         }
 
     def example_csv(self, champion: Champion) -> str:

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from retain.errors import ModelError
-from retain.kinds.forecast.config import Data, Model
+from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import tables
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.data.windows import Batch
-from retain.kinds.forecast.model.forecaster import Forecaster
+from retain.kinds.forecast.model.forecaster import Forecaster, load_forecaster
 from retain.kinds.forecast.predict.example import newest_window
 from retain.kinds.forecast.predict.last_window import refuse
 from retain.kinds.forecast.predict.request import HISTORY, Request, RequestReader
-from retain.model_files import check_same, reading
+from retain.model_files import check_same
 
 ALIGNED = 8  # batches of a multiple of 8 rows give each row the same bits whatever its neighbours
 
@@ -59,6 +59,10 @@ class Predictor:
     def _stamp(self, step: int) -> pd.Timestamp:
         schema = self.schema
         return pd.date_range(schema.origin, periods=step + 1, freq=schema.frequency)[-1]
+
+    def evaluated_until(self) -> str:
+        """Return until when the model was trained that was scored on test data, in its place."""
+        return str(self.config.get("refit", {}).get("evaluated_until", self.trained_until()))
 
     def trained_on(self) -> str:
         """Return the first and the last time stamp of the data that it was trained on."""
@@ -185,17 +189,8 @@ def load(folder: Path) -> Predictor:
     Raises:
         ModelError: a file is missing or damaged, or the weights do not fit the config.
     """
-    with reading(folder) as (config, weights):
-        schema = Schema.from_json(config["schema"])
-        network = Forecaster(
-            config["cell"],
-            config["hidden_size"],
-            Model.model_validate(config["model"]),
-            schema,
-            len(config["series"]["unique_id"]),
-        )
-        network.load_state_dict(weights)
-    return Predictor(network.eval(), schema, Data.model_validate(schema.data), config)
+    network, schema, config = load_forecaster(folder)
+    return Predictor(network, schema, Data.model_validate(schema.data), config)
 
 
 def forecast_file(folder: Path, history: str | None, root: Path) -> pd.DataFrame:

@@ -1,0 +1,60 @@
+"""Stage `refit@P`: the recipe of the evaluated model on all rows: the model that forecasts.
+
+python pipelines/refit.py PROBLEM
+"""
+
+import sys
+from pathlib import Path
+
+from retain import errors, model_files
+from retain.config import loader
+from retain.config.kind import kind_of
+from retain.evaluation import choice
+from retain.project import code_deps, files, fingerprint
+from retain.project.layout import Layout
+from retain.tracking import runs
+from retain.training import portable_cpu
+
+
+def main() -> None:
+    """Train the judged cell of one problem once more, under a run of its own."""
+    root, name = Path(), sys.argv[1]
+    problem, layout = loader.load_problem(root, name), Layout(root, name)
+    kind, stage = kind_of(problem), f"refit-{name}"
+    if kind.refit is None or not problem.refit:
+        why = "params say refit: false" if kind.refit else f"kind {kind.name} has no refit"
+        files.leave_out(root, stage, layout.final, why)
+        return
+    portable_cpu.pin_cpu_kernels(problem.training.reproducible)
+    from retain.training import trainer  # imports torch, and torch looks at these settings once
+
+    trainer.seed_everything(problem.training)
+    folders = {cell: layout.model(cell) for cell in problem.training.cells}
+    cell = choice.choose(problem.register_cell, folders)["model"]
+    setup = kind.refit.load(problem, layout.prepared, folders[cell])
+    tags = fingerprint.training_tags(root, name, problem, cell) | {"cell": cell, "refit": "true"}
+    md5s = fingerprint.folder_md5(folders[cell]), code_deps.training_md5(root, kind, "refit")
+    recipe = (tags["data.md5"], tags["params.md5"], *md5s)
+    kept = files.checkpoint_folder(root, stage, fingerprint.text_md5(" ".join(recipe)))
+    if trainer.is_follower():
+        trainer.fit(setup, problem.training, cell, name, folder=kept)
+        return
+    with (
+        files.folder(root, stage) as scratch,
+        runs.training_run(root, name, problem, cell, tags, kept, f"refit@{name}") as run,
+    ):
+        try:
+            history = trainer.fit(setup, problem.training, cell, f"{name} refit", run, kept)
+        except errors.ModelError as error:  # the loss is no number: `calibrate` refuses the network
+            print(error, flush=True)
+            history = []
+        setup.calibrate()
+        model_files.write_model(scratch, setup.network, setup.config, history)
+        run.tag({"model.md5": fingerprint.folder_md5(scratch)})
+        files.publish(scratch, layout.final)
+    files.remove(kept.parent)  # those of other recipes too
+    print(f"{name}: {setup.config['refit']['sentence']}")
+
+
+if __name__ == "__main__":
+    errors.run(main)
