@@ -11,6 +11,7 @@ from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel, tables
 from retain.kinds.forecast.evaluation import evaluate, report
 from retain.kinds.forecast.model import setup
+from retain.kinds.forecast.predict import predictor
 from retain.model_files import fold_folder
 
 from .small import trained
@@ -33,7 +34,12 @@ def problem(folds: int, **split: Any) -> Problem:
                 "season_length": 7,
                 "split": split or SPLIT,
             },
-            "model": {"hidden_size": 4, "segment_length": 5, "normalisation": "series"},
+            "model": {
+                "hidden_size": 4,
+                "segment_length": 5,
+                "normalisation": "series",
+                "series_embedding": 2,
+            },
             "training": {"max_epochs": 2, "batch_size": 64, "learning_rate": 0.01},
             "evaluation": {"folds": folds, "bootstrap": 100},
             "gate": [{"check": "finite"}],
@@ -42,10 +48,10 @@ def problem(folds: int, **split: Any) -> Problem:
 
 
 def table(steps: int = STEPS) -> pd.DataFrame:
-    """Two shops whose level rises; `new` opens with the second piece not far away."""
+    """Two shops whose level rises; `new` opens where the first training part ends."""
     noise = np.random.default_rng(0)
     days, parts = np.arange(STEPS), []
-    for shop, first in (("old", 0), ("new", 150)):
+    for shop, first in (("old", 0), ("new", 140)):
         y = 50 + 0.2 * days + 5 * np.sin(2 * np.pi * days / 7) + noise.normal(0, 1, STEPS)
         ds = pd.date_range("2024-01-01", periods=STEPS)
         parts.append(pd.DataFrame({"shop": shop, "ds": ds, "y": y.round(3)})[first:steps])
@@ -90,6 +96,16 @@ def test_each_fold_is_the_training_that_a_split_there_gives(both: Any, apart: An
     for number, (root, _) in enumerate(apart, start=1):
         weights = (fold_folder(both[0] / "lstm", number) / "weights.safetensors").read_bytes()
         assert weights == (root / "lstm" / "weights.safetensors").read_bytes()
+
+
+def test_a_series_that_was_not_trained_on_is_one_never_seen(both: Any) -> None:
+    first, second = (
+        predictor.load(fold_folder(both[0] / "lstm", number)).network.members[0].series.weight
+        for number in (1, 2)
+    )
+    new, old = 1, 2  # in alphabetic order; 0 is a series never seen
+    assert first[new].tolist() == first[0].tolist() != first[old].tolist()
+    assert second[new].tolist() != second[0].tolist()  # the second fold knows it
 
 
 def test_scores_are_those_of_both_trainings_together(both: Any, apart: Any) -> None:
