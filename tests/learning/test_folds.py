@@ -1,5 +1,6 @@
 """An evaluation with two folds is two trainings, each scored on its own part of the test data."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,14 @@ def test_the_report_says_when_each_fold_was_trained_and_scored(both: Any) -> Non
         ("2024-05-20 00:00:00", "2024-06-09 00:00:00", "2024-06-28 00:00:00"),
         ("2024-06-09 00:00:00", "2024-06-29 00:00:00", "2024-07-14 00:00:00"),
     ]
+
+
+def test_the_report_names_what_is_left_out(both: Any) -> None:
+    found = dataclasses.replace(both[1], left_out=[f"s{n}: it has no values" for n in range(22)])
+    facts = dict(report.report("shops", problem(2), found, ()).facts)
+    assert facts["Left out"].startswith("s0: it has no values; s1: it has no values; ")
+    assert facts["Left out"].endswith("s19: it has no values; and 2 more")
+    assert "Left out" not in dict(report.report("shops", problem(2), both[1], ()).facts)
 
 
 def test_a_model_compared_with_itself_differs_in_nothing(both: Any) -> None:
