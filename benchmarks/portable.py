@@ -67,6 +67,7 @@ def problem(mode: schema.Mode) -> dict[str, Any]:
         "data": {
             **{"path": "data/raw/small.csv", "unique_id": "store"},
             **{"horizon": 24, "context_length": 48, "season_length": 24},
+            "split": {"validation": 0.7, "test": 0.85},
         },
         "model": {
             **{"hidden_size": 32, "segment_length": 12, "dropout": 0.2, "series_embedding": 4},

@@ -44,6 +44,7 @@ def problem(path: str) -> dict[str, Any]:
             **{"path": path, "unique_id": "id", "ds": "day", "y": "sold"},
             **{"past_covariates": ["rain"], "valid_range": {"rain": [0, None]}},
             **{"horizon": 7, "context_length": 28, "season_length": 7},
+            "split": {"validation": 0.7, "test": 0.85},
         },
         "model": {"hidden_size": 32, "segment_length": 7, "normalisation": "series"},
         "training": {"batch_size": BATCH, "accelerator": "cpu"},

@@ -36,6 +36,7 @@ PROBLEM = {
     "data": {
         **{"path": "data/raw/panel.csv", "unique_id": "store", "frequency": "h"},
         **{"horizon": 24, "context_length": CONTEXT, "season_length": 24},
+        "split": {"validation": 0.7, "test": 0.85},
     },
     "model": {"segment_length": 1},
     "training": {"max_epochs": 1, "epoch_steps": 20, "accelerator": "cpu"},

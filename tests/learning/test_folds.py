@@ -1,5 +1,6 @@
 """An evaluation with two folds is two trainings, each scored on its own part of the test data."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel, tables
 from retain.kinds.forecast.evaluation import evaluate, report
 from retain.kinds.forecast.model import setup
+from retain.kinds.forecast.predict import predictor
 
 from .small import trained
 
@@ -33,7 +35,12 @@ def problem(folds: int, **split: Any) -> Problem:
                 "season_length": 7,
                 "split": split or SPLIT,
             },
-            "model": {"hidden_size": 4, "segment_length": 5, "normalisation": "series"},
+            "model": {
+                "hidden_size": 4,
+                "segment_length": 5,
+                "normalisation": "series",
+                "series_embedding": 2,
+            },
             "training": {"max_epochs": 2, "batch_size": 64, "learning_rate": 0.01},
             "evaluation": {"folds": folds, "bootstrap": 100},
             "gate": [{"check": "finite"}],
@@ -42,10 +49,10 @@ def problem(folds: int, **split: Any) -> Problem:
 
 
 def table(steps: int = STEPS) -> pd.DataFrame:
-    """Two shops whose level rises; `new` opens with the second piece not far away."""
+    """Two shops whose level rises; `new` opens where the first training part ends."""
     noise = np.random.default_rng(0)
     days, parts = np.arange(STEPS), []
-    for shop, first in (("old", 0), ("new", 150)):
+    for shop, first in (("old", 0), ("new", 140)):
         y = 50 + 0.2 * days + 5 * np.sin(2 * np.pi * days / 7) + noise.normal(0, 1, STEPS)
         ds = pd.date_range("2024-01-01", periods=STEPS)
         parts.append(pd.DataFrame({"shop": shop, "ds": ds, "y": y.round(3)})[first:steps])
@@ -92,6 +99,16 @@ def test_each_fold_is_the_training_that_a_split_there_gives(both: Any, apart: An
         assert weights == (root / "lstm" / "weights.safetensors").read_bytes()
 
 
+def test_a_series_that_was_not_trained_on_is_one_never_seen(both: Any) -> None:
+    first, second = (
+        predictor.load(fold_folder(both[0] / "lstm", number)).network.members[0].series.weight
+        for number in (1, 2)
+    )
+    new, old = 1, 2  # in alphabetic order; 0 is a series never seen
+    assert first[new].tolist() == first[0].tolist() != first[old].tolist()
+    assert second[new].tolist() != second[0].tolist()  # the second fold knows it
+
+
 def test_scores_are_those_of_both_trainings_together(both: Any, apart: Any) -> None:
     metrics, parts = both[1].metrics, [found.metrics for _, found in apart]
     counts = [part["windows"]["test"] for part in parts]
@@ -109,6 +126,14 @@ def test_the_report_says_when_each_fold_was_trained_and_scored(both: Any) -> Non
         ("2024-05-20 00:00:00", "2024-06-09 00:00:00", "2024-06-28 00:00:00"),
         ("2024-06-09 00:00:00", "2024-06-29 00:00:00", "2024-07-14 00:00:00"),
     ]
+
+
+def test_the_report_names_what_is_left_out(both: Any) -> None:
+    found = dataclasses.replace(both[1], left_out=[f"s{n}: it has no values" for n in range(22)])
+    facts = dict(report.report("shops", problem(2), found, ()).facts)
+    assert facts["Left out"].startswith("s0: it has no values; s1: it has no values; ")
+    assert facts["Left out"].endswith("s19: it has no values; and 2 more")
+    assert "Left out" not in dict(report.report("shops", problem(2), both[1], ()).facts)
 
 
 def test_a_model_compared_with_itself_differs_in_nothing(both: Any) -> None:

@@ -25,7 +25,13 @@ NAN = float("nan")
 SETTINGS = {
     "kind": "forecast",
     "preset": "fast",
-    "data": {"path": "t.csv", "horizon": 6, "context_length": 24, "season_length": 12},
+    "data": {
+        "path": "t.csv",
+        "horizon": 6,
+        "context_length": 24,
+        "season_length": 12,
+        "split": {"validation": 0.7, "test": 0.85},
+    },
     "model": {"hidden_size": 16, "segment_length": 3, "dropout": 0.0},
     "training": {"batch_size": 64, "learning_rate": 0.01, "accelerator": "cpu"},
     "gate": [],

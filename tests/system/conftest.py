@@ -27,6 +27,7 @@ problems:
       horizon: 6
       context_length: 24
       season_length: 24
+      split: {validation: 24 horizons, test: 12 horizons}
     model:
       hidden_size: 8
       segment_length: 6

@@ -138,6 +138,23 @@ def test_options_are_kept(project: Path, sales: Path) -> None:
     assert problem.data.season_length == 14
     assert str(problem.data.split.validation) == "2021-08-01"
     assert problem.data.holidays == "US-MN"
+    assert problem.folds == 1
+
+
+def test_split_and_folds_may_be_given(project: Path, sales: Path) -> None:
+    (project / "data.csv").write_bytes(sales.read_bytes())
+    subprocess.run(["git", "add", "data.csv"], cwd=project, check=True)
+    words = ("data.csv", "--horizon", 7, "--validation", "9 horizons", "--test", "6 horizons")
+    result = retain("add", "many", *words, "--folds", 7)
+    assert "evaluation.folds is 7, and the test part has 42 steps" in str(result.exception)
+    result = retain("add", "one", *words[:-2])
+    assert str(result.exception) == "give both --validation and --test, or neither"
+    result = retain("add", "sales", *words, "--folds", 3)
+    assert result.exit_code == 0, result.output
+    problem = loader.load_problem(project, "sales")
+    assert isinstance(problem, Problem)
+    assert (problem.data.split.validation, problem.data.split.test) == ("9 horizons", "6 horizons")
+    assert problem.folds == 3
 
 
 @pytest.mark.parametrize(

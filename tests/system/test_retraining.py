@@ -25,7 +25,7 @@ from .test_store_away import Server
 
 # Every `run:` of the workflows is one of these, or one of those of CI's own script.
 COMMANDS = {"retrain": "make retrain", "changes": "make changes"}
-SPLIT = "season_length: 24\n      split: {validation: 4d, test: 2d}\n"
+SPLITS = "{validation: 24 horizons, test: 12 horizons}", "{validation: 4d, test: 2d}"
 BRANCH = "retrain/small"
 PERSON = ("-c", "user.name=a person", "-c", "user.email=person@example.org")
 
@@ -36,7 +36,7 @@ class Forge:
     def __init__(self, folder: Path, server: Server):
         self.folder, self.server = folder, server
         self.table = small_table(1200)
-        params = PARAMS.replace("season_length: 24\n", SPLIT)
+        params = PARAMS.replace(*SPLITS)
         self.person = write_project(folder / "person", self.rows(0, 240), params)
         for name in ("Makefile", "requirements.lock"):
             shutil.copy(REPOSITORY / name, self.person / name)

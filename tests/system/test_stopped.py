@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from retain.project import dvc
+
 from .conftest import environment, run
 from .test_pipeline import lock, runs
 
@@ -67,12 +69,12 @@ def test_a_signal_ends_the_training_with_its_exit_code(
 def test_dvc_records_nothing_of_a_killed_training_and_the_next_repro_makes_the_same(
     slow: Path, finished: Path
 ) -> None:
-    recorded = (slow / "dvc.lock").read_bytes()
+    recorded = dvc.locked(dvc.read_lock(slow), "train@small-lstm")
     process = start(slow, "dvc", "repro", "train@small-lstm")
     wait_for(process, "epoch 2/")
     os.killpg(process.pid, signal.SIGKILL)  # dvc and what it started
     process.communicate(timeout=60)
-    assert (slow / "dvc.lock").read_bytes() == recorded
+    assert dvc.locked(dvc.read_lock(slow), "train@small-lstm") == recorded
     assert not (slow / "models/small/lstm").exists()
 
     text = (slow / "params.yaml").read_text()
@@ -100,3 +102,28 @@ def test_a_stage_refuses_to_run_beside_itself(slow: Path) -> None:
     assert "another process runs train-small-lstm" in done.stderr
     process.terminate()
     process.communicate(timeout=60)
+
+
+def test_a_fold_that_was_trained_is_not_trained_again_after_a_kill(
+    clone: Callable[[], Path],
+) -> None:
+    folder = clone()
+    run(folder, "dvc", "checkout")
+    text = (folder / "params.yaml").read_text()
+    text = text.replace("max_epochs: 3", "max_epochs: 60\n      patience: 60")
+    text = text.replace("evaluation:\n", "evaluation:\n      folds: 2\n")
+    (folder / "params.yaml").write_text(text)
+    process = start(folder, "python", "pipelines/train.py", "small", "lstm")
+    wait_for(process, "fold 2 of 2: epoch 2/")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    (first,) = (folder / "scratch" / "checkpoints").rglob("model/weights.safetensors")
+    content = first.read_bytes()
+
+    done = run(folder, "python", "pipelines/train.py", "small", "lstm")
+    assert "fold 1 of 2" not in done.stdout
+    assert "fold 2 of 2: epoch 60/60" in done.stdout
+    model = folder / "models/small/lstm"
+    assert (model / "weights.safetensors").read_bytes() == content
+    assert (model / "fold-2/weights.safetensors").is_file()
+    assert not list((folder / "scratch" / "checkpoints").iterdir())

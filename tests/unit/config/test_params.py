@@ -297,3 +297,14 @@ def test_a_baseline_that_does_not_exist_is_refused_before_any_training(tmp_path:
     with pytest.raises(ParamsError) as error:
         loader.parse("sales", entry)
     assert "gate.0.baseline is 'seasonal_niave'; expected one of rnn, gru" in str(error.value)
+
+
+def test_only_a_change_of_the_folds_trains_again(tmp_path: Path) -> None:
+    seen = []
+    for evaluation in ("{folds: 2}", "{folds: 3}", "{folds: 3, bootstrap: 500}"):
+        write(tmp_path, GOOD.replace("    gate:", f"    evaluation: {evaluation}\n    gate:", 1))
+        seen.append(loader.load(tmp_path)["sales"])
+    assert [problem.folds for problem in seen] == [2, 3, 3]
+    first, second, third = (problem.settings("train") for problem in seen)
+    assert first != second == third
+    assert seen[0].settings("prepare") == seen[0].settings("evaluate") == {}

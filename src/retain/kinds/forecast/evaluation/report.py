@@ -19,6 +19,7 @@ SCORES = {
     "coverage_80": "80\N{NO-BREAK SPACE}% coverage",
     "width_80": "80\N{NO-BREAK SPACE}% width",
 }
+MOST_LEFT_OUT = 20  # series that the report names
 LEAST = ("mae", "rmse", "mase", "smape", "crps")  # the less, the better
 
 
@@ -93,7 +94,7 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
             ("Validation from", validation),
             ("Test from", str(found.grid[schema.test_step])),
             ("Test to", last),
-            *([("Left out", "; ".join(found.left_out))] if found.left_out else []),
+            *([("Left out", _left_out(found.left_out))] if found.left_out else []),
             ("Raw table", f"{data.path}, md5 {schema.digest}"),
         ),
     )
@@ -178,6 +179,11 @@ def folds_table(found: Evaluation) -> Table:
         note=f"Each cell was trained {len(rows)} times, each time on all that precedes a part of "
         "the test data; a forecast is counted to the fold in which it begins.",
     )
+
+
+def _left_out(reasons: Sequence[str]) -> str:
+    more = len(reasons) - MOST_LEFT_OUT
+    return "; ".join(reasons[:MOST_LEFT_OUT]) + (f"; and {more:,} more" if more > 0 else "")
 
 
 def _cell(key: str, value: float) -> str:

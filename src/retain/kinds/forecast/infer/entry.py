@@ -102,7 +102,8 @@ def infer(name: str, path: str, root: Path, horizon: int, given: dict[str, Any])
     tuned, preset, model = tuning.tune(table, draft, given, sentences)
     origins = splitting.count_origins(extent, draft)
     block = max(horizon, min(tuned["season_length"], origins // FEWEST_BLOCKS))
-    sentences.append(f"test: {describe_power(origins, len(extent.begins), block)}")
+    series = splitting.count_series(table, draft.model_copy(update=tuned))
+    sentences.append(f"test: {describe_power(origins, series, block)}")
     data: dict[str, Any] = {
         "path": path,
         **meaning,

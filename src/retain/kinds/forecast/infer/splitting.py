@@ -39,6 +39,11 @@ class Extent:
     span: int
 
 
+def count_series(table: Table, data: Data) -> int:
+    """Return how many series are long enough for the context and the horizon."""
+    return int(select(summarize(table.frame, data), table.frequency, data)[0].sum())
+
+
 def measure(table: Table, draft: Data) -> Extent:
     """Measure a table."""
     summary = summarize(table.frame, draft)

@@ -92,7 +92,7 @@ def _forget_untrained(network: Forecaster, train: Windows) -> None:
         if isinstance(embedding, nn.Embedding):
             untrained = np.setdiff1d(np.arange(1, embedding.num_embeddings), train.series + 1)
             with torch.no_grad():
-                embedding.weight[torch.from_numpy(untrained)] = embedding.weight[0]
+                embedding.weight[torch.from_numpy(untrained)] = embedding.weight[0].clone()
 
 
 def pinball(error: Tensor, levels: Tensor) -> Tensor:
