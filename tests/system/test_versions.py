@@ -307,7 +307,7 @@ def test_a_clone_with_a_remote_and_neither_store_nor_cache_gets_the_registry(
     md5s = {version: tags(project, version)["model.md5"] for version in (1, 2, 3, 4)}
     monkeypatch.chdir(folder)
     planned = list(rebuild.rehydrate(folder, "small", dry_run=True))
-    assert "not in the cache, to fetch: data/prepared/small, models/small/lstm" in planned[0]
+    assert "not in the cache, to fetch: data/prepared/small, models/small/final" in planned[0]
     assert not (folder / "mlruns").exists()
     (tmp_path / "remote/files/md5" / md5s[1][:2] / md5s[1][2:]).unlink()
     said = list(rebuild.rehydrate(folder, "small"))

@@ -181,7 +181,7 @@ def _refitted(root: Path, model: Provenance) -> Iterator[tuple[str, str]]:
     else:
         with model.model(root) as folder:
             evaluated = model_files.load_model(folder).trained_on()
-    yield "trained on", f"{evaluated} (evaluated), {until} (refitted, forecasts)"
+    yield "rows", f"{evaluated} (evaluated), {until} (refitted, forecasts)"
 
 
 def _run(model: Provenance) -> str:
