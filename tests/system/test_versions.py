@@ -83,7 +83,11 @@ def register(folder: Path) -> registry.Decision:
 def state(folder: Path) -> list[dict[str, Any]]:
     """What a person sees of the registry, but for the time and the commit of the training."""
     return [
-        {key: row[key] for key in ("version", "aliases", "metrics", "model_md5", "span", "verdict")}
+        {
+            key: value
+            for key, value in row.items()
+            if key not in ("registered", "age", "commit", "sentence")
+        }
         for row in listing.plain(listing.rows(folder, "small"))
     ]
 

@@ -33,11 +33,11 @@ def choose(register: str, folders: Mapping[str, Path]) -> Choice:
 def validation_loss(folder: Path) -> float:
     """Return the least validation loss in a model's history.csv, the mean over its folds."""
     return statistics.fmean(
-        min(float(row["validation_loss"]) for row in history(fold)) for fold in folds(folder)
+        min(float(row["validation_loss"]) for row in history(fold)) for fold in fold_folders(folder)
     )
 
 
-def folds(folder: Path) -> list[Path]:
+def fold_folders(folder: Path) -> list[Path]:
     """Return the model folders of the folds, in order: the first one's is `folder` itself."""
     later = [path for path in folder.glob("fold-*") if path.is_dir()]
     return [folder, *sorted(later, key=lambda path: int(path.name.removeprefix("fold-")))]

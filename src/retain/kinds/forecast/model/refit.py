@@ -43,13 +43,14 @@ def build(problem: Problem, prepared: Path, evaluated: Path) -> TrainingSetup:
 def build_until(until: int, source: Panel, problem: Problem, evaluated: Path) -> TrainingSetup:
     """As `build`, on the rows of a panel before grid step `until`."""
     whole = source.cut(until, until, until)
-    folds = choice.folds(evaluated)
+    folds = choice.fold_folders(evaluated)
     length = training_length(problem, source, folds, len(Windows(whole, "train")))
     built = setup.build_on(whole, problem, read_config(evaluated)["cell"], length)
     network = built.network
     assert isinstance(network, Forecaster)
 
     def calibrate() -> None:
+        built.calibrate()  # what else follows a training
         before, schema, config = load_forecaster(evaluated)
         newest, *_ = load_forecaster(folds[-1])
         for name in CALIBRATION:
