@@ -1,5 +1,8 @@
 """What params say of refit and of the cell that is judged, and which stage hears of it."""
 
+import json
+import runpy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +10,7 @@ import pytest
 from retain.config import loader
 from retain.errors import ParamsError
 
+ROOT = Path(__file__).parents[3]
 ENTRY: dict[str, Any] = {
     "kind": "forecast",
     "preset": "fast",
@@ -46,3 +50,20 @@ def test_a_mistake_about_it_is_named_by_its_key(entry: Any, said: str) -> None:
     with pytest.raises(ParamsError) as error:
         loader.parse("sales", entry)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        (ENTRY | {"refit": False}, "params say refit: false"),
+        (RECALL, "kind recall has no refit"),
+    ],
+)
+def test_without_a_refit_the_stage_leaves_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: Any, why: str
+) -> None:
+    (tmp_path / "params.yaml").write_text(json.dumps({"problems": {"sales": entry}}))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["refit.py", "sales"])
+    runpy.run_path(str(ROOT / "pipelines" / "refit.py"))["main"]()
+    assert (tmp_path / "models/sales/final/left-out.txt").read_text() == f"{why}\n"
