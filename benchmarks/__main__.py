@@ -9,6 +9,7 @@ NAMES = (
     "accuracy",
     "babi",
     "letters",
+    "refit",
     "speed",
     "limit",
     "scale",

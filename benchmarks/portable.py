@@ -35,7 +35,7 @@ NEWEST_WRONG = 9  # qemu's first versions with AVX2 compute some of it wrongly
 PROCESSORS = ("Haswell", "Skylake-Client", "EPYC", "YongFeng", "max")
 HERE = "this processor"
 MODES: tuple[schema.Mode, ...] = ("portable", "machine")
-STAGES = (("prepare",), ("train", "lstm"), ("train", "rnn"), ("evaluate",))
+STAGES = (("prepare",), ("train", "lstm"), ("train", "rnn"), ("refit",), ("evaluate",))
 OUTPUTS = {
     "prepared": "data/prepared/small",
     "lstm": "models/small/lstm",

@@ -79,7 +79,7 @@ def register() -> None:
     (SCRATCH / "data" / "raw").mkdir(parents=True, exist_ok=True)
     YAML().dump({"problems": {"panel": PROBLEM}}, SCRATCH / "params.yaml")
     table().to_csv(SCRATCH / "data" / "raw" / "panel.csv", index=False)
-    for stage in ("prepare", "train lstm", "train rnn", "evaluate", "register"):
+    for stage in ("prepare", "train lstm", "train rnn", "refit", "evaluate", "register"):
         name, *cells = stage.split()
         script = [sys.executable, str(ROOT / "pipelines" / f"{name}.py"), "panel", *cells]
         subprocess.run(script, cwd=SCRATCH, env=environment(), check=True)

@@ -29,7 +29,7 @@ def main() -> None:
     from retain.training import trainer  # imports torch, and torch looks at these settings once
 
     trainer.seed_everything(problem.training)
-    folders = {cell: layout.model(cell) for cell in problem.training.cells}
+    folders = {str(cell): layout.model(cell) for cell in problem.training.cells}
     cell = choice.choose(problem.register_cell, folders)["model"]
     setup = kind.refit.load(problem, layout.prepared, folders[cell])
     tags = fingerprint.training_tags(root, name, problem, cell) | {"cell": cell, "refit": "true"}

@@ -14,6 +14,7 @@ from retain import model_files
 from retain.errors import Terminated
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel, tables
+from retain.kinds.forecast.evaluation import evaluate, report
 from retain.kinds.forecast.model import refit, setup
 from retain.kinds.forecast.model.forecaster import CALIBRATION
 from retain.kinds.forecast.predict import predictor
@@ -168,3 +169,35 @@ def test_stopped_and_started_again_it_ends_with_the_same_bits(
             weights(build(evaluated), PROBLEM, prepared, "lstm", tmp_path, stop_after)
     resumed = weights(build(evaluated), PROBLEM, prepared, "lstm", tmp_path)
     assert all(torch.equal(one, other) for one, other in zip(whole, resumed, strict=True))
+
+
+def test_the_best_cell_is_judged_and_the_report_says_what_the_other_would_give(
+    prepared: Path, evaluated: Path
+) -> None:
+    rnn = trained(setup.build, PROBLEM, prepared, "rnn", prepared.parent / "rnn")
+    history = pd.read_csv(rnn / "history.csv")
+    history["validation_loss"] = [0.5, 0.01, 0.7]
+    history.to_csv(rnn / "history.csv", index=False)
+    models = {"lstm": evaluated, "rnn": rnn}
+    best = PROBLEM.model_copy(update={"register_cell": "best"})
+    found = evaluate.evaluate(best, prepared, models)
+    assert found.metrics["model"] == "rnn"
+    naive = {"lstm_minus_seasonal_naive", "rnn_minus_seasonal_naive"}
+    assert {"lstm_minus_rnn", "rnn_minus_lstm", *naive} <= found.metrics["differences"].keys()
+    assert next(iter(found.views[0].quantiles)) == "rnn"  # whose intervals are drawn
+    page = report.report("small", best, found, [])
+    assert page.lead.startswith("Mean absolute error of the RNN over 6 steps: ")
+    loss = found.metrics["validation_loss"]["lstm"]
+    assert (
+        "The RNN is used: it has the least validation loss. The LSTM has the higher " in page.lead
+    )
+    assert f"validation loss, {loss:.4g} against 0.01, and on the test windows MAE " in page.lead
+    facts = dict(page.facts)
+    assert facts["Evaluated model trained until"] == facts["Validation from"]
+    assert facts["Refitted model, which forecasts, trained to"] == facts["Test to"]
+
+    default = evaluate.evaluate(PROBLEM, prepared, models)
+    assert default.metrics["model"] == "lstm"
+    assert "rnn_minus_lstm" not in default.metrics["differences"]
+    lead = report.report("small", PROBLEM, default, []).lead
+    assert "The LSTM is used: params say so. The RNN has the lower validation loss, 0.01" in lead

@@ -17,6 +17,7 @@ OUTPUTS = {
     "data/prepared/small": {"values.npy", "index.parquet", "schema.json", "quality.json"},
     "models/small/lstm": {"weights.safetensors", "config.json", "history.csv"},
     "models/small/rnn": {"weights.safetensors", "config.json", "history.csv"},
+    "models/small/final": {"weights.safetensors", "config.json", "history.csv"},
 }
 PLOTS = {"calibration", "error_by_series", "error_by_step", "look_back", "training"}
 
@@ -87,8 +88,13 @@ def test_the_lock_is_the_same_after_everything_ran_again_elsewhere(
 
 def test_a_run_is_found_by_the_md5_in_the_lock(finished: Path) -> None:
     made = runs(finished)
-    assert sorted(made["cell"]) == ["lstm", "rnn"]
     assert set(made["status"]) == {"FINISHED"}
+    refits = made["DVC_STAGE"] == "refit@small"
+    (refit,) = made[refits].to_dict("records")
+    assert (refit["cell"], refit["refit"]) == ("lstm", "true")
+    assert lock(finished)["models/small/final"] == refit["model.md5"]
+    made = made[~refits]
+    assert sorted(made["cell"]) == ["lstm", "rnn"]
     for cell, md5 in zip(made["cell"], made["model.md5"], strict=True):
         assert lock(finished)[f"models/small/{cell}"] == md5
         assert fingerprint.folder_md5(finished / "models" / "small" / cell) == md5

@@ -33,7 +33,7 @@ def test_a_model_of_a_changed_tree_is_made_anew_with_its_patch_and_without_a_tra
     lines = done.stdout[done.stdout.index("small version 1 @champion, made anew") :].splitlines()
     stages = [line.split()[0] for line in lines[1:-2]]
     trained = {f"train@small-{cell}" for cell in ("lstm", "rnn", "gru")}  # gru: left out, says so
-    assert {"prepare@small", *trained, "evaluate@small"} == set(stages)
+    assert {"prepare@small", *trained, "evaluate@small", "refit@small"} == set(stages)
     assert all("identical" in line for line in lines[1:-2])
     assert lines[-2:] == ["  machine and libraries: the same", "  identical"]
     assert run(folder, "git", "status", "--porcelain").stdout == before
@@ -43,6 +43,8 @@ def test_a_model_of_a_changed_tree_is_made_anew_with_its_patch_and_without_a_tra
     said = {line[:8].strip(): line[9:] for line in traced}
     assert said["model"].startswith("small version 1 @champion, md5 ")
     assert said["run"].startswith("train@small-lstm ")
+    until = ("to 2024-01-15 00:00 (evaluated)", "to 2024-01-21 00:00 (refitted, forecasts)")
+    assert all(part in said["rows"] for part in until)
     assert said["commit"].endswith("a state, and 1 files changed beside it (the run's code.patch)")
     assert "model.hidden_size 6" in said["params"]
     md5 = fingerprint.file_md5(folder / "data/raw/small.csv")[:12]

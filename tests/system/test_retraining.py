@@ -196,6 +196,7 @@ def test_seven_days(forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:  # n
     assert text.startswith("## small: version 2\n\n**small version 2 passed the gate")
     span = r"[\d,]+ rows, 2 series, 2024-01-01 00:00:00 to 2024-01-"
     assert re.search(rf"- data: {span}10 23:00:00 → {span}30 23:00:00", text)
+    assert "- refitted on rows until 2024-01-31 00:00; before: 2024-01-11 00:00" in text
     assert "retain rollback small" in text
     assert text in (forge.folder / "summary.md").read_text()
     message = forge.git("log", "-1", "--format=%ae%n%B", BRANCH)

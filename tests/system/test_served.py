@@ -48,7 +48,7 @@ def address(finished: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def example(finished: Path) -> pd.DataFrame:
-    served = predictor.load(finished / "models/small/lstm")
+    served = predictor.load(finished / "models/small/final")
     return served.example(finished / "data/prepared/small")
 
 

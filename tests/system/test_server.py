@@ -32,7 +32,7 @@ def server(finished: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def model(finished: Path) -> Predictor:
-    return predictor.load(finished / "models/small/lstm")
+    return predictor.load(finished / "models/small/final")
 
 
 @pytest.fixture(scope="module")

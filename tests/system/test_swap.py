@@ -30,7 +30,7 @@ def project(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def body(project: Path) -> bytes:
-    model = predictor.load(project / "models/small/lstm")
+    model = predictor.load(project / "models/small/final")
     return json.dumps(by_column(model.example(project / "data/prepared/small"))).encode()
 
 

@@ -174,14 +174,14 @@ def _refitted(root: Path, model: Provenance) -> Iterator[tuple[str, str]]:
     md5 = model.outs.get(str(Layout(Path(), model.name).final))
     with model.model(root, final=True) as folder:
         found = model_files.read_config(folder)["refit"]
-        until = model_files.load_model(folder).trained_on()
     yield "final", f"md5 {fingerprint.short(md5)}: {found['sentence']}"
     if model.version is not None:
-        evaluated = model.version.tags["data.span"]
+        spans = [model.version.tags[tag] for tag in ("data.span", "final.span")]
     else:
-        with model.model(root) as folder:
-            evaluated = model_files.load_model(folder).trained_on()
-    yield "trained on", f"{evaluated} (evaluated), {until} (refitted, forecasts)"
+        layout = Layout(root, model.name)
+        folders = (layout.model(model.cell), layout.final)
+        spans = [model_files.load_model(folder).trained_on() for folder in folders]
+    yield "rows", f"{spans[0]} (evaluated), {spans[1]} (refitted, forecasts)"
 
 
 def _run(model: Provenance) -> str:

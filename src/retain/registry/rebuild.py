@@ -30,6 +30,7 @@ from retain.tracking import runs, store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 UNFINISHED = "rehydrating"  # a registered model's tag while it is rebuilt: a kill is made good
 
@@ -69,8 +70,7 @@ def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
         return
     client = store.connect(root)
     whole = _begin(client, name)
-    known = [c for c in registrations if registry.find_by_md5(client, name, *c) is not None]
-    missing = [entry for content, entry in registrations.items() if content not in known]
+    missing = [e for e in registrations.values() if _version_of(client, name, e) is None]
     judged: dict[Entry, Entry] = {}
     with files.folder(root, f"rehydrate-{name}") as scratch:
         clone = git.clone(scratch / "clone")
@@ -89,7 +89,7 @@ def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
         yield from _each(entries if whole else missing, redo)
     if not Layout(root, name).ledger.is_file():
         ledger.write(root, name, [judged.get(entry, entry) for entry in entries])
-    yield _finish(client, name, len(known), whole)
+    yield _finish(client, name, len(registrations) - len(missing), whole)
 
 
 def _each(entries: Iterable[Entry], act: Callable[[Entry], str]) -> Iterator[str]:
@@ -106,7 +106,7 @@ def _each(entries: Iterable[Entry], act: Callable[[Entry], str]) -> Iterator[str
 
 def _plan(root: Path, client: "MlflowClient | None", cache: Cache, name: str, entry: Entry) -> str:
     """Say what would be done; neither the store nor the cache is touched."""
-    version = registry.find_by_md5(client, name, *entry.content) if client is not None else None
+    version = _version_of(client, name, entry) if client is not None else None
     if version is not None:
         return f"is {name} version {version.version}"
     _, md5s = _locked(root, name, entry)
@@ -115,8 +115,16 @@ def _plan(root: Path, client: "MlflowClient | None", cache: Cache, name: str, en
     return f"to register: model {fingerprint.short(entry.model)}{fetched}"
 
 
-def _promote(client: "MlflowClient", name: str, entry: Entry) -> str:
+def _version_of(client: "MlflowClient", name: str, entry: Entry) -> "ModelVersion | None":
+    """Return the version of an entry; what git's history says names no refitted model."""
     version = registry.find_by_md5(client, name, *entry.content)
+    if version is None and not entry.final:
+        version = registry.find_by_md5(client, name, entry.model, None)
+    return version
+
+
+def _promote(client: "MlflowClient", name: str, entry: Entry) -> str:
+    version = _version_of(client, name, entry)
     if version is None:
         raise ModelError(
             f"{entry.by} made a model @champion ({entry.why}) that is in no commit, or was "
@@ -173,7 +181,7 @@ def _register(tree: Path, client: "MlflowClient", name: str, entry: Entry, whole
     verdict = json.loads(paths.verdict.read_text(encoding="utf-8"))
     checks = {check["check"]: CheckResult(**check) for check in verdict["checks"]}
     checks |= ledger.checks_of(entry.why)
-    is_new = registry.find_by_md5(client, name, *entry.content) is None
+    is_new = _version_of(client, name, entry) is None
     version = registry.add(tree, name, problem, metrics)
     tags = {SINCE: entry.at}
     if not whole:

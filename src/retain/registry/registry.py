@@ -218,15 +218,15 @@ def _against_champion(
 
 
 def find_by_md5(
-    client: "MlflowClient", name: str, model_md5: str, final_md5: str = ""
+    client: "MlflowClient", name: str, model_md5: str, final_md5: str | None = ""
 ) -> "ModelVersion | None":
     """Return the version that holds the models of these md5, if there is one.
 
     Args:
-        final_md5: of the refitted model; empty for a version that has none.
+        final_md5: of the refitted model; empty for a version that has none, None for any.
     """
     versions = client.search_model_versions(f"name = '{name}' and tags.`model.md5` = '{model_md5}'")
-    same = [version for version in versions if version.tags.get("final.md5", "") == final_md5]
+    same = [v for v in versions if final_md5 in (None, v.tags.get("final.md5", ""))]
     return min(same, key=lambda version: int(version.version), default=None)
 
 

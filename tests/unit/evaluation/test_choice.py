@@ -38,7 +38,7 @@ def test_with_folds_it_is_the_mean_of_the_folds(folders: dict[str, Path]) -> Non
     found = choice.choose("best", folders)
     assert found["validation_loss"]["rnn"] == pytest.approx(3.25)
     assert found["model"] == "gru"
-    assert [path.name for path in choice.folds(folders["gru"])][8:] == [
+    assert [path.name for path in choice.fold_folders(folders["gru"])][8:] == [
         "fold-9",
         "fold-10",
         "fold-11",

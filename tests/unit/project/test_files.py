@@ -9,6 +9,7 @@ import pytest
 
 from retain.errors import RetainError
 from retain.project import files
+from retain.project.layout import Layout
 
 
 def leave(root: Path, message: str = "half written") -> None:
@@ -124,3 +125,14 @@ def test_json_has_six_significant_digits_and_null_for_what_is_no_number() -> Non
 
 def test_json_does_not_show_the_last_bits_of_a_sum() -> None:
     assert files.to_json(0.1 + 0.2) == files.to_json(0.3)
+
+
+def test_a_model_that_is_not_trained_leaves_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    layout = Layout(tmp_path, "small")
+    files.leave_out(tmp_path, "refit-small", layout.final, "kind text has no refit")
+    (left,) = layout.final.iterdir()
+    assert (left.name, left.read_text()) == (files.LEFT_OUT, "kind text has no refit\n")
+    assert layout.refitted is None
+    (layout.final / "config.json").write_text("{}")
+    assert layout.refitted == layout.final

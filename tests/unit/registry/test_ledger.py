@@ -323,3 +323,19 @@ def test_the_commit_that_holds_a_registration_is_found(git: Git) -> None:
 def test_without_a_history_there_is_nothing_to_rebuild_from(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="there is no commit"):
         next(rebuild.rehydrate(tmp_path, "small"))
+
+
+def test_the_commit_of_another_refit_is_found_by_its_md5(git: Git) -> None:
+    lstm = "    - path: models/small/lstm\n"
+    commits = {}
+    for minute, final in enumerate(("f.dir", "g.dir", "h.dir")):
+        write_lock(git.root, "a")
+        block = f"    - path: models/small/final\n      hash: md5\n      md5: {final}\n"
+        path = git.root / "dvc.lock"
+        path.write_text(path.read_text().replace(lstm, block + lstm))
+        commits[final] = commit(git, minute)
+    for final, expected in commits.items():
+        line = replace(entry(1, "a"), final=final)
+        assert rebuild._locked(git.root, "small", line)[0] == expected
+    with pytest.raises(ModelError):
+        rebuild._locked(git.root, "small", replace(entry(1, "a"), final="i.dir"))

@@ -109,6 +109,7 @@ def test_portable_bits_on_two_threads_are_refused() -> None:
 STARTS = {
     "prepare": ["pipelines/prepare.py", "traffic"],
     "train": ["pipelines/train.py", "traffic", "lstm"],
+    "refit": ["pipelines/refit.py", "traffic"],
     "evaluate": ["pipelines/evaluate.py", "traffic"],
     "replay": ["retain", "replay", "traffic", "--from", "2018-01-01"],
 }

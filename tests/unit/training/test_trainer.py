@@ -15,7 +15,7 @@ from retain.errors import ModelError
 from retain.training import trainer
 from retain.training.lightning_module import learning_rate
 from retain.training.sampler import ResumableSampler
-from retain.training.setup import Epoch, TrainingSetup
+from retain.training.setup import Epoch, Length, TrainingSetup
 from retain.training.trainer import fit
 
 Pair = tuple[Tensor, Tensor]
@@ -330,3 +330,41 @@ def test_the_seed_gives_the_same_network() -> None:
 
     assert torch.equal(weights(1), weights(1))
     assert not torch.equal(weights(1), weights(2))
+
+
+@pytest.mark.parametrize(
+    ("updates", "batch", "examples", "expected"),
+    [
+        (1001, 10, 5_000, (6, 167)),
+        (200, 10, 5_000, (1, 200)),
+        (1, 10, 5_000, (1, 1)),
+        (7, 10, 25, (3, 3)),  # no epoch is longer than a pass
+    ],
+)
+def test_a_length_is_divided_into_equal_epochs(
+    updates: int, batch: int, examples: int, expected: tuple[int, int]
+) -> None:
+    training = Training(batch_size=batch, epoch_steps=200)
+    assert trainer.equal_epochs(updates, training, examples) == expected
+
+
+def test_without_validation_the_length_decides_and_the_newest_weights_are_kept() -> None:
+    training = Training(batch_size=10, max_epochs=50, epoch_steps=4, learning_rate=0.05)
+
+    def loss(network: nn.Module, batch: Pair) -> tuple[Tensor, Tensor]:
+        error = network(batch[0]) - batch[1]
+        return error.square().sum(), torch.tensor(float(len(batch[0])))
+
+    def trained(updates: int) -> tuple[list[Epoch], float]:
+        trainer.seed_everything(training)
+        network, length = nn.Linear(1, 1), Length(updates, 100)
+        setup = TrainingSetup(network, Points(200, 1), None, loss, length=length)
+        return fit(setup, training, "lstm", "points"), network.weight.item()
+
+    history, weight = trained(11)
+    assert [row.step for row in history] == [4, 8, 12]
+    assert all(np.isnan(row.validation_loss) for row in history)
+    assert history[-1].learning_rate == pytest.approx(learning_rate(11, 100, 0.05, 0.05))
+    shorter, earlier = trained(4)
+    assert shorter[0].train_loss == history[0].train_loss
+    assert weight != earlier

@@ -228,7 +228,8 @@ class Problem(CommonProblem):
 
     def settings(self, stage: str) -> dict[str, Any]:
         """`train` reads one key of the section `evaluation`, and not the others."""
-        return {"evaluation.folds": self.folds} if stage == "train" else {}
+        own = {"evaluation.folds": self.folds} if stage == "train" else {}
+        return super().settings(stage) | own
 
     @classmethod
     def preset_sections(cls, name: Any, problem: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -97,7 +97,8 @@ def last_step(source: Panel) -> int:
     last = 0
     for series, rows in scaling.blocks(source.index):
         steps = scaling.steps_of(source.index[series])
-        last = max(last, steps[np.isfinite(source.values[rows, 0])].max(initial=0))
+        inside = np.isfinite(source.values[rows, 0]) & (steps < source.schema.steps)
+        last = max(last, steps[inside].max(initial=0))
     return int(last)
 
 

@@ -37,8 +37,12 @@ def build(problem: Problem, prepared: Path, evaluated: Path) -> TrainingSetup:
         evaluated: the model folder, with those of the later folds in it.
     """
     source = panel.load(prepared)
-    steps = source.schema.steps
-    whole = source.cut(steps, steps, steps)
+    return build_until(source.schema.steps, source, problem, evaluated)
+
+
+def build_until(until: int, source: Panel, problem: Problem, evaluated: Path) -> TrainingSetup:
+    """As `build`, on the rows of a panel before grid step `until`."""
+    whole = source.cut(until, until, until)
     folds = choice.fold_folders(evaluated)
     length = training_length(problem, source, folds, len(Windows(whole, "train")))
     built = setup.build_on(whole, problem, read_config(evaluated)["cell"], length)
@@ -46,6 +50,7 @@ def build(problem: Problem, prepared: Path, evaluated: Path) -> TrainingSetup:
     assert isinstance(network, Forecaster)
 
     def calibrate() -> None:
+        built.calibrate()  # what else follows a training
         before, schema, config = load_forecaster(evaluated)
         newest, *_ = load_forecaster(folds[-1])
         for name in CALIBRATION:
@@ -94,7 +99,7 @@ def compare(
         A sentence, and whether the refitted network can take the place of the other: all its
         forecasts are finite, and its error is not larger by more than TOLERANCE.
     """
-    part = (source.schema.test_step, source.schema.steps)
+    part = (source.schema.test_step, whole.schema.steps)
     ours, finite = _errors(network, Windows(whole, part).thinned(CHECKED))
     theirs, _ = _errors(before, Windows(source, part).thinned(CHECKED))
     if not finite:

@@ -63,7 +63,8 @@ def build_on(
 
     def calibrate() -> None:
         _forget_untrained(network, train)
-        fit_offsets(network, validation)
+        if length is None:
+            fit_offsets(network, validation)
 
     config = {
         "kind": problem.kind,
@@ -74,16 +75,8 @@ def build_on(
         "series": source.index[["unique_id", "mean", "std"]].to_dict("list"),
         "reference": profile.measure(source),
     }
-    if length is not None:
-        return TrainingSetup(network, train, None, loss, config, length=length)
-    return TrainingSetup(
-        network,
-        train,
-        validation,
-        loss,
-        config,
-        calibrate=calibrate,
-    )
+    checked = validation if length is None else None
+    return TrainingSetup(network, train, checked, loss, config, calibrate=calibrate, length=length)
 
 
 def _forget_untrained(network: Forecaster, train: Windows) -> None:
