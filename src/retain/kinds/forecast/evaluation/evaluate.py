@@ -86,7 +86,7 @@ def network_model(model: Predictor, source: Panel) -> QuantileModel:
         rows = batch.series - 1
         known = batch._replace(series=numbers[rows], scales=scales[rows])
         with torch.inference_mode():
-            return network.predict(known).double().numpy()
+            return network.predict(known)[..., :-1].double().numpy()  # without the mean
 
     return forecast
 
@@ -130,7 +130,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     for cell, model in predictors.items():
         model.check_fits(source.schema, f"{models[cell]}")
     scored = {cell: network_model(model, source) for cell, model in predictors.items()}
-    scored |= baselines.quantile_models(problem, validation)
+    scored |= baselines.quantile_models(problem, validation, source)
     levels = problem.model.quantiles
     sums = {name: sum_metrics(model, test, source, levels) for name, model in scored.items()}
 

@@ -12,7 +12,7 @@ from retain.errors import DataError
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel, profile
 from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Batch, Windows
-from retain.kinds.forecast.model.calibration import fit_offsets
+from retain.kinds.forecast.model.conformal import calibrate
 from retain.kinds.forecast.model.forecaster import Forecaster, build_matched
 from retain.training.setup import TrainingSetup
 
@@ -56,7 +56,7 @@ def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
         validation,
         loss,
         config,
-        calibrate=functools.partial(fit_offsets, network, validation),
+        calibrate=functools.partial(calibrate, network, validation),
     )
 
 
