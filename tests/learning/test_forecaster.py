@@ -1,5 +1,6 @@
 """What a forecaster looks at and what it does not, before it has learned anything."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from retain.kinds.forecast.data.panel import Panel, Schema
 from retain.kinds.forecast.data.windows import Batch, Windows
 from retain.kinds.forecast.evaluation.details import look_back
 from retain.kinds.forecast.model.baselines import seasonal_naive
-from retain.kinds.forecast.model.calibration import fix_quantile_crossing
 from retain.kinds.forecast.model.forecaster import Forecaster
 from retain.kinds.forecast.model.segrnn import SegRNN
 
@@ -68,8 +68,9 @@ def changed(batch: Batch, column: int, steps: slice, value: float) -> Batch:
 
 
 def forecast(network: Forecaster, batch: Batch) -> Tensor:
+    """Quantiles in data units, without the mean."""
     with torch.inference_mode():
-        return network.predict(batch)
+        return network.predict(batch)[..., :-1]
 
 
 VARIANTS: list[dict[str, Any]] = [
@@ -188,7 +189,7 @@ def test_quantiles_never_cross(cell: str) -> None:
     nn.init.normal_(network.offsets)
     values = network(batch_of()).values
     assert (values.diff(dim=-1) >= 0).all()
-    assert (forecast(network, batch_of()).diff(dim=-1) >= 0).all()
+    assert (forecast(network, batch_of()).diff(dim=-1) > 0).all()
 
 
 def test_offsets_are_in_the_units_of_the_window() -> None:
@@ -319,6 +320,21 @@ def test_a_look_back_leaves_the_network_as_it_was() -> None:
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
 
 
-def test_quantiles_that_cross_move_away_from_the_median_which_stays() -> None:
-    crossing = torch.tensor([4.0, 6.0, 5.0, 3.0, 7.0])
-    assert fix_quantile_crossing(crossing, 2).tolist() == [4.0, 5.0, 5.0, 5.0, 7.0]
+def test_intervals_have_the_width_of_their_series() -> None:
+    network, batch = network_of(), batch_of()
+    before = forecast(network, batch)
+    network.widths[2] = 3.0
+    after = forecast(network, batch._replace(series=torch.full_like(batch.series, 2)))
+    torch.testing.assert_close(after[..., 1], before[..., 1])
+    torch.testing.assert_close(after.diff(dim=-1), 3 * before.diff(dim=-1), rtol=1e-3, atol=1e-4)
+
+
+def test_no_forecast_is_negative_where_no_value_was() -> None:
+    positive = dataclasses.replace(PANEL.schema, minimum=0.0)
+    for schema, cut in ((positive, True), (PANEL.schema, False)):
+        network = network_of(schema=schema)
+        network.offsets -= 100.0
+        with torch.inference_mode():
+            values = network.predict(batch_of())
+        assert (values[..., -1] == 0).all() == cut
+        assert (values < 0).any() != cut

@@ -96,7 +96,7 @@ def test_the_example_is_drawn_and_can_be_read_off(page: Browser) -> None:
     page.press("End", 35)
     row = "document.querySelectorAll('#table tbody tr:last-child > *')"
     last = page.js(f"[...{row}].map((cell) => cell.textContent)")
-    assert page.text("#readout").startswith(f"{last[0]}: median {last[5]}, 80 % interval {last[1]}")
+    assert page.text("#readout").startswith(f"{last[0]}: median {last[6]}, 80 % interval {last[2]}")
     assert page.js("chart.getAttribute('aria-valuetext')") == page.text("#readout")
     page.click("#chart")  # in its middle, where the history is
     newest = page.js("text.value.trim().split('\\n').slice(-30).map((row) => row.split(',')[1])")

@@ -126,10 +126,10 @@ def test_forecast_answers_for_every_series(finished: Path, tmp_path: Path) -> No
     out = tmp_path / "forecast.csv"
     run(finished, "retain", "forecast", "small", "-o", str(out))
     answer = pd.read_csv(out, parse_dates=["ds"])
-    assert answer["unique_id"].unique().tolist() == ["north", "south"]
-    assert list(answer.columns[:3]) == ["unique_id", "ds", "0.1"]
+    assert answer["store"].unique().tolist() == ["north", "south"]
+    assert list(answer.columns[:5]) == ["store", "ds", "mean", "median", "0.1"]
     assert (
-        answer.groupby("unique_id")["ds"].agg(["min", "size"]).values.tolist()
+        answer.groupby("store")["ds"].agg(["min", "size"]).values.tolist()
         == [[pd.Timestamp("2024-01-21"), 6]] * 2
     )
 

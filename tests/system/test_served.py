@@ -69,7 +69,7 @@ def test_a_table_of_history_is_answered_with_quantiles(address: str, example: pd
     rows = json.loads(text)["predictions"]
     assert code == 200
     assert len(rows) == 6
-    assert list(rows[0])[:3] == ["unique_id", "ds", "0.1"]
+    assert list(rows[0])[:3] == ["store", "ds", "mean"]
 
 
 def bad_tables(example: pd.DataFrame) -> dict[str, tuple[pd.DataFrame, str]]:

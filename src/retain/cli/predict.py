@@ -67,7 +67,7 @@ def forecast(
             answer.to_parquet(scratch, index=False)
         else:
             answer.to_csv(scratch, index=False, float_format="%.7g")
-    typer.echo(f"{len(answer):,} rows for {answer['unique_id'].nunique():,} series in {output}")
+    typer.echo(f"{len(answer):,} rows for {answer.iloc[:, 0].nunique():,} series in {output}")
 
 
 @app.command()

@@ -111,6 +111,21 @@ MISTAKES = {
         changed("horizon: 28", "horizon: 28\n      unique_id: ds"),
         "params.yaml: `problems.sales.data`: column 'ds' is given two meanings",
     ),
+    "series called as a column of the forecast": (
+        changed("horizon: 28", "horizon: 28\n      unique_id: mean"),
+        "params.yaml: `problems.sales`: data.unique_id is 'mean', and a forecast has another "
+        "column of that name: rename the column in the table",
+    ),
+    "a time stamp called as a quantile": (
+        changed("horizon: 28", 'horizon: 28\n      ds: "0.5"'),
+        "params.yaml: `problems.sales`: data.ds is '0.5', and a forecast has another column of "
+        "that name: rename the column in the table",
+    ),
+    "a time stamp called as the series of a table that names none": (
+        changed("horizon: 28", "horizon: 28\n      ds: unique_id"),
+        "params.yaml: `problems.sales`: data.ds is 'unique_id', and a forecast has another column "
+        "of that name: rename the column in the table",
+    ),
     "a problem that is no mapping": (
         "problems:\n  sales: 3\n",
         "params.yaml: `problems.sales` must be a mapping with the key `kind`",

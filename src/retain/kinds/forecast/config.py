@@ -10,6 +10,7 @@ from retain.config.schema import DURATION, Section, span
 from retain.config.schema import Problem as CommonProblem
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+FORECAST_COLUMNS = ("mean", "median")  # beside series, time and one for each quantile
 Boundary = float | dt.datetime | dt.date | str
 HORIZONS = re.compile(r"([1-9]\d*) horizons?")  # before the end of the table
 # What the sections `model` and `training` say where params.yaml says nothing. Chosen on validation
@@ -127,6 +128,11 @@ class Data(Section):
         return self.context_length + self.season_length
 
     @property
+    def id_column(self) -> str:
+        """The column of a forecast that names the series."""
+        return self.unique_id or "unique_id"
+
+    @property
     def covariates(self) -> tuple[str, ...]:
         """All covariate columns of the table: past-only, known-future, static."""
         return self.past_covariates + self.known_covariates + self.static_covariates
@@ -209,6 +215,15 @@ class Evaluation(Section):
     seed: int = Field(1, ge=0)
 
 
+def level_column(level: float) -> str:
+    """Return the name that a quantile's column has in a forecast.
+
+    >>> level_column(0.1)
+    '0.1'
+    """
+    return f"{level:g}"
+
+
 class Problem(CommonProblem):
     """A forecasting problem, whole."""
 
@@ -242,3 +257,15 @@ class Problem(CommonProblem):
             data.get(key, key == "calendar") for key in ("calendar", "holidays", "known_covariates")
         )
         return {**sections, "model": sections["model"] | {"dropout": DROPOUT[str(name)][told]}}
+
+    @model_validator(mode="after")
+    def _columns_of_a_forecast_differ(self) -> Self:
+        """A forecast names series and time as the table does, beside columns of its own."""
+        taken = {*FORECAST_COLUMNS, *map(level_column, self.model.quantiles)}
+        for key, column in (("ds", self.data.ds), ("unique_id", self.data.id_column)):
+            if column in taken or (key == "ds" and column == self.data.id_column):
+                raise ValueError(
+                    f"data.{key} is {column!r}, and a forecast has another column of that name: "
+                    "rename the column in the table"
+                )
+        return self

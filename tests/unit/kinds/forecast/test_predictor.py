@@ -105,20 +105,22 @@ def newest(table: pd.DataFrame, steps: int = CONTEXT + SEASON) -> pd.DataFrame:
 
 def test_an_answer_is_a_row_a_step_and_a_column_a_quantile(served: Predictor) -> None:
     answer = served.predict(newest(shops(2)))
-    assert list(answer.columns) == ["unique_id", "ds", *LEVELS]
-    assert answer["unique_id"].tolist() == ["s000"] * 3 + ["s001"] * 3
+    assert list(answer.columns) == ["shop", "ds", "mean", "median", *LEVELS]
+    assert answer["shop"].tolist() == ["s000"] * 3 + ["s001"] * 3
     days = pd.to_datetime(["2024-03-01", "2024-03-02", "2024-03-03"])
     assert answer["ds"].tolist() == [*days, *days]
     values = answer[LEVELS].to_numpy()
     assert np.isfinite(values).all()
-    assert (np.diff(values, axis=1) >= 0).all()
+    assert (np.diff(values, axis=1) > 0).all()
+    assert answer["median"].equals(answer["0.5"])
+    assert answer["mean"].between(answer["0.1"], answer["0.9"]).all()
 
 
 def test_series_may_end_at_different_times(served: Predictor) -> None:
     table = shops(2)
     table = table.drop(index=table.index[table["shop"] == "s001"][-5:])
     answer = served.predict(table)
-    first = answer.groupby("unique_id")["ds"].min()
+    first = answer.groupby("shop")["ds"].min()
     assert first["s000"] == pd.Timestamp("2024-03-01")
     assert first["s001"] == pd.Timestamp("2024-02-25")
     alone = served.predict(table[table["shop"] == "s001"])
@@ -127,9 +129,9 @@ def test_series_may_end_at_different_times(served: Predictor) -> None:
 
 def test_a_forecast_does_not_depend_on_its_neighbours(served: Predictor) -> None:
     table = newest(shops(100))
-    together = served.predict(table).set_index("unique_id")
+    together = served.predict(table).set_index("shop")
     for name in ("s000", "s003", "s063", "s064", "s099"):
-        alone = served.predict(table[table["shop"] == name]).set_index("unique_id")
+        alone = served.predict(table[table["shop"] == name]).set_index("shop")
         pd.testing.assert_frame_equal(together.loc[name], alone, check_exact=True)
 
 
@@ -162,7 +164,7 @@ def test_the_answer_is_what_the_network_says_of_the_same_window(
     with torch.inference_mode():
         expected = served.network.predict(windows.batch(last))
     answer = served.predict(shops(5).groupby("shop").head(60 - HORIZON))
-    given = answer[LEVELS].to_numpy().reshape(5, HORIZON, 3)
+    given = answer[[*LEVELS, "mean"]].to_numpy().reshape(5, HORIZON, 4)
     np.testing.assert_allclose(given, expected.double().numpy(), rtol=1e-5)
 
 
@@ -175,7 +177,8 @@ def test_a_known_covariate_is_that_of_the_future(priced: Path) -> None:
     table = served.example(priced / "prepared")
     assert table["y"].isna().tolist() == [False] * (len(table) - HORIZON) + [True] * HORIZON
     answer = served.predict(table)
-    np.testing.assert_allclose(answer[LEVELS].to_numpy(), expected[0].double().numpy(), rtol=1e-5)
+    given = answer[[*LEVELS, "mean"]].to_numpy()
+    np.testing.assert_allclose(given, expected[0].double().numpy(), rtol=1e-5)
     table.loc[table.index[-1], "price"] += 5
     assert not np.array_equal(served.predict(table)[LEVELS], answer[LEVELS])
 

@@ -53,6 +53,12 @@ class Schema:
     test_step: int
     steps: int
     digest: str  # md5 of the raw table
+    minimum: float | None = None  # of the target's training part; models of format 2 have it not
+
+    @property
+    def low(self) -> float | None:
+        """What no forecast may be below: 0 where the training part has no negative value."""
+        return 0.0 if self.minimum is not None and self.minimum >= 0 else None
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
@@ -185,6 +191,7 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
         test_step=test_step,
         steps=len(grid),
         digest=chunks.findings.digest,
+        minimum=scaling.smallest(values, index, validation_step),
     )
     panel = Panel(values, index, schema, {}).cut(validation_step, test_step, len(grid))
     described = quality.describe(values, panel.index, grid, chunks, data, skipped, validation_step)

@@ -51,6 +51,17 @@ def column_moments(
     return _moments(training)
 
 
+def smallest(
+    values: NDArray[np.float32], index: pd.DataFrame, validation_step: int
+) -> float | None:
+    """Return the smallest value of the target in the training part, None where it has none."""
+    least = np.inf
+    for series, rows in blocks(index):
+        training = values[rows, 0][steps_of(index[series]) < validation_step]
+        least = float(np.fmin.reduce(training, initial=least))
+    return least if np.isfinite(least) else None
+
+
 def static_moments(column: Floats) -> tuple[float, float]:
     """Return mean and standard deviation of a static feature over all series."""
     values = column.astype(np.float32).astype(np.float64)  # as a network sees it

@@ -88,7 +88,7 @@ def network_model(model: Predictor, source: Panel) -> QuantileModel:
         rows = batch.series - 1
         known = batch._replace(series=numbers[rows], scales=scales[rows])
         with torch.inference_mode():
-            return network.predict(known).double().numpy()
+            return network.predict(known)[..., :-1].double().numpy()  # without the mean
 
     return forecast
 
@@ -185,7 +185,7 @@ def _part(
         model.check_fits(source.schema, f"the {cell}")
     validation = Windows(cut, "validation").thinned(VALIDATION_WINDOWS)
     models = {cell: network_model(model, cut) for cell, model in predictors.items()}
-    models |= baselines.quantile_models(problem, validation)
+    models |= baselines.quantile_models(problem, validation, cut)
     return details.Part(fold, cut, Windows(cut, (fold.test_step, fold.reach)), models)
 
 

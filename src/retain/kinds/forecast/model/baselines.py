@@ -6,14 +6,15 @@ return (batch, horizon). See Hyndman & Athanasopoulos, Forecasting: Principles a
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Problem
+from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Batch, Windows
-from retain.kinds.forecast.model.calibration import conformal_offsets, fix_quantile_crossing
+from retain.kinds.forecast.model.calibration import Forecast, apply
+from retain.kinds.forecast.model.conformal import collect, fit
 
 QuantileModel = Callable[[Batch], Floats]  # windows → quantiles (batch, horizon, levels)
 
@@ -92,8 +93,10 @@ def drift(past: Tensor, horizon: int) -> Tensor:
     return last + slope * ahead
 
 
-def quantile_models(problem: Problem, validation: Windows) -> dict[str, QuantileModel]:
-    """Build the baselines by name, with intervals from their errors on the validation windows."""
+def quantile_models(
+    problem: Problem, validation: Windows, source: Panel
+) -> dict[str, QuantileModel]:
+    """Build the baselines by name, calibrated on the validation windows as the networks are."""
     horizon, season = problem.data.horizon, problem.data.season_length
     context = problem.data.context_length
 
@@ -108,22 +111,24 @@ def quantile_models(problem: Problem, validation: Windows) -> dict[str, Quantile
         return drift(batch.window[:, 0, -horizon - context : -horizon], horizon)
 
     points = {"seasonal_naive": last_season, "naive": last_value, "drift": line}
-    return {name: _with_interval(point, problem, validation) for name, point in points.items()}
+    return {
+        name: _calibrated(point, problem.model.quantiles, validation, source)
+        for name, point in points.items()
+    }
 
 
-def _with_interval(
-    point: Callable[[Batch], Tensor], problem: Problem, validation: Windows
+def _calibrated(
+    point: Callable[[Batch], Tensor], levels: tuple[float, ...], validation: Windows, source: Panel
 ) -> QuantileModel:
-    levels, horizon = problem.model.quantiles, problem.data.horizon
-    residuals = []
-    for batch in validation.chunks():
-        error = batch.window[:, 0, -horizon:] - point(batch)
-        residuals.append((error / batch.scales[:, 1:]).numpy())
-    offsets = conformal_offsets(np.concatenate(residuals)[..., None], levels).astype(np.float64)
+    low = source.schema.low
+
+    def model(batch: Batch) -> Forecast:
+        base = point(batch).double()
+        return Forecast(base.new_zeros(*base.shape, 1), base, batch.scales[:, 1:].double())
+
+    calibration = fit(collect(model, validation, low), len(source.index), levels)
 
     def forecast(batch: Batch) -> Floats:
-        scale = batch.scales[:, 1].double()[:, None, None]
-        values = point(batch).double().unsqueeze(-1) + scale * torch.from_numpy(offsets)
-        return fix_quantile_crossing(values, levels.index(0.5)).numpy()
+        return apply(model(batch), calibration, batch.series, levels, low)[..., :-1].numpy()
 
     return forecast

@@ -1,62 +1,99 @@
-"""Calibration of quantiles: offsets fitted on the validation windows, and no crossing."""
+"""Calibrated forecasts: quantiles that increase and a mean, from what a network or a baseline says.
 
-from typing import TYPE_CHECKING
+What is applied here is fitted on the validation windows, in `conformal`.
+"""
+
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from retain.evaluation.arrays import Floats
-from retain.kinds.forecast.data.windows import Windows
 
-if TYPE_CHECKING:
-    from retain.kinds.forecast.model.forecaster import Forecaster
+class Forecast(NamedTuple):
+    """A forecast before calibration: in the units of the data it is base + scale · values."""
 
-
-def fit_offsets(network: "Forecaster", windows: Windows) -> None:
-    """Fit the network's offsets, so that each quantile holds on the validation windows."""
-    network.eval()
-    residuals: list[Tensor] = []
-    for batch in windows.chunks():
-        with torch.inference_mode():
-            values, base, scale = network(batch)
-            truth = (batch.window[:, 0, -network.horizon :] - base) / scale
-            residuals.append(truth.unsqueeze(-1) - values)
-    errors = torch.cat(residuals).numpy()  # (windows, horizon, outputs)
-    network.offsets.copy_(torch.from_numpy(conformal_offsets(errors, network.levels)))
+    values: Tensor  # (batch, horizon, outputs): increasing quantiles, or one point forecast
+    base: Tensor  # (batch, horizon)
+    scale: Tensor  # (batch, 1)
 
 
-def conformal_offsets(residuals: Floats, levels: tuple[float, ...]) -> NDArray[np.float32]:
-    """Compute what to add to each quantile so that it holds on the residuals; 0 at the median.
+class Calibration(NamedTuple):
+    """What is added to a forecast, in the units of its values."""
 
-    Split conformal prediction (Vovk et al. 2005; Romano et al. 2019), one-sided and for each
-    step ahead on its own. The median is the point forecast and is not changed.
+    widths: Tensor  # (series + 1,) factors of the intervals of each series; 0 is one never seen
+    offsets: Tensor  # (horizon, levels)
+    mean_offsets: Tensor  # (horizon,)
+
+    @classmethod
+    def none(cls, series: int, horizon: int, levels: int) -> "Calibration":
+        """Return the calibration that leaves quantiles as they are."""
+        return cls(torch.ones(series + 1), torch.zeros(horizon, levels), torch.zeros(horizon))
+
+
+def apply(
+    forecast: Forecast,
+    calibration: Calibration,
+    series: Tensor,
+    levels: tuple[float, ...],
+    low: float | None,
+) -> Tensor:
+    """Return calibrated quantiles and the mean in data units: (batch, horizon, levels + 1).
+
+    The mean is the integral of the quantile function over the levels, with trapezoids between them
+    and the outermost quantiles beyond them, and an offset for what that leaves out of the tails.
 
     Args:
-        residuals: truth − forecast, (windows, horizon, levels), or one column for a point forecast;
-            NaN where the truth is missing.
-        levels: increasing, between 0 and 1.
-
-    Returns:
-        (horizon, levels); a step that was never observed has 0.
+        series: (batch,) numbers, from 1; 0 is a series never seen.
+        low: quantiles and mean are cut there; None where the data have no such bound.
     """
-    ordered = np.sort(residuals, axis=0)  # NaN last
-    counts = np.isfinite(residuals[..., 0]).sum(axis=0)  # (horizon,)
-    offsets = np.zeros((residuals.shape[1], len(levels)), dtype=np.float32)
-    for column, level in enumerate(levels):
-        if level == 0.5:
-            continue
-        rank = np.ceil((counts + 1) * level) if level > 0.5 else np.floor((counts + 1) * level)
-        at = np.clip(rank.astype(int) - 1, 0, np.maximum(counts - 1, 0))
-        source = ordered[..., min(column, residuals.shape[2] - 1)]
-        picked = source[at, np.arange(len(counts))]
-        offsets[:, column] = np.where(counts > 0, picked, 0.0)
-    return offsets
+    values, base, scale = forecast
+    width = calibration.widths[series].unsqueeze(1)  # (batch, 1)
+    quantiles = calibrated(values, width, calibration.offsets, levels)
+    quantiles = base.unsqueeze(-1) + scale.unsqueeze(-1) * quantiles
+    if low is not None:
+        quantiles = quantiles.clamp(min=low)
+    mean = mean_of(quantiles, levels) + scale * width * calibration.mean_offsets
+    if low is not None:
+        mean = mean.clamp(min=low)
+    return torch.cat([quantiles, mean.unsqueeze(-1)], dim=-1)
 
 
-def fix_quantile_crossing(quantiles: Tensor, median: int) -> Tensor:
-    """Make quantiles increase: those that cross are moved away from the median."""
-    upper = quantiles[..., median:].cummax(dim=-1).values
-    lower = quantiles[..., : median + 1].flip(-1).cummin(dim=-1).values.flip(-1)
-    return torch.cat([lower[..., :-1], upper], dim=-1)
+def calibrated(values: Tensor, width: Tensor, offsets: Tensor, levels: tuple[float, ...]) -> Tensor:
+    """Return calibrated quantiles that increase, in the units of `values`.
+
+    Offsets may make quantiles cross. They are then sorted, which brings a quantile function nearer
+    to the true one (Chernozhukov, Fernández-Val & Galichon 2010) and makes no two of them equal,
+    as a running maximum does.
+
+    Args:
+        values: as in `Forecast`.
+        width: (batch, 1), the distance from the point forecast is multiplied by it.
+    """
+    point = point_of(values, levels)
+    distances = (values - point + offsets).sort(dim=-1).values
+    return torch.as_tensor(point + width.unsqueeze(-1) * distances)
+
+
+def mean_of(quantiles: Tensor, levels: tuple[float, ...]) -> Tensor:
+    """Return the mean of a quantile function, as `apply` says: (batch, horizon)."""
+    mean = torch.zeros_like(quantiles[..., 0])
+    for number, weight in enumerate(mean_weights(levels)):  # in a fixed order, for its bits
+        mean = mean + weight * quantiles[..., number]
+    return mean
+
+
+def mean_weights(levels: tuple[float, ...]) -> list[float]:
+    """Return the weight of each quantile in the mean; they sum to 1.
+
+    >>> mean_weights((0.25, 0.5, 0.75))
+    [0.375, 0.25, 0.375]
+    """
+    middles = (np.array(levels[1:]) + np.array(levels[:-1])) / 2
+    weights: list[float] = np.diff(np.r_[0.0, middles, 1.0]).tolist()
+    return weights
+
+
+def point_of(values: Any, levels: tuple[float, ...]) -> Any:
+    """Return the point forecast of an array or tensor, (..., 1): the median where there is one."""
+    return values[..., [levels.index(0.5)]] if values.shape[-1] > 1 else values

@@ -1,11 +1,11 @@
-"""The forecasting network: windows of data in, calibrated quantiles in data units out.
+"""The forecasting network: windows of data in, calibrated quantiles and mean in data units out.
 
 A window is normalised, read by one network (or by several, whose forecasts are averaged) and
 scaled back to the units of the data. LSTM, RNN and GRU differ by the one word `cell`.
 """
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,20 +15,13 @@ from retain.kinds.forecast.data.cycles import natural
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.model.baselines import last_observed, nearest_season, seasonal_naive
-from retain.kinds.forecast.model.calibration import fix_quantile_crossing
+from retain.kinds.forecast.model.calibration import Calibration, Forecast, apply
 from retain.kinds.forecast.model.segrnn import Normalised, SegRNN
 from retain.model_files import reading
 from retain.networks import recurrent
 
-CALIBRATION = ("offsets",)  # buffers that are fitted after the training
-
-
-class Forecast(NamedTuple):
-    """Quantiles in the window's own units: in those of the data they are base + scale · values."""
-
-    values: Tensor  # (batch, horizon, outputs), increasing along the outputs
-    base: Tensor  # (batch, horizon)
-    scale: Tensor  # (batch, 1)
+CALIBRATION = Calibration._fields  # buffers that are fitted after the training
+ADDED = ("widths", "mean_offsets")  # in format 3
 
 
 class Forecaster(nn.Module):
@@ -46,7 +39,9 @@ class Forecaster(nn.Module):
     column_deviations: Tensor
     static_means: Tensor
     static_deviations: Tensor
+    widths: Tensor
     offsets: Tensor
+    mean_offsets: Tensor
 
     def __init__(
         self, cell: str, hidden_size: int, model: Model, schema: Schema, series_count: int
@@ -70,8 +65,11 @@ class Forecaster(nn.Module):
             ("static_deviations", schema.static_deviations),
         ):
             self.register_buffer(name, torch.tensor(numbers, dtype=torch.float32))
-        # Calibration, fitted after training: what to add at each step and level.
-        self.register_buffer("offsets", torch.zeros(self.horizon, len(self.levels)))
+        self.low = schema.low
+        # Fitted after training.
+        calibration = Calibration.none(series_count, self.horizon, len(self.levels))
+        for name, values in calibration._asdict().items():
+            self.register_buffer(name, values)
 
     def forward(self, batch: Batch) -> Forecast:
         """Forecast a batch of windows; the horizon part of the target is not read."""
@@ -92,10 +90,12 @@ class Forecaster(nn.Module):
         return values.sort(dim=-1).values
 
     def predict(self, batch: Batch) -> Tensor:
-        """Forecast calibrated quantiles in data units: (batch, horizon, levels)."""
-        values, base, scale = self(batch)
-        values = fix_quantile_crossing(values + self.offsets, self.levels.index(0.5))
-        return base.unsqueeze(-1) + scale.unsqueeze(-1) * values  # type: ignore[no-any-return]
+        """Forecast calibrated quantiles and the mean in data units: (batch, horizon, levels + 1).
+
+        Where no value of the training part is negative, no forecast is.
+        """
+        calibration = Calibration(self.widths, self.offsets, self.mean_offsets)
+        return apply(self(batch), calibration, batch.series, self.levels, self.low)
 
     def normalise(self, batch: Batch) -> Normalised:
         """Scale a window by its context or its series, and subtract the seasonal forecast."""
@@ -176,5 +176,7 @@ def load_forecaster(folder: Path) -> tuple[Forecaster, Schema, dict[str, Any]]:
             schema,
             len(config["series"]["unique_id"]),
         )
-        network.load_state_dict(weights)
+        # Folders of earlier formats are calibrated by offsets alone: the rest is neutral.
+        added = ADDED if config.get("format", 1) < 3 else ()
+        network.load_state_dict({name: network.state_dict()[name] for name in added} | weights)
     return network.eval(), schema, config

@@ -13,7 +13,7 @@ from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import folds, panel, profile
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Batch, Windows
-from retain.kinds.forecast.model.calibration import fit_offsets
+from retain.kinds.forecast.model.conformal import calibrate
 from retain.kinds.forecast.model.forecaster import Forecaster, build_matched
 from retain.training.setup import Length, TrainingSetup
 
@@ -61,10 +61,10 @@ def build_on(
         if not len(windows) and (part == "training" or length is None):
             raise DataError(f"{problem.data.path}: no window of the {part} part has a value in it")
 
-    def calibrate() -> None:
+    def finish() -> None:
         _forget_untrained(network, train)
         if length is None:
-            fit_offsets(network, validation)
+            calibrate(network, validation)
 
     config = {
         "kind": problem.kind,
@@ -76,7 +76,7 @@ def build_on(
         "reference": profile.measure(source),
     }
     checked = validation if length is None else None
-    return TrainingSetup(network, train, checked, loss, config, calibrate=calibrate, length=length)
+    return TrainingSetup(network, train, checked, loss, config, calibrate=finish, length=length)
 
 
 def _forget_untrained(network: Forecaster, train: Windows) -> None:

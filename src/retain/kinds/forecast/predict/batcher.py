@@ -20,7 +20,7 @@ from retain.kinds.forecast.predict.predictor import Predictor
 from retain.kinds.forecast.predict.request import CHUNK, Request
 from retain.serving.http_io import OverloadedError
 
-Quantiles = NDArray[np.float32]  # (series, horizon, levels)
+Forecasts = NDArray[np.float32]  # (series, horizon, levels + 1), as `predict_batch` returns
 
 
 @dataclass(eq=False)
@@ -29,7 +29,7 @@ class _Job:
 
     predictor: Predictor
     batch: Batch
-    quantiles: "asyncio.Future[Quantiles]"
+    forecasts: "asyncio.Future[Forecasts]"
 
 
 class Batcher:
@@ -46,8 +46,8 @@ class Batcher:
         self._waiting = 0  # series
         self._scheduled = False
 
-    async def predict(self, predictor: Predictor, request: Request) -> Quantiles:
-        """Return the quantiles of a request's series.
+    async def predict(self, predictor: Predictor, request: Request) -> Forecasts:
+        """Return the forecasts of a request's series.
 
         Raises:
             OverloadedError: too many wait already.
@@ -64,7 +64,7 @@ class Batcher:
                 if not self._scheduled:  # behind the requests that are being read
                     self._scheduled = True
                     loop.call_soon(self._take_turn, loop)
-                parts.append(await job.quantiles)
+                parts.append(await job.forecasts)
                 self._waiting -= len(batch.series)
                 left -= len(batch.series)
         finally:
@@ -77,7 +77,7 @@ class Batcher:
         free = CHUNK
         while self._jobs:
             job = self._jobs[0]
-            if not job.quantiles.done():  # its client is there
+            if not job.forecasts.done():  # its client is there
                 if chosen and job.predictor is not chosen[0].predictor:
                     break
                 if len(job.batch.series) > free:
@@ -96,10 +96,10 @@ class Batcher:
         self._on_run(sum(sizes))
         batch = Batch(*map(torch.cat, zip(*(job.batch for job in chosen), strict=True)))
         try:
-            quantiles = chosen[0].predictor.predict_batch(batch)
+            forecasts = chosen[0].predictor.predict_batch(batch)
         except Exception as error:
             for job in chosen:
-                job.quantiles.set_exception(error)
+                job.forecasts.set_exception(error)
             return
-        for job, part in zip(chosen, np.split(quantiles, np.cumsum(sizes)[:-1]), strict=True):
-            job.quantiles.set_result(part)
+        for job, part in zip(chosen, np.split(forecasts, np.cumsum(sizes)[:-1]), strict=True):
+            job.forecasts.set_result(part)

@@ -35,11 +35,11 @@ Champion = LoadedChampion[Predictor]
 
 
 class ForecastAnswer(endpoint.Answer):
-    """The quantiles of every series."""
+    """Mean and quantiles of every series."""
 
     forecast: dict[str, list[Any]] = Field(
-        description="By column: unique_id, ds, and one for each quantile; the horizon's steps of "
-        "each series one after the other."
+        description="By column: series and time stamp as the table names them, mean, median, and "
+        "one for each quantile; the horizon's steps of each series one after the other."
     )
 
 
@@ -63,12 +63,12 @@ class ForecastEndpoint:
         self._batcher = Batcher(limits.waiting, runs.observe)
 
     async def answer(self, champion: Champion, request: RawRequest) -> Response:
-        """Answer a table of history with quantiles."""
+        """Answer a table of history with mean and quantiles."""
         predictor = champion.predictor
         parsed = await self._parse(predictor, request)
-        quantiles = await self._batcher.predict(predictor, parsed)
+        forecasts = await self._batcher.predict(predictor, parsed)
         self._series.inc(len(parsed))
-        write = partial(write_answer, champion, parsed, quantiles, request.wants_csv)
+        write = partial(write_answer, champion, parsed, forecasts, request.wants_csv)
         if len(parsed) <= CHUNK and not request.wants_csv:
             return write()
         return await asyncio.to_thread(write)
@@ -179,10 +179,10 @@ def _too_many(rows: int, max_rows: int) -> HTTPException:
 
 
 def write_answer(
-    champion: Champion, request: Request, quantiles: NDArray[np.float32], as_csv: bool
+    champion: Champion, request: Request, forecasts: NDArray[np.float32], as_csv: bool
 ) -> Response:
     """Write the answer to a request."""
-    table = champion.predictor.tabulate(request, quantiles)
+    table = champion.predictor.tabulate(request, forecasts)
     if as_csv:
         return http_io.answer(champion, pd.DataFrame(table))
     columns = {name: _to_json(values) for name, values in table.items()}

@@ -1,4 +1,4 @@
-"""A trained forecaster at work: a table of history in, a table of quantiles out.
+"""A trained forecaster at work: a table of history in, a table of mean and quantiles out.
 
 The same code answers `retain forecast`, `retain serve`, `mlflow models serve` and the re-scoring of
 a champion. A model folder is read as safetensors and JSON alone; nothing that could run code is
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from retain.errors import ModelError
-from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.config import Data, level_column
 from retain.kinds.forecast.data import tables
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.data.windows import Batch
@@ -124,7 +124,7 @@ class Predictor:
             where: what messages call it.
 
         Returns:
-            `unique_id`, `ds` and one column a quantile, `horizon` rows for each series.
+            The columns of `tabulate`, `horizon` rows for each series.
 
         Raises:
             DataError: a series is too short, or has no value in the context.
@@ -132,13 +132,13 @@ class Predictor:
         return self._predict(self.requests.read_table(table, where))
 
     def _predict(self, request: Request) -> pd.DataFrame:
-        quantiles = np.concatenate([self.predict_batch(batch) for batch in request.batches()])
-        return pd.DataFrame(self.tabulate(request, quantiles))
+        forecasts = np.concatenate([self.predict_batch(batch) for batch in request.batches()])
+        return pd.DataFrame(self.tabulate(request, forecasts))
 
     def predict_batch(self, batch: Batch) -> NDArray[np.float32]:
-        """Return quantiles in data units, (series, horizon, levels); rows do not depend on others.
+        """Return quantiles and mean in data units, (series, horizon, levels + 1).
 
-        Best for at most `CHUNK` series.
+        A row does not depend on the others. Best for at most `CHUNK` series.
         """
         size = len(batch.series)
         missing = -size % ALIGNED
@@ -148,18 +148,22 @@ class Predictor:
         with torch.inference_mode():
             return self.network.predict(padded)[:size].numpy()
 
-    def tabulate(self, request: Request, quantiles: NDArray[np.float32]) -> dict[str, Any]:
-        """Lay a forecast out by column: `unique_id`, `ds` and one a quantile.
+    def tabulate(self, request: Request, forecasts: NDArray[np.float32]) -> dict[str, Any]:
+        """Lay a forecast out by column.
+
+        Series and time stamp under the names that the training table has for them (`unique_id`
+        where it has no column of series), `mean`, `median`, and each quantile under its level, the
+        median once more as `0.5`.
 
         Args:
             request: whose batch it was.
-            quantiles: as `predict_batch` returns them.
+            forecasts: as `predict_batch` returns them.
 
         Raises:
             DataError: a forecast is not finite.
         """
         refuse(
-            ~np.isfinite(quantiles).all(axis=(1, 2)),
+            ~np.isfinite(forecasts).all(axis=(1, 2)),
             request.names,
             f"{request.where}: the values are too far from what the model was trained on for a "
             f"finite forecast of",
@@ -167,14 +171,15 @@ class Predictor:
         ds: Any = request.ahead.reshape(-1)
         if self.data.timezone is not None:
             ds = pd.DatetimeIndex(ds).tz_localize("UTC").tz_convert(self.data.timezone)
-        levels = np.moveaxis(quantiles.astype(np.float64), -1, 0)
+        *quantiles, mean = np.moveaxis(forecasts.astype(np.float64), -1, 0).reshape(
+            forecasts.shape[-1], -1
+        )
         return {
-            "unique_id": np.repeat(request.names, self.network.horizon),
-            "ds": ds,
-            **{
-                f"{level:g}": values.reshape(-1)
-                for level, values in zip(self.network.levels, levels.copy(), strict=True)
-            },
+            self.data.id_column: np.repeat(request.names, self.network.horizon),
+            self.data.ds: ds,
+            "mean": mean,
+            "median": quantiles[self.network.levels.index(0.5)],
+            **dict(zip(map(level_column, self.network.levels), quantiles, strict=True)),
         }
 
     def example(self, prepared: Path) -> pd.DataFrame:

@@ -1,0 +1,255 @@
+"""Fit what makes quantiles hold, and the mean unbiased, on the validation windows.
+
+A width for each series, an offset for each step and level, and one of the mean for each step; of
+networks and of baselines alike. Everything is in normalised units and float64.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from retain.evaluation.arrays import Floats
+from retain.kinds.forecast.data.windows import Batch, Windows
+from retain.kinds.forecast.model.calibration import (
+    Calibration,
+    Forecast,
+    calibrated,
+    mean_of,
+    point_of,
+)
+
+if TYPE_CHECKING:
+    from retain.kinds.forecast.model.forecaster import Forecaster
+
+# A step's residuals weigh n / (n + 50) beside those of all steps: with fewer, a decile of a step
+# is mostly noise, for its share among n truths has a deviation of about 0.5 / √n.
+STEP_PRIOR = 50
+# A series' residuals weigh n / (n + 10), n being the steps that its windows observe. Neighbouring
+# windows share most of them and are not counted twice.
+SERIES_PRIOR = 10
+WIDEST = 100.0  # no series' interval is so many times wider, or narrower, than the others'
+ROUNDS = 12  # of fitting offsets, sorting, and fitting what is left; three are usually enough
+CLOSE = 0.002  # shares of truths below a quantile that are so near to its level need no more
+LARGEST = 1 << 24  # residuals by window, step and level; long horizons are thinned to so many
+
+
+class Residuals(NamedTuple):
+    """Forecasts of windows before calibration, and the truth; all in normalised units."""
+
+    values: Floats  # (windows, horizon, outputs): increasing quantiles, or one point forecast
+    truth: Floats  # (windows, horizon), NaN where missing
+    low: Floats  # (windows, horizon): what the truth cannot be below, or -inf
+    scale: Floats  # (windows,) the unit of a window, in deviations of its series
+    series: NDArray[np.int64]  # (windows,) from 1
+    origin: NDArray[np.int64]  # (windows,) first step of the horizon, increasing in each series
+
+
+def calibrate(network: "Forecaster", windows: Windows) -> None:
+    """Calibrate a trained network on the validation windows."""
+    network.eval()
+    residuals = collect(network, windows, network.low)
+    fitted = fit(residuals, len(network.widths) - 1, network.levels)
+    for name, values in fitted._asdict().items():
+        getattr(network, name).copy_(values)
+
+
+def collect(model: Callable[[Batch], Forecast], windows: Windows, low: float | None) -> Residuals:
+    """Forecast all windows of a part.
+
+    Args:
+        low: the bound of the data, in their units; None where they have none.
+    """
+    parts: list[tuple[Tensor, ...]] = []
+    for batch in windows.chunks():
+        with torch.inference_mode():
+            values, base, scale = model(batch)
+        truth = batch.window[:, 0, -windows.horizon :]
+        bound = torch.full_like(base, -torch.inf) if low is None else (low - base) / scale
+        unit = scale[:, 0] / batch.scales[:, 1]
+        parts.append((values, (truth - base) / scale, bound, unit))
+    values, truth, bound, unit = map(torch.cat, zip(*parts, strict=True))
+    series, origin = windows.places(np.arange(len(windows)))
+    arrays = (tensor.double().numpy() for tensor in (values, truth, bound, unit))
+    return Residuals._make((*arrays, series + 1, origin))
+
+
+def fit(residuals: Residuals, series: int, levels: tuple[float, ...]) -> Calibration:
+    """Fit the calibration of a forecast to its residuals.
+
+    Args:
+        series: how many there are; a series without a window has the width 1, as an unknown one.
+    """
+    thin = -(-residuals.values.shape[0] * residuals.values.shape[1] * len(levels) // LARGEST)
+    if thin > 1:
+        residuals = Residuals._make(part[::thin] for part in residuals)
+    widths: Floats = np.ones(series + 1)
+    offsets = _fit_offsets(residuals, widths, levels)
+    if series > 1:
+        widths = _fit_widths(residuals, offsets, levels, series)
+        offsets = _fit_offsets(residuals, widths, levels)
+    mean_offsets = _fit_mean(residuals, widths, offsets, levels)
+    return Calibration._make(map(torch.from_numpy, (widths, offsets, mean_offsets)))
+
+
+def _fit_offsets(residuals: Residuals, widths: Floats, levels: tuple[float, ...]) -> Floats:
+    """Fit (horizon, levels) offsets, so that each quantile has its share of the truths below it.
+
+    Split conformal prediction (Vovk et al. 2005; Romano et al. 2019), one-sided and at every level,
+    the median's too. Of each step's offsets and those of all steps together, which grow with the
+    spread of the step, the weighted mean is taken: a table with few validation windows has not
+    enough residuals of a step to find its deciles by. Sorting changes which truths are below a
+    quantile, so that shares are measured after it and offsets are fitted again.
+    """
+    width = widths[residuals.series][:, None]
+    point = point_of(residuals.values, levels)
+    spread = residuals.values - point  # (windows, horizon, outputs)
+    truth = (residuals.truth - point[..., 0]) / width
+    unit = _step_spreads(truth)[:, None]  # (horizon, 1)
+
+    def settle(offsets: Floats, each_step: bool) -> Floats:
+        best, least = offsets, np.full((1, 1), np.inf)
+        for _ in range(ROUNDS):
+            errors = truth[..., None] - np.sort(spread + offsets, axis=-1)
+            shares, seen = (errors <= 0).sum(0), np.isfinite(errors).sum(0)  # (horizon, levels)
+            if not each_step:
+                shares, seen = shares.sum(0, keepdims=True), seen.sum(0, keepdims=True)
+            missed = np.where(seen > 0, np.abs(shares / np.maximum(seen, 1) - levels), 0.0)
+            missed = missed.max(axis=1, keepdims=True)  # (horizon or 1, 1)
+            best = np.where(missed < least, offsets, best)
+            least = np.minimum(missed, least)
+            if least.max() < CLOSE:
+                break
+            if each_step:
+                offsets = offsets + _quantiles(errors, levels)
+            else:
+                pooled = (errors / unit).reshape(-1, 1, len(levels))
+                offsets = offsets + unit * _quantiles(pooled, levels)
+        return best
+
+    pooled = settle(np.zeros((truth.shape[1], len(levels))), each_step=False)
+    count = np.isfinite(truth).sum(0)[:, None]
+    weight = count / (count + STEP_PRIOR)
+    return settle(weight * settle(pooled, each_step=True) + (1 - weight) * pooled, each_step=False)
+
+
+def _fit_widths(
+    residuals: Residuals, offsets: Floats, levels: tuple[float, ...], series: int
+) -> Floats:
+    """Fit how much wider the intervals of each series must be than those of all: (series + 1,).
+
+    The ratio of mean absolute residual and mean 80 % interval, over the same ratio of all series.
+    A network that knows that a series is steady has narrow intervals for it already, and a ratio of
+    1. With few observations it is drawn towards 1, in logarithms, for widths are factors. A
+    series that never changed has a scale of its own that means nothing (1): without a width its
+    interval would be that of the others.
+    """
+    point = point_of(residuals.values, levels)
+    quantiles = np.sort(residuals.values - point + offsets, axis=-1)
+    middle = quantiles[..., levels.index(0.5)]
+    seen = np.isfinite(residuals.truth)
+    errors = np.abs(np.where(seen, residuals.truth - point[..., 0] - middle, 0.0)).sum(1)
+    interval = quantiles[..., levels.index(0.9)] - quantiles[..., levels.index(0.1)]
+    interval = np.where(seen, interval, 0.0).sum(1)
+
+    def by_series(values: Floats) -> Floats:
+        return np.bincount(residuals.series, weights=values, minlength=series + 1).astype(float)
+
+    horizon = residuals.truth.shape[1]
+    gap = np.diff(residuals.origin, append=residuals.origin[-1:])
+    same = np.diff(residuals.series, append=-1) == 0
+    steps = by_series(np.where(same, np.clip(gap, 0, horizon), horizon) * seen.mean(1))
+    sums, intervals = by_series(errors), by_series(interval)
+    if not sums.sum() > 0 or not intervals.sum() > 0:
+        return np.ones(series + 1)
+    ratio = sums * intervals.sum() / np.maximum(intervals * sums.sum(), np.finfo(float).tiny)
+    ratio = np.where(intervals > 0, np.clip(ratio, 1 / WIDEST, WIDEST), 1.0)
+    widths: Floats = ratio ** (steps / (steps + SERIES_PRIOR))
+    return widths
+
+
+def _fit_mean(
+    residuals: Residuals, widths: Floats, offsets: Floats, levels: tuple[float, ...]
+) -> Floats:
+    """Fit what is added to the mean at each step, (horizon,), so that its errors sum to zero.
+
+    In units of the series' deviation: in those of the window, one that is nearly flat, as those of
+    an intermittent series are, would count a hundred times as much as another. The offsets of steps
+    are drawn to those of all steps, as the quantiles' are.
+    """
+    width = widths[residuals.series][:, None]
+    values, widened, added = map(torch.from_numpy, (residuals.values, width, offsets))
+    quantiles = calibrated(values, widened, added, levels)
+    raw = mean_of(quantiles.maximum(torch.from_numpy(residuals.low[..., None])), levels).numpy()
+    seen = np.isfinite(residuals.truth)
+    unit = _step_spreads(np.where(seen, residuals.truth - raw, np.nan))
+    weight = np.where(seen, residuals.scale[:, None], 0.0)
+
+    def settle(shift: Floats, pool: Callable[[Floats], Floats]) -> Floats:
+        for _ in range(ROUNDS):
+            mean = np.maximum(raw + width * shift, residuals.low)
+            errors = (weight * np.where(seen, residuals.truth - mean, 0.0)).sum(0)
+            reach = (weight * width * unit).sum(0)
+            shift = shift + unit * pool(errors) / np.maximum(pool(reach), np.finfo(float).tiny)
+        return shift
+
+    def together(sums: Floats) -> Floats:
+        return np.full_like(sums, sums.sum())
+
+    pooled = settle(np.zeros(len(unit)), together)
+    count = seen.sum(0)
+    share = count / (count + STEP_PRIOR)
+    return settle(share * settle(pooled, lambda sums: sums) + (1 - share) * pooled, together)
+
+
+def _step_spreads(errors: Floats) -> Floats:
+    """Return the mean absolute error at each step, (horizon,), such that it does not decrease.
+
+    A forecast gets no better further ahead; what seems so in few windows is chance. Steps that were
+    never observed have that of the next one that was.
+    """
+    size = np.abs(errors)
+    seen = np.isfinite(size)
+    count = seen.sum(0)
+    known = np.flatnonzero(count)
+    if not len(known):
+        return np.ones(errors.shape[1])
+    mean = np.where(seen, size, 0.0).sum(0)[known] / count[known]
+    filled: Floats = np.interp(np.arange(errors.shape[1]), known, _increasing(mean, count[known]))
+    return np.maximum(filled, filled.max() * 1e-6) if filled.max() > 0 else np.ones_like(filled)
+
+
+def _increasing(values: Floats, weights: Floats) -> Floats:
+    """Return the nearest values that do not decrease, by isotonic regression.
+
+    As the maximum over all beginnings of the minimum over all ends of the mean between them
+    (Robertson, Wright & Dykstra 1988, 1.4).
+    """
+    sums, counts = np.r_[0.0, np.cumsum(values * weights)], np.r_[0.0, np.cumsum(weights)]
+    total, count = sums[1:] - sums[:-1, None], counts[1:] - counts[:-1, None]  # (begin, end)
+    means = np.where(count > 0, total / np.where(count > 0, count, 1.0), np.inf)
+    least = np.minimum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
+    increasing: Floats = np.where(np.isfinite(means), least, -np.inf).max(axis=0)
+    return increasing
+
+
+def _quantiles(errors: Floats, levels: tuple[float, ...]) -> Floats:
+    """Return the quantile of each column at its level, (horizon, levels); 0 where none is seen.
+
+    At rank (n + 1) · level, between two neighbours if need be, so that the next error lies
+    below it with the probability of the level.
+
+    Args:
+        errors: (windows, horizon, levels), NaN where missing.
+    """
+    ordered = np.sort(errors, axis=0)  # NaN last
+    count = np.isfinite(errors).sum(0)  # (horizon, levels)
+    rank = np.clip((count + 1) * np.array(levels), 1, np.maximum(count, 1)) - 1
+    below = np.floor(rank).astype(np.int64)
+    above = np.minimum(below + 1, np.maximum(count - 1, 0))
+    low, high = (np.take_along_axis(ordered, at[None], axis=0)[0] for at in (below, above))
+    quantiles: Floats = np.where(count > 0, low + (rank - below) * (high - low), 0.0)
+    return quantiles
