@@ -150,14 +150,56 @@ class Append(Protocol[P]):
     def __call__(self, problem: P, root: Path, new: Path) -> AppendedRows: ...
 
 
+@dataclass(frozen=True)
+class ForecastOptions:
+    """What a person asks of a forecast.
+
+    Attributes:
+        future: file of the known covariates of the future; None if the history has them.
+        strict: whether a series that cannot be forecast is an error.
+        fill_with: method that forecasts those series instead; None if they are left out.
+        unseen: what is done about unseen categories, `refuse` or `unknown`; as the model's problem
+            says it if None.
+    """
+
+    future: str | None = None
+    strict: bool = False
+    fill_with: str | None = None
+    unseen: str | None = None
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """Forecasts by row, the series that have none with the reason, and what to say besides."""
+
+    table: pd.DataFrame
+    left_out: dict[str, str]
+    messages: list[str]
+
+
+@dataclass(frozen=True)
+class BulkForecasts:
+    """What was forecast in parts: series, parts that an earlier run had done, and left-out series.
+
+    `noted` is how many rows have a note.
+    """
+
+    series: int
+    done_before: int
+    left_out: dict[str, str]
+    noted: int
+
+
 class ForecastFile(Protocol):
     """Forecast the series of a file with a model, or those of its own table (`retain forecast`)."""
 
-    def __call__(self, folder: Path, history: str | None, root: Path) -> pd.DataFrame: ...
+    def __call__(
+        self, folder: Path, history: str | None, root: Path, options: ForecastOptions
+    ) -> Forecasts: ...
 
 
 class ForecastBulk(Protocol):
-    """Forecast a table of any size into a folder, in parts: series, and parts done before."""
+    """Forecast a table of any size into a folder, in parts."""
 
     def __call__(
         self,
@@ -167,7 +209,8 @@ class ForecastBulk(Protocol):
         output: Path,
         md5: str,
         on_progress: Callable[[int, int], None],
-    ) -> tuple[int, int]: ...
+        options: ForecastOptions,
+    ) -> BulkForecasts: ...
 
 
 class Ask(Protocol):

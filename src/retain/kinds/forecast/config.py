@@ -106,6 +106,7 @@ class Data(Section):
     na_values: tuple[str, ...] = ("", "NaN", "nan", "NA", "null")
     duplicates: Literal["error", "first", "last", "mean"] = "error"
     valid_range: dict[str, tuple[float | None, float | None]] = Field({})
+    unseen: Literal["refuse", "unknown"] = "refuse"  # categories that a model does not know
 
     @property
     def reach(self) -> int:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from retain.config.schema import Cell
 from retain.errors import DataError
 from retain.kinds.forecast.config import Problem
-from retain.kinds.forecast.data import panel, profile
+from retain.kinds.forecast.data import panel, profile, slots
 from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Batch, Windows
 from retain.kinds.forecast.model.calibration import fit_offsets
 from retain.kinds.forecast.model.forecaster import Forecaster, build_matched
@@ -49,6 +49,7 @@ def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
         "schema": asdict(source.schema),
         "series": source.index[["unique_id", "mean", "std"]].to_dict("list"),
         "reference": profile.measure(source),
+        "slots": slots.measure(source),
     }
     return TrainingSetup(
         network,
