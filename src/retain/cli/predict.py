@@ -92,6 +92,7 @@ def forecast(
                 done = bulk(folder, history, root, output, md5, on_progress, options)
             again = f"; {done.done_before:,} of its parts were done already"
             noted = f"; the column note says something of {done.noted:,} rows"
+            _say_unknown(done.unknown)
             _write_left_out(done.left_out, output)
             typer.echo(
                 f"{done.series:,} series in {output}/{again if done.done_before else ''}"
@@ -102,6 +103,7 @@ def forecast(
             raise DataError(f"{output} is a folder; name a file in it")
         found = forecast_file(folder, history, root, options)
     answer = found.table
+    _say_unknown(found.unknown)
     for message in found.messages:
         typer.echo(f"warning: {message}", err=True)
     _write_left_out(found.left_out, output)
@@ -125,6 +127,15 @@ def _model(root: Path, name: str, version: int | None = None) -> Iterator[Path]:
         if warning is not None:
             typer.echo(f"warning: {warning}", err=True)
         yield folder
+
+
+def _say_unknown(unknown: Mapping[str, int]) -> None:
+    """Say which categories the model does not know, and how many rows have them."""
+    if unknown:
+        lines = listed([f"{named}: {rows:,} rows" for named, rows in unknown.items()])
+        typer.echo(
+            f"warning: taken as unknown, for the model does not know them:\n{lines}", err=True
+        )
 
 
 def _write_left_out(left_out: Mapping[str, str], output: Path | None) -> None:

@@ -170,24 +170,38 @@ class ForecastOptions:
 
 @dataclass(frozen=True)
 class Forecasts:
-    """Forecasts by row, the series that have none with the reason, and what to say besides."""
+    """What was forecast of a table.
+
+    Attributes:
+        table: the forecasts by row, with a column `note`.
+        left_out: the series that have none, with the reason.
+        unknown: what the model does not know of the table, with how many rows have it.
+        messages: what to say besides.
+    """
 
     table: pd.DataFrame
     left_out: dict[str, str]
+    unknown: dict[str, int]
     messages: list[str]
 
 
 @dataclass(frozen=True)
 class BulkForecasts:
-    """What was forecast in parts: series, parts that an earlier run had done, and left-out series.
+    """What was forecast of a table in parts.
 
-    `noted` is how many rows have a note.
+    Attributes:
+        series: how many there are.
+        done_before: how many parts an earlier run had done.
+        noted: how many rows have a note.
+        left_out: as of `Forecasts`.
+        unknown: as of `Forecasts`.
     """
 
     series: int
     done_before: int
-    left_out: dict[str, str]
     noted: int
+    left_out: dict[str, str]
+    unknown: dict[str, int]
 
 
 class ForecastFile(Protocol):

@@ -5,6 +5,7 @@ was. The chunks depend on the table and the model alone, and so do their bytes.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,7 @@ def forecast_bulk(
     total = table.rows if isinstance(table, Parquet) else 0
     count, done_before, noted = 0, 0, 0
     left_out: dict[str, str] = {}
+    unknown: Counter[str] = Counter()
     names: set[str] = set()
     for number, raw in enumerate(_raw_chunks(table, data)):
         target = scratch / f"part-{number:06}.parquet"
@@ -73,14 +75,16 @@ def forecast_bulk(
         else:
             checked = tables.check(raw, data)
             found = forecast_table.forecast_table(model, checked, data.path, options, coming)
-            files.write_text(reasons, json.dumps(found.left_out))
+            files.write_text(reasons, json.dumps([found.left_out, found.unknown]))
             unfinished = target.with_suffix(".part")
             found.table.to_parquet(unfinished, index=False)
             unfinished.replace(target)
         marks = pyarrow.parquet.read_table(target, columns=[forecast_table.NOTE])
         count += len(marks) // data.horizon
         noted += pc.sum(pc.not_equal(marks[forecast_table.NOTE], "")).as_py() or 0
-        left_out |= json.loads(reasons.read_text("utf-8"))
+        of_part = json.loads(reasons.read_text("utf-8"))
+        left_out |= of_part[0]
+        unknown.update(of_part[1])
         if coming is not None:
             names |= _names(raw, data)
         on_progress(int(raw.frame.index[-1]) + 1, total)
@@ -91,7 +95,7 @@ def forecast_bulk(
     for other in (*scratch.glob("part-*.json"), scratch / "recipe.json"):
         other.unlink()
     scratch.rename(output)
-    return BulkForecasts(count, done_before, left_out, noted)
+    return BulkForecasts(count, done_before, noted, left_out, dict(unknown))
 
 
 def _names(raw: Raw, data: Data) -> set[str]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from retain.config.kind import ForecastOptions, Forecasts
 from retain.errors import DataError, listed
 from retain.evaluation.arrays import Floats
-from retain.kinds.forecast.data import slots, tables, unseen
+from retain.kinds.forecast.data import slots, tables
 from retain.kinds.forecast.data.tables import Table
 from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.predict import floors, future, notes, predictor, spans
@@ -81,16 +81,14 @@ def forecast_table(
         frame = future.join(frame, coming, data, model.schema.frequency)
     ended = notes.ended(frame, model)
     rows, left_out = spans.set_apart(frame, data, model.schema, where)
-    messages: list[str] = []
+    unknown: dict[str, int] = {}
     forecasts: dict[str, Forecast] = {}
     outside: list[str] = []
     if rows.any():
         usable = frame[rows]
         reader = RequestReader(data, model.schema, model.known_series)
         request = reader.read_table(replace(table, frame=usable), where)
-        counts = unseen.lines(spans.unseen_categories(usable, data, model.schema, where))
-        if counts:
-            messages.append(f"taken as unknown, since the model does not know:\n{listed(counts)}")
+        unknown = spans.unseen_categories(usable, data, model.schema, where)
         values = np.concatenate([model.predict_batch(batch) for batch in request.batches()])
         finite = np.isfinite(values).all(axis=(1, 2))
         begins = usable.groupby("unique_id", sort=False)["ds"].min().to_numpy()
@@ -119,12 +117,12 @@ def forecast_table(
         for name, mark in marks.items():
             of_series[name].append(mark)
     answer, empty = _tabulate(model, forecasts, names, of_series, where)
-    messages += _messages(filled, ended, outside)
+    messages = _messages(filled, ended, outside)
     if empty:
         closed = model.config["slots"]
         times = slots.warnings(closed)
         messages.append(f"{empty:,} rows are left empty: {'; '.join(times)}")
-    return Forecasts(answer, left_out, messages)
+    return Forecasts(answer, left_out, unknown, messages)
 
 
 def _tabulate(
@@ -145,6 +143,8 @@ def _tabulate(
     nothing = Batch(*[torch.empty(0)] * 4)
     request = Request(np.array(names, dtype=object), ahead, nothing, where, ())
     answer = pd.DataFrame(model.tabulate(request, values))
+    if not names:  # of a part: it must have the types of the others
+        answer = answer.astype({answer.columns[0]: "str"})
     closed = notes.closed(request.names, ahead, model)
     answer.loc[closed.reshape(-1), answer.columns[2:]] = np.nan
     answer[NOTE] = pd.Series(
