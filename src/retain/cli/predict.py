@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from retain.config import loader
-from retain.config.kind import ForecastOptions, kind_of, require
+from retain.config.forecasts import ForecastOptions
+from retain.config.kind import kind_of, require
 from retain.errors import DataError, ParamsError, listed
 from retain.project import files, fingerprint
 from retain.project.layout import Layout

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retain.config.kind import BulkForecasts, ForecastOptions
+from retain.config.forecasts import BulkForecasts, ForecastOptions
 from retain.errors import DataError
 from retain.kinds.forecast.data import chunks
 from retain.kinds.forecast.predict import predictor

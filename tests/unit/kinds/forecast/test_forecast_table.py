@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retain.config.kind import ForecastOptions, Forecasts
+from retain.config.forecasts import ForecastOptions, Forecasts
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import chunks, panel, tables

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from retain.config.kind import BulkForecasts, ForecastOptions
+from retain.config.forecasts import BulkForecasts, ForecastOptions
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import chunks, reader, tables
