@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     import pandas as pd
 
 
@@ -61,3 +64,26 @@ class BulkForecasts:
     noted: int
     left_out: dict[str, str]
     unknown: dict[str, int]
+
+
+class ForecastFile(Protocol):
+    """Forecast the series of a file with a model, or those of its own table (`retain forecast`)."""
+
+    def __call__(
+        self, folder: Path, history: str | None, root: Path, options: ForecastOptions
+    ) -> Forecasts: ...
+
+
+class ForecastBulk(Protocol):
+    """Forecast a table of any size into a folder, in parts."""
+
+    def __call__(
+        self,
+        folder: Path,
+        history: str | None,
+        root: Path,
+        output: Path,
+        md5: str,
+        on_progress: Callable[[int, int], None],
+        options: ForecastOptions,
+    ) -> BulkForecasts: ...

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from retain.config import kind
+    from retain.config import forecasts, kind
     from retain.kinds.forecast import prepare
     from retain.kinds.forecast.config import Problem
     from retain.kinds.forecast.data import append, profile
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     _predictor: kind.LoadPredictor = predictor.load
     _check_table: kind.CheckTable[Problem] = prepare.check_table
     _append: kind.Append[Problem] = append.append
-    _forecast: kind.ForecastFile = forecast_table.forecast_file
-    _bulk: kind.ForecastBulk = bulk.forecast_bulk
+    _forecast: forecasts.ForecastFile = forecast_table.forecast_file
+    _bulk: forecasts.ForecastBulk = bulk.forecast_bulk
     _lstm_gates: kind.InspectGates[Problem] = lstm_gates.inspect
     _endpoint: BuildEndpoint = endpoint.ForecastEndpoint
     _drift: kind.CheckDrift[Problem] = drift.check
