@@ -133,13 +133,11 @@ def _tabulate(
     where: str,
 ) -> tuple[pd.DataFrame, int]:
     """Return the forecasts of series as one table, and how many of its rows are left empty."""
-    horizon, levels = model.network.horizon, len(model.network.levels)
+    horizon = model.network.horizon
+    columns = _like_network(np.empty((0, len(model.network.levels)))).shape[1]
     ahead = np.array([forecasts[name][0] for name in names], dtype="datetime64[us]")
     values = np.array([forecasts[name][1] for name in names], dtype=np.float32)
-    ahead, values = (
-        ahead.reshape(-1, horizon),
-        values.reshape(len(names), horizon, -1 if names else levels),
-    )
+    ahead, values = ahead.reshape(-1, horizon), values.reshape(-1, horizon, columns)
     nothing = Batch(*[torch.empty(0)] * 4)
     request = Request(np.array(names, dtype=object), ahead, nothing, where, ())
     answer = pd.DataFrame(model.tabulate(request, values))
@@ -186,7 +184,12 @@ def _floor(
     if found is None:
         return None
     ahead = pd.date_range(last, periods=data.horizon + 1, freq=frequency)[1:]
-    return ahead.to_numpy(), found[0][gap:], found[1]
+    return ahead.to_numpy(), _like_network(found[0][gap:]), found[1]
+
+
+def _like_network(quantiles: Floats) -> Floats:
+    """Return quantiles of a floor, (horizon, levels), as `Predictor.predict_batch` has them."""
+    return quantiles
 
 
 def _messages(filled: dict[str, str], ended: dict[str, str], outside: list[str]) -> list[str]:
