@@ -1,5 +1,6 @@
 """Slots of the week without a value are found where a shop is closed, and not where data lacks."""
 
+import doctest
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,8 @@ def test_longer_steps_have_no_slots(frequency: str) -> None:
 
 
 def test_words_for_slots() -> None:
+    failed, tried = doctest.testmod(slots)
+    assert (failed, tried) == (0, 2)
     monday = [*range(12, 24)]
     assert slots.describe(monday, 24) == "Monday 12:00 to 23:59"
     assert slots.describe([0, 1, 2, 5], 1) == "Monday, Tuesday, Wednesday and Saturday"
