@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from retain import cli
 from retain.config import loader
-from retain.errors import ModelError, RegistryError
+from retain.errors import DataError, ModelError, RegistryError
 from retain.evaluation import quality_gate
 from retain.evaluation.quality_gate import CheckResult
 from retain.kinds.forecast.predict import predictor
@@ -19,7 +22,7 @@ from retain.project import fingerprint
 from retain.registry import ledger, registry
 from retain.tracking import store
 
-from .conftest import work_in_copy
+from .conftest import small_table, work_in_copy
 
 PASSED = [CheckResult("finite", True, "every value is finite", {})]
 FAILED = [CheckResult("coverage", False, "the 80 % interval covers 10 %", {})]
@@ -29,10 +32,11 @@ FAILED = [CheckResult("coverage", False, "the 80 % interval covers 10 %", {})]
 def template(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with prepared data and a model, and an empty store whose tables are made."""
     folder = tmp_path_factory.mktemp("registry") / "project"
-    for name in ("data/prepared", "models", "reports"):
+    for name in ("data/raw", "data/prepared", "models", "reports"):
         shutil.copytree(finished / name, folder / name)
     (folder / "models/small/ledger.csv").unlink()
-    shutil.copy(finished / "params.yaml", folder / "params.yaml")
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(finished / name, folder / name)
     store.connect(folder)
     return folder
 
@@ -82,6 +86,64 @@ def test_a_model_that_passes_is_champion_and_one_that_fails_is_challenger(projec
         "1",
         None,
     )
+
+
+def retain(*words: str) -> Any:
+    """A command of `retain`, in this process; raises what it raises."""
+    answer = CliRunner().invoke(cli.app, list(words), catch_exceptions=False)
+    assert answer.exit_code == 0, answer
+    return answer
+
+
+def test_without_a_champion_the_newest_version_is_asked_and_said_to_be_a_challenger(
+    project: Path, change: Callable[[float], None]
+) -> None:
+    with pytest.raises(RegistryError, match=r"no version of `small` is @champion: train and"):
+        retain("forecast", "small")
+    register(project, FAILED)
+    change(1.5)
+    register(project, FAILED)
+    answer = retain("forecast", "small")
+    assert "no version of small is @champion; version 2 is used, a challenger" in answer.stderr
+    assert "coverage: the 80 % interval covers 10 %" in answer.stderr
+    assert 'retain promote small --version 2 --reason "…"' in answer.stderr
+    of_newest = answer.stdout
+    answer = retain("forecast", "small", "--version", "1")
+    assert "version 1 of small is used, a challenger" in answer.stderr
+    assert answer.stdout != of_newest
+    assert answer.stdout.splitlines()[0].endswith(",note")
+    with pytest.raises(RegistryError, match="small has no version 7; there is 1, 2"):
+        retain("forecast", "small", "--version", "7")
+    retain("promote", "small", "--version", "2", "--reason", "try it", "--by", "Ada")
+    assert ledger.read(project, "small")[-1].by == "Ada"
+    answer = retain("forecast", "small")
+    assert (answer.stderr, answer.stdout) == ("", of_newest)
+
+
+def test_a_series_left_out_is_named_beside_the_forecast(project: Path) -> None:
+    register(project)
+    table = small_table()
+    short = table[(table["store"] == "north") | (table["ds"] > "2024-01-20 12:00")]
+    short.to_csv("new.csv", index=False)
+    words = ("forecast", "small", "--history", "new.csv", "-o", "out.csv")
+    answer = retain(*words)
+    assert "1 series cannot be forecast and are left out; out.left-out.csv says" in answer.stderr
+    assert Path("out.left-out.csv").read_text() == (
+        "id,reason\nsouth,a history of 11 steps of h; the model needs 24\n"
+    )
+    assert pd.read_csv("out.csv").iloc[:, 0].unique().tolist() == ["north"]
+    answer = retain(*words[:-2])
+    assert "  south: a history of 11 steps of h" in answer.stderr
+    assert "south" not in answer.stdout
+    with pytest.raises(DataError, match="1 series cannot be forecast"):
+        retain(*words, "--strict")
+    answer = retain(*words, "--fill-with", "seasonal_naive")
+    assert not Path("out.left-out.csv").exists()
+    filled = pd.read_csv("out.csv").set_index("note").loc[:, "0.5"]
+    assert len(filled.loc["filled by naive, 11 steps being too few for seasonal_naive"]) == 6
+    answer = retain(*words[:-1], "parts")
+    assert "1 series in parts/" in answer.stdout
+    assert "south" in Path("parts.left-out.csv").read_text()
 
 
 def test_the_same_model_is_registered_once(project: Path) -> None:

@@ -14,6 +14,7 @@ from retain.project.layout import Layout
 
 app = typer.Typer()
 Name = Annotated[str, typer.Argument(help="Of the problem, which is that of the model.")]
+By = Annotated[str, typer.Option(help="Who decides; if not given, whom git knows.")]
 Model = Annotated[
     str, typer.Argument(help="models:/NAME@champion, models:/NAME/3, or NAME in the working tree.")
 ]
@@ -64,12 +65,13 @@ def promote(
     name: Name,
     version: Annotated[int, typer.Option(min=1, help="To make the champion.")],
     reason: Annotated[str, typer.Option(help="Why; it is written down with who and when.")],
+    by: By = "",
 ) -> None:
     """Make a version @champion, whatever the gate said; the one before becomes @previous."""
     from retain.registry import promotion
 
     root = loader.find_root()
-    typer.echo(promotion.promote(root, name, version, reason))
+    typer.echo(promotion.promote(root, name, version, reason, by))
     typer.echo(_commit(name))
 
 
@@ -77,11 +79,12 @@ def promote(
 def rollback(
     name: Name,
     reason: Annotated[str, typer.Option(help="Why; it is written down.")] = "rolled back",
+    by: By = "",
 ) -> None:
     """Make @previous the champion again, and the champion @previous."""
     from retain.registry import promotion
 
-    typer.echo(promotion.rollback(loader.find_root(), name, reason))
+    typer.echo(promotion.rollback(loader.find_root(), name, reason, by))
     typer.echo(_commit(name))
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from retain.config.forecasts import ForecastBulk, ForecastFile
     from retain.config.schema import Cell, Problem
     from retain.evaluation.lstm_gates import Inspection
     from retain.evaluation.quality_gate import CheckResult, Comparison
@@ -161,26 +162,6 @@ class Append(Protocol[P]):
     """Add the rows of a file to a problem's table (`retain append`)."""
 
     def __call__(self, problem: P, root: Path, new: Path) -> AppendedRows: ...
-
-
-class ForecastFile(Protocol):
-    """Forecast the series of a file with a model, or those of its own table (`retain forecast`)."""
-
-    def __call__(self, folder: Path, history: str | None, root: Path) -> pd.DataFrame: ...
-
-
-class ForecastBulk(Protocol):
-    """Forecast a table of any size into a folder, in parts: series, and parts done before."""
-
-    def __call__(
-        self,
-        folder: Path,
-        history: str | None,
-        root: Path,
-        output: Path,
-        md5: str,
-        on_progress: Callable[[int, int], None],
-    ) -> tuple[int, int]: ...
 
 
 class Ask(Protocol):

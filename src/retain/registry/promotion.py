@@ -12,7 +12,7 @@ from retain.errors import RegistryError
 from retain.project import files
 from retain.project.git import Git
 from retain.project.layout import Layout
-from retain.registry import artifacts, ledger, registry
+from retain.registry import artifacts, ledger, lookup, registry
 from retain.registry.ledger import Entry
 from retain.tracking import store
 
@@ -21,37 +21,33 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 
-def promote(root: Path, name: str, number: int, reason: str) -> str:
+def promote(root: Path, name: str, number: int, reason: str, by: str = "") -> str:
     """Make a version the champion, and the champion before it `@previous`; return what was done.
+
+    Args:
+        by: who asks for it; if empty, whom git knows.
 
     Raises:
         RegistryError: there is no such version, it is the champion already, its files are not those
             that were registered, or git does not know who asks for it.
     """
-    by = _identity(root)
+    by = _asked_by(root, by)
     client = store.connect(root)
     with store.locked(root):
-        versions = {int(version.version): version for version in _versions(client, name)}
-        if not versions:
-            raise RegistryError(
-                f"no version of {name} is registered: make one with `dvc repro register@{name}`"
-            )
-        if number not in versions:
-            there = ", ".join(map(str, sorted(versions)))
-            raise RegistryError(f"{name} has no version {number}; there is {there}")
+        version = lookup.find_version(lookup.versions(client, name), name, number)
         champion = registry.alias_version(client, name, "champion")
         if champion is not None and int(champion.version) == number:
             raise RegistryError(f"{name} version {number} is @champion already")
-        return _decide(root, client, versions[number], by, reason)
+        return _decide(root, client, version, by, reason)
 
 
-def rollback(root: Path, name: str, reason: str) -> str:
+def rollback(root: Path, name: str, reason: str, by: str = "") -> str:
     """Make `@previous` the champion again, and the champion `@previous`: a second one undoes it.
 
     Raises:
         RegistryError: as `promote`, or there is no champion or none before it.
     """
-    by = _identity(root)
+    by = _asked_by(root, by)
     client = store.connect(root)
     with store.locked(root):
         champion = registry.alias_version(client, name, "champion")
@@ -103,22 +99,20 @@ def move(client: "MlflowClient", version: "ModelVersion", entry: Entry) -> str:
     for moved, source, target in moves:
         for key, value in (decided | {"from": source, "to": target}).items():
             client.set_model_version_tag(name, moved.version, f"moved.{key}", value)
-    newest = max(int(version.version) for version in _versions(client, name))
+    newest = max(lookup.versions(client, name))
     state = decided | {"champion": str(version.version), "newest": str(newest)}
     client.set_registered_model_tag(name, registry.MOVED, json.dumps(state))
     return f"{sentence}: {entry.by} decided so on {entry.at[:10]} ({entry.why})"
 
 
-def _identity(root: Path) -> str:
-    """Return who asks, as git knows it: name and address."""
+def _asked_by(root: Path, by: str) -> str:
+    """Return who asks, as given or else as git knows it: name and address."""
+    if given := " ".join(by.split()):
+        return given
     name, mail = (Git(root).config(key) for key in ("user.name", "user.email"))
     if not name or not mail:
         raise RegistryError(
-            "git does not know who you are, and it is written down who moves an alias: "
-            'git config user.name "…" and git config user.email "…"'
+            "git does not know who you are, and it is written down who moves an alias: name "
+            'yourself with --by "…", or git config user.name "…" and git config user.email "…"'
         )
     return f"{name} <{mail}>"
-
-
-def _versions(client: "MlflowClient", name: str) -> list["ModelVersion"]:
-    return list(client.search_model_versions(f"name = '{name}'", max_results=10_000))

@@ -322,4 +322,4 @@ def test_only_a_change_of_the_folds_trains_again(tmp_path: Path) -> None:
     assert [problem.folds for problem in seen] == [2, 3, 3]
     first, second, third = (problem.settings("train") for problem in seen)
     assert first != second == third
-    assert seen[0].settings("prepare") == seen[0].settings("evaluate") == {}
+    assert all("evaluation.folds" not in seen[0].settings(other) for other in ("refit", "evaluate"))

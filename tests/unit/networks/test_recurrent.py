@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from retain.kinds.forecast.config import Data, Model
+from retain.kinds.forecast.config import Data, Model, Split
 from retain.kinds.forecast.data import panel, tables
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.model.forecaster import Forecaster, build_matched
@@ -28,7 +28,13 @@ def schema() -> Schema:
     """Of three daily series of 60 days."""
     ds = pd.date_range("2024-01-01", periods=60)
     parts = [pd.DataFrame({"id": name, "ds": ds, "y": np.arange(60.0)}) for name in "abc"]
-    data = Data(path="t", unique_id="id", horizon=7, context_length=14)
+    data = Data(
+        path="t",
+        unique_id="id",
+        horizon=7,
+        context_length=14,
+        split=Split(validation=0.7, test=0.85),
+    )
     return panel.build(tables.clean(pd.concat(parts), data, "t"), data).schema
 
 

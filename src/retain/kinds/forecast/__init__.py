@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from retain.config import kind
+    from retain.config import forecasts, kind
     from retain.kinds.forecast import prepare
     from retain.kinds.forecast.config import Problem
     from retain.kinds.forecast.data import append, profile
     from retain.kinds.forecast.evaluation import evaluate, lstm_gates, report
     from retain.kinds.forecast.model import refit, setup
     from retain.kinds.forecast.monitoring import backtest, drift
-    from retain.kinds.forecast.predict import bulk, endpoint, predictor
+    from retain.kinds.forecast.predict import bulk, endpoint, forecast_table, predictor
     from retain.serving.endpoint import BuildEndpoint
 
     _prepare: kind.Prepare[Problem] = prepare.prepare
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     _predictor: kind.LoadPredictor = predictor.load
     _check_table: kind.CheckTable[Problem] = prepare.check_table
     _append: kind.Append[Problem] = append.append
-    _forecast: kind.ForecastFile = predictor.forecast_file
-    _bulk: kind.ForecastBulk = bulk.forecast_bulk
+    _forecast: forecasts.ForecastFile = forecast_table.forecast_file
+    _bulk: forecasts.ForecastBulk = bulk.forecast_bulk
     _lstm_gates: kind.InspectGates[Problem] = lstm_gates.inspect
     _endpoint: BuildEndpoint = endpoint.ForecastEndpoint
     _drift: kind.CheckDrift[Problem] = drift.check
@@ -51,7 +51,7 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     predictor=Lazy("retain.kinds.forecast.predict.predictor:load"),
     check_table=Lazy("retain.kinds.forecast.prepare:check_table"),
     append=Lazy("retain.kinds.forecast.data.append:append"),
-    forecast=Lazy("retain.kinds.forecast.predict.predictor:forecast_file"),
+    forecast=Lazy("retain.kinds.forecast.predict.forecast_table:forecast_file"),
     bulk=Lazy("retain.kinds.forecast.predict.bulk:forecast_bulk"),
     lstm_gates=Lazy("retain.kinds.forecast.evaluation.lstm_gates:inspect"),
     endpoint=Lazy("retain.kinds.forecast.predict.endpoint:ForecastEndpoint"),

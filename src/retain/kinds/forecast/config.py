@@ -10,7 +10,7 @@ from retain.config.schema import DURATION, Section, span
 from retain.config.schema import Problem as CommonProblem
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-FORECAST_COLUMNS = ("mean", "median")  # beside series, time and one for each quantile
+FORECAST_COLUMNS = ("mean", "median", "note")  # beside series, time and one for each quantile
 Boundary = float | dt.datetime | dt.date | str
 HORIZONS = re.compile(r"([1-9]\d*) horizons?")  # before the end of the table
 # What the sections `model` and `training` say where params.yaml says nothing. Chosen on validation
@@ -121,6 +121,7 @@ class Data(Section):
     na_values: tuple[str, ...] = ("", "NaN", "nan", "NA", "null")
     duplicates: Literal["error", "first", "last", "mean"] = "error"
     valid_range: dict[str, tuple[float | None, float | None]] = Field({})
+    unseen: Literal["refuse", "unknown"] = "refuse"  # categories that a model does not know
 
     @property
     def reach(self) -> int:

@@ -4,8 +4,10 @@ import tempfile
 from pathlib import Path
 
 from retain.errors import listed
-from retain.kinds.forecast.config import Problem
-from retain.kinds.forecast.data import chunks, folds, panel, quality, tables
+from retain.kinds.forecast.config import Data, Problem
+from retain.kinds.forecast.data import chunks, folds, panel, quality, slots, tables, unseen
+from retain.kinds.forecast.data.chunks import Chunks
+from retain.kinds.forecast.data.panel import Panel
 
 
 def prepare(problem: Problem, root: Path, out: Path) -> None:
@@ -13,6 +15,7 @@ def prepare(problem: Problem, root: Path, out: Path) -> None:
     with tempfile.TemporaryDirectory(dir=out, prefix="chunks-") as scratch:
         table = chunks.read(problem.data, root, Path(scratch))
         built = panel.build(table, problem.data, out / "values.npy")
+        add_warnings(built, table, problem.data)
     panel.save(built, out)
     counts = built.quality
     print(
@@ -27,6 +30,16 @@ def prepare(problem: Problem, root: Path, out: Path) -> None:
 
 def check_table(problem: Problem, root: Path) -> tuple[str, list[str]]:
     """Read a problem's table without training: its path, and what was found, a line each."""
-    built = panel.build(tables.read(problem.data, root), problem.data)
+    table = chunks.in_memory(tables.read(problem.data, root), problem.data)
+    built = panel.build(table, problem.data)
     folds.find(built.schema, problem.folds)
+    add_warnings(built, table, problem.data)
     return problem.data.path, quality.lines(built.quality)
+
+
+def add_warnings(built: Panel, table: Chunks, data: Data) -> None:
+    """Add to a panel's findings what a model of it will not know."""
+    found = [*unseen.after_training(table, built, data)]
+    for line in slots.warnings(slots.measure(built)):
+        found.append(f"{line}; `retain forecast` leaves it empty there")
+    built.quality["warnings"].extend(found)

@@ -113,3 +113,27 @@ def test_an_unknown_region_is_an_error_of_params_yaml() -> None:
 )
 def test_a_step_that_varies_counts_as_its_shortest(frequency: str, days: float) -> None:
     assert step_of(frequency) == pd.Timedelta(days=days)
+
+
+@pytest.mark.parametrize(
+    ("frequency", "stamp", "count"),
+    [
+        ("W-SUN", "2024-12-29", 1),  # Christmas Day, a Wednesday, is in the week that ends so
+        ("W-SUN", "2025-01-05", 1),
+        ("W-SUN", "2024-12-22", 0),
+        ("MS", "2024-11-01", 2),  # Veterans Day and Thanksgiving
+        ("ME", "2024-11-30", 2),
+        ("QS-JAN", "2024-04-01", 2),  # Memorial Day and Juneteenth
+        ("QE-DEC", "2024-06-30", 2),
+        ("YE-DEC", "2024-12-31", 11),
+        ("2D", "2024-12-24", 1),  # begins at its stamp
+        ("2D", "2024-12-23", 0),
+        ("D", "2024-12-24", 0),
+        ("B", "2024-12-24", 0),
+    ],
+)
+def test_a_step_of_several_days_counts_the_holidays_in_it(
+    frequency: str, stamp: str, count: int
+) -> None:
+    ds = pd.DatetimeIndex([stamp])
+    assert features(ds, frequency, calendar=False, holidays="US").tolist() == [[count]]

@@ -14,7 +14,7 @@ import torch
 from retain import model_files
 from retain.errors import DataError, ModelError
 from retain.kinds.forecast.config import Data, Model
-from retain.kinds.forecast.data import panel, tables
+from retain.kinds.forecast.data import panel, slots, tables
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Windows
 from retain.kinds.forecast.model.forecaster import build_matched
@@ -55,6 +55,7 @@ def model_of(folder: Path, table: pd.DataFrame, model: dict[str, Any], **keys: A
         "model": settings.model_dump(mode="json"),
         "schema": asdict(made.schema),
         "series": made.index[["unique_id", "mean", "std"]].to_dict("list"),
+        "slots": slots.measure(made),
     }
     (folder / "model").mkdir(parents=True)
     (folder / "prepared").mkdir()

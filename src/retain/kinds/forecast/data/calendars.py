@@ -1,7 +1,9 @@
 """Calendar features: known for any date, past or future, so a forecast never has to be given them.
 
 Cycles are a sine and a cosine each, which makes 23:00 the neighbour of midnight; holidays come from
-the `holidays` package, which knows them offline for any year.
+the `holidays` package, which knows them offline for any year. A step longer than a day has the
+number of holidays in it: stamps of W, ME, QE and YE end their step, as in pandas (that of W-SUN is
+the seven days up to and including the Sunday); those of MS, QS, YS and of several days begin it.
 """
 
 import holidays as holidays_package
@@ -54,7 +56,7 @@ def features(
     columns = np.zeros((len(ds), len(names)), dtype=np.float32)
     for number, name in enumerate(names):
         if name == "holiday":
-            columns[:, number] = _is_holiday(local, str(holidays))
+            columns[:, number] = _count_holidays(local, frequency, str(holidays))
         else:
             cycle, part = name.rsplit("_", 1)
             angle = 2 * np.pi * turns[cycle].to_numpy(dtype=np.float64)
@@ -62,8 +64,19 @@ def features(
     return columns
 
 
-def _is_holiday(local: pd.DatetimeIndex, region: str) -> NDArray[np.bool_]:
+def _count_holidays(local: pd.DatetimeIndex, frequency: str, region: str) -> NDArray[np.int64]:
+    """Return how many holidays of a region are in the step of each stamp; of its day at least."""
+    first = last = local.normalize()
+    if step_of(frequency) > DAY and len(local):
+        offset = pd.tseries.frequencies.to_offset(frequency)
+        if frequency.startswith(("W", "ME", "QE", "YE")):
+            first = pd.DatetimeIndex(last - offset) + DAY
+        else:
+            last = pd.DatetimeIndex(first + offset) - DAY
     country, _, subdivision = region.partition("-")
-    years = range(local.min().year, local.max().year + 1) if len(local) else range(0)
-    days = holidays_package.country_holidays(country, subdiv=subdivision or None, years=years)
-    return local.normalize().isin(pd.to_datetime(sorted(days)))
+    years = range(first.min().year, last.max().year + 1) if len(local) else range(0)
+    calendar = holidays_package.country_holidays(country, subdiv=subdivision or None, years=years)
+    days = pd.DatetimeIndex(sorted(calendar)).as_unit("us")
+    before, until = days.searchsorted(first), days.searchsorted(last, side="right")
+    counts: NDArray[np.int64] = until - before
+    return counts

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from retain.config.schema import Cell
 from retain.errors import DataError
 from retain.kinds.forecast.config import Problem
-from retain.kinds.forecast.data import folds, panel, profile
+from retain.kinds.forecast.data import folds, panel, profile, slots
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Batch, Windows
 from retain.kinds.forecast.model.conformal import calibrate
@@ -74,6 +74,7 @@ def build_on(
         "schema": asdict(source.schema),
         "series": source.index[["unique_id", "mean", "std"]].to_dict("list"),
         "reference": profile.measure(source),
+        "slots": slots.measure(source),
     }
     checked = validation if length is None else None
     return TrainingSetup(network, train, checked, loss, config, calibrate=finish, length=length)

@@ -5,12 +5,15 @@ was. The chunks depend on the table and the model alone, and so do their bytes.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pyarrow.parquet
 
+from retain.config.forecasts import BulkForecasts, ForecastOptions
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import chunks, reader, tables
@@ -22,9 +25,17 @@ OnProgress = Callable[[int, int], None]  # rows done, and of how many; 0 where t
 
 
 def forecast_bulk(
-    folder: Path, history: str | None, root: Path, output: Path, md5: str, on_progress: OnProgress
-) -> tuple[int, int]:
-    """Forecast every series of a table into a folder of Parquet files.
+    folder: Path,
+    history: str | None,
+    root: Path,
+    output: Path,
+    md5: str,
+    on_progress: OnProgress,
+    options: ForecastOptions,
+) -> BulkForecasts:
+    """Forecast the series of a table into a folder of Parquet files.
+
+    A series has ended if others of its part go on: no more is known before all is read.
 
     Args:
         folder: of the model.
@@ -34,39 +45,64 @@ def forecast_bulk(
         output: the folder, which must not exist; `.NAME.part` beside it is what is done of it.
         md5: of the model, for a run that goes on must do so with the same.
         on_progress: called with how much is done, and of how much.
-
-    Returns:
-        How many series there are, and how many of their chunks an earlier run had done.
+        options: what is asked of the forecast.
 
     Raises:
-        DataError: the table cannot be used; a series stands in several places; `output` exists.
+        DataError: the table cannot be used; a series stands in several places; `output` exists; no
+            series can be forecast, or not all, if that is an error.
     """
-    from retain.kinds.forecast.predict import predictor  # here: it brings torch
+    from retain.kinds.forecast.predict import forecast_table, future, predictor  # torch
 
     model = predictor.load(folder)
     data = model.read_as(model.data.path if history is None else history)
     table = reader.open_table(data.path, root if history is None else Path(), data.separator)
+    coming = None if options.future is None else future.read(options.future, data)
     if output.exists():
         raise DataError(f"{output} exists already; remove it, or name another folder")
     scratch = output.with_name(f".{output.name}.part")
-    _begin(scratch, {"model": md5, "table": table.digest(), "rows": chunks.ROWS})
+    recipe = {"model": md5, "table": table.digest(), "rows": chunks.ROWS, **vars(options)}
+    _begin(scratch, recipe | {"future": coming and coming.digest})
     total = table.rows if isinstance(table, Parquet) else 0
-    count, done_before = 0, 0
+    count, done_before, noted = 0, 0, 0
+    left_out: dict[str, str] = {}
+    unknown: Counter[str] = Counter()
+    names: set[str] = set()
     for number, raw in enumerate(_raw_chunks(table, data)):
         target = scratch / f"part-{number:06}.parquet"
+        reasons = target.with_suffix(".json")
         if target.exists():
             done_before += 1
-            count += pyarrow.parquet.read_metadata(target).num_rows // data.horizon
         else:
-            forecasts = model.forecast(tables.check(raw, data), data.path)
+            checked = tables.check(raw, data)
+            found = forecast_table.forecast_table(model, checked, data.path, options, coming)
+            files.write_text(reasons, json.dumps([found.left_out, found.unknown]))
             unfinished = target.with_suffix(".part")
-            forecasts.to_parquet(unfinished, index=False)
+            found.table.to_parquet(unfinished, index=False)
             unfinished.replace(target)
-            count += len(forecasts) // data.horizon
+        marks = pyarrow.parquet.read_table(target, columns=[forecast_table.NOTE])
+        count += len(marks) // data.horizon
+        noted += pc.sum(pc.not_equal(marks[forecast_table.NOTE], "")).as_py() or 0
+        of_part = json.loads(reasons.read_text("utf-8"))
+        left_out |= of_part[0]
+        unknown.update(of_part[1])
+        if coming is not None:
+            names |= _names(raw, data)
         on_progress(int(raw.frame.index[-1]) + 1, total)
-    (scratch / "recipe.json").unlink()
+    if coming is not None:
+        future.check_series(names, coming, data.path)
+    if not count:
+        raise forecast_table.none_left(left_out, data.path)
+    for other in (*scratch.glob("part-*.json"), scratch / "recipe.json"):
+        other.unlink()
     scratch.rename(output)
-    return count, done_before
+    return BulkForecasts(count, done_before, noted, left_out, dict(unknown))
+
+
+def _names(raw: Raw, data: Data) -> set[str]:
+    """Return the series of some rows of the file."""
+    if data.value_columns:
+        return set(data.value_columns)
+    return set(tables.ids(raw.frame, data, raw.origin))
 
 
 def _begin(scratch: Path, recipe: dict[str, Any]) -> None:

@@ -19,7 +19,8 @@ from retain.kinds.forecast.data import calendars, columns
 from retain.kinds.forecast.data.frequency import width
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.data.tables import ONE_SERIES
-from retain.kinds.forecast.predict.last_window import LastWindows, Steps, lay_out
+from retain.kinds.forecast.predict.last_window import LastWindows, lay_out
+from retain.kinds.forecast.predict.spans import Steps
 
 Stamps = NDArray[np.int64]  # microseconds since 1970
 

@@ -13,8 +13,8 @@ from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import calendars
 from retain.kinds.forecast.data.features import encode
 from retain.kinds.forecast.data.panel import Schema
+from retain.kinds.forecast.predict.spans import Steps, find_faults, known_rows, locate, spans_of
 
-Steps = NDArray[np.int64]
 # Calendar features (series, steps, features) and time stamps (series, horizon) to forecast of
 # windows that begin at given steps, (series,).
 Clock = Callable[[Steps], tuple[NDArray[np.float32], NDArray[np.datetime64]]]
@@ -41,17 +41,8 @@ def last_windows(frame: pd.DataFrame, data: Data, schema: Schema, where: str) ->
     Raises:
         DataError: as `lay_out`, or most rows are not one step apart.
     """
-    codes, names = pd.factorize(frame["unique_id"])
+    names, first, step = locate(frame, schema, where)
     origin = frame["ds"].min()
-    grid = pd.date_range(origin, frame["ds"].max(), freq=schema.frequency)
-    step = grid.get_indexer(pd.DatetimeIndex(frame["ds"]))
-    apart = np.diff(step)[np.diff(codes) == 0]
-    usual = int(np.bincount(apart).argmax()) if len(apart) else 1
-    if usual != 1:  # every second hour lies on an hourly grid, but is not what was learned
-        raise DataError(
-            f"{where}: its rows are mostly {usual} steps of {schema.frequency} apart; the model "
-            f"reads one row for each step of {schema.frequency}"
-        )
     length = data.reach + data.horizon
 
     def clock(begin: Steps) -> tuple[NDArray[np.float32], NDArray[np.datetime64]]:
@@ -65,14 +56,13 @@ def last_windows(frame: pd.DataFrame, data: Data, schema: Schema, where: str) ->
         )
         return calendar[steps], stamps.to_numpy()[steps[:, data.reach :]]
 
-    first = np.flatnonzero(np.r_[True, np.diff(codes) != 0])
     covariates = encode(frame, [*data.past_covariates, *data.known_covariates], schema.categories)
     return lay_out(
-        names.to_numpy(dtype=object),
+        names,
         first,
         step,
         np.column_stack([frame["y"], covariates]),
-        frame[list(data.known_covariates)].notna().all(axis=1).to_numpy(),
+        known_rows(frame, data),
         encode(frame.iloc[first], data.static_covariates, schema.categories),
         clock,
         data,
@@ -113,43 +103,17 @@ def lay_out(
             not known for the whole horizon.
     """
     reach, horizon = data.reach, data.horizon
-    counts = np.diff(first, append=len(step))
-    codes = np.repeat(np.arange(len(first)), counts)
-    seen = np.isfinite(given[:, 0])
-    refuse(
-        ~np.logical_or.reduceat(seen, first), names, f"{where}: no value of the target at all in"
-    )
-    past = np.where(seen, step + 1, 0) if data.known_covariates else step + 1
-    origin = np.maximum.reduceat(past, first)  # the first step to forecast
-    history = origin - step[first]
-    refuse(
-        history < data.context_length,
-        names,
-        f"{where}: the model needs a history of {data.context_length} {unit}; too short are",
-        lambda number: f": {history[number]} steps",
-    )
-    place = step - (origin - reach)[codes]  # in the window of its series
+    spans = spans_of(first, step, given[:, 0], data)
+    for fault in find_faults(spans, first, known, data, unit, where):
+        refuse(fault.bad, names, fault.reason, fault.detail)
+    codes, seen, place = spans.codes, spans.seen, spans.place
     inside = (place >= 0) & (place < reach + horizon)
-    calendar, ahead = clock(origin - reach)
+    calendar, ahead = clock(spans.origin - reach)
     width = given.shape[1]
     shape = len(names), width + calendar.shape[2], reach + horizon
     window = np.full(shape, np.nan, dtype=np.float32)
     window[codes[inside], :width, place[inside]] = given[inside]
     window[:, width:] = calendar.transpose(0, 2, 1)
-    refuse(
-        ~np.isfinite(window[:, 0, data.season_length : reach]).any(axis=1),
-        names,
-        f"{where}: every value of the target is missing in the last {data.context_length} steps of",
-    )
-    if data.known_covariates:
-        rows = np.bincount(codes[inside & (place >= reach) & known], minlength=len(names))
-        refuse(
-            rows < horizon,
-            names,
-            f"{where}: add a row for each of the {horizon} steps to forecast, with "
-            f"{', '.join(data.known_covariates)} filled in and {data.y} left empty; missing in",
-            lambda number: f": {rows[number]} of {horizon} rows",
-        )
     values = np.add.reduceat(seen, first, dtype=np.int64)
     mean = np.add.reduceat(np.where(seen, given[:, 0], 0.0), first) / values
     change = np.where(seen, given[:, 0] - mean[codes], 0.0)

@@ -196,13 +196,3 @@ def load(folder: Path) -> Predictor:
     """
     network, schema, config = load_forecaster(folder)
     return Predictor(network, schema, Data.model_validate(schema.data), config)
-
-
-def forecast_file(folder: Path, history: str | None, root: Path) -> pd.DataFrame:
-    """Forecast every series of a file; columns that the model does not read are ignored.
-
-    Without a file it is the table that the model was trained on, in the project at `root`.
-    """
-    predictor = load(folder)
-    data = predictor.read_as(history or predictor.data.path)
-    return predictor.forecast(tables.read(data, Path() if history else root), data.path)

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import reader, tables
+from retain.kinds.forecast.data import reader, tables, unseen
 from retain.kinds.forecast.data.formats import Csv
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.predict.fast_reader import FastReader
 from retain.kinds.forecast.predict.last_window import LastWindows, last_windows
+from retain.kinds.forecast.predict.spans import unseen_categories
 
 KnownSeries = Callable[[NDArray[np.object_], NDArray[np.float64]], tuple[Tensor, Tensor]]
 HISTORY = "history"  # what messages call the table of a request
@@ -101,8 +102,12 @@ class RequestReader:
         """Cut the newest windows of a validated table.
 
         Raises:
-            DataError: a series is too short, or has no value in the context.
+            DataError: a series is too short, or has no value in the context; a category is
+                unseen, and data.unseen is `refuse`.
         """
+        if self._data.unseen == "refuse":
+            counts = unseen_categories(table.frame, self._data, self._schema, where)
+            unseen.refuse(counts, self._schema.categories, where)
         windows = last_windows(table.frame, self._data, self._schema, where)
         return self._request(windows, where, table.findings.unused)
 

@@ -1,0 +1,89 @@
+"""What a person asks of a forecast, and what becomes of it: between the command and a kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class ForecastOptions:
+    """What a person asks of a forecast.
+
+    Attributes:
+        future: file of the known covariates of the future; None if the history has them.
+        strict: whether a series that cannot be forecast is an error.
+        fill_with: method that forecasts those series instead; None if they are left out.
+        unseen: what is done about unseen categories, `refuse` or `unknown`; as the model's problem
+            says it if None.
+    """
+
+    future: str | None = None
+    strict: bool = False
+    fill_with: str | None = None
+    unseen: str | None = None
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """What was forecast of a table.
+
+    Attributes:
+        table: the forecasts by row, with a column `note`.
+        left_out: the series that have none, with the reason.
+        unknown: what the model does not know of the table, with how many rows have it.
+        messages: what to say besides.
+    """
+
+    table: pd.DataFrame
+    left_out: dict[str, str]
+    unknown: dict[str, int]
+    messages: list[str]
+
+
+@dataclass(frozen=True)
+class BulkForecasts:
+    """What was forecast of a table in parts.
+
+    Attributes:
+        series: how many there are.
+        done_before: how many parts an earlier run had done.
+        noted: how many rows have a note.
+        left_out: as of `Forecasts`.
+        unknown: as of `Forecasts`.
+    """
+
+    series: int
+    done_before: int
+    noted: int
+    left_out: dict[str, str]
+    unknown: dict[str, int]
+
+
+class ForecastFile(Protocol):
+    """Forecast the series of a file with a model, or those of its own table (`retain forecast`)."""
+
+    def __call__(
+        self, folder: Path, history: str | None, root: Path, options: ForecastOptions
+    ) -> Forecasts: ...
+
+
+class ForecastBulk(Protocol):
+    """Forecast a table of any size into a folder, in parts."""
+
+    def __call__(
+        self,
+        folder: Path,
+        history: str | None,
+        root: Path,
+        output: Path,
+        md5: str,
+        on_progress: Callable[[int, int], None],
+        options: ForecastOptions,
+    ) -> BulkForecasts: ...

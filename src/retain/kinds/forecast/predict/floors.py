@@ -1,0 +1,86 @@
+"""Forecasts of series that a network cannot forecast, by methods that need their values alone.
+
+Quantiles are those of the normal prediction intervals of each method: Hyndman & Athanasopoulos,
+Forecasting: Principles and Practice, 5.5, for the naive ones; Hyndman & Billah 2003 for theta.
+"""
+
+import warnings
+from collections.abc import Callable
+from statistics import NormalDist
+
+import numpy as np
+import pandas as pd
+
+from retain.evaluation.arrays import Floats
+
+LEAST_THETA = 10  # values; below them its line and its smoothing are mostly noise
+
+Forecast = tuple[Floats, Floats]  # mean and standard deviation of each step ahead
+
+
+def fill(
+    past: Floats, steps: int, season: int, levels: tuple[float, ...], method: str
+) -> tuple[Floats, str] | None:
+    """Forecast one series.
+
+    Args:
+        past: its values, (steps,), NaN where missing; the first and the last are not.
+        steps: how many to forecast.
+        season: its length in steps, 1 if there is none.
+        levels: of the quantiles.
+        method: `theta` or `seasonal_naive`; a series that is too short for it gets `naive`.
+
+    Returns:
+        Quantiles, (steps, levels), and the method; None where there are fewer than two values.
+    """
+    if np.isfinite(past).sum() < 2:
+        return None
+    known: Floats = pd.Series(past).interpolate().to_numpy()
+    chosen, used = _method(known, season, method)
+    mean, deviation = chosen(known, steps, season)
+    normal = np.array([NormalDist().inv_cdf(level) for level in levels])
+    return mean[:, None] + deviation[:, None] * normal, used
+
+
+def _method(
+    known: Floats, season: int, method: str
+) -> tuple[Callable[[Floats, int, int], Forecast], str]:
+    if method == "theta" and len(known) >= LEAST_THETA and known.min() < known.max():
+        return theta, "theta"
+    if method == "seasonal_naive" and len(known) > season + 1:
+        return seasonal_naive, "seasonal_naive"
+    return naive, f"naive, {len(known)} steps being too few for {method}"
+
+
+def theta(known: Floats, steps: int, season: int) -> Forecast:
+    """Forecast by the theta method (Assimakopoulos & Nikolopoulos 2000).
+
+    The season, where a test finds one, is taken out before. The variance is that of exponential
+    smoothing with drift, σ² (1 + (h − 1) α²) (Hyndman & Billah 2003).
+    """
+    from statsmodels.tsa.forecasting.theta import ThetaModel  # here: it takes a second
+
+    seasonal = season > 1 and len(known) >= 2 * season + 1
+    with warnings.catch_warnings():  # of an optimiser that comes to no end: it is near enough
+        warnings.simplefilter("ignore")
+        model = ThetaModel(known, period=season if seasonal else None, deseasonalize=seasonal)
+        fitted = model.fit()
+        mean = np.asarray(fitted.forecast(steps), dtype=np.float64)
+        variance = max(float(fitted.sigma2), 0.0)
+        alpha = float(fitted.params.iloc[1])
+    deviation = np.sqrt(variance * (1 + np.arange(steps) * alpha**2))
+    if model.deseasonalize and str(model.method).startswith("mul"):
+        deviation *= np.abs(np.asarray(fitted.forecast_components(steps)["seasonal"]))
+    return mean, deviation
+
+
+def seasonal_naive(known: Floats, steps: int, season: int) -> Forecast:
+    """Repeat the last season; σ² is that of its past errors, and grows by it each season."""
+    ahead = np.arange(steps)
+    error = np.sqrt(np.mean((known[season:] - known[:-season]) ** 2))
+    return known[len(known) - season + ahead % season], error * np.sqrt(1 + ahead // season)
+
+
+def naive(known: Floats, steps: int, season: int) -> Forecast:
+    """Repeat the last value; σ² is that of the past changes, and grows by it each step."""
+    return seasonal_naive(known, steps, season=1)

@@ -1,0 +1,208 @@
+"""Forecast a table of history: what cannot be forecast is left out by name, or filled, and said.
+
+A server refuses a request with one bad series; a person who asks for a thousand wants the others.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from retain.config.forecasts import ForecastOptions, Forecasts
+from retain.errors import DataError, listed
+from retain.evaluation.arrays import Floats
+from retain.kinds.forecast.data import slots, tables
+from retain.kinds.forecast.data.tables import Table
+from retain.kinds.forecast.data.windows import Batch
+from retain.kinds.forecast.predict import floors, future, notes, predictor, spans
+from retain.kinds.forecast.predict.future import Future
+from retain.kinds.forecast.predict.predictor import Predictor
+from retain.kinds.forecast.predict.request import Request, RequestReader
+
+NOT_FINITE = "its values are too far from what the model was trained on for a finite forecast"
+NOTE = "note"
+
+Stamps = NDArray[np.datetime64]
+Forecast = tuple[
+    Stamps, Floats
+]  # of a series: time stamps (horizon,), quantiles and mean (horizon, levels + 1)
+
+
+def forecast_file(
+    folder: Path, history: str | None, root: Path, options: ForecastOptions
+) -> Forecasts:
+    """Forecast the series of a file; columns that the model does not read are ignored.
+
+    Without a file it is the table that the model was trained on, in the project at `root`.
+
+    Raises:
+        DataError: a table cannot be read, or no series can be forecast, or not all, if that is an
+            error.
+    """
+    model = predictor.load(folder)
+    data = model.read_as(history or model.data.path)
+    table = tables.read(data, Path() if history else root)
+    coming = None if options.future is None else future.read(options.future, data)
+    if coming is not None:
+        future.check_series(set(table.frame["unique_id"]), coming, data.path)
+    answer = forecast_table(model, table, data.path, options, coming)
+    if answer.table.empty:
+        raise none_left(answer.left_out, data.path)
+    return answer
+
+
+def none_left(left_out: dict[str, str], where: str) -> DataError:
+    """Return the error of a table none of whose series can be forecast."""
+    lines = listed([f"{name}: {reason}" for name, reason in left_out.items()])
+    return DataError(f"{where}: no series can be forecast:\n{lines}")
+
+
+def forecast_table(
+    model: Predictor, table: Table, where: str, options: ForecastOptions, coming: Future | None
+) -> Forecasts:
+    """Forecast the series of a checked table as far as they can be.
+
+    The forecast is that of `Predictor.forecast` and a column `note`.
+
+    Args:
+        where: what messages call the table.
+        coming: known covariates of its future, if they are in a table of their own.
+
+    Raises:
+        DataError: a series cannot be forecast, and that is an error; a category is unseen, and that
+            is one; the two tables do not fit.
+    """
+    data = model.read_as(where)
+    data = data.model_copy(update={"unseen": options.unseen or data.unseen})
+    frame = table.frame
+    if coming is not None:
+        frame = future.join(frame, coming, data, model.schema.frequency)
+    ended = notes.ended(frame, model)
+    rows, left_out = spans.set_apart(frame, data, model.schema, where)
+    unknown: dict[str, int] = {}
+    forecasts: dict[str, Forecast] = {}
+    outside: list[str] = []
+    if rows.any():
+        usable = frame[rows]
+        reader = RequestReader(data, model.schema, model.known_series)
+        request = reader.read_table(replace(table, frame=usable), where)
+        unknown = spans.unseen_categories(usable, data, model.schema, where)
+        values = np.concatenate([model.predict_batch(batch) for batch in request.batches()])
+        finite = np.isfinite(values).all(axis=(1, 2))
+        begins = usable.groupby("unique_id", sort=False)["ds"].min().to_numpy()
+        far = finite & notes.outside(request.batch, request.ahead, begins, model)
+        outside = request.names[far].tolist()
+        left_out |= dict.fromkeys(request.names[~finite].tolist(), NOT_FINITE)
+        for number in np.flatnonzero(finite).tolist():
+            forecasts[request.names[number]] = request.ahead[number], values[number]
+    filled: dict[str, str] = {}
+    if options.fill_with is not None and left_out:
+        for name, series in _of(frame, left_out):
+            floor = _floor(series, model, options.fill_with)
+            if floor is not None:
+                *forecasts[name], method = floor  # type: ignore[assignment]
+                filled[name] = f"filled by {method}"
+                del left_out[name]
+    for name in left_out.keys() & ended.keys():
+        left_out[name] += f"; it {ended.pop(name)}"
+    if options.strict and left_out:
+        lines = listed([f"{name}: {reason}" for name, reason in left_out.items()])
+        raise DataError(f"{where}: {len(left_out):,} series cannot be forecast:\n{lines}")
+
+    names = [name for name in map(str, frame["unique_id"].unique()) if name in forecasts]
+    of_series: dict[str, list[str]] = {name: [] for name in names}
+    for marks in (filled, ended, dict.fromkeys(outside, notes.OUTSIDE)):
+        for name, mark in marks.items():
+            of_series[name].append(mark)
+    answer, empty = _tabulate(model, forecasts, names, of_series, where)
+    messages = _messages(filled, ended, outside)
+    if empty:
+        closed = model.config["slots"]
+        times = slots.warnings(closed)
+        messages.append(f"{empty:,} rows are left empty: {'; '.join(times)}")
+    return Forecasts(answer, left_out, unknown, messages)
+
+
+def _tabulate(
+    model: Predictor,
+    forecasts: dict[str, Forecast],
+    names: list[str],
+    of_series: dict[str, list[str]],
+    where: str,
+) -> tuple[pd.DataFrame, int]:
+    """Return the forecasts of series as one table, and how many of its rows are left empty."""
+    horizon = model.network.horizon
+    columns = len(model.network.levels) + 1  # and the mean
+    ahead = np.array([forecasts[name][0] for name in names], dtype="datetime64[us]")
+    values = np.array([forecasts[name][1] for name in names], dtype=np.float32)
+    ahead, values = ahead.reshape(-1, horizon), values.reshape(-1, horizon, columns)
+    nothing = Batch(*[torch.empty(0)] * 4)
+    request = Request(np.array(names, dtype=object), ahead, nothing, where, ())
+    answer = pd.DataFrame(model.tabulate(request, values))
+    if not names:  # of a part: it must have the types of the others
+        answer = answer.astype({answer.columns[0]: "str"})
+    closed = notes.closed(request.names, ahead, model)
+    answer.loc[closed.reshape(-1), answer.columns[2:]] = np.nan
+    answer[NOTE] = pd.Series(
+        [
+            "; ".join([*of_series[name], *[notes.CLOSED] * bool(shut)])
+            for name, row in zip(names, closed, strict=True)
+            for shut in row
+        ],
+        dtype="str",
+    )
+    return answer, int(closed.sum())
+
+
+def _of(frame: pd.DataFrame, names: Iterable[str]) -> list[tuple[str, pd.DataFrame]]:
+    """Return the rows of some series, each by name."""
+    rows = frame[frame["unique_id"].isin(list(names)).to_numpy()]
+    return [(str(name), series) for name, series in rows.groupby("unique_id", sort=False)]
+
+
+def _floor(
+    series: pd.DataFrame, model: Predictor, method: str
+) -> tuple[Stamps, Floats, str] | None:
+    """Forecast one series by a method that needs its values alone.
+
+    Returns:
+        Time stamps, quantiles, and the method that was used; None if it has too few values.
+    """
+    data, frequency = model.data, model.schema.frequency
+    seen = series[series["y"].notna().to_numpy()]
+    if seen.empty:
+        return None
+    last = (seen if data.known_covariates else series)["ds"].max()
+    past = seen.set_index("ds")["y"]
+    past = past.reindex(pd.date_range(past.index[0], past.index[-1], freq=frequency))
+    gap = len(pd.date_range(past.index[-1], last, freq=frequency)) - 1
+    steps = gap + data.horizon
+    levels = model.network.levels
+    found = floors.fill(past.to_numpy(), steps, data.season_length, levels, method)
+    if found is None:
+        return None
+    ahead = pd.date_range(last, periods=data.horizon + 1, freq=frequency)[1:]
+    quantiles = found[0][gap:]
+    mean = quantiles[:, levels.index(0.5)]  # of these methods it is the median
+    return ahead.to_numpy(), np.column_stack([quantiles, mean]), found[1]
+
+
+def _messages(filled: dict[str, str], ended: dict[str, str], outside: list[str]) -> list[str]:
+    """Return what is to be said of the series of a forecast."""
+    messages = []
+    for count, what, lines in (
+        (len(filled), "filled", [f"{name}: {mark}" for name, mark in filled.items()]),
+        (
+            len(ended),
+            "forecast from their own end, more than a season before that of the table",
+            [f"{name}: {mark}" for name, mark in ended.items()],
+        ),
+        (len(outside), f"marked, {notes.OUTSIDE} (are the units the same?)", outside),
+    ):
+        if count:
+            messages.append(f"{count:,} series are {what}:\n{listed(lines)}")
+    return messages

@@ -1,0 +1,105 @@
+"""Known covariates of the future in a table of their own, joined to the rows of the history."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from retain.errors import DataError, listed, nearest
+from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data import reader, tables
+
+KEY = ["unique_id", "ds"]
+NEW = "\0new"  # behind the names of the future's columns
+
+
+@dataclass(frozen=True)
+class Future:
+    """A table of known covariates: `unique_id`, `ds` and each under its own name."""
+
+    frame: pd.DataFrame
+    where: str
+    digest: str  # md5 of the file
+
+
+def read(path: str, data: Data) -> Future:
+    """Read the table at `path`, whose columns are those of the history, without a target.
+
+    Raises:
+        DataError: it cannot be used, or the model has no known covariates.
+    """
+    if not data.known_covariates:
+        raise DataError(f"{path}: the model knows no covariates of the future; leave --future out")
+    known = data.known_covariates
+    targets = data.value_columns or (data.y,)
+    kept = {key: limits for key, limits in data.valid_range.items() if key in known}
+    alone = {
+        "path": path,
+        "past_covariates": (),
+        "static_covariates": (),
+        "categorical": tuple(name for name in data.categorical if name in known),
+        "valid_range": kept,
+    }
+    data = data.model_copy(update=alone)
+    raw = reader.load(reader.open_table(path, Path(), data.separator))
+    needed = [name for name in tables.used_columns(data) if name not in targets]
+    tables.check_names(path, list(map(str, raw.frame.columns)), needed)
+    if raw.frame.empty:
+        raise DataError(f"{path} has no rows")
+    raw.frame[list(targets)] = np.nan  # what is not known
+    long, _ = tables.to_long(raw, data)
+    return Future(long[[*KEY, *known]].reset_index(drop=True), path, raw.digest)
+
+
+def join(history: pd.DataFrame, future: Future, data: Data, frequency: str) -> pd.DataFrame:
+    """Return the rows of a checked table of history with those of its series' future.
+
+    A step that the history has already must have the same values, or none, in both.
+
+    Raises:
+        DataError: a step is in both with other values, or off the grid.
+    """
+    begins = history.groupby("unique_id", sort=False)["ds"].min()
+    rows = future.frame[future.frame["unique_id"].isin(begins.index)]
+    rows = rows[(rows["ds"] >= rows["unique_id"].map(begins)).to_numpy()]
+    if rows.empty:
+        return history
+    end = max(history["ds"].max(), rows["ds"].max())
+    grid = pd.date_range(history["ds"].min(), end, freq=frequency)
+    off = rows[~rows["ds"].isin(grid).to_numpy()]
+    _raise(
+        off,
+        future.where,
+        f"time stamps that are no step of {frequency} after those of {data.path}",
+        "Write them as the history has them",
+    )
+    both = history.merge(rows, on=KEY, how="outer", suffixes=("", NEW))
+    for name in data.known_covariates:
+        old, new = both[name], both[name + NEW]
+        _raise(
+            both[(old.notna() & new.notna() & (old != new)).to_numpy()],
+            future.where,
+            f"{data.path} has other values of {name!r} for the same steps",
+            "Correct one of the two, or leave the rows out",
+        )
+        both[name] = old.where(old.notna(), new)
+    return both[list(history.columns)].sort_values(KEY, kind="stable", ignore_index=True)
+
+
+def check_series(names: set[str], future: Future, path: str) -> None:
+    """Raise DataError for series of the future that are not among those of the history."""
+    unknown = sorted(set(future.frame["unique_id"]) - names)
+    if unknown:
+        near = nearest(unknown[0], names)
+        hint = f"; did you mean {near!r} by {unknown[0]!r}?" if near else ""
+        raise DataError(
+            f"{future.where}: {len(unknown):,} series are not in {path}{hint}\n{listed(unknown)}"
+        )
+
+
+def _raise(rows: pd.DataFrame, where: str, rule: str, remedy: str) -> None:
+    if len(rows):
+        items = [f"{name}: {ds}" for name, ds in rows[KEY].head(10).itertuples(index=False)]
+        count = f"{len(rows):,} row{'s' * (len(rows) != 1)}"
+        raise DataError(f"{where}: {rule} ({count}):\n{listed(items, count=len(rows))}\n{remedy}")

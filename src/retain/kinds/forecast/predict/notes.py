@@ -1,0 +1,90 @@
+"""What to know of a forecast: the series ended, or is far from what it was trained on."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from retain.kinds.forecast.data import slots
+from retain.kinds.forecast.data.windows import Batch
+from retain.kinds.forecast.predict.predictor import Predictor
+
+OUTSIDE = "history far outside the training range"
+CLOSED = "never had a value at this time"
+DEVIATIONS = 4.0  # from the mean of the training part, besides what growth explains
+GROWTH = 2.0  # times as fast as a straight line through the training part
+NARROWEST = 0.05  # of the mean: the least deviation that is believed
+SMALL = 0.01  # of the mean: below it is another unit, where values never came near zero
+
+Mask = NDArray[np.bool_]
+
+
+def ended(frame: pd.DataFrame, model: Predictor) -> dict[str, str]:
+    """Return the series that ended more than a season before the table's last value, and when."""
+    seen = frame[frame["y"].notna().to_numpy()]
+    last = seen.groupby("unique_id", sort=False)["ds"].max()
+    grid = pd.date_range(last.min(), last.max(), freq=model.schema.frequency)
+    early = grid[-1 - model.data.season_length] if len(grid) > model.data.season_length else None
+    if early is None:
+        return {}
+    timezone = model.data.timezone
+    return {
+        str(name): f"ended {written(stamp, timezone)}" for name, stamp in last[last < early].items()
+    }
+
+
+def written(stamp: pd.Timestamp, timezone: str | None) -> str:
+    """Return a stamp of a checked table in local time, without a time of day that is midnight."""
+    if timezone is not None:
+        stamp = stamp.tz_localize("UTC").tz_convert(timezone)
+    return f"{stamp:%Y-%m-%d}" if stamp == stamp.normalize() else f"{stamp:%Y-%m-%d %H:%M}"
+
+
+def outside(
+    batch: Batch,
+    ahead: NDArray[np.datetime64],
+    begins: NDArray[np.datetime64],
+    model: Predictor,
+) -> Mask:
+    """Return which series are far outside of what they were trained on, (series,).
+
+    The median of the context is compared with mean and deviation of the training part. A straight
+    line through the training part is √12 (k − ½) deviations from its mean at k times its length:
+    growth of twice that is allowed, and four deviations besides. Of a series that the model does
+    not know nothing is said.
+
+    Args:
+        ahead: time stamps to forecast, (series, horizon).
+        begins: the first stamp of each series in its history, (series,).
+    """
+    data, schema = model.data, model.schema
+    context = batch.window[:, 0, data.season_length : data.reach].double().numpy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        median = np.nanmedian(context, axis=1)
+    mean, deviation = batch.scales.double().numpy().T
+    until, origin = _micros(model.trained_until()), _micros(schema.origin)
+    start = np.maximum(_micros(begins), origin)
+    start = np.where(start < until, start, origin)
+    length = (_micros(ahead[:, 0]) - start) / (until - start)
+    believed = np.maximum(deviation, NARROWEST * np.abs(mean))
+    growth = np.sqrt(12) * (np.maximum(length, 1.0) - 0.5)
+    far = np.abs(median - mean) > (DEVIATIONS + GROWTH * growth) * believed
+    small = (np.abs(median) < SMALL * np.abs(mean)) & (np.abs(mean) > 3 * deviation)
+    known = batch.series.numpy() > 0
+    return np.asarray(known & (far | small))
+
+
+def closed(names: NDArray[np.object_], ahead: NDArray[np.datetime64], model: Predictor) -> Mask:
+    """Return which stamps are at times when their series never has a value, (series, horizon)."""
+    found = model.config.get("slots")
+    if not found:
+        return np.zeros(ahead.shape, dtype=bool)
+    numbers, _ = model.known_series(names, np.ones((len(names), 2)))
+    return slots.is_closed(found, numbers.numpy(), ahead, model.data.timezone)
+
+
+def _micros(stamps: Any) -> Any:
+    return np.asarray(stamps, dtype="datetime64[us]").astype(np.int64)

@@ -1,0 +1,75 @@
+"""Find the version of a model to forecast with: the champion, one by its number, or the newest."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from retain.errors import RegistryError
+from retain.registry import registry
+from retain.registry.artifacts import downloaded
+from retain.tracking import store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+
+@contextmanager
+def forecasting_folder(
+    root: Path, name: str, number: int | None = None
+) -> Iterator[tuple[Path, str | None]]:
+    """Yield the model folder of a version, and what a person must know of it, None of a champion.
+
+    It is version `number`; if None, the champion or, where there is none, the newest version.
+
+    Raises:
+        RegistryError: there is no such version, or none at all.
+    """
+    client = store.connect(root)
+    champion = registry.alias_version(client, name, "champion")
+    known = {} if champion is not None and number is None else versions(client, name)
+    if number is not None:
+        version, which = find_version(known, name, number), f"version {number} of {name}"
+    elif known:
+        version, which = (
+            known[max(known)],
+            f"no version of {name} is @champion; version {max(known)}",
+        )
+    else:
+        version, which = registry.champion(client, name), ""
+    warning = None
+    if champion is None or champion.version != version.version:
+        warning = _warning(which, version)
+    with downloaded(version, final=True) as folder:
+        yield folder, warning
+
+
+def versions(client: "MlflowClient", name: str) -> "dict[int, ModelVersion]":
+    """Return the versions of a model by number."""
+    found = client.search_model_versions(f"name = '{name}'", max_results=10_000)
+    return {int(version.version): version for version in found}
+
+
+def find_version(known: "dict[int, ModelVersion]", name: str, number: int) -> "ModelVersion":
+    """Return one of the versions of a model; RegistryError, with those that there are, if none."""
+    if not known:
+        raise RegistryError(
+            f"no version of {name} is registered: make one with `dvc repro register@{name}`"
+        )
+    if number not in known:
+        there = ", ".join(map(str, sorted(known)))
+        raise RegistryError(f"{name} has no version {number}; there is {there}")
+    return known[number]
+
+
+def _warning(which: str, version: "ModelVersion") -> str:
+    """Return what a version is that is not champion, why, and how it becomes champion."""
+    tags = version.tags
+    verdict = tags.get("verdict") or f"gate {tags.get('gate', 'not run yet')}"
+    return (
+        f"{which} is used, a challenger and not the champion. "
+        f"What was found when it was registered: {verdict}\n"
+        f"To make it the champion: "
+        f'`retain promote {version.name} --version {version.version} --reason "…"`'
+    )
