@@ -292,3 +292,15 @@ def test_a_baseline_that_does_not_exist_is_refused_before_any_training(tmp_path:
     with pytest.raises(ParamsError) as error:
         loader.parse("sales", entry)
     assert "gate.0.baseline is 'seasonal_niave'; expected one of rnn, gru" in str(error.value)
+
+
+def test_a_check_against_a_cell_that_is_not_trained_is_refused_with_both_remedies() -> None:
+    gate = [{"check": "finite"}, {"check": "beats_or_ties", "baseline": "gru"}]
+    entry = {**ENTRY, "training": {"cells": ["lstm", "rnn"]}, "gate": gate}
+    with pytest.raises(ParamsError) as error:
+        loader.parse("sales", entry)
+    assert "`problems.sales`: gate.1.baseline is 'gru', which training.cells (lstm, rnn)" in str(
+        error.value
+    )
+    assert "add gru to training.cells, or take the check `beats_or_ties` out" in str(error.value)
+    loader.parse("sales", {**entry, "training": {"cells": ["lstm", "gru"]}})
