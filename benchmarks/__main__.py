@@ -15,6 +15,7 @@ NAMES = (
     "checkpoints",
     "portable",
     "serving",
+    "verdict",
 )
 
 

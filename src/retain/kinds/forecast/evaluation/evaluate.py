@@ -15,9 +15,8 @@ import torch
 
 from retain.errors import IncomparableError
 from retain.evaluation.arrays import Floats
-from retain.evaluation.bootstrap import FEWEST_BLOCKS, Interval
 from retain.evaluation.quality_gate import MODEL, Comparison, differences
-from retain.evaluation.results import Metrics, plots, stack, stack_histories
+from retain.evaluation.results import Interval, Metrics, plots, stack, stack_histories
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.panel import Panel, Schema
@@ -140,6 +139,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     metrics: ForecastMetrics = {
         "models": scores,
         "differences": differences(sums, lambda a, b: compare(a, b, problem)),
+        "calibration": sums[MODEL].calibration(),
         "windows": {"test": len(test), "test_without_values": test.dropped},
     }
     views = [
@@ -153,9 +153,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
 def compare(ours: MetricSums, theirs: MetricSums, problem: Problem) -> dict[str, Interval]:
     """Compare two models in each of COMPARED, by the problem's section `evaluation`."""
     settings = problem.evaluation
-    block = settings.block_length or max(problem.data.horizon, problem.data.season_length)
-    # Shorter blocks rather than too few of them, but never shorter than the overlap of windows.
-    block = max(problem.data.horizon, min(block, ours.by_origin.shape[2] // FEWEST_BLOCKS))
+    block = settings.block_length or max(2 * problem.data.horizon, problem.data.season_length)
     return {
         metric: difference(ours, theirs, metric, block, settings.bootstrap, settings.seed)
         for metric in COMPARED

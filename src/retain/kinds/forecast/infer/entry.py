@@ -51,7 +51,7 @@ COMMENTS = {
     "residual": "forecast the difference to the seasonal-naive forecast, or none",
     "series_embedding": "numbers that the network learns of each series",
     "seed": "of weights, order and dropout",
-    "bootstrap": "resamples behind every interval",
+    "bootstrap": "resamples behind an interval of many origins",
     "gate": "what a model must pass to be registered",
 }
 
