@@ -16,6 +16,7 @@ NAMES = (
     "checkpoints",
     "portable",
     "serving",
+    "verdict",
 )
 
 

@@ -6,7 +6,7 @@ package.
 
 import datetime as dt
 import re
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -130,7 +130,11 @@ class BeatsCheck(Section):
 
 
 class TiesCheck(Section):
-    """Not worse than a baseline, beyond doubt, by more than `margin`, a share of its error."""
+    """Within `margin`, a share of its error, of a baseline, or better.
+
+    The whole interval of the difference lies below the margin; or no difference is clear, and the
+    difference itself is within the margin.
+    """
 
     check: Literal["beats_or_ties"]
     baseline: str
@@ -139,7 +143,10 @@ class TiesCheck(Section):
 
 
 class CoverageCheck(Section):
-    """The 80 % interval covers 80 % of the test values, give or take `tolerance`."""
+    """The 80 % interval covers 80 % of the test values, give or take `tolerance` and chance.
+
+    And as near is the share of the values at or below each quantile to its level.
+    """
 
     check: Literal["coverage"]
     tolerance: float = Field(0.05, gt=0, lt=1)
@@ -276,6 +283,18 @@ class Problem(Section):
                 raise ValueError(_not_one_of(f"{number}.metric", metric, cls.ERRORS))
             named.append(check.model_copy(update={"metric": metric or cls.ERRORS[0]}))
         return tuple(named)
+
+    @model_validator(mode="after")
+    def _compares_with_cells_that_are_trained(self) -> Self:
+        for number, check in enumerate(self.gate):
+            baseline = getattr(check, "baseline", None)
+            if baseline in get_args(Cell) and baseline not in self.training.cells:
+                raise ValueError(
+                    f"gate.{number}.baseline is {baseline!r}, which training.cells "
+                    f"({', '.join(self.training.cells)}) does not train: add {baseline} to "
+                    f"training.cells, or take the check `{check.check}` out of the gate"
+                )
+        return self
 
 
 def _not_one_of(path: str, given: str, known: tuple[str, ...]) -> str:

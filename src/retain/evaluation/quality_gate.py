@@ -7,7 +7,7 @@ registry's state, so it is made at registration and recorded there.
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from retain.config.schema import (
     AtLeastCheck,
@@ -19,10 +19,7 @@ from retain.config.schema import (
     TiesCheck,
 )
 from retain.errors import ParamsError
-from retain.evaluation.results import Difference, Metrics
-
-if TYPE_CHECKING:
-    from retain.evaluation.bootstrap import Interval
+from retain.evaluation.results import Difference, Interval, Metrics
 
 T = TypeVar("T")
 MODEL: Final = "lstm"  # the model that is judged where metrics.json names no other
@@ -48,7 +45,7 @@ class Comparison:
 
     measures: tuple[str, ...]
     scores: tuple[dict[str, Any], dict[str, Any]]
-    differences: "Mapping[str, Interval]"
+    differences: Mapping[str, Interval]
     by_step: tuple[list[float], list[float]] = ([], [])
 
 
@@ -82,14 +79,7 @@ def _result(metrics: Metrics, check: Check) -> CheckResult:
         sentence = f"{count:,} values are not finite" if count else "every value is finite"
         return CheckResult("finite", count == 0, sentence, {"not_finite": count})
     if isinstance(check, CoverageCheck):
-        share = _figure(scores, "coverage_80")
-        passed = abs(share - 0.8) <= check.tolerance
-        sentence = (
-            f"the 80 % interval covers {100 * share:.1f} % of the test values; "
-            f"allowed are {80 - 100 * check.tolerance:.0f} to {80 + 100 * check.tolerance:.0f} %"
-        )
-        figures = {"coverage_80": share, "tolerance": check.tolerance}
-        return CheckResult("coverage", passed, sentence, figures)
+        return _coverage(metrics, check)
     if isinstance(check, AtLeastCheck):
         value = _figure(scores, check.metric)
         label = check.metric.replace("_", " ")
@@ -109,19 +99,53 @@ def _result(metrics: Metrics, check: Check) -> CheckResult:
             f"params.yaml: the gate names the baseline `{name}`; evaluated were "
             f"{', '.join(other for other in metrics['models'] if other != model)}"
         )
-    change = differences[check.metric]
-    value, low, high = change["value"], change["low"], change["high"]
+    change = Interval.from_dict(differences[check.metric])
     theirs = metrics["models"][name][check.metric]
-    sentence = (
-        f"{check.metric.upper()} {scores[check.metric]:.4g} against {theirs:.4g}: "
-        f"{judgement(low, high)} ({value:+.4g}, 95 % interval {interval(low, high)})"
-    )
+    sentence = f"{check.metric.upper()} {scores[check.metric]:.4g} against {theirs:.4g}: {change}"
     if isinstance(check, BeatsCheck):
-        label, passed = f"beats {name}", high < 0
+        label, passed = f"beats {name}", change.high < 0
     else:
-        label, passed = f"beats or ties {name}", low <= check.margin * theirs
+        margin = check.margin * theirs
+        tied = change.judgement == "no clear difference" and change.value <= margin
+        label, passed = f"beats or ties {name}", change.high <= margin or tied
         sentence += f"; a margin of {100 * check.margin:g} % is allowed" if check.margin else ""
-    return CheckResult(label, passed, sentence, {"value": value, "low": low, "high": high})
+    return CheckResult(label, passed, sentence, change.figures)
+
+
+def _coverage(metrics: Metrics, check: CoverageCheck) -> CheckResult:
+    """Check the 80 % interval and every quantile level, whichever is furthest beyond chance."""
+    tolerance = check.tolerance
+    coverage = _figure(metrics["models"][metrics.get("model", MODEL)], "coverage_80")
+    figures = {"coverage_80": coverage, "tolerance": tolerance}
+    shares = dict(metrics.get("calibration", {}))  # metrics of an older version have none
+    chance = shares.pop("coverage_80", {"observed": coverage, "by_chance": 0.0})["by_chance"]
+    passed = abs(coverage - 0.8) <= tolerance + chance
+    sentence = (
+        f"the 80 % interval covers {100 * coverage:.1f} % of the test values; allowed are "
+        f"{_around(0.8, tolerance, chance)}"
+    )
+    if shares:
+        excess = {
+            level: abs(share["observed"] - float(level)) - share["by_chance"]
+            for level, share in shares.items()
+        }
+        finite = all(math.isfinite(value) for value in excess.values())
+        worst = max(excess, key=lambda level: excess[level])
+        observed, chance = shares[worst]["observed"], shares[worst]["by_chance"]
+        passed = passed and finite and excess[worst] <= tolerance
+        sentence += (
+            f"; of {len(shares)} quantiles that of {100 * float(worst):g} % is furthest off, with "
+            f"{100 * observed:.1f} % at or below it; allowed are "
+            f"{_around(float(worst), tolerance, chance)}"
+        )
+        figures |= {"level": float(worst), "observed": observed, "by_chance": chance}
+    return CheckResult("coverage", passed, sentence, figures)
+
+
+def _around(share: float, tolerance: float, chance: float) -> str:
+    low, high = (100 * (share + sign * (tolerance + chance)) for sign in (-1, 1))
+    why = f" ({100 * chance:.1f} points of it for chance)" if chance else ""
+    return f"{max(low, 0):.0f} to {min(high, 100):.0f} %{why}"
 
 
 def _figure(scores: Mapping[str, float], metric: str) -> float:
@@ -134,16 +158,9 @@ def _figure(scores: Mapping[str, float], metric: str) -> float:
     return scores[metric]
 
 
-def interval(low: float, high: float) -> str:
-    """Describe a 95 % interval."""
-    if not math.isfinite(low + high):
-        return "unknown: too few windows, or a forecast that is not finite"
-    return f"{low:+.4g} to {high:+.4g}"
-
-
 def differences(
     scored: Mapping[str, T],
-    compare: "Callable[[T, T], Mapping[str, Interval]]",
+    compare: Callable[[T, T], Mapping[str, Interval]],
     model: str = MODEL,
 ) -> dict[str, dict[str, Difference]]:
     """Compare the LSTM with each other model, and so the judged one; as metrics.json has it.
@@ -170,21 +187,26 @@ def difference_rows(
     Args:
         label: returns a model's name for a person.
     """
-    return [
-        (
-            " − ".join(map(label, name.split("_minus_", 1))),
-            metric,
-            f"{change['value']:+{digits}}",
-            interval(change["low"], change["high"]),
-            judgement(change["low"], change["high"]),
-        )
-        for name, by_metric in metrics["differences"].items()
-        for metric, change in by_metric.items()
-    ]
+    rows = []
+    for name, by_metric in metrics["differences"].items():
+        for metric, difference in by_metric.items():
+            change = Interval.from_dict(difference)
+            models = " − ".join(map(label, name.split("_minus_", 1)))
+            value = f"{change.value:+{digits}}"
+            rows.append((models, metric, value, change.bounds, change.judgement))
+    return rows
 
 
-def judgement(low: float, high: float) -> str:
-    """Judge the first of two models by the interval of the difference in error."""
-    if high < 0:
-        return "better"
-    return "worse" if low > 0 else "no clear difference"
+def methods(changes: Iterable[Interval]) -> str:
+    """Say in a sentence how the intervals were found; empty where there is none."""
+    ways = dict.fromkeys(change.evidence for change in changes if change.evidence)
+    return f"Intervals by {'; '.join(ways)}." if ways else ""
+
+
+def methods_of(metrics: Metrics) -> str:
+    """Say in a sentence how the intervals of metrics.json were found."""
+    return methods(
+        Interval.from_dict(difference)
+        for by_metric in metrics["differences"].values()
+        for difference in by_metric.values()
+    )

@@ -5,18 +5,113 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, Self, TypedDict
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 class Difference(TypedDict):
-    """A difference of two scores with its 95 % interval, without bounds where it is unknown."""
+    """An `Interval` as metrics.json has it; files of older versions have the first three keys."""
 
     value: float
     low: float
     high: float
+    method: NotRequired[str]
+    count: NotRequired[int]
+    unit: NotRequired[str]
+    needed: NotRequired[int]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A difference of two errors and its 95 % confidence interval.
+
+    Attributes:
+        low, high: infinite where there are too few data to know, NaN where `value` is not finite.
+        method: how the interval was found; empty where there is none.
+        count, unit: how many of what it rests on, such as 49 forecast origins.
+        needed: where the interval is unknown, how many there must be.
+    """
+
+    value: float
+    low: float
+    high: float
+    method: str = ""
+    count: int = 0
+    unit: str = "forecast origins"
+    needed: int = 0
+
+    @classmethod
+    def undecided(cls, value: float, count: int, needed: int, unit: str) -> Self:
+        """Make the interval of a difference that too few data say nothing of."""
+        return cls(value, -math.inf, math.inf, "", count, unit, needed)
+
+    @classmethod
+    def from_dict(cls, difference: Difference) -> Self:
+        """Make it of what `read_metrics` returns."""
+        return cls(**difference)
+
+    def to_dict(self) -> Difference:
+        """The difference as metrics.json has it."""
+        return {
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "method": self.method,
+            "count": self.count,
+            "unit": self.unit,
+            "needed": self.needed,
+        }
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What a check's result keeps of it."""
+        return {"value": self.value, "low": self.low, "high": self.high}
+
+    @property
+    def judgement(self) -> str:
+        """Judge the first of the two models: better, worse, no clear difference, or unknown."""
+        if self.needed:
+            return "undecided"
+        if not math.isfinite(self.value):
+            return "not finite"
+        if not math.isfinite(self.low + self.high):
+            return "undecided"  # of an older version, which did not count
+        if self.high < 0:
+            return "better"
+        return "worse" if self.low > 0 else "no clear difference"
+
+    @property
+    def bounds(self) -> str:
+        """Describe the interval, or why there is none."""
+        if self.judgement == "not finite":
+            return "unknown: a value is not finite"
+        if self.needed:
+            return f"unknown: {self.count:,} {self.unit}, and {self.needed:,} are needed"
+        if self.judgement == "undecided":
+            return "unknown: too few windows"
+        return f"{self.low:+.4g} to {self.high:+.4g}"
+
+    @property
+    def evidence(self) -> str:
+        """Name the method and what it rests on; empty where there is no interval."""
+        return f"{self.method} of {self.count:,} {self.unit}" if self.method else ""
+
+    def __str__(self) -> str:
+        """Describe judgement, value, interval and method in a sentence without an end."""
+        interval = self.bounds
+        if self.judgement not in ("undecided", "not finite"):
+            interval = f"95 % interval {interval}"
+        by = f" by {self.evidence}" if self.evidence else ""
+        return f"{self.judgement} ({self.value:+.4g}, {interval}{by})"
+
+
+class Share(TypedDict):
+    """An observed share of the test values, and how far chance may move it."""
+
+    observed: float
+    by_chance: float
 
 
 class Metrics(TypedDict):
@@ -25,26 +120,33 @@ class Metrics(TypedDict):
     `models` has the scores of each model, `differences` those between the LSTM and each other, and
     between the judged model and each other, as MODEL_minus_OTHER and by metric. `model` is the
     judged one, the LSTM where it is absent; `validation_loss` is the least one of each cell.
+    `calibration` has, of the judged model, the share of the values at or below each quantile by its
+    level, and that within the 80 % interval as `coverage_80`.
     """
 
     model: NotRequired[str]
     validation_loss: NotRequired[Mapping[str, float]]
     models: Mapping[str, Mapping[str, float]]
     differences: Mapping[str, Mapping[str, Difference]]
+    calibration: NotRequired[Mapping[str, Share]]
 
 
 def read_metrics(path: Path) -> Metrics:
     """Read metrics.json; what JSON could not hold is NaN again, and infinite as a bound."""
     content: Any = json.loads(path.read_text(encoding="utf-8"))
-    for scores in content["models"].values():
+    shares = content.get("calibration", {})
+    for scores in (*content["models"].values(), *shares.values()):
         for key, value in scores.items():
             if value is None:
                 scores[key] = math.nan
     for by_metric in content["differences"].values():
         for difference in by_metric.values():
-            for key, bound in (("value", math.nan), ("low", -math.inf), ("high", math.inf)):
+            if difference["value"] is None:
+                difference["value"] = math.nan
+            unknown = math.isfinite(difference["value"]) or difference.get("needed", 0)
+            for key, bound in (("low", -math.inf), ("high", math.inf)):
                 if difference[key] is None:
-                    difference[key] = bound if math.isfinite(difference["value"]) else math.nan
+                    difference[key] = bound if unknown else math.nan
     metrics: Metrics = content
     return metrics
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from retain.config.kind import kind_of
 from retain.config.schema import ChampionCheck, Problem
 from retain.errors import IncomparableError, RegistryError
-from retain.evaluation.quality_gate import MODEL, CheckResult, interval, judgement
+from retain.evaluation.quality_gate import MODEL, CheckResult
 from retain.evaluation.results import Metrics
 from retain.model_files import load_model
 from retain.project import fingerprint
@@ -210,11 +210,10 @@ def _against_champion(
         margin = check.margin * both.scores[1][check.metric]
         passed = change.high < -margin
         sentence = (
-            f"{check.metric.upper()} {judgement(change.low, change.high)} on today's test windows "
-            f"({change.value:+.4g}, 95 % interval {interval(change.low, change.high)}; "
-            f"it must lie below {-margin or 0:.4g})"
+            f"{check.metric.upper()} on today's test windows: {change}; the interval must "
+            f"lie below {-margin or 0:.4g}"
         )
-        yield CheckResult(label, passed, sentence, vars(change))
+        yield CheckResult(label, passed, sentence, change.figures)
 
 
 def find_by_md5(

@@ -13,7 +13,7 @@ from retain.config.kind import kind_of
 from retain.config.schema import Problem
 from retain.errors import IncomparableError
 from retain.evaluation import choice
-from retain.evaluation.quality_gate import Comparison, interval, judgement
+from retain.evaluation.quality_gate import Comparison
 from retain.evaluation.report import Table, markdown_table, plain
 from retain.evaluation.results import DriftFindings
 from retain.project import files, fingerprint
@@ -119,9 +119,7 @@ def _compared(comparison: Comparison, new: "ModelVersion", before: "ModelVersion
     )
     titles = ("model", *(key.replace("_", " ") for key in comparison.measures))
     differences = "; ".join(
-        f"{metric} {judgement(difference.low, difference.high)} ({difference.value:+.4g}, 95 % "
-        f"interval {interval(difference.low, difference.high)})"
-        for metric, difference in comparison.differences.items()
+        f"{metric} {difference}" for metric, difference in comparison.differences.items()
     )
     return [
         "### On today's test windows",

@@ -323,3 +323,15 @@ def test_only_a_change_of_the_folds_trains_again(tmp_path: Path) -> None:
     first, second, third = (problem.settings("train") for problem in seen)
     assert first != second == third
     assert all("evaluation.folds" not in seen[0].settings(other) for other in ("refit", "evaluate"))
+
+
+def test_a_check_against_a_cell_that_is_not_trained_is_refused_with_both_remedies() -> None:
+    gate = [{"check": "finite"}, {"check": "beats_or_ties", "baseline": "gru"}]
+    entry = {**ENTRY, "training": {"cells": ["lstm", "rnn"]}, "gate": gate}
+    with pytest.raises(ParamsError) as error:
+        loader.parse("sales", entry)
+    assert "`problems.sales`: gate.1.baseline is 'gru', which training.cells (lstm, rnn)" in str(
+        error.value
+    )
+    assert "add gru to training.cells, or take the check `beats_or_ties` out" in str(error.value)
+    loader.parse("sales", {**entry, "training": {"cells": ["lstm", "gru"]}})

@@ -1,12 +1,17 @@
-"""Whose fault it is when a model cannot be registered."""
+"""Whose fault it is when a model cannot be registered, and what replaces a champion."""
 
 import errno
+import math
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from retain.config.schema import ChampionCheck
+from retain.evaluation.quality_gate import Comparison
+from retain.evaluation.results import Interval
 from retain.registry import registry
 from retain.tracking import runs
 
@@ -28,3 +33,31 @@ def test_a_full_disk_and_a_missing_file_are_not_blamed_on_the_store(
     problem: Any = None
     with pytest.raises(type(error), match=str(error.args[-1])):
         registry.add(tmp_path, "small", problem, {})
+
+
+@pytest.mark.parametrize(
+    ("change", "passed", "said"),
+    [
+        (Interval(-2.0, -3.0, -1.1, "Student t", 49), True, "by Student t of 49 forecast origins"),
+        (Interval(-2.0, -3.0, -0.9, "Student t", 49), False, "better (-2, 95 % interval -3 to"),
+        (
+            Interval.undecided(-9.0, 13, 24, "forecast origins"),
+            False,
+            "13 forecast origins, and 24",
+        ),
+        (Interval(math.nan, math.nan, math.nan), False, "not finite"),
+    ],
+)
+def test_a_champion_is_replaced_where_the_whole_interval_is_beyond_the_margin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Interval, passed: bool, said: str
+) -> None:
+    scores: Any = ({"mae": 8.0}, {"mae": 10.0})
+    comparison = Comparison(("mae",), scores, {"mae": change})
+    kind = SimpleNamespace(compare=SimpleNamespace(load=lambda *words: comparison))
+    monkeypatch.setattr(registry, "kind_of", lambda problem: kind)
+    monkeypatch.setattr(registry, "downloaded", lambda version: nullcontext(tmp_path))
+    problem: Any = SimpleNamespace(gate=[ChampionCheck(check="champion", metric="mae", margin=0.1)])
+    champion: Any = SimpleNamespace(version="3")
+    (result,) = registry._against_champion(tmp_path, "small", problem, champion)
+    assert result.passed == passed
+    assert said in result.sentence

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retain.evaluation.arrays import Floats
-from retain.evaluation.bootstrap import Interval
+from retain.evaluation.results import Interval
 from retain.kinds.recall.config import Evaluation
 
 
@@ -70,4 +70,7 @@ def compare(ours: Outcomes, theirs: Outcomes, settings: Evaluation) -> dict[str,
         means.append(np.take_along_axis(sums, seeds, axis=1).mean(1))
     low, high = np.quantile(means[0] - means[1], [0.025, 0.975])
     value = np.mean([ours.accuracy(gap).mean() - theirs.accuracy(gap).mean() for gap in gaps])
-    return {"error": Interval(float(-value) + 0.0, float(low), float(high))}
+    method = f"two-stage bootstrap of {len(ours.correct)} and {len(theirs.correct)} seeds and"
+    bounds = float(low), float(high)
+    change = Interval(float(-value) + 0.0, *bounds, method, len(ours.gaps), "test sequences")
+    return {"error": change}

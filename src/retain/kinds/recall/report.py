@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter
 
 from retain.evaluation import plotting
 from retain.evaluation.plotting import MUTED, WIDTH, drawn
-from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows
+from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows, methods_of
 from retain.evaluation.report import Figure, Report, Table
 from retain.kinds.recall import agreement
 from retain.kinds.recall.config import Problem
@@ -220,8 +220,8 @@ def differences_table(metrics: RecallMetrics) -> Table:
         "Differences in error",
         ("difference", "value", "95\N{NO-BREAK SPACE}% interval", "the LSTM is"),
         tuple((models, *rest) for models, _, *rest in difference_rows(metrics, _label)),
-        note="Error is the share of wrong answers, the mean over the gaps. Intervals by a "
-        "bootstrap over seeds and test sequences; of so few seeds they are too narrow.",
+        note="Error is the share of wrong answers, the mean over the gaps. "
+        f"{methods_of(metrics)} Of so few seeds they are too narrow.",
     )
 
 

@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from retain.errors import IncomparableError
+from retain.evaluation import bootstrap
 from retain.evaluation.arrays import Floats
-from retain.evaluation.bootstrap import Interval, moving_block
 from retain.evaluation.choice import choose
 from retain.evaluation.lstm_gates import Inspection
 from retain.evaluation.quality_gate import MODEL, Comparison, differences
-from retain.evaluation.results import Metrics, plots, stack, stack_histories
+from retain.evaluation.results import Interval, Metrics, plots, stack, stack_histories
 from retain.kinds.text import config, dataset, ngrams, predictor
 from retain.kinds.text.config import Problem
 from retain.kinds.text.dataset import Schema, Tokens
@@ -159,15 +159,16 @@ def scores(bits: Floats, ranks: Tokens | None = None) -> dict[str, float]:
 
 
 def compare(ours: Floats, theirs: Floats, settings: config.Evaluation) -> dict[str, Interval]:
-    """Return the mean bits of `ours` minus those of `theirs`, by a moving-block bootstrap.
+    """Return the mean bits of `ours` minus those of `theirs`, with their interval.
 
-    Blocks of consecutive units are drawn, the same for both, since neighbours have a subject and a
-    style in common.
+    Neighbours have a subject and a style in common, over about a block.
     """
-    change = ours - theirs
-    both = np.stack([change, np.ones_like(change)])
-    block, draws, seed = settings.block, settings.bootstrap, settings.seed
-    return {"bits": moving_block(both, lambda sums: sums[0] / sums[1], block, draws, seed)}
+    ones = np.ones_like(ours)
+    sums, block = np.stack([ours, ones, theirs, ones]), settings.block
+    change = bootstrap.difference(
+        sums, sums.sum(1)[:, None], block, block, settings.bootstrap, settings.seed, "units of text"
+    )
+    return {"bits": change}
 
 
 def carried(network: LanguageModel, tokens: Tokens) -> tuple[Floats, Tokens]:

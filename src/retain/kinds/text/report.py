@@ -8,8 +8,9 @@ import pandas as pd
 
 from retain.evaluation import plotting
 from retain.evaluation.plotting import WIDTH, drawn
-from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows, judgement
+from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows, methods_of
 from retain.evaluation.report import Figure, Report, Table
+from retain.evaluation.results import Interval
 from retain.kinds.text.config import Problem
 from retain.kinds.text.dataset import PARTS
 from retain.kinds.text.evaluate import PLACES, Evaluation, TextMetrics
@@ -46,7 +47,7 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
         checks=checks,
         tables=(
             scores_table(found.metrics, unit),
-            differences_table(found.metrics, unit, problem.evaluation.block),
+            differences_table(found.metrics, unit),
             context_table(found),
             written_table(problem, found),
         ),
@@ -99,8 +100,10 @@ def _lead(metrics: TextMetrics, unit: str) -> str:
         best: f"the best counts ({label(best)})",
     }.items():
         if change := metrics["differences"].get(f"{model}_minus_{name}", {}).get("bits"):
-            verdict = judgement(change["low"], change["high"])
-            verdict = verdict if verdict.startswith("no") else f"the {label(model)} is {verdict}"
+            verdict = Interval.from_dict(change).judgement
+            verdict = (
+                f"the {label(model)} is {verdict}" if verdict in ("better", "worse") else verdict
+            )
             comparisons.append(f"against {words}: {verdict} ({change['value']:+.3f} bits)")
     sentence = "; ".join(comparisons)
     return (
@@ -136,14 +139,14 @@ def scores_table(metrics: TextMetrics, unit: str) -> Table:
     )
 
 
-def differences_table(metrics: TextMetrics, unit: str, block: int) -> Table:
+def differences_table(metrics: TextMetrics, unit: str) -> Table:
     """Return how much the judged model, and the LSTM, differ from each other one, in intervals."""
     return Table(
         f"Differences in bits a {unit}",
         ("difference", "value", "95\N{NO-BREAK SPACE}% interval", "the first is"),
         tuple((models, *rest) for models, _, *rest in difference_rows(metrics, label, ".4f")),
-        note=f"Intervals by a moving-block bootstrap of {block:,} {unit}s; they tell what another "
-        "text of this sort would change, not what another seed of the training would.",
+        note=f"{methods_of(metrics)} They tell what another text of this sort would change, "
+        "not what another seed of the training would.",
     )
 
 

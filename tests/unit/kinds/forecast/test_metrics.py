@@ -187,19 +187,37 @@ def test_origins_that_nothing_was_forecast_at_do_not_count() -> None:
     assert difference(long, padded, "mae", 5, 200, 1) == difference(short, none, "mae", 5, 200, 1)
 
 
-def test_too_few_origins_give_no_interval() -> None:
-    rng = np.random.default_rng(0)
-    for count, bounded in ((40, False), (80, True)):
-        tallies = []
-        for _ in range(2):
-            scores = MetricSums(0, count, 12, 1, LEVELS)
-            truth = rng.normal(size=(count, 12))
-            zero = np.zeros(count, dtype=np.int64)
-            quantiles = np.zeros((count, 12, len(LEVELS)))
-            scores.add(np.arange(count), zero, truth, quantiles, np.ones(count))
-            tallies.append(scores)
-        interval = difference(*tallies, "mae", block=12, draws=200, seed=1)
-        assert np.isfinite([interval.low, interval.high]).all() == bounded
+def a_model(count: int, horizon: int, seed: int, series: int = 1) -> MetricSums:
+    """The sums of a model that forecasts zero for noise."""
+    sums = MetricSums(0, count, horizon, series, LEVELS)
+    truth = np.random.default_rng(seed).normal(size=(count * series, horizon))
+    origins = np.repeat(np.arange(count), series)
+    numbers = np.tile(np.arange(series), count)
+    quantiles = np.zeros((count * series, horizon, len(LEVELS)))
+    sums.add(origins, numbers, truth, quantiles, np.ones(count * series))
+    return sums
+
+
+def test_origins_of_less_than_two_horizons_are_undecided_and_say_how_many_are_needed() -> None:
+    left, right = (a_model(23, 12, seed) for seed in (1, 2))
+    change = difference(left, right, "mae", block=24, draws=200, seed=1)
+    assert change.judgement == "undecided"
+    assert (change.low, change.high) == (-np.inf, np.inf)
+    assert (change.count, change.needed, change.unit) == (23, 24, "forecast origins")
+    left, right = (a_model(24, 12, seed) for seed in (1, 2))
+    change = difference(left, right, "mae", block=24, draws=200, seed=1)
+    assert change.judgement != "undecided"
+    assert change.low < change.value < change.high
+
+
+def test_the_shares_below_each_level_know_how_far_chance_moves_them() -> None:
+    found = a_model(200, 4, 1).calibration()
+    assert found.keys() == {"0.1", "0.5", "0.9", "coverage_80"}
+    assert found["0.5"]["observed"] == pytest.approx(0.5, abs=0.05)
+    # 200 windows of 4 steps that overlap are about 200 independent values
+    assert 0.03 < found["0.5"]["by_chance"] < 0.15
+    few = a_model(5, 4, 1).calibration()["0.5"]["by_chance"]
+    assert few == pytest.approx(1.96 * np.sqrt(0.25 / 2), rel=1e-3)  # two windows apart
 
 
 def test_a_forecast_that_is_not_finite_shows_in_the_score() -> None:

@@ -141,10 +141,11 @@ def test_a_model_is_as_far_from_another_as_its_bits() -> None:
     assert apart.high - apart.low == pytest.approx(2 * 1.96 / 5000**0.5, rel=0.25)
 
 
-def test_a_short_test_part_gives_no_interval() -> None:
-    settings = Evaluation(block=50, bootstrap=100)
+def test_a_short_test_part_is_undecided() -> None:
+    settings = Evaluation(block=51, bootstrap=100)
     change = evaluate.compare(np.zeros(100), np.ones(100), settings)["bits"]
     assert (change.value, change.low, change.high) == (-1, -np.inf, np.inf)
+    assert str(change) == "undecided (-1, unknown: 100 units of text, and 102 are needed)"
 
 
 def test_bits_that_are_not_finite_are_counted() -> None:

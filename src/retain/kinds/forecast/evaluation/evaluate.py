@@ -15,10 +15,9 @@ import torch
 
 from retain.errors import IncomparableError
 from retain.evaluation.arrays import Floats
-from retain.evaluation.bootstrap import FEWEST_BLOCKS, Interval
 from retain.evaluation.choice import choose, fold_folder, fold_folders
 from retain.evaluation.quality_gate import Comparison, differences
-from retain.evaluation.results import Metrics, plots, stack_histories
+from retain.evaluation.results import Interval, Metrics, plots, stack_histories
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import folds, panel, quality
 from retain.kinds.forecast.data.folds import Fold
@@ -153,6 +152,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         "models": scores,
         "differences": differences(sums, lambda a, b: compare(a, b, problem), chosen["model"]),
         **chosen,
+        "calibration": sums[chosen["model"]].calibration(),
         "windows": {
             "test": sum(len(part.windows) for part in parts),
             "test_without_values": sum(part.windows.dropped for part in parts),
@@ -192,9 +192,7 @@ def _part(
 def compare(ours: MetricSums, theirs: MetricSums, problem: Problem) -> dict[str, Interval]:
     """Compare two models in each of COMPARED, by the problem's section `evaluation`."""
     settings = problem.evaluation
-    block = settings.block_length or max(problem.data.horizon, problem.data.season_length)
-    # Shorter blocks rather than too few of them, but never shorter than the overlap of windows.
-    block = max(problem.data.horizon, min(block, ours.by_origin.shape[2] // FEWEST_BLOCKS))
+    block = settings.block_length or max(2 * problem.data.horizon, problem.data.season_length)
     return {
         metric: difference(ours, theirs, metric, block, settings.bootstrap, settings.seed)
         for metric in COMPARED

@@ -1,15 +1,15 @@
 """Scores of probabilistic forecasts on overlapping windows, summed batch by batch.
 
 Only sums by forecast origin, by step ahead and by series are kept, so the memory needed does not
-grow with the number of windows. Differences between models are judged by a moving-block bootstrap
-over the origins, because neighbouring windows share most of their errors.
+grow with the number of windows.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retain.evaluation import bootstrap
 from retain.evaluation.arrays import Floats
-from retain.evaluation.bootstrap import Interval, moving_block
+from retain.evaluation.results import Interval, Share
 
 MEASURES = ("absolute", "square", "scaled", "symmetric", "pinball", "covered", "width", "size")
 
@@ -63,7 +63,7 @@ class MetricSums:
         self.by_origin = np.zeros((2, len(MEASURES), steps))  # sums, counts
         self.by_step = np.zeros((2, len(MEASURES), horizon))
         self.by_series = np.zeros((2, len(MEASURES), series))
-        self.below = np.zeros((2, len(levels)))  # truths at or below each quantile, all truths
+        self.below_by_origin = np.zeros((len(levels), steps))  # truths at or below each quantile
         self.not_finite = 0
         self.by_window: list[Floats] = []  # mean absolute error of each window, in order
 
@@ -95,10 +95,34 @@ class MetricSums:
                         places, weights=windows[kind, number], minlength=target.shape[2]
                     )
         self.by_window.append(windows[0, 0] / windows[1, 0])
-        self.below += [
-            (truth[known][:, None] <= quantiles[known]).sum(0),
-            np.full(len(self.levels), known.sum()),
-        ]
+        for level in range(len(self.levels)):
+            at_or_below = (truth <= quantiles[..., level]).sum(1)  # of a missing truth: no
+            self.below_by_origin[level] += np.bincount(
+                step - self.first_step, weights=at_or_below, minlength=self.by_origin.shape[2]
+            )
+
+    @property
+    def below(self) -> Floats:
+        """Count the truths at or below each quantile, and all truths: (2, levels)."""
+        below = self.below_by_origin.sum(1)
+        return np.stack([below, np.full_like(below, self.by_origin[1, 0].sum())])
+
+    def calibration(self) -> dict[str, Share]:
+        """Compare the share of truths at or below each quantile, by level, with what chance does.
+
+        And, as `coverage_80`, the share of those within the 80 % interval.
+        """
+        used = _used(self.by_origin[1, 0])
+        covered, counts = self.by_origin[:, MEASURES.index("covered"), used]
+        hits = np.vstack([self.below_by_origin[:, used], covered])
+        expected = np.array([*self.levels, 0.8])
+        chance = bootstrap.share_by_chance(hits, counts, self.by_step.shape[2], expected)
+        observed = _ratio(hits.sum(1), np.full(len(hits), counts.sum()))
+        names = [*(f"{level:g}" for level in self.levels), "coverage_80"]
+        return {
+            name: {"observed": float(share), "by_chance": float(by_chance)}
+            for name, share, by_chance in zip(names, observed, chance, strict=True)
+        }
 
     def scores(self) -> dict[str, float]:
         """Return the figures of metrics.json, over all windows that were added."""
@@ -111,6 +135,12 @@ class MetricSums:
     def scores_by_series(self) -> list[dict[str, float]]:
         """Return the same figures as `scores`, for each series."""
         return [_scores(*self.by_series[:, :, n]) for n in range(self.by_series.shape[2])]
+
+
+def _used(counts: Floats) -> slice:
+    """From the first to the last origin at which something was forecast."""
+    places = np.flatnonzero(counts)
+    return slice(places[0], places[-1] + 1) if len(places) else slice(0)
 
 
 def _ratio(sums: Floats, counts: Floats) -> Floats:
@@ -138,19 +168,20 @@ COMPARED = {"mae": "absolute", "crps": "pinball"}  # metrics by which models are
 def difference(
     ours: MetricSums, theirs: MetricSums, metric: str, block: int, draws: int, seed: int
 ) -> Interval:
-    """Subtract the score of `theirs` from that of `ours`, by a bootstrap over forecast origins.
-
-    The same origins are drawn for both models.
+    """Subtract the score of `theirs` from that of `ours`, with the interval that they allow.
 
     Args:
         metric: one of COMPARED.
-        block: at least the horizon, since windows that overlap share their errors.
+        block: over how many origins neighbours may have something in common, besides the horizon
+            over which windows overlap.
+        draws, seed: of the bootstrap, where there are many origins.
     """
     measure = MEASURES.index(COMPARED[metric])
-    # our sums, our counts, their sums, their counts: (4, origins)
-    both = np.concatenate([ours.by_origin[:, measure], theirs.by_origin[:, measure]])
-    used = np.flatnonzero(both[1] + both[3])
-    both = both[:, used[0] : used[-1] + 1]
-    return moving_block(
-        both, lambda sums: _ratio(sums[0], sums[1]) - _ratio(sums[2], sums[3]), block, draws, seed
+    # our sums, our counts, their sums, their counts: (4, origins) and (4, series)
+    by_origin, by_series = (
+        np.concatenate([a[:, measure], b[:, measure]])
+        for a, b in ((ours.by_origin, theirs.by_origin), (ours.by_series, theirs.by_series))
     )
+    by_origin = by_origin[:, _used(by_origin[1] + by_origin[3])]
+    horizon = ours.by_step.shape[2]
+    return bootstrap.difference(by_origin, by_series, horizon, block, draws, seed)

@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 
 from retain.evaluation import choice, plotting
-from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows, judgement
+from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows, methods_of
 from retain.evaluation.report import Figure, Report, Table
+from retain.evaluation.results import Interval
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.evaluation import figures
 from retain.kinds.forecast.evaluation.evaluate import Evaluation, ForecastMetrics
@@ -108,7 +109,7 @@ def _lead(problem: Problem, metrics: ForecastMetrics) -> str:
         if change is not None:
             theirs = metrics["models"][name]["mae"]
             share = f" ({100 * change['value'] / theirs:+.1f}\N{NO-BREAK SPACE}%)" if theirs else ""
-            parts.append(f"{judgement(change['low'], change['high'])} against {label}{share}")
+            parts.append(f"{Interval.from_dict(change).judgement} against {label}{share}")
     lead = (
         f"Mean absolute error of the {_label(model)} over {problem.data.horizon} steps: "
         f"{', '.join(parts)}."
@@ -155,9 +156,9 @@ def differences_table(metrics: ForecastMetrics) -> Table:
         "Differences",
         ("difference", "score", "value", "95\N{NO-BREAK SPACE}% interval", "the first is"),
         tuple(rows),
-        note="Negative is in favour of the first. Intervals by a moving-block bootstrap over the "
-        "forecast origins, since windows overlap; they hold for these trained models, each of one "
-        "seed.",
+        note=f"Negative is in favour of the first. {methods_of(metrics)} They account for "
+        "windows that overlap, and hold for these trained models, each of one seed, and for these "
+        "series.",
     )
 
 

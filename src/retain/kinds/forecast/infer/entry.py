@@ -53,7 +53,7 @@ COMMENTS = {
     "series_embedding": "numbers that the network learns of each series",
     "seed": "of weights, order and dropout",
     "folds": "pieces of the test part, each forecast by a model trained on all before it",
-    "bootstrap": "resamples behind every interval",
+    "bootstrap": "resamples behind an interval of many origins",
     "gate": "what a model must pass to be registered",
 }
 

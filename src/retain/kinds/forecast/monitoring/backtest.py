@@ -23,9 +23,9 @@ from retain.config import schema
 from retain.config.kind import kind_of
 from retain.errors import DataError, ParamsError
 from retain.evaluation import report
-from retain.evaluation.bootstrap import Interval
-from retain.evaluation.quality_gate import MODEL, interval, judgement
+from retain.evaluation.quality_gate import MODEL, methods
 from retain.evaluation.report import markdown_table
+from retain.evaluation.results import Interval
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import panel, profile, tables
 from retain.kinds.forecast.data.tables import Table
@@ -81,8 +81,7 @@ class Backtest:
         for track in self.tracks:
             difference = ("–", "–", "–")
             if change := self.differences.get(track.policy):
-                bounds = change.low, change.high
-                difference = (f"{change.value:+.4g}", interval(*bounds), judgement(*bounds))
+                difference = (f"{change.value:+.4g}", change.bounds, change.judgement)
             mae = f"{track.sums.scores()['mae']:.4g}"
             cost = f"{len(track.trained)}", f"{track.seconds:.0f}"
             rows.append((track.policy, mae, *difference, *cost))
@@ -90,8 +89,8 @@ class Backtest:
         return (
             f"## {name}: what retraining would have given\n\n{name}, looked at every {every} from "
             f"{self.dates[0]:%Y-%m-%d} to {self.dates[-1]:%Y-%m-%d}: the error of the forecasts "
-            f"between the dates, and what the trainings took.\n\n"
-            f"{markdown_table(report.Table('', columns, tuple(rows)))}"
+            f"between the dates, and what the trainings took. {methods(self.differences.values())}"
+            f"\n\n{markdown_table(report.Table('', columns, tuple(rows)))}"
         )
 
 
