@@ -244,9 +244,8 @@ class Problem(Section):
 
         The stage `code` hands it on, since DVC refuses a key that params.yaml does not have.
         """
-        if stage not in ("evaluate", "refit"):
-            return {}
-        return {"refit": self.refit, "register": self.register_cell}
+        keys = {"refit": self.refit, "register": self.register_cell}
+        return keys if stage in ("evaluate", "refit") else {}
 
     @property
     def folds(self) -> int:

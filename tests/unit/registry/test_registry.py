@@ -57,7 +57,8 @@ def test_a_champion_is_replaced_where_the_whole_interval_is_beyond_the_margin(
     monkeypatch.setattr(registry, "kind_of", lambda problem: kind)
     monkeypatch.setattr(registry, "downloaded", lambda version: nullcontext(tmp_path))
     problem: Any = SimpleNamespace(gate=[ChampionCheck(check="champion", metric="mae", margin=0.1)])
-    champion: Any = SimpleNamespace(version="3")
-    (result,) = registry._against_champion(tmp_path, "small", problem, champion)
+    champion: Any = SimpleNamespace(version="3", tags={"model.md5": "a"})
+    version: Any = SimpleNamespace(version="4", tags={"model.md5": "b"})
+    (result,) = registry._against_champion(tmp_path, "small", problem, version, champion)
     assert result.passed == passed
     assert said in result.sentence

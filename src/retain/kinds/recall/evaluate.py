@@ -110,7 +110,8 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
             "differences": differences(
                 outcomes, lambda ours, theirs: compare(ours, theirs, settings), chosen["model"]
             ),
-            **chosen,
+            "model": chosen["model"],
+            "validation_loss": chosen["validation_loss"],
             "seeds": seeds,
             "groups": groups,
             "sequences": {part: len(source.part(part)) for part in dataset.PARTS},

@@ -91,7 +91,8 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
             "differences": differences(
                 bits, lambda ours, theirs: compare(ours, theirs, settings), chosen["model"]
             ),
-            **chosen,
+            "model": chosen["model"],
+            "validation_loss": chosen["validation_loss"],
             "units": {
                 **{part: len(source.part(part)) for part in dataset.PARTS},
                 "vocabulary": len(schema.vocabulary),

@@ -25,7 +25,7 @@ def is_open(table: pd.DataFrame, begin: int = 8, end: int = 18) -> pd.Series:
 
 def made(table: pd.DataFrame, **keys: Any) -> Panel:
     keys = {"unique_id": "shop", "frequency": "h", "horizon": 3, "context_length": 24, **keys}
-    data = Data(path="t.csv", **keys)
+    data = Data(path="t.csv", **{"split": {"validation": 0.7, "test": 0.85}, **keys})
     return panel.build(tables.clean(table, data, "t.csv"), data)
 
 

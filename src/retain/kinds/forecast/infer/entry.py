@@ -16,7 +16,7 @@ import pandas as pd
 
 from retain.config import loader
 from retain.errors import DataError
-from retain.evaluation.bootstrap import FEWEST_BLOCKS, describe_power
+from retain.evaluation.bootstrap import describe_power
 from retain.kinds.forecast.config import Data, Problem, Split
 from retain.kinds.forecast.data import frequency, reader, tables
 from retain.kinds.forecast.data.formats import SEPARATORS, Csv, fields
@@ -101,9 +101,8 @@ def infer(name: str, path: str, root: Path, horizon: int, given: dict[str, Any])
     draft, folds = _choose_split(extent, table, draft, given, folds, sentences)
     tuned, preset, model = tuning.tune(table, draft, given, sentences)
     origins = splitting.count_origins(extent, draft)
-    block = max(horizon, min(tuned["season_length"], origins // FEWEST_BLOCKS))
     series = splitting.count_series(table, draft.model_copy(update=tuned))
-    sentences.append(f"test: {describe_power(origins, series, block)}")
+    sentences.append(f"test: {describe_power(origins, series, horizon)}")
     data: dict[str, Any] = {
         "path": path,
         **meaning,

@@ -27,9 +27,8 @@ NOT_FINITE = "its values are too far from what the model was trained on for a fi
 NOTE = "note"
 
 Stamps = NDArray[np.datetime64]
-Forecast = tuple[
-    Stamps, Floats
-]  # of a series: time stamps (horizon,), quantiles and mean (horizon, levels + 1)
+# Of a series: time stamps (horizon,); quantiles and mean (horizon, levels + 1).
+Forecast = tuple[Stamps, Floats]
 
 
 def forecast_file(
