@@ -275,7 +275,7 @@ def test_the_split_and_the_folds_follow_from_the_length(
     told = [sentence.split(":")[0] for sentence in found.sentences]
     assert ("folds" in told) == (folds > 1)
     assert found.sentences[-1].startswith(
-        f"test: {test * horizon - horizon + 1:,} forecast origins"
+        f"test: the verdict will rest on {test * horizon - horizon + 1:,} forecast origins"
     )
 
 
