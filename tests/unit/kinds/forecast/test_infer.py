@@ -274,9 +274,9 @@ def test_the_split_and_the_folds_follow_from_the_length(
         assert fold.validation_step >= context + horizon
     told = [sentence.split(":")[0] for sentence in found.sentences]
     assert ("folds" in told) == (folds > 1)
-    assert found.sentences[-1].startswith(
-        f"test: the verdict will rest on {test * horizon - horizon + 1:,} forecast origins"
-    )
+    origins = test * horizon - horizon + 1
+    assert f"rest on {origins:,} forecast origins" in found.sentences[-1]
+    assert ("undecided" in found.sentences[-1]) == (origins < 2 * horizon)
 
 
 def test_known_covariates_of_stores_come_through(tmp_path: Path) -> None:
