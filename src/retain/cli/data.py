@@ -13,13 +13,6 @@ from retain.errors import ParamsError
 
 Name = Annotated[str, typer.Argument(help="Of the problem.")]
 
-DEFAULT_GATE = [
-    {"check": "finite"},
-    {"check": "beats", "baseline": "seasonal_naive", "metric": "mae"},
-    {"check": "beats_or_ties", "baseline": "rnn", "metric": "mae", "margin": 0.02},
-    {"check": "coverage", "tolerance": 0.1},
-    {"check": "champion", "metric": "mae", "margin": 0.0},
-]
 Columns = Annotated[list[str] | None, typer.Option(help="A column; repeat it for more.")]
 
 app = typer.Typer()
@@ -113,7 +106,7 @@ def add(
         "model": found.model,
         "training": {"seed": 1},
         "evaluation": {"folds": found.folds, "bootstrap": 2000},
-        "gate": DEFAULT_GATE,
+        "gate": found.gate,
     }
     problem = loader.parse(name, entry)
     assert isinstance(problem, Problem)

@@ -50,7 +50,7 @@ class Training(Section):
 
     An epoch is a pass over the examples or, where they are many, over `epoch_steps` batches of them
     that are drawn anew each time. There are `max_epochs` of them, or as many as `max_steps` batches
-    fill; where neither is given, as many as three passes or 1,500 batches fill, and at most 100.
+    fill; by default three passes or 1,500 batches, in at most 100 epochs or 600 batches.
     What `reproducible` promises is in `portable_cpu.pin_cpu_kernels`; `portable` trains on the CPU.
     """
 
@@ -106,7 +106,8 @@ class Training(Section):
             return self.max_epochs
         whole = -(-examples // self.batch_size)
         steps = self.max_steps or max(3 * whole, 1500)
-        return min(100, -(-steps // min(whole, self.epoch_steps)))
+        one = min(whole, self.epoch_steps)
+        return min(max(100, -(-600 // one)), -(-steps // one))
 
     def rate(self, cell: str) -> float:
         """The learning rate of `cell`."""

@@ -174,11 +174,12 @@ def share_by_chance(hits: Floats, counts: Floats, overlap: int, expected: Floats
     return least
 
 
-def describe_power(origins: int, series: int, block: int) -> str:
-    """Say what will judge a test part, and the smallest improvement that it tells at 80 % power.
+def smallest_difference(origins: int, series: int, block: int) -> float | None:
+    """Compute the smallest improvement that a test part tells at 80 % power, a share of the error.
 
-    The improvement is that of the simulation `python -m benchmarks verdict`, whose errors have the
-    noise of NOISE, a share of which series have in common: of other tables it is a guess.
+    It is that of the simulation `python -m benchmarks verdict`, whose errors have the noise of
+    NOISE, a share of which series have in common: of other tables it is a guess. None where the
+    verdict will be undecided.
 
     Args:
         origins: forecast origins in the test part.
@@ -186,17 +187,32 @@ def describe_power(origins: int, series: int, block: int) -> str:
         block: over how many origins windows overlap: the horizon.
     """
     judge = _choose(origins, series, block, 2 * block)
-    of = f"{origins:,} forecast origins of {series:,} series"
     if judge is None:
-        needed = FEWEST_HORIZONS * block
-        return f"undecided: the verdict would rest on {of}, and {needed:,} origins are needed"
+        return None
     scale = NOISE * block**-0.4 / math.sqrt((origins + block - 1) / block)
     true = scale * math.sqrt(IN_COMMON + (1 - IN_COMMON) / series)
     estimated = scale * math.sqrt((1 - IN_COMMON) * (1 + 1 / series)) if judge.series else true
     gap = judge.quantile(0.975) * estimated + judge.quantile(0.8) * true
+    return 1 - math.exp(-gap)
+
+
+def describe_power(origins: int, series: int, block: int) -> str:
+    """Say what will judge a test part, and the smallest improvement that it tells.
+
+    Args:
+        origins, series, block: as `smallest_difference` takes them.
+    """
+    of = f"{origins:,} forecast origins of {series:,} series"
+    judge, smallest = (
+        _choose(origins, series, block, 2 * block),
+        smallest_difference(origins, series, block),
+    )
+    if judge is None or smallest is None:
+        needed = FEWEST_HORIZONS * block
+        return f"undecided: the verdict would rest on {of}, and {needed:,} origins are needed"
     return (
         f"the verdict will rest on {of} ({judge.method}): it tells a difference of about "
-        f"{100 * (1 - math.exp(-gap)):.0f} %"
+        f"{100 * smallest:.0f} %"
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from retain.config import loader
 from retain.errors import DataError, ParamsError
+from retain.evaluation.bootstrap import smallest_difference
 from retain.kinds.forecast.data import folds as partition
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.cycles import natural, segment_length
@@ -275,8 +276,12 @@ def test_the_split_and_the_folds_follow_from_the_length(
     told = [sentence.split(":")[0] for sentence in found.sentences]
     assert ("folds" in told) == (folds > 1)
     origins = test * horizon - horizon + 1
-    assert f"rest on {origins:,} forecast origins" in found.sentences[-1]
-    assert ("undecided" in found.sentences[-1]) == (origins < 2 * horizon)
+    (power,) = (sentence for sentence in found.sentences if sentence.startswith("test:"))
+    assert f"rest on {origins:,} forecast origins" in power
+    assert ("undecided" in power) == (origins < 2 * horizon)
+    (ties,) = (check for check in found.gate if check["check"] == "beats_or_ties")
+    share = smallest_difference(origins, len(built.index), horizon)
+    assert ties["margin"] == pytest.approx(max(0.02, (share or 0) / 2), abs=0.01)
 
 
 def test_known_covariates_of_stores_come_through(tmp_path: Path) -> None:

@@ -16,11 +16,10 @@ import pandas as pd
 
 from retain.config import loader
 from retain.errors import DataError
-from retain.evaluation.bootstrap import describe_power
 from retain.kinds.forecast.config import Data, Problem, Split
 from retain.kinds.forecast.data import frequency, reader, tables
 from retain.kinds.forecast.data.formats import SEPARATORS, Csv, fields
-from retain.kinds.forecast.infer import columns, splitting, tuning
+from retain.kinds.forecast.infer import columns, gate, splitting, tuning
 
 DEFAULT_LAYOUT = {"separator": ",", "decimal": "."}
 # the comment behind each key that is written
@@ -66,6 +65,7 @@ class Inferred:
     preset: str
     model: dict[str, Any]
     folds: int
+    gate: list[dict[str, Any]]
     sentences: tuple[str, ...]
     table: tables.Table
 
@@ -102,7 +102,7 @@ def infer(name: str, path: str, root: Path, horizon: int, given: dict[str, Any])
     tuned, preset, model = tuning.tune(table, draft, given, sentences)
     origins = splitting.count_origins(extent, draft)
     series = splitting.count_series(table, draft.model_copy(update=tuned))
-    sentences.append(f"test: {describe_power(origins, series, horizon)}")
+    checks = gate.choose(origins, series, horizon, sentences)
     data: dict[str, Any] = {
         "path": path,
         **meaning,
@@ -114,7 +114,7 @@ def infer(name: str, path: str, root: Path, horizon: int, given: dict[str, Any])
         **{key: sign for key, sign in layout.items() if sign != DEFAULT_LAYOUT[key]},
         "duplicates": draft.duplicates,
     }
-    return Inferred(data, preset, model, folds, tuple(sentences), table)
+    return Inferred(data, preset, model, folds, checks, tuple(sentences), table)
 
 
 def _choose_split(
