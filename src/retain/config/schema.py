@@ -50,8 +50,8 @@ class Training(Section):
 
     An epoch is a pass over the examples or, where they are many, over `epoch_steps` batches of them
     that are drawn anew each time. There are `max_epochs` of them, or as many as `max_steps` batches
-    fill; by default three passes or 1,500 batches, in at most 100 epochs or 600 batches.
-    What `reproducible` promises is in `portable_cpu.pin_cpu_kernels`; `portable` trains on the CPU.
+    fill; by default three passes or 1,500 batches, in at most 100 epochs or 600 batches. `portable`
+    trains on the CPU; what `reproducible` promises is in `portable_cpu.pin_cpu_kernels`.
     """
 
     cells: tuple[Cell, ...] = ("lstm", "rnn")
@@ -230,8 +230,7 @@ class Problem(Section):
     training: Training = Training()
     gate: tuple[Check, ...]
     refit: bool = True
-    # Not a field `register`: pydantic's classes have a method of that name.
-    register_cell: Literal["lstm", "best"] = Field("lstm", alias="register")
+    register_cell: Literal["lstm", "best"] = Field("lstm", alias="register")  # a pydantic method
     retrain: Retrain = Retrain()
     prove: Prove = Prove()
 
