@@ -171,9 +171,8 @@ class Predictor:
         ds: Any = request.ahead.reshape(-1)
         if self.data.timezone is not None:
             ds = pd.DatetimeIndex(ds).tz_localize("UTC").tz_convert(self.data.timezone)
-        *quantiles, mean = np.moveaxis(forecasts.astype(np.float64), -1, 0).reshape(
-            forecasts.shape[-1], -1
-        )
+        by_column = forecasts.reshape(-1, forecasts.shape[-1]).T  # (levels + 1, series * horizon)
+        *quantiles, mean = np.ascontiguousarray(by_column, np.float64)  # orjson reads no other
         return {
             self.data.id_column: np.repeat(request.names, self.network.horizon),
             self.data.ds: ds,
