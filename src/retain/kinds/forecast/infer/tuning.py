@@ -22,7 +22,8 @@ WINDOWS = {"train": 2000, "validation": 1000}
 WORTHWHILE = 0.01  # less than 1 % better than mean_std and none is noise
 CLEARLY = 0.1  # by this share a longer season must be better, and `series` as normalisation
 OUTSIDE = 0.1  # of the validation windows may have a level that training did not see, for `series`
-ENOUGH = 2_000  # training windows for a large network
+ENOUGH = 2_000  # training windows for a large network,
+DIFFERENT = 200  # and origins of one series: what all series share is seen once at each
 EMBEDDED = 2_000  # training windows a series for an embedding of each: with fewer it overfits
 FEW = 500  # windows, from which a network learns no season
 RIDGE = 0.01  # penalty a window; inputs have about unit variance
@@ -93,7 +94,8 @@ def tune(
     normalisation, residual = _normalisation(samples, context, draft.horizon, season, sentences)
     windows = int(np.maximum(trained - context - draft.horizon + 1, 0).sum())
     windows = windows * len(built.index) // len(samples)
-    preset = "accurate" if windows >= ENOUGH else "fast"
+    origins = int(trained.max()) - context - draft.horizon + 1
+    preset = "accurate" if windows >= ENOUGH and origins >= DIFFERENT else "fast"
     sentences.append(f"preset: {preset}, for {windows:,} training windows")
     model = {
         "segment_length": segment,
