@@ -228,3 +228,16 @@ def test_a_forecast_that_is_not_finite_shows_in_the_score() -> None:
     scores.add(zero, zero, np.array([[1.0, 100.0]]), quantiles, np.ones(1))
     assert np.isnan(scores.scores()["mae"])
     assert scores.scores()["not_finite"] == len(LEVELS)
+
+
+@pytest.mark.parametrize(("unit", "observed"), [(0.0, 0.8), (1.0, 0.1)])
+def test_a_count_at_a_quantile_is_neither_above_nor_below_it(unit: float, observed: float) -> None:
+    """Eight of ten values are 0: the quantile of 10 % is, but for a rounding, and so is right."""
+    truth = np.array([0, 0, 0, 0, 0, 0, 0, 0, 3, 5.0])[:, None]
+    quantiles = np.tile([0.01, 0.02, 4.0], (10, 1, 1))
+    sums = MetricSums(0, 10, 1, 1, LEVELS, unit)
+    sums.add(np.arange(10), np.zeros(10, int), truth, quantiles, np.ones(10))
+    found = sums.calibration()
+    assert found["0.1"]["observed"] == pytest.approx(observed)
+    assert found["0.9"]["observed"] == pytest.approx(0.9)
+    assert sums.below[0].tolist() == [8, 8, 9]  # what the figure shows

@@ -94,6 +94,12 @@ class Panel:
         schema = self.schema
         return pd.date_range(schema.origin, periods=schema.steps, freq=schema.frequency)
 
+    @property
+    def counts(self) -> bool:
+        """Whether every value of the target is a whole number."""
+        targets = (self.values[rows, 0] for _, rows in scaling.blocks(self.index))
+        return all(bool(np.all((y == np.round(y)) | np.isnan(y))) for y in targets)
+
     def cut(self, validation_step: int, test_step: int, steps: int) -> "Panel":
         """Split the series elsewhere, and end them before grid step `steps`.
 

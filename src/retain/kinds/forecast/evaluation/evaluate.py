@@ -96,7 +96,8 @@ def empty_sums(parts: Sequence[Windows], source: Panel, levels: tuple[float, ...
     """Return sums that have room for the windows of all parts."""
     steps = np.concatenate([windows.step for windows in parts])
     first, last = int(steps.min()), int(steps.max())
-    return MetricSums(first, last - first + 1, parts[0].horizon, len(source.index), levels)
+    unit = 1.0 if source.counts else 0.0
+    return MetricSums(first, last - first + 1, parts[0].horizon, len(source.index), levels, unit)
 
 
 def sum_metrics(

@@ -54,16 +54,25 @@ class MetricSums:
         first_step: grid step of the first possible forecast origin.
         steps: how many origins there may be.
         horizon, series: the lengths of the other two sums.
+        unit: the least difference of two values, 1 of counts; 0 where values are continuous.
     """
 
     def __init__(
-        self, first_step: int, steps: int, horizon: int, series: int, levels: tuple[float, ...]
+        self,
+        first_step: int,
+        steps: int,
+        horizon: int,
+        series: int,
+        levels: tuple[float, ...],
+        unit: float = 0.0,
     ):
-        self.first_step, self.levels = first_step, levels
+        self.first_step, self.levels, self.unit = first_step, levels, unit
         self.by_origin = np.zeros((2, len(MEASURES), steps))  # sums, counts
         self.by_step = np.zeros((2, len(MEASURES), horizon))
         self.by_series = np.zeros((2, len(MEASURES), series))
         self.below_by_origin = np.zeros((len(levels), steps))  # truths at or below each quantile
+        # And those that are below it, or at it, by the unit of the values: the first and the last.
+        self.rounded_by_origin = np.zeros((2, len(levels), steps))
         self.not_finite = 0
         self.by_window: list[Floats] = []  # mean absolute error of each window, in order
 
@@ -96,10 +105,15 @@ class MetricSums:
                     )
         self.by_window.append(windows[0, 0] / windows[1, 0])
         for level in range(len(self.levels)):
-            at_or_below = (truth <= quantiles[..., level]).sum(1)  # of a missing truth: no
-            self.below_by_origin[level] += np.bincount(
-                step - self.first_step, weights=at_or_below, minlength=self.by_origin.shape[2]
-            )
+            quantile, half = quantiles[..., level], self.unit / 2
+            for hits, hit in (  # of a missing truth: no
+                (self.below_by_origin, truth <= quantile),
+                (self.rounded_by_origin[0], truth < quantile - half),
+                (self.rounded_by_origin[1], truth <= quantile + half),
+            ):
+                hits[level] += np.bincount(
+                    step - self.first_step, weights=hit.sum(1), minlength=hits.shape[1]
+                )
 
     @property
     def below(self) -> Floats:
@@ -110,11 +124,19 @@ class MetricSums:
     def calibration(self) -> dict[str, Share]:
         """Compare the share of truths at or below each quantile, by level, with what chance does.
 
-        And, as `coverage_80`, the share of those within the 80 % interval.
+        And, as `coverage_80`, the share of those within the 80 % interval. Of counts many truths
+        are at a quantile, as at 0; it is right where its level lies between the share of those
+        below it and that of those below or at it, and otherwise the nearer of the two is compared.
         """
         used = _used(self.by_origin[1, 0])
         covered, counts = self.by_origin[:, MEASURES.index("covered"), used]
-        hits = np.vstack([self.below_by_origin[:, used], covered])
+        below, up_to = self.rounded_by_origin[:, :, used]
+        ends = np.stack([below.sum(1), up_to.sum(1)]) / max(counts.sum(), 1)
+        # The nearest to the level of all shares between the two, as a mixture of them.
+        wanted = np.clip(self.levels, ends[0], ends[1])
+        gap = ends[1] - ends[0]
+        part = np.divide(wanted - ends[0], gap, out=np.ones_like(gap), where=gap > 0)[:, None]
+        hits = np.vstack([below + part * (up_to - below), covered])
         expected = np.array([*self.levels, 0.8])
         chance = bootstrap.share_by_chance(hits, counts, self.by_step.shape[2], expected)
         observed = _ratio(hits.sum(1), np.full(len(hits), counts.sum()))
