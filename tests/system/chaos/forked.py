@@ -15,9 +15,7 @@ TRAIN = ("python", "pipelines/train.py", "small", "lstm")
 REFIT = ("python", "pipelines/refit.py", "small")
 
 
-def forked(
-    project: Project, kill: Kill | None, stage: tuple[str, ...] = TRAIN
-) -> tuple[int, str]:
+def forked(project: Project, kill: Kill | None, stage: tuple[str, ...] = TRAIN) -> tuple[int, str]:
     """Run a training stage of a project."""
     before = None
     if kill is not None:
