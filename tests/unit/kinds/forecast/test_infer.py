@@ -375,3 +375,13 @@ def test_a_segment_is_a_part_of_a_cycle_or_some_cycles(
 @pytest.mark.parametrize(("steps", "preset"), [(400, "fast"), (4000, "accurate")])
 def test_few_windows_get_the_small_network(tmp_path: Path, steps: int, preset: str) -> None:
     assert look(tmp_path, frame(steps)).preset == preset
+
+
+def test_a_few_windows_learn_the_difference_to_the_season(tmp_path: Path) -> None:
+    months = np.arange(132)
+    y = (100 + months) * (1 + 0.3 * np.sin(months * np.pi / 6)) + months % 5
+    ds = pd.date_range("2013-01-01", periods=132, freq="MS")
+    found = look(tmp_path, pd.DataFrame({"ds": ds, "y": y}), 12)
+    assert found.model["residual"] == "seasonal"
+    short = look(tmp_path, pd.DataFrame({"ds": ds[:36], "y": y[:36]}), 6)
+    assert short.model["residual"] == "none"  # no training window has a season before it

@@ -26,9 +26,11 @@ def describe(
     missing, (longest, series, step) = gaps(values, index)
     warnings = []
     late = index["first_step"] + 2 > validation_step
-    constant = index["unique_id"][index["mase_scale"].isna() & ~late]
+    short = ~late & (index["first_step"] + data.season_length >= validation_step)
+    constant = index["mase_scale"].isna() & ~late & ~short
     for names, why in (
-        (constant, "repeat themselves exactly in the training part and"),
+        (index["unique_id"][constant], "repeat themselves exactly in the training part and"),
+        (index["unique_id"][short], "have no more than a season in the training part and"),
         (index["unique_id"][late], "begin after the training part: they are scored, and"),
     ):
         if len(names):

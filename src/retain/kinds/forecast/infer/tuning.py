@@ -22,8 +22,10 @@ WINDOWS = {"train": 2000, "validation": 1000}
 WORTHWHILE = 0.01  # less than 1 % better than mean_std and none is noise
 CLEARLY = 0.1  # by this share a longer season must be better, and `series` as normalisation
 OUTSIDE = 0.1  # of the validation windows may have a level that training did not see, for `series`
-ENOUGH = 2_000  # training windows for a large network
+ENOUGH = 2_000  # training windows for a large network,
+DIFFERENT = 200  # and origins of one series: what all series share is seen once at each
 EMBEDDED = 2_000  # training windows a series for an embedding of each: with fewer it overfits
+FEW = 500  # windows, from which a network learns no season
 RIDGE = 0.01  # penalty a window; inputs have about unit variance
 
 
@@ -92,7 +94,8 @@ def tune(
     normalisation, residual = _normalisation(samples, context, draft.horizon, season, sentences)
     windows = int(np.maximum(trained - context - draft.horizon + 1, 0).sum())
     windows = windows * len(built.index) // len(samples)
-    preset = "accurate" if windows >= ENOUGH else "fast"
+    origins = int(trained.max()) - context - draft.horizon + 1
+    preset = "accurate" if windows >= ENOUGH and origins >= DIFFERENT else "fast"
     sentences.append(f"preset: {preset}, for {windows:,} training windows")
     model = {
         "segment_length": segment,
@@ -148,11 +151,23 @@ def _normalisation(
     reach = max(context, season)
     train = _windows(samples, reach, horizon, "train")
     score = _windows(samples, reach, horizon, "validation")
+    # A ridge regression with and without the season before differs little where the context holds
+    # it; a network learns no season from a few windows, and its difference to the season is safer
+    # where most of them have a season before them.
+    few = (
+        len(train[0]) < FEW
+        and season > 1
+        and 2 * season <= max(sample.train_end for sample in samples)
+    )
+    safer = "seasonal" if few else "none"
     if len(train[0]) < 20 or not len(score[0]):
-        sentences.append("normalisation: mean_std; too few whole windows to measure")
-        return "mean_std", "none"
+        sentences.append(
+            f"normalisation: mean_std, residual: {safer}; too few whole windows to measure"
+        )
+        return "mean_std", safer
     errors: dict[tuple[str, str], float] = {}
     residuals = ("none", "seasonal") if season > 1 else ("none",)
+    residuals = (safer,) if few else residuals
     for normalisation, residual in itertools.product(("mean_std", "last", "series"), residuals):
         inputs, targets, _, _ = _prepare(train, context, season, normalisation, residual)
         gram = inputs.T @ inputs + RIDGE * len(inputs) * np.eye(inputs.shape[1])
@@ -161,7 +176,7 @@ def _normalisation(
         errors[normalisation, residual] = float(
             np.mean(np.abs(inputs @ weights - targets) * scale / std)
         )
-    plain = errors["mean_std", "none"]
+    plain = errors["mean_std", safer]
     by_window = {pair: error for pair, error in errors.items() if pair[0] != "series"}
     best = min(by_window, key=lambda pair: by_window[pair])
     by_series = min(errors.keys() - by_window.keys(), key=lambda pair: (errors[pair], pair))
@@ -169,10 +184,10 @@ def _normalisation(
     if errors[by_series] < (1 - CLEARLY) * errors[best] and _stays(train, score, reach, context):
         best = by_series
     if errors[best] > (1 - WORTHWHILE) * plain:
-        best = "mean_std", "none"
+        best = "mean_std", safer
     sentences.append(
         f"normalisation: {best[0]}, residual: {best[1]}; a ridge regression errs "
-        f"{errors[best]:.3f} standard deviations with them, {plain:.3f} with mean_std and none"
+        f"{errors[best]:.3f} standard deviations with them, {plain:.3f} with mean_std and {safer}"
     )
     return best
 
