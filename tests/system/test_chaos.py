@@ -3,12 +3,15 @@
 import itertools
 import os
 import random
+import shutil
 import signal
 
 import pytest
 
+from retain.project import fingerprint
+
 from .chaos import trials
-from .chaos.forked import Start, forked
+from .chaos.forked import REFIT, Start, forked
 from .chaos.kills import ANY_TIME, COLD, FULL_DISK, POINTS, SIGNALS, STORE_IS_MADE, Kill
 from .chaos.project import Project, make_project
 
@@ -111,6 +114,34 @@ def test_a_disk_that_fills_up_ends_it_with_a_sentence_and_it_goes_on_from_there(
     assert code == 0, said
     assert "goes on from step 4" in said
     trials.check_finished(project, False, 1, said)
+
+
+def test_a_refit_that_is_killed_ends_with_the_same_bits_in_the_same_run(project: Project) -> None:
+    models = project.folder / "models/small"
+    final = models / "final"
+
+    def restore() -> None:
+        project.restore()
+        shutil.copytree(models / "lstm", models / "rnn")  # the loss of each cell is read
+
+    restore()
+    code, said = forked(project, None, REFIT)
+    assert code == 0, said
+    undisturbed = fingerprint.folder_md5(final)
+    (whole,) = project.new_runs()
+    restore()
+    for sent, expected in ((signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)):
+        code, said = forked(project, Kill("in some batch", sent, number=9), REFIT)
+        assert code == expected, said
+        assert not final.exists()
+    code, said = forked(project, None, REFIT)
+    assert code == 0, said
+    assert "goes on from step" in said
+    assert fingerprint.folder_md5(final) == undisturbed
+    (made,) = project.new_runs()
+    assert (made.status, made.tags["model.md5"]) == ("FINISHED", undisturbed)
+    assert made.curves == whole.curves
+    assert not (project.folder / "scratch/checkpoints/refit-small").exists()
 
 
 @pytest.mark.parametrize(("damaged", "goes_on"), [(1, "from step 6"), (2, "")])

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from retain.errors import ProofError, RegistryError
+from retain.evaluation import choice
 from retain.project import fingerprint
 from retain.registry import provenance, reproduce
 from retain.registry.provenance import Provenance
@@ -21,13 +24,15 @@ def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.long
-def test_a_model_of_a_changed_tree_is_made_anew_with_its_patch_and_without_a_trace(
+def test_a_model_with_folds_of_a_changed_tree_is_made_anew_with_its_patch_and_without_a_trace(
     clone: Callable[[], Path],
 ) -> None:
     folder = clone()
     text = (folder / "params.yaml").read_text()
-    (folder / "params.yaml").write_text(text.replace("hidden_size: 8", "hidden_size: 6"))
+    text = text.replace("hidden_size: 8", "hidden_size: 6")
+    (folder / "params.yaml").write_text(text.replace("bootstrap: 200", "folds: 2"))
     run(folder, "dvc", "repro")
+    assert (folder / "models/small/lstm/fold-2/weights.safetensors").is_file()
     before = run(folder, "git", "status", "--porcelain").stdout
     done = run(folder, "retain", "prove", "models:/small@champion")
     lines = done.stdout[done.stdout.index("small version 1 @champion, made anew") :].splitlines()
@@ -65,6 +70,20 @@ def test_another_model_in_the_working_tree_is_told_from_the_one_that_is_made_ane
     assert "train@small-lstm" in line
     assert "different" in line
     assert "different within the tolerance" in done.stdout
+
+
+def test_the_largest_difference_of_a_weight_may_be_in_a_later_fold(tmp_path: Path) -> None:
+    for name, weight in (("one", 1.0), ("other", 1.5)):
+        for fold, value in ((1, 2.0), (2, weight)):
+            place = choice.fold_folder(tmp_path / name, fold)
+            place.mkdir()
+            save_file({"w": np.full(3, value)}, place / "weights.safetensors")
+    one, other = tmp_path / "one", tmp_path / "other"
+    assert reproduce._largest_difference(one, one) == 0
+    assert reproduce._largest_difference(one, other) == 0.5
+    (other / "fold-2/weights.safetensors").unlink()
+    (other / "fold-2").rmdir()
+    assert reproduce._largest_difference(one, other) == float("inf")
 
 
 @pytest.mark.parametrize(

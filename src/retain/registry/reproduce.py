@@ -14,6 +14,7 @@ from pathlib import Path
 
 from retain.config import loader
 from retain.errors import DvcError, ProofError
+from retain.evaluation import choice
 from retain.project import dvc, files, fingerprint
 from retain.project.git import Git
 from retain.project.layout import Layout
@@ -200,10 +201,17 @@ def _repro(tree: Path, stages: list[str], python: Path) -> None:
 
 
 def _largest_difference(recorded: Path, rebuilt: Path) -> float:
-    """Return the largest difference of a weight; infinite where the models have others."""
+    """Return the largest difference of a weight in any fold; infinite where others are there."""
     from safetensors.numpy import load_file
 
-    one, other = (load_file(folder / "weights.safetensors") for folder in (recorded, rebuilt))
+    one, other = (
+        {
+            (number, key): weight
+            for number, folder in enumerate(choice.fold_folders(model))
+            for key, weight in load_file(folder / "weights.safetensors").items()
+        }
+        for model in (recorded, rebuilt)
+    )
     if {k: v.shape for k, v in one.items()} != {k: v.shape for k, v in other.items()}:
         return float("inf")
     return max(float(abs(one[key] - other[key]).max(initial=0.0)) for key in one)

@@ -11,17 +11,18 @@ from .kills import ANY_TIME, Kill
 from .project import Project
 
 Start = Callable[[Project, Kill | None], tuple[int, str]]  # answers with exit code and output
-STAGE = ["python", "pipelines/train.py", "small", "lstm"]
+TRAIN = ("python", "pipelines/train.py", "small", "lstm")
+REFIT = ("python", "pipelines/refit.py", "small")
 
 
-def forked(project: Project, kill: Kill | None) -> tuple[int, str]:
-    """Run the training stage of a project."""
+def forked(project: Project, kill: Kill | None, stage: tuple[str, ...] = TRAIN) -> tuple[int, str]:
+    """Run a training stage of a project."""
     before = None
     if kill is not None:
         before = ("tests.system.chaos.armed:arm", [asdict(kill), project.last_step])
     log = project.folder / ".git" / "stage.log"  # where nothing else looks
     with log.open("wb") as output:
-        stage = Forked(STAGE, project.folder, environment(), output, before)
+        stage = Forked(list(stage), project.folder, environment(), output, before)
     if kill is not None and kill.point == ANY_TIME:
         time.sleep(kill.seconds)
         stage.kill(kill.signal)

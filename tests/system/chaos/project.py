@@ -99,7 +99,7 @@ def make_project(folder: Path) -> Project:
     for name in ("models", "mlruns"):
         shutil.copytree(place / name, template / name)
     with (template / MODEL / "history.csv").open("a") as file:
-        file.write("older\n")
+        file.write("\n")  # an older model, which can be read
     rows = (place / MODEL / "history.csv").read_text().splitlines()
     return Project(
         folder=place,

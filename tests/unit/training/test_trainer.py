@@ -145,7 +145,8 @@ def test_without_decay_the_average_is_the_weights_of_the_last_step() -> None:
     ("examples", "keys", "epochs"),
     [
         (2560, {}, 75),  # 20 batches of 128: 1,500 steps
-        (128, {}, 100),  # no more than that
+        (128, {}, 600),  # of one batch: no more than 600 of them
+        (1280, {}, 100),  # nor more epochs where there are more batches
         (128_000, {}, 15),  # 1,000 batches, three times, 200 an epoch
         (128_000, {"max_steps": 500}, 3),
         (128_000, {"max_epochs": 2}, 2),
