@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from retain.config.schema import ChampionCheck
-from retain.evaluation.quality_gate import Comparison
+from retain.evaluation.quality_gate import CheckResult, Comparison
 from retain.evaluation.results import Interval
 from retain.registry import registry
 from retain.tracking import runs
@@ -51,14 +51,44 @@ def test_a_full_disk_and_a_missing_file_are_not_blamed_on_the_store(
 def test_a_champion_is_replaced_where_the_whole_interval_is_beyond_the_margin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Interval, passed: bool, said: str
 ) -> None:
+    result = against_champion(tmp_path, monkeypatch, change, {"model.md5": "b"})
+    assert result.passed == passed
+    assert said in result.sentence
+
+
+@pytest.mark.parametrize(
+    ("change", "tags", "passed"),
+    [
+        (Interval(0.1, -1.0, 1.2, "Student t", 49), {}, True),
+        (Interval(1.1, 0.1, 2.2, "Student t", 49), {}, False),
+        (Interval.undecided(0.0, 13, 24, "forecast origins"), {}, False),
+        (Interval(0.1, -1.0, 1.2, "Student t", 49), {"data.md5": "old"}, False),
+        (Interval(0.1, -1.0, 1.2, "Student t", 49), {"params.md5": "others"}, False),
+    ],
+)
+def test_the_champions_recipe_on_new_rows_replaces_it_unless_it_is_worse(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Interval,
+    tags: dict[str, str],
+    passed: bool,
+) -> None:
+    new = {"model.md5": "b", "params.md5": "same", "data.md5": "new", **tags}
+    assert against_champion(tmp_path, monkeypatch, change, new).passed == passed
+
+
+def against_champion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Interval, tags: dict[str, str]
+) -> CheckResult:
+    """Judge a version of these tags, whose error differs so from the champion's."""
     scores: Any = ({"mae": 8.0}, {"mae": 10.0})
     comparison = Comparison(("mae",), scores, {"mae": change})
     kind = SimpleNamespace(compare=SimpleNamespace(load=lambda *words: comparison))
     monkeypatch.setattr(registry, "kind_of", lambda problem: kind)
     monkeypatch.setattr(registry, "downloaded", lambda version: nullcontext(tmp_path))
     problem: Any = SimpleNamespace(gate=[ChampionCheck(check="champion", metric="mae", margin=0.1)])
-    champion: Any = SimpleNamespace(version="3", tags={"model.md5": "a"})
-    version: Any = SimpleNamespace(version="4", tags={"model.md5": "b"})
+    before = {"model.md5": "a", "params.md5": "same", "data.md5": "old"}
+    champion: Any = SimpleNamespace(version="3", tags=before)
+    version: Any = SimpleNamespace(version="4", tags=tags)
     (result,) = registry._against_champion(tmp_path, "small", problem, version, champion)
-    assert result.passed == passed
-    assert said in result.sentence
+    return result
