@@ -14,7 +14,6 @@ import numpy as np
 from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import panel
-from retain.kinds.forecast.data.calendars import DAY, step_of
 from retain.kinds.forecast.data.cycles import natural, segment_length
 from retain.kinds.forecast.data.tables import Table
 
@@ -104,15 +103,7 @@ def tune(
         "residual": residual,
         "series_embedding": 16 if windows >= EMBEDDED * len(built.index) > EMBEDDED else 0,
     }
-    data = {"context_length": context, "season_length": season}
-    if step_of(table.frequency) > DAY and cycles and int(trained.max()) < 2 * cycles[-1]:
-        # Of steps longer than a day the calendar is the day of the year alone.
-        sentences.append(
-            "calendar: false; the training part has no day of the year twice, and a network would "
-            "learn by heart what happened on each"
-        )
-        data["calendar"] = False
-    return data, preset, model
+    return {"context_length": context, "season_length": season}, preset, model
 
 
 def seasonal_error(samples: list[Sample], season: int, horizon: int) -> float:
