@@ -159,7 +159,7 @@ def test_two_clones_that_register_at_once_make_one_version(
     trained = clone("trained")
     text = (trained / "params.yaml").read_text()
     (trained / "params.yaml").write_text(text.replace("max_epochs: 3", "max_epochs: 4"))
-    run(trained, "dvc", "repro", "evaluate@small", **ann)
+    run(trained, "dvc", "repro", "evaluate@small", "refit@small", **ann)
     commit(trained)
     run(trained, "dvc", "push", **KEYS)
     run(tmp_path, "git", "clone", "-q", str(trained), "pulled")
