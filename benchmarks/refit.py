@@ -5,6 +5,7 @@ table, so that neither model has seen what they are scored on.
 """
 
 import argparse
+import dataclasses
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -53,7 +54,8 @@ def run(options: argparse.Namespace) -> None:
         until = source.schema.steps - options.days * 24
         before, after = folder / "evaluated", folder / "refitted"
         train(lambda: setup.build_on(source, problem, options.cell), problem, before)
-        again = train(lambda: refit.build_until(until, source, problem, before), problem, after)
+        known = shortened(source, until)
+        again = train(lambda: refit.build_until(until, known, problem, before), problem, after)
         rows, text = score(problem, source, until, folder)
     notes = NOTES.format(
         windows=len(Windows(source, (until, source.schema.steps))),
@@ -67,6 +69,13 @@ def run(options: argparse.Namespace) -> None:
     print(text)
     command = f"python -m benchmarks refit --cell {options.cell} --days {options.days}"
     tables.write("refit", rows, text, command)
+
+
+def shortened(source: Panel, until: int) -> Panel:
+    """Return the panel as it was before grid step `until`, with its split."""
+    index = source.index.copy()
+    index["length"] = index["length"].clip(upper=until - index["first_step"])
+    return dataclasses.replace(source, index=index)
 
 
 def train(build: Callable[[], TrainingSetup], problem: Problem, folder: Path) -> dict[str, Any]:
