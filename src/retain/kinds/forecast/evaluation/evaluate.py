@@ -4,6 +4,7 @@ The baselines get their intervals as the networks do, from the validation window
 that the comparison is fair. Scores are over all folds: each forecast origin counts once.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,9 +141,10 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         for fold in folds.find(source.schema, problem.folds)
     ]
     levels = problem.model.quantiles
+    empty = empty_sums([part.windows for part in parts], source, levels)
     sums: dict[str, MetricSums] = {}
     for name in parts[0].models:
-        sums[name] = empty_sums([part.windows for part in parts], source, levels)
+        sums[name] = copy.deepcopy(empty)  # to make it looks at every value of the table
         for part in parts:
             sum_metrics(part.models[name], part.windows, source, levels, sums[name])
 

@@ -166,8 +166,7 @@ def _normalisation(
         )
         return "mean_std", safer
     errors: dict[tuple[str, str], float] = {}
-    residuals = ("none", "seasonal") if season > 1 else ("none",)
-    residuals = (safer,) if few else residuals
+    residuals = (safer,) if few or season == 1 else ("none", "seasonal")
     for normalisation, residual in itertools.product(("mean_std", "last", "series"), residuals):
         inputs, targets, _, _ = _prepare(train, context, season, normalisation, residual)
         gram = inputs.T @ inputs + RIDGE * len(inputs) * np.eye(inputs.shape[1])
