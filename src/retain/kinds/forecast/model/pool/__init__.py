@@ -1,0 +1,1 @@
+"""The classical base under every forecast: exponential smoothing experts, blended."""

@@ -1,0 +1,226 @@
+"""Exponential smoothing of many series by many candidates in one pass over time.
+
+Level and damped trend (Holt 1957; Gardner & McKenzie 1985), with an additive season (Winters 1960)
+where there is one, in the error-correction form of Hyndman et al. (2008), Forecasting with
+Exponential Smoothing, 2.5:
+
+    p = l + φb,  e = x - p - s[t - m],  l = p + αe,  b = φb + αβe,  s[t] = s[t - m] + γ(1 - α)e
+
+A missing value has e = 0: the state moves on by its own forecast. Series stand left-aligned, each
+from its first value, so that all of them start at once.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retain.evaluation.arrays import Floats
+
+ALPHAS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
+TRENDS = ((0, 0), (0.005, 1), (0.02, 1), (0.05, 0.98), (0.1, 0.9), (0.2, 0.9), (0.3, 0.8))  # β, φ
+GAMMAS = (0, 0.05, 0.1, 0.2, 0.4, 0.8)
+GROWN = 400  # steps, after which no candidate is less quick than what a start asks for
+
+
+@dataclass(frozen=True)
+class Gains:
+    """Parameters of candidates: arrays that broadcast to (series, candidates)."""
+
+    alpha: Floats
+    beta: Floats
+    phi: Floats
+    gamma: Floats
+
+    def __getitem__(self, chosen: NDArray[np.int64]) -> "Gains":
+        """Return those of the candidates of the given numbers, in the shape of these."""
+        return Gains(self.alpha[chosen], self.beta[chosen], self.phi[chosen], self.gamma[chosen])
+
+    def at(self, number: Any) -> tuple[Floats, Floats, Floats]:
+        """Return α, αβ and γ(1 - α) at the value of a number, from 1, of a series.
+
+        The first values are weighted evenly, as least squares would: a mean has the gain 1/n, a
+        line 2(2n - 1)/(n(n + 1)) and, of its slope, 3/(2n - 1) (growing into fading memory:
+        Morrison 1969, Introduction to Sequential Smoothing and Prediction).
+        """
+        line = self.beta > 0
+        least = np.where(line, 2 * (2 * number - 1) / (number * (number + 1)), 1 / number)
+        alpha = np.maximum(self.alpha, least)
+        beta = np.where(line, np.maximum(self.beta, 3 / np.maximum(2 * number - 1, 3)), 0)
+        return alpha, alpha * beta, self.gamma * (1 - alpha)
+
+
+@cache
+def grid(kind: str) -> Gains:
+    """Return the candidates of a kind of expert; their numbers are part of fitted models."""
+    gammas = GAMMAS if kind == "hw" else (0,)
+    rows = [
+        (alpha, beta, phi, gamma)
+        for alpha, (beta, phi), gamma in product(ALPHAS, TRENDS, gammas)
+        if alpha < 1 or not gamma  # where alpha is 1, all of the error is the level's
+    ]
+    return Gains(*np.array(rows, dtype=np.float64).T)
+
+
+@dataclass
+class State:
+    """States of candidates: level and trend (series, candidates), figures (season, series, …).
+
+    `figures[n % season]` is the newest of the phase of step n; `steps` is how many are over, one
+    number or (series, 1).
+    """
+
+    level: Floats
+    trend: Floats
+    figures: Floats | None
+    steps: Any
+
+
+def advance(x: Floats, state: State, gains: Gains, begin: int, end: int) -> Iterator[int]:
+    """Move a state over rows of x (steps, series), in place; yield after each how many are over."""
+    level, trend, figures = state.level, state.trend, state.figures
+    error = np.empty_like(level)
+    scratch = np.empty_like(level)
+    missing = np.isnan(x)
+    gaps: NDArray[np.bool_] = np.logical_or.reduce(missing, axis=1)
+    offset = state.steps - begin
+    alpha, both, slow = gains.at(np.asarray(begin + offset + 1, dtype=np.float64))
+    youngest = int(np.min(offset)) if end > begin else 0
+    for t in range(begin, end):
+        if t + youngest <= GROWN:
+            alpha, both, slow = gains.at(np.asarray(t + offset + 1, dtype=np.float64))
+        np.multiply(trend, gains.phi, out=trend)
+        np.add(level, trend, out=level)
+        np.subtract(x[t][:, None], level, out=error)
+        if figures is not None:
+            figure = figures[t % len(figures)]
+            np.subtract(error, figure, out=error)
+        if gaps[t]:
+            error[missing[t]] = 0
+        np.multiply(error, alpha, out=scratch)
+        np.add(level, scratch, out=level)
+        np.multiply(error, both, out=scratch)
+        np.add(trend, scratch, out=trend)
+        if figures is not None:
+            np.multiply(error, slow, out=scratch)
+            np.add(figure, scratch, out=figure)
+        state.steps = t + offset + 1
+        yield t + 1
+
+
+def follow(x: Floats, gains: Gains, season: int) -> Iterator[tuple[int, State]]:
+    """Start at the first value of each series and run to the end, causally.
+
+    Without a season from the first value on; with one from the end of the first cycle, whose mean
+    and differences to it are the start. At the end of the second cycle it starts anew, with the
+    slope and the mean figures of both, run over them.
+    """
+    shape = x.shape[1], np.broadcast_shapes(gains.alpha.shape, (1,))[-1]
+    if not season:
+        state = State(_wide(np.nan_to_num(x[0]), shape), np.zeros(shape), None, 1)
+        yield 1, state
+        for t in advance(x, state, gains, 1, len(x)):
+            yield t, state
+        return
+    for cycles in (1, 2):
+        begin = cycles * season
+        if len(x) < begin:
+            return
+        level, slope, figures = _cycles(x[:begin], season)
+        trend = _wide(slope, shape) * (gains.beta > 0)
+        state = State(_wide(level, shape), trend, _wide(figures, (season, *shape)), 0)
+        if cycles == 1:
+            state.steps = season  # its errors in the cycle are 0
+        else:
+            for _ in advance(x, state, gains, 0, begin):
+                pass
+        yield begin, state
+        again = cycles == 1 and len(x) >= 2 * season
+        for t in advance(x, state, gains, begin, 2 * season - 1 if again else len(x)):
+            yield t, state
+
+
+def go_on(
+    x: Floats, gains: Gains, saved: Floats, season: int, steps: NDArray[np.int64]
+) -> Iterator[tuple[int, State]]:
+    """Go on from saved states (series, candidates, size) after (series,) steps, as `follow` does.
+
+    States of a series too short for a start, of fewer steps than there are figures, stay 0.
+    """
+    figures = np.ascontiguousarray(saved[:, :, 2:].transpose(2, 0, 1)) if season else None
+    state = State(
+        saved[..., 0].copy(), saved[..., 1].copy(), figures, np.maximum(steps, 1)[:, None]
+    )
+    late = steps < max(season, 1)
+    state.level[late] = np.nan
+    yield 0, state
+    for t in advance(x, state, gains, 0, len(x)):
+        yield t, state
+
+
+def _wide(values: Floats, shape: tuple[int, ...]) -> Floats:
+    """Return a copy of values with an axis of candidates."""
+    return np.ascontiguousarray(np.broadcast_to(values[..., None], shape)).copy()
+
+
+def _cycles(x: Floats, season: int) -> tuple[Floats, Floats, Floats]:
+    """Return level before the first step, slope and figures (season, series) of whole cycles."""
+    cycles = x.reshape(-1, season, x.shape[1])
+    means = mean_of(cycles, axis=1)
+    slope = np.zeros(x.shape[1])
+    if len(cycles) > 1:
+        slope = np.nan_to_num((means[-1] - means[0]) / (season * (len(cycles) - 1)))
+    middle = (len(x) - 1) / 2
+    level = np.nan_to_num(mean_of(means, axis=0))
+    line = level + slope * (np.arange(len(x)) - middle)[:, None]
+    figures = np.nan_to_num(mean_of((x - line).reshape(cycles.shape), axis=0))
+    return level - slope * (middle + 1), slope, figures
+
+
+def mean_of(values: Floats, axis: int) -> Floats:
+    """Return the mean of what is not NaN along an axis; NaN where all is."""
+    seen = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        # Summed in order, not pairwise as `sum` does where a block has one series alone.
+        sums = np.cumsum(np.where(seen, values, 0), axis=axis).take(-1, axis=axis)
+        means: Floats = sums / seen.sum(axis=axis)
+    return means
+
+
+def fill(x: Floats, season: int, before: Floats | None = None) -> Floats:
+    """Replace missing values by those one season before; in the first by the newest of all.
+
+    Args:
+        before: (season, series), the filled values that precede x.
+    """
+    filled = x.copy()
+    missing = np.isnan(x)
+    for t in np.flatnonzero(missing.any(axis=1)):
+        if t >= season:
+            older = filled[t - season]
+        elif before is not None:
+            older = before[t]
+        else:
+            older = filled[t - 1]
+        filled[t] = np.where(missing[t], older, x[t])
+    return filled
+
+
+def multipliers(kind: str, season: int, horizon: int) -> tuple[Floats, Floats]:
+    """Return by what level (horizon,) and trend (TRENDS, horizon) enter a forecast.
+
+    A forecast of `sd` more than a season ahead adds to another one.
+    """
+    phis = np.array([phi for _, phi in TRENDS], dtype=np.float64)
+    powers = np.cumprod(np.repeat(phis[:, None], horizon, axis=1), axis=1)
+    damped: Floats = np.cumsum(powers, axis=1)
+    level: Floats = np.ones(horizon)
+    if kind == "sd":
+        for step in range(season, horizon):
+            level[step] += level[step - season]
+            damped[:, step] += damped[:, step - season]
+    return level, damped
