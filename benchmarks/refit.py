@@ -85,7 +85,7 @@ def train(build: Callable[[], TrainingSetup], problem: Problem, folder: Path) ->
     cell = str(training.config["cell"])
     history = trainer.fit(training, problem.training, cell, folder.name)
     training.calibrate()
-    model_files.write_model(folder, training.network, training.config, history)
+    model_files.write_model(folder, training.model, training.config, history)
     return training.config
 
 

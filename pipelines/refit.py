@@ -49,7 +49,7 @@ def main() -> None:
             print(error, flush=True)
             history = []
         setup.calibrate()
-        model_files.write_model(scratch, setup.network, setup.config, history)
+        model_files.write_model(scratch, setup.model, setup.config, history)
         run.tag({"model.md5": fingerprint.folder_md5(scratch)})
         files.publish(scratch, layout.final)
     files.remove(kept.parent)  # those of other recipes too

@@ -40,45 +40,55 @@ def main() -> None:
     recipe = (tags["data.md5"], tags["params.md5"], code_deps.training_md5(root, kind))
     kept = files.checkpoint_folder(root, stage, fingerprint.text_md5(" ".join(recipe)))
 
-    def build(fold: int) -> "TrainingSetup":
-        trainer.seed_everything(problem.training)
-        if fold == 1 or kind.fold is None:
-            return kind.training.load(problem, layout.prepared, cell)
-        return kind.fold.load(problem, layout.prepared, cell, fold)
+    # The cell itself and what stands beside it, each with a model for every fold.
+    recipes = {"": problem, **problem.beside}
+    plan = [(beside, fold) for beside in recipes for fold in range(1, last + 1)]
 
-    def fit(fold: int, run: "OfflineRun | None" = None) -> "list[Epoch]":
-        label = f"{name} {cell}" + f", fold {fold} of {last}" * (last > 1)
-        place = choice.fold_folder(kept, fold)
-        return trainer.fit(setups[fold], problem.training, cell, label, run, place)
+    def place(folder: Path, beside: str, fold: int) -> Path:
+        return choice.fold_folder(folder / beside, fold)
+
+    def build(beside: str, fold: int) -> "TrainingSetup":
+        told = recipes[beside]
+        trainer.seed_everything(told.training)
+        if fold == 1 or kind.fold is None:
+            return kind.training.load(told, layout.prepared, cell)
+        return kind.fold.load(told, layout.prepared, cell, fold)
+
+    def fit(beside: str, fold: int, run: "OfflineRun | None" = None) -> "list[Epoch]":
+        label = " ".join([name, cell, beside]).rstrip() + f", fold {fold} of {last}" * (last > 1)
+        folder = place(kept, beside, fold)
+        return trainer.fit(setups[beside, fold], problem.training, cell, label, run, folder)
 
     # A kill costs no training that was done: all but the last are kept beside their checkpoints.
-    done = {fold: choice.fold_folder(kept, fold) / "model" for fold in range(1, last)}
-    kept_before = {fold for fold, model in done.items() if model.is_dir()}
-    setups = {fold: build(fold) for fold in range(1, last + 1) if fold not in kept_before}
+    done = {each: place(kept, *each) / "model" for each in plan[:-1]}
+    kept_before = {each for each, model in done.items() if model.is_dir()}
+    setups = {each: build(*each) for each in plan if each not in kept_before}
     if trainer.is_follower():
-        for fold in setups:
-            fit(fold)
+        for each in setups:
+            fit(*each)
         return
     with (
         files.folder(root, stage) as scratch,
         runs.training_run(root, name, problem, cell, tags, kept, f"train@{name}-{cell}") as run,
     ):
-        for fold in range(1, last + 1):
-            place = choice.fold_folder(scratch, fold)
-            if fold in kept_before:
-                shutil.copytree(done[fold], place, dirs_exist_ok=True)
+        for each in plan:
+            folder = place(scratch, *each)
+            if each in kept_before:
+                shutil.copytree(done[each], folder, dirs_exist_ok=True)
                 continue
-            history, setup = fit(fold, run if fold == 1 else None), setups[fold]
+            history, setup = fit(*each, run if each == plan[0] else None), setups[each]
             setup.calibrate()
-            place.mkdir(exist_ok=True)
-            model_files.write_model(place, setup.network, setup.config, history)
-            if fold > 1:
+            folder.mkdir(exist_ok=True, parents=True)
+            model_files.write_model(folder, setup.model, setup.config, history)
+            if each != plan[0]:
                 best = min(epoch.validation_loss for epoch in history)
-                run.log({f"fold-{fold}/val/loss": best}, history[-1].step)
-            if fold < last:
-                copy = done[fold].with_name("model.part")
+                label = "/".join([*filter(None, [each[0]]), f"fold-{each[1]}"])
+                run.log({f"{label}/val/loss": best}, history[-1].step)
+            if each != plan[-1]:
+                copy = done[each].with_name("model.part")
                 shutil.rmtree(copy, ignore_errors=True)
-                files.publish(Path(shutil.copytree(place, copy)), done[fold])
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                files.publish(Path(shutil.copytree(folder, copy)), done[each])
         run.tag({"model.md5": fingerprint.folder_md5(scratch)})
         files.publish(scratch, layout.model(cell))
     files.remove(kept.parent)  # those of other recipes too

@@ -4,12 +4,10 @@ The sections `data`, `model` and `evaluation` belong to the problem's kind and a
 package.
 """
 
-import datetime as dt
-import re
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -17,26 +15,10 @@ from pydantic import (
     model_validator,
 )
 
-DURATION = re.compile(r"([1-9]\d*)(w|d|h|min)")
-UNITS = {"w": "weeks", "d": "days", "h": "hours", "min": "minutes"}
+from retain.config.durations import Duration
+
 Cell = Literal["lstm", "rnn", "gru"]
 Mode = Literal["portable", "machine", "off"]  # see `training.portable_cpu`
-
-
-def span(text: str) -> dt.timedelta:
-    """A duration such as 30d; raises ValueError, with the words for a user, where it is none."""
-    found = DURATION.fullmatch(text)
-    if found is None:
-        raise ValueError("give a duration such as 4w, 30d, 12h or 15min")
-    return dt.timedelta(**{UNITS[found[2]]: int(found[1])})
-
-
-def _duration(text: str) -> str:
-    span(text)
-    return text
-
-
-Duration = Annotated[str, AfterValidator(_duration)]
 
 
 class Section(BaseModel):
@@ -251,6 +233,11 @@ class Problem(Section):
     def folds(self) -> int:
         """How many models of each cell are trained, each for a later part of the test data."""
         return 1
+
+    @property
+    def beside(self) -> Mapping[str, Self]:
+        """Other recipes of each cell, to compare it with, by the folder beside its model."""
+        return {}
 
     def advice(self) -> tuple[str, ...]:
         """Say what of the entry is better written otherwise; the stage `code` prints it."""

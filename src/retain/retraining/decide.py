@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retain.config import schema
+from retain.config import durations
 from retain.config.kind import kind_of
 from retain.config.schema import Problem
 from retain.errors import DataError
@@ -104,7 +104,7 @@ def decide(
     drifted = [f"{column} drifted ({'; '.join(texts)})" for column, texts in drifts.items()]
     age = (now or dt.datetime.now(dt.UTC)) - registered if registered else None
     aged = []
-    if age is not None and age > schema.span(settings.max_age):
+    if age is not None and age > durations.span(settings.max_age):
         aged.append(f"the champion is {age.days} days old")
     if registered is None and findings is not None:
         aged.append("there is no champion")
@@ -136,7 +136,7 @@ def _check_freshness(problem: Problem, prepared: Path) -> None:
         return
     newest = newest_of.load(prepared)
     lag = dt.datetime.now(dt.UTC).replace(tzinfo=None) - newest
-    if lag > schema.span(limit):
+    if lag > durations.span(limit):
         raise DataError(
             f"no fresh data: the newest value is of {newest:%Y-%m-%d %H:%M}, "
             f"{listing.age(lag.total_seconds())} ago; retrain.max_lag is {limit}"

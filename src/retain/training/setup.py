@@ -46,7 +46,8 @@ class TrainingSetup:
     scalar tensors, so that masked values count nowhere. Networks that learn side by side, each
     apart from the others, are a group each; otherwise all parameters have the rate of params.
     `config` is the model's config.json; `calibrate()` is called once, after the training. Without
-    a validation part there is a `length`, and the weights at its end are kept.
+    a validation part there is a `length`, and the weights at its end are kept. `model` is what is
+    written of the network: a part of it where `written` says so.
     """
 
     network: nn.Module
@@ -57,6 +58,12 @@ class TrainingSetup:
     groups: tuple[Group, ...] = ()
     calibrate: Callable[[], None] = _nothing
     length: Length | None = None
+    written: nn.Module | None = None
+
+    @property
+    def model(self) -> nn.Module:
+        """The part of the network that is written into a model folder."""
+        return self.network if self.written is None else self.written
 
 
 @dataclass(frozen=True)

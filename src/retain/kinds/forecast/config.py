@@ -2,32 +2,22 @@
 
 import datetime as dt
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from retain.config.schema import DURATION, Section, span
+from retain.config.durations import DURATION, span
 from retain.config.schema import Problem as CommonProblem
+from retain.config.schema import Section
+from retain.config.schema import Training as CommonTraining
+from retain.kinds.forecast.presets import DROPOUT, ON_BASE, PRESETS, REHEARSALS, UPDATES
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 FORECAST_COLUMNS = ("mean", "median", "note")  # beside series, time and one for each quantile
+ALONE = "alone"  # the folder of a cell without a classical base, beside that of the cell with it
 Boundary = float | dt.datetime | dt.date | str
 HORIZONS = re.compile(r"([1-9]\d*) horizons?")  # before the end of the table
-# What the sections `model` and `training` say where params.yaml says nothing. Chosen on validation
-# windows alone; benchmarks/README.md has what they reach.
-PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "fast": {
-        "model": {"hidden_size": 64},
-        "training": {"batch_size": 256, "learning_rate": 0.003},
-    },
-    "accurate": {
-        "model": {"hidden_size": 256},
-        "training": {"batch_size": 128, "learning_rate": 0.002},
-    },
-}
-# Where nothing is known of the future, a forecast is mostly noise to be averaged (SegRNN has 0.5
-# there); what calendar and known covariates tell is exact, and dropout would only blur it.
-DROPOUT = {"fast": {True: 0.0, False: 0.2}, "accurate": {True: 0.2, False: 0.5}}
 
 
 class Split(Section):
@@ -114,6 +104,7 @@ class Data(Section):
     horizon: int = Field(ge=1)
     context_length: int = Field(ge=1)
     season_length: int = Field(1, ge=1)
+    transform: Literal["none", "log1p", "box_cox"] = "none"  # of the target, before a network
     split: Split = Split()
     # how the file is written, and what is done about its faults
     separator: str = Field(",", min_length=1, max_length=1)
@@ -184,8 +175,13 @@ def check_region(region: str) -> None:
 
 
 class Model(Section):
-    """The network around the recurrent cell; `hidden_size` is the LSTM's, others are solved for."""
+    """The network around the recurrent cell; `hidden_size` is the LSTM's, others are solved for.
 
+    With the base `pool` it corrects a blend of exponential smoothing; the base has a normalisation
+    of its own, and the keys `normalisation` and `residual` are those of a network alone.
+    """
+
+    base: Literal["none", "pool"] = "none"
     hidden_size: int = Field(128, ge=1)
     layers: int = Field(1, ge=1)
     segment_length: int | None = Field(None, ge=1)
@@ -205,6 +201,31 @@ class Model(Section):
         if not {0.1, 0.5, 0.9} <= set(value):
             raise ValueError("0.1, 0.5 and 0.9 must be among the quantiles")
         return value
+
+
+class Training(CommonTraining):
+    """How a network is trained, and what decides how long.
+
+    Without rehearsals it learns from the training part, and the validation part stops it. With them
+    networks rehearse, each on what precedes a part as long as the validation part: that part, and
+    those before it. What they reach there says how long to train, and on a base whether to keep the
+    network at all; the network that is scored has learned from everything before the test part.
+
+    Attributes:
+        rehearsals: how many; 0 without a base, where nothing is said, and 2 with one.
+        alone: whether each cell is trained without the base, too, to compare it with.
+    """
+
+    rehearsals: int = Field(0, ge=0, le=4)
+    alone: bool = True
+
+    def epochs(self, examples: int) -> int:
+        """With rehearsals, 6 passes over the examples, within UPDATES."""
+        if not self.rehearsals or self.max_epochs is not None:
+            return super().epochs(examples)
+        one = min(-(-examples // self.batch_size), self.epoch_steps)
+        low, high = UPDATES
+        return -(-(self.max_steps or min(max(6 * examples // self.batch_size, low), high)) // one)
 
 
 class Evaluation(Section):
@@ -235,12 +256,22 @@ class Problem(CommonProblem):
     kind: Literal["forecast"]
     data: Data
     model: Model = Model()
+    training: Training = Training()
     evaluation: Evaluation = Evaluation()
 
     @property
     def folds(self) -> int:
         """How many pieces the test part is cut into, and models of each cell are trained."""
         return self.evaluation.folds
+
+    @property
+    def beside(self) -> Mapping[str, Self]:
+        """Each cell without the classical base, if it has one."""
+        if self.model.base == "none" or not self.training.alone:
+            return {}
+        return {
+            ALONE: self.model_copy(update={"model": self.model.model_copy(update={"base": "none"})})
+        }
 
     def settings(self, stage: str) -> dict[str, Any]:
         """`train` reads one key of the section `evaluation`, and not the others."""
@@ -253,11 +284,23 @@ class Problem(CommonProblem):
         sections = super().preset_sections(name, problem)
         if not sections:
             return {}  # the check of the key `preset` has the words for that
+        if (problem.get("model") or {}).get("base") == "pool":
+            sections = ON_BASE[str(name)]
+            return sections | {"training": sections["training"] | {"rehearsals": REHEARSALS}}
         data = problem.get("data")
         told = isinstance(data, dict) and any(
             data.get(key, key == "calendar") for key in ("calendar", "holidays", "known_covariates")
         )
         return {**sections, "model": sections["model"] | {"dropout": DROPOUT[str(name)][told]}}
+
+    @model_validator(mode="after")
+    def _base_is_rehearsed(self) -> Self:
+        if self.model.base != "none" and not self.training.rehearsals:
+            raise ValueError(
+                "model.base is pool, and training.rehearsals is 0: whether a network is worth it "
+                "is rehearsed; take 1 or more, or leave the key out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _columns_of_a_forecast_differ(self) -> Self:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import calendars, quality, scaling
+from retain.kinds.forecast.data import calendars, powers, quality, scaling
 from retain.kinds.forecast.data.chunks import Chunks, in_memory
 from retain.kinds.forecast.data.features import encode, feature_names, find_categories
 from retain.kinds.forecast.data.series import (
@@ -54,6 +54,7 @@ class Schema:
     steps: int
     digest: str  # md5 of the raw table
     minimum: float | None = None  # of the target's training part; models of format 2 have it not
+    power: float | None = None  # of the transform of the target, None where it is not transformed
 
     @property
     def low(self) -> float | None:
@@ -67,6 +68,16 @@ class Schema:
             key: tuple(v) if isinstance(v, list) else v for key, v in content.items()
         }
         return cls(**lists)
+
+
+def steps_between(schema: Schema, stamps: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    """Return the step of a schema's grid at each stamp, before its origin or after its end too."""
+    first, last = pd.Timestamp(stamps.min()), pd.Timestamp(stamps.max())
+    origin = pd.Timestamp(schema.origin)
+    before = pd.date_range(min(first, origin), origin, freq=schema.frequency)
+    grid = before[:-1].append(pd.date_range(origin, max(last, origin), freq=schema.frequency))
+    steps: NDArray[np.int64] = grid.get_indexer(pd.DatetimeIndex(stamps)) - (len(before) - 1)
+    return steps
 
 
 @dataclass(frozen=True)
@@ -118,6 +129,7 @@ class Panel:
             self.schema,
             means=tuple(mean for mean, _ in moments),
             deviations=tuple(deviation for _, deviation in moments),
+            power=powers.fit(self.values, self.index, self.schema.data, validation_step),
             validation_step=validation_step,
             test_step=test_step,
             steps=steps,

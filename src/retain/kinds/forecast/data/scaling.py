@@ -106,8 +106,8 @@ def target_scales(
         change = np.full(len(y), np.nan)
         change[season_length:] = np.abs(y[season_length:] - y[:-season_length])
         change[season_length:][owner[season_length:] != owner[:-season_length]] = np.nan
-        mean, deviation = _by_series(y, owner, len(length))
-        naive_error, _ = _by_series(change, owner, len(length))
+        mean, deviation = by_series(y, owner, len(length))
+        naive_error, _ = by_series(change, owner, len(length))
         deviation[deviation == 0] = 1.0
         naive_error[naive_error == 0] = np.nan
         begins = np.cumsum(length) - length
@@ -134,7 +134,7 @@ def _first_scale(y: Floats, context_length: int) -> tuple[float, float]:
     return float(known.mean()), float(known.std() or np.abs(known).mean() or 1.0)
 
 
-def _by_series(values: Floats, owner: Counts, count: int) -> tuple[Floats, Floats]:
+def by_series(values: Floats, owner: Counts, count: int) -> tuple[Floats, Floats]:
     """Return mean and deviation of the finite values of each series, NaN where it has none.
 
     Series with as many values are one matrix: no loop over series, and each row is summed as it

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retain.config.schema import span
+from retain.config.durations import span
 from retain.errors import DataError, listed
 from retain.kinds.forecast.config import Boundary, Data, horizons
 

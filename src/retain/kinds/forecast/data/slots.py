@@ -59,7 +59,7 @@ def measure(source: Panel) -> dict[str, Any] | None:
     closed: dict[int, bytes] = {}
     for series, rows in scaling.blocks(source.index):
         length = source.index["length"].to_numpy()[series]
-        steps = scaling.steps_of(source.index[series])
+        steps = np.minimum(scaling.steps_of(source.index[series]), schema.steps - 1)
         owner = np.repeat(np.arange(len(length)), length)
         seen = np.isfinite(source.values[rows, 0]) & (steps < schema.validation_step)
         first, last = _ends(seen, owner, steps, len(length))

@@ -6,7 +6,7 @@ and no worker process.
 
 import warnings
 from collections.abc import Iterator
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -26,12 +26,31 @@ class Batch(NamedTuple):
     """Windows, and what is known of their series.
 
     `window` reaches over one season, the context and the horizon, in data units, NaN where missing.
+    Without a classical base there are no experts, and nothing is said of the steps of the context.
     """
 
     window: Tensor  # (batch, columns, season + context + horizon)
     series: Tensor  # (batch,) number of the series, from 1; 0 is a series never seen
     static: Tensor  # (batch, static features)
     scales: Tensor  # (batch, 2) mean and deviation of the series' training part
+    rows: Tensor  # (batch,) of the panel's values, at which the horizons begin; 0 of no panel
+    experts: Tensor  # (batch, experts, horizon) their forecasts, in data units
+    ahead: Tensor  # (batch, context or 0) the base's forecasts of its steps, each one step ahead
+
+
+class Bases(Protocol):
+    """Forecasts of a classical base at the origins of windows."""
+
+    def at(
+        self, series: NDArray[np.int64], rows: NDArray[np.int64], context: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return `experts` and `ahead` as in `Batch`.
+
+        Args:
+            series: of each window, from 0.
+            rows: of the panel's values, at which the horizons begin.
+        """
+        ...
 
 
 class Windows:
@@ -73,6 +92,8 @@ class Windows:
         self._chosen: NDArray[np.int64] | None = None  # numbers of the windows that are left
         self._count = int(sizes.sum())
         self.dropped = candidates - self._count
+        self._bases: Bases | None = None
+        self._held: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
         with warnings.catch_warnings():  # the map is read-only; nothing here writes
             warnings.filterwarnings("ignore", "The given NumPy array is not writable")
             values = torch.from_numpy(np.asarray(panel.values))
@@ -126,6 +147,17 @@ class Windows:
             self._count = limit
         return self
 
+    def on(self, bases: Bases | None, hold: bool = False) -> Self:
+        """Bring the forecasts of a base with each window.
+
+        Args:
+            hold: compute those of all windows now and hold them, for batches in any order.
+        """
+        self._bases = bases
+        if bases is not None and hold:
+            self._held = bases.at(*self.locate(np.arange(len(self))), self.context)
+        return self
+
     def chunks(self) -> Iterator[Batch]:
         """Yield all windows, in order, in batches of CHUNK."""
         for begin in range(0, len(self), CHUNK):
@@ -144,4 +176,22 @@ class Windows:
             some = torch.from_numpy(early)
             window[some] = window[some].masked_fill_(before[:, None, :], float("nan"))
         chosen = torch.from_numpy(series)
-        return Batch(window, chosen + 1, self._static[chosen], self._scales[chosen])
+        experts, ahead = self._based(numbers, series, origin)
+        scales, rows = self._scales[chosen], torch.from_numpy(origin)
+        return Batch(window, chosen + 1, self._static[chosen], scales, rows, experts, ahead)
+
+    def _based(
+        self, numbers: NDArray[np.int64], series: NDArray[np.int64], origin: NDArray[np.int64]
+    ) -> tuple[Tensor, Tensor]:
+        if self._held is not None:
+            experts, ahead = (held[numbers] for held in self._held)
+        elif self._bases is not None:
+            experts, ahead = self._bases.at(series, origin, self.context)
+        else:
+            return without_base(len(numbers), self.horizon)
+        return torch.from_numpy(experts), torch.from_numpy(ahead)
+
+
+def without_base(count: int, horizon: int) -> tuple[Tensor, Tensor]:
+    """Return `experts` and `ahead` of so many windows without a classical base."""
+    return torch.empty(count, 0, horizon), torch.empty(count, 0)

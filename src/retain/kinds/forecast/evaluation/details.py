@@ -110,7 +110,7 @@ def tables(
         scores.insert(0, "unique_id", source.index["unique_id"])
         series[name] = scores[scores["mae"].notna()]
     for cell, loaded in predictors.items():
-        norms = look_back(loaded.network, test)
+        norms = look_back(loaded.network, test.on(loaded.bases(source)))
         gradients[cell] = pd.DataFrame({"lag": np.arange(1, len(norms) + 1), "norm": norms})
     return {
         "error_by_step": stack(steps),

@@ -8,7 +8,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from retain.evaluation.arrays import Floats
 from retain.evaluation.choice import choose, fold_folder, fold_folders
 from retain.evaluation.quality_gate import Comparison, differences
 from retain.evaluation.results import Interval, Metrics, plots, stack_histories
-from retain.kinds.forecast.config import Problem
+from retain.kinds.forecast.config import ALONE, Problem
 from retain.kinds.forecast.data import folds, panel, quality
 from retain.kinds.forecast.data.folds import Fold
 from retain.kinds.forecast.data.panel import Panel, Schema
@@ -29,10 +29,12 @@ from retain.kinds.forecast.evaluation.figures import View
 from retain.kinds.forecast.evaluation.metrics import COMPARED, MetricSums, difference
 from retain.kinds.forecast.model import baselines
 from retain.kinds.forecast.model.baselines import QuantileModel
+from retain.kinds.forecast.model.rehearsal import Outcome
 from retain.kinds.forecast.predict import predictor
 from retain.kinds.forecast.predict.predictor import Predictor
 from retain.model_files import load_champion
 
+POOL = "pool"  # the classical base of the judged model, alone
 PLOTTED = {
     "error_by_step": ("step", "mae"),
     "calibration": ("level", "observed"),
@@ -42,9 +44,13 @@ PLOTTED = {
 
 
 class ForecastMetrics(Metrics):
-    """The content of metrics.json; `windows` counts those of the test part."""
+    """The content of metrics.json; `windows` counts those of the test part.
+
+    `network` says of each fold whether the judged network was kept on its classical base.
+    """
 
     windows: dict[str, int]
+    network: NotRequired[list[Outcome]]
 
 
 @dataclass(frozen=True)
@@ -74,12 +80,17 @@ class Evaluation:
         return plots(self.tables, PLOTTED) | {"error_by_series": by_series.reset_index()}
 
 
-def network_model(model: Predictor, source: Panel) -> QuantileModel:
+def network_model(model: Predictor, source: Panel, base_alone: bool = False) -> QuantileModel:
     """Make a model folder a model of the series of a panel: calibrated quantiles in data units.
 
     A series keeps the number and the scale that it had when the model was trained.
+
+    Args:
+        base_alone: forecast by the classical base that the model has, without the network.
     """
     network = model.network.eval()
+    predict = network.predict_base if base_alone else network.predict
+    bases = model.bases(source)
     index = source.index
     names = index["unique_id"].to_numpy(dtype=object)
     numbers, scales = model.known_series(names, index[["mean", "std"]].to_numpy())
@@ -87,8 +98,12 @@ def network_model(model: Predictor, source: Panel) -> QuantileModel:
     def forecast(batch: Batch) -> Floats:
         rows = batch.series - 1
         known = batch._replace(series=numbers[rows], scales=scales[rows])
+        if bases is not None:
+            found = bases.at(rows.numpy(), batch.rows.numpy(), network.context)
+            experts, ahead = map(torch.from_numpy, found)
+            known = known._replace(experts=experts, ahead=ahead)
         with torch.inference_mode():
-            return network.predict(known)[..., :-1].double().numpy()  # without the mean
+            return predict(known)[..., :-1].double().numpy()  # without the mean
 
     return forecast
 
@@ -135,9 +150,11 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     chosen = choose(problem.register_cell, models)
     # Figures draw the intervals of the first, and by its errors windows are chosen to look at.
     cells = sorted(models, key=lambda cell: cell != chosen["model"])
-    predictors = {cell: predictor.load(models[cell]) for cell in cells}
+    folders = {cell: models[cell] for cell in cells}
+    folders |= {f"{cell}_{ALONE}": models[cell] / ALONE for cell in cells if problem.beside}
+    predictors = {name: predictor.load(folder) for name, folder in folders.items()}
     parts = [
-        _part(problem, source, fold, predictors if fold.number == 1 else _load(models, cells, fold))
+        _part(problem, source, fold, predictors if fold.number == 1 else _load(folders, fold))
         for fold in folds.find(source.schema, problem.folds)
     ]
     levels = problem.model.quantiles
@@ -149,18 +166,22 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
             sum_metrics(part.models[name], part.windows, source, levels, sums[name])
 
     scores: dict[str, dict[str, Any]] = {name: model.scores() for name, model in sums.items()}
-    for cell, model in predictors.items():
-        scores[cell] |= {key: model.config[key] for key in ("parameters", "hidden_size")}
+    for name, model in predictors.items():
+        scores[name] |= {key: model.config[key] for key in ("parameters", "hidden_size")}
     metrics: ForecastMetrics = {
         "models": scores,
         "differences": differences(sums, lambda a, b: compare(a, b, problem), chosen["model"]),
-        **chosen,
+        "model": chosen["model"],
+        "validation_loss": chosen["validation_loss"],
         "calibration": sums[chosen["model"]].calibration(),
         "windows": {
             "test": sum(len(part.windows) for part in parts),
             "test_without_values": sum(part.windows.dropped for part in parts),
         },
     }
+    if "network" in predictors[chosen["model"]].config:
+        judged = [predictor.load(folder) for folder in fold_folders(models[chosen["model"]])]
+        metrics["network"] = [model.config["network"] for model in judged]
     looked_at = next(part.windows for part in parts if len(part.windows))
     tables = details.tables(sums, predictors, source, looked_at)
     return Evaluation(
@@ -174,9 +195,11 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     )
 
 
-def _load(models: Mapping[str, Path], cells: list[str], fold: Fold) -> dict[str, Predictor]:
-    """Load the models of a fold, by cell."""
-    return {cell: predictor.load(fold_folder(models[cell], fold.number)) for cell in cells}
+def _load(folders: Mapping[str, Path], fold: Fold) -> dict[str, Predictor]:
+    """Load the models of a fold, by name."""
+    return {
+        name: predictor.load(fold_folder(folder, fold.number)) for name, folder in folders.items()
+    }
 
 
 def _part(
@@ -187,7 +210,10 @@ def _part(
     for cell, model in predictors.items():
         model.check_fits(source.schema, f"the {cell}")
     validation = Windows(cut, "validation").thinned(VALIDATION_WINDOWS)
-    models = {cell: network_model(model, cut) for cell, model in predictors.items()}
+    models = {name: network_model(model, cut) for name, model in predictors.items()}
+    judged = next(iter(predictors.values()))
+    if judged.network.base is not None:
+        models[POOL] = network_model(judged, cut, base_alone=True)
     models |= baselines.quantile_models(problem, validation, cut)
     return details.Part(fold, cut, Windows(cut, (fold.test_step, fold.reach)), models)
 

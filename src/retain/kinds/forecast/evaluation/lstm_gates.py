@@ -60,7 +60,7 @@ def inspect(
     windows, number = _window(source, name, what, at, problem.data)
     series, step = (int(place[0]) for place in windows.places(np.array([number])))
 
-    batch = windows.batch(np.array([number]))
+    batch = windows.on(model.bases(source)).batch(np.array([number]))
     row = source.index.iloc[[series]]
     numbers, scales = model.known_series(
         row["unique_id"].to_numpy(dtype=object), row[["mean", "std"]].to_numpy()

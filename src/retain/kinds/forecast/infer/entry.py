@@ -42,6 +42,8 @@ COMMENTS = {
     "horizon": "steps to forecast",
     "context_length": "steps the network looks back on",
     "season_length": "steps of the season, of the naive forecast too",
+    "transform": "of the target before the network: none, log1p or box_cox",
+    "base": "a classical forecast that the network corrects: pool, or none",
     "split": "where validation and test begin, before the end of the table, or at dates",
     "separator": "between the fields of a row",
     "decimal": "the decimal sign",

@@ -15,6 +15,7 @@ from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.cycles import natural, segment_length
+from retain.kinds.forecast.data.powers import takes_logarithms
 from retain.kinds.forecast.data.tables import Table
 
 SERIES = 32  # measured on, at most
@@ -98,12 +99,27 @@ def tune(
     preset = "accurate" if windows >= ENOUGH and origins >= DIFFERENT else "fast"
     sentences.append(f"preset: {preset}, for {windows:,} training windows")
     model = {
+        "base": "pool",
         "segment_length": segment,
         "normalisation": normalisation,
         "residual": residual,
         "series_embedding": 16 if windows >= EMBEDDED * len(built.index) > EMBEDDED else 0,
     }
-    return {"context_length": context, "season_length": season}, preset, model
+    transform = (
+        "log1p"
+        if takes_logarithms(built.values, built.index, built.schema.validation_step)
+        else "none"
+    )
+    sentences.append(
+        f"transform: {transform}; the training part has "
+        + (
+            "few zeros and no negative value"
+            if transform == "log1p"
+            else "negative values or zeros"
+        )
+    )
+    data = {"context_length": context, "season_length": season, "transform": transform}
+    return data, preset, model
 
 
 def seasonal_error(samples: list[Sample], season: int, horizon: int) -> float:

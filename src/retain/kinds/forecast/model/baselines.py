@@ -13,7 +13,7 @@ from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Batch, Windows
-from retain.kinds.forecast.model.calibration import Forecast, apply
+from retain.kinds.forecast.model.calibration import Forecast, Target, apply
 from retain.kinds.forecast.model.conformal import collect, fit
 
 QuantileModel = Callable[[Batch], Floats]  # windows → quantiles (batch, horizon, levels)
@@ -120,15 +120,16 @@ def quantile_models(
 def _calibrated(
     point: Callable[[Batch], Tensor], levels: tuple[float, ...], validation: Windows, source: Panel
 ) -> QuantileModel:
-    low = source.schema.low
+    target = Target(levels, source.schema.low)
 
     def model(batch: Batch) -> Forecast:
         base = point(batch).double()
         return Forecast(base.new_zeros(*base.shape, 1), base, batch.scales[:, 1:].double())
 
-    calibration = fit(collect(model, validation, low), len(source.index), levels)
+    residuals = collect(model, validation, target.transform)
+    calibration = fit(residuals, target, len(source.index))
 
     def forecast(batch: Batch) -> Floats:
-        return apply(model(batch), calibration, batch.series, levels, low)[..., :-1].numpy()
+        return apply(model(batch), calibration, batch.series, target)[..., :-1].numpy()
 
     return forecast

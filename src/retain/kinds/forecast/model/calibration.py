@@ -3,19 +3,37 @@
 What is applied here is fitted on the validation windows, in `conformal`.
 """
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from retain.kinds.forecast.model.transform import IDENTITY, Transform
+
 
 class Forecast(NamedTuple):
-    """A forecast before calibration: in the units of the data it is base + scale · values."""
+    """A forecast before calibration: base + scale · values is that of the transformed target."""
 
     values: Tensor  # (batch, horizon, outputs): increasing quantiles, or one point forecast
     base: Tensor  # (batch, horizon)
-    scale: Tensor  # (batch, 1)
+    scale: Tensor  # (batch, 1 or horizon)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is forecast.
+
+    Attributes:
+        levels: of the quantiles.
+        low: what the data cannot be below, None where they have no such bound.
+        transform: of the data, undone in the forecast.
+    """
+
+    levels: tuple[float, ...]
+    low: float | None
+    transform: Transform = IDENTITY
 
 
 class Calibration(NamedTuple):
@@ -31,13 +49,7 @@ class Calibration(NamedTuple):
         return cls(torch.ones(series + 1), torch.zeros(horizon, levels), torch.zeros(horizon))
 
 
-def apply(
-    forecast: Forecast,
-    calibration: Calibration,
-    series: Tensor,
-    levels: tuple[float, ...],
-    low: float | None,
-) -> Tensor:
+def apply(forecast: Forecast, calibration: Calibration, series: Tensor, target: Target) -> Tensor:
     """Return calibrated quantiles and the mean in data units: (batch, horizon, levels + 1).
 
     The mean is the integral of the quantile function over the levels, with trapezoids between them
@@ -45,15 +57,16 @@ def apply(
 
     Args:
         series: (batch,) numbers, from 1; 0 is a series never seen.
-        low: quantiles and mean are cut there; None where the data have no such bound.
     """
     values, base, scale = forecast
+    levels, low, transform = target.levels, target.low, target.transform
     width = calibration.widths[series].unsqueeze(1)  # (batch, 1)
     quantiles = calibrated(values, width, calibration.offsets, levels)
-    quantiles = base.unsqueeze(-1) + scale.unsqueeze(-1) * quantiles
+    quantiles = transform.inverse(base.unsqueeze(-1) + scale.unsqueeze(-1) * quantiles)
     if low is not None:
         quantiles = quantiles.clamp(min=low)
-    mean = mean_of(quantiles, levels) + scale * width * calibration.mean_offsets
+    mean = transform.forward(mean_of(quantiles, levels))
+    mean = transform.inverse(mean + scale * width * calibration.mean_offsets)
     if low is not None:
         mean = mean.clamp(min=low)
     return torch.cat([quantiles, mean.unsqueeze(-1)], dim=-1)

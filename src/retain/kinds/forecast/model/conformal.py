@@ -4,23 +4,25 @@ A width for each series, an offset for each step and level, and one of the mean 
 networks and of baselines alike. Everything is in normalised units and float64.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.data.windows import Batch, Windows
 from retain.kinds.forecast.model.calibration import (
     Calibration,
     Forecast,
+    Target,
     calibrated,
     mean_of,
     point_of,
 )
+from retain.kinds.forecast.model.transform import Transform
 
 if TYPE_CHECKING:
     from retain.kinds.forecast.model.forecaster import Forecaster
@@ -38,12 +40,13 @@ LARGEST = 1 << 24  # residuals by window, step and level; long horizons are thin
 
 
 class Residuals(NamedTuple):
-    """Forecasts of windows before calibration, and the truth; all in normalised units."""
+    """Forecasts of windows before calibration, and the truth, in normalised units."""
 
     values: Floats  # (windows, horizon, outputs): increasing quantiles, or one point forecast
     truth: Floats  # (windows, horizon), NaN where missing
-    low: Floats  # (windows, horizon): what the truth cannot be below, or -inf
-    scale: Floats  # (windows,) the unit of a window, in deviations of its series
+    base: Floats  # (windows, horizon) and
+    scale: Floats  # (windows, 1 or horizon), as in `Forecast`
+    deviation: Floats  # (windows,) of its series, in data units
     series: NDArray[np.int64]  # (windows,) from 1
     origin: NDArray[np.int64]  # (windows,) first step of the horizon, increasing in each series
 
@@ -51,38 +54,49 @@ class Residuals(NamedTuple):
 def calibrate(network: "Forecaster", windows: Windows) -> None:
     """Calibrate a trained network on the validation windows."""
     network.eval()
-    residuals = collect(network, windows, network.low)
-    fitted = fit(residuals, len(network.widths) - 1, network.levels)
+    target = network.target
+    fitted = fit(collect(network, windows, target.transform), target, len(network.widths) - 1)
+    set_calibration(network, fitted)
+
+
+def set_calibration(module: nn.Module, fitted: Calibration) -> None:
+    """Write a calibration into the buffers of a forecaster or of its base."""
     for name, values in fitted._asdict().items():
-        getattr(network, name).copy_(values)
+        module.get_buffer(name).copy_(values)
 
 
-def collect(model: Callable[[Batch], Forecast], windows: Windows, low: float | None) -> Residuals:
-    """Forecast all windows of a part.
-
-    Args:
-        low: the bound of the data, in their units; None where they have none.
-    """
+def collect(
+    model: Callable[[Batch], Forecast], windows: Windows, transform: Transform
+) -> Residuals:
+    """Forecast all windows of a part."""
     parts: list[tuple[Tensor, ...]] = []
     for batch in windows.chunks():
         with torch.inference_mode():
             values, base, scale = model(batch)
-        truth = batch.window[:, 0, -windows.horizon :]
-        bound = torch.full_like(base, -torch.inf) if low is None else (low - base) / scale
-        unit = scale[:, 0] / batch.scales[:, 1]
-        parts.append((values, (truth - base) / scale, bound, unit))
-    values, truth, bound, unit = map(torch.cat, zip(*parts, strict=True))
+        truth = transform.forward(batch.window[:, 0, -windows.horizon :])
+        parts.append((values, (truth - base) / scale, base, scale, batch.scales[:, 1]))
     series, origin = windows.places(np.arange(len(windows)))
-    arrays = (tensor.double().numpy() for tensor in (values, truth, bound, unit))
+    arrays = (torch.cat(part).double().numpy() for part in zip(*parts, strict=True))
     return Residuals._make((*arrays, series + 1, origin))
 
 
-def fit(residuals: Residuals, series: int, levels: tuple[float, ...]) -> Calibration:
+def joined(parts: Sequence[Residuals]) -> Residuals:
+    """Join the residuals of several forecasts of the same series, in order of series and time."""
+    every = Residuals._make(map(np.concatenate, zip(*parts, strict=True)))
+    order = np.lexsort((every.origin, every.series))
+    return Residuals._make(part[order] for part in every)
+
+
+def fit(residuals: Residuals, target: Target, series: int, centre: float = 1.0) -> Calibration:
     """Fit the calibration of a forecast to its residuals.
 
     Args:
+        centre: the share of what is found for the median and the mean that is applied to them, and
+            moves the interval: where residuals are of a short time, it is chance that all have one
+            sign.
         series: how many there are; a series without a window has the width 1, as an unknown one.
     """
+    levels = target.levels
     thin = -(-residuals.values.shape[0] * residuals.values.shape[1] * len(levels) // LARGEST)
     if thin > 1:
         residuals = Residuals._make(part[::thin] for part in residuals)
@@ -91,7 +105,8 @@ def fit(residuals: Residuals, series: int, levels: tuple[float, ...]) -> Calibra
     if series > 1:
         widths = _fit_widths(residuals, offsets, levels, series)
         offsets = _fit_offsets(residuals, widths, levels)
-    mean_offsets = _fit_mean(residuals, widths, offsets, levels)
+    offsets = offsets - (1 - centre) * offsets[:, [levels.index(0.5)]]
+    mean_offsets = centre * _fit_mean(residuals, widths, offsets, target)
     return Calibration._make(map(torch.from_numpy, (widths, offsets, mean_offsets)))
 
 
@@ -108,7 +123,7 @@ def _fit_offsets(residuals: Residuals, widths: Floats, levels: tuple[float, ...]
     point = point_of(residuals.values, levels)
     spread = residuals.values - point  # (windows, horizon, outputs)
     truth = (residuals.truth - point[..., 0]) / width
-    unit = _step_spreads(truth)[:, None]  # (horizon, 1)
+    unit = step_spreads(truth)[:, None]  # (horizon, 1)
 
     def settle(offsets: Floats, each_step: bool) -> Floats:
         best, least = offsets, np.full((1, 1), np.inf)
@@ -171,28 +186,36 @@ def _fit_widths(
     return widths
 
 
-def _fit_mean(
-    residuals: Residuals, widths: Floats, offsets: Floats, levels: tuple[float, ...]
-) -> Floats:
+def _fit_mean(residuals: Residuals, widths: Floats, offsets: Floats, target: Target) -> Floats:
     """Fit what is added to the mean at each step, (horizon,), so that its errors sum to zero.
 
-    In units of the series' deviation: in those of the window, one that is nearly flat, as those of
-    an intermittent series are, would count a hundred times as much as another. The offsets of steps
-    are drawn to those of all steps, as the quantiles' are.
+    The errors are those in data units, in deviations of the series: in units of the window, one
+    that is nearly flat, as those of an intermittent series are, would count a hundred times as much
+    as another. The offsets of steps are drawn to those of all steps, as the quantiles' are.
     """
+    levels, transform = target.levels, target.transform
+    low = -torch.inf if target.low is None else target.low
     width = widths[residuals.series][:, None]
-    values, widened, added = map(torch.from_numpy, (residuals.values, width, offsets))
-    quantiles = calibrated(values, widened, added, levels)
-    raw = mean_of(quantiles.maximum(torch.from_numpy(residuals.low[..., None])), levels).numpy()
+    values, widened, added, base, scale = map(
+        torch.from_numpy, (residuals.values, width, offsets, residuals.base, residuals.scale)
+    )
+    quantiles = base.unsqueeze(-1) + scale.unsqueeze(-1) * calibrated(
+        values, widened, added, levels
+    )
+    mean = mean_of(transform.inverse(quantiles).clamp(min=low), levels)
+    raw = ((transform.forward(mean) - base) / scale).numpy()
     seen = np.isfinite(residuals.truth)
-    unit = _step_spreads(np.where(seen, residuals.truth - raw, np.nan))
-    weight = np.where(seen, residuals.scale[:, None], 0.0)
+    unit = step_spreads(np.where(seen, residuals.truth - raw, np.nan))
+    truth = transform.inverse(base + scale * torch.from_numpy(residuals.truth)).numpy()
+    deviation = residuals.deviation[:, None]
 
     def settle(shift: Floats, pool: Callable[[Floats], Floats]) -> Floats:
         for _ in range(ROUNDS):
-            mean = np.maximum(raw + width * shift, residuals.low)
-            errors = (weight * np.where(seen, residuals.truth - mean, 0.0)).sum(0)
-            reach = (weight * width * unit).sum(0)
+            shifted = base + scale * torch.from_numpy(raw + width * shift)
+            mean = transform.inverse(shifted).clamp(min=low)
+            errors = np.where(seen, (truth - mean.numpy()) / deviation, 0.0).sum(0)
+            weight = (scale / transform.slope(mean)).numpy() / deviation
+            reach = np.where(seen, weight * width * unit, 0.0).sum(0)
             shift = shift + unit * pool(errors) / np.maximum(pool(reach), np.finfo(float).tiny)
         return shift
 
@@ -205,7 +228,7 @@ def _fit_mean(
     return settle(share * settle(pooled, lambda sums: sums) + (1 - share) * pooled, together)
 
 
-def _step_spreads(errors: Floats) -> Floats:
+def step_spreads(errors: Floats) -> Floats:
     """Return the mean absolute error at each step, (horizon,), such that it does not decrease.
 
     A forecast gets no better further ahead; what seems so in few windows is chance. Steps that were

@@ -7,16 +7,23 @@ scaled back to the units of the data. LSTM, RNN and GRU differ by the one word `
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Model
 from retain.kinds.forecast.data.cycles import natural
 from retain.kinds.forecast.data.panel import Schema
-from retain.kinds.forecast.data.windows import Batch
+from retain.kinds.forecast.data.windows import Batch, Windows
+from retain.kinds.forecast.model.base import Base, blended
 from retain.kinds.forecast.model.baselines import last_observed, nearest_season, seasonal_naive
-from retain.kinds.forecast.model.calibration import Calibration, Forecast, apply
+from retain.kinds.forecast.model.calibration import Calibration, Forecast, Target, apply, point_of
+from retain.kinds.forecast.model.conformal import Residuals, collect
+from retain.kinds.forecast.model.mirror import Mirror
+from retain.kinds.forecast.model.pool.pool import Pool
 from retain.kinds.forecast.model.segrnn import Normalised, SegRNN
+from retain.kinds.forecast.model.transform import Transform
 from retain.model_files import reading
 from retain.networks import recurrent
 
@@ -33,6 +40,7 @@ class Forecaster(nn.Module):
         model: the section `model` of the problem.
         schema: columns and lengths of the panel.
         series_count: how many series the embedding, where there is one, must tell apart.
+        pool: of the base, where there is one.
     """
 
     column_means: Tensor
@@ -44,7 +52,13 @@ class Forecaster(nn.Module):
     mean_offsets: Tensor
 
     def __init__(
-        self, cell: str, hidden_size: int, model: Model, schema: Schema, series_count: int
+        self,
+        cell: str,
+        hidden_size: int,
+        model: Model,
+        schema: Schema,
+        series_count: int,
+        pool: Pool | None = None,
     ):
         super().__init__()
         self.model, self.cell = model, cell
@@ -55,9 +69,12 @@ class Forecaster(nn.Module):
         self.seasons = (*shorter, self.season)
         self.past = schema.past
         self.levels = model.quantiles
+        self.mirror = Mirror(model, schema)
         self.members = nn.ModuleList(
-            SegRNN(cell, hidden_size, model, schema, series_count) for _ in range(model.ensemble)
+            SegRNN(cell, hidden_size, model, schema, series_count, len(pool.experts) if pool else 0)
+            for _ in range(model.ensemble)
         )
+        self.base = None if pool is None else Base(pool, self.season, len(self.levels))
         for name, numbers in (
             ("column_means", schema.means),
             ("column_deviations", schema.deviations),
@@ -65,7 +82,7 @@ class Forecaster(nn.Module):
             ("static_deviations", schema.static_deviations),
         ):
             self.register_buffer(name, torch.tensor(numbers, dtype=torch.float32))
-        self.low = schema.low
+        self.target = Target(model.quantiles, schema.low, Transform(schema.power))
         # Fitted after training.
         calibration = Calibration.none(series_count, self.horizon, len(self.levels))
         for name, values in calibration._asdict().items():
@@ -86,7 +103,10 @@ class Forecaster(nn.Module):
         return self._members(window).mean(0)
 
     def _members(self, window: Normalised) -> Tensor:
-        values = torch.stack([member(window) for member in self.members])
+        if window.on_base is None:
+            values = torch.stack([member(window) for member in self.members])
+        else:
+            values = torch.stack([self.mirror.forecast(member, window) for member in self.members])
         return values.sort(dim=-1).values
 
     def predict(self, batch: Batch) -> Tensor:
@@ -95,16 +115,85 @@ class Forecaster(nn.Module):
         Where no value of the training part is negative, no forecast is.
         """
         calibration = Calibration(self.widths, self.offsets, self.mean_offsets)
-        return apply(self(batch), calibration, batch.series, self.levels, self.low)
+        return self.calibrated(self(batch), batch, calibration)
+
+    def predict_base(self, batch: Batch) -> Tensor:
+        """As `predict`, of the classical base alone."""
+        assert self.base is not None
+        return self.calibrated(self.forecast_base(batch), batch, self.base.calibration())
+
+    def forecast_base(self, batch: Batch) -> Forecast:
+        """Forecast a batch by the classical base alone, as `forward`."""
+        window = self.normalise(batch)
+        assert window.on_base is not None
+        return Forecast(blended(window.on_base), window.base, window.scale)
+
+    def begin_at_base(self, windows: Windows) -> None:
+        """Fit the units of the base to windows, and let the network begin with its forecast.
+
+        Its quantiles begin where the base's errors have theirs.
+        """
+        assert self.base is not None
+        self.base.fit_units(windows, self.target.transform)
+        found = collect(self.forecast_base, windows, self.target.transform)
+        errors = (found.truth - found.values[..., 0]).reshape(-1)
+        errors = errors[np.isfinite(errors)]
+        levels = self.levels if self.model.loss == "pinball" else (0.5,)
+        outputs = np.quantile(errors, levels) if len(errors) else np.zeros(len(levels))
+        if len(levels) == 1:
+            outputs = np.zeros(1)
+        start = torch.from_numpy(np.r_[np.zeros(len(self.base.experts)), outputs])
+        for member in self.members:
+            member.start_at(start.float())  # type: ignore[operator]
+
+    def rest_on_base(self) -> None:
+        """Take back what the network has learned: the forecast is the base's."""
+        assert self.base is not None
+        outputs = len(self.levels) if self.model.loss == "pinball" else 1
+        for member in self.members:
+            member.start_at(torch.zeros(len(self.base.experts) + outputs))  # type: ignore[operator]
+
+    def data_errors(self, residuals: Residuals) -> Floats:
+        """Return the errors of the medians, in deviations of the series: (windows, horizon)."""
+        point = point_of(residuals.values, self.levels)[..., 0]
+        truth, forecast = (
+            self.target.transform.inverse(
+                torch.from_numpy(residuals.base + residuals.scale * values)
+            ).numpy()
+            for values in (residuals.truth, point)
+        )
+        return (truth - forecast) / residuals.deviation[:, None]  # type: ignore[no-any-return]
+
+    def calibrated(self, forecast: Forecast, batch: Batch, calibration: Calibration) -> Tensor:
+        """Return quantiles and mean in data units of a forecast: as `predict`."""
+        return apply(forecast, calibration, batch.series, self.target)
 
     def normalise(self, batch: Batch) -> Normalised:
         """Scale a window by its context or its series, and subtract the seasonal forecast."""
+        if self.base is None:
+            return self._normalise(batch)
+        window = self.base.measure(batch, self.target.transform)
+        known, future = self._covariates(batch)
+        return Normalised(
+            context=torch.cat([torch.stack(window.channels, dim=-1), known], dim=-1),
+            future=torch.cat([future, window.near], dim=-1),
+            series=batch.series,
+            static=self._static(batch),
+            base=window.centre.expand(-1, self.horizon),
+            scale=window.scale,
+            on_base=window,
+        )
+
+    def _normalise(self, batch: Batch) -> Normalised:
         season, context, horizon = self.season, self.context, self.horizon
         now = season + context
-        y = batch.window[:, 0, :now]  # (batch, season + context)
+        y = self.target.transform.forward(batch.window[:, 0, :now])  # (batch, season + context)
         seen = y.isfinite()
         recent, recent_seen = y[:, season:], seen[:, season:]
         mean, deviation = batch.scales[:, :1], batch.scales[:, 1:]
+        if self.target.transform.power is not None:  # to the first order
+            deviation = deviation * self.target.transform.slope(mean)
+            mean = self.target.transform.forward(mean)
         if self.model.normalisation == "series":
             centre, scale = mean, deviation
         elif self.model.normalisation == "last":
@@ -131,22 +220,31 @@ class Forecaster(nn.Module):
             base = torch.stack(bases)[chosen, rows]
         features = torch.stack(parts, dim=-1)  # (batch, context, channels)
 
-        covariates = batch.window[:, 1:, season:].transpose(1, 2)  # (batch, steps, columns)
-        covariates = (covariates - self.column_means[1:]) / self.column_deviations[1:]
-        covariates = torch.where(covariates.isfinite(), covariates, 0.0)  # missing: the mean
-        static = (batch.static - self.static_means) / self.static_deviations
+        known, future = self._covariates(batch)
         return Normalised(
-            context=torch.cat([features, covariates[:, :context]], dim=-1),
-            future=covariates[:, context:, self.past :],
+            context=torch.cat([features, known], dim=-1),
+            future=future,
             series=batch.series,
-            static=torch.where(static.isfinite(), static, 0.0),
+            static=self._static(batch),
             base=base,
             scale=scale,
+            on_base=None,
         )
+
+    def _covariates(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return covariates of the context, and those known of the future: (batch, steps, …)."""
+        covariates = batch.window[:, 1:, self.season :].transpose(1, 2)
+        covariates = (covariates - self.column_means[1:]) / self.column_deviations[1:]
+        covariates = torch.where(covariates.isfinite(), covariates, 0.0)  # missing: the mean
+        return covariates[:, : self.context], covariates[:, self.context :, self.past :]
+
+    def _static(self, batch: Batch) -> Tensor:
+        static = (batch.static - self.static_means) / self.static_deviations
+        return torch.where(static.isfinite(), static, 0.0)
 
 
 def build_matched(
-    cell: str, model: Model, schema: Schema, series_count: int
+    cell: str, model: Model, schema: Schema, series_count: int, pool: Pool | None = None
 ) -> tuple[Forecaster, dict[str, int]]:
     """Build the forecaster of `cell` with as many parameters as the LSTM of `model.hidden_size`.
 
@@ -155,7 +253,7 @@ def build_matched(
     """
 
     def make(cell: str, hidden_size: int) -> Forecaster:
-        return Forecaster(cell, hidden_size, model, schema, series_count)
+        return Forecaster(cell, hidden_size, model, schema, series_count, pool)
 
     sizes = recurrent.match_lstm(cell, model.hidden_size, make)
     return make(cell, sizes["hidden_size"]), sizes
@@ -175,8 +273,18 @@ def load_forecaster(folder: Path) -> tuple[Forecaster, Schema, dict[str, Any]]:
             Model.model_validate(config["model"]),
             schema,
             len(config["series"]["unique_id"]),
+            _empty_pool(config, schema),
         )
         # Folders of earlier formats are calibrated by offsets alone: the rest is neutral.
         added = ADDED if config.get("format", 1) < 3 else ()
         network.load_state_dict({name: network.state_dict()[name] for name in added} | weights)
     return network.eval(), schema, config
+
+
+def _empty_pool(config: dict[str, Any], schema: Schema) -> Pool | None:
+    """Return a pool of the shapes of a model's, if it has one."""
+    if "pool" not in config:
+        return None
+    shape = config["pool"]
+    count = len(config["series"]["unique_id"])
+    return Pool.empty(tuple(shape["experts"]), schema.data["horizon"], shape["log"], count)

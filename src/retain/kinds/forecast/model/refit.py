@@ -8,6 +8,7 @@ there only to find out whether something went wrong.
 import statistics
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from retain.kinds.forecast.data.panel import Panel, Schema
 from retain.kinds.forecast.data.windows import Windows
 from retain.kinds.forecast.model import setup
 from retain.kinds.forecast.model.forecaster import CALIBRATION, Forecaster, load_forecaster
+from retain.kinds.forecast.model.pool.running import Run
 from retain.model_files import read_config
 from retain.training.setup import Length, TrainingSetup
 
@@ -45,6 +47,8 @@ def build_until(until: int, source: Panel, problem: Problem, evaluated: Path) ->
     whole = source.cut(until, until, until)
     folds = choice.fold_folders(evaluated)
     length = training_length(problem, source, folds, len(Windows(whole, "train")))
+    if not is_kept(read_config(folds[-1])):
+        length = Length(1, 1)  # what it learns is taken back
     built = setup.build_on(whole, problem, read_config(evaluated)["cell"], length)
     network = built.network
     assert isinstance(network, Forecaster)
@@ -52,9 +56,15 @@ def build_until(until: int, source: Panel, problem: Problem, evaluated: Path) ->
     def calibrate() -> None:
         built.calibrate()  # what else follows a training
         before, schema, config = load_forecaster(evaluated)
-        newest, *_ = load_forecaster(folds[-1])
+        newest, _, judged = load_forecaster(folds[-1])
         for name in CALIBRATION:
             network.get_buffer(name).copy_(newest.get_buffer(name))
+            if network.base is not None and newest.base is not None:
+                network.base.get_buffer(name).copy_(newest.base.get_buffer(name))
+        if "network" in judged:
+            built.config["network"] = judged["network"]
+        if not is_kept(judged):
+            network.rest_on_base()
         sentence, accepted = compare(network, whole, before, source)
         if not accepted:
             network.load_state_dict(before.state_dict())
@@ -70,6 +80,11 @@ def build_until(until: int, source: Panel, problem: Problem, evaluated: Path) ->
     return replace(built, calibrate=calibrate)
 
 
+def is_kept(config: dict[str, Any]) -> bool:
+    """Whether the config.json of a model says that its network is used."""
+    return bool(config.get("network", {"kept": True})["kept"])
+
+
 def training_length(problem: Problem, source: Panel, folds: list[Path], windows: int) -> Length:
     """Return how long to train on `windows`, from how long the models of the folds trained.
 
@@ -80,11 +95,13 @@ def training_length(problem: Problem, source: Panel, folds: list[Path], windows:
     training, rates, shares = problem.training, [], []
     for folder in folds:
         schema = Schema.from_json(read_config(folder)["schema"])
-        count = len(Windows(source, (0, schema.validation_step)))
+        count = windows_of = len(Windows(source, (0, schema.validation_step)))
+        if training.rehearsals:  # they have epochs of one length, however few windows there are
+            count = max(count, training.batch_size * training.epoch_steps)
         epoch = min(-(-count // training.batch_size), training.epoch_steps)
         best = min(choice.history(folder), key=lambda row: float(row["validation_loss"]))
         updates = int(best["step"])
-        rates.append(updates / count)
+        rates.append(updates / windows_of)
         shares.append(updates / (epoch * training.epochs(count)))
     updates = max(1, round(statistics.median(rates) * windows))
     return Length(updates, max(updates, round(updates / statistics.median(shares))))
@@ -100,8 +117,8 @@ def compare(
         forecasts are finite, and its error is not larger by more than TOLERANCE.
     """
     part = (source.schema.test_step, whole.schema.steps)
-    ours, finite = _errors(network, Windows(whole, part).thinned(CHECKED))
-    theirs, _ = _errors(before, Windows(source, part).thinned(CHECKED))
+    ours, finite = _errors(network, whole, part)
+    theirs, _ = _errors(before, source, part)
     if not finite:
         return "a forecast of the refitted network is not finite: the evaluated one is kept", False
     both = np.isfinite(ours) & np.isfinite(theirs)
@@ -117,9 +134,12 @@ def compare(
     return found, True
 
 
-def _errors(network: Forecaster, windows: Windows) -> tuple[Floats, bool]:
+def _errors(network: Forecaster, source: Panel, part: tuple[int, int]) -> tuple[Floats, bool]:
     """Return the absolute errors of the medians, (windows, horizon), and whether all is finite."""
     network.eval()
+    windows = Windows(source, part).thinned(CHECKED)
+    if network.base is not None:
+        windows.on(Run(network.base.pool, source))
     errors, finite = [], True
     for batch in windows.chunks():
         with torch.inference_mode():

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from retain.kinds.forecast.config import Model
 from retain.kinds.forecast.data.cycles import segment_length
 from retain.kinds.forecast.data.panel import Schema
+from retain.kinds.forecast.model.base import CHANNELS, OnBase
 from retain.networks import recurrent
 
 
@@ -23,15 +24,26 @@ class Normalised(NamedTuple):
     future: Tensor  # (batch, horizon, known features)
     series: Tensor  # (batch,) number of the series, 0 for one never seen
     static: Tensor  # (batch, static features)
-    base: Tensor  # (batch, horizon)
-    scale: Tensor  # (batch, 1)
+    base: Tensor  # (batch, horizon), transformed
+    scale: Tensor  # (batch, 1), or (batch, horizon) on a classical base
+    on_base: OnBase | None  # what the network corrects, if there is a base
 
 
 class SegRNN(nn.Module):
-    """Segments, cell and decoder; the arguments are those of `Forecaster`."""
+    """Segments, cell and decoder; the arguments are those of `Forecaster`.
+
+    Args:
+        experts: of the classical base; the decoder reads their forecasts, and says their weights.
+    """
 
     def __init__(
-        self, cell: str, hidden_size: int, model: Model, schema: Schema, series_count: int
+        self,
+        cell: str,
+        hidden_size: int,
+        model: Model,
+        schema: Schema,
+        series_count: int,
+        experts: int = 0,
     ):
         super().__init__()
         self.horizon: int = schema.data["horizon"]
@@ -41,6 +53,9 @@ class SegRNN(nn.Module):
         self.decoded = -(-self.horizon // self.segment)  # output segments, the last one cut
         outputs = len(model.quantiles) if model.loss == "pinball" else 1
         channels = 4 if model.residual == "seasonal" else 2  # values and their mask
+        if experts:
+            channels = CHANNELS
+        known = schema.known + experts
         features = channels + schema.past + schema.known
         # Step by step, the cell reads the features themselves, as the classic networks do.
         self.embed = nn.Linear(self.segment * features, hidden_size) if self.segment > 1 else None
@@ -49,7 +64,7 @@ class SegRNN(nn.Module):
         # The decoder's inputs of an output segment are added to the cell's gates.
         gates = recurrent.GATE_COUNT[cell] * hidden_size
         self.position = nn.Parameter(torch.randn(self.decoded, gates) * 0.02)
-        self.future = nn.Linear(self.segment * schema.known, gates) if schema.known else None
+        self.future = nn.Linear(self.segment * known, gates) if known else None
         described = len(schema.static) + model.series_embedding
         self.series = (
             nn.Embedding(series_count + 1, model.series_embedding)
@@ -58,7 +73,7 @@ class SegRNN(nn.Module):
         )
         self.describe = nn.Linear(described, gates, bias=False) if described else None
         self.dropout = nn.Dropout(model.dropout)
-        self.head = nn.Linear(hidden_size, self.segment * outputs)
+        self.head = nn.Linear(hidden_size, self.segment * (experts + outputs))
 
     def forward(self, window: Normalised) -> Tensor:
         """(batch, horizon, outputs), in normalised units."""
@@ -76,6 +91,12 @@ class SegRNN(nn.Module):
         values = self.head(self.dropout(decoded))  # (batch, decoded, width·outputs)
         values = values.view(len(context), self.decoded * width, -1)
         return values[:, : self.horizon]  # type: ignore[no-any-return]
+
+    def start_at(self, outputs: Tensor) -> None:
+        """Let every forecast be `outputs`, (outputs,), until training has changed the head."""
+        with torch.no_grad():
+            self.head.weight.zero_()
+            self.head.bias.copy_(outputs.repeat(self.segment))
 
     def inputs(self, context: Tensor) -> Tensor:
         """Cut a context into the inputs of the cell: (segments, batch, …)."""

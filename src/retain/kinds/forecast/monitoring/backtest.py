@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from retain import model_files
-from retain.config import schema
+from retain.config import durations
 from retain.config.kind import kind_of
 from retain.errors import DataError, ParamsError
 from retain.evaluation import report
@@ -141,7 +141,7 @@ def backtest(problem: Problem, name: str, root: Path, every: str, start: dt.date
         ParamsError: `every` is no duration.
     """
     try:
-        step = schema.span(every)
+        step = durations.span(every)
     except ValueError as error:
         raise ParamsError(f"--every is {every!r}: {error}") from None
     past = Past(problem, name, root)
@@ -213,7 +213,7 @@ class Snapshot:
         label = f"{self.past.name} at {self.date:%Y-%m-%d}"
         history = trainer.fit(training, problem.training, MODEL, label)
         training.calibrate()
-        model_files.write_model(out, training.network, training.config, history)
+        model_files.write_model(out, training.model, training.config, history)
         seconds = time.monotonic() - begun
         content = {"seconds": seconds, "test": _score_test_part(out, self.prepared)}
         (out / "facts.json").write_text(json.dumps(content), encoding="utf-8")
@@ -247,7 +247,7 @@ def _is_due(track: Track, snapshot: Snapshot) -> bool:
     if track.policy == "never":
         return False
     problem = snapshot.past.problem
-    if snapshot.date - track.trained[-1] > schema.span(problem.retrain.max_age):
+    if snapshot.date - track.trained[-1] > durations.span(problem.retrain.max_age):
         return True
     scores = facts(track.model)["test"]
     findings = drift.check(problem, snapshot.prepared, track.model, scores)

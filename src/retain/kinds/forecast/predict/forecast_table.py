@@ -87,7 +87,7 @@ def forecast_table(
     outside: list[str] = []
     if rows.any():
         usable = frame[rows]
-        reader = RequestReader(data, model.schema, model.known_series)
+        reader = RequestReader(data, model.schema, model.known_series, model.based)
         request = reader.read_table(replace(table, frame=usable), where)
         unknown = spans.unseen_categories(usable, data, model.schema, where)
         values = np.concatenate([model.predict_batch(batch) for batch in request.batches()])
@@ -139,7 +139,7 @@ def _tabulate(
     ahead = np.array([forecasts[name][0] for name in names], dtype="datetime64[us]")
     values = np.array([forecasts[name][1] for name in names], dtype=np.float32)
     ahead, values = ahead.reshape(-1, horizon), values.reshape(-1, horizon, columns)
-    nothing = Batch(*[torch.empty(0)] * 4)
+    nothing = Batch(*[torch.empty(0)] * len(Batch._fields))
     request = Request(np.array(names, dtype=object), ahead, nothing, where, ())
     answer = pd.DataFrame(model.tabulate(request, values))
     if not names:  # of a part: it must have the types of the others

@@ -29,6 +29,7 @@ class LastWindows:
     window: NDArray[np.float32]  # (series, columns, season + context + horizon)
     static: NDArray[np.float32]  # (series, static features)
     ahead: NDArray[np.datetime64]  # (series, horizon) the time stamps to forecast
+    past: NDArray[np.float64]  # (series, steps) all values of the target before them, newest last
 
 
 def last_windows(frame: pd.DataFrame, data: Data, schema: Schema, where: str) -> LastWindows:
@@ -119,7 +120,11 @@ def lay_out(
     change = np.where(seen, given[:, 0] - mean[codes], 0.0)
     deviation = np.sqrt(np.add.reduceat(change * change, first) / values)
     scales = np.column_stack([mean, np.where(deviation > 0, deviation, 1.0)])
-    return LastWindows(names, scales, window, static.astype(np.float32), ahead)
+    before = place < reach
+    oldest = min(int(place[before].min()), 0)
+    past = np.full((len(names), reach - oldest), np.nan)
+    past[codes[before], place[before] - oldest] = given[before, 0]
+    return LastWindows(names, scales, window, static.astype(np.float32), ahead, past)
 
 
 def refuse(

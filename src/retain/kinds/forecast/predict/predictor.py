@@ -19,11 +19,12 @@ from torch import Tensor
 from retain.errors import ModelError
 from retain.kinds.forecast.config import Data, level_column
 from retain.kinds.forecast.data import tables
-from retain.kinds.forecast.data.panel import Schema
-from retain.kinds.forecast.data.windows import Batch
+from retain.kinds.forecast.data.panel import Panel, Schema, steps_between
+from retain.kinds.forecast.data.windows import Batch, without_base
 from retain.kinds.forecast.model.forecaster import Forecaster, load_forecaster
+from retain.kinds.forecast.model.pool.running import Run, newest
 from retain.kinds.forecast.predict.example import newest_window
-from retain.kinds.forecast.predict.last_window import refuse
+from retain.kinds.forecast.predict.last_window import LastWindows, refuse
 from retain.kinds.forecast.predict.request import HISTORY, Request, RequestReader
 from retain.model_files import check_same
 
@@ -81,10 +82,33 @@ class Predictor:
         Returns:
             Numbers (series,), from 1, 0 for a series never seen; mean and deviation (series, 2).
         """
-        numbers_of, own_scales = self._known_series
-        rows = np.array([numbers_of.get(name, -1) for name in names])
-        scales = np.where(rows[:, None] >= 0, own_scales[rows], scales.astype(np.float32))
-        return torch.from_numpy(rows + 1), torch.from_numpy(scales)
+        numbers, own_scales = self._numbers(names), self._known_series[1]
+        known = (numbers > 0)[:, None]
+        scales = np.where(known, own_scales[numbers - 1], scales.astype(np.float32))
+        return torch.from_numpy(numbers), torch.from_numpy(scales)
+
+    def based(self, windows: LastWindows, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `experts` and `ahead` of a batch of newest windows, as `Batch` has them."""
+        base = self.network.base
+        if base is None:
+            return without_base(len(windows.names), self.network.horizon)
+        first = steps_between(self.schema, windows.ahead[:, 0]) - windows.past.shape[1]
+        begins = first + np.isfinite(windows.past).argmax(1)
+        found = newest(base.pool, windows.past, begins, numbers.numpy(), self.network.context)
+        experts, ahead = map(torch.from_numpy, found)
+        return experts, ahead
+
+    def bases(self, source: Panel) -> Run | None:
+        """Return the classical base along all series of a panel; None where there is none."""
+        if self.network.base is None:
+            return None
+        names = source.index["unique_id"].to_numpy(dtype=object)
+        return Run(self.network.base.pool, source, self._numbers(names))
+
+    def _numbers(self, names: NDArray[np.object_]) -> NDArray[np.int64]:
+        """Return the number of each series in this model, from 1; 0 of one never seen."""
+        numbers_of, _ = self._known_series
+        return np.array([numbers_of.get(name, -1) for name in names], dtype=np.int64) + 1
 
     @cached_property
     def _known_series(self) -> tuple[dict[str, int], NDArray[np.float32]]:
@@ -95,7 +119,7 @@ class Predictor:
     @cached_property
     def requests(self) -> RequestReader:
         """What reads the requests to this model."""
-        return RequestReader(self.read_as(HISTORY), self.schema, self.known_series)
+        return RequestReader(self.read_as(HISTORY), self.schema, self.known_series, self.based)
 
     def read_as(self, path: str) -> Data:
         """Return how to read a table as the training table was read."""

@@ -21,6 +21,7 @@ from retain.kinds.forecast.predict.last_window import LastWindows, last_windows
 from retain.kinds.forecast.predict.spans import unseen_categories
 
 KnownSeries = Callable[[NDArray[np.object_], NDArray[np.float64]], tuple[Tensor, Tensor]]
+Based = Callable[[LastWindows, Tensor], tuple[Tensor, Tensor]]
 HISTORY = "history"  # what messages call the table of a request
 CHUNK = 64  # series a batch; larger ones fall out of the CPU's cache
 
@@ -52,10 +53,12 @@ class RequestReader:
         data: how its tables are read, `Predictor.read_as`.
         schema: what the model knows of its training table.
         known_series: `Predictor.known_series`.
+        based: `Predictor.based`.
     """
 
-    def __init__(self, data: Data, schema: Schema, known_series: KnownSeries):
-        self._data, self._schema, self._known_series = data, schema, known_series
+    def __init__(self, data: Data, schema: Schema, known_series: KnownSeries, based: Based):
+        self._data, self._schema = data, schema
+        self._known_series, self._based = known_series, based
         self.fast_reader = FastReader(data, schema)
 
     def read_plain(self, columns: Mapping[str, list[Any]]) -> Request | None:
@@ -116,7 +119,8 @@ class RequestReader:
     ) -> Request:
         numbers, scales = self._known_series(windows.names, windows.scales)
         window, static = torch.from_numpy(windows.window), torch.from_numpy(windows.static)
-        batch = Batch(window, numbers, static, scales)
+        based = self._based(windows, numbers)
+        batch = Batch(window, numbers, static, scales, torch.zeros_like(numbers), *based)
         return Request(windows.names, windows.ahead, batch, where, ignored)
 
 

@@ -1,0 +1,26 @@
+"""Durations as params.yaml writes them, such as 30d."""
+
+import datetime as dt
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+DURATION = re.compile(r"([1-9]\d*)(w|d|h|min)")
+UNITS = {"w": "weeks", "d": "days", "h": "hours", "min": "minutes"}
+
+
+def span(text: str) -> dt.timedelta:
+    """A duration such as 30d; raises ValueError, with the words for a user, where it is none."""
+    found = DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError("give a duration such as 4w, 30d, 12h or 15min")
+    return dt.timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+def _duration(text: str) -> str:
+    span(text)
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_duration)]

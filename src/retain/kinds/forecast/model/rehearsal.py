@@ -1,0 +1,204 @@
+"""Rehearsals: networks that learn from what precedes parts of the past, and are judged by them.
+
+Each rehearses the forecast of a part as long as the validation part: that part, and those before
+it. What they reach says for how many updates to train, and on a classical base whether a network is
+kept at all; their errors calibrate the intervals. The network that is scored learns from everything
+before the test part meanwhile, and never sees how it does. All of them are one training, so that
+whatever stops it stops all, and goes on with all.
+"""
+
+import statistics
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from retain.config.schema import Cell
+from retain.kinds.forecast.config import Problem
+from retain.kinds.forecast.data.panel import Panel
+from retain.kinds.forecast.data.windows import Batch, Windows
+from retain.kinds.forecast.model import learner
+from retain.kinds.forecast.model.conformal import Residuals, collect, fit, joined, set_calibration
+from retain.kinds.forecast.model.forecaster import Forecaster
+from retain.kinds.forecast.model.learner import Learner
+from retain.training.setup import Group, TrainingSetup
+
+FEWEST = 50  # training windows of a rehearsal, for a network to be kept
+REHEARSED = 1_000  # windows of a part that a rehearsal forecasts, at most
+CENTRED = 20  # horizons in which the rehearsals' errors count half for where the median lies
+GAIN = 0.01  # of the base's error that a network must take off, on average
+LOSS = 0.1  # and may add in no rehearsal
+
+
+class Outcome(TypedDict):
+    """What config.json and metrics.json say of a network on a base.
+
+    `gains` are the shares that it took off the base's error in each rehearsal.
+    """
+
+    kept: bool
+    gains: list[float]
+
+
+class Together:
+    """Windows of several panels: a batch is one of each.
+
+    Args:
+        least: how many examples there are said to be, at least; windows come again then.
+    """
+
+    def __init__(self, parts: Sequence[Windows], least: int = 0):
+        self.parts, self._count = tuple(parts), max(least, *map(len, parts))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def batch(self, numbers: NDArray[np.int64]) -> tuple[Batch, ...]:
+        """Return the windows of the given numbers, counted on from the first behind the last."""
+        return tuple(part.batch(numbers % len(part)) for part in self.parts)
+
+
+class Rehearsed(nn.Module):
+    """The networks that rehearse, and last the one that is scored."""
+
+    def __init__(self, networks: Sequence[Forecaster]):
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    @property
+    def rehearsals(self) -> list[Forecaster]:
+        """Those that rehearse."""
+        return [network for network in self.networks if isinstance(network, Forecaster)][:-1]
+
+    @property
+    def final(self) -> Forecaster:
+        """The one that is scored."""
+        last = self.networks[-1]
+        assert isinstance(last, Forecaster)
+        return last
+
+
+def build(source: Panel, problem: Problem, cell: Cell, config: dict[str, Any]) -> TrainingSetup:
+    """Build the training of `cell` on a panel, with its rehearsals.
+
+    Args:
+        source: its training part ends where the last rehearsal's part begins.
+        config: what config.json says of the network that is scored; what the training finds is
+            added to it.
+    """
+    learners, panels = _rehearsals(source, problem, cell)
+    final = learner.make(before_test(source), problem, cell)
+    parts = [
+        made.windows(cut, "validation", REHEARSED)
+        for made, cut in zip(learners, panels, strict=True)
+    ]
+    network = Rehearsed([*(made.network for made in learners), final.network])
+    rate = problem.training.rate(cell)
+    groups = [Group(tuple(one.parameters()), rate) for one in network.networks]
+    least = problem.training.batch_size * problem.training.epoch_steps
+
+    def loss(network: nn.Module, batches: tuple[Batch, ...]) -> tuple[Tensor, Tensor]:
+        assert isinstance(network, Rehearsed)
+        networks = [*network.rehearsals, network.final][: len(batches)]
+        losses = [
+            learner.loss_of(problem, one, batch)
+            for one, batch in zip(networks, batches, strict=True)
+        ]
+        totals, weights = zip(*losses, strict=True)
+        return sum(totals[1:], totals[0]), sum(weights[1:], weights[0])
+
+    def finish() -> None:
+        for made in (*learners, final):
+            learner.forget_untrained(made.network, made.train)
+            made.network.eval()
+        schemas = [cut.schema for cut in panels]
+        steps = sum(schema.test_step - schema.validation_step for schema in schemas)
+        rehearsed = steps / problem.data.horizon
+        centre = rehearsed / (rehearsed + CENTRED)
+        networks = [made.network for made in learners]
+        enough = (
+            len(learners) == problem.training.rehearsals
+            and min(len(made.train) for made in learners) >= FEWEST
+        )
+        outcome = _calibrate(networks, parts, final.network, centre, enough)
+        if outcome is not None:
+            setup.config["network"] = outcome
+
+    setup = TrainingSetup(
+        network,
+        Together([*(made.train for made in learners), final.train], least),
+        Together(parts),
+        loss,
+        config | final.described(),
+        groups=tuple(groups),
+        calibrate=finish,
+        written=final.network,
+    )
+    return setup
+
+
+def before_test(source: Panel) -> Panel:
+    """Return a panel whose training part is everything before the test part."""
+    schema = source.schema
+    return source.cut(schema.test_step, schema.test_step, schema.steps)
+
+
+def _rehearsals(source: Panel, problem: Problem, cell: Cell) -> tuple[list[Learner], list[Panel]]:
+    """Build the networks that rehearse, the earliest first; the last must have windows."""
+    schema, panels = source.schema, [source]
+    length = schema.test_step - schema.validation_step
+    for number in range(1, problem.training.rehearsals):
+        begin = schema.validation_step - number * length
+        if begin <= 0:
+            break
+        cut = source.cut(begin, begin + length, schema.steps)
+        if not len(Windows(cut, "train")) or not len(Windows(cut, "validation")):
+            break
+        panels.insert(0, cut)
+    return [learner.make(cut, problem, cell, ensemble=1) for cut in panels], panels
+
+
+def _calibrate(
+    rehearsals: Sequence[Forecaster],
+    parts: Sequence[Windows],
+    final: Forecaster,
+    centre: float,
+    enough: bool,
+) -> Outcome | None:
+    """Calibrate the final network by its rehearsals, once it is decided whether it is kept.
+
+    Args:
+        centre: as in `conformal.fit`.
+        enough: whether the rehearsals learned from enough windows to keep a network for them.
+    """
+    series, outcome = len(final.widths) - 1, None
+    if final.base is not None:
+        bases = [
+            collect(network.forecast_base, part, network.target.transform)
+            for network, part in zip(rehearsals, parts, strict=True)
+        ]
+        set_calibration(final.base, fit(joined(bases), final.target, series, centre))
+        gains = [
+            1 - _error(_residuals(network, part), network) / max(_error(base, network), 1e-12)
+            for network, part, base in zip(rehearsals, parts, bases, strict=True)
+        ]
+        kept = enough and statistics.fmean(gains) >= GAIN and min(gains) >= -LOSS
+        outcome = Outcome(kept=kept, gains=[round(gain, 6) for gain in gains])
+        if not kept:
+            for network in (*rehearsals, final):
+                network.rest_on_base()
+    residuals = [_residuals(*pair) for pair in zip(rehearsals, parts, strict=True)]
+    set_calibration(final, fit(joined(residuals), final.target, series, centre))
+    return outcome
+
+
+def _residuals(network: Forecaster, part: Windows) -> Residuals:
+    return collect(network, part, network.target.transform)
+
+
+def _error(residuals: Residuals, network: Forecaster) -> float:
+    """Return the mean absolute error of the medians, in deviations of the series."""
+    errors = network.data_errors(residuals)
+    return float(np.nanmean(np.abs(errors)))
