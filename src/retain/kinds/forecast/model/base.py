@@ -53,8 +53,7 @@ class Base(nn.Module):
         super().__init__()
         self.experts, self.log, self.season = pool.experts, pool.log, season
         self.horizon = pool.horizon
-        for name, array in pool.arrays().items():
-            self.register_buffer(_buffer(name), torch.from_numpy(array))
+        self.hold(pool)
         series = len(pool.weights) - 1
         # Mean absolute one-step error of each series in its deviations, 0 is a series never seen;
         # and how many times larger the error is at each step ahead.
@@ -69,6 +68,11 @@ class Base(nn.Module):
         names = Pool.empty(self.experts, self.horizon, self.log, 0).arrays()
         arrays = {name: self.get_buffer(_buffer(name)).cpu().numpy() for name in names}
         return Pool.from_arrays(self.experts, self.horizon, self.log, arrays)
+
+    def hold(self, pool: Pool) -> None:
+        """Take the pool's numbers: during training without the states, which serving needs."""
+        for name, array in pool.arrays().items():
+            self.register_buffer(_buffer(name), torch.from_numpy(array))
 
     def calibration(self) -> Calibration:
         """Return the calibration of the pool alone."""

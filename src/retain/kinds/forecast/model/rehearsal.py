@@ -35,8 +35,8 @@ LOSS = 0.1  # and may add in no rehearsal
 class Outcome(TypedDict):
     """What config.json and metrics.json say of a network on a base.
 
-    `gains` are the shares that it took off the base's error in each rehearsal; `enough` says whether
-    there were as many windows as a network needs: with fewer none is kept, whatever it gains.
+    `gains` are the shares that it took off the base's error in each rehearsal; `enough` says
+    whether there were as many windows as a network needs: with fewer none is kept.
     """
 
     kept: bool
@@ -117,8 +117,7 @@ def build(source: Panel, problem: Problem, cell: Cell, config: dict[str, Any]) -
 
     def finish() -> None:
         for made in (*learners, final):
-            learner.forget_untrained(made.network, made.train)
-            made.network.eval()
+            made.finish()
         schemas = [cut.schema for cut in panels]
         steps = sum(schema.test_step - schema.validation_step for schema in schemas)
         rehearsed = steps / problem.data.horizon

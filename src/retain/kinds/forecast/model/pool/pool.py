@@ -1,6 +1,6 @@
 """The fitted pool: which experts there are, which candidates each series has, and their states."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -80,6 +80,11 @@ class Pool:
         """Return everything fitted, by name; shapes depend on experts, horizon and series alone."""
         states = {f"states.{name}": state for name, state in self.states.items()}
         return {name: getattr(self, name) for name in FIELDS} | states
+
+    def without_states(self) -> "Pool":
+        """Return the pool without what goes on from its end; it can be run from a beginning."""
+        states = {name: state[:0] for name, state in self.states.items()}
+        return replace(self, states=states, tail=self.tail[:0])
 
     @classmethod
     def from_arrays(
