@@ -228,7 +228,7 @@ def level_column(level: float) -> str:
 class Problem(CommonProblem):
     """A forecasting problem, whole."""
 
-    ERRORS = ("mae", "crps")
+    ERRORS = ("mae", "crps", "mase", "rmsse")
     PRESETS = PRESETS
     BASELINES = ("rnn", "gru", "seasonal_naive", "naive", "drift")
 

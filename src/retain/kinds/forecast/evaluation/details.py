@@ -64,7 +64,7 @@ def _view(title: str, part: Part, number: int) -> View:
         horizon_ds=stamps[-windows.horizon :].to_numpy(),
         truth=y[-windows.horizon :],
         quantiles={
-            name: model(batch)[0]
+            name: model(batch)[0, :, :-1]  # without the mean
             for name, model in part.models.items()
             if name not in ("naive", "drift")
         },

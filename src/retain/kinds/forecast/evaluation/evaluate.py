@@ -26,7 +26,7 @@ from retain.kinds.forecast.data.panel import Panel, Schema
 from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Batch, Windows
 from retain.kinds.forecast.evaluation import details
 from retain.kinds.forecast.evaluation.figures import View
-from retain.kinds.forecast.evaluation.metrics import COMPARED, MetricSums, difference
+from retain.kinds.forecast.evaluation.metrics import COMPARED, SCALES, MetricSums, difference
 from retain.kinds.forecast.model import baselines
 from retain.kinds.forecast.model.baselines import QuantileModel
 from retain.kinds.forecast.predict import predictor
@@ -75,7 +75,7 @@ class Evaluation:
 
 
 def network_model(model: Predictor, source: Panel) -> QuantileModel:
-    """Make a model folder a model of the series of a panel: calibrated quantiles in data units.
+    """Make a model folder a model of the series of a panel: calibrated, in data units.
 
     A series keeps the number and the scale that it had when the model was trained.
     """
@@ -88,7 +88,7 @@ def network_model(model: Predictor, source: Panel) -> QuantileModel:
         rows = batch.series - 1
         known = batch._replace(series=numbers[rows], scales=scales[rows])
         with torch.inference_mode():
-            return network.predict(known)[..., :-1].double().numpy()  # without the mean
+            return network.predict(known).double().numpy()
 
     return forecast
 
@@ -111,7 +111,7 @@ def sum_metrics(
     """Score one model on windows of a panel; add to `sums`, if they are given."""
     if sums is None:
         sums = empty_sums([windows], source, levels)
-    scales = source.index["mase_scale"].to_numpy(dtype=np.float64)
+    scales = source.index[[*SCALES]].to_numpy(dtype=np.float64)
     done = 0
     for batch in windows.chunks():
         truth = batch.window[:, 0, -windows.horizon :].double().numpy()
@@ -228,7 +228,7 @@ def compare_with_champion(
             model = network_model(_newest_before(models, begins), cut)
             sum_metrics(model, windows, source, sums.levels, sums)
     return Comparison(
-        measures=("mae", "rmse", "mase", "crps", "coverage_80"),
+        measures=("mae", "rmse", "mase", "rmsse", "bias", "crps", "coverage_80"),
         scores=(ours.scores(), theirs.scores()),
         differences=compare(ours, theirs, problem),
         by_step=(ours.mae_by_step().tolist(), theirs.mae_by_step().tolist()),

@@ -16,7 +16,8 @@ from retain.kinds.forecast.data.windows import Batch, Windows
 from retain.kinds.forecast.model.calibration import Forecast, apply
 from retain.kinds.forecast.model.conformal import collect, fit
 
-QuantileModel = Callable[[Batch], Floats]  # windows → quantiles (batch, horizon, levels)
+# windows → quantiles, and the mean last: (batch, horizon, levels + 1), in data units
+QuantileModel = Callable[[Batch], Floats]
 
 
 def last_observed(past: Tensor) -> Tensor:
@@ -129,6 +130,6 @@ def _calibrated(
     calibration = fit(collect(model, validation, low), len(source.index), levels)
 
     def forecast(batch: Batch) -> Floats:
-        return apply(model(batch), calibration, batch.series, levels, low)[..., :-1].numpy()
+        return apply(model(batch), calibration, batch.series, levels, low).numpy()
 
     return forecast
