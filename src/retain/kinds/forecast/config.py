@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -207,10 +207,17 @@ class Model(Section):
         return value
 
 
+Floor = Literal["seasonal_naive", "naive", "drift", "zero", "seasonal_mean", "theta", "ets"]
+
+
 class Evaluation(Section):
-    """How the test windows are scored: in `folds` pieces, each by a model trained up to it."""
+    """How the test windows are scored: in `folds` pieces, each by a model trained up to it.
+
+    `floors` are the forecasts without a network that it is compared with.
+    """
 
     folds: int = Field(1, ge=1)
+    floors: tuple[Floor, ...] = get_args(Floor)
     bootstrap: int = Field(2000, ge=100)
     block_length: int | None = Field(None, ge=1)
     seed: int = Field(1, ge=0)
@@ -230,7 +237,10 @@ class Problem(CommonProblem):
 
     ERRORS = ("mae", "crps", "mase", "rmsse")
     PRESETS = PRESETS
-    BASELINES = ("rnn", "gru", "seasonal_naive", "naive", "drift")
+    BASELINES = (
+        *("rnn", "gru", "pool", "lstm_alone", "rnn_alone", "gru_alone"),
+        *get_args(Floor),
+    )
 
     kind: Literal["forecast"]
     data: Data

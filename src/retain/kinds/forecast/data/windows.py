@@ -4,6 +4,7 @@ A batch is one gather from the memory-mapped array; there is no per-sample code,
 and no worker process.
 """
 
+import copy
 import warnings
 from collections.abc import Iterator
 from typing import NamedTuple, Self
@@ -32,6 +33,8 @@ class Batch(NamedTuple):
     series: Tensor  # (batch,) number of the series, from 1; 0 is a series never seen
     static: Tensor  # (batch, static features)
     scales: Tensor  # (batch, 2) mean and deviation of the series' training part
+    # (batch,) row of the panel's values at which each horizon begins; empty for other windows
+    origin: Tensor = torch.empty(0, dtype=torch.int64)
 
 
 class Windows:
@@ -126,6 +129,18 @@ class Windows:
             self._count = limit
         return self
 
+    def among(self, series: NDArray[np.bool_]) -> Self:
+        """Return those of the windows that are of chosen series.
+
+        Args:
+            series: whether each one is chosen.
+        """
+        numbers = np.flatnonzero(series[self.series])
+        some = copy.copy(self)
+        some._chosen = numbers if self._chosen is None else self._chosen[numbers]
+        some._count = len(numbers)
+        return some
+
     def chunks(self) -> Iterator[Batch]:
         """Yield all windows, in order, in batches of CHUNK."""
         for begin in range(0, len(self), CHUNK):
@@ -144,4 +159,5 @@ class Windows:
             some = torch.from_numpy(early)
             window[some] = window[some].masked_fill_(before[:, None, :], float("nan"))
         chosen = torch.from_numpy(series)
-        return Batch(window, chosen + 1, self._static[chosen], self._scales[chosen])
+        places = torch.from_numpy(origin)
+        return Batch(window, chosen + 1, self._static[chosen], self._scales[chosen], places)
