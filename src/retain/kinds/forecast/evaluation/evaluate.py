@@ -171,7 +171,8 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
             lambda one, other: compare(*scored.pair(one, other), problem),
             chosen["model"],
         ),
-        **chosen,
+        "model": chosen["model"],
+        "validation_loss": chosen["validation_loss"],
         "calibration": sums[chosen["model"]].calibration(),
         "windows": {
             "test": sum(len(part.windows) for part in parts),

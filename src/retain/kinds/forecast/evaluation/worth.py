@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import get_args
 
+from retain.config.schema import BeatsCheck, TiesCheck
 from retain.evaluation import choice
 from retain.evaluation.quality_gate import MODEL
 from retain.evaluation.results import Interval
@@ -23,7 +24,7 @@ def judging_metric(problem: Problem) -> str:
 
     MAE where the gate compares with none.
     """
-    named = (check.metric for check in problem.gate if hasattr(check, "baseline"))
+    named = (check.metric for check in problem.gate if isinstance(check, BeatsCheck | TiesCheck))
     return next(named, problem.ERRORS[0])
 
 
