@@ -151,8 +151,8 @@ def _note(metrics: ForecastMetrics) -> str:
     """Say what the columns are of, and why some have no figure."""
     sentences = [
         "In units of the data; the best of each column stands out. Every model's interval is "
-        "calibrated on the validation windows. RMSSE and bias are of the mean forecast, the other "
-        "errors of the median."
+        "calibrated on the validation windows, but for always zero. RMSSE and bias are of the mean "
+        "forecast, the other errors of the median."
     ]
     models = metrics["models"].values()
     for windows in dict.fromkeys(scores["windows"] for scores in models if "windows" in scores):
