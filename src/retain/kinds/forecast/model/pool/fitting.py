@@ -200,6 +200,7 @@ def _weigh(pool: Pool, paths: Paths) -> None:
     reach = max(2 * max(expert.reach for expert in experts), 8 * pool.horizon)
     usable = (pool.ends - pool.begins)[1:, None] >= starts
     usable[:, [expert.start == 1 for expert in experts]] = True  # what all others fall back on
+    usable[(pool.ends <= pool.begins)[1:]] = True  # a late series is as one never seen
     errors, horizons = np.zeros(usable.shape), np.zeros(len(usable))
     for number, (series, _) in enumerate(paths.spans):
         # All of the experts are judged at the same origins, from where the last has started.
