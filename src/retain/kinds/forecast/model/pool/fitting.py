@@ -77,7 +77,7 @@ def _choose(pool: Pool, panel: Panel, until: int) -> None:
     for series, rows in spans:
         block = blocks.read(panel, series, rows, until)
         pool.begins[1 + series.start : 1 + series.stop] = block.begins
-        pool.ends[1 + series.start : 1 + series.stop] = np.maximum(until, block.begins)
+        pool.ends[1 + series.start : 1 + series.stop] = until
         some = sampled[(sampled >= series.start) & (sampled < series.stop)] - series.start
         scored.append(_scores(pool, block.y[:, some], block.lengths[some], longest))
     common = [
