@@ -111,6 +111,12 @@ def test_what_lies_behind_an_origin_changes_nothing(log: bool) -> None:
         np.testing.assert_array_equal(seen.ahead, changed.ahead)
 
 
+def test_a_state_moves_on_over_missing_values_by_its_own_forecast() -> None:
+    y = 3 + 2 * np.arange(120.0)
+    y[[40, 41, 90, 98, 99]] = NAN
+    np.testing.assert_allclose(ahead(y, 100), 3 + 2 * np.arange(100, 106.0), rtol=1e-3)
+
+
 @pytest.fixture
 def gappy() -> Panel:
     """Series of their own spans with missing values; some short, late, constant or all 0."""
@@ -161,6 +167,14 @@ def test_serving_goes_on_from_the_states(gappy: Panel, origin: int, log: bool, g
     found = newest(pool, y, begins, numbers, CONTEXT)
     np.testing.assert_allclose(found.experts, expected.experts, rtol=2e-5, atol=1e-5)
     np.testing.assert_allclose(found.ahead, expected.ahead, rtol=2e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("origin", [6, 7, 9, 13, 14, 20])
+def test_serving_a_short_history_is_what_the_run_says(gappy: Panel, origin: int) -> None:
+    pool, one = fit(gappy, 150, False), np.array([1])
+    expected = at(gappy, pool, [0], [origin])
+    found = newest(pool, history(gappy, 0, 0, origin)[None], one - 1, one, CONTEXT)
+    np.testing.assert_allclose(found.experts, expected.experts, rtol=1e-6)
 
 
 def test_a_history_from_the_beginning_counts_as_corrected(gappy: Panel) -> None:
