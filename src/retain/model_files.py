@@ -1,7 +1,8 @@
 """A model folder, written and read in one place: config.json, weights and history.
 
 Since format 2, config.json says the format and which version of retain wrote it; a folder of format
-1 says neither. Since format 3 a forecaster's weights calibrate each series and the mean, too.
+1 says neither. Since format 3 a forecaster's weights calibrate each series and the mean, too; since
+format 4 its head reads the cell's state of one cycle before as well.
 Whoever needs the config alone imports no torch.
 """
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from retain.training.setup import Epoch
 
 Loaded = TypeVar("Loaded", bound=Any)
-FORMAT = 3  # of the folders that are written here; older ones are read too
+FORMAT = 4  # of the folders that are written here; older ones are read too
 
 
 def write_model(

@@ -33,6 +33,7 @@ class Forecaster(nn.Module):
         model: the section `model` of the problem.
         schema: columns and lengths of the panel.
         series_count: how many series the embedding, where there is one, must tell apart.
+        earlier: as folders of format 3 and before have the members.
     """
 
     column_means: Tensor
@@ -44,7 +45,13 @@ class Forecaster(nn.Module):
     mean_offsets: Tensor
 
     def __init__(
-        self, cell: str, hidden_size: int, model: Model, schema: Schema, series_count: int
+        self,
+        cell: str,
+        hidden_size: int,
+        model: Model,
+        schema: Schema,
+        series_count: int,
+        earlier: bool = False,
     ):
         super().__init__()
         self.model, self.cell = model, cell
@@ -56,7 +63,8 @@ class Forecaster(nn.Module):
         self.past = schema.past
         self.levels = model.quantiles
         self.members = nn.ModuleList(
-            SegRNN(cell, hidden_size, model, schema, series_count) for _ in range(model.ensemble)
+            SegRNN(cell, hidden_size, model, schema, series_count, earlier)
+            for _ in range(model.ensemble)
         )
         for name, numbers in (
             ("column_means", schema.means),
@@ -168,15 +176,16 @@ def load_forecaster(folder: Path) -> tuple[Forecaster, Schema, dict[str, Any]]:
         ModelError: a file is missing or damaged, or the weights do not fit the config.
     """
     with reading(folder) as (config, weights):
-        schema = Schema.from_json(config["schema"])
+        schema, written_in = Schema.from_json(config["schema"]), config.get("format", 1)
         network = Forecaster(
             config["cell"],
             config["hidden_size"],
             Model.model_validate(config["model"]),
             schema,
             len(config["series"]["unique_id"]),
+            earlier=written_in < 4,
         )
-        # Folders of earlier formats are calibrated by offsets alone: the rest is neutral.
-        added = ADDED if config.get("format", 1) < 3 else ()
+        # Folders of formats 1 and 2 are calibrated by offsets alone: the rest is neutral.
+        added = ADDED if written_in < 3 else ()
         network.load_state_dict({name: network.state_dict()[name] for name in added} | weights)
     return network.eval(), schema, config
