@@ -58,6 +58,7 @@ class Evaluation:
     grid: pd.DatetimeIndex
     folds: list[Fold]
     left_out: list[str]  # series, with the reason
+    cell_facts: tuple[tuple[str, str], ...]  # of the LSTM, for the report
 
     def plots(self) -> dict[str, pd.DataFrame]:
         """Pivot the tables for `dvc plots`: one column a model; by series its MASE.
@@ -171,6 +172,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         source.grid,
         [part.fold for part in parts],
         quality.left_out(source.quality),
+        details.cell_facts(predictors["lstm"].network, looked_at),
     )
 
 
