@@ -18,11 +18,11 @@ HORIZONS = re.compile(r"([1-9]\d*) horizons?")  # before the end of the table
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "fast": {
         "model": {"hidden_size": 64},
-        "training": {"batch_size": 256, "learning_rate": 0.003, "warmup_fraction": 0.01},
+        "training": {"batch_size": 256, "learning_rate": 0.003, "warmup_fraction": 0.003},
     },
     "accurate": {
         "model": {"hidden_size": 256},
-        "training": {"batch_size": 128, "learning_rate": 0.002, "warmup_fraction": 0.01},
+        "training": {"batch_size": 128, "learning_rate": 0.002, "warmup_fraction": 0.003},
     },
 }
 # Where nothing is known of the future, a forecast is mostly noise to be averaged (SegRNN has 0.5

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from retain.evaluation.arrays import Floats
 from retain.evaluation.lstm_gates import saturation_text
@@ -131,6 +132,7 @@ def cell_facts(network: Forecaster, windows: Windows) -> tuple[tuple[str, str], 
     """
     member = network.members[0]
     assert isinstance(member, SegRNN)
+    assert isinstance(member.recurrent, nn.LSTM)
     with torch.inference_mode():
         inputs = member.inputs(network.normalise(_some(windows)).context).transpose(0, 1)
         gates: Gates = recurrent.gates(member.recurrent, inputs)

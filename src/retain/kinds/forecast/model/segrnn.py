@@ -72,7 +72,7 @@ class SegRNN(nn.Module):
         # Few features must move the gates as much as many do: inputs of variance 1 give sums of
         # variance 1 (LeCun et al. 1998).
         bound = math.sqrt(3 / inputs)
-        nn.init.uniform_(self.recurrent.weight_ih_l0, -bound, bound)
+        nn.init.uniform_(self.recurrent.all_weights[0][0], -bound, bound)
         # The decoder's inputs of an output segment are added to the cell's gates.
         gates = recurrent.GATE_COUNT[cell] * hidden_size
         self.position = nn.Parameter(torch.randn(self.decoded, gates) * 0.02)
