@@ -41,6 +41,7 @@ class Forecaster(nn.Module):
         schema: columns and lengths of the panel.
         series_count: how many series the embedding, where there is one, must tell apart.
         pool: of the base, where there is one.
+        earlier: as folders of format 3 and before have the members.
     """
 
     column_means: Tensor
@@ -59,6 +60,7 @@ class Forecaster(nn.Module):
         schema: Schema,
         series_count: int,
         pool: Pool | None = None,
+        earlier: bool = False,
     ):
         super().__init__()
         self.model, self.cell = model, cell
@@ -71,7 +73,15 @@ class Forecaster(nn.Module):
         self.levels = model.quantiles
         self.mirror = Mirror(model, schema)
         self.members = nn.ModuleList(
-            SegRNN(cell, hidden_size, model, schema, series_count, len(pool.experts) if pool else 0)
+            SegRNN(
+                cell,
+                hidden_size,
+                model,
+                schema,
+                series_count,
+                experts=len(pool.experts) if pool else 0,
+                earlier=earlier,
+            )
             for _ in range(model.ensemble)
         )
         self.base = None if pool is None else Base(pool, self.season, len(self.levels))
@@ -266,7 +276,7 @@ def load_forecaster(folder: Path) -> tuple[Forecaster, Schema, dict[str, Any]]:
         ModelError: a file is missing or damaged, or the weights do not fit the config.
     """
     with reading(folder) as (config, weights):
-        schema = Schema.from_json(config["schema"])
+        schema, written_in = Schema.from_json(config["schema"]), config.get("format", 1)
         network = Forecaster(
             config["cell"],
             config["hidden_size"],
@@ -274,9 +284,10 @@ def load_forecaster(folder: Path) -> tuple[Forecaster, Schema, dict[str, Any]]:
             schema,
             len(config["series"]["unique_id"]),
             _empty_pool(config, schema),
+            earlier=written_in < 4,
         )
-        # Folders of earlier formats are calibrated by offsets alone: the rest is neutral.
-        added = ADDED if config.get("format", 1) < 3 else ()
+        # Folders of formats 1 and 2 are calibrated by offsets alone: the rest is neutral.
+        added = ADDED if written_in < 3 else ()
         network.load_state_dict({name: network.state_dict()[name] for name in added} | weights)
     return network.eval(), schema, config
 
