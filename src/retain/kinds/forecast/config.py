@@ -1,7 +1,7 @@
 """What a forecasting problem may say in params.yaml, and what it means."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -163,10 +163,17 @@ class Training(CommonTraining):
         return -(-(self.max_steps or min(max(6 * examples // self.batch_size, low), high)) // one)
 
 
+Floor = Literal["seasonal_naive", "naive", "drift", "zero", "seasonal_mean", "theta", "ets"]
+
+
 class Evaluation(Section):
-    """How the test windows are scored: in `folds` pieces, each by a model trained up to it."""
+    """How the test windows are scored: in `folds` pieces, each by a model trained up to it.
+
+    `floors` are the forecasts without a network that it is compared with.
+    """
 
     folds: int = Field(1, ge=1)
+    floors: tuple[Floor, ...] = get_args(Floor)
     bootstrap: int = Field(2000, ge=100)
     block_length: int | None = Field(None, ge=1)
     seed: int = Field(1, ge=0)
@@ -184,9 +191,12 @@ def level_column(level: float) -> str:
 class Problem(CommonProblem):
     """A forecasting problem, whole."""
 
-    ERRORS = ("mae", "crps")
+    ERRORS = ("mae", "crps", "mase", "rmsse")
     PRESETS = PRESETS
-    BASELINES = ("rnn", "gru", "seasonal_naive", "naive", "drift")
+    BASELINES = (
+        *("rnn", "gru", "pool", "lstm_alone", "rnn_alone", "gru_alone"),
+        *get_args(Floor),
+    )
 
     kind: Literal["forecast"]
     data: Data

@@ -14,25 +14,16 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 # On the classical base the network corrects a forecast: a small one, of many small batches.
+OFTEN: dict[str, Any] = {
+    "batch_size": 64,
+    "learning_rate": 0.002,
+    "ema_decay": 0.98,
+    "epoch_steps": 100,
+    "patience": 4,
+}
 ON_BASE: dict[str, dict[str, dict[str, Any]]] = {
-    "fast": {
-        "model": {"hidden_size": 32, "dropout": 0.0},
-        "training": {
-            "batch_size": 64,
-            "learning_rate": 0.002,
-            "ema_decay": 0.98,
-            "epoch_steps": 50,
-        },
-    },
-    "accurate": {
-        "model": {"hidden_size": 32, "dropout": 0.0, "ensemble": 2},
-        "training": {
-            "batch_size": 64,
-            "learning_rate": 0.002,
-            "ema_decay": 0.98,
-            "epoch_steps": 50,
-        },
-    },
+    "fast": {"model": {"hidden_size": 32, "dropout": 0.0}, "training": OFTEN},
+    "accurate": {"model": {"hidden_size": 32, "dropout": 0.0, "ensemble": 2}, "training": OFTEN},
 }
 UPDATES = (600, 2000)  # of the weights, at least and at most
 REHEARSALS = 2  # by default, where there are any

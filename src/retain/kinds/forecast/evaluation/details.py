@@ -13,7 +13,7 @@ from retain.evaluation.results import stack
 from retain.kinds.forecast.data.folds import Fold
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Windows
-from retain.kinds.forecast.evaluation.figures import View
+from retain.kinds.forecast.evaluation.figures import NOT_DRAWN, View
 from retain.kinds.forecast.evaluation.metrics import MetricSums
 from retain.kinds.forecast.model.baselines import QuantileModel
 from retain.kinds.forecast.model.forecaster import Forecaster
@@ -64,9 +64,9 @@ def _view(title: str, part: Part, number: int) -> View:
         horizon_ds=stamps[-windows.horizon :].to_numpy(),
         truth=y[-windows.horizon :],
         quantiles={
-            name: model(batch)[0]
+            name: model(batch)[0, :, :-1]  # without the mean
             for name, model in part.models.items()
-            if name not in ("naive", "drift")
+            if name not in (*NOT_DRAWN, "theta")
         },
     )
 

@@ -175,7 +175,7 @@ class Forecaster(nn.Module):
         window = self.base.measure(batch, self.target.transform)
         known, future = self._covariates(batch)
         return Normalised(
-            context=torch.cat([torch.stack(window.channels, dim=-1), known], dim=-1),
+            context=torch.cat([window.channels, known], dim=-1),
             future=torch.cat([future, window.near], dim=-1),
             series=batch.series,
             static=self._static(batch),

@@ -35,10 +35,12 @@ LOSS = 0.1  # and may add in no rehearsal
 class Outcome(TypedDict):
     """What config.json and metrics.json say of a network on a base.
 
-    `gains` are the shares that it took off the base's error in each rehearsal.
+    `gains` are the shares that it took off the base's error in each rehearsal; `enough` says
+    whether there were as many windows as a network needs: with fewer none is kept.
     """
 
     kept: bool
+    enough: bool
     gains: list[float]
 
 
@@ -95,9 +97,13 @@ def build(source: Panel, problem: Problem, cell: Cell, config: dict[str, Any]) -
         for made, cut in zip(learners, panels, strict=True)
     ]
     network = Rehearsed([*(made.network for made in learners), final.network])
-    rate = problem.training.rate(cell)
+    training = problem.training
+    rate = training.rate(cell)
     groups = [Group(tuple(one.parameters()), rate) for one in network.networks]
-    least = problem.training.batch_size * problem.training.epoch_steps
+    fewest = min(len(made.train) for made in learners)
+    enough = len(learners) == training.rehearsals and fewest >= FEWEST
+    in_vain = final.network.base is not None and not enough
+    least = training.batch_size * (1 if in_vain else training.epoch_steps)
 
     def loss(network: nn.Module, batches: tuple[Batch, ...]) -> tuple[Tensor, Tensor]:
         assert isinstance(network, Rehearsed)
@@ -111,17 +117,12 @@ def build(source: Panel, problem: Problem, cell: Cell, config: dict[str, Any]) -
 
     def finish() -> None:
         for made in (*learners, final):
-            learner.forget_untrained(made.network, made.train)
-            made.network.eval()
+            made.finish()
         schemas = [cut.schema for cut in panels]
         steps = sum(schema.test_step - schema.validation_step for schema in schemas)
         rehearsed = steps / problem.data.horizon
         centre = rehearsed / (rehearsed + CENTRED)
         networks = [made.network for made in learners]
-        enough = (
-            len(learners) == problem.training.rehearsals
-            and min(len(made.train) for made in learners) >= FEWEST
-        )
         outcome = _calibrate(networks, parts, final.network, centre, enough)
         if outcome is not None:
             setup.config["network"] = outcome
@@ -135,6 +136,7 @@ def build(source: Panel, problem: Problem, cell: Cell, config: dict[str, Any]) -
         groups=tuple(groups),
         calibrate=finish,
         written=final.network,
+        epochs=1 if in_vain else None,
     )
     return setup
 
@@ -185,7 +187,7 @@ def _calibrate(
             for network, part, base in zip(rehearsals, parts, bases, strict=True)
         ]
         kept = enough and statistics.fmean(gains) >= GAIN and min(gains) >= -LOSS
-        outcome = Outcome(kept=kept, gains=[round(gain, 6) for gain in gains])
+        outcome = Outcome(kept=kept, enough=enough, gains=[round(gain, 6) for gain in gains])
         if not kept:
             for network in (*rehearsals, final):
                 network.rest_on_base()
