@@ -22,7 +22,7 @@ from retain.kinds.forecast.predict.predictor import Predictor
 from .based import DAYS, HORIZON, panel_of, problem, shake, table, three, weekly
 
 TEST = 180  # step of the grid at which the test part begins, and the states of the pool end
-QUANTILES = ["0.1", "0.5", "0.9"]
+COLUMNS = ["0.1", "0.5", "0.9", "mean"]
 Case = tuple[Predictor, Panel, pd.DataFrame]
 
 
@@ -92,15 +92,15 @@ def history(source: Panel, frame: pd.DataFrame, origin: int, begin: int = 0) -> 
 
 
 def evaluated(served: Predictor, source: Panel, origin: int) -> Floats:
-    """What the evaluation forecasts of all series at an origin: (series, horizon, levels)."""
+    """What the evaluation forecasts of all series at an origin: (series, horizon, levels + 1)."""
     windows = Windows(source, "test")
     chosen = np.flatnonzero(windows.step == origin)
     return network_model(served, source)(windows.batch(chosen))
 
 
 def asked(served: Predictor, rows: pd.DataFrame) -> Floats:
-    found = served.predict(rows)[QUANTILES].to_numpy()
-    return np.asarray(found.reshape(-1, HORIZON, len(QUANTILES)))
+    found = served.predict(rows)[COLUMNS].to_numpy()
+    return np.asarray(found.reshape(-1, HORIZON, len(COLUMNS)))
 
 
 @pytest.mark.parametrize("origin", [TEST, TEST + 1, TEST + 9])
@@ -115,12 +115,13 @@ def test_on_the_table_s_own_history_it_answers_what_was_evaluated(case: Case, or
     assert np.abs(alone - expected).max() > 0.1  # the network has a say in it
 
 
-@pytest.mark.parametrize("begin", [TEST - 21, TEST - 60])
-def test_a_short_history_goes_on_from_the_states(case: Case, begin: int) -> None:
-    """It forgets no year before it; only its context must be given."""
+@pytest.mark.parametrize("steps", [21, 60])
+@pytest.mark.parametrize("origin", [TEST, TEST + 1, TEST + 9])
+def test_a_short_history_goes_on_from_the_states(case: Case, origin: int, steps: int) -> None:
+    """Nothing is forgotten that precedes it; context and season are enough."""
     served, source, frame = case
-    expected = evaluated(served, source, TEST + 9)
-    found = asked(served, history(source, frame, TEST + 9, begin))[: len(expected)]
+    expected = evaluated(served, source, origin)
+    found = asked(served, history(source, frame, origin, origin - steps))[: len(expected)]
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-2)
 
 
@@ -142,7 +143,7 @@ def test_a_history_after_the_end_of_the_training_is_answered(plain: Case, days: 
     rows = history(source, frame, TEST + 9, TEST - 50)
     later = rows.assign(ds=rows["ds"] + pd.Timedelta(days=days), y=rows["y"] * 1.5)
     found = served.predict(later)
-    assert np.isfinite(found[QUANTILES].to_numpy()).all()
+    assert np.isfinite(found[COLUMNS].to_numpy()).all()
     assert found["ds"].min() == later["ds"].max() + pd.Timedelta(days=1)
     level = later.groupby("id")["y"].mean()
     ratio = found.groupby("id")["0.5"].mean() / level
@@ -154,7 +155,7 @@ def test_a_history_before_the_training_is_answered(plain: Case, days: int) -> No
     served, source, frame = plain
     rows = history(source, frame, TEST + 9, TEST - 50)
     found = served.predict(rows.assign(ds=rows["ds"] + pd.Timedelta(days=days)))
-    assert np.isfinite(found[QUANTILES].to_numpy()).all()
+    assert np.isfinite(found[COLUMNS].to_numpy()).all()
 
 
 def test_a_series_never_seen_is_answered(plain: Case) -> None:
@@ -163,12 +164,12 @@ def test_a_series_never_seen_is_answered(plain: Case) -> None:
     own = rows[rows["id"] == "b"]
     found = served.predict(pd.concat([rows, own.assign(id="new"), own.assign(id="x", y=-own["y"])]))
     of = dict(iter(found.groupby("id")))
-    assert np.isfinite(found[QUANTILES].to_numpy()).all()
+    assert np.isfinite(found[COLUMNS].to_numpy()).all()
     middle = of["new"]["0.5"].to_numpy()
     np.testing.assert_allclose(middle, of["b"]["0.5"], rtol=0.3)
     assert not np.array_equal(middle, of["b"]["0.5"])
     one = served.predict(own.assign(id="new"))
-    assert one[QUANTILES].to_numpy().tolist() == of["new"][QUANTILES].to_numpy().tolist()
+    assert one[COLUMNS].to_numpy().tolist() == of["new"][COLUMNS].to_numpy().tolist()
 
 
 def columns_of(rows: pd.DataFrame) -> dict[str, list[Any]]:
@@ -201,7 +202,7 @@ def test_a_series_has_the_same_bits_whatever_else_is_asked(tmp_path: Path) -> No
     together = served.predict(rows).set_index("id")
     for name in ("s000", "s031", "s064", "s069"):
         alone = served.predict(rows[rows["id"] == name]).set_index("id")
-        assert (together.loc[name, QUANTILES].to_numpy() == alone[QUANTILES].to_numpy()).all()
+        assert (together.loc[name, COLUMNS].to_numpy() == alone[COLUMNS].to_numpy()).all()
 
 
 def test_a_series_that_was_late_has_its_own_unit_of_all(tmp_path: Path) -> None:
