@@ -16,10 +16,11 @@ import pandas as pd
 
 from retain.config import loader
 from retain.errors import DataError
-from retain.kinds.forecast.config import Data, Problem, Split
+from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import frequency, panel, reader, tables
 from retain.kinds.forecast.data.formats import SEPARATORS, Csv, fields
 from retain.kinds.forecast.infer import columns, gate, splitting, tuning
+from retain.kinds.forecast.split import Split
 
 DEFAULT_LAYOUT = {"separator": ",", "decimal": "."}
 # the comment behind each key that is written

@@ -65,7 +65,7 @@ class Base(nn.Module):
     @property
     def pool(self) -> Pool:
         """The pool."""
-        names = Pool.empty(self.experts, self.horizon, self.log, 0).arrays()
+        names = Pool.empty(self.experts, self.horizon, 0, self.log, 0).arrays()
         arrays = {name: self.get_buffer(_buffer(name)).cpu().numpy() for name in names}
         return Pool.from_arrays(self.experts, self.horizon, self.log, arrays)
 

@@ -298,4 +298,5 @@ def _empty_pool(config: dict[str, Any], schema: Schema) -> Pool | None:
         return None
     shape = config["pool"]
     count = len(config["series"]["unique_id"])
-    return Pool.empty(tuple(shape["experts"]), schema.data["horizon"], shape["log"], count)
+    lengths = (schema.data[name] for name in ("horizon", "context_length"))
+    return Pool.empty(tuple(shape["experts"]), *lengths, shape["log"], count)

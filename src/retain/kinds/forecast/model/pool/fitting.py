@@ -35,7 +35,8 @@ def fit(panel: Panel, until: int, log: bool) -> Pool:
     Args:
         log: whether there are experts of log1p, too, and the blend is mixed there.
     """
-    pool = Pool.empty(names(panel, until, log), panel.schema.data["horizon"], log, len(panel.index))
+    lengths = (panel.schema.data[name] for name in ("horizon", "context_length"))
+    pool = Pool.empty(names(panel, until, log), *lengths, log, len(panel.index))
     _choose(pool, panel, until)
     paths = Paths(pool, panel, np.arange(1, len(panel.index) + 1), until)
     _weigh(pool, paths)

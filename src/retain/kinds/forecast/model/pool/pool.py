@@ -74,7 +74,7 @@ class Pool:
         begins: int64 (series + 1,), the grid step of the first value; at or behind `ends` where a
             series has none before it; row 0: 0.
         extremes: float32 (series + 1, 2), the least and the largest value before `ends`.
-        tail: float32 (series + 1, steps), the blend's forecasts one step ahead before `ends`.
+        tail: float32 (series + 1, context), the blend's forecasts one step ahead before `ends`.
         states: by expert, float32 (series + 1, BEST, size): level, trend and the seasonal figures
             from the next step on, or the values that differences are to.
     """
@@ -91,7 +91,7 @@ class Pool:
     states: dict[str, NDArray[np.float32]]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return everything fitted, by name; shapes depend on experts, horizon and series alone."""
+        """Return everything fitted, by name; shapes are those of `empty`."""
         states = {f"states.{name}": state for name, state in self.states.items()}
         return {name: getattr(self, name) for name in FIELDS} | states
 
@@ -110,11 +110,12 @@ class Pool:
         return cls(experts=experts, horizon=horizon, log=log, states=states, **own)
 
     @staticmethod
-    def empty(experts: tuple[str, ...], horizon: int, log: bool, series: int) -> "Pool":
+    def empty(
+        experts: tuple[str, ...], horizon: int, context: int, log: bool, series: int
+    ) -> "Pool":
         """Return a pool of zeros, of the right shapes for a number of series."""
         count, rows = len(experts), series + 1
         parsed = {name: Expert.parse(name) for name in experts}
-        tail = max(2 * horizon, *(expert.reach for expert in parsed.values()))
         return Pool(
             experts=experts,
             horizon=horizon,
@@ -124,7 +125,7 @@ class Pool:
             ends=np.zeros(rows, dtype=np.int64),
             begins=np.zeros(rows, dtype=np.int64),
             extremes=np.zeros((rows, 2), dtype=np.float32),
-            tail=np.zeros((rows, tail), dtype=np.float32),
+            tail=np.zeros((rows, context), dtype=np.float32),
             states={
                 name: np.zeros((rows, BEST, expert.size), dtype=np.float32)
                 for name, expert in parsed.items()
