@@ -214,7 +214,9 @@ def test_it_is_read_back_from_its_folder_with_its_base(tmp_path: Path) -> None:
     built = setup.build_on(source, given, "gru")
     network = built.model
     assert isinstance(network, Forecaster)
+    built.calibrate()
     shake(network)
+    built.calibrate()
     model_files.write_model(tmp_path, network, built.config, [])
     again, schema, config = load_forecaster(tmp_path)
     assert config["format"] == 4

@@ -169,16 +169,18 @@ def test_a_network_is_kept_that_gains_on_average_and_harms_in_no_rehearsal(
     assert same == (not kept)
 
 
-def test_with_few_windows_no_network_is_kept_whatever_it_gains(
+def test_with_few_windows_no_network_is_kept_whatever_it_gains_nor_is_trained_for_long(
     source: Panel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fewest = min(len(windows) for windows in parts(doctored([], source, problem()).train))
-    monkeypatch.setattr(rehearsal, "FEWEST", fewest + 1)
-    built = doctored([MUCH, MUCH], source, problem())
-    built.calibrate()
-    assert built.epochs == 1  # it would be trained in vain
-    assert min(built.config["network"]["gains"]) > 0.3
-    assert not built.config["network"]["kept"]
+    fewest = min(len(windows) for windows in parts(doctored([MUCH] * 2, source, problem()).train))
+    for least in (fewest, fewest + 1):
+        monkeypatch.setattr(rehearsal, "FEWEST", least)
+        built = doctored([MUCH, MUCH], source, problem())
+        built.calibrate()
+        outcome = built.config["network"]
+        assert min(outcome["gains"]) > 0.3
+        assert outcome["enough"] == outcome["kept"] == (least == fewest)
+        assert built.epochs == (None if outcome["enough"] else 1)
 
 
 @pytest.mark.parametrize("transform", ["none", "log1p"])

@@ -257,7 +257,6 @@ def _empty_pool(config: dict[str, Any], schema: Schema) -> Pool | None:
     """Return a pool of the shapes of a model's, if it has one."""
     if "pool" not in config:
         return None
-    shape = config["pool"]
-    count = len(config["series"]["unique_id"])
-    horizon, context = schema.data["horizon"], schema.data["context_length"]
-    return Pool.empty(tuple(shape["experts"]), horizon, context, shape["log"], count)
+    shape, data = config["pool"], schema.data
+    count, experts = len(config["series"]["unique_id"]), tuple(shape["experts"])
+    return Pool.empty(experts, data["horizon"], data["context_length"], shape["log"], count)

@@ -36,8 +36,8 @@ def fit(panel: Panel, until: int, log: bool) -> Pool:
         log: whether there are experts of log1p, too, and the blend is mixed there.
     """
     data, count = panel.schema.data, len(panel.index)
-    named = names(panel, until, log)
-    pool = Pool.empty(named, data["horizon"], data["context_length"], log, count)
+    experts = names(panel, until, log)
+    pool = Pool.empty(experts, data["horizon"], data["context_length"], log, count)
     _choose(pool, panel, until)
     paths = Paths(pool, panel, np.arange(1, len(panel.index) + 1), until)
     _weigh(pool, paths)
