@@ -40,6 +40,7 @@ class Data(Section):
     context_length: int = Field(ge=1)
     season_length: int = Field(1, ge=1)
     transform: Literal["none", "log1p", "box_cox"] = "none"  # of the target, before a network
+    minimum: float | None = None  # that no value of the target is below, nor a forecast
     split: Split = Split()
     # how the file is written, and what is done about its faults
     separator: str = Field(",", min_length=1, max_length=1)

@@ -6,11 +6,11 @@ from typing import Any
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "fast": {
         "model": {"hidden_size": 64},
-        "training": {"batch_size": 256, "learning_rate": 0.003},
+        "training": {"batch_size": 256, "learning_rate": 0.003, "warmup_fraction": 0.003},
     },
     "accurate": {
         "model": {"hidden_size": 256},
-        "training": {"batch_size": 128, "learning_rate": 0.002},
+        "training": {"batch_size": 128, "learning_rate": 0.002, "warmup_fraction": 0.003},
     },
 }
 # On the classical base the network corrects a forecast: a small one, of many small batches.

@@ -58,7 +58,13 @@ class Schema:
 
     @property
     def low(self) -> float | None:
-        """What no forecast may be below: 0 where the training part has no negative value."""
+        """What no forecast may be below: `data.minimum`.
+
+        Where it is not given, 0 if the training part has no negative value.
+        """
+        given: float | None = self.data.get("minimum")
+        if given is not None:
+            return given
         return 0.0 if self.minimum is not None and self.minimum >= 0 else None
 
     @classmethod

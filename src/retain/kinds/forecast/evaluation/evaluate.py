@@ -64,6 +64,7 @@ class Evaluation:
     grid: pd.DatetimeIndex
     folds: list[Fold]
     left_out: list[str]  # series, with the reason
+    cell_facts: tuple[tuple[str, str], ...]  # of the LSTM, for the report
 
     def plots(self) -> dict[str, pd.DataFrame]:
         """Pivot the tables for `dvc plots`: one column a model; by series its MASE.
@@ -189,6 +190,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     if "network" in predictors[chosen["model"]].config:
         judged = [predictor.load(folder) for folder in fold_folders(models[chosen["model"]])]
         metrics["network"] = [model.config["network"] for model in judged]
+    lstm = predictors["lstm"]
     looked_at = next(part.windows for part in parts if len(part.windows))
     tables = details.tables(sums, predictors, source, looked_at)
     return Evaluation(
@@ -199,6 +201,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         source.grid,
         [part.fold for part in parts],
         quality.left_out(source.quality),
+        details.cell_facts(lstm.network, looked_at.on(lstm.bases(source))),
     )
 
 

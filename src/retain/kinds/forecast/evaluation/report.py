@@ -94,6 +94,7 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
             ("Test windows", f"{metrics['windows']['test']:,}"),
             ("Series", f"{tables['error_by_series']['unique_id'].nunique():,}"),
             ("Context and horizon", f"{data.context_length} and {data.horizon} steps"),
+            *found.cell_facts,
             ("Season", f"{data.season_length} steps"),
             ("Frequency", schema.frequency),
             ("Evaluated model trained until", validation),

@@ -44,6 +44,7 @@ COMMENTS = {
     "context_length": "steps the network looks back on",
     "season_length": "steps of the season, of the naive forecast too",
     "transform": "of the target before the network: none, log1p or box_cox",
+    "minimum": "that no value is below, nor a forecast",
     "base": "a classical forecast that the network corrects: pool, or none",
     "split": "where validation and test begin, before the end of the table, or at dates",
     "separator": "between the fields of a row",
@@ -102,6 +103,7 @@ def infer(name: str, path: str, root: Path, horizon: int, given: dict[str, Any])
     sentences.append(_frequency_sentence(table, draft))
     extent = splitting.measure(table, draft)
     draft, folds = _choose_split(extent, table, draft, given, folds, sentences)
+    draft = _bound(table, draft, sentences)
     built = panel.build(table, draft)
     tuned, preset, model = tuning.tune(built, draft, given, sentences)
     origins = splitting.count_origins(extent, draft)
@@ -115,6 +117,7 @@ def infer(name: str, path: str, root: Path, horizon: int, given: dict[str, Any])
         **{key: given[key] for key in ("timezone", "holidays") if key in given},
         "horizon": horizon,
         **tuned,
+        **({} if draft.minimum is None else {"minimum": 0}),
         "split": draft.split.model_dump(mode="json"),
         **{key: sign for key, sign in layout.items() if sign != DEFAULT_LAYOUT[key]},
         "duplicates": draft.duplicates,
@@ -148,6 +151,14 @@ def _choose_split(
             f"precedes it; training takes {folds} times as long as with --folds 1"
         )
     return draft, folds
+
+
+def _bound(table: tables.Table, draft: Data, sentences: list[str]) -> Data:
+    """Return the draft with `minimum: 0` where no value of the table is negative."""
+    if not table.frame["y"].min() >= 0:
+        return draft
+    sentences.append("minimum: 0; no value is negative, and no forecast will be")
+    return draft.model_copy(update={"minimum": 0.0})
 
 
 def _horizons(count: int) -> str:

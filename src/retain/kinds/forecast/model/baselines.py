@@ -168,7 +168,7 @@ def quantile_models(
     for name in problem.evaluation.floors:
         if name in points:
             models[name] = _calibrated(points[name], levels, validation, source)
-        elif name == "zero" and source.schema.low is not None:
+        elif name == "zero" and source.schema.low == 0:
             models[name] = functools.partial(_zero, horizon, len(levels))
         elif classical is not None and name in classical.names:
             some = validation.among(classical.chosen) if classical.sampled else validation

@@ -79,7 +79,7 @@ def _choose(pool: Pool, panel: Panel, until: int) -> None:
     for series, rows in spans:
         block = blocks.read(panel, series, rows, until)
         pool.begins[1 + series.start : 1 + series.stop] = block.begins
-        pool.ends[1 + series.start : 1 + series.stop] = np.maximum(until, block.begins)
+        pool.ends[1 + series.start : 1 + series.stop] = until
         some = sampled[(sampled >= series.start) & (sampled < series.stop)] - series.start
         scored.append(_scores(pool, block.y[:, some], block.lengths[some], longest))
     common = [
@@ -202,6 +202,7 @@ def _weigh(pool: Pool, paths: Paths) -> None:
     reach = max(2 * max(expert.reach for expert in experts), 8 * pool.horizon)
     usable = (pool.ends - pool.begins)[1:, None] >= starts
     usable[:, [expert.start == 1 for expert in experts]] = True  # what all others fall back on
+    usable[(pool.ends <= pool.begins)[1:]] = True  # a late series is as one never seen
     errors, horizons = np.zeros(usable.shape), np.zeros(len(usable))
     for number, (series, _) in enumerate(paths.spans):
         # All of the experts are judged at the same origins, from where the last has started.

@@ -79,8 +79,8 @@ def grid(seasonal: bool) -> Gains:
 class State:
     """States of candidates: level and trend (series, candidates), figures (season, series, …).
 
-    `figures[n % season]` is the newest of the phase of step n; `steps` is how many are over, one
-    number or (series, 1).
+    `figures[n % season]` is the newest of the phase of step n; `steps` is how many were over at
+    the start, one number or (series, 1).
     """
 
     level: Floats
@@ -119,7 +119,6 @@ def advance(x: Floats, state: State, gains: Gains, begin: int, end: int) -> Iter
         if figures is not None:
             np.multiply(error, slow, out=scratch)
             np.add(figure, scratch, out=figure)
-        state.steps = t + offset + 1
         yield t + 1
 
 
