@@ -75,18 +75,18 @@ class Prepared:
     def __init__(self, source: Source):
         self.source = source
         self._folder = SCRATCH / "projects" / source.name
-        said, self._seconds = project.add(self._folder, source)
-        kept = ("split", "folds", "season_length", "context_length", "preset")
-        self.said = [line for line in said if line.partition(":")[0] in kept]
+        self._seconds = project.add(self._folder, source)
         entry = project.entry(self._folder, source.name)
         folds = int(entry.get("evaluation", {}).get("folds", 1))
         prepared = self._folder / "data" / "prepared" / source.name
         self.test = scoring.load(prepared, folds)
-        split = entry["data"]["split"]
+        data = entry["data"]
+        split = data["split"]
         self.sentence = (
             f"{len(self.test.names)} series, validation from {split['validation']} and test from "
             f"{split['test']} before the end, {folds} fold{'s' * (folds > 1)}, "
-            f"{len(self.test.series):,} windows"
+            f"{len(self.test.series):,} windows; preset `{entry['preset']}`, season "
+            f"{data['season_length']}, context {data['context_length']}"
         )
 
     def scores(self, preset: str, seed: int, cells: list[str]) -> list[dict[str, Any]]:
@@ -105,10 +105,8 @@ class Prepared:
         ).items():
             row = {"model": f"retain {model}", "preset": preset, "seed": seed} | scores
             row["cpu_seconds"] = seconds.get(model, float("nan"))
-            rows.append(row)
-            print(self.source.name, row, flush=True)
-        spent = {f"{stage} seconds": value for stage, value in seconds.items()}
-        print(self.source.name, spent, flush=True)
+            rows.append(row | {key: seconds[key] for key in ("add", "evaluate")})
+            print(self.source.name, rows[-1], flush=True)
         return rows
 
     def _digest(self, preset: str, seed: int, cells: list[str]) -> str:

@@ -32,32 +32,18 @@ class Peer(NamedTuple):
 
 
 PEERS = (
-    Peer("AutoETS", "nixtla", "nixtla_worker.py"),
-    Peer("theta", "nixtla", "nixtla_worker.py"),
-    Peer("MSTL", "nixtla", "nixtla_worker.py"),
-    Peer("LightGBM", "nixtla", "nixtla_worker.py"),
-    Peer("LightGBM, d 1", "nixtla", "nixtla_worker.py"),
-    Peer("LightGBM, d season", "nixtla", "nixtla_worker.py"),
-    Peer("LightGBM, d 1 and season", "nixtla", "nixtla_worker.py"),
+    Peer("AutoETS", "nixtla", "statsforecast_worker.py"),
+    Peer("theta", "nixtla", "statsforecast_worker.py"),
+    Peer("MSTL", "nixtla", "statsforecast_worker.py"),
+    Peer("LightGBM", "nixtla", "mlforecast_worker.py"),
+    Peer("LightGBM, d 1", "nixtla", "mlforecast_worker.py"),
+    Peer("LightGBM, d season", "nixtla", "mlforecast_worker.py"),
+    Peer("LightGBM, d 1 and season", "nixtla", "mlforecast_worker.py"),
     Peer("NHITS", "neuralforecast", "neuralforecast_windows.py"),
     Peer("LSTM (neuralforecast)", "neuralforecast", "neuralforecast_windows.py"),
     Peer("AutoGluon", "autogluon", "autogluon_worker.py", 2_000),  # refits to every window
 )
-CLASSICAL = ("AutoETS", "theta", "MSTL")
-BOTH = "LightGBM, d 1 and season"
-# The differences that were named before anything was measured; of other tables all count.
-DIFFERENCED = {
-    "air": (BOTH,),
-    "wiki": ("LightGBM, d 1",),
-    "walmart": ("LightGBM, d season",),
-    "m4w": ("LightGBM, d 1", "LightGBM, d season"),
-}
-
-
-def rivals(table: str) -> tuple[str, ...]:
-    """Return the peers of which the best, in hindsight on the test part, is the yardstick."""
-    every = ("LightGBM, d 1", "LightGBM, d season", BOTH)
-    return CLASSICAL + DIFFERENCED.get(table, every)
+RIVALS = tuple(peer.name for peer in PEERS if peer.environment == "nixtla")
 
 
 def require(environments: Iterable[str]) -> None:
@@ -73,9 +59,10 @@ def scores(test: Test, names: list[str]) -> list[dict[str, Any]]:
             continue
         answer = forecast(test, peer)
         levels = tuple(answer["levels"].tolist())
-        found = score(test, levels, answer["forecasts"].astype(np.float64))
-        own = {"cpu_seconds": float(answer["seconds"]), "failed": int(answer["failed"])}
-        rows.append({"model": peer.name} | found | own)
+        row: dict[str, Any] = {"model": peer.name}
+        row |= score(test, levels, answer["forecasts"].astype(np.float64))
+        row |= {"cpu_seconds": float(answer["seconds"]), "failed": int(answer["failed"])}
+        rows.append(row)
     return rows
 
 
@@ -93,7 +80,7 @@ def forecast(test: Test, peer: Peer) -> dict[str, Floats]:
     name = "".join(letter if letter.isalnum() else "-" for letter in peer.name)
     kept = CACHE / f"{name}-{digest.hexdigest()[:12]}.npz"
     if not kept.is_file():
-        folder = CACHE / "work"
+        folder = kept.with_suffix("")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         np.savez(folder / "problem.npz", **problem)
@@ -106,6 +93,7 @@ def forecast(test: Test, peer: Peer) -> dict[str, Floats]:
             raise SystemExit(f"{peer.name}: exit {done.returncode}\n{text[-3000:]}")
         print(text.splitlines()[-1], flush=True)
         shutil.move(folder / f"{peer.name}.npz", kept)
+        shutil.rmtree(folder)
     with np.load(kept, allow_pickle=False) as answer:
         return dict(answer)
 

@@ -33,8 +33,8 @@ def create(folder: Path) -> None:
     (folder / "params.yaml").write_text("problems:\n", encoding="utf-8")
 
 
-def run(folder: Path, *words: str) -> tuple[str, float]:
-    """Run a command in a project; return what it printed, and its CPU seconds with its children."""
+def run(folder: Path, *words: str) -> float:
+    """Run a command in a project; return its CPU seconds, with those of its children."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
     place = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     settings = {"PATH": place, "DVC_NO_ANALYTICS": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -44,7 +44,7 @@ def run(folder: Path, *words: str) -> tuple[str, float]:
     )
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-    return done.stdout, _spent() - begin
+    return _spent() - begin
 
 
 def _spent() -> float:
@@ -52,8 +52,8 @@ def _spent() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def add(folder: Path, source: Source) -> tuple[list[str], float]:
-    """Make the project, add the table and prepare it; return what `add` said, and its CPU seconds.
+def add(folder: Path, source: Source) -> float:
+    """Make the project, add the table and prepare it; return the CPU seconds of `retain add`.
 
     The table is copied, so that no name of the benchmark's convention gets into the project.
     """
@@ -66,10 +66,10 @@ def add(folder: Path, source: Source) -> tuple[list[str], float]:
     who = ("-c", "user.name=benchmark", "-c", "user.email=benchmark@example.org")
     run(folder, "git", *who, "commit", "--quiet", "--message", "A project")
     place, horizon = target.relative_to(folder).as_posix(), str(source.horizon)
-    said, seconds = run(folder, "retain", "add", source.name, place, "--horizon", horizon)
+    seconds = run(folder, "retain", "add", source.name, place, "--horizon", horizon)
     for stage in ("code", "prepare"):
         run(folder, "python", f"pipelines/{stage}.py", source.name)
-    return [line.strip() for line in said.splitlines()], seconds
+    return seconds
 
 
 def train(
@@ -89,8 +89,8 @@ def train(
     yaml.dump(content, params)
     seconds = {}
     for cell in ("lstm", "rnn", "gru"):  # `evaluate` looks for a folder of each
-        seconds[cell] = run(folder, "python", "pipelines/train.py", name, cell)[1]
-    seconds["evaluate"] = run(folder, "python", "pipelines/evaluate.py", name)[1]
+        seconds[cell] = run(folder, "python", "pipelines/train.py", name, cell)
+    seconds["evaluate"] = run(folder, "python", "pipelines/evaluate.py", name)
     reports = folder / "reports" / name
     return {
         "metrics": json.loads((reports / "metrics.json").read_text(encoding="utf-8")),

@@ -1,6 +1,5 @@
-"""AutoETS, theta and MSTL of statsforecast, and LightGBM by way of mlforecast, on given windows."""
+"""LightGBM by way of mlforecast, on given windows, trained anew for each fold."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,37 +10,9 @@ from lightgbm import LGBMRegressor
 from mlforecast import MLForecast
 from mlforecast.lag_transforms import RollingMean
 from mlforecast.target_transforms import Differences, LocalStandardScaler
-from statsforecast.models import MSTL, AutoETS, DynamicOptimizedTheta
 
-FITS = 200  # of one model to one table, about; between them it is updated with the rows since
-LEVELS = (20, 40, 60, 80)  # central intervals, whose ends are deciles
 MOST_LAGS = 28
-
-
-def classical(
-    make: Callable[..., Any], problem: windows.Problem
-) -> tuple[tuple[float, ...], windows.Floats]:
-    """Fit each series by itself, at the beginning of each fold and then every few origins."""
-    stride = max(1, -(-len(problem.series) // FITS))
-    shape = len(problem.series), problem.horizon, len(windows.DECILES)
-    forecasts, fitted = np.full(shape, np.nan), (-1, -1, 0)
-    for window in np.lexsort((problem.step, problem.series)).tolist():
-        series, fold, step = (
-            int(of[window]) for of in (problem.series, problem.fold, problem.step)
-        )
-        y = problem.history(window).astype(np.float64)
-        try:
-            if fitted[:2] != (series, fold) or step - fitted[2] >= stride:
-                model, fitted = make(season_length=problem.season), (series, fold, step)
-                model.fit(y)
-            found = model.forward(y, h=problem.horizon, level=list(LEVELS))
-        except Exception as error:  # too short for the model, or a fit that ends nowhere
-            print(f"series {series}, step {step}: {error}", flush=True)
-            continue
-        lower = [found[f"lo-{level}"] for level in reversed(LEVELS)]
-        upper = [found[f"hi-{level}"] for level in LEVELS]
-        forecasts[window] = np.stack([*lower, found["mean"], *upper], axis=1)
-    return windows.DECILES, forecasts
+FEW = 300  # rows, up to which a handful of lags does better than one for each step of a season
 
 
 def week(times: pd.DatetimeIndex) -> Any:
@@ -74,8 +45,10 @@ def boosted(
         lengths = train.groupby("unique_id")["y"].size()
         # Rows that are lost to lags and differences teach nothing: a third of them at most.
         most = int((lengths.median() - sum(differences)) // 3)
-        wanted = {*range(1, min(problem.season, MOST_LAGS) + 1), 1, 2, 3, 4, problem.season}
-        lags = sorted(lag for lag in {*wanted, 2 * problem.season} if lag <= max(most, 1))
+        wanted = {1, 2, 3, problem.season}
+        if len(train) > FEW:
+            wanted |= {*range(1, min(problem.season, MOST_LAGS) + 1), 4, 2 * problem.season}
+        lags = sorted(lag for lag in wanted if lag <= max(most, 1))
         window = min(max(problem.season if problem.season <= 12 else 4, 2), max(most, 1))
         long_enough = lengths.index[lengths > sum(differences) + max(lags[-1], window)]
         changes: list[Any] = [Differences(differences)] if differences else []
@@ -110,9 +83,6 @@ def boosted(
 if __name__ == "__main__":
     windows.main(
         {
-            "AutoETS": partial(classical, AutoETS),
-            "theta": partial(classical, DynamicOptimizedTheta),
-            "MSTL": partial(classical, MSTL),
             "LightGBM": partial(boosted, False, False),
             "LightGBM, d 1": partial(boosted, False, True),
             "LightGBM, d season": partial(boosted, True, False),
