@@ -50,6 +50,8 @@ def test_stores_by_day(tmp_path: Path) -> None:
         "horizon": 28,
         "context_length": 56,
         "season_length": 7,
+        "transform": "log1p",
+        "minimum": 0,
         "split": {"validation": "7 horizons", "test": "5 horizons"},
         "duplicates": "error",
     }

@@ -111,17 +111,14 @@ def quantile_models(
         return drift(batch.window[:, 0, -horizon - context : -horizon], horizon)
 
     points = {"seasonal_naive": last_season, "naive": last_value, "drift": line}
-    return {
-        name: _calibrated(point, problem.model.quantiles, validation, source)
-        for name, point in points.items()
-    }
+    whole = source.schema.whole and problem.model.mean == "tweedie"
+    target = Target(problem.model.quantiles, source.schema.low, whole=whole)
+    return {name: _calibrated(point, target, validation, source) for name, point in points.items()}
 
 
 def _calibrated(
-    point: Callable[[Batch], Tensor], levels: tuple[float, ...], validation: Windows, source: Panel
+    point: Callable[[Batch], Tensor], target: Target, validation: Windows, source: Panel
 ) -> QuantileModel:
-    target = Target(levels, source.schema.low)
-
     def model(batch: Batch) -> Forecast:
         base = point(batch).double()
         return Forecast(base.new_zeros(*base.shape, 1), base, batch.scales[:, 1:].double())

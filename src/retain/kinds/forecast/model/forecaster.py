@@ -20,6 +20,7 @@ from retain.kinds.forecast.model.base import Base, blended
 from retain.kinds.forecast.model.baselines import last_observed, nearest_season, seasonal_naive
 from retain.kinds.forecast.model.calibration import Calibration, Forecast, Target, apply, point_of
 from retain.kinds.forecast.model.conformal import Residuals, collect
+from retain.kinds.forecast.model.mean import factor, past_mean
 from retain.kinds.forecast.model.mirror import Mirror
 from retain.kinds.forecast.model.pool.pool import Pool
 from retain.kinds.forecast.model.segrnn import Normalised, SegRNN
@@ -82,7 +83,8 @@ class Forecaster(nn.Module):
             ("static_deviations", schema.static_deviations),
         ):
             self.register_buffer(name, torch.tensor(numbers, dtype=torch.float32))
-        self.target = Target(model.quantiles, schema.low, Transform(schema.power))
+        whole = schema.whole and model.mean == "tweedie"
+        self.target = Target(model.quantiles, schema.low, Transform(schema.power), whole)
         # Fitted after training.
         calibration = Calibration.none(series_count, self.horizon, len(self.levels))
         for name, values in calibration._asdict().items():
@@ -91,12 +93,18 @@ class Forecaster(nn.Module):
     def forward(self, batch: Batch) -> Forecast:
         """Forecast a batch of windows; the horizon part of the target is not read."""
         window = self.normalise(batch)
-        return Forecast(self.decode(window), window.base, window.scale)
+        return self._forecast(self.decode(window), window, batch)
 
     def by_member(self, batch: Batch) -> Forecast:
         """As `forward`, with the values of each member: (members, batch, horizon, outputs)."""
         window = self.normalise(batch)
-        return Forecast(self._members(window), window.base, window.scale)
+        return self._forecast(self._members(window), window, batch)
+
+    def _forecast(self, values: Tensor, window: Normalised, batch: Batch) -> Forecast:
+        if self.model.mean == "calibrated":
+            return Forecast(values, window.base, window.scale)
+        mean = past_mean(batch, self.context, self.horizon) * factor(values[..., -1])
+        return Forecast(values[..., :-1], window.base, window.scale, mean)
 
     def decode(self, window: Normalised) -> Tensor:
         """Average the members' forecasts in normalised units: (batch, horizon, outputs)."""
@@ -107,7 +115,9 @@ class Forecaster(nn.Module):
             values = torch.stack([member(window) for member in self.members])
         else:
             values = torch.stack([self.mirror.forecast(member, window) for member in self.members])
-        return values.sort(dim=-1).values
+        quantiles = values.shape[-1] - (self.model.mean == "tweedie")
+        ordered = values[..., :quantiles].sort(dim=-1).values
+        return torch.cat([ordered, values[..., quantiles:]], dim=-1)
 
     def predict(self, batch: Batch) -> Tensor:
         """Forecast calibrated quantiles and the mean in data units: (batch, horizon, levels + 1).
@@ -148,10 +158,8 @@ class Forecaster(nn.Module):
 
     def rest_on_base(self) -> None:
         """Take back what the network has learned: the forecast is the base's."""
-        assert self.base is not None
-        outputs = len(self.levels) if self.model.loss == "pinball" else 1
         for member in self.members:
-            member.start_at(torch.zeros(len(self.base.experts) + outputs))  # type: ignore[operator]
+            member.start_at(torch.zeros(1))  # type: ignore[operator]
 
     def data_errors(self, residuals: Residuals) -> Floats:
         """Return the errors of the medians, in deviations of the series: (windows, horizon)."""
