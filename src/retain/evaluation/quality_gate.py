@@ -101,7 +101,11 @@ def _result(metrics: Metrics, check: Check) -> CheckResult:
         )
     change = Interval.from_dict(differences[check.metric])
     theirs = metrics["models"][name][check.metric]
-    sentence = f"{check.metric.upper()} {scores[check.metric]:.4g} against {theirs:.4g}: {change}"
+    ours, sample = scores[check.metric], metrics["models"][name].get("windows")
+    if sample:  # a baseline that forecast some of the windows is compared on these
+        ours = theirs + change.value
+    sentence = f"{check.metric.upper()} {ours:.4g} against {theirs:.4g}: {change}"
+    sentence += f", on the {sample:,} windows of a sample" if sample else ""
     if isinstance(check, BeatsCheck):
         label, passed = f"beats {name}", change.high < 0
     else:

@@ -241,6 +241,17 @@ def test_finite_forecasts_pass_and_others_are_counted() -> None:
     )
 
 
+def test_a_baseline_of_a_sample_is_compared_on_its_windows() -> None:
+    metrics = copy.deepcopy(METRICS)
+    metrics["models"]["rnn"]["windows"] = 1200
+    metrics["differences"]["lstm_minus_rnn"]["mae"]["value"] = -1.5  # there the LSTM has 9
+    (result,) = quality_gate.run_checks(metrics, [ties("rnn")])
+    assert result.sentence == (
+        "MAE 9 against 10.5: no clear difference (-1.5, 95 % interval -1.25 to +0.25), on the "
+        "1,200 windows of a sample"
+    )
+
+
 def test_a_baseline_that_was_not_evaluated_is_an_error_of_params_yaml() -> None:
     with pytest.raises(ParamsError) as error:
         judged(beats("prophet"))

@@ -94,9 +94,9 @@ class Panel:
     Attributes:
         values: float32 (rows, columns); the first `data.reach` rows are NaN, so that a window may
             reach back before the first series; row r of a series is step `first_step + r`.
-        index: one row a series: unique_id, first_step, start (row in `values`), length, mean, std
-            and mase_scale of the target's training part (of a late series as `scaling` says), and
-            `static.*`.
+        index: one row a series: unique_id, first_step, start (row in `values`), length, mean, std,
+            mase_scale and rmsse_scale of the target's training part (of a late series as `scaling`
+            says), and `static.*`.
         schema: what the columns mean.
         quality: the content of quality.json.
     """

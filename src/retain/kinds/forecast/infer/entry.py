@@ -16,10 +16,11 @@ import pandas as pd
 
 from retain.config import loader
 from retain.errors import DataError
-from retain.kinds.forecast.config import Data, Problem, Split
-from retain.kinds.forecast.data import frequency, reader, tables
+from retain.kinds.forecast.config import Data, Problem
+from retain.kinds.forecast.data import frequency, panel, reader, tables
 from retain.kinds.forecast.data.formats import SEPARATORS, Csv, fields
 from retain.kinds.forecast.infer import columns, gate, splitting, tuning
+from retain.kinds.forecast.split import Split
 
 DEFAULT_LAYOUT = {"separator": ",", "decimal": "."}
 # the comment behind each key that is written
@@ -104,10 +105,12 @@ def infer(name: str, path: str, root: Path, horizon: int, given: dict[str, Any])
     extent = splitting.measure(table, draft)
     draft, folds = _choose_split(extent, table, draft, given, folds, sentences)
     draft = _bound(table, draft, sentences)
-    tuned, preset, model = tuning.tune(table, draft, given, sentences)
+    built = panel.build(table, draft)
+    tuned, preset, model = tuning.tune(built, draft, given, sentences)
     origins = splitting.count_origins(extent, draft)
     series = splitting.count_series(table, draft.model_copy(update=tuned))
-    checks = gate.choose(origins, series, horizon, sentences)
+    judging = gate.metric(built, sentences)
+    checks = gate.choose(origins, series, horizon, sentences, judging, pool=True)
     data: dict[str, Any] = {
         "path": path,
         **meaning,

@@ -16,7 +16,6 @@ from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.cycles import natural, segment_length
 from retain.kinds.forecast.data.powers import MOSTLY_ZERO, share_of_zeros, takes_logarithms
-from retain.kinds.forecast.data.tables import Table
 
 SERIES = 32  # measured on, at most
 WINDOWS = {"train": 2000, "validation": 1000}
@@ -42,19 +41,15 @@ class Sample:
 
 
 def tune(
-    table: Table, draft: Data, given: dict[str, Any], sentences: list[str]
+    built: panel.Panel, draft: Data, given: dict[str, Any], sentences: list[str]
 ) -> tuple[dict[str, Any], str, dict[str, Any]]:
     """Choose what fits a table, with a sentence for each choice; `given` keys are kept.
 
     Returns:
         Keys of the section `data`, the preset, and keys of the section `model`.
-
-    Raises:
-        DataError: no series is long enough for the horizon, or a part of the split is too short.
     """
-    built = panel.build(table, draft)
     samples = _samples(built)
-    cycles = natural(table.frequency)
+    cycles = natural(built.schema.frequency)
     season = given.get("season_length")
     if season is None:
         # Of a season that is longer than the training part only some of validation can be compared.
@@ -78,7 +73,7 @@ def tune(
     # Half of what the training part has room for, so that windows are left to learn from.
     limit = max(1, (int(useful.min() if len(useful) else trained.max()) - draft.horizon) // 2)
     longest = min(draft.horizon, limit)
-    unit = segment_length(table.frequency, longest, longest)
+    unit = segment_length(built.schema.frequency, longest, longest)
     context = given.get("context_length")
     if context is None:
         wanted = max(2 * draft.horizon, season, *cycles[:1])
@@ -89,7 +84,7 @@ def tune(
             else "half of what the training part has room for"
         )
         sentences.append(f"context_length: {context}, {why}")
-    segment = segment_length(table.frequency, draft.horizon, context)
+    segment = segment_length(built.schema.frequency, draft.horizon, context)
     sentences.append(f"segment_length: {segment} steps are read at a time")
 
     normalisation, residual = _normalisation(samples, context, draft.horizon, season, sentences)

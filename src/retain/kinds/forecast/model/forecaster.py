@@ -11,15 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Model
 from retain.kinds.forecast.data.cycles import natural
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.data.windows import Batch, Windows
 from retain.kinds.forecast.model.base import Base, blended
 from retain.kinds.forecast.model.baselines import last_observed, nearest_season, seasonal_naive
-from retain.kinds.forecast.model.calibration import Calibration, Forecast, Target, apply, point_of
-from retain.kinds.forecast.model.conformal import Residuals, collect
+from retain.kinds.forecast.model.calibration import Calibration, Forecast, Target, apply
+from retain.kinds.forecast.model.conformal import collect
 from retain.kinds.forecast.model.mean import factor, past_mean
 from retain.kinds.forecast.model.mirror import Mirror
 from retain.kinds.forecast.model.pool.pool import Pool
@@ -42,6 +41,7 @@ class Forecaster(nn.Module):
         schema: columns and lengths of the panel.
         series_count: how many series the embedding, where there is one, must tell apart.
         pool: of the base, where there is one.
+        earlier: as folders of format 3 and before have the members.
     """
 
     column_means: Tensor
@@ -60,6 +60,7 @@ class Forecaster(nn.Module):
         schema: Schema,
         series_count: int,
         pool: Pool | None = None,
+        earlier: bool = False,
     ):
         super().__init__()
         self.model, self.cell = model, cell
@@ -72,7 +73,15 @@ class Forecaster(nn.Module):
         self.levels = model.quantiles
         self.mirror = Mirror(model, schema)
         self.members = nn.ModuleList(
-            SegRNN(cell, hidden_size, model, schema, series_count, len(pool.experts) if pool else 0)
+            SegRNN(
+                cell,
+                hidden_size,
+                model,
+                schema,
+                series_count,
+                experts=len(pool.experts) if pool else 0,
+                earlier=earlier,
+            )
             for _ in range(model.ensemble)
         )
         self.base = None if pool is None else Base(pool, self.season, len(self.levels))
@@ -161,17 +170,6 @@ class Forecaster(nn.Module):
         for member in self.members:
             member.start_at(torch.zeros(1))  # type: ignore[operator]
 
-    def data_errors(self, residuals: Residuals) -> Floats:
-        """Return the errors of the medians, in deviations of the series: (windows, horizon)."""
-        point = point_of(residuals.values, self.levels)[..., 0]
-        truth, forecast = (
-            self.target.transform.inverse(
-                torch.from_numpy(residuals.base + residuals.scale * values)
-            ).numpy()
-            for values in (residuals.truth, point)
-        )
-        return (truth - forecast) / residuals.deviation[:, None]  # type: ignore[no-any-return]
-
     def calibrated(self, forecast: Forecast, batch: Batch, calibration: Calibration) -> Tensor:
         """Return quantiles and mean in data units of a forecast: as `predict`."""
         return apply(forecast, calibration, batch.series, self.target)
@@ -183,7 +181,7 @@ class Forecaster(nn.Module):
         window = self.base.measure(batch, self.target.transform)
         known, future = self._covariates(batch)
         return Normalised(
-            context=torch.cat([torch.stack(window.channels, dim=-1), known], dim=-1),
+            context=torch.cat([window.channels, known], dim=-1),
             future=torch.cat([future, window.near], dim=-1),
             series=batch.series,
             static=self._static(batch),
@@ -274,7 +272,7 @@ def load_forecaster(folder: Path) -> tuple[Forecaster, Schema, dict[str, Any]]:
         ModelError: a file is missing or damaged, or the weights do not fit the config.
     """
     with reading(folder) as (config, weights):
-        schema = Schema.from_json(config["schema"])
+        schema, written_in = Schema.from_json(config["schema"]), config.get("format", 1)
         network = Forecaster(
             config["cell"],
             config["hidden_size"],
@@ -282,9 +280,10 @@ def load_forecaster(folder: Path) -> tuple[Forecaster, Schema, dict[str, Any]]:
             schema,
             len(config["series"]["unique_id"]),
             _empty_pool(config, schema),
+            earlier=written_in < 4,
         )
-        # Folders of earlier formats are calibrated by offsets alone: the rest is neutral.
-        added = ADDED if config.get("format", 1) < 3 else ()
+        # Folders of formats 1 and 2 are calibrated by offsets alone: the rest is neutral.
+        added = ADDED if written_in < 3 else ()
         network.load_state_dict({name: network.state_dict()[name] for name in added} | weights)
     return network.eval(), schema, config
 
@@ -295,4 +294,5 @@ def _empty_pool(config: dict[str, Any], schema: Schema) -> Pool | None:
         return None
     shape = config["pool"]
     count = len(config["series"]["unique_id"])
-    return Pool.empty(tuple(shape["experts"]), schema.data["horizon"], shape["log"], count)
+    lengths = (schema.data[name] for name in ("horizon", "context_length"))
+    return Pool.empty(tuple(shape["experts"]), *lengths, shape["log"], count)

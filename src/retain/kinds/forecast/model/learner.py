@@ -16,11 +16,13 @@ from retain.kinds.forecast.data.windows import Batch, Windows
 from retain.kinds.forecast.model.forecaster import Forecaster, build_matched
 from retain.kinds.forecast.model.mean import deviance
 from retain.kinds.forecast.model.pool import fitting
+from retain.kinds.forecast.model.pool.pool import Pool
 from retain.kinds.forecast.model.pool.running import Run
 
-# Windows that are learned from on a base, whose forecasts for each are held in memory: as many as
-# fit into the updates of a training.
+# Windows that are learned from on a base, whose forecasts for each are held in memory: no more than
+# fit into the updates of a training, and into so many numbers.
 HELD = 130_000
+NUMBERS = 1 << 26
 UNITS = 5_000  # windows that the units of the base are measured in
 
 
@@ -30,12 +32,14 @@ class Learner:
 
     Attributes:
         sizes: of the network, for config.json.
-        bases: the pool along the panel, where the network has a base.
+        pool: of the base, where the network has one.
+        bases: the pool along the panel.
     """
 
     network: Forecaster
     sizes: dict[str, int]
     train: Windows
+    pool: Pool | None
     bases: Run | None
 
     def described(self) -> dict[str, Any]:
@@ -44,6 +48,22 @@ class Learner:
         if base is None:
             return {**self.sizes}
         return {**self.sizes, "pool": {"experts": list(base.experts), "log": base.log}}
+
+    def finish(self) -> None:
+        """Complete the network after its training.
+
+        A series without a training window gets the embedding of a series never seen.
+        """
+        for embedding in (member.series for member in self.network.members):
+            if isinstance(embedding, nn.Embedding):
+                untrained = np.setdiff1d(
+                    np.arange(1, embedding.num_embeddings), self.train.series + 1
+                )
+                with torch.no_grad():
+                    embedding.weight[torch.from_numpy(untrained)] = embedding.weight[0].clone()
+        if self.network.base is not None and self.pool is not None:
+            self.network.base.hold(self.pool)
+        self.network.eval()
 
     def windows(self, source: Panel, part: str | tuple[int, int], limit: int) -> Windows:
         """Return windows of a part of its panel, with the base's forecasts."""
@@ -71,12 +91,15 @@ def make(source: Panel, problem: Problem, cell: Cell, ensemble: int | None = Non
         until = source.schema.validation_step
         pool = fitting.fit(source, until, takes_logarithms(source.values, source.index, until))
         bases = Run(pool, source)
-        train = train.thinned(HELD).on(bases, hold=True)
-    network, sizes = build_matched(cell, model, source.schema, len(source.index), pool)
+        most = NUMBERS // (len(pool.experts) * pool.horizon + train.context)
+        train = train.thinned(min(HELD, most)).on(bases, hold=True)
+    # Copies of the network that a training keeps are small without the states.
+    light = None if pool is None else pool.without_states()
+    network, sizes = build_matched(cell, model, source.schema, len(source.index), light)
     if network.base is not None:
         measured = Windows(source, "train").thinned(UNITS).on(bases)
         network.begin_at_base(measured)
-    return Learner(network, sizes, train, bases)
+    return Learner(network, sizes, train, pool, bases)
 
 
 def loss_of(problem: Problem, network: Forecaster, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -103,12 +126,3 @@ def loss_of(problem: Problem, network: Forecaster, batch: Batch) -> tuple[Tensor
 def pinball(error: Tensor, levels: Tensor) -> Tensor:
     """Compute the quantile loss of errors, truth − forecast (Koenker & Bassett 1978)."""
     return torch.maximum(levels * error, (levels - 1) * error)
-
-
-def forget_untrained(network: Forecaster, train: Windows) -> None:
-    """Give a series without a training window the embedding of a series never seen."""
-    for embedding in (member.series for member in network.members):
-        if isinstance(embedding, nn.Embedding):
-            untrained = np.setdiff1d(np.arange(1, embedding.num_embeddings), train.series + 1)
-            with torch.no_grad():
-                embedding.weight[torch.from_numpy(untrained)] = embedding.weight[0].clone()
