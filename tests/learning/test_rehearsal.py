@@ -194,7 +194,7 @@ def test_a_gain_is_judged_by_medians_in_deviations_of_the_series(transform: str)
     with torch.inference_mode():
         error = batch.window[:, 0, -HORIZON:] - network.predict(batch)[..., 1]
     expected = (error / batch.scales[:, 1:]).double().numpy()
-    found = rehearsal.data_errors(residuals(network, windows), network)
+    found = rehearsal.data_errors(residuals(network, windows), network.target)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 

@@ -127,6 +127,7 @@ class Model(Section):
     series_embedding: int = Field(0, ge=0)
     ensemble: int = Field(1, ge=1)
     loss: Literal["pinball", "mae", "mse"] = "pinball"
+    mean: Literal["calibrated", "tweedie"] = "calibrated"  # from the quantiles, or an output
     quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = DECILES
 
     @field_validator("quantiles")
@@ -246,6 +247,15 @@ class Problem(CommonProblem):
             raise ValueError(
                 "model.base is pool, and training.rehearsals is 0: whether a network is worth it "
                 "is rehearsed; take 1 or more, or leave the key out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tweedie_has_no_negative_value(self) -> Self:
+        if self.model.mean == "tweedie" and (self.data.minimum is None or self.data.minimum < 0):
+            raise ValueError(
+                "model.mean is tweedie, which is for values that are not negative: set "
+                "data.minimum to 0, or take calibrated"
             )
         return self
 

@@ -52,6 +52,7 @@ def test_stores_by_day(tmp_path: Path) -> None:
         "context_length": 56,
         "season_length": 7,
         "transform": "log1p",
+        "minimum": 0,
         "split": {"validation": "7 horizons", "test": "5 horizons"},
         "duplicates": "error",
     }

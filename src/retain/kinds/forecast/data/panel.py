@@ -54,6 +54,7 @@ class Schema:
     steps: int
     digest: str  # md5 of the raw table
     minimum: float | None = None  # of the target's training part; models of format 2 have it not
+    whole: bool = False  # whether every value of the target is a whole number
     power: float | None = None  # of the transform of the target, None where it is not transformed
 
     @property
@@ -217,7 +218,9 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
         digest=chunks.findings.digest,
         minimum=scaling.smallest(values, index, validation_step),
     )
-    panel = Panel(values, index, schema, {}).cut(validation_step, test_step, len(grid))
+    panel = Panel(values, index, schema, {})
+    panel = replace(panel, schema=replace(schema, whole=panel.counts))
+    panel = panel.cut(validation_step, test_step, len(grid))
     described = quality.describe(values, panel.index, grid, chunks, data, skipped, validation_step)
     return replace(panel, quality=described)
 

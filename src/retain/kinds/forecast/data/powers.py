@@ -78,8 +78,13 @@ def takes_logarithms(
     least = scaling.smallest(values, index, validation_step)
     if least is None or least < 0:
         return False
+    return share_of_zeros(values, index, validation_step) < MOSTLY_ZERO
+
+
+def share_of_zeros(values: NDArray[np.float32], index: pd.DataFrame, validation_step: int) -> float:
+    """Return the share of zeros among the values of the target in the training part."""
     zeros, seen = 0, 0
     for series, rows in scaling.blocks(index):
         y = values[rows, 0][scaling.steps_of(index[series]) < validation_step]
         zeros, seen = zeros + int((y == 0).sum()), seen + int(np.isfinite(y).sum())
-    return zeros < MOSTLY_ZERO * seen
+    return zeros / max(seen, 1)

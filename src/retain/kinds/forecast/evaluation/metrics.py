@@ -141,17 +141,21 @@ class MetricSums:
         And, as `coverage_80`, the share of those within the 80 % interval. Of counts many truths
         are at a quantile, as at 0; it is right where its level lies between the share of those
         below it and that of those below or at it, and otherwise the nearer of the two is compared.
+        So is the interval, whose ends may count half.
         """
         used = _used(self.by_origin[1, 0])
-        covered, counts = self.by_origin[:, MEASURES.index("covered"), used]
+        counts = self.by_origin[1, MEASURES.index("covered"), used]
         below, up_to = self.rounded_by_origin[:, :, used]
+        low, high = (self.levels.index(level) for level in (0.1, 0.9))
+        within = below[high] - up_to[low], up_to[high] - below[low]
+        below, up_to = (np.vstack(pair) for pair in zip((below, up_to), within, strict=True))
+        expected = np.array([*self.levels, 0.8])
         ends = np.stack([below.sum(1), up_to.sum(1)]) / max(counts.sum(), 1)
         # The nearest to the level of all shares between the two, as a mixture of them.
-        wanted = np.clip(self.levels, ends[0], ends[1])
+        wanted = np.clip(expected, ends[0], ends[1])
         gap = ends[1] - ends[0]
         part = np.divide(wanted - ends[0], gap, out=np.ones_like(gap), where=gap > 0)[:, None]
-        hits = np.vstack([below + part * (up_to - below), covered])
-        expected = np.array([*self.levels, 0.8])
+        hits = below + part * (up_to - below)
         chance = bootstrap.share_by_chance(hits, counts, self.by_step.shape[2], expected)
         observed = _ratio(hits.sum(1), np.full(len(hits), counts.sum()))
         names = [*(f"{level:g}" for level in self.levels), "coverage_80"]

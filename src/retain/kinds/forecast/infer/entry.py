@@ -53,6 +53,7 @@ COMMENTS = {
     "segment_length": "steps the cell reads at a time; 1 is step by step",
     "normalisation": "of a window: mean_std, last, or series",
     "residual": "forecast the difference to the seasonal-naive forecast, or none",
+    "mean": "from the quantiles (calibrated), or by an output of its own: tweedie",
     "series_embedding": "numbers that the network learns of each series",
     "seed": "of weights, order and dropout",
     "folds": "pieces of the test part, each forecast by a model trained on all before it",

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import numpy as np
-
 from retain.evaluation.bootstrap import describe_power, smallest_difference
 from retain.kinds.forecast.data.panel import Panel
-from retain.kinds.forecast.data.scaling import blocks, steps_of
+from retain.kinds.forecast.data.powers import share_of_zeros
 from retain.kinds.forecast.evaluation.metrics import MOST_ZEROS
 
 LEAST_MARGIN = 0.02
@@ -23,15 +21,11 @@ def metric(source: Panel, sentences: list[str]) -> str:
     which is zero there. MASE where the series' scales are far apart: of the MAE the large ones are
     nearly all.
     """
-    zeros, known = 0, 0
-    for series, rows in blocks(source.index):
-        inside = steps_of(source.index[series]) < source.schema.validation_step
-        y = source.values[rows, 0][inside]
-        zeros, known = zeros + int((y == 0).sum()), known + int(np.isfinite(y).sum())
-    if zeros > MOST_ZEROS * known:
+    zeros = share_of_zeros(source.values, source.index, source.schema.validation_step)
+    if zeros > MOST_ZEROS:
         sentences.append(
-            f"gate: by RMSSE, of the mean forecast, for {100 * zeros / known:.0f} % of the "
-            "training values are zero, where the MAE is least for always zero"
+            f"gate: by RMSSE, of the mean forecast, for {100 * zeros:.0f} % of the training "
+            "values are zero, where the MAE is least for always zero"
         )
         return "rmsse"
     scales = source.index["mase_scale"].dropna()

@@ -15,7 +15,7 @@ from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.cycles import natural, segment_length
-from retain.kinds.forecast.data.powers import takes_logarithms
+from retain.kinds.forecast.data.powers import MOSTLY_ZERO, share_of_zeros, takes_logarithms
 
 SERIES = 32  # measured on, at most
 WINDOWS = {"train": 2000, "validation": 1000}
@@ -100,6 +100,13 @@ def tune(
         "residual": residual,
         "series_embedding": 16 if windows >= EMBEDDED * len(built.index) > EMBEDDED else 0,
     }
+    zeros = share_of_zeros(built.values, built.index, built.schema.validation_step)
+    if draft.minimum is not None and zeros > MOSTLY_ZERO:
+        model["mean"] = "tweedie"
+        sentences.append(
+            f"mean: tweedie; {100 * zeros:.0f} % of the training values are zero, and the median "
+            "of such a series says little"
+        )
     transform = (
         "log1p"
         if takes_logarithms(built.values, built.index, built.schema.validation_step)

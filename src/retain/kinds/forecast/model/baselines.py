@@ -164,15 +164,17 @@ def quantile_models(
         "seasonal_mean": seasonal_mean(source, horizon),
     }
     levels = problem.model.quantiles
+    whole = source.schema.whole and problem.model.mean == "tweedie"
+    target = Target(levels, source.schema.low, whole=whole)
     models: dict[str, QuantileModel] = {}
     for name in problem.evaluation.floors:
         if name in points:
-            models[name] = _calibrated(points[name], levels, validation, source)
-        elif name == "zero" and source.schema.low == 0:
+            models[name] = _calibrated(points[name], target, validation, source)
+        elif name == "zero" and target.low == 0:
             models[name] = functools.partial(_zero, horizon, len(levels))
         elif classical is not None and name in classical.names:
             some = validation.among(classical.chosen) if classical.sampled else validation
-            models[name] = _calibrated(functools.partial(smoothed, name), levels, some, source)
+            models[name] = _calibrated(functools.partial(smoothed, name), target, some, source)
     return models
 
 
@@ -181,15 +183,13 @@ def _zero(horizon: int, levels: int, batch: Batch) -> Floats:
 
 
 def _calibrated(
-    point: Callable[[Batch], Tensor], levels: tuple[float, ...], validation: Windows, source: Panel
+    point: Callable[[Batch], Tensor], target: Target, validation: Windows, source: Panel
 ) -> QuantileModel:
-    target = Target(levels, source.schema.low)
-
     def model(batch: Batch) -> Forecast:
         base = point(batch).double()
         return Forecast(base.new_zeros(*base.shape, 1), base, batch.scales[:, 1:].double())
 
-    calibration = Calibration.none(len(source.index), validation.horizon, len(levels))
+    calibration = Calibration.none(len(source.index), validation.horizon, len(target.levels))
     if len(validation):  # of a sample of series there may be none
         residuals = collect(model, validation, target.transform)
         calibration = fit(residuals, target, len(source.index))

@@ -17,6 +17,7 @@ from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.model.base import Base, blended
 from retain.kinds.forecast.model.baselines import last_observed, nearest_season, seasonal_naive
 from retain.kinds.forecast.model.calibration import Calibration, Forecast, Target, apply
+from retain.kinds.forecast.model.mean import factor, past_mean
 from retain.kinds.forecast.model.mirror import Mirror
 from retain.kinds.forecast.model.pool.pool import Pool
 from retain.kinds.forecast.model.segrnn import Normalised, SegRNN
@@ -89,7 +90,8 @@ class Forecaster(nn.Module):
             ("static_deviations", schema.static_deviations),
         ):
             self.register_buffer(name, torch.tensor(numbers, dtype=torch.float32))
-        self.target = Target(model.quantiles, schema.low, Transform(schema.power))
+        whole = schema.whole and model.mean == "tweedie"
+        self.target = Target(model.quantiles, schema.low, Transform(schema.power), whole)
         # Fitted after training.
         calibration = Calibration.none(series_count, self.horizon, len(self.levels))
         for name, values in calibration._asdict().items():
@@ -98,12 +100,18 @@ class Forecaster(nn.Module):
     def forward(self, batch: Batch) -> Forecast:
         """Forecast a batch of windows; the horizon part of the target is not read."""
         window = self.normalise(batch)
-        return Forecast(self.decode(window), window.base, window.scale)
+        return self._forecast(self.decode(window), window, batch)
 
     def by_member(self, batch: Batch) -> Forecast:
         """As `forward`, with the values of each member: (members, batch, horizon, outputs)."""
         window = self.normalise(batch)
-        return Forecast(self._members(window), window.base, window.scale)
+        return self._forecast(self._members(window), window, batch)
+
+    def _forecast(self, values: Tensor, window: Normalised, batch: Batch) -> Forecast:
+        if self.model.mean == "calibrated":
+            return Forecast(values, window.base, window.scale)
+        mean = past_mean(batch, self.context, self.horizon) * factor(values[..., -1])
+        return Forecast(values[..., :-1], window.base, window.scale, mean)
 
     def decode(self, window: Normalised) -> Tensor:
         """Average the members' forecasts in normalised units: (batch, horizon, outputs)."""
@@ -114,7 +122,9 @@ class Forecaster(nn.Module):
             values = torch.stack([member(window) for member in self.members])
         else:
             values = torch.stack([self.mirror.forecast(member, window) for member in self.members])
-        return values.sort(dim=-1).values
+        quantiles = values.shape[-1] - (self.model.mean == "tweedie")
+        ordered = values[..., :quantiles].sort(dim=-1).values
+        return torch.cat([ordered, values[..., quantiles:]], dim=-1)
 
     def predict(self, batch: Batch) -> Tensor:
         """Forecast calibrated quantiles and the mean in data units: (batch, horizon, levels + 1).

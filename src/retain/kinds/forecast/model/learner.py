@@ -16,6 +16,7 @@ from retain.kinds.forecast.data.powers import takes_logarithms
 from retain.kinds.forecast.data.windows import Batch, Windows
 from retain.kinds.forecast.model.conformal import collect
 from retain.kinds.forecast.model.forecaster import Forecaster, build_matched
+from retain.kinds.forecast.model.mean import deviance
 from retain.kinds.forecast.model.pool import fitting
 from retain.kinds.forecast.model.pool.pool import Pool
 from retain.kinds.forecast.model.pool.running import Run
@@ -107,9 +108,9 @@ def make(source: Panel, problem: Problem, cell: Cell, ensemble: int | None = Non
 def loss_of(problem: Problem, network: Forecaster, batch: Batch) -> tuple[Tensor, Tensor]:
     """Return the sum of a network's loss over a batch, and its weight."""
     # The members of an ensemble are trained separately, and validated as their mean.
-    values, base, scale = network.by_member(batch) if network.training else network(batch)
-    truth = network.target.transform.forward(batch.window[:, 0, -base.shape[1] :])
-    truth = (truth - base) / scale  # (batch, horizon)
+    values, base, scale, mean = network.by_member(batch) if network.training else network(batch)
+    observed = batch.window[:, 0, -base.shape[1] :]  # (batch, horizon)
+    truth = (network.target.transform.forward(observed) - base) / scale
     seen = truth.isfinite()
     error = torch.where(seen, truth, 0.0).unsqueeze(-1) - values.float()
     if problem.model.loss == "pinball":
@@ -117,6 +118,11 @@ def loss_of(problem: Problem, network: Forecaster, batch: Batch) -> tuple[Tensor
         losses = pinball(error, levels).mean(-1)
     else:
         losses = error[..., 0].abs() if problem.model.loss == "mae" else error[..., 0].square()
+    if mean is not None:  # NaN in windows that are upside down
+        known, deviation = seen & mean.isfinite(), batch.scales[:, 1:]
+        expected = torch.where(known, mean / deviation, 1.0)
+        found = deviance(torch.where(seen, observed / deviation, 0.0), expected)
+        losses = losses + torch.where(known, found, 0.0)
     return (losses * seen).sum(), seen.expand_as(losses).sum().to(losses.dtype)
 
 

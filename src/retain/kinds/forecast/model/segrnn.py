@@ -67,6 +67,7 @@ class SegRNN(nn.Module):
         whole = [cycle // self.segment for cycle in cycles if cycle % self.segment == 0]
         self.cycle = next((cycle for cycle in whole if cycle <= self.segments), 1)
         outputs = len(model.quantiles) if model.loss == "pinball" else 1
+        outputs += model.mean == "tweedie"
         channels = 4 if model.residual == "seasonal" else 2  # values and their mask
         if experts:
             channels = CHANNELS
@@ -118,10 +119,15 @@ class SegRNN(nn.Module):
         return values[:, : self.horizon]  # type: ignore[no-any-return]
 
     def start_at(self, outputs: Tensor) -> None:
-        """Let every forecast be `outputs`, (outputs,), until training has changed the head."""
+        """Let every forecast be `outputs`, and 0 behind them, until training has changed the head.
+
+        Args:
+            outputs: (outputs,), or fewer.
+        """
         with torch.no_grad():
             self.head.weight.zero_()
-            self.head.bias.copy_(outputs.repeat(self.segment))
+            self.head.bias.zero_()
+            self.head.bias.view(self.segment, -1)[:, : len(outputs)] = outputs
 
     def inputs(self, context: Tensor) -> Tensor:
         """Cut a context into the inputs of the cell: (segments, batch, …)."""
