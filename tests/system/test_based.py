@@ -97,17 +97,17 @@ def test_metrics_and_report_compare_network_base_and_cell_alone(based: Path) -> 
     assert "classical base" in text
 
 
-def test_the_newest_rows_are_forecast_by_the_registered_model(based: Path, tmp_path: Path) -> None:
-    shutil.copytree(based, tmp_path / "project")
-    folder = tmp_path / "project"
-    table = three()
-    table[table["ds"] >= "2024-06-20"].to_csv(folder / "newest.csv", index=False)
-    run(folder, "retain", "forecast", "small", "newest.csv", "--output", "out.csv")
-    found = pd.read_csv(folder / "out.csv", parse_dates=["ds"])
+def test_the_table_is_forecast_by_the_registered_model(based: Path, tmp_path: Path) -> None:
+    run(based, "retain", "forecast", "small", "-o", str(tmp_path / "out.csv"))
+    found = pd.read_csv(tmp_path / "out.csv", parse_dates=["ds"])
+    served, table = predictor.load(based / "models/small/final"), three()
+    rows = pd.read_csv(based / "data/raw/small.csv", parse_dates=["ds"])
+    expected = served.predict(rows)
     assert len(found) == 3 * 5
-    served = predictor.load(folder / "models/small/final")
-    expected = served.predict(table)  # from the beginning; short histories go on from the states
-    assert found["median"].to_numpy() == pytest.approx(expected["median"].to_numpy(), rel=1e-3)
+    assert found["ds"].min() == table["ds"].max() + pd.Timedelta(days=1)
+    assert found["median"].to_numpy() == pytest.approx(expected["median"].to_numpy(), rel=1e-6)
+    short = served.predict(rows[rows["ds"] >= "2024-06-20"])  # goes on from the states
+    assert short["median"].to_numpy() == pytest.approx(expected["median"].to_numpy(), rel=1e-3)
 
 
 def test_what_was_trained_is_not_trained_again_after_a_kill(based: Path, tmp_path: Path) -> None:
