@@ -169,15 +169,18 @@ def test_a_network_is_kept_that_gains_on_average_and_harms_in_no_rehearsal(
     assert same == (not kept)
 
 
-def test_with_few_windows_no_network_is_kept_whatever_it_gains(
+def test_with_few_windows_no_network_is_kept_whatever_it_gains_nor_is_trained_for_long(
     source: Panel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    built = doctored([MUCH, MUCH], source, problem())
-    fewest = min(len(windows) for windows in parts(built.train))
-    monkeypatch.setattr(rehearsal, "FEWEST", fewest + 1)
-    built.calibrate()
-    assert min(built.config["network"]["gains"]) > 0.3
-    assert not built.config["network"]["kept"]
+    fewest = min(len(windows) for windows in parts(doctored([MUCH] * 2, source, problem()).train))
+    for least in (fewest, fewest + 1):
+        monkeypatch.setattr(rehearsal, "FEWEST", least)
+        built = doctored([MUCH, MUCH], source, problem())
+        built.calibrate()
+        outcome = built.config["network"]
+        assert min(outcome["gains"]) > 0.3
+        assert outcome["enough"] == outcome["kept"] == (least == fewest)
+        assert built.epochs == (None if outcome["enough"] else 1)
 
 
 @pytest.mark.parametrize("transform", ["none", "log1p"])
@@ -191,7 +194,7 @@ def test_a_gain_is_judged_by_medians_in_deviations_of_the_series(transform: str)
     with torch.inference_mode():
         error = batch.window[:, 0, -HORIZON:] - network.predict(batch)[..., 1]
     expected = (error / batch.scales[:, 1:]).double().numpy()
-    found = rehearsal.data_errors(residuals(network, windows), network.target)
+    found = rehearsal.data_errors(residuals(network, windows), network)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
@@ -265,7 +268,8 @@ def test_joined_residuals_are_in_order_of_series_and_time(source: Panel) -> None
     assert len(order) == sum(len(one.series) for one in both) == len(set(order))
     row = order.index((2, VALIDATION + 3))
     other = np.flatnonzero((both[1].series == 2) & (both[1].origin == VALIDATION + 3))[0]
-    for name in Residuals._fields:
+    assert every.mean is None
+    for name in Residuals._fields[:-1]:
         assert np.array_equal(getattr(every, name)[row], getattr(both[1], name)[other]), name
 
 

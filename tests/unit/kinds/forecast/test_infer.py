@@ -283,7 +283,7 @@ def test_the_split_and_the_folds_follow_from_the_length(
     assert f"rest on {origins:,} forecast origins" in power
     assert ("undecided" in power) == (origins < 2 * horizon)
     ties = [check for check in found.gate if check["check"] == "beats_or_ties"]
-    assert [check["baseline"] for check in ties] == ["rnn", "theta"]
+    assert [check["baseline"] for check in ties] == ["rnn", "theta", "pool"]
     share = smallest_difference(origins, len(built.index), horizon)
     for check in ties:
         assert check["margin"] == pytest.approx(max(0.02, (share or 0) / 2), abs=0.01)

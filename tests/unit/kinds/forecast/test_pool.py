@@ -294,7 +294,7 @@ def test_weights_prefer_what_errs_less() -> None:
 def test_arrays_make_the_same_pool(gappy: Panel) -> None:
     pool = fit(gappy, 150, True)
     arrays = pool.arrays()
-    empty = Pool.empty(pool.experts, HORIZON, True, len(gappy.index)).arrays()
+    empty = Pool.empty(pool.experts, HORIZON, CONTEXT, True, len(gappy.index)).arrays()
     assert {n: (a.shape, a.dtype) for n, a in arrays.items()} == {
         n: (a.shape, a.dtype) for n, a in empty.items()
     }

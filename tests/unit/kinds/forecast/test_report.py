@@ -62,13 +62,18 @@ def test_the_first_sentence_says_what_the_network_took_off_its_base() -> None:
 
 def test_a_network_that_is_not_kept_earned_nothing() -> None:
     found = metrics(pool=80, theta=90)
-    found["network"] = {"kept": False, "gains": [1.02, 0.995]}
+    found["network"] = [{"kept": False, "enough": True, "gains": [-0.02, 0.005]}]
     assert lead(found).startswith(
-        "The network earned nothing over its classical base: the base serves. Where that was "
-        "rehearsed its error was 1.020 and 0.995 times that of the base. "
+        "The network earned nothing over its classical base, and the base serves: where that was "
+        f"rehearsed last, its error was 2.0{SPACE}% above the base's and 0.5{SPACE}% below the "
+        "base's. "
     )
-    found["network"] = {"kept": True, "gains": [0.9, 0.8]}
-    assert lead(found).startswith("The LSTM took nothing off")
+    found["network"].append({"kept": True, "enough": True, "gains": [0.1, 0.2]})
+    said = lead(found)
+    assert said.startswith("The LSTM took nothing off")
+    assert "It was kept in 1 of 2 folds. " in said
+    found["network"] = [{"kept": False, "enough": False, "gains": [0.3]}]
+    assert "the table has fewer windows than a network needs. " in lead(found)
 
 
 @pytest.mark.parametrize(

@@ -217,6 +217,6 @@ def test_windows_among_chosen_series_know_where_they_begin(two: Panel) -> None:
     assert set(some.series) == {1}
     assert len(every.thinned(3).among(np.array([False, True]))) == 1
     batch = some.batch(np.arange(len(some)))
-    rows = batch.origin.numpy()
+    rows = batch.rows.numpy()
     np.testing.assert_array_equal(batch.window[:, 0, -2].numpy(), two.values[rows, 0])
     assert (some.step == rows - two.index["start"][1] + two.index["first_step"][1]).all()

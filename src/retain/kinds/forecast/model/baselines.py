@@ -170,7 +170,7 @@ def quantile_models(
     for name in problem.evaluation.floors:
         if name in points:
             models[name] = _calibrated(points[name], target, validation, source)
-        elif name == "zero" and target.low is not None and target.low <= 0:
+        elif name == "zero" and target.low == 0:
             models[name] = functools.partial(_zero, horizon, len(levels))
         elif classical is not None and name in classical.names:
             some = validation.among(classical.chosen) if classical.sampled else validation

@@ -7,18 +7,16 @@ scaled back to the units of the data. LSTM, RNN and GRU differ by the one word `
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from retain.kinds.forecast.config import Model
 from retain.kinds.forecast.data.cycles import natural
 from retain.kinds.forecast.data.panel import Schema
-from retain.kinds.forecast.data.windows import Batch, Windows
+from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.model.base import Base, blended
 from retain.kinds.forecast.model.baselines import last_observed, nearest_season, seasonal_naive
 from retain.kinds.forecast.model.calibration import Calibration, Forecast, Target, apply
-from retain.kinds.forecast.model.conformal import collect
 from retain.kinds.forecast.model.mean import factor, past_mean
 from retain.kinds.forecast.model.mirror import Mirror
 from retain.kinds.forecast.model.pool.pool import Pool
@@ -147,29 +145,6 @@ class Forecaster(nn.Module):
         assert window.on_base is not None
         return Forecast(blended(window.on_base), window.base, window.scale)
 
-    def begin_at_base(self, windows: Windows) -> None:
-        """Fit the units of the base to windows, and let the network begin with its forecast.
-
-        Its quantiles begin where the base's errors have theirs.
-        """
-        assert self.base is not None
-        self.base.fit_units(windows, self.target.transform)
-        found = collect(self.forecast_base, windows, self.target.transform)
-        errors = (found.truth - found.values[..., 0]).reshape(-1)
-        errors = errors[np.isfinite(errors)]
-        levels = self.levels if self.model.loss == "pinball" else (0.5,)
-        outputs = np.quantile(errors, levels) if len(errors) else np.zeros(len(levels))
-        if len(levels) == 1:
-            outputs = np.zeros(1)
-        start = torch.from_numpy(np.r_[np.zeros(len(self.base.experts)), outputs])
-        for member in self.members:
-            member.start_at(start.float())  # type: ignore[operator]
-
-    def rest_on_base(self) -> None:
-        """Take back what the network has learned: the forecast is the base's."""
-        for member in self.members:
-            member.start_at(torch.zeros(1))  # type: ignore[operator]
-
     def calibrated(self, forecast: Forecast, batch: Batch, calibration: Calibration) -> Tensor:
         """Return quantiles and mean in data units of a forecast: as `predict`."""
         return apply(forecast, calibration, batch.series, self.target)
@@ -292,7 +267,6 @@ def _empty_pool(config: dict[str, Any], schema: Schema) -> Pool | None:
     """Return a pool of the shapes of a model's, if it has one."""
     if "pool" not in config:
         return None
-    shape = config["pool"]
-    count = len(config["series"]["unique_id"])
-    lengths = (schema.data[name] for name in ("horizon", "context_length"))
-    return Pool.empty(tuple(shape["experts"]), *lengths, shape["log"], count)
+    shape, data = config["pool"], schema.data
+    count, experts = len(config["series"]["unique_id"]), tuple(shape["experts"])
+    return Pool.empty(experts, data["horizon"], data["context_length"], shape["log"], count)

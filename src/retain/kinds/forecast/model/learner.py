@@ -9,15 +9,18 @@ from torch import Tensor, nn
 
 from retain.config.schema import Cell
 from retain.errors import DataError
+from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.powers import takes_logarithms
 from retain.kinds.forecast.data.windows import Batch, Windows
+from retain.kinds.forecast.model.conformal import collect
 from retain.kinds.forecast.model.forecaster import Forecaster, build_matched
 from retain.kinds.forecast.model.mean import deviance
 from retain.kinds.forecast.model.pool import fitting
 from retain.kinds.forecast.model.pool.pool import Pool
 from retain.kinds.forecast.model.pool.running import Run
+from retain.kinds.forecast.model.segrnn import SegRNN
 
 # Windows that are learned from on a base, whose forecasts for each are held in memory: no more than
 # fit into the updates of a training, and into so many numbers.
@@ -98,7 +101,7 @@ def make(source: Panel, problem: Problem, cell: Cell, ensemble: int | None = Non
     network, sizes = build_matched(cell, model, source.schema, len(source.index), light)
     if network.base is not None:
         measured = Windows(source, "train").thinned(UNITS).on(bases)
-        network.begin_at_base(measured)
+        begin_at_base(network, measured)
     return Learner(network, sizes, train, pool, bases)
 
 
@@ -126,3 +129,37 @@ def loss_of(problem: Problem, network: Forecaster, batch: Batch) -> tuple[Tensor
 def pinball(error: Tensor, levels: Tensor) -> Tensor:
     """Compute the quantile loss of errors, truth − forecast (Koenker & Bassett 1978)."""
     return torch.maximum(levels * error, (levels - 1) * error)
+
+
+def begin_at_base(network: Forecaster, windows: Windows) -> None:
+    """Fit the units of a network's base to windows, and let it begin with the base's forecast.
+
+    Its quantiles begin where the base's errors have theirs.
+    """
+    assert network.base is not None
+    network.base.fit_units(windows, network.target.transform)
+    found = collect(network.forecast_base, windows, network.target.transform)
+    errors = (found.truth - found.values[..., 0]).reshape(-1)
+    errors = errors[np.isfinite(errors)]
+    outputs = np.zeros(_outputs(network))
+    if len(outputs) > 1 and len(errors):
+        outputs = np.quantile(errors, network.levels)
+    _say_always(network, outputs)
+
+
+def rest_on_base(network: Forecaster) -> None:
+    """Take back what a network has learned: its forecast is the base's."""
+    _say_always(network, np.zeros(_outputs(network)))
+
+
+def _outputs(network: Forecaster) -> int:
+    return len(network.levels) if network.model.loss == "pinball" else 1
+
+
+def _say_always(network: Forecaster, outputs: Floats) -> None:
+    """Let the members leave the experts' weights as they are, and add the same to each mixture."""
+    assert network.base is not None
+    values = np.r_[np.zeros(len(network.base.experts)), outputs]
+    for member in network.members:
+        assert isinstance(member, SegRNN)
+        member.start_at(torch.from_numpy(values).float())

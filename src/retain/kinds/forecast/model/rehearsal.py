@@ -22,7 +22,7 @@ from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Batch, Windows
 from retain.kinds.forecast.model import learner
-from retain.kinds.forecast.model.calibration import Target, point_of
+from retain.kinds.forecast.model.calibration import point_of
 from retain.kinds.forecast.model.conformal import Residuals, collect, fit, joined, set_calibration
 from retain.kinds.forecast.model.forecaster import Forecaster
 from retain.kinds.forecast.model.learner import Learner
@@ -193,7 +193,7 @@ def _calibrate(
         outcome = Outcome(kept=kept, enough=enough, gains=[round(gain, 6) for gain in gains])
         if not kept:
             for network in (*rehearsals, final):
-                network.rest_on_base()
+                learner.rest_on_base(network)
     residuals = [_residuals(*pair) for pair in zip(rehearsals, parts, strict=True)]
     set_calibration(final, fit(joined(residuals), final.target, series, centre))
     return outcome
@@ -203,18 +203,18 @@ def _residuals(network: Forecaster, part: Windows) -> Residuals:
     return collect(network, part, network.target.transform)
 
 
-def _error(residuals: Residuals, network: Forecaster) -> float:
-    """Return the mean absolute error of the medians, in deviations of the series."""
-    return float(np.nanmean(np.abs(data_errors(residuals, network.target))))
-
-
-def data_errors(residuals: Residuals, target: Target) -> Floats:
+def data_errors(residuals: Residuals, network: Forecaster) -> Floats:
     """Return the errors of the medians, in deviations of the series: (windows, horizon)."""
-    point = point_of(residuals.values, target.levels)[..., 0]
+    point = point_of(residuals.values, network.levels)[..., 0]
     truth, forecast = (
-        target.transform.inverse(
+        network.target.transform.inverse(
             torch.from_numpy(residuals.base + residuals.scale * values)
         ).numpy()
         for values in (residuals.truth, point)
     )
-    return (truth - forecast) / residuals.deviation[:, None]  # type: ignore[no-any-return]
+    errors: Floats = (truth - forecast) / residuals.deviation[:, None]
+    return errors
+
+
+def _error(residuals: Residuals, network: Forecaster) -> float:
+    return float(np.nanmean(np.abs(data_errors(residuals, network))))

@@ -35,8 +35,9 @@ def fit(panel: Panel, until: int, log: bool) -> Pool:
     Args:
         log: whether there are experts of log1p, too, and the blend is mixed there.
     """
-    lengths = (panel.schema.data[name] for name in ("horizon", "context_length"))
-    pool = Pool.empty(names(panel, until, log), *lengths, log, len(panel.index))
+    data, count = panel.schema.data, len(panel.index)
+    experts = names(panel, until, log)
+    pool = Pool.empty(experts, data["horizon"], data["context_length"], log, count)
     _choose(pool, panel, until)
     paths = Paths(pool, panel, np.arange(1, len(panel.index) + 1), until)
     _weigh(pool, paths)
