@@ -15,6 +15,7 @@ from retain.kinds.forecast.data.powers import takes_logarithms
 from retain.kinds.forecast.data.windows import Batch, Windows
 from retain.kinds.forecast.model.forecaster import Forecaster, build_matched
 from retain.kinds.forecast.model.pool import fitting
+from retain.kinds.forecast.model.pool.pool import Pool
 from retain.kinds.forecast.model.pool.running import Run
 
 # Windows that are learned from on a base, whose forecasts for each are held in memory: as many as
@@ -50,11 +51,27 @@ class Learner:
         return windows.on(self.bases, hold=True)
 
 
-def make(source: Panel, problem: Problem, cell: Cell, ensemble: int | None = None) -> Learner:
+def fit_base(source: Panel) -> tuple[Pool, Run]:
+    """Fit the pool to the training part of a panel, and run it along all of it."""
+    until = source.schema.validation_step
+    pool = fitting.fit(source, until, takes_logarithms(source.values, source.index, until))
+    return pool, Run(pool, source)
+
+
+def make(
+    source: Panel,
+    problem: Problem,
+    cell: Cell,
+    ensemble: int | None = None,
+    limit: int = HELD,
+    fitted: tuple[Pool, Run] | None = None,
+) -> Learner:
     """Build a network of `cell` that learns from the training part of a panel.
 
     Args:
         ensemble: how many members it has, if not as many as params say.
+        limit: windows that it learns from on a base, at most.
+        fitted: its base, where that is fitted already.
 
     Raises:
         DataError: the training part has no window with a value.
@@ -67,13 +84,12 @@ def make(source: Panel, problem: Problem, cell: Cell, ensemble: int | None = Non
         raise DataError(f"{problem.data.path}: no window of the training part has a value in it")
     pool, bases = None, None
     if model.base == "pool":
-        until = source.schema.validation_step
-        pool = fitting.fit(source, until, takes_logarithms(source.values, source.index, until))
-        bases = Run(pool, source)
-        train = train.thinned(HELD).on(bases, hold=True)
+        pool, bases = fitted or fit_base(source)
+        train = train.thinned(limit).on(bases, hold=True)
     network, sizes = build_matched(cell, model, source.schema, len(source.index), pool)
     if network.base is not None:
-        measured = Windows(source, "train").thinned(UNITS).on(bases)
+        few = len(train) <= UNITS
+        measured = train if few else Windows(source, "train").thinned(UNITS).on(bases)
         network.begin_at_base(measured)
     return Learner(network, sizes, train, bases)
 
