@@ -196,7 +196,8 @@ def test_a_sample_has_its_series_on_the_same_steps() -> None:
     assert np.isnan(values[:7]).all()
     assert source.schema.steps == source.schema.test_step == 96
     for number, y in enumerate((long[:96], short)):
-        start, length = source.index.loc[number, ["start", "length"]].astype(int)
+        start = int(source.index["start"].iloc[number])
+        length = int(source.index["length"].iloc[number])
         assert values[start : start + length].tolist() == y.astype(np.float32).tolist()
     few = sample.draw(drawn(*(multiplicative(seed) for seed in range(9))), 7, rows=3 * 96, steps=50)
     assert few.index["unique_id"].tolist() == ["s0", "s2", "s4", "s6", "s8"]

@@ -29,7 +29,7 @@ def chosen(frequency: str, horizon: int, cycles: tuple[int, ...], *series: Float
         horizon=horizon,
         context_length=1,
         calendar=False,
-        split={"validation": 0.65, "test": 0.85},  # type: ignore[arg-type]
+        split={"validation": 0.65, "test": 0.85},
     )
     built = panel.build(tables.clean(pd.concat(frames), data, "t.csv"), data)
     return seasons.choose(seasons.measure(rehearsal.cuts(built, 2), cycles), cycles)
@@ -80,6 +80,6 @@ def test_of_a_random_walk_a_season_says_nothing_and_a_long_one_less() -> None:
         ({1: (0.9, 0.9), 24: (NAN, 1.0), 168: (NAN, 0.99)}, 1),  # in the fold that has it
     ],
 )
-def test_a_tie_goes_to_the_first_cycle(errors: dict[int, tuple[float, float]], season: int) -> None:
+def test_a_tie_goes_to_the_first_cycle(errors: dict[int, seasons.Errors], season: int) -> None:
     assert seasons.choose(errors, (24, 168)) == season
     assert seasons.choose(errors, ()) == 1

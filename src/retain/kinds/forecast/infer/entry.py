@@ -110,7 +110,7 @@ def infer(
     sentences.append(_frequency_sentence(table, draft))
     extent = splitting.measure(table, draft)
     draft, folds = _choose_split(extent, table, draft, given, folds, sentences)
-    tuned, preset, model = tuning.tune(name, table, draft, given, sentences, seconds)
+    tuned, preset, model = tuning.tune(name, table, draft, given, folds, sentences, seconds)
     origins = splitting.count_origins(extent, draft)
     series = splitting.count_series(table, draft.model_copy(update=tuned))
     checks = gate.choose(origins, series, horizon, sentences)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retain.config import loader
 from retain.kinds.forecast.config import Data, Problem
@@ -18,12 +19,16 @@ from retain.kinds.forecast.data.cycles import natural, segment_length
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.powers import takes_logarithms
 from retain.kinds.forecast.data.tables import Table
+from retain.kinds.forecast.presets import ON_BASE
 
+Counts = NDArray[np.int64]
 SERIES = 32  # the longest, by which contexts are chosen
 ENOUGH = 2_000  # training windows for a large network,
 DIFFERENT = 200  # and origins of one series: what all series share is seen once at each
 EMBEDDED = 2_000  # training windows a series for an embedding of each: with fewer it overfits
 FEW = 500  # windows, from which a network learns no season
+UPDATE = 0.005  # seconds of the processor, of one network
+MINUTE = 60  # seconds that the LSTMs of all folds may train for, with the larger preset
 # Of the processor, for trying settings: a few, and more for a table of many rows.
 SECONDS = {"least": 7.0, "each": 0.0035, "most": 45.0}
 
@@ -36,15 +41,18 @@ class Rules:
         horizon: steps to forecast.
         limit: steps of context that leave half of the training part to learn from.
         trained: steps of the training part, by series.
+        before_test: steps before the test part, by series.
     """
 
     horizon: int
     limit: int
-    trained: np.ndarray[tuple[int], np.dtype[np.int64]]
+    trained: Counts
+    before_test: Counts
 
-    def windows(self, context: int) -> int:
-        """Return how many training windows a context leaves."""
-        return int(np.maximum(self.trained - context - self.horizon + 1, 0).sum())
+    def windows(self, context: int, steps: Counts | None = None) -> int:
+        """Return how many windows of the training part, or of other steps, a context leaves."""
+        steps = self.trained if steps is None else steps
+        return int(np.maximum(steps - context - self.horizon + 1, 0).sum())
 
     def origins(self, context: int) -> int:
         """Return how many of them the longest series has."""
@@ -56,12 +64,14 @@ def tune(
     table: Table,
     draft: Data,
     given: dict[str, Any],
+    folds: int,
     sentences: list[str],
     seconds: float | None = None,
 ) -> tuple[dict[str, Any], str, dict[str, Any]]:
     """Choose what fits a table, with a sentence for each choice; `given` keys are kept.
 
     Args:
+        folds: of the test part, each with networks of its own.
         seconds: of the processor, that may be spent on trying settings; by default as many as the
             length of the table asks for, and with 0 nothing is tried.
 
@@ -99,20 +109,17 @@ def tune(
     few = rules.windows(contexts[0]) < FEW and 1 < season <= rules.trained.max() // 2
     problem = tried.choose(start, contexts, few)
     context = problem.data.context_length
-    windows = rules.windows(context)
     if "context_length" not in given:
         sentences.append(f"context_length: {context}{tried.told('context_length')}")
     sentences.append(f"segment_length: {problem.model.segment_length} steps are read at a time")
     sentences.append(f"transform: {problem.data.transform}{tried.told('transform')}")
-    if problem.model.hidden_size != start.model.hidden_size:
-        sentences.append(f"hidden_size: {problem.model.hidden_size}{tried.told('hidden_size')}")
+    if told := tried.told("hidden_size"):
+        sentences.append(f"hidden_size: {problem.model.hidden_size}{told}")
     sentences.append(
         f"normalisation: {problem.model.normalisation}, residual: {problem.model.residual}, of a "
         f"network without the classical base{tried.told('normalisation')}"
     )
-    enough = windows >= ENOUGH and rules.origins(context) >= DIFFERENT
-    preset = "accurate" if enough else "fast"
-    sentences.append(f"preset: {preset}, for {windows:,} training windows")
+    preset = _preset(problem, rules, folds, sentences)
     model = {
         "base": "pool",
         "segment_length": problem.model.segment_length,
@@ -130,6 +137,20 @@ def tune(
     return data, preset, model
 
 
+def _preset(problem: Problem, rules: Rules, folds: int, sentences: list[str]) -> str:
+    """Choose two seeds where windows are many, unless their training takes more than a minute."""
+    context, training = problem.data.context_length, problem.training
+    windows, learned = rules.windows(context), rules.windows(context, rules.before_test)
+    steps = min(-(-learned // training.batch_size), training.epoch_steps)
+    networks = training.rehearsals + ON_BASE["accurate"]["model"]["ensemble"]
+    seconds = training.epochs(learned) * steps * networks * folds * UPDATE
+    many = windows >= ENOUGH and rules.origins(context) >= DIFFERENT
+    preset = "accurate" if many and seconds <= MINUTE else "fast"
+    why = f"; accurate might train for {seconds:.0f} seconds" if many and preset == "fast" else ""
+    sentences.append(f"preset: {preset}, for {windows:,} training windows{why}")
+    return preset
+
+
 def budget(rows: int) -> float:
     """Return how many seconds of the processor may be spent on a table, if nobody says.
 
@@ -141,13 +162,15 @@ def budget(rows: int) -> float:
 
 def _measure(built: Panel) -> Rules:
     index, horizon = built.index, built.schema.data["horizon"]
-    lengths = index["length"].to_numpy()
-    trained = np.clip(built.schema.validation_step - index["first_step"].to_numpy(), 0, lengths)
+    trained, before_test = (
+        np.clip(step - index["first_step"].to_numpy(), 0, index["length"].to_numpy())
+        for step in (built.schema.validation_step, built.schema.test_step)
+    )
     longest = np.sort(trained)[::-1][:SERIES]
     useful = longest[longest >= 3 * horizon]
     room = int(useful.min() if len(useful) else trained.max())
     # Half of what the training part has room for, so that windows are left to learn from.
-    return Rules(horizon, max(1, (room - horizon) // 2), trained)
+    return Rules(horizon, max(1, (room - horizon) // 2), trained, before_test)
 
 
 def _season(built: Panel, measured: bool, sentences: list[str]) -> int:
