@@ -35,6 +35,7 @@ ON_BASE: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 UPDATES = (600, 2000)  # of the weights, at least and at most
+UPDATE_SECONDS = 0.0065  # of a processor for one, about, of one network on the base
 REHEARSALS = 2  # by default, where there are any
 # Where nothing is known of the future, a forecast is mostly noise to be averaged (SegRNN has 0.5
 # there); what calendar and known covariates tell is exact, and dropout would only blur it.

@@ -387,6 +387,15 @@ def test_nothing_is_tried_without_a_budget(tmp_path: Path, monkeypatch: pytest.M
     assert "budget: 0 seconds, so that no setting is tried" in found.sentences
 
 
+def test_a_validation_part_without_a_window_decides_nothing(tmp_path: Path) -> None:
+    """Nothing was observed in the weeks before it."""
+    split = {"validation": "2 horizons", "test": "1 horizon"}
+    table = frame(400)
+    table.loc[300:385, "revenue"] = np.nan
+    found = look(tmp_path, table, budget=60, split=split)
+    assert (found.data["transform"], found.model["normalisation"]) == ("log1p", "last")
+
+
 def test_a_table_of_few_windows_trains_nothing_on_the_base(tmp_path: Path) -> None:
     found = look(tmp_path, frame(80, "MS", 12), 12, budget=60)
     (told,) = (text for text in found.sentences if text.startswith("transform"))

@@ -57,9 +57,11 @@ def choose(errors: dict[int, Errors], cycles: tuple[int, ...]) -> int:
 
 
 def _errors(cut: Panel, cycles: tuple[int, ...]) -> dict[int, float]:
+    windows = Windows(cut, "validation").thinned(JUDGED)
+    if not len(windows):
+        return {}
     until = cut.schema.validation_step
     pool = fitting.fit(cut, until, takes_logarithms(cut.values, cut.index, until))
-    windows = Windows(cut, "validation").thinned(JUDGED)
     series, rows = windows.locate(np.arange(len(windows)))
     forecasts = Run(pool, cut).at(series, rows, 1).experts.astype(np.float64)
     truth = np.asarray(cut.values[:, 0], dtype=np.float64)[rows[:, None] + np.arange(pool.horizon)]

@@ -12,10 +12,10 @@ from retain.kinds.forecast.data.cycles import segment_length
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.model import rehearsal
 from retain.kinds.forecast.model.search import Budget, Compared, Search
+from retain.kinds.forecast.presets import UPDATE_SECONDS
 
 LEAST = 20  # training windows, for short trainings to tell anything
-UPDATE = 0.008  # seconds of one, as planned; `Budget` counts those that it takes
-PLANNED = 40  # updates of all comparisons, by those of a first round
+PLANNED = 50  # updates of all comparisons and their scoring, by those of a first round
 FIRST = (15, 60)  # updates of a first round, at least and at most
 ROUNDS = 4  # times as many has the last one
 
@@ -34,7 +34,7 @@ class Trials:
 
     def __init__(self, drawn: Panel, clock: Budget, used: bool):
         self._search = Search(drawn, clock)
-        planned = max(clock.left, 0) / (self._search.folds * PLANNED * UPDATE)
+        planned = max(clock.left, 0) / (self._search.folds * PLANNED * UPDATE_SECONDS)
         low, high = FIRST
         self._first = int(min(max(planned, low), high))
         self._used = used

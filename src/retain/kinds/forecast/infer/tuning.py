@@ -19,7 +19,7 @@ from retain.kinds.forecast.data.cycles import natural, segment_length
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.powers import takes_logarithms
 from retain.kinds.forecast.data.tables import Table
-from retain.kinds.forecast.presets import ON_BASE
+from retain.kinds.forecast.presets import ON_BASE, UPDATE_SECONDS
 
 Counts = NDArray[np.int64]
 SERIES = 32  # the longest, by which contexts are chosen
@@ -27,7 +27,6 @@ ENOUGH = 2_000  # training windows for a large network,
 DIFFERENT = 200  # and origins of one series: what all series share is seen once at each
 EMBEDDED = 2_000  # training windows a series for an embedding of each: with fewer it overfits
 FEW = 500  # windows, from which a network learns no season
-UPDATE = 0.005  # seconds of the processor, of one network
 MINUTE = 60  # seconds that the LSTMs of all folds may train for, with the larger preset
 # Of the processor, for trying settings: a few, and more for a table of many rows.
 SECONDS = {"least": 7.0, "each": 0.0035, "most": 45.0}
@@ -143,7 +142,7 @@ def _preset(problem: Problem, rules: Rules, folds: int, sentences: list[str]) ->
     windows, learned = rules.windows(context), rules.windows(context, rules.before_test)
     steps = min(-(-learned // training.batch_size), training.epoch_steps)
     networks = training.rehearsals + ON_BASE["accurate"]["model"]["ensemble"]
-    seconds = training.epochs(learned) * steps * networks * folds * UPDATE
+    seconds = training.epochs(learned) * steps * networks * folds * UPDATE_SECONDS
     many = windows >= ENOUGH and rules.origins(context) >= DIFFERENT
     preset = "accurate" if many and seconds <= MINUTE else "fast"
     why = f"; accurate might train for {seconds:.0f} seconds" if many and preset == "fast" else ""

@@ -146,15 +146,18 @@ class Search:
         """Train networks of the candidates, of which the first is the safest; see `halve`."""
         trials: dict[int, list[_Trial]] = {}
         cuts = [self._cuts(problem) for problem in candidates]
-        folds = min(map(len, cuts))
-        common = [_common([panels[-folds:][fold] for panels in cuts]) for fold in range(folds)]
+        count = min(map(len, cuts))
+        folds = [_common(fold) for fold in zip(*(own[-count:] for own in cuts), strict=True)]
+        folds = [(panels, rows) for panels, rows in folds if len(rows)]
+        if not folds:
+            return Compared(0)
 
         def errors_of(number: int, updates: int) -> Errors:
             if number not in trials:
-                problem, panels = candidates[number], cuts[number][-folds:]
+                problem = candidates[number]
                 trials[number] = [
                     _Trial(problem, self.cell, cut, rows, self._base(problem, cut))
-                    for cut, rows in zip(panels, common, strict=True)
+                    for cut, rows in ((panels[number], rows) for panels, rows in folds)
                 ]
             return _least([trial.errors_until(updates) for trial in trials[number]])
 
@@ -192,15 +195,15 @@ def _least(by_fold: list[list[float]]) -> Errors:
     return tuple(every[:, int(every.mean(axis=0).argmin())].tolist())
 
 
-def _common(cuts: list[Panel]) -> NDArray[np.int64]:
-    """Return where the windows begin that every candidate can be judged by in a fold."""
+def _common(cuts: tuple[Panel, ...]) -> tuple[tuple[Panel, ...], NDArray[np.int64]]:
+    """Return the panels of a fold, and where the windows begin that all can be judged by."""
     rows = None
     for cut in cuts:
         windows = Windows(cut, "validation")
         own = windows.locate(np.arange(len(windows)))[1]
         rows = own if rows is None else np.intersect1d(rows, own)
     assert rows is not None
-    return rows[np.linspace(0, len(rows) - 1, min(len(rows), JUDGED)).astype(np.int64)]
+    return cuts, rows[np.linspace(0, len(rows) - 1, min(len(rows), JUDGED)).astype(np.int64)]
 
 
 class _Trial:
