@@ -10,6 +10,7 @@ NAMES = (
     "babi",
     "letters",
     "refit",
+    "ordinary",
     "speed",
     "limit",
     "scale",

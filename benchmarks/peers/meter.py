@@ -77,24 +77,28 @@ class Clock:
 class Race:
     """Called once a batch: scores the weights now and then; only training is counted.
 
-    What is counted is the processor time of this process since it began, imports included, without
-    that of scoring and of building what scores.
+    What is counted is the processor time of this process, without that of scoring and of building
+    what scores: since it began, imports included, and since the first batch.
     """
 
     def __init__(self, worker: Worker, score: Callable[[], float], apart: float = 0.0):
         self.worker, self.score, self.apart = worker, score, apart
         self.windows, self.due = 0, worker.options["every"]
+        self.first: float | None = None  # what was counted before the first batch
 
     def __call__(self, windows: int) -> None:
         """Another batch of so many windows is done."""
         options = self.worker.options
+        if self.first is None:
+            self.first = time.process_time() - self.apart
         self.windows += windows
         if self.windows < self.due:
             return
         self.due = max(self.windows + options["every"], round(1.25 * self.windows))
         begin = time.process_time()
         error = self.score()
-        self.worker.say(f"{begin - self.apart} {self.windows} {error}")
+        counted = begin - self.apart
+        self.worker.say(f"{counted} {self.windows} {error} {counted - self.first}")
         if error <= options["target"] or begin - self.apart > options["cap"]:
             os._exit(0)
         self.apart += time.process_time() - begin

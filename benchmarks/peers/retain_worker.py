@@ -15,7 +15,7 @@ from torch import nn
 
 from retain.config import loader, schema
 from retain.kinds.forecast.data import panel
-from retain.kinds.forecast.data.windows import Batch, Windows
+from retain.kinds.forecast.data.windows import Batch, Windows, without_base
 from retain.kinds.forecast.model import setup as forecast_task
 from retain.training import trainer
 from retain.training.setup import TrainingSetup
@@ -47,7 +47,7 @@ def bare(task: TrainingSetup, options: schema.Training, on_batch: Callable[[int]
     begin = origin - windows.reach
     # A window that reaches beyond its series needs a mask; they are few, and left out here.
     whole = begin >= torch.from_numpy(windows._start)[series]
-    begin, series = begin[whole], series[whole]
+    begin, origin, series = begin[whole], origin[whole], series[whole]
     while True:
         order = torch.randperm(len(begin))
         for numbers in order.split(options.batch_size)[:-1]:
@@ -57,6 +57,8 @@ def bare(task: TrainingSetup, options: schema.Training, on_batch: Callable[[int]
                 chosen + 1,
                 windows._static[chosen],
                 windows._scales[chosen],
+                origin[numbers],
+                *without_base(len(numbers), windows.horizon),
             )
             total, weight = task.loss(network, batch)
             optimiser.zero_grad()

@@ -2,7 +2,8 @@
 
 Since format 2, config.json says the format and which version of retain wrote it; a folder of format
 1 says neither. Since format 3 a forecaster's weights calibrate each series and the mean, too; since
-format 4 it may have a classical base, and transform its target.
+format 4 it may have a classical base and transform its target, and its head reads the cell's state
+of one cycle before as well.
 Whoever needs the config alone imports no torch.
 """
 

@@ -22,7 +22,7 @@ def trained(build: Build, problem: Any, prepared: Path, cell: str, folder: Path)
     history = trainer.fit(setup, problem.training, cell, f"small {cell}")
     setup.calibrate()
     folder.mkdir()
-    model_files.write_model(folder, setup.network, setup.config, history)
+    model_files.write_model(folder, setup.model, setup.config, history)
     return folder
 
 

@@ -11,8 +11,9 @@ import pytest
 from retain.evaluation.choice import fold_folder
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel, tables
-from retain.kinds.forecast.evaluation import evaluate, report
-from retain.kinds.forecast.model import setup
+from retain.kinds.forecast.evaluation import champion, evaluate, report
+from retain.kinds.forecast.model import classical, setup
+from retain.kinds.forecast.model.classical import NAMES
 from retain.kinds.forecast.predict import predictor
 
 from .small import trained
@@ -114,9 +115,38 @@ def test_scores_are_those_of_both_trainings_together(both: Any, apart: Any) -> N
     counts = [part["windows"]["test"] for part in parts]
     assert metrics["windows"]["test"] == sum(counts) == 2 * (40 - HORIZON + 1)
     for model, scores in metrics["models"].items():
+        if model in NAMES:  # estimated along the whole table, whatever its folds
+            continue
         for key in ("mae", "crps", "coverage_80", "width_80"):
             expected = np.average([part["models"][model][key] for part in parts], weights=counts)
             assert scores[key] == pytest.approx(expected, rel=1e-9), (model, key)
+
+
+def test_a_floor_that_forecasts_a_sample_is_compared_on_its_windows(
+    both: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classical, "SERIES", 1)
+    root, whole = both
+    found = evaluate.evaluate(problem(2), root / "prepared", {"lstm": root / "lstm"})
+    models, sample = found.metrics["models"], 40 - HORIZON + 1  # windows of one series
+    assert [name for name in models if "windows" in models[name]] == ["theta", "ets"]
+    assert models["theta"]["windows"] == sample
+    assert whole.metrics["models"]["lstm"] == models["lstm"]
+    by_series = found.tables["error_by_series"]
+    (drawn,) = by_series[by_series["model"] == "theta"]["unique_id"]
+    errors = by_series[by_series["unique_id"] == drawn].set_index("model")["mae"]
+    differences = found.metrics["differences"]
+    change = differences["lstm_minus_theta"]["mae"]["value"]
+    assert change == pytest.approx(errors["lstm"] - errors["theta"])
+    assert change != pytest.approx(models["lstm"]["mae"] - models["theta"]["mae"])
+    unsampled = differences["lstm_minus_naive"]["mae"]["value"]
+    assert unsampled == pytest.approx(models["lstm"]["mae"] - models["naive"]["mae"])
+    page = report.report("shops", problem(2), found, ())
+    assert [row[0] for row in page.tables[0].rows if "sample" in row[0]] == [
+        "Theta (sample)",
+        "ETS (sample)",
+    ]
+    assert f"A sample is {sample} of the {2 * sample} windows" in page.tables[0].note
 
 
 def test_the_report_says_when_each_fold_was_trained_and_scored(both: Any) -> None:
@@ -138,7 +168,7 @@ def test_the_report_names_what_is_left_out(both: Any) -> None:
 
 def test_a_model_compared_with_itself_differs_in_nothing(both: Any) -> None:
     folder = both[0] / "lstm"
-    found = evaluate.compare_with_champion(problem(2), both[0] / "prepared", folder, folder)
+    found = champion.compare_with_champion(problem(2), both[0] / "prepared", folder, folder)
     assert found.scores[0] == found.scores[1]
     assert found.scores[0]["mae"] == both[1].metrics["models"]["lstm"]["mae"]
     assert found.differences["mae"].value == 0

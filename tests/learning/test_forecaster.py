@@ -117,6 +117,25 @@ def test_the_known_future_moves_its_own_segment_alone(cell: str, segment: int) -
         assert moved.tolist() == own
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_head_reads_the_state_of_the_same_weekday(cell: str) -> None:
+    network, batch = network_of(cell, segment_length=1, normalisation="series"), batch_of()
+    with torch.no_grad():  # deaf to what is decoded
+        core_of(network).head.weight[:, :12] = 0.0
+    before = forecast(network, batch)
+    for day in range(SEASON, NOW):
+        other = changed(batch, 0, slice(day, day + 1), 9.0)
+        moved = (forecast(network, other) != before).any(-1).any(0)  # (horizon,)
+        assert moved.tolist() == [day <= NOW + ahead - SEASON for ahead in range(HORIZON)]
+
+
+def test_without_a_whole_cycle_in_the_context_the_head_reads_the_newest_state() -> None:
+    assert core_of(network_of(segment_length=1)).cycle == SEASON
+    assert core_of(network_of(segment_length=2)).cycle == 1  # no part of a week
+    short = panel_of(context_length=6).schema
+    assert core_of(network_of(schema=short, segment_length=1)).cycle == 1
+
+
 def test_what_lies_before_the_context_matters_to_the_seasonal_forecast_alone() -> None:
     batch = batch_of()
     older = changed(batch, 0, slice(0, SEASON), 9.0)

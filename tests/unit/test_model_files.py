@@ -42,7 +42,7 @@ def test_a_model_is_read_back_as_it_was(tmp_path: Path) -> None:
     model_files.write_model(tmp_path, network, {"kind": "text", "numbers": [1, 0.1]}, HISTORY)
     weights = load_file(tmp_path / "weights.safetensors")
     assert all(torch.equal(weights[key], value) for key, value in network.state_dict().items())
-    own = {"format": 3, "retain": __version__}
+    own = {"format": 4, "retain": __version__}
     assert model_files.read_config(tmp_path) == own | {"kind": "text", "numbers": [1, 0.1]}
     with (tmp_path / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -88,10 +88,10 @@ def refusal(folder: Path) -> str:
 
 
 def test_a_newer_format_names_the_version_that_wrote_it(tmp_path: Path) -> None:
-    folder = changed(write(tmp_path), format=4, retain="7.1.0")
+    folder = changed(write(tmp_path), format=5, retain="7.1.0")
     assert refusal(folder) == (
-        f"the model in {folder} has format 4 and was written by retain 7.1.0; this is retain "
-        f"{__version__}, which reads formats 1 to 3: install retain 7.1.0, or train the model again"
+        f"the model in {folder} has format 5 and was written by retain 7.1.0; this is retain "
+        f"{__version__}, which reads formats 1 to 4: install retain 7.1.0, or train the model again"
     )
 
 

@@ -184,7 +184,7 @@ def append(
 def _boundary(text: str) -> float | str:
     """A share (0.7), horizons (10 horizons) or a time (90d) before the end, a date, with a time."""
     from retain.config.durations import DURATION
-    from retain.kinds.forecast.config import HORIZONS
+    from retain.kinds.forecast.split import HORIZONS
 
     if re.fullmatch(r"0?\.\d+", text):
         return float(text)

@@ -49,6 +49,7 @@ def difference(
     draws: int,
     seed: int,
     unit: str = "forecast origins",
+    root: bool = False,
 ) -> Interval:
     """Subtract the error of the second model from that of the first, with a 95 % interval.
 
@@ -59,24 +60,25 @@ def difference(
         overlap: over how many origins neighbours share steps: the horizon.
         block: over how many they may have more in common, where there are so many origins.
         draws, seed: of the bootstrap.
+        root: whether an error is the square root of a mean; the sums are those of squares then.
     """
     by_series = by_series[:, by_series[1] + by_series[3] > 0]
     judge = _choose(sums.shape[1], by_series.shape[1], overlap, block)
-    ours, theirs = _errors(sums)
+    ours, theirs = _errors(sums, root)
     value = float(ours - theirs)
     if judge is None:
         return Interval.undecided(value, sums.shape[1], FEWEST_HORIZONS * overlap, unit)
     if not math.isfinite(value):
         return Interval(value, math.nan, math.nan)
     if judge.block:
-        low, high = _moving_block(sums, judge.block, draws, seed)
+        low, high = _moving_block(sums, judge.block, draws, seed, root)
     elif judge.series:
-        z = _influence(by_series)
+        z = _influence(by_series, root)
         # As if the part of the variance that series share were as large as a series' own.
         error = float(np.std(z, ddof=1)) * math.sqrt(len(z) * (len(z) + 1))
         low, high = _bounds(ours, theirs, judge.quantile(0.975) * error)
     else:
-        error = float(standard_errors(_influence(sums)[None], judge.freedom)[0])
+        error = float(standard_errors(_influence(sums, root)[None], judge.freedom)[0])
         low, high = _bounds(ours, theirs, judge.quantile(0.975) * error)
     if judge.series:
         return Interval(value, low, high, judge.method, judge.series, "series")
@@ -113,21 +115,24 @@ def _choose(count: int, series: int, overlap: int, block: int) -> _Judge | None:
     return _Judge(series - 1, series=series) if series >= FEWEST_SERIES else None
 
 
-def _errors(sums: Floats) -> Floats:
-    """The two models' errors of (4, origins, …): (2, …)."""
+def _errors(sums: Floats, root: bool = False) -> Floats:
+    """The two models' errors of (4, origins, …), or their roots: (2, …)."""
     totals = sums.sum(1)
     with np.errstate(divide="ignore", invalid="ignore"):
         errors: Floats = totals[::2] / totals[1::2]
-    return errors
+        return np.sqrt(errors) if root else errors
 
 
-def _influence(sums: Floats) -> Floats:
+def _influence(sums: Floats, root: bool = False) -> Floats:
     """What each column adds to the logarithm of the ratio of the two errors; zero in all.
 
-    Of their difference, where one of them is zero or less.
+    Of their difference, where one of them is zero or less. That of a root is by the delta method,
+    to the first order: half of that of the mean, in the logarithm.
     """
     errors, counts = _errors(sums), sums[1::2].sum(1)
-    scales = errors if (errors > 0).all() else np.ones(2)
+    scales = errors * (2 if root else 1) if (errors > 0).all() else np.ones(2)
+    if root and not (errors > 0).all():  # what has no error at all adds nothing
+        scales = np.where(errors > 0, 2 * np.sqrt(errors), 1.0)
     parts = (sums[::2] - errors[:, None] * sums[1::2]) / (counts * scales)[:, None]
     difference: Floats = parts[0] - parts[1]
     return difference
@@ -216,7 +221,9 @@ def describe_power(origins: int, series: int, block: int) -> str:
     )
 
 
-def _moving_block(sums: Floats, block: int, draws: int, seed: int) -> tuple[float, float]:
+def _moving_block(
+    sums: Floats, block: int, draws: int, seed: int, root: bool = False
+) -> tuple[float, float]:
     """Draw blocks of consecutive origins with replacement: the 2.5 and 97.5 percentiles."""
     count = sums.shape[1]
     running = np.cumsum(np.pad(sums, ((0, 0), (1, 0))), axis=1)
@@ -226,7 +233,7 @@ def _moving_block(sums: Floats, block: int, draws: int, seed: int) -> tuple[floa
     drawn: list[Floats] = []
     for part in np.array_split(np.arange(draws), -(-draws * per_draw // DRAWN_AT_ONCE)):
         chosen = generator.integers(0, blocks.shape[1], (per_draw, len(part)))
-        errors = _errors(blocks[:, chosen])
+        errors = _errors(blocks[:, chosen], root)
         drawn.append(errors[0] - errors[1])
     low, high = np.nanquantile(np.concatenate(drawn), [0.025, 0.975])
     return float(low), float(high)

@@ -21,8 +21,8 @@ from matplotlib.ticker import MaxNLocator
 
 from retain.errors import ModelError
 from retain.evaluation.arrays import Floats
-from retain.evaluation.plotting import INK, MARKS, MUTED, WIDTH, drawn, plain, short
-from retain.networks.recurrent import Gates, half_life
+from retain.evaluation.plotting import INK, MARKS, MUTED, WIDTH, drawn, percent, plain, short
+from retain.networks.recurrent import Gates, half_life, saturation
 
 UNITS = 24  # of the figure: more rows would be too thin to read
 LEVELS = 16  # of a colour in the figure
@@ -102,6 +102,16 @@ class Inspection:
         return steps
 
 
+def saturation_text(gates: Gates) -> str:
+    """Say how many of the gates are saturated."""
+    share = {name: percent(value) for name, value in saturation(gates).items()}
+    return (
+        f"{share['forget']} of the forget gates above 0.99, {share['modulation']} of the "
+        f"modulations beyond ±0.99, {share['input']} of the input and {share['output']} of the "
+        f"output gates below 0.01 or above 0.99"
+    )
+
+
 def page(shown: Inspection) -> str:
     """Write one HTML page that shows an inspection, from a file or a server, without a network.
 
@@ -132,7 +142,7 @@ def as_json(shown: Inspection) -> dict[str, Any]:
     values = shown.values
     return {
         "title": shown.title,
-        "note": shown.note,
+        "note": f"{shown.note} Saturated are {saturation_text(shown.gates)}.".strip(),
         "steps": shown.steps,
         "units": shown.gates.cell.shape[1],
         "gates": {

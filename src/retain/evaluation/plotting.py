@@ -49,10 +49,19 @@ MARKS = {
     "naive": Mark("naive", "#767d87", (0, (1, 1.2)), "v"),
     "seasonal_naive": Mark("seasonal naive", "#a8468a", (0, (3, 1.2, 1, 1.2)), "^"),
     "drift": Mark("drift", "#8c6a00", (0, (2, 2)), "X"),
+    "pool": Mark("classical pool", "#b0124a", (0, (9, 2)), "p"),
+    "theta": Mark("Theta", "#5b4bb5", (0, (4, 1, 1, 1)), "h"),
+    "ets": Mark("ETS", "#5b4bb5", (0, (1, 1)), "d"),
+    "seasonal_mean": Mark("mean of the season", "#a8468a", (0, (1, 1)), "<"),
+    "zero": Mark("always zero", "#767d87", (0, (1, 3)), ">"),
+    "lstm_alone": Mark("LSTM alone", "#0068a8", (0, (1, 1)), "."),
+    "rnn_alone": Mark("RNN alone", "#cf5a00", (0, (1, 1)), "1"),
+    "gru_alone": Mark("GRU alone", "#008a64", (0, (1, 1)), "2"),
 }
 # matplotlib writes the hexadecimal colour; in the SVG the variable takes its place
 VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper"} | {
-    mark.colour: f"hue-{number}" for number, mark in enumerate(MARKS.values(), start=1)
+    colour: f"hue-{number}"
+    for number, colour in enumerate(dict.fromkeys(mark.colour for mark in MARKS.values()), start=1)
 }
 FONT_SIZE = 13  # of 518 units across; a page sets --figure-text to a bit less, and more on a phone
 STYLE: dict[str, Any] = {

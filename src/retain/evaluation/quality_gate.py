@@ -101,7 +101,11 @@ def _result(metrics: Metrics, check: Check) -> CheckResult:
         )
     change = Interval.from_dict(differences[check.metric])
     theirs = metrics["models"][name][check.metric]
-    sentence = f"{check.metric.upper()} {scores[check.metric]:.4g} against {theirs:.4g}: {change}"
+    ours, sample = scores[check.metric], metrics["models"][name].get("windows")
+    if sample:  # a baseline that forecast some of the windows is compared on these
+        ours = theirs + change.value
+    sentence = f"{check.metric.upper()} {ours:.4g} against {theirs:.4g}: {change}"
+    sentence += f", on the {sample:,} windows of a sample" if sample else ""
     if isinstance(check, BeatsCheck):
         label, passed = f"beats {name}", change.high < 0
     else:
@@ -116,9 +120,10 @@ def _coverage(metrics: Metrics, check: CoverageCheck) -> CheckResult:
     """Check the 80 % interval and every quantile level, whichever is furthest beyond chance."""
     tolerance = check.tolerance
     coverage = _figure(metrics["models"][metrics.get("model", MODEL)], "coverage_80")
-    figures = {"coverage_80": coverage, "tolerance": tolerance}
     shares = dict(metrics.get("calibration", {}))  # metrics of an older version have none
-    chance = shares.pop("coverage_80", {"observed": coverage, "by_chance": 0.0})["by_chance"]
+    interval = shares.pop("coverage_80", {"observed": coverage, "by_chance": 0.0})
+    coverage, chance = interval["observed"], interval["by_chance"]
+    figures = {"coverage_80": coverage, "tolerance": tolerance}
     passed = abs(coverage - 0.8) <= tolerance + chance
     sentence = (
         f"the 80 % interval covers {100 * coverage:.1f} % of the test values; allowed are "

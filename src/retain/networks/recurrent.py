@@ -143,6 +143,25 @@ def gates(network: nn.LSTM, inputs: Tensor, layer: int = -1) -> Gates:
     return Gates(forget, entry, modulation, output.sigmoid(), torch.stack(states, dim=1))
 
 
+def saturation(gates: Gates) -> dict[str, float]:
+    """Return the share of an LSTM's gates, by name, that hardly depend on what is read any more.
+
+    Those are forget gates above 0.99, modulations beyond ±0.99, and input and output gates below
+    0.01 or above 0.99.
+    """
+
+    def outside(gate: Tensor) -> Tensor:
+        return (gate < 0.01) | (gate > 0.99)
+
+    saturated = {
+        "forget": gates.forget > 0.99,
+        "modulation": gates.modulation.abs() > 0.99,
+        "input": outside(gates.input),
+        "output": outside(gates.output),
+    }
+    return {name: float(part.double().mean()) for name, part in saturated.items()}
+
+
 def half_life(forget: Tensor) -> Tensor:
     """Compute after how many steps half of what a unit's cell holds is forgotten: −1 / log₂ f.
 

@@ -47,7 +47,8 @@ class TrainingSetup:
     apart from the others, are a group each; otherwise all parameters have the rate of params.
     `config` is the model's config.json; `calibrate()` is called once, after the training. Without
     a validation part there is a `length`, and the weights at its end are kept. `model` is what is
-    written of the network: a part of it where `written` says so.
+    written of the network: a part of it where `written` says so. If `epochs` is given, there are no
+    more than so many.
     """
 
     network: nn.Module
@@ -59,6 +60,7 @@ class TrainingSetup:
     calibrate: Callable[[], None] = _nothing
     length: Length | None = None
     written: nn.Module | None = None
+    epochs: int | None = None
 
     @property
     def model(self) -> nn.Module:

@@ -80,6 +80,7 @@ def fit(
     for noisy in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(f"{noisy}.utilities.rank_zero").setLevel(logging.WARNING)
     epochs, most = training.epochs(len(setup.train)), training.epoch_steps
+    epochs = epochs if setup.epochs is None else min(epochs, setup.epochs)
     if setup.length is not None:
         epochs, most = equal_epochs(setup.length.updates, training, len(setup.train))
     train = ResumableSampler(setup.train, training.batch_size, training.seed, most)

@@ -134,3 +134,29 @@ def test_what_is_promised_is_kept() -> None:
     promised = int(bootstrap.describe_power(31, 4, 6).split()[-2]) / 100
     found = verdict.rates(31, 4, 6, 1 - promised, draws=200)
     assert found["better"] > 0.72
+
+
+@pytest.mark.parametrize(("origins", "series"), [(30, 1), (3, 8)])
+def test_the_ratio_of_roots_has_the_root_of_the_bounds(origins: int, series: int) -> None:
+    """By Student's t over time and between series alike, for its bounds are logarithms."""
+    every = np.stack([noise(origins, series), noise(origins, series, seed=2)])
+    ones = np.ones_like(every[0])
+    sums = np.stack([every[0], ones, every[1], ones])
+    mean, root = (
+        bootstrap.difference(sums.sum(2), sums.sum(1), 2, 4, 400, seed=1, root=root)
+        for root in (False, True)
+    )
+    ours, theirs = every.mean((1, 2))
+    assert root.value == pytest.approx(np.sqrt(ours) - np.sqrt(theirs))
+    for bound, of_root in ((mean.low, root.low), (mean.high, root.high)):
+        ratio = (bound + theirs) / ours
+        assert (of_root + np.sqrt(theirs)) / np.sqrt(ours) == pytest.approx(np.sqrt(ratio))
+
+
+def test_a_root_of_no_error_at_all_has_an_interval() -> None:
+    ours, ones = noise(30), np.ones((30, 1))
+    sums = np.stack([ours, ones, 0 * ours, ones])
+    change = bootstrap.difference(sums.sum(2), sums.sum(1), 1, 1, 400, seed=1, root=True)
+    spread = 2.045 * np.std(ours, ddof=1) / np.sqrt(30) / (2 * np.sqrt(ours.mean()))
+    assert change.value == pytest.approx(np.sqrt(ours.mean()))
+    assert change.high - change.low == pytest.approx(2 * spread, rel=0.05)

@@ -13,7 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from retain.errors import ModelError
-from retain.evaluation.lstm_gates import Inspection, Values, as_json, heat_maps, page
+from retain.evaluation.lstm_gates import (
+    Inspection,
+    Values,
+    as_json,
+    heat_maps,
+    page,
+    saturation_text,
+)
 from retain.networks import recurrent
 from retain.networks.recurrent import Gates
 
@@ -121,6 +128,25 @@ def test_half_of_a_cell_is_left_after_its_half_life() -> None:
     torch.testing.assert_close(found[:3], torch.tensor([1.0, 6.5788, 0.5]), atol=1e-4, rtol=0)
     assert found[3:].tolist() == [float("inf"), 0.0]
     assert 0.9 ** float(found[1]) == pytest.approx(0.5)
+
+
+def test_a_gate_is_saturated_beyond_99_hundredths() -> None:
+    forget = torch.tensor([[0.001, 0.98, 0.991, 1.0]])
+    modulation = torch.tensor([[-1.0, -0.98, 0.0, 0.995]])
+    entry = torch.tensor([[0.009, 0.011, 0.5, 0.5]])
+    output = torch.tensor([[0.0, 0.991, 1.0, 0.5]])
+    gates = Gates(forget, entry, modulation, output, torch.zeros(1, 4))
+    assert recurrent.saturation(gates) == {
+        "forget": 0.5,  # one that is shut is no memory that nothing can move
+        "modulation": 0.5,
+        "input": 0.25,
+        "output": 0.75,
+    }
+    text = saturation_text(gates).replace("\N{NO-BREAK SPACE}", " ")
+    assert text.startswith("50 % of the forget gates above 0.99, 50 % of the modulations beyond ")
+    assert "25 % of the input and 75 % of the output gates" in text
+    inspection = shown()
+    assert saturation_text(inspection.gates) in as_json(inspection)["note"]
 
 
 def test_a_half_life_is_that_of_the_product_of_the_gates() -> None:

@@ -217,10 +217,18 @@ def test_a_level_that_is_off_fails_where_the_interval_has_its_share() -> None:
 
 def test_the_interval_too_is_allowed_what_chance_does() -> None:
     metrics = shares()
-    metrics["models"]["lstm"]["coverage_80"] = 0.721
+    metrics["calibration"]["coverage_80"]["observed"] = 0.721
     assert covered(metrics).passed
-    metrics["models"]["lstm"]["coverage_80"] = 0.719
+    metrics["calibration"]["coverage_80"]["observed"] = 0.719
     assert not covered(metrics).passed
+
+
+def test_an_interval_of_counts_is_judged_by_what_its_ends_may_count_for() -> None:
+    metrics = shares()
+    metrics["models"]["lstm"]["coverage_80"] = 0.95  # with all of the zeros at its lower end
+    result = covered(metrics)
+    assert result.passed
+    assert result.sentence.startswith("the 80 % interval covers 80.0 % of the test values")
 
 
 def test_finite_forecasts_pass_and_others_are_counted() -> None:
@@ -230,6 +238,17 @@ def test_finite_forecasts_pass_and_others_are_counted() -> None:
     )
     assert judged(check, not_finite=1234) == quality_gate.CheckResult(
         "finite", False, "1,234 values are not finite", {"not_finite": 1234}
+    )
+
+
+def test_a_baseline_of_a_sample_is_compared_on_its_windows() -> None:
+    metrics = copy.deepcopy(METRICS)
+    metrics["models"]["rnn"]["windows"] = 1200
+    metrics["differences"]["lstm_minus_rnn"]["mae"]["value"] = -1.5  # there the LSTM has 9
+    (result,) = quality_gate.run_checks(metrics, [ties("rnn")])
+    assert result.sentence == (
+        "MAE 9 against 10.5: no clear difference (-1.5, 95 % interval -1.25 to +0.25), on the "
+        "1,200 windows of a sample"
     )
 
 

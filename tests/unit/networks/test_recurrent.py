@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from retain.kinds.forecast.config import Data, Model, Split
+from retain.kinds.forecast.config import Data, Model
 from retain.kinds.forecast.data import panel, tables
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.model.forecaster import Forecaster, build_matched
+from retain.kinds.forecast.split import Split
 from retain.networks import recurrent
 
 STEPS, BATCH, INPUT, HIDDEN, LAYERS = 5, 3, 4, 6, 2

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from retain.kinds.forecast import prepare
     from retain.kinds.forecast.config import Problem
     from retain.kinds.forecast.data import append, profile
-    from retain.kinds.forecast.evaluation import evaluate, lstm_gates, report
+    from retain.kinds.forecast.evaluation import champion, evaluate, lstm_gates, report
     from retain.kinds.forecast.model import refit, setup
     from retain.kinds.forecast.monitoring import backtest, drift
     from retain.kinds.forecast.predict import bulk, endpoint, forecast_table, predictor
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     _refit: kind.BuildRefit[Problem] = refit.build
     _evaluate: kind.Evaluate[Problem, evaluate.Evaluation] = evaluate.evaluate
     _report: kind.BuildReport[Problem, evaluate.Evaluation] = report.report
-    _compare: kind.Compare[Problem] = evaluate.compare_with_champion
+    _compare: kind.Compare[Problem] = champion.compare_with_champion
     _predictor: kind.LoadPredictor = predictor.load
     _check_table: kind.CheckTable[Problem] = prepare.check_table
     _append: kind.Append[Problem] = append.append
@@ -47,7 +47,7 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     refit=Lazy("retain.kinds.forecast.model.refit:build"),
     evaluate=Lazy("retain.kinds.forecast.evaluation.evaluate:evaluate"),
     report=Lazy("retain.kinds.forecast.evaluation.report:report"),
-    compare=Lazy("retain.kinds.forecast.evaluation.evaluate:compare_with_champion"),
+    compare=Lazy("retain.kinds.forecast.evaluation.champion:compare_with_champion"),
     predictor=Lazy("retain.kinds.forecast.predict.predictor:load"),
     check_table=Lazy("retain.kinds.forecast.prepare:check_table"),
     append=Lazy("retain.kinds.forecast.data.append:append"),

@@ -1,84 +1,19 @@
 """What a forecasting problem may say in params.yaml, and what it means."""
 
-import datetime as dt
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from retain.config.durations import DURATION, span
 from retain.config.schema import Problem as CommonProblem
 from retain.config.schema import Section
 from retain.config.schema import Training as CommonTraining
 from retain.kinds.forecast.presets import DROPOUT, ON_BASE, PRESETS, REHEARSALS, UPDATES
+from retain.kinds.forecast.split import Split
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 FORECAST_COLUMNS = ("mean", "median", "note")  # beside series, time and one for each quantile
 ALONE = "alone"  # the folder of a cell without a classical base, beside that of the cell with it
-Boundary = float | dt.datetime | dt.date | str
-HORIZONS = re.compile(r"([1-9]\d*) horizons?")  # before the end of the table
-
-
-class Split(Section):
-    """Where validation and test begin, counted in horizons from the end of the table.
-
-    Or how long before the end, such as 90d: with both of these, the parts move on as rows are
-    added. A date stays where it is; a share is one of the time span.
-    """
-
-    validation: Boundary = "10 horizons"
-    test: Boundary = "5 horizons"
-
-    @field_validator("validation", "test", mode="before")
-    @classmethod
-    def _readable(cls, value: Any) -> Any:
-        if isinstance(value, dt.date):
-            raise ValueError(f'write it in quotes, "{value}": DVC refuses dates in YAML')
-        if isinstance(value, float) and 0 < value < 1:
-            return value
-        if isinstance(value, str) and (HORIZONS.fullmatch(value) or DURATION.fullmatch(value)):
-            return value
-        try:
-            stamp = dt.datetime.fromisoformat(value)
-        except (TypeError, ValueError):
-            raise ValueError(
-                'give how many horizons before the end of the data, such as "10 horizons", a date '
-                'in quotes, such as "2024-01-31", a share between 0 and 1, or how long before the '
-                "end of the data, such as 90d"
-            ) from None
-        if stamp.tzinfo is not None:
-            raise ValueError("give it without an offset; it is local time of data.timezone")
-        return stamp if stamp.time() != dt.time() else stamp.date()
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        (manner, begin), (other, end) = _position(self.validation), _position(self.test)
-        if manner != other:
-            raise ValueError(
-                "give both boundaries in the same manner: in horizons before the end of the data, "
-                "as dates, as shares of the time span, or as how long before the end of the data"
-            )
-        if not begin < end:
-            raise ValueError("validation must begin before test")
-        return self
-
-
-def horizons(boundary: Boundary) -> int | None:
-    """Return how many horizons before the end a boundary is; None where it is given otherwise."""
-    found = HORIZONS.fullmatch(boundary) if isinstance(boundary, str) else None
-    return int(found[1]) if found else None
-
-
-def _position(boundary: Boundary) -> tuple[str, Any]:
-    """Return how a boundary is given, and what sorts as the boundaries of that manner do."""
-    if (count := horizons(boundary)) is not None:
-        return "horizons", -count
-    if isinstance(boundary, float):
-        return "share", boundary
-    if isinstance(boundary, str):
-        return "duration", -span(boundary)
-    return "date", str(boundary)
 
 
 class Data(Section):
@@ -105,6 +40,7 @@ class Data(Section):
     context_length: int = Field(ge=1)
     season_length: int = Field(1, ge=1)
     transform: Literal["none", "log1p", "box_cox"] = "none"  # of the target, before a network
+    minimum: float | None = None  # that no value of the target is below, nor a forecast
     split: Split = Split()
     # how the file is written, and what is done about its faults
     separator: str = Field(",", min_length=1, max_length=1)
@@ -191,6 +127,7 @@ class Model(Section):
     series_embedding: int = Field(0, ge=0)
     ensemble: int = Field(1, ge=1)
     loss: Literal["pinball", "mae", "mse"] = "pinball"
+    mean: Literal["calibrated", "tweedie"] = "calibrated"  # from the quantiles, or an output
     quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = DECILES
 
     @field_validator("quantiles")
@@ -228,10 +165,17 @@ class Training(CommonTraining):
         return -(-(self.max_steps or min(max(6 * examples // self.batch_size, low), high)) // one)
 
 
+Floor = Literal["seasonal_naive", "naive", "drift", "zero", "seasonal_mean", "theta", "ets"]
+
+
 class Evaluation(Section):
-    """How the test windows are scored: in `folds` pieces, each by a model trained up to it."""
+    """How the test windows are scored: in `folds` pieces, each by a model trained up to it.
+
+    `floors` are the forecasts without a network that it is compared with.
+    """
 
     folds: int = Field(1, ge=1)
+    floors: tuple[Floor, ...] = get_args(Floor)
     bootstrap: int = Field(2000, ge=100)
     block_length: int | None = Field(None, ge=1)
     seed: int = Field(1, ge=0)
@@ -249,9 +193,12 @@ def level_column(level: float) -> str:
 class Problem(CommonProblem):
     """A forecasting problem, whole."""
 
-    ERRORS = ("mae", "crps")
+    ERRORS = ("mae", "crps", "mase", "rmsse")
     PRESETS = PRESETS
-    BASELINES = ("rnn", "gru", "seasonal_naive", "naive", "drift")
+    BASELINES = (
+        *("rnn", "gru", "pool", "lstm_alone", "rnn_alone", "gru_alone"),
+        *get_args(Floor),
+    )
 
     kind: Literal["forecast"]
     data: Data
@@ -284,7 +231,8 @@ class Problem(CommonProblem):
         sections = super().preset_sections(name, problem)
         if not sections:
             return {}  # the check of the key `preset` has the words for that
-        if (problem.get("model") or {}).get("base") == "pool":
+        model = problem.get("model")
+        if isinstance(model, dict) and model.get("base") == "pool":
             sections = ON_BASE[str(name)]
             return sections | {"training": sections["training"] | {"rehearsals": REHEARSALS}}
         data = problem.get("data")
@@ -299,6 +247,15 @@ class Problem(CommonProblem):
             raise ValueError(
                 "model.base is pool, and training.rehearsals is 0: whether a network is worth it "
                 "is rehearsed; take 1 or more, or leave the key out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tweedie_has_no_negative_value(self) -> Self:
+        if self.model.mean == "tweedie" and (self.data.minimum is None or self.data.minimum < 0):
+            raise ValueError(
+                "model.mean is tweedie, which is for values that are not negative: set "
+                "data.minimum to 0, or take calibrated"
             )
         return self
 

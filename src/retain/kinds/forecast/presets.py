@@ -6,33 +6,24 @@ from typing import Any
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "fast": {
         "model": {"hidden_size": 64},
-        "training": {"batch_size": 256, "learning_rate": 0.003},
+        "training": {"batch_size": 256, "learning_rate": 0.003, "warmup_fraction": 0.003},
     },
     "accurate": {
         "model": {"hidden_size": 256},
-        "training": {"batch_size": 128, "learning_rate": 0.002},
+        "training": {"batch_size": 128, "learning_rate": 0.002, "warmup_fraction": 0.003},
     },
 }
 # On the classical base the network corrects a forecast: a small one, of many small batches.
+OFTEN: dict[str, Any] = {
+    "batch_size": 64,
+    "learning_rate": 0.002,
+    "ema_decay": 0.98,
+    "epoch_steps": 100,
+    "patience": 4,
+}
 ON_BASE: dict[str, dict[str, dict[str, Any]]] = {
-    "fast": {
-        "model": {"hidden_size": 32, "dropout": 0.0},
-        "training": {
-            "batch_size": 64,
-            "learning_rate": 0.002,
-            "ema_decay": 0.98,
-            "epoch_steps": 50,
-        },
-    },
-    "accurate": {
-        "model": {"hidden_size": 32, "dropout": 0.0, "ensemble": 2},
-        "training": {
-            "batch_size": 64,
-            "learning_rate": 0.002,
-            "ema_decay": 0.98,
-            "epoch_steps": 50,
-        },
-    },
+    "fast": {"model": {"hidden_size": 32, "dropout": 0.0}, "training": OFTEN},
+    "accurate": {"model": {"hidden_size": 32, "dropout": 0.0, "ensemble": 2}, "training": OFTEN},
 }
 UPDATES = (600, 2000)  # of the weights, at least and at most
 UPDATE_SECONDS = 0.0065  # of a processor for one, about, of one network on the base

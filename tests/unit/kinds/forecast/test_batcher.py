@@ -29,7 +29,7 @@ class Model:
 def asked(*numbers: int) -> Request:
     column = torch.tensor(numbers)
     ahead = np.empty((len(numbers), 0), dtype="datetime64[us]")
-    batch = Batch(column, column, column, column)
+    batch = Batch(column, column, column, column, column, column, column)
     return Request(np.array(numbers, dtype=object), ahead, batch, "history", ())
 
 

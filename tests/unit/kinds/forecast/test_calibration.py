@@ -11,6 +11,7 @@ from retain.kinds.forecast.config import DECILES
 from retain.kinds.forecast.model.calibration import (
     Calibration,
     Forecast,
+    Target,
     apply,
     calibrated,
     mean_weights,
@@ -20,30 +21,28 @@ from retain.kinds.forecast.model.conformal import Residuals, fit
 NAN = float("nan")
 LEVELS = (0.1, 0.5, 0.9)
 MEDIAN = DECILES.index(0.5)
+TARGET, FEW = Target(DECILES, None), Target(LEVELS, None)
+COUNTS = Target(DECILES, 0.0)
 
 
 def residuals_of(values: Floats, truth: Floats, **keys: Any) -> Residuals:
-    """Windows of one series without a bound, one a horizon."""
+    """Windows of one series in units of the data, one a horizon."""
     windows, horizon = truth.shape
     ones = np.ones(windows)
-    origin = np.arange(windows) * horizon
     parts = {
-        "low": np.full(truth.shape, -np.inf),
-        "scale": ones,
+        "base": np.zeros(truth.shape),
+        "scale": ones[:, None],
+        "deviation": ones,
         "series": ones.astype(np.int64),
-        "origin": origin,
+        "origin": np.arange(windows) * horizon,
     }
     return Residuals(values, truth, **{**parts, **keys})
 
 
-def forecast_of(
-    residuals: Residuals, calibration: Calibration, levels: tuple[float, ...] = DECILES
-) -> Floats:
-    """Quantiles and mean in normalised units: (windows, horizon, levels + 1)."""
-    values, low = torch.from_numpy(residuals.values), residuals.low
-    raw = Forecast(values, torch.zeros(values.shape[:2]), torch.ones(len(values), 1))
-    bound = None if np.isinf(low).all() else float(low.max())
-    return apply(raw, calibration, torch.from_numpy(residuals.series), levels, bound).numpy()
+def forecast_of(residuals: Residuals, calibration: Calibration, target: Target = TARGET) -> Floats:
+    """Quantiles and mean in units of the data: (windows, horizon, levels + 1)."""
+    raw = Forecast(*map(torch.from_numpy, (residuals.values, residuals.base, residuals.scale)))
+    return apply(raw, calibration, torch.from_numpy(residuals.series), target).numpy()
 
 
 def crossing(windows: int, horizon: int, seed: int = 0) -> Residuals:
@@ -82,7 +81,7 @@ def test_without_a_calibration_quantiles_stay_as_they_are() -> None:
 @pytest.mark.parametrize("windows", [100, 1000])
 def test_every_quantile_has_its_share_although_they_cross(windows: int) -> None:
     residuals = crossing(windows, 6)
-    fitted = fit(residuals, 1, DECILES)
+    fitted = fit(residuals, TARGET, 1)
     offset = residuals.values + fitted.offsets.numpy()
     assert (np.diff(offset, axis=-1) < 0).any(-1).mean() > 0.3  # sorting has much to do
     below = shares(residuals.truth, forecast_of(residuals, fitted))
@@ -92,7 +91,7 @@ def test_every_quantile_has_its_share_although_they_cross(windows: int) -> None:
 
 def test_the_median_is_calibrated_too() -> None:
     residuals = crossing(200, 3)
-    point = forecast_of(residuals, fit(residuals, 1, DECILES))[..., MEDIAN]
+    point = forecast_of(residuals, fit(residuals, TARGET, 1))[..., MEDIAN]
     assert abs((residuals.truth <= point).mean() - 0.5) < 0.01
     assert (residuals.truth <= residuals.values[..., MEDIAN]).mean() < 0.4
 
@@ -102,7 +101,7 @@ def test_few_windows_borrow_from_all_steps() -> None:
     draw = np.random.default_rng(3)
     spread = np.linspace(1, 3, horizon)
     truth = draw.normal(size=(windows, horizon)) * spread
-    offsets = fit(residuals_of(np.zeros((windows, horizon, 1)), truth), 1, DECILES).offsets.numpy()
+    offsets = fit(residuals_of(np.zeros((windows, horizon, 1)), truth), TARGET, 1).offsets.numpy()
     wanted = 1.2816 * spread  # of a normal distribution
     alone = np.quantile(truth, 0.9, axis=0, method="weibull")
     error, error_alone = (np.abs(found - wanted).mean() for found in (offsets[:, 8], alone))
@@ -114,10 +113,10 @@ def test_missing_truths_count_for_nothing_and_a_step_without_any_has_that_of_all
     truth = np.random.default_rng(0).normal(size=(400, 3))
     truth[:100, 0] = NAN
     truth[:, 1] = NAN
-    offsets = fit(residuals_of(np.zeros((400, 3, 1)), truth), 1, LEVELS).offsets.numpy()
+    offsets = fit(residuals_of(np.zeros((400, 3, 1)), truth), FEW, 1).offsets.numpy()
     assert np.isfinite(offsets).all()
     assert abs(offsets[1, 2] - 1.28) < 0.3
-    nothing = fit(residuals_of(np.zeros((400, 3, 1)), np.full((400, 3), NAN)), 1, LEVELS)
+    nothing = fit(residuals_of(np.zeros((400, 3, 1)), np.full((400, 3), NAN)), FEW, 1)
     assert not nothing.offsets.any()
     assert not nothing.mean_offsets.any()
 
@@ -136,7 +135,7 @@ def panel_of(deviations: Floats, windows: int = 40, horizon: int = 5) -> Residua
 
 def test_each_series_has_intervals_of_its_own_width() -> None:
     residuals = panel_of(np.array([0.5, 1.0, 2.0]))
-    fitted = fit(residuals, 4, DECILES)  # the fourth has no window
+    fitted = fit(residuals, TARGET, 4)  # the fourth has no window
     quantiles = forecast_of(residuals, fitted)
     inside = (residuals.truth >= quantiles[..., 0]) & (residuals.truth <= quantiles[..., 8])
     for number in (1, 2, 3):
@@ -147,19 +146,19 @@ def test_each_series_has_intervals_of_its_own_width() -> None:
 
 def test_a_constant_series_has_a_narrow_interval() -> None:
     residuals = panel_of(np.array([0.0, 1.0, 1.0]))
-    quantiles = forecast_of(residuals, fit(residuals, 3, DECILES))
+    quantiles = forecast_of(residuals, fit(residuals, TARGET, 3))
     width = (quantiles[..., 8] - quantiles[..., 0]).mean(1)
     assert width[residuals.series == 1].max() < 0.05 * width[residuals.series == 2].min()
 
 
 def test_few_observations_say_little_of_a_series() -> None:
     many, few = panel_of(np.array([0.2, 1.0, 1.0])), panel_of(np.array([0.2, 1.0, 1.0]), 1, 1)
-    widths = [float(fit(residuals, 3, DECILES).widths[1]) for residuals in (many, few)]
+    widths = [float(fit(residuals, TARGET, 3).widths[1]) for residuals in (many, few)]
     assert widths[0] < 0.35
     assert 0.6 < widths[1] < 1
     # The same forty windows, one a step: they share most of what they observe.
     again = many._replace(origin=np.tile(np.arange(40), 3))
-    assert fit(again, 3, DECILES).widths[1] > widths[0]
+    assert fit(again, TARGET, 3).widths[1] > widths[0]
 
 
 def test_what_a_network_knows_of_a_series_is_not_counted_twice() -> None:
@@ -167,7 +166,7 @@ def test_what_a_network_knows_of_a_series_is_not_counted_twice() -> None:
     normal = np.array([-1.28, -0.84, -0.52, -0.25, 0, 0.25, 0.52, 0.84, 1.28])
     known = normal * np.repeat([0.5, 1.0, 2.0], 200)[:, None, None]
     values = np.broadcast_to(known, (*residuals.truth.shape, 9)).copy()
-    widths = fit(residuals._replace(values=values), 3, DECILES).widths
+    widths = fit(residuals._replace(values=values), TARGET, 3).widths
     assert np.abs(widths.numpy() - 1).max() < 0.1
 
 
@@ -179,12 +178,12 @@ def intermittent(windows: int = 2000, horizon: int = 4) -> Residuals:
     draw = np.random.default_rng(0)
     truth = np.where(draw.random((windows, horizon)) < 0.3, draw.gamma(1, 5, (windows, horizon)), 0)
     values = np.broadcast_to(np.quantile(truth, DECILES), (windows, horizon, 9)).copy()
-    return residuals_of(values, truth, low=np.zeros_like(truth))
+    return residuals_of(values, truth)
 
 
 def test_the_mean_of_intermittent_data_has_no_bias() -> None:
     residuals = intermittent()
-    forecast = forecast_of(residuals, fit(residuals, 1, DECILES))
+    forecast = forecast_of(residuals, fit(residuals, COUNTS, 1), COUNTS)
     assert forecast[..., MEDIAN].mean() < 0.05
     assert forecast[..., 9].mean() == pytest.approx(residuals.truth.mean(), rel=1e-3)
     assert (forecast >= 0).all()
@@ -193,7 +192,7 @@ def test_the_mean_of_intermittent_data_has_no_bias() -> None:
 def test_the_mean_is_unbiased_where_the_bound_cuts_it() -> None:
     residuals = intermittent()
     lower = residuals._replace(values=residuals.values - 3 * (np.arange(2000) % 2)[:, None, None])
-    forecast = forecast_of(lower, fit(lower, 1, DECILES))
+    forecast = forecast_of(lower, fit(lower, COUNTS, 1), COUNTS)
     assert (forecast >= 0).all()
     assert forecast[..., 9].mean() == pytest.approx(residuals.truth.mean(), rel=0.01)
 
@@ -201,8 +200,9 @@ def test_the_mean_is_unbiased_where_the_bound_cuts_it() -> None:
 def test_a_nearly_flat_window_does_not_rule_the_mean() -> None:
     truth = np.full((100, 2), 1.0)
     truth[0] = 1000.0  # in units of a window that is a thousand times as flat as the others
-    residuals = residuals_of(np.zeros((100, 2, 1)), truth, scale=np.r_[1e-3, np.ones(99)])
-    mean = fit(residuals, 1, LEVELS).offsets[:, 1] + fit(residuals, 1, LEVELS).mean_offsets
+    scale = np.r_[1e-3, np.ones(99)][:, None]
+    fitted = fit(residuals_of(np.zeros((100, 2, 1)), truth, scale=scale), FEW, 1)
+    mean = fitted.offsets[:, 1] + fitted.mean_offsets
     assert mean.max() < 2
 
 

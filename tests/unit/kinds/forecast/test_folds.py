@@ -15,7 +15,7 @@ from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import folds, panel, tables
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Windows
-from retain.kinds.forecast.evaluation import evaluate
+from retain.kinds.forecast.evaluation import champion
 
 HORIZON, CONTEXT = 3, 4
 
@@ -109,7 +109,7 @@ def test_a_champion_forecasts_a_fold_with_its_newest_model_before_it() -> None:
     models = [model(4, 8), model(10, 14), model(16, 20)]
 
     def chosen(day: int) -> int:
-        return models.index(evaluate._newest_before(models, pd.Timestamp(f"2024-01-{day:02d}")))
+        return models.index(champion._newest_before(models, pd.Timestamp(f"2024-01-{day:02d}")))
 
     # That of the 10th was stopped and calibrated by what comes until the 14th.
     assert [chosen(day) for day in (8, 13, 14, 19, 30)] == [0, 0, 1, 1, 2]

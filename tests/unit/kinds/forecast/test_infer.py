@@ -15,6 +15,7 @@ from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import folds as partition
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.cycles import natural, segment_length
+from retain.kinds.forecast.infer import gate
 from retain.kinds.forecast.infer.entry import Inferred, infer
 from retain.kinds.forecast.infer.tuning import budget
 from retain.kinds.forecast.model.search import Compared, Search
@@ -60,6 +61,7 @@ def test_stores_by_day(tmp_path: Path) -> None:
         "context_length": 56,
         "season_length": 7,
         "transform": "log1p",
+        "minimum": 0,
         "split": {"validation": "7 horizons", "test": "5 horizons"},
         "duplicates": "error",
     }
@@ -269,9 +271,50 @@ def test_the_split_and_the_folds_follow_from_the_length(
     (power,) = (sentence for sentence in found.sentences if sentence.startswith("test:"))
     assert f"rest on {origins:,} forecast origins" in power
     assert ("undecided" in power) == (origins < 2 * horizon)
-    (ties,) = (check for check in found.gate if check["check"] == "beats_or_ties")
+    ties = [check for check in found.gate if check["check"] == "beats_or_ties"]
+    assert [check["baseline"] for check in ties] == ["rnn", "theta", "pool"]
     share = smallest_difference(origins, len(built.index), horizon)
-    assert ties["margin"] == pytest.approx(max(0.02, (share or 0) / 2), abs=0.01)
+    for check in ties:
+        assert check["margin"] == pytest.approx(max(0.02, (share or 0) / 2), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("scales", "zeros", "metric"),
+    [
+        ((1, 9), 0.0, "mae"),
+        ((1, 11), 0.0, "mase"),
+        ((1,), 0.15, "mae"),
+        ((1, 11), 0.3, "rmsse"),
+    ],
+)
+def test_the_gate_judges_by_what_no_large_series_and_no_zeros_decide(
+    tmp_path: Path, scales: tuple[int, ...], zeros: float, metric: str
+) -> None:
+    table = pd.concat(
+        [
+            frame().assign(store=f"s{scale}", revenue=season(400, 7, seed=3) * scale)
+            for scale in scales
+        ]
+    )
+    empty = np.random.default_rng(1).random(400) < zeros
+    table.loc[np.tile(empty, len(scales)), "revenue"] = 0
+    found = look(tmp_path, table)
+    assert {check["metric"] for check in found.gate if "metric" in check} == {metric}
+    told = [sentence for sentence in found.sentences if sentence.startswith("gate: by ")]
+    assert [sentence.split(",")[0] for sentence in told] == (
+        [] if metric == "mae" else [f"gate: by {metric.upper()}"]
+    )
+    entry = {"kind": "forecast", "preset": "fast", "data": found.data, "gate": found.gate}
+    loader.parse("sales", entry)
+
+
+def test_where_there_is_a_classical_base_it_must_not_be_better_alone() -> None:
+    sentences: list[str] = []
+    checks = gate.choose(100, 3, 7, sentences, "mase", pool=True)
+    ties = [check for check in checks if check["check"] == "beats_or_ties"]
+    assert [check["baseline"] for check in ties] == ["rnn", "theta", "pool"]
+    assert len({check["margin"] for check in ties}) == 1
+    assert "behind the RNN or Theta or its classical base" in sentences[-1]
 
 
 def test_known_covariates_of_stores_come_through(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from retain.kinds.forecast.config import Data, Model, Problem
 from retain.kinds.forecast.data import panel, tables
 from retain.kinds.forecast.data.windows import Windows
 from retain.kinds.forecast.evaluation import lstm_gates
+from retain.kinds.forecast.evaluation.details import cell_facts
 from retain.kinds.forecast.model.forecaster import build_matched
 from retain.kinds.forecast.model.segrnn import SegRNN
 from retain.kinds.forecast.predict import predictor
@@ -119,6 +120,23 @@ def test_the_last_state_is_that_from_which_the_network_forecasts(
     said = {"layers": "the last of 2 layers", "ensemble": "the first of 2 networks"}
     for key in model.keys() & said.keys():
         assert said[key] in shown.note
+
+
+def test_the_report_says_how_many_steps_the_cell_takes_and_how_many_gates_are_saturated(
+    project: Callable[..., Path],
+) -> None:
+    root = project()
+    network = predictor.load(root / "models" / "shops" / "lstm").network
+    windows = Windows(panel.load(root / "data" / "prepared" / "shops"), "test")
+    facts = dict(cell_facts(network, windows))
+    assert facts["Steps of the cell"] == "4, each of which reads 6 steps of the table"
+    assert facts["Saturated in the LSTM"].startswith("0\N{NO-BREAK SPACE}% of the forget gates")
+    member = network.members[0]
+    assert isinstance(member, SegRNN)
+    with torch.no_grad():  # open for good
+        member.recurrent.bias_ih_l0[8:16] = 100.0
+    facts = dict(cell_facts(network, windows))
+    assert facts["Saturated in the LSTM"].startswith("100\N{NO-BREAK SPACE}% of the forget gates")
 
 
 def test_the_steps_are_named_by_their_first_time_stamp(project: Callable[..., Path]) -> None:

@@ -1,5 +1,6 @@
 """The pool: what its experts continue, causally, and that serving is what training saw."""
 
+import doctest
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import panel, tables
+from retain.kinds.forecast.data import panel, scaling, tables
 from retain.kinds.forecast.data.panel import Panel
+from retain.kinds.forecast.model.pool import fitting, tracing
+from retain.kinds.forecast.model.pool import pool as pool_module
 from retain.kinds.forecast.model.pool.fitting import fit
 from retain.kinds.forecast.model.pool.pool import Pool, mix
 from retain.kinds.forecast.model.pool.running import Based, Run, newest
@@ -108,6 +111,12 @@ def test_what_lies_behind_an_origin_changes_nothing(log: bool) -> None:
         np.testing.assert_array_equal(seen.ahead, changed.ahead)
 
 
+def test_a_state_moves_on_over_missing_values_by_its_own_forecast() -> None:
+    y = 3 + 2 * np.arange(120.0)
+    y[[40, 41, 90, 98, 99]] = NAN
+    np.testing.assert_allclose(ahead(y, 100), 3 + 2 * np.arange(100, 106.0), rtol=1e-3)
+
+
 @pytest.fixture
 def gappy() -> Panel:
     """Series of their own spans with missing values; some short, late, constant or all 0."""
@@ -158,3 +167,175 @@ def test_serving_goes_on_from_the_states(gappy: Panel, origin: int, log: bool, g
     found = newest(pool, y, begins, numbers, CONTEXT)
     np.testing.assert_allclose(found.experts, expected.experts, rtol=2e-5, atol=1e-5)
     np.testing.assert_allclose(found.ahead, expected.ahead, rtol=2e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("origin", [6, 7, 9, 13, 14, 20])
+def test_serving_a_short_history_is_what_the_run_says(gappy: Panel, origin: int) -> None:
+    pool, one = fit(gappy, 150, False), np.array([1])
+    expected = at(gappy, pool, [0], [origin])
+    found = newest(pool, history(gappy, 0, 0, origin)[None], one - 1, one, CONTEXT)
+    np.testing.assert_allclose(found.experts, expected.experts, rtol=1e-6)
+
+
+def test_a_history_from_the_beginning_counts_as_corrected(gappy: Panel) -> None:
+    pool = fit(gappy, 150, True)
+    y = history(gappy, 0, 0, 150)[None]
+    corrected = np.r_[y[0, :100], 3 * y[0, 100:]][None]
+    zero, one = np.array([0]), np.array([1])
+    plain = newest(pool, y, zero, one, CONTEXT)
+    assert (newest(pool, corrected, zero, one, CONTEXT).experts > 1.5 * plain.experts).all()
+    # One that begins later goes on from the states, in which what it says of the past is already.
+    short = newest(pool, corrected[:, 50:], zero + 50, one, CONTEXT)
+    np.testing.assert_allclose(short.experts, plain.experts, rtol=2e-5)
+
+
+def test_steps_that_are_not_given_behind_the_states_are_missing(gappy: Panel) -> None:
+    pool = fit(gappy, 150, False)
+    y = weekly(10, 5)
+    zero, one = np.array([0]), np.array([1])
+    found = newest(pool, y[None], zero + 170, one, CONTEXT)
+    padded = np.r_[np.full(20, NAN), y][None]
+    whole = np.concatenate([history(gappy, 0, 0, 150)[None], padded], axis=1)
+    expected = newest(pool, whole, zero, one, CONTEXT)
+    np.testing.assert_allclose(found.experts, expected.experts, rtol=2e-5)
+    np.testing.assert_allclose(found.ahead, expected.ahead, rtol=2e-5)
+
+
+def test_a_series_never_seen_is_run_on_what_is_given(gappy: Panel) -> None:
+    pool = fit(gappy, 150, True)
+    y = np.tile([10.0, 50, 20, 80, 30, 90, 40], 8)
+    begins, unknown = np.array([-20]), np.array([0])
+    found = newest(pool, y[None], begins, unknown, CONTEXT)
+    np.testing.assert_allclose(blend(pool, found, unknown)[0], y[:HORIZON], rtol=0.1)
+    np.testing.assert_allclose(found.ahead[0], y[-CONTEXT:], rtol=0.1)
+    # One that ends before the states of a known series begin is one never seen, but for its choice.
+    early = newest(pool, y[None], np.array([5]), np.array([1]), CONTEXT)
+    assert np.isfinite(early.experts).all()
+
+
+def test_what_is_served_does_not_depend_on_what_is_beside_it(gappy: Panel) -> None:
+    pool = fit(gappy, 150, True)
+    numbers = np.array([1, 0, 3, 2])
+    y = np.stack([history(gappy, max(n - 1, 0), 140, 170) for n in numbers])
+    y[1, :20] = NAN
+    begins = 140 + np.array([int(np.flatnonzero(np.isfinite(row))[0]) for row in y])
+    together = newest(pool, y, begins, numbers, CONTEXT)
+    for i in range(4):
+        alone = newest(pool, y[i : i + 1], begins[i : i + 1], numbers[i : i + 1], CONTEXT)
+        np.testing.assert_array_equal(alone.experts[0], together.experts[i])
+        np.testing.assert_array_equal(alone.ahead[0], together.ahead[i])
+
+
+def test_experts_that_have_not_started_forecast_as_es_does_and_weigh_nothing() -> None:
+    source = made(weekly(200), weekly(60, 1), weekly(200, 2), first=(0, 142, 0))
+    pool = fit(source, 150, False)  # of the second series, 8 values are known
+    assert pool.experts == ("es", "hw-7", "sd-7")
+    assert pool.weights[2].tolist() == [1, 0, 0]
+    early = at(source, pool, [1, 1], [144, 145]).experts
+    np.testing.assert_array_equal(early[:, 1], early[:, 0])
+    np.testing.assert_array_equal(early[:, 2], early[:, 0])
+    later = at(source, pool, [1], [160]).experts
+    assert not np.array_equal(later[:, 1], later[:, 0])
+
+
+def test_a_late_series_has_the_parameters_of_one_never_seen() -> None:
+    source = made(weekly(200), weekly(40, 1), first=(0, 160))
+    pool = fit(source, 150, True)
+    np.testing.assert_array_equal(pool.chosen[2], pool.chosen[0])
+    np.testing.assert_array_equal(pool.weights[2], pool.weights[0])
+    assert pool.begins[2] >= pool.ends[2] == 150
+    assert np.isfinite(at(source, pool, [1, 1], [161, 190]).experts).all()
+    unknown = Run(pool, source, np.array([1, 0]))
+    rows = source.index["start"].to_numpy()[[1]] + 30
+    found = unknown.at(np.array([1]), rows, CONTEXT)
+    np.testing.assert_array_equal(found.experts, at(source, pool, [1], [190]).experts)
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_what_does_not_vary_is_forecast_exactly(log: bool) -> None:
+    source = made(np.full(200, 3.0), np.zeros(200), weekly(200))
+    pool = fit(source, 150, log)
+    found = blend(pool, at(source, pool, [0, 1], [150, 150]), np.array([1, 2]))
+    np.testing.assert_allclose(found, [[3.0] * HORIZON, [0.0] * HORIZON], rtol=1e-6)
+
+
+def test_forecasts_are_bounded() -> None:
+    steep = np.r_[np.full(90, 1.0), 10.0 ** np.arange(1, 11), np.full(50, 1e10)]
+    source = made(np.r_[steep, weekly(50)])
+    pool = fit(source, 100, True)
+    found = at(source, pool, [0] * 12, list(range(89, 101))).experts
+    largest = np.maximum.accumulate(steep)[88:100]
+    assert np.isfinite(found).all()
+    raw = np.array([not name.startswith("log") for name in pool.experts])
+    assert (found[:, ~raw].max(axis=(1, 2)) <= 10.1 * (1 + largest)).all()
+    assert (found[:, raw].max(axis=(1, 2)) <= 4.1 * largest).all()
+
+
+def test_experts_have_the_seasons_of_which_there_is_enough() -> None:
+    def experts(length: int, season: int, log: bool = False) -> tuple[str, ...]:
+        return fit(made(weekly(200), season=season), length, log).experts
+
+    assert experts(18, 1) == ("es",)
+    assert experts(19, 1) == ("es", "hw-7", "sd-7")  # a week and two horizons
+    assert experts(150, 30) == ("es", "hw-7", "sd-7", "hw-30", "sd-30")
+    assert experts(19, 7, log=True) == ("es", "hw-7", "sd-7", "log es", "log hw-7", "log sd-7")
+
+
+def test_weights_prefer_what_errs_less() -> None:
+    growing = 100 * 1.02 ** np.arange(200) * np.tile([1.0, 1.4, 0.7, 1.1, 0.8, 1.3, 0.9], 29)[:200]
+    noise = np.exp(np.random.default_rng(0).normal(0, 0.02, 200))
+    pool = fit(made(growing * noise), 150, True)
+    weights = dict(zip(pool.experts, pool.weights[1], strict=True))
+    np.testing.assert_allclose(pool.weights.sum(axis=1), 1)
+    assert weights["log hw-7"] + weights["log sd-7"] > 0.9
+    assert weights["es"] < 0.01
+
+
+def test_arrays_make_the_same_pool(gappy: Panel) -> None:
+    pool = fit(gappy, 150, True)
+    arrays = pool.arrays()
+    empty = Pool.empty(pool.experts, HORIZON, CONTEXT, True, len(gappy.index)).arrays()
+    assert {n: (a.shape, a.dtype) for n, a in arrays.items()} == {
+        n: (a.shape, a.dtype) for n, a in empty.items()
+    }
+    assert all(np.isfinite(array).all() for array in arrays.values())
+    again = Pool.from_arrays(pool.experts, HORIZON, True, arrays)
+    left, right = (at(gappy, p, [0, 2], [150, 170]) for p in (pool, again))
+    np.testing.assert_array_equal(left.experts, right.experts)
+
+
+@pytest.mark.parametrize("sample", [2_000, 3])
+def test_blocks_give_the_same_bits_as_one_block(
+    gappy: Panel, sample: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "SAMPLE", sample)
+    series, steps = [0, 1, 2, 3, 6, 7, 8], [150, 160, 170, 180, 155, 155, 10]
+    whole = fit(gappy, 150, False)
+    expected = at(gappy, whole, series, steps)
+    monkeypatch.setattr(scaling, "BLOCK", 500)
+    monkeypatch.setattr(fitting, "AT_ONCE", 1000)
+    monkeypatch.setattr(tracing, "CHUNK", 500)
+    monkeypatch.setattr(tracing, "KEPT", 1)
+    cut = fit(gappy, 150, False)
+    for name, array in whole.arrays().items():
+        np.testing.assert_array_equal(array, cut.arrays()[name], err_msg=name)
+    order = np.array([3, 0, 6, 2, 5, 1, 4])
+    found = at(gappy, cut, np.array(series)[order].tolist(), np.array(steps)[order].tolist())
+    np.testing.assert_array_equal(found.experts, expected.experts[order])
+    np.testing.assert_array_equal(found.ahead, expected.ahead[order])
+
+
+def test_what_was_forecast_one_step_ahead_is_what_would_have_been() -> None:
+    source = made(weekly(200))
+    pool = fit(source, 150, True)
+    found = at(source, pool, [0], [150]).ahead[0]
+    one = np.array([1])
+    for back in range(1, CONTEXT + 1):
+        experts = at(source, pool, [0], [150 - back])
+        assert found[-back] == pytest.approx(blend(pool, experts, one)[0, 0], rel=1e-6)
+    early = at(source, pool, [0], [3]).ahead[0]
+    assert np.isnan(early).tolist() == [True] * (CONTEXT - 2) + [False] * 2
+
+
+def test_names_of_experts_are_read_as_documented() -> None:
+    assert doctest.testmod(pool_module) == (0, 1)

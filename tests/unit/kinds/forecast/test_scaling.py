@@ -11,6 +11,7 @@ from retain.kinds.forecast.data import quality, scaling
 
 Series = tuple[NDArray[np.float32], pd.DataFrame]
 VALIDATION, SEASON, REACH = 30, 7, 5
+NAN = float("nan")
 
 
 @pytest.fixture(params=[1, 50, 10**6])
@@ -59,10 +60,22 @@ def test_scales_are_bit_for_bit_those_of_each_series_alone(many: Series) -> None
             assert row.mase_scale == season.mean()
         else:
             assert np.isnan(row.mase_scale)
+        steps = np.diff(part) ** 2
+        steps = steps[np.isfinite(steps)]
+        assert row.rmsse_scale == steps.mean()
 
 
 def test_a_season_longer_than_all_series_leaves_no_scale(many: Series) -> None:
     assert scaling.target_scales(*many, VALIDATION, 10_000, 5)["mase_scale"].isna().all()
+
+
+def test_the_rmsse_scale_begins_with_the_first_value_that_is_not_zero() -> None:
+    y = [0, 0, 3, 0, 1, NAN, 1, 9, 9]  # of the first series 3 → 0 → 1 and, after a gap, 1 → 9
+    values = np.array([*y, 0, 0, 0, 0, 2, 2], dtype=np.float32)[:, None]
+    index = pd.DataFrame({"first_step": [0, 0, 0], "start": [0, 9, 13], "length": [9, 4, 2]})
+    found = scaling.target_scales(values, index, 8, 1, 5)["rmsse_scale"]
+    assert found[0] == pytest.approx((9 + 1 + 64) / 3)
+    assert found[1:].isna().all()  # nothing but zeros, and a constant
 
 
 def test_moments_are_those_of_all_training_values(many: Series) -> None:

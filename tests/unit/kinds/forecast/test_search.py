@@ -168,7 +168,7 @@ def test_a_network_that_does_worse_than_its_base_is_judged_by_its_base(
     search = Search(drawn(*map(multiplicative, range(2))), Budget(60))
     based = problem(base="pool")
     untrained = search.compare([based], 0, 0).errors
-    assert search.compare([based], 20, 20).errors != untrained
+    assert search.compare([based], 60, 60).errors != untrained
     learn = learner.loss_of
 
     def unlearn(*given: Any) -> tuple[torch.Tensor, torch.Tensor]:

@@ -208,3 +208,15 @@ def test_windows_can_be_thinned_twice(one: Panel) -> None:
     left = windows.step[np.linspace(0, 4, 3).astype(int)].tolist()
     assert windows.thinned(3).step.tolist() == left
     assert set(left) <= set(every.tolist())
+
+
+def test_windows_among_chosen_series_know_where_they_begin(two: Panel) -> None:
+    every = Windows(two, (10, 20))
+    some = every.among(np.array([False, True]))
+    assert len(some) == int((every.series == 1).sum()) > 0
+    assert set(some.series) == {1}
+    assert len(every.thinned(3).among(np.array([False, True]))) == 1
+    batch = some.batch(np.arange(len(some)))
+    rows = batch.rows.numpy()
+    np.testing.assert_array_equal(batch.window[:, 0, -2].numpy(), two.values[rows, 0])
+    assert (some.step == rows - two.index["start"][1] + two.index["first_step"][1]).all()

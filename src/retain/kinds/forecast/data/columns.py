@@ -69,6 +69,21 @@ def outside(values: Any, limits: tuple[float | None, float | None]) -> Any:
     )
 
 
+def bounded(values: "pd.Series[Any]", name: str, data: Data, origin: Origin) -> "pd.Series[Any]":
+    """Return a column; raise DataError where the target has values below `data.minimum`."""
+    if data.minimum is None or name not in (data.value_columns or (data.y,)):
+        return values
+    below = (values < data.minimum).to_numpy()
+    if below.any():
+        rule = f"below `minimum`, which is {data.minimum:g}"
+        remedy = (
+            "Correct the values, make them missing with `valid_range`, or lower `minimum` or leave "
+            "it out."
+        )
+        raise fault(origin, name, rule, shown(values, below), remedy)
+    return values
+
+
 def number_pattern(decimal: str) -> str:
     """Return the regular expression of a finite number."""
     point = re.escape(decimal)

@@ -54,11 +54,18 @@ class Schema:
     steps: int
     digest: str  # md5 of the raw table
     minimum: float | None = None  # of the target's training part; models of format 2 have it not
+    whole: bool = False  # whether every value of the target is a whole number
     power: float | None = None  # of the transform of the target, None where it is not transformed
 
     @property
     def low(self) -> float | None:
-        """What no forecast may be below: 0 where the training part has no negative value."""
+        """What no forecast may be below: `data.minimum`.
+
+        Where it is not given, 0 if the training part has no negative value.
+        """
+        given: float | None = self.data.get("minimum")
+        if given is not None:
+            return given
         return 0.0 if self.minimum is not None and self.minimum >= 0 else None
 
     @classmethod
@@ -87,9 +94,9 @@ class Panel:
     Attributes:
         values: float32 (rows, columns); the first `data.reach` rows are NaN, so that a window may
             reach back before the first series; row r of a series is step `first_step + r`.
-        index: one row a series: unique_id, first_step, start (row in `values`), length, mean, std
-            and mase_scale of the target's training part (of a late series as `scaling` says), and
-            `static.*`.
+        index: one row a series: unique_id, first_step, start (row in `values`), length, mean, std,
+            mase_scale and rmsse_scale of the target's training part (of a late series as `scaling`
+            says), and `static.*`.
         schema: what the columns mean.
         quality: the content of quality.json.
     """
@@ -211,7 +218,9 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
         digest=chunks.findings.digest,
         minimum=scaling.smallest(values, index, validation_step),
     )
-    panel = Panel(values, index, schema, {}).cut(validation_step, test_step, len(grid))
+    panel = Panel(values, index, schema, {})
+    panel = replace(panel, schema=replace(schema, whole=panel.counts))
+    panel = panel.cut(validation_step, test_step, len(grid))
     described = quality.describe(values, panel.index, grid, chunks, data, skipped, validation_step)
     return replace(panel, quality=described)
 

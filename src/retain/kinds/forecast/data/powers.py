@@ -45,6 +45,9 @@ def fit(
         owner = np.repeat(np.arange(len(length)), length)
         y = values[rows, 0].astype(np.float64)
         y[scaling.steps_of(index[series]) >= validation_step] = np.nan
+        # What never changes says nothing, and its logarithms would vary by how they are rounded.
+        _, deviation = scaling.by_series(y, owner, len(length))
+        y[(deviation == 0)[owner]] = np.nan
         logs = np.log1p(y)
         for number, power in enumerate(POWERS):
             likelihoods[number] += _likelihood(logs, owner, len(length), power)
@@ -52,7 +55,7 @@ def fit(
 
 
 def _likelihood(logs: Floats, owner: NDArray[np.int64], count: int, power: float) -> float:
-    """Sum the profile log-likelihoods of series; those without variance say nothing.
+    """Sum the profile log-likelihoods of series that vary.
 
     Args:
         logs: log(1 + y) of all values, NaN where missing.
@@ -75,8 +78,13 @@ def takes_logarithms(
     least = scaling.smallest(values, index, validation_step)
     if least is None or least < 0:
         return False
+    return share_of_zeros(values, index, validation_step) < MOSTLY_ZERO
+
+
+def share_of_zeros(values: NDArray[np.float32], index: pd.DataFrame, validation_step: int) -> float:
+    """Return the share of zeros among the values of the target in the training part."""
     zeros, seen = 0, 0
     for series, rows in scaling.blocks(index):
         y = values[rows, 0][scaling.steps_of(index[series]) < validation_step]
         zeros, seen = zeros + int((y == 0).sum()), seen + int(np.isfinite(y).sum())
-    return zeros < MOSTLY_ZERO * seen
+    return zeros / max(seen, 1)

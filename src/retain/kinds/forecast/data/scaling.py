@@ -87,37 +87,57 @@ def target_scales(
     season_length: int,
     context_length: int,
 ) -> pd.DataFrame:
-    """Return mean, deviation and MASE scale (Hyndman & Koehler 2006) of each series' training part.
+    """Return mean, deviation, MASE and RMSSE scale of each series' training part.
 
-    The MASE scale is the mean absolute difference to the value one season before; a series that
-    repeats itself exactly has none (NaN) and is left out of the MASE.
+    The MASE scale (Hyndman & Koehler 2006) is the mean absolute difference to the value one season
+    before; a series that repeats itself exactly has none (NaN) and is left out of the MASE. That of
+    RMSSE is the mean squared difference to the value before, from the first that is not zero on, as
+    the M5 competition has it (Makridakis, Spiliotis & Assimakopoulos 2022); NaN where it is zero.
 
-    A series with fewer than 2 values in the training part has none either, and mean and deviation
+    A series with fewer than 2 values in the training part has neither, and mean and deviation
     of its first `context_length` steps: no window begins before they are over, so that they are
     always in the past of what is forecast.
     """
-    scales = np.empty((len(index), 3))
+    scales = np.empty((len(index), 4))
     for series, rows in blocks(index):
         length = index["length"].to_numpy()[series]
         owner = np.repeat(np.arange(len(length)), length)
         y = values[rows, 0].astype(np.float64)
         everything = y.copy()
         y[steps_of(index[series]) >= validation_step] = np.nan
-        change = np.full(len(y), np.nan)
-        change[season_length:] = np.abs(y[season_length:] - y[:-season_length])
-        change[season_length:][owner[season_length:] != owner[:-season_length]] = np.nan
         mean, deviation = by_series(y, owner, len(length))
-        naive_error, _ = by_series(change, owner, len(length))
+        naive_error, _ = by_series(np.abs(_changes(y, owner, season_length)), owner, len(length))
+        steps = _changes(y, owner, 1) ** 2
+        steps[~_begun(y, owner)] = np.nan
+        square, _ = by_series(steps, owner, len(length))
         deviation[deviation == 0] = 1.0
         naive_error[naive_error == 0] = np.nan
+        square[square == 0] = np.nan
         begins = np.cumsum(length) - length
         trained = np.bincount(owner[np.isfinite(y)], minlength=len(length))
         for late in np.flatnonzero(trained < 2):
             begin = begins[late]
             own = everything[begin : begin + length[late]]
             mean[late], deviation[late] = _first_scale(own, context_length)
-        scales[series] = np.column_stack([mean, deviation, naive_error])
-    return pd.DataFrame(scales, columns=["mean", "std", "mase_scale"])
+        scales[series] = np.column_stack([mean, deviation, naive_error, square])
+    return pd.DataFrame(scales, columns=["mean", "std", "mase_scale", "rmsse_scale"])
+
+
+def _changes(y: Floats, owner: Counts, lag: int) -> Floats:
+    """Return the difference of each value to that of its series `lag` steps before, or NaN."""
+    change = np.full(len(y), np.nan)
+    change[lag:] = y[lag:] - y[:-lag]
+    change[lag:][owner[lag:] != owner[:-lag]] = np.nan
+    return change
+
+
+def _begun(y: Floats, owner: Counts) -> NDArray[np.bool_]:
+    """Return whether a series had a value other than zero before, for each of its rows."""
+    count = np.cumsum((y != 0) & np.isfinite(y))
+    before = np.r_[0, count[:-1]]  # of this series and those before it
+    first = np.flatnonzero(np.diff(owner, prepend=-1))
+    begun: NDArray[np.bool_] = before > np.repeat(before[first], np.diff(first, append=len(y)))
+    return begun
 
 
 def _first_scale(y: Floats, context_length: int) -> tuple[float, float]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from retain.config.durations import span
 from retain.errors import DataError, listed
-from retain.kinds.forecast.config import Boundary, Data, horizons
+from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.split import Boundary, horizons
 
 STATIC = "static."  # what the columns of static covariates begin with, here and in a panel's index
 

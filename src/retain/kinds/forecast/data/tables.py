@@ -149,7 +149,7 @@ def to_long(raw: Raw, data: Data, like: object = None) -> tuple[pd.DataFrame, Fi
             outside = columns.outside(values, data.valid_range[name])
             values = values.mask(outside)
             out_of_range[name] = int(outside.sum())
-        converted[name] = values
+        converted[name] = columns.bounded(values, name, data, origin)
 
     ds = timestamps.parse(frame[data.ds], data, origin, like)
     names = ids(frame, data, origin)

@@ -4,6 +4,7 @@ A batch is one gather from the memory-mapped array; there is no per-sample code,
 and no worker process.
 """
 
+import copy
 import warnings
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol, Self
@@ -147,7 +148,7 @@ class Windows:
             self._count = limit
         return self
 
-    def among(self, rows: NDArray[np.int64]) -> Self:
+    def beginning_at(self, rows: NDArray[np.int64]) -> Self:
         """Keep the windows whose horizons begin at one of some rows of `values`."""
         numbers = np.arange(len(self))
         numbers = numbers[np.isin(self.locate(numbers)[1], rows)]
@@ -165,6 +166,18 @@ class Windows:
         if bases is not None and hold:
             self._held = bases.at(*self.locate(np.arange(len(self))), self.context)
         return self
+
+    def among(self, series: NDArray[np.bool_]) -> Self:
+        """Return those of the windows that are of chosen series.
+
+        Args:
+            series: whether each one is chosen.
+        """
+        numbers = np.flatnonzero(series[self.series])
+        some = copy.copy(self)
+        some._chosen = numbers if self._chosen is None else self._chosen[numbers]
+        some._count = len(numbers)
+        return some
 
     def chunks(self) -> Iterator[Batch]:
         """Yield all windows, in order, in batches of CHUNK."""

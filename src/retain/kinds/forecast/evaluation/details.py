@@ -7,17 +7,22 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from retain.evaluation.arrays import Floats
+from retain.evaluation.lstm_gates import saturation_text
 from retain.evaluation.results import stack
 from retain.kinds.forecast.data.folds import Fold
 from retain.kinds.forecast.data.panel import Panel
-from retain.kinds.forecast.data.windows import Windows
-from retain.kinds.forecast.evaluation.figures import View
+from retain.kinds.forecast.data.windows import Batch, Windows
+from retain.kinds.forecast.evaluation.figures import NOT_DRAWN, View
 from retain.kinds.forecast.evaluation.metrics import MetricSums
 from retain.kinds.forecast.model.baselines import QuantileModel
 from retain.kinds.forecast.model.forecaster import Forecaster
+from retain.kinds.forecast.model.segrnn import SegRNN
 from retain.kinds.forecast.predict.predictor import Predictor
+from retain.networks import recurrent
+from retain.networks.recurrent import Gates
 
 LOOK_BACK_WINDOWS = 256
 LOOK_BACK_PROBES = 4
@@ -64,9 +69,9 @@ def _view(title: str, part: Part, number: int) -> View:
         horizon_ds=stamps[-windows.horizon :].to_numpy(),
         truth=y[-windows.horizon :],
         quantiles={
-            name: model(batch)[0]
+            name: model(batch)[0, :, :-1]  # without the mean
             for name, model in part.models.items()
-            if name not in ("naive", "drift")
+            if name not in (*NOT_DRAWN, "theta")
         },
     )
 
@@ -120,6 +125,27 @@ def tables(
     }
 
 
+def cell_facts(network: Forecaster, windows: Windows) -> tuple[tuple[str, str], ...]:
+    """Say how many steps an LSTM takes through the context, and how many gates are saturated.
+
+    Of an ensemble it is the first network, of several layers the last, as `retain gates` shows it.
+    """
+    member = network.members[0]
+    assert isinstance(member, SegRNN)
+    assert isinstance(member.recurrent, nn.LSTM)
+    with torch.inference_mode():
+        inputs = member.inputs(network.normalise(_some(windows)).context).transpose(0, 1)
+        gates: Gates = recurrent.gates(member.recurrent, inputs)
+    steps = f"{inputs.shape[1]}, each of which reads {member.segment} steps of the table"
+    return (("Steps of the cell", steps), ("Saturated in the LSTM", saturation_text(gates)))
+
+
+def _some(windows: Windows) -> Batch:
+    """Return LOOK_BACK_WINDOWS windows, evenly spaced, or all where they are fewer."""
+    numbers = np.linspace(0, len(windows) - 1, min(len(windows), LOOK_BACK_WINDOWS))
+    return windows.batch(np.unique(numbers.astype(np.int64)))
+
+
 def look_back(network: Forecaster, windows: Windows) -> Floats:
     """Measure how strongly the forecast depends on each input step: (context,), the newest first.
 
@@ -128,10 +154,8 @@ def look_back(network: Forecaster, windows: Windows) -> Floats:
     carries past the cell is left out: this is the memory of the cell alone.
     """
     network.eval()
-    numbers = np.linspace(0, len(windows) - 1, min(len(windows), LOOK_BACK_WINDOWS))
-    batch = windows.batch(np.unique(numbers.astype(np.int64)))
     with torch.no_grad():
-        window = network.normalise(batch)
+        window = network.normalise(_some(windows))
     generator = torch.Generator().manual_seed(0)
     context = window.context.clone().requires_grad_()
     squares = torch.zeros(context.shape[1])

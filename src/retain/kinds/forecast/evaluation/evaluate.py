@@ -6,7 +6,7 @@ that the comparison is fair. Scores are over all folds: each forecast origin cou
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NotRequired
 
@@ -14,10 +14,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from retain.errors import IncomparableError
 from retain.evaluation.arrays import Floats
 from retain.evaluation.choice import choose, fold_folder, fold_folders
-from retain.evaluation.quality_gate import Comparison, differences
+from retain.evaluation.quality_gate import differences
 from retain.evaluation.results import Interval, Metrics, plots, stack_histories
 from retain.kinds.forecast.config import ALONE, Problem
 from retain.kinds.forecast.data import folds, panel, quality
@@ -26,13 +25,13 @@ from retain.kinds.forecast.data.panel import Panel, Schema
 from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Batch, Windows
 from retain.kinds.forecast.evaluation import details
 from retain.kinds.forecast.evaluation.figures import View
-from retain.kinds.forecast.evaluation.metrics import COMPARED, MetricSums, difference
-from retain.kinds.forecast.model import baselines
+from retain.kinds.forecast.evaluation.metrics import COMPARED, SCALES, MetricSums, difference
+from retain.kinds.forecast.model import baselines, classical
 from retain.kinds.forecast.model.baselines import QuantileModel
+from retain.kinds.forecast.model.classical import Classical
 from retain.kinds.forecast.model.rehearsal import Outcome
 from retain.kinds.forecast.predict import predictor
 from retain.kinds.forecast.predict.predictor import Predictor
-from retain.model_files import load_champion
 
 POOL = "pool"  # the classical base of the judged model, alone
 PLOTTED = {
@@ -46,7 +45,8 @@ PLOTTED = {
 class ForecastMetrics(Metrics):
     """The content of metrics.json; `windows` counts those of the test part.
 
-    `network` says of each fold whether the judged network was kept on its classical base.
+    `network` says of each fold whether the judged network was kept on its classical base. Scores of
+    a model that forecast a sample of the windows have a key `windows` of their own.
     """
 
     windows: dict[str, int]
@@ -64,6 +64,7 @@ class Evaluation:
     grid: pd.DatetimeIndex
     folds: list[Fold]
     left_out: list[str]  # series, with the reason
+    cell_facts: tuple[tuple[str, str], ...]  # of the LSTM, for the report
 
     def plots(self) -> dict[str, pd.DataFrame]:
         """Pivot the tables for `dvc plots`: one column a model; by series its MASE.
@@ -81,7 +82,7 @@ class Evaluation:
 
 
 def network_model(model: Predictor, source: Panel, base_alone: bool = False) -> QuantileModel:
-    """Make a model folder a model of the series of a panel: calibrated quantiles in data units.
+    """Make a model folder a model of the series of a panel: calibrated, in data units.
 
     A series keeps the number and the scale that it had when the model was trained.
 
@@ -103,7 +104,7 @@ def network_model(model: Predictor, source: Panel, base_alone: bool = False) -> 
             experts, ahead = map(torch.from_numpy, found)
             known = known._replace(experts=experts, ahead=ahead)
         with torch.inference_mode():
-            return predict(known)[..., :-1].double().numpy()  # without the mean
+            return predict(known).double().numpy()
 
     return forecast
 
@@ -126,7 +127,7 @@ def sum_metrics(
     """Score one model on windows of a panel; add to `sums`, if they are given."""
     if sums is None:
         sums = empty_sums([windows], source, levels)
-    scales = source.index["mase_scale"].to_numpy(dtype=np.float64)
+    scales = source.index[[*SCALES]].to_numpy(dtype=np.float64)
     done = 0
     for batch in windows.chunks():
         truth = batch.window[:, 0, -windows.horizon :].double().numpy()
@@ -153,24 +154,31 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     folders = {cell: models[cell] for cell in cells}
     folders |= {f"{cell}_{ALONE}": models[cell] / ALONE for cell in cells if problem.beside}
     predictors = {name: predictor.load(folder) for name, folder in folders.items()}
+    smoothed = _smoothed(problem, source)
     parts = [
-        _part(problem, source, fold, predictors if fold.number == 1 else _load(folders, fold))
+        _part(
+            problem,
+            source,
+            fold,
+            predictors if fold.number == 1 else _load(folders, fold),
+            smoothed,
+        )
         for fold in folds.find(source.schema, problem.folds)
     ]
-    levels = problem.model.quantiles
-    empty = empty_sums([part.windows for part in parts], source, levels)
-    sums: dict[str, MetricSums] = {}
-    for name in parts[0].models:
-        sums[name] = copy.deepcopy(empty)  # to make it looks at every value of the table
-        for part in parts:
-            sum_metrics(part.models[name], part.windows, source, levels, sums[name])
-
+    scored = _score(parts, source, problem.model.quantiles, smoothed)
+    sums = scored.sums
     scores: dict[str, dict[str, Any]] = {name: model.scores() for name, model in sums.items()}
+    for name in scored.sampled:
+        scores[name]["windows"] = scored.windows
     for name, model in predictors.items():
         scores[name] |= {key: model.config[key] for key in ("parameters", "hidden_size")}
     metrics: ForecastMetrics = {
         "models": scores,
-        "differences": differences(sums, lambda a, b: compare(a, b, problem), chosen["model"]),
+        "differences": differences(
+            {name: name for name in sums},
+            lambda one, other: compare(*scored.pair(one, other), problem),
+            chosen["model"],
+        ),
         "model": chosen["model"],
         "validation_loss": chosen["validation_loss"],
         "calibration": sums[chosen["model"]].calibration(),
@@ -182,6 +190,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     if "network" in predictors[chosen["model"]].config:
         judged = [predictor.load(folder) for folder in fold_folders(models[chosen["model"]])]
         metrics["network"] = [model.config["network"] for model in judged]
+    lstm = predictors["lstm"]
     looked_at = next(part.windows for part in parts if len(part.windows))
     tables = details.tables(sums, predictors, source, looked_at)
     return Evaluation(
@@ -192,7 +201,55 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         source.grid,
         [part.fold for part in parts],
         quality.left_out(source.quality),
+        details.cell_facts(lstm.network, looked_at.on(lstm.bases(source))),
     )
+
+
+def _smoothed(problem: Problem, source: Panel) -> Classical | None:
+    """Run the methods of `classical` along the series, from the first validation part on."""
+    names = [name for name in problem.evaluation.floors if name in classical.NAMES]
+    return classical.build(source, names, problem.evaluation.seed) if names else None
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """The sums of every model, and of those that forecast every window on the sample, too."""
+
+    sums: dict[str, MetricSums]
+    sampled: tuple[str, ...] = ()
+    on_sample: dict[str, MetricSums] = field(default_factory=dict)
+    windows: int = 0  # of the sample
+
+    def pair(self, one: str, other: str) -> tuple[MetricSums, MetricSums]:
+        """Return the sums of two models over the windows that both forecast."""
+        if not {one, other} & {*self.sampled}:
+            return self.sums[one], self.sums[other]
+        every = self.sums | self.on_sample
+        return every[one], every[other]
+
+
+def _score(
+    parts: Sequence[details.Part],
+    source: Panel,
+    levels: tuple[float, ...],
+    smoothed: Classical | None,
+) -> _Scored:
+    empty = empty_sums([part.windows for part in parts], source, levels)
+
+    def score(name: str, windows: Sequence[Windows]) -> MetricSums:
+        sums = copy.deepcopy(empty)  # to make it looks at every value of the table
+        for part, some in zip(parts, windows, strict=True):
+            sum_metrics(part.models[name], some, source, levels, sums)
+        return sums
+
+    every, names = [part.windows for part in parts], list(parts[0].models)
+    if smoothed is None or not smoothed.sampled:
+        return _Scored({name: score(name, every) for name in names})
+    sample = [windows.among(smoothed.chosen) for windows in every]
+    sampled = tuple(name for name in names if name in smoothed.names)
+    sums = {name: score(name, sample if name in sampled else every) for name in names}
+    on_sample = {name: score(name, sample) for name in names if name not in sampled}
+    return _Scored(sums, sampled, on_sample, sum(map(len, sample)))
 
 
 def _load(folders: Mapping[str, Path], fold: Fold) -> dict[str, Predictor]:
@@ -203,7 +260,11 @@ def _load(folders: Mapping[str, Path], fold: Fold) -> dict[str, Predictor]:
 
 
 def _part(
-    problem: Problem, source: Panel, fold: Fold, predictors: Mapping[str, Predictor]
+    problem: Problem,
+    source: Panel,
+    fold: Fold,
+    predictors: Mapping[str, Predictor],
+    smoothed: Classical | None,
 ) -> details.Part:
     """Return the windows of a fold, and the networks and baselines that forecast them."""
     cut = folds.cut(source, fold)
@@ -214,7 +275,7 @@ def _part(
     judged = next(iter(predictors.values()))
     if judged.network.base is not None:
         models[POOL] = network_model(judged, cut, base_alone=True)
-    models |= baselines.quantile_models(problem, validation, cut)
+    models |= baselines.quantile_models(problem, validation, cut, smoothed)
     return details.Part(fold, cut, Windows(cut, (fold.test_step, fold.reach)), models)
 
 
@@ -226,58 +287,3 @@ def compare(ours: MetricSums, theirs: MetricSums, problem: Problem) -> dict[str,
         metric: difference(ours, theirs, metric, block, settings.bootstrap, settings.seed)
         for metric in COMPARED
     }
-
-
-def compare_with_champion(
-    problem: Problem, prepared: Path, new: Path, champion: Path
-) -> Comparison:
-    """Score a new model and the champion on today's test windows, fold by fold.
-
-    Each fold is forecast by the newest model of either that was trained before it begins.
-
-    Raises:
-        IncomparableError: the champion does not read today's columns, or was trained on what is
-            today's test part.
-    """
-    source = panel.load(prepared)
-    old = [load_champion(predictor.load, each, source.schema) for each in fold_folders(champion)]
-    trained = [predictor.load(folder) for folder in fold_folders(new)]
-    cuts = [(fold, folds.cut(source, fold)) for fold in folds.find(source.schema, problem.folds)]
-    parts = [(cut, Windows(cut, (fold.test_step, fold.reach))) for fold, cut in cuts]
-    ours, theirs = (
-        empty_sums([windows for _, windows in parts], source, models[0].network.levels)
-        for models in (trained, old)
-    )
-    for cut, windows in parts:
-        begins = source.grid[cut.schema.test_step]
-        for models, sums in ((trained, ours), (old, theirs)):
-            model = network_model(_newest_before(models, begins), cut)
-            sum_metrics(model, windows, source, sums.levels, sums)
-    return Comparison(
-        measures=("mae", "rmse", "mase", "crps", "coverage_80"),
-        scores=(ours.scores(), theirs.scores()),
-        differences=compare(ours, theirs, problem),
-        by_step=(ours.mae_by_step().tolist(), theirs.mae_by_step().tolist()),
-    )
-
-
-def _newest_before(models: Sequence[Predictor], begins: pd.Timestamp) -> Predictor:
-    """Return the newest model that knows nothing from `begins` on.
-
-    One whose validation part reaches beyond is better than none: it did not learn from that, but
-    was stopped and calibrated by it.
-
-    Args:
-        models: of the folds, in order.
-
-    Raises:
-        IncomparableError: all were trained on what comes after `begins`.
-    """
-    trained = [model for model in models if model.trained_until() <= begins]
-    if not trained:
-        until = min(model.trained_until() for model in models)
-        raise IncomparableError(
-            f"it was trained until {until}, and today's test part begins at {begins}"
-        )
-    unseen = [model for model in trained if model.validated_until() <= begins]
-    return unseen[-1] if unseen else trained[0]

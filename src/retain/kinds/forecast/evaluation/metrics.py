@@ -11,18 +11,25 @@ from retain.evaluation import bootstrap
 from retain.evaluation.arrays import Floats
 from retain.evaluation.results import Interval, Share
 
-MEASURES = ("absolute", "square", "scaled", "symmetric", "pinball", "covered", "width", "size")
+MEASURES = (
+    *("absolute", "square", "scaled", "symmetric", "pinball", "covered", "width", "size"),
+    *("square_scaled", "signed", "zero"),
+)
+SCALES = ("mase_scale", "rmsse_scale")  # columns of a panel's index
+MOST_ZEROS = 0.2  # of the truths, up to which the symmetric error means something
 
 
-def measures(truth: Floats, quantiles: Floats, levels: tuple[float, ...], scale: Floats) -> Floats:
+def measures(truth: Floats, forecast: Floats, levels: tuple[float, ...], scales: Floats) -> Floats:
     """Compute each of MEASURES for each forecast value: (measure, windows, horizon).
 
     Args:
         truth: (windows, horizon), NaN where missing.
-        quantiles: (windows, horizon, levels); the level 0.5 is the point forecast.
+        forecast: (windows, horizon, levels + 1): quantiles, of which the median is the point
+            forecast, and the mean, which `square_scaled` and `signed` are of.
         levels: must hold 0.1, 0.5 and 0.9.
-        scale: (windows,) the MASE scale of each window's series, NaN where it has none.
+        scales: (windows, 2) SCALES of each window's series, NaN where it has none.
     """
+    quantiles, mean = forecast[..., :-1], forecast[..., -1]
     low, point, high = (quantiles[..., levels.index(level)] for level in (0.1, 0.5, 0.9))
     error = truth - point
     sizes = np.abs(truth) + np.abs(point)
@@ -35,12 +42,15 @@ def measures(truth: Floats, quantiles: Floats, levels: tuple[float, ...], scale:
         [
             np.abs(error),
             error**2,
-            np.abs(error) / scale[:, None],
+            np.abs(error) / scales[:, :1],
             symmetric,
             2 * pinball.mean(-1),  # CRPS as the mean over quantiles (Gneiting & Ranjan 2011)
             covered,
             high - low,
             np.abs(truth),
+            (truth - mean) ** 2 / scales[:, 1:],
+            mean - truth,
+            (truth == 0).astype(np.float64),
         ]
     )
     values[:, np.isnan(truth)] = np.nan
@@ -81,16 +91,20 @@ class MetricSums:
         step: NDArray[np.int64],
         series: NDArray[np.int64],
         truth: Floats,
-        quantiles: Floats,
-        scale: Floats,
+        forecast: Floats,
+        scales: Floats,
     ) -> None:
-        """Add windows; `step` is each one's origin, `series` its number from 0."""
-        self.not_finite += int(np.count_nonzero(~np.isfinite(quantiles)))
-        values = measures(truth, quantiles, self.levels, scale)
+        """Add windows; `step` is each one's origin, `series` its number from 0.
+
+        The other arguments are those of `measures`.
+        """
+        self.not_finite += int(np.count_nonzero(~np.isfinite(forecast)))
+        values = measures(truth, forecast, self.levels, scales)
         # What is left out depends on the truth alone: a forecast that is not a number must count.
         known = np.isfinite(truth)
         seen = np.repeat(known[None], len(MEASURES), axis=0)
-        seen[MEASURES.index("scaled")] &= np.isfinite(scale)[:, None]
+        for measure, scale in zip(("scaled", "square_scaled"), scales.T, strict=True):
+            seen[MEASURES.index(measure)] &= np.isfinite(scale)[:, None]
         both = np.stack([np.where(seen, values, 0.0), seen])  # (2, measures, windows, horizon)
         self.by_step += both.sum(2)
         windows = both.sum(3)  # (2, measures, windows)
@@ -105,7 +119,7 @@ class MetricSums:
                     )
         self.by_window.append(windows[0, 0] / windows[1, 0])
         for level in range(len(self.levels)):
-            quantile, half = quantiles[..., level], self.unit / 2
+            quantile, half = forecast[..., level], self.unit / 2
             for hits, hit in (  # of a missing truth: no
                 (self.below_by_origin, truth <= quantile),
                 (self.rounded_by_origin[0], truth < quantile - half),
@@ -127,17 +141,21 @@ class MetricSums:
         And, as `coverage_80`, the share of those within the 80 % interval. Of counts many truths
         are at a quantile, as at 0; it is right where its level lies between the share of those
         below it and that of those below or at it, and otherwise the nearer of the two is compared.
+        So is the interval, whose ends may count half.
         """
         used = _used(self.by_origin[1, 0])
-        covered, counts = self.by_origin[:, MEASURES.index("covered"), used]
+        counts = self.by_origin[1, MEASURES.index("covered"), used]
         below, up_to = self.rounded_by_origin[:, :, used]
+        low, high = (self.levels.index(level) for level in (0.1, 0.9))
+        within = below[high] - up_to[low], up_to[high] - below[low]
+        below, up_to = (np.vstack(pair) for pair in zip((below, up_to), within, strict=True))
+        expected = np.array([*self.levels, 0.8])
         ends = np.stack([below.sum(1), up_to.sum(1)]) / max(counts.sum(), 1)
         # The nearest to the level of all shares between the two, as a mixture of them.
-        wanted = np.clip(self.levels, ends[0], ends[1])
+        wanted = np.clip(expected, ends[0], ends[1])
         gap = ends[1] - ends[0]
         part = np.divide(wanted - ends[0], gap, out=np.ones_like(gap), where=gap > 0)[:, None]
-        hits = np.vstack([below + part * (up_to - below), covered])
-        expected = np.array([*self.levels, 0.8])
+        hits = below + part * (up_to - below)
         chance = bootstrap.share_by_chance(hits, counts, self.by_step.shape[2], expected)
         observed = _ratio(hits.sum(1), np.full(len(hits), counts.sum()))
         names = [*(f"{level:g}" for level in self.levels), "coverage_80"]
@@ -171,20 +189,30 @@ def _ratio(sums: Floats, counts: Floats) -> Floats:
 
 
 def _scores(sums: Floats, counts: Floats) -> dict[str, float]:
+    """Compute the scores from sums and counts of MEASURES.
+
+    Of all values, RMSSE (Makridakis, Spiliotis & Assimakopoulos 2022) is the root of the mean over
+    them, so that it is that of M5 for each series, and MAE, WAPE and bias are sums over sums.
+    """
     mean = dict(zip(MEASURES, _ratio(sums, counts).tolist(), strict=True))
+    size = mean["size"] or float("nan")
     return {
         "mae": mean["absolute"],
         "rmse": float(np.sqrt(mean["square"])),
         "mase": mean["scaled"],
-        "smape": mean["symmetric"],
+        "rmsse": float(np.sqrt(mean["square_scaled"])),
+        "smape": mean["symmetric"] if mean["zero"] <= MOST_ZEROS else float("nan"),
+        "wape": mean["absolute"] / size,
+        "bias": mean["signed"] / size,
         "crps": mean["pinball"],
-        "wql": mean["pinball"] / mean["size"] if mean["size"] else float("nan"),
+        "wql": mean["pinball"] / size,
         "coverage_80": mean["covered"],
         "width_80": mean["width"],
     }
 
 
-COMPARED = {"mae": "absolute", "crps": "pinball"}  # metrics by which models are compared
+# Metrics by which models are compared, and the measures that they are means of; RMSSE is a root.
+COMPARED = {"mae": "absolute", "crps": "pinball", "mase": "scaled", "rmsse": "square_scaled"}
 
 
 def difference(
@@ -206,4 +234,5 @@ def difference(
     )
     by_origin = by_origin[:, _used(by_origin[1] + by_origin[3])]
     horizon = ours.by_step.shape[2]
-    return bootstrap.difference(by_origin, by_series, horizon, block, draws, seed)
+    root = metric == "rmsse"
+    return bootstrap.difference(by_origin, by_series, horizon, block, draws, seed, root=root)

@@ -3,30 +3,36 @@
 import math
 from collections.abc import Sequence
 
-from retain.evaluation import choice, plotting
+import pandas as pd
+
+from retain.evaluation import plotting
 from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows, methods_of
 from retain.evaluation.report import Figure, Report, Table
-from retain.evaluation.results import Interval
 from retain.kinds.forecast.config import Problem
-from retain.kinds.forecast.evaluation import figures
+from retain.kinds.forecast.evaluation import figures, worth
 from retain.kinds.forecast.evaluation.evaluate import Evaluation, ForecastMetrics
+from retain.kinds.forecast.evaluation.metrics import MOST_ZEROS
 
 SCORES = {
     "mae": "MAE",
     "rmse": "RMSE",
     "mase": "MASE",
+    "rmsse": "RMSSE",
     "smape": "sMAPE\N{NO-BREAK SPACE}%",
+    "wape": "WAPE",
+    "bias": "bias",
     "crps": "CRPS",
     "coverage_80": "80\N{NO-BREAK SPACE}% coverage",
     "width_80": "80\N{NO-BREAK SPACE}% width",
 }
 MOST_LEFT_OUT = 20  # series that the report names
-LEAST = ("mae", "rmse", "mase", "smape", "crps")  # the less, the better
+LEAST = ("mae", "rmse", "mase", "rmsse", "smape", "wape", "crps")  # the less, the better
 
 
 def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[CheckResult]) -> Report:
     """Build the report of a problem."""
-    data, metrics, tables = problem.data, found.metrics, found.tables
+    data, metrics = problem.data, found.metrics
+    tables = {name: _shown(table) for name, table in found.tables.items()}
     schema, used = found.schema, plotting.mark(metrics.get("model", MODEL)).label
     several = tables["error_by_series"]["unique_id"].nunique() > figures.FEW_SERIES
     drawn = [
@@ -76,11 +82,11 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
     validation, last = str(found.grid[schema.validation_step]), str(found.grid[-1])
     return Report(
         title=name,
-        lead=_lead(problem, metrics),
+        lead=worth.lead(problem, metrics, _label),
         checks=checks,
         tables=(
             scores_table(metrics),
-            differences_table(metrics),
+            differences_table(metrics, worth.judging_metric(problem)),
             *([folds_table(found)] if len(found.folds) > 1 else []),
         ),
         figures=tuple(drawn),
@@ -88,6 +94,7 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
             ("Test windows", f"{metrics['windows']['test']:,}"),
             ("Series", f"{tables['error_by_series']['unique_id'].nunique():,}"),
             ("Context and horizon", f"{data.context_length} and {data.horizon} steps"),
+            *found.cell_facts,
             ("Season", f"{data.season_length} steps"),
             ("Frequency", schema.frequency),
             ("Evaluated model trained until", validation),
@@ -101,22 +108,9 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
     )
 
 
-def _lead(problem: Problem, metrics: ForecastMetrics) -> str:
-    """Compare the judged model with the others in a sentence, and say why it is that one."""
-    parts, model = [], metrics.get("model", MODEL)
-    for name, label in (("rnn", "the RNN of equal size"), ("seasonal_naive", "the seasonal naive")):
-        change = metrics["differences"].get(f"{model}_minus_{name}", {}).get("mae")
-        if change is not None:
-            theirs = metrics["models"][name]["mae"]
-            share = f" ({100 * change['value'] / theirs:+.1f}\N{NO-BREAK SPACE}%)" if theirs else ""
-            parts.append(f"{Interval.from_dict(change).judgement} against {label}{share}")
-    lead = (
-        f"Mean absolute error of the {_label(model)} over {problem.data.horizon} steps: "
-        f"{', '.join(parts)}."
-    )
-    cells = problem.training.cells
-    why = choice.explain(problem.register_cell, metrics, problem.ERRORS[0], cells, _label)
-    return f"{lead} {why}".rstrip()
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the models that figures draw."""
+    return table[~table["model"].isin(figures.NOT_DRAWN)]
 
 
 def _label(name: str) -> str:
@@ -126,31 +120,65 @@ def _label(name: str) -> str:
 def scores_table(metrics: ForecastMetrics) -> Table:
     """List every model's scores on the test windows."""
     models = metrics["models"]
+    columns = {  # metrics of an older version have fewer
+        key: title
+        for key, title in SCORES.items()
+        if any(key in scores for scores in models.values())
+    }
     rows = []
     for name, scores in models.items():
-        size = scores.get("parameters")
-        cells = [_cell(key, scores[key]) for key in SCORES]
-        rows.append((_label(name), *cells, f"{size:,}" if size else "–"))
+        size, label = scores.get("parameters"), _label(name)
+        cells = [_cell(key, scores.get(key, math.nan)) for key in columns]
+        label += " (sample)" if "windows" in scores else ""
+        rows.append((label, *cells, f"{size:,}" if size else "–"))
     best: list[int | None] = [None]
-    for key in SCORES:
-        by_row = {row: scores[key] for row, scores in enumerate(models.values())}
-        finite = {row: score for row, score in by_row.items() if math.isfinite(score)}
+    for key in columns:
+        finite = {
+            row: scores[key]
+            for row, scores in enumerate(models.values())
+            if math.isfinite(scores.get(key, math.nan)) and "windows" not in scores
+        }
         best.append(min(finite, key=lambda row: finite[row]) if key in LEAST and finite else None)
     return Table(
         "Scores on the test windows",
-        ("model", *SCORES.values(), "parameters"),
+        ("model", *columns.values(), "parameters"),
         tuple(rows),
-        note="In units of the data; the best of each column stands out. Every model's interval is "
-        "calibrated on the validation windows.",
+        note=_note(metrics),
         best=(*best, None),
     )
 
 
-def differences_table(metrics: ForecastMetrics) -> Table:
-    """List how the judged model and the LSTM differ from each other one, with intervals."""
+def _note(metrics: ForecastMetrics) -> str:
+    """Say what the columns are of, and why some have no figure."""
+    sentences = [
+        "In units of the data; the best of each column stands out. Every model's interval is "
+        "calibrated on the validation windows, but for always zero. RMSSE and bias are of the mean "
+        "forecast, the other errors of the median."
+    ]
+    models = metrics["models"].values()
+    for windows in dict.fromkeys(scores["windows"] for scores in models if "windows" in scores):
+        sentences.append(
+            f"A sample is {windows:,} of the {metrics['windows']['test']:,} windows, those of "
+            "series that were drawn; differences from such a model are over its windows alone."
+        )
+    if all(math.isnan(scores.get("smape", math.nan)) for scores in models):
+        sentences.append(
+            f"There is no sMAPE: more than {100 * MOST_ZEROS:.0f}\N{NO-BREAK SPACE}% of the test "
+            "values are zero, where it says little."
+        )
+    return " ".join(sentences)
+
+
+def differences_table(metrics: ForecastMetrics, judging: str) -> Table:
+    """List how the judged model and the LSTM differ from each other one, with intervals.
+
+    Args:
+        judging: the metric that is listed beside the CRPS.
+    """
     rows = [
         (models, SCORES[metric], *rest)
         for models, metric, *rest in difference_rows(metrics, _label)
+        if metric in (judging, "crps")
     ]
     return Table(
         "Differences",
@@ -190,6 +218,6 @@ def _left_out(reasons: Sequence[str]) -> str:
 def _cell(key: str, value: float) -> str:
     if not math.isfinite(value):
         return "–"
-    if key == "coverage_80":
-        return f"{100 * value:.1f}\N{NO-BREAK SPACE}%"
+    if key in ("coverage_80", "wape", "bias"):
+        return f"{100 * value:{'+' if key == 'bias' else ''}.1f}\N{NO-BREAK SPACE}%"
     return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"

@@ -16,10 +16,11 @@ import pandas as pd
 
 from retain.config import loader
 from retain.errors import DataError
-from retain.kinds.forecast.config import Data, Problem, Split
-from retain.kinds.forecast.data import frequency, reader, tables
+from retain.kinds.forecast.config import Data, Problem
+from retain.kinds.forecast.data import frequency, panel, reader, tables
 from retain.kinds.forecast.data.formats import SEPARATORS, Csv, fields
 from retain.kinds.forecast.infer import columns, gate, splitting, tuning
+from retain.kinds.forecast.split import Split
 
 DEFAULT_LAYOUT = {"separator": ",", "decimal": "."}
 # the comment behind each key that is written
@@ -43,6 +44,7 @@ COMMENTS = {
     "context_length": "steps the network looks back on",
     "season_length": "steps of the season, of the naive forecast too",
     "transform": "of the target before the network: none, log1p or box_cox",
+    "minimum": "that no value is below, nor a forecast",
     "base": "a classical forecast that the network corrects: pool, or none",
     "split": "where validation and test begin, before the end of the table, or at dates",
     "separator": "between the fields of a row",
@@ -52,6 +54,7 @@ COMMENTS = {
     "segment_length": "steps the cell reads at a time; 1 is step by step",
     "normalisation": "of a window, without a base: mean_std, last, or series",
     "residual": "without a base, forecast the difference to the seasonal-naive forecast, or none",
+    "mean": "from the quantiles (calibrated), or by an output of its own: tweedie",
     "series_embedding": "numbers that the network learns of each series",
     "seed": "of weights, order and dropout",
     "folds": "pieces of the test part, each forecast by a model trained on all before it",
@@ -110,10 +113,13 @@ def infer(
     sentences.append(_frequency_sentence(table, draft))
     extent = splitting.measure(table, draft)
     draft, folds = _choose_split(extent, table, draft, given, folds, sentences)
-    tuned, preset, model = tuning.tune(name, table, draft, given, folds, sentences, seconds)
+    draft = _bound(table, draft, sentences)
+    built = panel.build(table, draft)
+    tuned, preset, model = tuning.tune(name, built, draft, given, folds, sentences, seconds)
     origins = splitting.count_origins(extent, draft)
     series = splitting.count_series(table, draft.model_copy(update=tuned))
-    checks = gate.choose(origins, series, horizon, sentences)
+    judging = gate.metric(built, sentences)
+    checks = gate.choose(origins, series, horizon, sentences, judging, pool=True)
     data: dict[str, Any] = {
         "path": path,
         **meaning,
@@ -121,6 +127,7 @@ def infer(
         **{key: given[key] for key in ("timezone", "holidays") if key in given},
         "horizon": horizon,
         **tuned,
+        **({} if draft.minimum is None else {"minimum": 0}),
         "split": draft.split.model_dump(mode="json"),
         **{key: sign for key, sign in layout.items() if sign != DEFAULT_LAYOUT[key]},
         "duplicates": draft.duplicates,
@@ -154,6 +161,14 @@ def _choose_split(
             f"precedes it; training takes {folds} times as long as with --folds 1"
         )
     return draft, folds
+
+
+def _bound(table: tables.Table, draft: Data, sentences: list[str]) -> Data:
+    """Return the draft with `minimum: 0` where no value of the table is negative."""
+    if not table.frame["y"].min() >= 0:
+        return draft
+    sentences.append("minimum: 0; no value is negative, and no forecast will be")
+    return draft.model_copy(update={"minimum": 0.0})
 
 
 def _horizons(count: int) -> str:

@@ -3,32 +3,76 @@
 from typing import Any
 
 from retain.evaluation.bootstrap import describe_power, smallest_difference
+from retain.kinds.forecast.data.panel import Panel
+from retain.kinds.forecast.data.powers import share_of_zeros
+from retain.kinds.forecast.evaluation.metrics import MOST_ZEROS
 
 LEAST_MARGIN = 0.02
 # Two models that are as good differ by chance. A margin of half of what the test part can tell lets
 # through about nine in ten of those that are, however small the table.
 SHARE = 0.5
+APART = 10.0  # the largest scale of a series ÷ the least, from which a large one decides alone
 
 
-def choose(origins: int, series: int, horizon: int, sentences: list[str]) -> list[dict[str, Any]]:
+def metric(source: Panel, sentences: list[str]) -> str:
+    """Return the metric to judge by, with a sentence where it is not the MAE.
+
+    RMSSE, of the mean forecast, where many training values are zero: the MAE is least for a median,
+    which is zero there. MASE where the series' scales are far apart: of the MAE the large ones are
+    nearly all.
+    """
+    zeros = share_of_zeros(source.values, source.index, source.schema.validation_step)
+    if zeros > MOST_ZEROS:
+        sentences.append(
+            f"gate: by RMSSE, of the mean forecast, for {100 * zeros:.0f} % of the training "
+            "values are zero, where the MAE is least for always zero"
+        )
+        return "rmsse"
+    scales = source.index["mase_scale"].dropna()
+    ratio = scales.max() / scales.min() if len(scales) else 1.0
+    if ratio > APART:
+        sentences.append(
+            f"gate: by MASE, for the changes of the series differ in size by a factor of "
+            f"{ratio:,.0f}, and of the MAE the large ones would be nearly all"
+        )
+        return "mase"
+    return "mae"
+
+
+def choose(
+    origins: int,
+    series: int,
+    horizon: int,
+    sentences: list[str],
+    metric: str = "mae",
+    pool: bool = False,
+) -> list[dict[str, Any]]:
     """Return the checks of the section `gate`, with a sentence about the verdict to expect.
 
     Args:
         origins: forecast origins in the test part.
         series: how many series have values there.
+        metric: to judge by.
+        pool: whether the network corrects a classical base, which must not be better alone.
     """
     told = smallest_difference(origins, series, horizon)
     margin = LEAST_MARGIN if told is None else max(LEAST_MARGIN, round(SHARE * told, 2))
     sentences.append(f"test: {describe_power(origins, series, horizon)}")
+    tied = ("rnn", "theta", *(("pool",) if pool else ()))
     if margin > LEAST_MARGIN:
+        names = {"rnn": "the RNN", "theta": "Theta", "pool": "its classical base"}
         sentences.append(
-            f"gate: the LSTM may be {100 * margin:.0f} % behind the RNN where that may be chance, "
-            f"half of what the verdict can tell"
+            f"gate: the LSTM may be {100 * margin:.0f} % behind "
+            f"{' or '.join(names[name] for name in tied)} where that may be chance, half of what "
+            "the verdict can tell"
         )
     return [
         {"check": "finite"},
-        {"check": "beats", "baseline": "seasonal_naive", "metric": "mae"},
-        {"check": "beats_or_ties", "baseline": "rnn", "metric": "mae", "margin": margin},
+        {"check": "beats", "baseline": "seasonal_naive", "metric": metric},
+        *(
+            {"check": "beats_or_ties", "baseline": name, "metric": metric, "margin": margin}
+            for name in tied
+        ),
         {"check": "coverage", "tolerance": 0.1},
-        {"check": "champion", "metric": "mae", "margin": 0.0},
+        {"check": "champion", "metric": metric, "margin": 0.0},
     ]

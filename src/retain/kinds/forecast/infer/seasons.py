@@ -67,7 +67,7 @@ def _errors(cut: Panel, cycles: tuple[int, ...]) -> dict[int, float]:
     truth = np.asarray(cut.values[:, 0], dtype=np.float64)[rows[:, None] + np.arange(pool.horizon)]
     deviation = cut.index["std"].to_numpy(dtype=np.float64)[series, None]
     errors = {}
-    seasons = {Expert.parse(name).season for name in pool.experts}
+    seasons = {Expert.parse(name).reach for name in pool.experts}
     for season in (1, *cycles):
         if season > 1 and season not in seasons:
             continue
@@ -78,7 +78,7 @@ def _errors(cut: Panel, cycles: tuple[int, ...]) -> dict[int, float]:
 
 def _weights(pool: Pool, season: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """Return the pool's weights of the experts with a season and of those without one."""
-    own = [Expert.parse(name).season for name in pool.experts]
+    own = [Expert.parse(name).reach for name in pool.experts]
     used = np.where(np.isin(own, (0, season)), pool.weights, 0.0)
     used = used + np.where(np.array(own) == 0, 1e-9, 0.0)  # a series may have weight nowhere else
     weights: np.ndarray[tuple[int, int], np.dtype[np.float64]] = used / used.sum(

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from retain.config import loader
 from retain.kinds.forecast.config import Data, Problem
-from retain.kinds.forecast.data import panel, sample
+from retain.kinds.forecast.data import sample
 from retain.kinds.forecast.data.cycles import natural, segment_length
 from retain.kinds.forecast.data.panel import Panel
-from retain.kinds.forecast.data.powers import takes_logarithms
-from retain.kinds.forecast.data.tables import Table
+from retain.kinds.forecast.data.powers import MOSTLY_ZERO, share_of_zeros, takes_logarithms
 from retain.kinds.forecast.presets import ON_BASE, UPDATE_SECONDS
 
 Counts = NDArray[np.int64]
@@ -60,7 +59,7 @@ class Rules:
 
 def tune(
     name: str,
-    table: Table,
+    built: Panel,
     draft: Data,
     given: dict[str, Any],
     folds: int,
@@ -76,14 +75,10 @@ def tune(
 
     Returns:
         Keys of the section `data`, the preset, and keys of the section `model`.
-
-    Raises:
-        DataError: no series is long enough for the horizon, or a part of the split is too short.
     """
     from retain.kinds.forecast.infer.trials import Trials  # here: it brings torch
     from retain.kinds.forecast.model.search import Budget
 
-    built = panel.build(table, draft)
     if seconds is None:
         seconds = budget(int(built.index["length"].sum()))
     clock = Budget(seconds)
@@ -96,6 +91,11 @@ def tune(
         contexts = [given["context_length"]]
     drawn = sample.draw(built, max(contexts) + season + 1)
     start = _start(name, draft, built, rules, season, contexts[0])
+    if start.model.mean == "tweedie":
+        sentences.append(
+            f"mean: tweedie; {100 * _zeros(built):.0f} % of the training values are zero, and the "
+            "median of such a series says little"
+        )
     sentences.append(
         f"budget: at most {seconds:.0f} seconds of the processor to try settings (--budget changes "
         "it); ties go to the one named first: less than 1 % better, or not in every part"
@@ -126,6 +126,8 @@ def tune(
         "residual": problem.model.residual,
         "series_embedding": problem.model.series_embedding,
     }
+    if problem.model.mean == "tweedie":
+        model["mean"] = "tweedie"
     if problem.model.hidden_size != start.model.hidden_size:
         model["hidden_size"] = problem.model.hidden_size
     data = {
@@ -229,5 +231,11 @@ def _start(
         "normalisation": "last",
         "series_embedding": 16 if windows >= EMBEDDED * series > EMBEDDED else 0,
     }
+    if draft.minimum is not None and _zeros(built) > MOSTLY_ZERO:
+        model["mean"] = "tweedie"
     entry = {"kind": "forecast", "preset": "fast", "data": data, "model": model, "gate": []}
     return cast("Problem", loader.parse(name, entry))
+
+
+def _zeros(built: Panel) -> float:
+    return share_of_zeros(built.values, built.index, built.schema.validation_step)

@@ -27,7 +27,7 @@ LEAST_UNIT = 0.25  # of a series' own unit, for a window in which the pool made 
 class OnBase(NamedTuple):
     """A window in the units of the base."""
 
-    channels: list[Tensor]  # CHANNELS of (batch, context)
+    channels: Tensor  # (batch, context, CHANNELS)
     distances: Tensor  # (batch, experts, horizon) of the experts' forecasts from the last value
     near: Tensor  # (batch, horizon, experts), the same as a network reads it
     prior: Tensor  # (batch, experts), logarithms of the pool's weights
@@ -53,8 +53,7 @@ class Base(nn.Module):
         super().__init__()
         self.experts, self.log, self.season = pool.experts, pool.log, season
         self.horizon = pool.horizon
-        for name, array in pool.arrays().items():
-            self.register_buffer(_buffer(name), torch.from_numpy(array))
+        self.hold(pool)
         series = len(pool.weights) - 1
         # Mean absolute one-step error of each series in its deviations, 0 is a series never seen;
         # and how many times larger the error is at each step ahead.
@@ -66,9 +65,14 @@ class Base(nn.Module):
     @property
     def pool(self) -> Pool:
         """The pool."""
-        names = Pool.empty(self.experts, self.horizon, self.log, 0).arrays()
+        names = Pool.empty(self.experts, self.horizon, 0, self.log, 0).arrays()
         arrays = {name: self.get_buffer(_buffer(name)).cpu().numpy() for name in names}
         return Pool.from_arrays(self.experts, self.horizon, self.log, arrays)
+
+    def hold(self, pool: Pool) -> None:
+        """Take the pool's numbers: during training without the states, which serving needs."""
+        for name, array in pool.arrays().items():
+            self.register_buffer(_buffer(name), torch.from_numpy(array))
 
     def calibration(self) -> Calibration:
         """Return the calibration of the pool alone."""
@@ -113,11 +117,9 @@ class Base(nn.Module):
         unit = torch.fmax(found, LEAST_UNIT * typical)  # of NaN, the other
         scale = unit * self.growth
         distances = transform.forward(batch.experts) - centre.unsqueeze(-1)
+        signed = torch.stack([recent - centre, missed, recent - before], dim=-1)
         return OnBase(
-            [
-                *(_near(part / unit) for part in (recent - centre, missed, recent - before)),
-                seen.float(),
-            ],
+            torch.cat([_near(signed / unit.unsqueeze(-1)), seen.unsqueeze(-1).float()], dim=-1),
             distances / scale.unsqueeze(1),
             _near((distances / unit.unsqueeze(-1)).transpose(1, 2)),
             self._prior(batch),
@@ -148,9 +150,10 @@ def mixed(values: Tensor, window: OnBase) -> Tensor:
             weights, and to the mixture.
     """
     experts = window.distances.shape[1]
-    weights = (window.prior.unsqueeze(1) + values[..., :experts]).softmax(dim=-1)
-    mixture = (weights * window.distances.transpose(1, 2)).sum(-1, keepdim=True)
-    return mixture + values[..., experts:]
+    gates = values[..., :experts].transpose(1, 2)  # torch is slow along a last axis so short
+    weights = (window.prior.unsqueeze(-1) + gates).softmax(dim=1)
+    mixture = (weights * window.distances).sum(1)
+    return mixture.unsqueeze(-1) + values[..., experts:]
 
 
 def blended(window: OnBase) -> Tensor:
@@ -166,5 +169,4 @@ def _buffer(name: str) -> str:
 
 def _near(values: Tensor) -> Tensor:
     """Draw far values nearer, and take missing ones for 0."""
-    near = elementwise(values, np.arcsinh, torch.asinh)
-    return torch.where(near.isfinite(), near, 0.0)
+    return elementwise(values, np.arcsinh, torch.asinh).nan_to_num(nan=0.0)

@@ -4,8 +4,10 @@ The forecasts take windows of past values, NaN where missing, newest last: (batc
 return (batch, horizon). See Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 5.2.
 """
 
+import functools
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,10 +15,12 @@ from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Batch, Windows
-from retain.kinds.forecast.model.calibration import Forecast, Target, apply
+from retain.kinds.forecast.model.calibration import Calibration, Forecast, Target, apply
+from retain.kinds.forecast.model.classical import Classical
 from retain.kinds.forecast.model.conformal import collect, fit
 
-QuantileModel = Callable[[Batch], Floats]  # windows → quantiles (batch, horizon, levels)
+# windows → quantiles, and the mean last: (batch, horizon, levels + 1), in data units
+QuantileModel = Callable[[Batch], Floats]
 
 
 def last_observed(past: Tensor) -> Tensor:
@@ -93,10 +97,48 @@ def drift(past: Tensor, horizon: int) -> Tensor:
     return last + slope * ahead
 
 
+def seasonal_mean(source: Panel, horizon: int) -> Callable[[Batch], Tensor]:
+    """Forecast the mean of each phase of the season over the training part of a series.
+
+    A phase without a value has the mean of all; with a season of one step every one has it.
+    """
+    index, season = source.index, source.schema.data["season_length"]
+    start, means = index["start"].to_numpy(), index["mean"].to_numpy()
+    trained = np.clip(
+        source.schema.validation_step - index["first_step"].to_numpy(), 0, index["length"]
+    ).astype(np.int64)
+
+    @functools.lru_cache(maxsize=1024)  # windows are in order of series
+    def phases(number: int) -> Floats:
+        y = source.values[start[number] : start[number] + trained[number], 0].astype(np.float64)
+        rows = np.flatnonzero(np.isfinite(y))
+        sums = np.bincount(rows % season, weights=y[rows], minlength=season)
+        counts = np.bincount(rows % season, minlength=season)
+        found: Floats = np.where(counts > 0, sums / np.maximum(counts, 1), means[number])
+        return found
+
+    def forecast(batch: Batch) -> Tensor:
+        series = (batch.series - 1).tolist()
+        rows = batch.rows.numpy() - start[series]
+        ahead = (rows[:, None] + np.arange(horizon)) % season
+        every = [phases(number)[phase] for number, phase in zip(series, ahead, strict=True)]
+        return torch.from_numpy(np.stack(every))
+
+    return forecast
+
+
 def quantile_models(
-    problem: Problem, validation: Windows, source: Panel
+    problem: Problem, validation: Windows, source: Panel, classical: Classical | None = None
 ) -> dict[str, QuantileModel]:
-    """Build the baselines by name, calibrated on the validation windows as the networks are."""
+    """Build the baselines by name, calibrated on the validation windows as the networks are.
+
+    Those that `evaluation.floors` names; `zero` alone is not calibrated, or it would be another
+    constant, and is left out where the training part has negative values.
+
+    Args:
+        classical: what forecasts the series of the panel by theta and ETS; these are left out
+            without it.
+    """
     horizon, season = problem.data.horizon, problem.data.season_length
     context = problem.data.context_length
 
@@ -110,26 +152,49 @@ def quantile_models(
     def line(batch: Batch) -> Tensor:
         return drift(batch.window[:, 0, -horizon - context : -horizon], horizon)
 
-    points = {"seasonal_naive": last_season, "naive": last_value, "drift": line}
-    return {
-        name: _calibrated(point, problem.model.quantiles, validation, source)
-        for name, point in points.items()
+    def smoothed(name: str, batch: Batch) -> Tensor:
+        assert classical is not None
+        series = (batch.series - 1).numpy()
+        return torch.from_numpy(classical.forecast(name, series, batch.rows.numpy()))
+
+    points: dict[str, Callable[[Batch], Tensor]] = {
+        "seasonal_naive": last_season,
+        "naive": last_value,
+        "drift": line,
+        "seasonal_mean": seasonal_mean(source, horizon),
     }
+    levels = problem.model.quantiles
+    whole = source.schema.whole and problem.model.mean == "tweedie"
+    target = Target(levels, source.schema.low, whole=whole)
+    models: dict[str, QuantileModel] = {}
+    for name in problem.evaluation.floors:
+        if name in points:
+            models[name] = _calibrated(points[name], target, validation, source)
+        elif name == "zero" and target.low == 0:
+            models[name] = functools.partial(_zero, horizon, len(levels))
+        elif classical is not None and name in classical.names:
+            some = validation.among(classical.chosen) if classical.sampled else validation
+            models[name] = _calibrated(functools.partial(smoothed, name), target, some, source)
+    return models
+
+
+def _zero(horizon: int, levels: int, batch: Batch) -> Floats:
+    return np.zeros((len(batch.series), horizon, levels + 1))
 
 
 def _calibrated(
-    point: Callable[[Batch], Tensor], levels: tuple[float, ...], validation: Windows, source: Panel
+    point: Callable[[Batch], Tensor], target: Target, validation: Windows, source: Panel
 ) -> QuantileModel:
-    target = Target(levels, source.schema.low)
-
     def model(batch: Batch) -> Forecast:
         base = point(batch).double()
         return Forecast(base.new_zeros(*base.shape, 1), base, batch.scales[:, 1:].double())
 
-    residuals = collect(model, validation, target.transform)
-    calibration = fit(residuals, target, len(source.index))
+    calibration = Calibration.none(len(source.index), validation.horizon, len(target.levels))
+    if len(validation):  # of a sample of series there may be none
+        residuals = collect(model, validation, target.transform)
+        calibration = fit(residuals, target, len(source.index))
 
     def forecast(batch: Batch) -> Floats:
-        return apply(model(batch), calibration, batch.series, target)[..., :-1].numpy()
+        return apply(model(batch), calibration, batch.series, target).numpy()
 
     return forecast

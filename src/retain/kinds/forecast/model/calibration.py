@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from retain.kinds.forecast.model.transform import IDENTITY, Transform
+from retain.kinds.forecast.model.transform import IDENTITY, Transform, elementwise
 
 
 class Forecast(NamedTuple):
@@ -19,6 +19,7 @@ class Forecast(NamedTuple):
     values: Tensor  # (batch, horizon, outputs): increasing quantiles, or one point forecast
     base: Tensor  # (batch, horizon)
     scale: Tensor  # (batch, 1 or horizon)
+    mean: Tensor | None = None  # (batch, horizon), in data units, where it is an output of its own
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,13 @@ class Target:
         levels: of the quantiles.
         low: what the data cannot be below, None where they have no such bound.
         transform: of the data, undone in the forecast.
+        whole: whether quantiles are whole numbers, as those of counts are.
     """
 
     levels: tuple[float, ...]
     low: float | None
     transform: Transform = IDENTITY
+    whole: bool = False
 
 
 class Calibration(NamedTuple):
@@ -41,7 +44,7 @@ class Calibration(NamedTuple):
 
     widths: Tensor  # (series + 1,) factors of the intervals of each series; 0 is one never seen
     offsets: Tensor  # (horizon, levels)
-    mean_offsets: Tensor  # (horizon,)
+    mean_offsets: Tensor  # (horizon,), of a mean of its own to the logarithm
 
     @classmethod
     def none(cls, series: int, horizon: int, levels: int) -> "Calibration":
@@ -54,21 +57,27 @@ def apply(forecast: Forecast, calibration: Calibration, series: Tensor, target: 
 
     The mean is the integral of the quantile function over the levels, with trapezoids between them
     and the outermost quantiles beyond them, and an offset for what that leaves out of the tails.
+    Where a network says a mean of its own, it is that one.
 
     Args:
         series: (batch,) numbers, from 1; 0 is a series never seen.
     """
-    values, base, scale = forecast
+    values, base, scale, own = forecast
     levels, low, transform = target.levels, target.low, target.transform
     width = calibration.widths[series].unsqueeze(1)  # (batch, 1)
     quantiles = calibrated(values, width, calibration.offsets, levels)
     quantiles = transform.inverse(base.unsqueeze(-1) + scale.unsqueeze(-1) * quantiles)
     if low is not None:
         quantiles = quantiles.clamp(min=low)
-    mean = transform.forward(mean_of(quantiles, levels))
-    mean = transform.inverse(mean + scale * width * calibration.mean_offsets)
+    if own is not None:
+        mean = own * elementwise(calibration.mean_offsets, np.exp, torch.exp)
+    else:
+        mean = transform.forward(mean_of(quantiles, levels))
+        mean = transform.inverse(mean + scale * width * calibration.mean_offsets)
     if low is not None:
         mean = mean.clamp(min=low)
+    if target.whole:
+        quantiles = quantiles.round()
     return torch.cat([quantiles, mean.unsqueeze(-1)], dim=-1)
 
 

@@ -5,7 +5,7 @@ networks and of baselines alike. Everything is in normalised units and float64.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.data.windows import Batch, Windows
+from retain.kinds.forecast.model import mean
 from retain.kinds.forecast.model.calibration import (
     Calibration,
     Forecast,
@@ -49,6 +50,7 @@ class Residuals(NamedTuple):
     deviation: Floats  # (windows,) of its series, in data units
     series: NDArray[np.int64]  # (windows,) from 1
     origin: NDArray[np.int64]  # (windows,) first step of the horizon, increasing in each series
+    mean: Floats | None = None  # (windows, horizon) in data units, where it is an output of its own
 
 
 def calibrate(network: "Forecaster", windows: Windows) -> None:
@@ -70,21 +72,30 @@ def collect(
 ) -> Residuals:
     """Forecast all windows of a part."""
     parts: list[tuple[Tensor, ...]] = []
+    means: list[Tensor] = []
     for batch in windows.chunks():
         with torch.inference_mode():
-            values, base, scale = model(batch)
+            values, base, scale, said = model(batch)
         truth = transform.forward(batch.window[:, 0, -windows.horizon :])
         parts.append((values, (truth - base) / scale, base, scale, batch.scales[:, 1]))
+        if said is not None:
+            means.append(said)
     series, origin = windows.places(np.arange(len(windows)))
     arrays = (torch.cat(part).double().numpy() for part in zip(*parts, strict=True))
-    return Residuals._make((*arrays, series + 1, origin))
+    own = torch.cat(means).double().numpy() if means else None
+    return Residuals._make((*arrays, series + 1, origin, own))
 
 
 def joined(parts: Sequence[Residuals]) -> Residuals:
     """Join the residuals of several forecasts of the same series, in order of series and time."""
-    every = Residuals._make(map(np.concatenate, zip(*parts, strict=True)))
-    order = np.lexsort((every.origin, every.series))
-    return Residuals._make(part[order] for part in every)
+    every = Residuals._make(
+        None if found[0] is None else np.concatenate(found) for found in zip(*parts, strict=True)
+    )
+    return _rows(every, np.lexsort((every.origin, every.series)))
+
+
+def _rows(residuals: Residuals, chosen: Any) -> Residuals:
+    return Residuals._make(None if part is None else part[chosen] for part in residuals)
 
 
 def fit(residuals: Residuals, target: Target, series: int, centre: float = 1.0) -> Calibration:
@@ -99,7 +110,7 @@ def fit(residuals: Residuals, target: Target, series: int, centre: float = 1.0) 
     levels = target.levels
     thin = -(-residuals.values.shape[0] * residuals.values.shape[1] * len(levels) // LARGEST)
     if thin > 1:
-        residuals = Residuals._make(part[::thin] for part in residuals)
+        residuals = _rows(residuals, slice(None, None, thin))
     widths: Floats = np.ones(series + 1)
     offsets = _fit_offsets(residuals, widths, levels)
     if series > 1:
@@ -194,6 +205,10 @@ def _fit_mean(residuals: Residuals, widths: Floats, offsets: Floats, target: Tar
     as another. The offsets of steps are drawn to those of all steps, as the quantiles' are.
     """
     levels, transform = target.levels, target.transform
+    if residuals.mean is not None:
+        truth = residuals.base + residuals.scale * residuals.truth
+        truth = transform.inverse(torch.from_numpy(truth)).numpy()
+        return mean.fit_factors(truth, residuals.mean, residuals.deviation, STEP_PRIOR)
     low = -torch.inf if target.low is None else target.low
     width = widths[residuals.series][:, None]
     values, widened, added, base, scale = map(
@@ -202,8 +217,8 @@ def _fit_mean(residuals: Residuals, widths: Floats, offsets: Floats, target: Tar
     quantiles = base.unsqueeze(-1) + scale.unsqueeze(-1) * calibrated(
         values, widened, added, levels
     )
-    mean = mean_of(transform.inverse(quantiles).clamp(min=low), levels)
-    raw = ((transform.forward(mean) - base) / scale).numpy()
+    integral = mean_of(transform.inverse(quantiles).clamp(min=low), levels)
+    raw = ((transform.forward(integral) - base) / scale).numpy()
     seen = np.isfinite(residuals.truth)
     unit = step_spreads(np.where(seen, residuals.truth - raw, np.nan))
     truth = transform.inverse(base + scale * torch.from_numpy(residuals.truth)).numpy()
@@ -212,9 +227,9 @@ def _fit_mean(residuals: Residuals, widths: Floats, offsets: Floats, target: Tar
     def settle(shift: Floats, pool: Callable[[Floats], Floats]) -> Floats:
         for _ in range(ROUNDS):
             shifted = base + scale * torch.from_numpy(raw + width * shift)
-            mean = transform.inverse(shifted).clamp(min=low)
-            errors = np.where(seen, (truth - mean.numpy()) / deviation, 0.0).sum(0)
-            weight = (scale / transform.slope(mean)).numpy() / deviation
+            moved = transform.inverse(shifted).clamp(min=low)
+            errors = np.where(seen, (truth - moved.numpy()) / deviation, 0.0).sum(0)
+            weight = (scale / transform.slope(moved)).numpy() / deviation
             reach = np.where(seen, weight * width * unit, 0.0).sum(0)
             shift = shift + unit * pool(errors) / np.maximum(pool(reach), np.finfo(float).tiny)
         return shift

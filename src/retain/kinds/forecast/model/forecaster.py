@@ -7,19 +7,17 @@ scaled back to the units of the data. LSTM, RNN and GRU differ by the one word `
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Model
 from retain.kinds.forecast.data.cycles import natural
 from retain.kinds.forecast.data.panel import Schema
-from retain.kinds.forecast.data.windows import Batch, Windows
+from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.model.base import Base, blended
 from retain.kinds.forecast.model.baselines import last_observed, nearest_season, seasonal_naive
-from retain.kinds.forecast.model.calibration import Calibration, Forecast, Target, apply, point_of
-from retain.kinds.forecast.model.conformal import Residuals, collect
+from retain.kinds.forecast.model.calibration import Calibration, Forecast, Target, apply
+from retain.kinds.forecast.model.mean import factor, past_mean
 from retain.kinds.forecast.model.mirror import Mirror
 from retain.kinds.forecast.model.pool.pool import Pool
 from retain.kinds.forecast.model.segrnn import Normalised, SegRNN
@@ -41,6 +39,7 @@ class Forecaster(nn.Module):
         schema: columns and lengths of the panel.
         series_count: how many series the embedding, where there is one, must tell apart.
         pool: of the base, where there is one.
+        earlier: as folders of format 3 and before have the members.
     """
 
     column_means: Tensor
@@ -59,6 +58,7 @@ class Forecaster(nn.Module):
         schema: Schema,
         series_count: int,
         pool: Pool | None = None,
+        earlier: bool = False,
     ):
         super().__init__()
         self.model, self.cell = model, cell
@@ -71,7 +71,15 @@ class Forecaster(nn.Module):
         self.levels = model.quantiles
         self.mirror = Mirror(model, schema)
         self.members = nn.ModuleList(
-            SegRNN(cell, hidden_size, model, schema, series_count, len(pool.experts) if pool else 0)
+            SegRNN(
+                cell,
+                hidden_size,
+                model,
+                schema,
+                series_count,
+                experts=len(pool.experts) if pool else 0,
+                earlier=earlier,
+            )
             for _ in range(model.ensemble)
         )
         self.base = None if pool is None else Base(pool, self.season, len(self.levels))
@@ -82,7 +90,8 @@ class Forecaster(nn.Module):
             ("static_deviations", schema.static_deviations),
         ):
             self.register_buffer(name, torch.tensor(numbers, dtype=torch.float32))
-        self.target = Target(model.quantiles, schema.low, Transform(schema.power))
+        whole = schema.whole and model.mean == "tweedie"
+        self.target = Target(model.quantiles, schema.low, Transform(schema.power), whole)
         # Fitted after training.
         calibration = Calibration.none(series_count, self.horizon, len(self.levels))
         for name, values in calibration._asdict().items():
@@ -91,12 +100,18 @@ class Forecaster(nn.Module):
     def forward(self, batch: Batch) -> Forecast:
         """Forecast a batch of windows; the horizon part of the target is not read."""
         window = self.normalise(batch)
-        return Forecast(self.decode(window), window.base, window.scale)
+        return self._forecast(self.decode(window), window, batch)
 
     def by_member(self, batch: Batch) -> Forecast:
         """As `forward`, with the values of each member: (members, batch, horizon, outputs)."""
         window = self.normalise(batch)
-        return Forecast(self._members(window), window.base, window.scale)
+        return self._forecast(self._members(window), window, batch)
+
+    def _forecast(self, values: Tensor, window: Normalised, batch: Batch) -> Forecast:
+        if self.model.mean == "calibrated":
+            return Forecast(values, window.base, window.scale)
+        mean = past_mean(batch, self.context, self.horizon) * factor(values[..., -1])
+        return Forecast(values[..., :-1], window.base, window.scale, mean)
 
     def decode(self, window: Normalised) -> Tensor:
         """Average the members' forecasts in normalised units: (batch, horizon, outputs)."""
@@ -107,7 +122,9 @@ class Forecaster(nn.Module):
             values = torch.stack([member(window) for member in self.members])
         else:
             values = torch.stack([self.mirror.forecast(member, window) for member in self.members])
-        return values.sort(dim=-1).values
+        quantiles = values.shape[-1] - (self.model.mean == "tweedie")
+        ordered = values[..., :quantiles].sort(dim=-1).values
+        return torch.cat([ordered, values[..., quantiles:]], dim=-1)
 
     def predict(self, batch: Batch) -> Tensor:
         """Forecast calibrated quantiles and the mean in data units: (batch, horizon, levels + 1).
@@ -128,42 +145,6 @@ class Forecaster(nn.Module):
         assert window.on_base is not None
         return Forecast(blended(window.on_base), window.base, window.scale)
 
-    def begin_at_base(self, windows: Windows) -> None:
-        """Fit the units of the base to windows, and let the network begin with its forecast.
-
-        Its quantiles begin where the base's errors have theirs.
-        """
-        assert self.base is not None
-        self.base.fit_units(windows, self.target.transform)
-        found = collect(self.forecast_base, windows, self.target.transform)
-        errors = (found.truth - found.values[..., 0]).reshape(-1)
-        errors = errors[np.isfinite(errors)]
-        levels = self.levels if self.model.loss == "pinball" else (0.5,)
-        outputs = np.quantile(errors, levels) if len(errors) else np.zeros(len(levels))
-        if len(levels) == 1:
-            outputs = np.zeros(1)
-        start = torch.from_numpy(np.r_[np.zeros(len(self.base.experts)), outputs])
-        for member in self.members:
-            member.start_at(start.float())  # type: ignore[operator]
-
-    def rest_on_base(self) -> None:
-        """Take back what the network has learned: the forecast is the base's."""
-        assert self.base is not None
-        outputs = len(self.levels) if self.model.loss == "pinball" else 1
-        for member in self.members:
-            member.start_at(torch.zeros(len(self.base.experts) + outputs))  # type: ignore[operator]
-
-    def data_errors(self, residuals: Residuals) -> Floats:
-        """Return the errors of the medians, in deviations of the series: (windows, horizon)."""
-        point = point_of(residuals.values, self.levels)[..., 0]
-        truth, forecast = (
-            self.target.transform.inverse(
-                torch.from_numpy(residuals.base + residuals.scale * values)
-            ).numpy()
-            for values in (residuals.truth, point)
-        )
-        return (truth - forecast) / residuals.deviation[:, None]  # type: ignore[no-any-return]
-
     def calibrated(self, forecast: Forecast, batch: Batch, calibration: Calibration) -> Tensor:
         """Return quantiles and mean in data units of a forecast: as `predict`."""
         return apply(forecast, calibration, batch.series, self.target)
@@ -175,7 +156,7 @@ class Forecaster(nn.Module):
         window = self.base.measure(batch, self.target.transform)
         known, future = self._covariates(batch)
         return Normalised(
-            context=torch.cat([torch.stack(window.channels, dim=-1), known], dim=-1),
+            context=torch.cat([window.channels, known], dim=-1),
             future=torch.cat([future, window.near], dim=-1),
             series=batch.series,
             static=self._static(batch),
@@ -266,7 +247,7 @@ def load_forecaster(folder: Path) -> tuple[Forecaster, Schema, dict[str, Any]]:
         ModelError: a file is missing or damaged, or the weights do not fit the config.
     """
     with reading(folder) as (config, weights):
-        schema = Schema.from_json(config["schema"])
+        schema, written_in = Schema.from_json(config["schema"]), config.get("format", 1)
         network = Forecaster(
             config["cell"],
             config["hidden_size"],
@@ -274,9 +255,10 @@ def load_forecaster(folder: Path) -> tuple[Forecaster, Schema, dict[str, Any]]:
             schema,
             len(config["series"]["unique_id"]),
             _empty_pool(config, schema),
+            earlier=written_in < 4,
         )
-        # Folders of earlier formats are calibrated by offsets alone: the rest is neutral.
-        added = ADDED if config.get("format", 1) < 3 else ()
+        # Folders of formats 1 and 2 are calibrated by offsets alone: the rest is neutral.
+        added = ADDED if written_in < 3 else ()
         network.load_state_dict({name: network.state_dict()[name] for name in added} | weights)
     return network.eval(), schema, config
 
@@ -285,6 +267,6 @@ def _empty_pool(config: dict[str, Any], schema: Schema) -> Pool | None:
     """Return a pool of the shapes of a model's, if it has one."""
     if "pool" not in config:
         return None
-    shape = config["pool"]
-    count = len(config["series"]["unique_id"])
-    return Pool.empty(tuple(shape["experts"]), schema.data["horizon"], shape["log"], count)
+    shape, data = config["pool"], schema.data
+    count, experts = len(config["series"]["unique_id"]), tuple(shape["experts"])
+    return Pool.empty(experts, data["horizon"], data["context_length"], shape["log"], count)

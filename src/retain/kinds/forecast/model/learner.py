@@ -9,18 +9,23 @@ from torch import Tensor, nn
 
 from retain.config.schema import Cell
 from retain.errors import DataError
+from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.powers import takes_logarithms
 from retain.kinds.forecast.data.windows import Batch, Windows
+from retain.kinds.forecast.model.conformal import collect
 from retain.kinds.forecast.model.forecaster import Forecaster, build_matched
+from retain.kinds.forecast.model.mean import deviance
 from retain.kinds.forecast.model.pool import fitting
 from retain.kinds.forecast.model.pool.pool import Pool
 from retain.kinds.forecast.model.pool.running import Run
+from retain.kinds.forecast.model.segrnn import SegRNN
 
-# Windows that are learned from on a base, whose forecasts for each are held in memory: as many as
-# fit into the updates of a training.
+# Windows that are learned from on a base, whose forecasts for each are held in memory: no more than
+# fit into the updates of a training, and into so many numbers.
 HELD = 130_000
+NUMBERS = 1 << 26
 UNITS = 5_000  # windows that the units of the base are measured in
 
 
@@ -30,12 +35,14 @@ class Learner:
 
     Attributes:
         sizes: of the network, for config.json.
-        bases: the pool along the panel, where the network has a base.
+        pool: of the base, where the network has one.
+        bases: the pool along the panel.
     """
 
     network: Forecaster
     sizes: dict[str, int]
     train: Windows
+    pool: Pool | None
     bases: Run | None
 
     def described(self) -> dict[str, Any]:
@@ -44,6 +51,22 @@ class Learner:
         if base is None:
             return {**self.sizes}
         return {**self.sizes, "pool": {"experts": list(base.experts), "log": base.log}}
+
+    def finish(self) -> None:
+        """Complete the network after its training.
+
+        A series without a training window gets the embedding of a series never seen.
+        """
+        for embedding in (member.series for member in self.network.members):
+            if isinstance(embedding, nn.Embedding):
+                untrained = np.setdiff1d(
+                    np.arange(1, embedding.num_embeddings), self.train.series + 1
+                )
+                with torch.no_grad():
+                    embedding.weight[torch.from_numpy(untrained)] = embedding.weight[0].clone()
+        if self.network.base is not None and self.pool is not None:
+            self.network.base.hold(self.pool)
+        self.network.eval()
 
     def windows(self, source: Panel, part: str | tuple[int, int], limit: int) -> Windows:
         """Return windows of a part of its panel, with the base's forecasts."""
@@ -85,21 +108,24 @@ def make(
     pool, bases = None, None
     if model.base == "pool":
         pool, bases = fitted or fit_base(source)
-        train = train.thinned(limit).on(bases, hold=True)
-    network, sizes = build_matched(cell, model, source.schema, len(source.index), pool)
+        most = NUMBERS // (len(pool.experts) * pool.horizon + train.context)
+        train = train.thinned(min(limit, most)).on(bases, hold=True)
+    # Copies of the network that a training keeps are small without the states.
+    light = None if pool is None else pool.without_states()
+    network, sizes = build_matched(cell, model, source.schema, len(source.index), light)
     if network.base is not None:
         few = len(train) <= UNITS
         measured = train if few else Windows(source, "train").thinned(UNITS).on(bases)
-        network.begin_at_base(measured)
-    return Learner(network, sizes, train, bases)
+        begin_at_base(network, measured)
+    return Learner(network, sizes, train, pool, bases)
 
 
 def loss_of(problem: Problem, network: Forecaster, batch: Batch) -> tuple[Tensor, Tensor]:
     """Return the sum of a network's loss over a batch, and its weight."""
     # The members of an ensemble are trained separately, and validated as their mean.
-    values, base, scale = network.by_member(batch) if network.training else network(batch)
-    truth = network.target.transform.forward(batch.window[:, 0, -base.shape[1] :])
-    truth = (truth - base) / scale  # (batch, horizon)
+    values, base, scale, mean = network.by_member(batch) if network.training else network(batch)
+    observed = batch.window[:, 0, -base.shape[1] :]  # (batch, horizon)
+    truth = (network.target.transform.forward(observed) - base) / scale
     seen = truth.isfinite()
     error = torch.where(seen, truth, 0.0).unsqueeze(-1) - values.float()
     if problem.model.loss == "pinball":
@@ -107,6 +133,11 @@ def loss_of(problem: Problem, network: Forecaster, batch: Batch) -> tuple[Tensor
         losses = pinball(error, levels).mean(-1)
     else:
         losses = error[..., 0].abs() if problem.model.loss == "mae" else error[..., 0].square()
+    if mean is not None:  # NaN in windows that are upside down
+        known, deviation = seen & mean.isfinite(), batch.scales[:, 1:]
+        expected = torch.where(known, mean / deviation, 1.0)
+        found = deviance(torch.where(seen, observed / deviation, 0.0), expected)
+        losses = losses + torch.where(known, found, 0.0)
     return (losses * seen).sum(), seen.expand_as(losses).sum().to(losses.dtype)
 
 
@@ -115,10 +146,35 @@ def pinball(error: Tensor, levels: Tensor) -> Tensor:
     return torch.maximum(levels * error, (levels - 1) * error)
 
 
-def forget_untrained(network: Forecaster, train: Windows) -> None:
-    """Give a series without a training window the embedding of a series never seen."""
-    for embedding in (member.series for member in network.members):
-        if isinstance(embedding, nn.Embedding):
-            untrained = np.setdiff1d(np.arange(1, embedding.num_embeddings), train.series + 1)
-            with torch.no_grad():
-                embedding.weight[torch.from_numpy(untrained)] = embedding.weight[0].clone()
+def begin_at_base(network: Forecaster, windows: Windows) -> None:
+    """Fit the units of a network's base to windows, and let it begin with the base's forecast.
+
+    Its quantiles begin where the base's errors have theirs.
+    """
+    assert network.base is not None
+    network.base.fit_units(windows, network.target.transform)
+    found = collect(network.forecast_base, windows, network.target.transform)
+    errors = (found.truth - found.values[..., 0]).reshape(-1)
+    errors = errors[np.isfinite(errors)]
+    outputs = np.zeros(_outputs(network))
+    if len(outputs) > 1 and len(errors):
+        outputs = np.quantile(errors, network.levels)
+    _say_always(network, outputs)
+
+
+def rest_on_base(network: Forecaster) -> None:
+    """Take back what a network has learned: its forecast is the base's."""
+    _say_always(network, np.zeros(_outputs(network)))
+
+
+def _outputs(network: Forecaster) -> int:
+    return len(network.levels) if network.model.loss == "pinball" else 1
+
+
+def _say_always(network: Forecaster, outputs: Floats) -> None:
+    """Let the members leave the experts' weights as they are, and add the same to each mixture."""
+    assert network.base is not None
+    values = np.r_[np.zeros(len(network.base.experts)), outputs]
+    for member in network.members:
+        assert isinstance(member, SegRNN)
+        member.start_at(torch.from_numpy(values).float())

@@ -14,7 +14,7 @@ from torch import Tensor
 from retain.kinds.forecast.config import Model
 from retain.kinds.forecast.data import calendars
 from retain.kinds.forecast.data.panel import Schema
-from retain.kinds.forecast.model.base import CHANNELS, SIGNED, mixed
+from retain.kinds.forecast.model.base import CHANNELS, SIGNED, OnBase, mixed
 from retain.kinds.forecast.model.segrnn import Normalised
 
 
@@ -27,6 +27,7 @@ class Mirror:
 
     def __init__(self, model: Model, schema: Schema):
         levels = model.quantiles
+        self.own_mean = model.mean == "tweedie"
         self.used = all(
             abs(low + high - 1) < 1e-9 for low, high in zip(levels, reversed(levels), strict=True)
         )
@@ -43,14 +44,21 @@ class Mirror:
         on_base = window.on_base
         assert on_base is not None
         if not self.used:
-            return mixed(network(window), on_base)
+            return self._mixed(network(window), on_base)
         count = len(window.base)
         if torch.is_grad_enabled() and getattr(network, "training", False):
             signs = torch.randint(0, 2, (count, 1, 1), device=window.base.device) * 2.0 - 1.0
             return self._turned(network, window, signs)
         ones = window.base.new_ones(count, 1, 1)
         values = [self._turned(network, window, sign * ones) for sign in (1.0, -1.0)]
-        return (values[0] + values[1]) / 2
+        both = (values[0] + values[1]) / 2
+        return torch.cat([both[..., :-1], values[0][..., -1:]], -1) if self.own_mean else both
+
+    def _mixed(self, values: Tensor, on_base: OnBase) -> Tensor:
+        """As `mixed`; what a network says of a mean of its own stays."""
+        if not self.own_mean:
+            return mixed(values, on_base)
+        return torch.cat([mixed(values[..., :-1], on_base), values[..., -1:]], dim=-1)
 
     def _turned(
         self, network: Callable[[Normalised], Tensor], window: Normalised, signs: Tensor
@@ -65,5 +73,11 @@ class Mirror:
             context=window.context * torch.where(context, signs, 1.0),
             future=window.future * torch.where(future, signs, 1.0),
         )
-        values = mixed(network(turned), on_base._replace(distances=on_base.distances * signs))
-        return torch.where(signs > 0, values, -values.flip(-1))
+        said = network(turned)
+        values = self._mixed(said, on_base._replace(distances=on_base.distances * signs))
+        if not self.own_mean:
+            return torch.where(signs > 0, values, -values.flip(-1))
+        quantiles, own = values[..., :-1], values[..., -1:]
+        quantiles = torch.where(signs > 0, quantiles, -quantiles.flip(-1))
+        # What is upside down has no mean to learn.
+        return torch.cat([quantiles, torch.where(signs > 0, own, torch.nan)], dim=-1)

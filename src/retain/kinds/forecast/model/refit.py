@@ -19,7 +19,7 @@ from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.panel import Panel, Schema
 from retain.kinds.forecast.data.windows import Windows
-from retain.kinds.forecast.model import setup
+from retain.kinds.forecast.model import learner, setup
 from retain.kinds.forecast.model.forecaster import CALIBRATION, Forecaster, load_forecaster
 from retain.kinds.forecast.model.pool.running import Run
 from retain.model_files import read_config
@@ -64,9 +64,11 @@ def build_until(until: int, source: Panel, problem: Problem, evaluated: Path) ->
         if "network" in judged:
             built.config["network"] = judged["network"]
         if not is_kept(judged):
-            network.rest_on_base()
+            learner.rest_on_base(network)
         sentence, accepted = compare(network, whole, before, source)
         if not accepted:
+            # With all rows the pool may have had other experts, and the heads another width.
+            network.members, network.base = before.members, before.base
             network.load_state_dict(before.state_dict())
             built.config.clear()
             built.config.update(config)

@@ -12,14 +12,17 @@ from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from retain.config.schema import Cell
+from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Batch, Windows
 from retain.kinds.forecast.model import learner
+from retain.kinds.forecast.model.calibration import Target, point_of
 from retain.kinds.forecast.model.conformal import Residuals, collect, fit, joined, set_calibration
 from retain.kinds.forecast.model.forecaster import Forecaster
 from retain.kinds.forecast.model.learner import Learner
@@ -35,10 +38,12 @@ LOSS = 0.1  # and may add in no rehearsal
 class Outcome(TypedDict):
     """What config.json and metrics.json say of a network on a base.
 
-    `gains` are the shares that it took off the base's error in each rehearsal.
+    `gains` are the shares that it took off the base's error in each rehearsal; `enough` says
+    whether there were as many windows as a network needs: with fewer none is kept.
     """
 
     kept: bool
+    enough: bool
     gains: list[float]
 
 
@@ -95,9 +100,13 @@ def build(source: Panel, problem: Problem, cell: Cell, config: dict[str, Any]) -
         for made, cut in zip(learners, panels, strict=True)
     ]
     network = Rehearsed([*(made.network for made in learners), final.network])
-    rate = problem.training.rate(cell)
+    training = problem.training
+    rate = training.rate(cell)
     groups = [Group(tuple(one.parameters()), rate) for one in network.networks]
-    least = problem.training.batch_size * problem.training.epoch_steps
+    fewest = min(len(made.train) for made in learners)
+    enough = len(learners) == training.rehearsals and fewest >= FEWEST
+    in_vain = final.network.base is not None and not enough
+    least = training.batch_size * (1 if in_vain else training.epoch_steps)
 
     def loss(network: nn.Module, batches: tuple[Batch, ...]) -> tuple[Tensor, Tensor]:
         assert isinstance(network, Rehearsed)
@@ -111,17 +120,12 @@ def build(source: Panel, problem: Problem, cell: Cell, config: dict[str, Any]) -
 
     def finish() -> None:
         for made in (*learners, final):
-            learner.forget_untrained(made.network, made.train)
-            made.network.eval()
+            made.finish()
         schemas = [cut.schema for cut in panels]
         steps = sum(schema.test_step - schema.validation_step for schema in schemas)
         rehearsed = steps / problem.data.horizon
         centre = rehearsed / (rehearsed + CENTRED)
         networks = [made.network for made in learners]
-        enough = (
-            len(learners) == problem.training.rehearsals
-            and min(len(made.train) for made in learners) >= FEWEST
-        )
         outcome = _calibrate(networks, parts, final.network, centre, enough)
         if outcome is not None:
             setup.config["network"] = outcome
@@ -135,6 +139,7 @@ def build(source: Panel, problem: Problem, cell: Cell, config: dict[str, Any]) -
         groups=tuple(groups),
         calibrate=finish,
         written=final.network,
+        epochs=1 if in_vain else None,
     )
     return setup
 
@@ -194,10 +199,10 @@ def _calibrate(
             for network, part, base in zip(rehearsals, parts, bases, strict=True)
         ]
         kept = enough and statistics.fmean(gains) >= GAIN and min(gains) >= -LOSS
-        outcome = Outcome(kept=kept, gains=[round(gain, 6) for gain in gains])
+        outcome = Outcome(kept=kept, enough=enough, gains=[round(gain, 6) for gain in gains])
         if not kept:
             for network in (*rehearsals, final):
-                network.rest_on_base()
+                learner.rest_on_base(network)
     residuals = [_residuals(*pair) for pair in zip(rehearsals, parts, strict=True)]
     set_calibration(final, fit(joined(residuals), final.target, series, centre))
     return outcome
@@ -207,7 +212,18 @@ def _residuals(network: Forecaster, part: Windows) -> Residuals:
     return collect(network, part, network.target.transform)
 
 
+def data_errors(residuals: Residuals, target: Target) -> Floats:
+    """Return the errors of the medians, in deviations of the series: (windows, horizon)."""
+    point = point_of(residuals.values, target.levels)[..., 0]
+    truth, forecast = (
+        target.transform.inverse(
+            torch.from_numpy(residuals.base + residuals.scale * values)
+        ).numpy()
+        for values in (residuals.truth, point)
+    )
+    errors: Floats = (truth - forecast) / residuals.deviation[:, None]
+    return errors
+
+
 def _error(residuals: Residuals, network: Forecaster) -> float:
-    """Return the mean absolute error of the medians, in deviations of the series."""
-    errors = network.data_errors(residuals)
-    return float(np.nanmean(np.abs(errors)))
+    return float(np.nanmean(np.abs(data_errors(residuals, network.target))))

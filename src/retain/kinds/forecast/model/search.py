@@ -227,7 +227,7 @@ class _Trial:
             self.network.parameters(), self.rate, weight_decay=training.weight_decay, fused=True
         )
         self.batches = _forever(made.train, training.batch_size)
-        self.part = Windows(cut, "validation").among(rows).on(made.bases, hold=True)
+        self.part = Windows(cut, "validation").beginning_at(rows).on(made.bases, hold=True)
         self.errors = [self._error()] if base is not None else []
 
     def errors_until(self, updates: int) -> list[float]:

@@ -3,15 +3,21 @@
 The window is cut into segments of `segment_length` steps, read by the cell, and every output
 segment is decoded in parallel from the cell's last state and its position (SegRNN, Lin et al.
 2023). With `segment_length: 1` this is the classic step-by-step recurrent network.
+
+A linear head reads two hidden states for every output segment: the decoded one, and the one in
+which the cell stood one cycle before, at the same hour of the day, say. The second has seen what
+the segment most resembles as its newest input, so that the head learns a season within a few
+batches; to carry one through the decoder's step takes the cell thousands of them.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from retain.kinds.forecast.config import Model
-from retain.kinds.forecast.data.cycles import segment_length
+from retain.kinds.forecast.data.cycles import natural, segment_length
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.model.base import CHANNELS, OnBase
 from retain.networks import recurrent
@@ -30,10 +36,12 @@ class Normalised(NamedTuple):
 
 
 class SegRNN(nn.Module):
-    """Segments, cell and decoder; the arguments are those of `Forecaster`.
+    """Segments, cell, decoder and head; the other arguments are those of `Forecaster`.
 
     Args:
         experts: of the classical base; the decoder reads their forecasts, and says their weights.
+        earlier: as folders of format 3 and before have it: the embedding of a segment passes a
+            ReLU, and the head reads the decoded state alone.
     """
 
     def __init__(
@@ -44,14 +52,22 @@ class SegRNN(nn.Module):
         schema: Schema,
         series_count: int,
         experts: int = 0,
+        earlier: bool = False,
     ):
         super().__init__()
+        self.earlier = earlier
         self.horizon: int = schema.data["horizon"]
         self.segment = model.segment_length or segment_length(
             schema.frequency, self.horizon, schema.data["context_length"]
         )
         self.decoded = -(-self.horizon // self.segment)  # output segments, the last one cut
+        self.segments = -(-schema.data["context_length"] // self.segment)
+        # A cycle in segments, the shortest that the context holds whole; without one, the newest.
+        cycles = natural(schema.frequency) or (schema.data["season_length"],)
+        whole = [cycle // self.segment for cycle in cycles if cycle % self.segment == 0]
+        self.cycle = next((cycle for cycle in whole if cycle <= self.segments), 1)
         outputs = len(model.quantiles) if model.loss == "pinball" else 1
+        outputs += model.mean == "tweedie"
         channels = 4 if model.residual == "seasonal" else 2  # values and their mask
         if experts:
             channels = CHANNELS
@@ -61,6 +77,10 @@ class SegRNN(nn.Module):
         self.embed = nn.Linear(self.segment * features, hidden_size) if self.segment > 1 else None
         inputs = hidden_size if self.segment > 1 else features
         self.recurrent = recurrent.build(cell, inputs, hidden_size, model.layers, model.dropout)
+        # Few features must move the gates as much as many do: inputs of variance 1 give sums of
+        # variance 1 (LeCun et al. 1998).
+        bound = math.sqrt(3 / inputs)
+        nn.init.uniform_(self.recurrent.all_weights[0][0], -bound, bound)
         # The decoder's inputs of an output segment are added to the cell's gates.
         gates = recurrent.GATE_COUNT[cell] * hidden_size
         self.position = nn.Parameter(torch.randn(self.decoded, gates) * 0.02)
@@ -73,12 +93,14 @@ class SegRNN(nn.Module):
         )
         self.describe = nn.Linear(described, gates, bias=False) if described else None
         self.dropout = nn.Dropout(model.dropout)
-        self.head = nn.Linear(hidden_size, self.segment * (experts + outputs))
+        self.head = nn.Linear(
+            hidden_size * (1 if earlier else 2), self.segment * (experts + outputs)
+        )
 
     def forward(self, window: Normalised) -> Tensor:
         """(batch, horizon, outputs), in normalised units."""
         context, width = window.context, self.segment
-        _, state = self.recurrent(self.inputs(context))
+        hidden, state = self.recurrent(self.inputs(context))  # hidden: (segments, batch, hidden)
 
         driven = self.position.unsqueeze(0)  # (1, decoded, gates)
         if self.future is not None:
@@ -88,15 +110,24 @@ class SegRNN(nn.Module):
             driven = driven + self.describe(self._description(window)).unsqueeze(1)
         # One step of the cell for every output segment, all of them from the same last state.
         decoded = recurrent.step(self.recurrent, driven, state)  # (batch, decoded, hidden)
+        if not self.earlier:
+            before = hidden[-self.cycle :].transpose(0, 1)  # (batch, cycle, hidden)
+            before = before.repeat(1, -(-self.decoded // self.cycle), 1)[:, : self.decoded]
+            decoded = torch.cat([decoded, before], dim=-1)
         values = self.head(self.dropout(decoded))  # (batch, decoded, width·outputs)
         values = values.view(len(context), self.decoded * width, -1)
         return values[:, : self.horizon]  # type: ignore[no-any-return]
 
     def start_at(self, outputs: Tensor) -> None:
-        """Let every forecast be `outputs`, (outputs,), until training has changed the head."""
+        """Let every forecast be `outputs`, and 0 behind them, until training has changed the head.
+
+        Args:
+            outputs: (outputs,), or fewer.
+        """
         with torch.no_grad():
             self.head.weight.zero_()
-            self.head.bias.copy_(outputs.repeat(self.segment))
+            self.head.bias.zero_()
+            self.head.bias.view(self.segment, -1)[:, : len(outputs)] = outputs
 
     def inputs(self, context: Tensor) -> Tensor:
         """Cut a context into the inputs of the cell: (segments, batch, …)."""
@@ -106,7 +137,9 @@ class SegRNN(nn.Module):
         segments = context.unflatten(1, (-1, self.segment)).flatten(2)
         inputs: Tensor = segments.transpose(0, 1)
         if self.embed is not None:
-            inputs = self.embed(inputs).relu()
+            inputs = self.embed(inputs)
+            # Bounded, so that it saturates no gate at once.
+            inputs = inputs.relu() if self.earlier else inputs.tanh()
         return inputs
 
     def _description(self, window: Normalised) -> Tensor:

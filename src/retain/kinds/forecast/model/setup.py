@@ -53,7 +53,7 @@ def build_on(
         return learner.loss_of(problem, network, batch)
 
     def finish() -> None:
-        learner.forget_untrained(network, made.train)
+        made.finish()
         if length is None:
             calibrate(network, validation)
 

@@ -81,7 +81,8 @@ class FastReader:
             by_column[name][columns.outside(by_column[name], limits)] = np.nan
         static = np.array([by_column[name] for name in data.static_covariates]).reshape(-1, size)
         of_series = np.repeat(static[:, first], np.diff(first, append=size), axis=1)
-        if not self._is_regular(ds, first) or not (static == of_series).all():
+        below = data.minimum is not None and (by_column[data.y] < data.minimum).any()
+        if below or not self._is_regular(ds, first) or not (static == of_series).all():
             return None
         moving = [data.y, *data.past_covariates, *data.known_covariates]
         given = np.column_stack([by_column[name] for name in moving])

@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 
 from retain.evaluation.arrays import Floats
-
-LEAST_THETA = 10  # values; below them its line and its smoothing are mostly noise
+from retain.kinds.forecast.model import classical
 
 Forecast = tuple[Floats, Floats]  # mean and standard deviation of each step ahead
 
@@ -45,7 +44,7 @@ def fill(
 def _method(
     known: Floats, season: int, method: str
 ) -> tuple[Callable[[Floats, int, int], Forecast], str]:
-    if method == "theta" and len(known) >= LEAST_THETA and known.min() < known.max():
+    if method == "theta" and len(known) >= classical.LEAST and known.min() < known.max():
         return theta, "theta"
     if method == "seasonal_naive" and len(known) > season + 1:
         return seasonal_naive, "seasonal_naive"
@@ -53,21 +52,17 @@ def _method(
 
 
 def theta(known: Floats, steps: int, season: int) -> Forecast:
-    """Forecast by the theta method (Assimakopoulos & Nikolopoulos 2000).
+    """Forecast by the theta method, as `classical.fit_theta` fits it.
 
-    The season, where a test finds one, is taken out before. The variance is that of exponential
-    smoothing with drift, σ² (1 + (h − 1) α²) (Hyndman & Billah 2003).
+    The variance is that of exponential smoothing with drift, σ² (1 + (h − 1) α²) (Hyndman & Billah
+    2003).
     """
-    from statsmodels.tsa.forecasting.theta import ThetaModel  # here: it takes a second
-
-    seasonal = season > 1 and len(known) >= 2 * season + 1
-    with warnings.catch_warnings():  # of an optimiser that comes to no end: it is near enough
+    model, fitted = classical.fit_theta(known, season)
+    mean = np.asarray(fitted.forecast(steps), dtype=np.float64)
+    with warnings.catch_warnings():  # the variance is estimated when it is asked for
         warnings.simplefilter("ignore")
-        model = ThetaModel(known, period=season if seasonal else None, deseasonalize=seasonal)
-        fitted = model.fit()
-        mean = np.asarray(fitted.forecast(steps), dtype=np.float64)
         variance = max(float(fitted.sigma2), 0.0)
-        alpha = float(fitted.params.iloc[1])
+    alpha = float(fitted.params.iloc[1])
     deviation = np.sqrt(variance * (1 + np.arange(steps) * alpha**2))
     if model.deseasonalize and str(model.method).startswith("mul"):
         deviation *= np.abs(np.asarray(fitted.forecast_components(steps)["seasonal"]))

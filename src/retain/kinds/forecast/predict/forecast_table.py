@@ -185,7 +185,8 @@ def _floor(
     if found is None:
         return None
     ahead = pd.date_range(last, periods=data.horizon + 1, freq=frequency)[1:]
-    quantiles = found[0][gap:]
+    low = model.schema.low
+    quantiles = np.maximum(found[0][gap:], -np.inf if low is None else low)
     mean = quantiles[:, levels.index(0.5)]  # of these methods it is the median
     return ahead.to_numpy(), np.column_stack([quantiles, mean]), found[1]
 

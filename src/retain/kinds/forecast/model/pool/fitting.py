@@ -15,19 +15,18 @@ from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.data.cycles import natural
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.model.pool import blocks, smoothing
+from retain.kinds.forecast.model.pool.blocks import Block
 from retain.kinds.forecast.model.pool.pool import BEST, Expert, Pool
-from retain.kinds.forecast.model.pool.running import Trace, forecast, trace
+from retain.kinds.forecast.model.pool.tracing import Counts, Paths, Trace, forecast, one_ahead
 
 ORIGINS = 250  # at most, at which candidates are scored
-AHEAD = 24  # steps of the horizon, at most, at which they are
-SAMPLE = 2_000  # series, at most, over which errors are averaged
+AHEAD = 10  # steps of the horizon, at most, at which they are
+SAMPLE = 2_000  # series, at most, over which their errors are averaged
 AT_ONCE = 1 << 15  # states that are moved on at once: they stay in a processor's cache
 PRIOR = 10  # horizons' worth of errors that all series add to the choice of one
-PRIOR_WEIGHT = 3  # and to the weights of the blend
-SHARPNESS = 4  # weights fall with this power of the error
+PRIOR_WEIGHT = 2  # and to the weights of the blend
+SHARPNESS = 6  # weights fall with this power of the error
 WORST = 10.0  # times the error of the best, beyond which it does not matter how bad one is
-
-Choice = list[tuple[Floats, Floats]]  # by expert: errors (series, candidates), horizons (series,)
 
 
 def fit(panel: Panel, until: int, log: bool) -> Pool:
@@ -36,38 +35,22 @@ def fit(panel: Panel, until: int, log: bool) -> Pool:
     Args:
         log: whether there are experts of log1p, too, and the blend is mixed there.
     """
-    horizon, count = panel.schema.data["horizon"], len(panel.index)
+    data, count = panel.schema.data, len(panel.index)
     experts = names(panel, until, log)
-    pool = Pool.empty(experts, horizon, log, count)
-    sampled = np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64))
-    found: list[list[tuple[Floats, Floats]]] = [[] for _ in experts]
-    longest = int(
-        (
-            np.minimum(panel.index["first_step"] + panel.index["length"], until)
-            - panel.index["first_step"]
-        ).max()
-    )
-    for span in blocks.spans(panel):
-        block = blocks.read(panel, *span, until)
-        some = sampled[(sampled >= span[0].start) & (sampled < span[0].stop)] - block.first
-        for number, scored in enumerate(
-            _scores(experts, block.y[:, some], block.lengths[some], horizon, longest)
-        ):
-            found[number].append(scored)
-    common = [_common(parts) for parts in found]
-    for number, ratios in enumerate(common):
-        pool.chosen[0, number] = np.argsort(ratios, kind="stable")[:BEST]
-    for place, span in enumerate(blocks.spans(panel)):
-        block = blocks.read(panel, *span, until)
-        rows = slice(1 + span[0].start, 1 + span[0].stop)
-        pool.begins[rows] = block.begins
-        pool.ends[rows] = np.maximum(until, block.begins)
-        own = [parts[place] for parts in found]
-        if len(sampled) < count:
-            own = _scores(experts, block.y, block.lengths, horizon, longest)
-        for number, (errors, horizons) in enumerate(own):
-            pool.chosen[rows, number] = _choose(errors, horizons, common[number])
-    return _weigh(pool, panel, until)
+    pool = Pool.empty(experts, data["horizon"], data["context_length"], log, count)
+    _choose(pool, panel, until)
+    paths = Paths(pool, panel, np.arange(1, len(panel.index) + 1), until)
+    _weigh(pool, paths)
+    for number, (series, _) in enumerate(paths.spans):
+        block, found = paths[number]
+        own, rows = np.arange(block.y.shape[1]), slice(1 + series.start, 1 + series.stop)
+        for name, state in zip(pool.experts, found.states, strict=True):
+            pool.states[name][rows] = state
+        pool.extremes[rows] = np.nan_to_num(found.extremes[:, block.lengths, own].T)
+        at = block.lengths + np.arange(-pool.tail.shape[1], 0)[:, None]
+        tail = one_ahead(pool, found, np.maximum(at, 0), own + rows.start)
+        pool.tail[rows] = np.where(at >= 1, tail, 0).T
+    return pool
 
 
 def names(panel: Panel, until: int, log: bool) -> tuple[str, ...]:
@@ -76,186 +59,185 @@ def names(panel: Panel, until: int, log: bool) -> tuple[str, ...]:
     Those of which the median series has a cycle, and two horizons to judge by, whatever the error
     of the naive forecast.
     """
-    index = panel.index
+    index, data = panel.index, panel.schema.data
     first = index["first_step"].to_numpy()
     lengths = np.maximum(np.minimum(first + index["length"].to_numpy(), until) - first, 0)
     middle = float(np.median(lengths[lengths > 0])) if (lengths > 0).any() else 0.0
-    seasons = {*natural(panel.schema.frequency), panel.schema.data["season_length"]}
-    used = sorted(m for m in seasons if m > 1 and m + 2 * panel.schema.data["horizon"] <= middle)
-    kinds = [("es", 0), *((kind, m) for m in used for kind in ("hw", "sd"))]
-    spaces = (False, True) if log else (False,)
-    return tuple(Expert(kind, m, space).name for space in spaces for kind, m in kinds)
+    seasons = {*natural(panel.schema.frequency), data["season_length"]}
+    used = sorted(m for m in seasons if m > 1 and m + 2 * data["horizon"] <= middle)
+    kinds = ["es", *(f"{kind}-{m}" for m in used for kind in ("hw", "sd"))]
+    return tuple(space + kind for space in (("", "log ") if log else ("",)) for kind in kinds)
 
 
-def _scores(
-    experts: tuple[str, ...], y: Floats, lengths: NDArray[np.int64], horizon: int, longest: int
-) -> Choice:
-    """Return for each expert the mean error of every candidate on some series.
+def _choose(pool: Pool, panel: Panel, until: int) -> None:
+    """Choose the candidates of each series."""
+    count, spans = len(panel.index), list(blocks.spans(panel))
+    sampled = np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64))
+    ends = np.minimum(panel.index["first_step"] + panel.index["length"], until)
+    longest = int((ends - panel.index["first_step"]).max())
+    scored = []
+    for series, rows in spans:
+        block = blocks.read(panel, series, rows, until)
+        pool.begins[1 + series.start : 1 + series.stop] = block.begins
+        pool.ends[1 + series.start : 1 + series.stop] = until
+        some = sampled[(sampled >= series.start) & (sampled < series.stop)] - series.start
+        scored.append(_scores(pool, block.y[:, some], block.lengths[some], longest))
+    common = [
+        _common(np.concatenate([e for e, _ in parts]), np.concatenate([n for _, n in parts]))
+        for parts in zip(*scored, strict=True)
+    ]
+    for number, ratios in enumerate(common):
+        pool.chosen[0, number] = np.argsort(ratios, kind="stable")[:BEST]
+    for place, (series, rows) in enumerate(spans):
+        parts = scored[place]
+        if len(sampled) < count:
+            block = blocks.read(panel, series, rows, until)
+            parts = _scores(pool, block.y, block.lengths, longest)
+        for number, (errors, horizons) in enumerate(parts):
+            own = np.where(horizons[:, None] > 0, _ratios(errors), 1.0)
+            total = horizons[:, None] * own + PRIOR * common[number]
+            best = np.argsort(total / (horizons[:, None] + PRIOR), axis=1, kind="stable")
+            pool.chosen[1 + series.start : 1 + series.stop, number] = best[:, :BEST]
+
+
+def _scores(pool: Pool, y: Floats, lengths: Counts, longest: int) -> list[tuple[Floats, Floats]]:
+    """Return by expert the errors of all candidates on some series, as `_score` does.
 
     Args:
         y: (steps, series), left-aligned.
         longest: steps of the longest series of the panel, by which origins are spaced.
     """
-    scored: Choice = []
-    for name in experts:
+    logs = np.log1p(np.maximum(y, 0)) if pool.log else y
+    scored: list[tuple[Floats, Floats]] = []
+    for name in pool.experts:
         expert = Expert.parse(name)
-        size = len(smoothing.grid(expert.kind).alpha)
+        x, size = logs if expert.log else y, len(smoothing.grid(expert.season > 0).alpha)
+        errors: Floats = np.zeros((len(lengths), size))
+        horizons: Floats = np.zeros(len(lengths))
         width = max(AT_ONCE // size, 1)
-        x = np.log1p(np.maximum(y, 0)) if expert.log else y
-        errors, horizons = np.zeros((y.shape[1], size)), np.zeros(y.shape[1])
-        for begin in range(0, y.shape[1], width):
+        for begin in range(0, len(lengths), width):
             some = slice(begin, begin + width)
             steps = max(int(lengths[some].max()), 1)
             errors[some], horizons[some] = _score(
-                expert, x[:steps, some], lengths[some], horizon, longest
+                expert, x[:steps, some], lengths[some], pool.horizon, longest
             )
         scored.append((errors, horizons))
     return scored
 
 
 def _score(
-    expert: Expert, x: Floats, lengths: NDArray[np.int64], horizon: int, longest: int
+    expert: Expert, x: Floats, lengths: Counts, horizon: int, longest: int
 ) -> tuple[Floats, Floats]:
     """Return mean absolute errors (series, candidates) in its space, and horizons scored."""
-    m, gains = expert.season, smoothing.grid(expert.kind)
-    size, count = len(gains.alpha), x.shape[1]
+    lag, season, gains = expert.difference, expert.season, smoothing.grid(expert.season > 0)
+    shape = x.shape[1], len(gains.alpha)
+    levels, trends = smoothing.multipliers(lag, horizon)
     ahead = np.unique(np.linspace(0, horizon - 1, min(horizon, AHEAD)).round().astype(int))
-    levels, trends = smoothing.multipliers(expert.kind, m, horizon)
-    trends = trends[_trends(expert.kind)].T  # (horizon, candidates)
-    first = m + 1 if m else max(min(2 * horizon, longest // 4), 3)
-    stride = max(1, -(-(longest - first) // ORIGINS))
-    while m and stride > 1 and gcd(stride, m) > 1:
-        stride += 1
-    season, lag, filled = 0, 0, x
-    if expert.kind == "hw":
-        season = m
-    elif m:
-        filled, lag = smoothing.fill(x, m), m
-    changes = x[lag:] - filled[: len(x) - lag] if lag else x
-    total, seen = np.zeros((2, count, size)), np.zeros((2, count))
-    error, scratch = np.empty((count, size)), np.empty((count, size))
-    for t, state in smoothing.follow(changes, gains, season) if len(changes) else ():
+    first, stride = _origins(expert, horizon, longest)
+    filled = smoothing.fill(x, lag) if lag else x
+    changes = x[lag:] - filled[: max(len(x) - lag, 0)] if lag else x
+    # Before and behind the second start.
+    total, seen = np.zeros((2, *shape)), np.zeros((2, x.shape[1]))
+    error, scratch = np.empty(shape), np.empty(shape)
+    for t, state in smoothing.follow(changes, gains, season):
         at = t + lag
-        if at < first or (at - first) % stride or at >= len(x):
+        if at < first or (at - first) % stride:
             continue
-        again = int(expert.kind == "hw" and at >= 2 * m)
-        for h in ahead:
-            if at + h >= len(x):
-                break
-            target = x[at + h]
-            known = np.isfinite(target)
-            if not known.any():
-                continue
+        part = int(t >= 2 * season)
+        for step in ahead[at + ahead < len(x)].tolist():
+            target = x[at + step]
             if lag:
-                target = target - filled[at + h - m * (1 + h // m)]
-            np.multiply(state.trend, trends[h], out=scratch)
-            np.multiply(state.level, levels[h], out=error)
+                target = target - filled[at + step - lag * (1 + step // lag)]
+            np.multiply(state.trend, trends[gains.trends, step], out=error)
+            np.multiply(state.level, levels[step], out=scratch)
             np.add(error, scratch, out=error)
             if state.figures is not None:
-                np.add(error, state.figures[(at + h) % m], out=error)
+                np.add(error, state.figures[(t + step) % season], out=error)
             np.subtract(target[:, None], error, out=error)
             np.abs(error, out=error)
+            known = np.isfinite(target)
             if not known.all():
                 error[~known] = 0
-            np.add(total[again], error, out=total[again])
-            seen[again] += known
-    # A series of three cycles is judged from the second on, where the slope is known.
-    late = lengths >= 3 * m + horizon
-    total = np.where(late[:, None], total[1], total[0] + total[1]) if season else total[0]
-    seen = np.where(late, seen[1], seen[0] + seen[1]) if season else seen[0]
-    return total / np.maximum(seen, 1)[:, None], seen / (len(ahead) * horizon)
+            np.add(total[part], error, out=total[part])
+            seen[part] += known
+    if season:  # a series of three cycles is judged from the second on, where the slope is known
+        late = lengths >= 3 * season + horizon
+        total[0, late], seen[0, late] = 0, 0
+    sums, counts = total[0] + total[1], seen[0] + seen[1]
+    return sums / np.maximum(counts, 1)[:, None], counts / (len(ahead) * horizon)
 
 
-def _trends(kind: str) -> NDArray[np.int64]:
-    gains = smoothing.grid(kind)
-    return np.array(
-        [smoothing.TRENDS.index(pair) for pair in zip(gains.beta, gains.phi, strict=True)]
-    )
+def _origins(expert: Expert, horizon: int, longest: int) -> tuple[int, int]:
+    """Return the first origin at which candidates are scored, and how far the next ones are apart.
+
+    Out of step with the season, so that every phase is seen.
+    """
+    first = expert.start + 1 if expert.reach else max(min(2 * horizon, longest // 4), 3)
+    stride = max(1, -(-(longest - first) // ORIGINS))
+    while expert.reach and gcd(stride, expert.reach) > 1:
+        stride += 1
+    return first, stride
 
 
 def _ratios(errors: Floats) -> Floats:
     """Return errors as multiples of the least of each row; 1 where that is 0 as well."""
-    least = errors.min(axis=1, keepdims=True)
-    floor = np.maximum(least, np.finfo(np.float32).tiny)
-    return np.where(errors > WORST * floor, WORST, np.maximum(errors / floor, 1.0))
+    least = np.maximum(errors.min(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return np.where(errors > WORST * least, WORST, np.maximum(errors / least, 1.0))
 
 
-def _common(parts: list[tuple[Floats, Floats]]) -> Floats:
+def _common(errors: Floats, horizons: Floats) -> Floats:
     """Return the mean ratio of every candidate over series that have been scored."""
-    errors = np.concatenate([errors[horizons > 0] for errors, horizons in parts])
-    if not len(errors):
-        return np.ones(parts[0][0].shape[1])
-    mean: Floats = np.cumsum(_ratios(errors), axis=0)[-1] / len(errors)
+    scored = errors[horizons > 0]
+    if not len(scored):
+        return np.ones(errors.shape[1])
+    mean: Floats = np.cumsum(_ratios(scored), axis=0)[-1] / len(scored)
     return mean
 
 
-def _choose(errors: Floats, horizons: Floats, common: Floats) -> NDArray[np.int64]:
-    """Return the numbers of the BEST candidates of each series, shrunk towards all series."""
-    n = horizons[:, None]
-    own = np.where(n > 0, _ratios(errors), 1.0)
-    scores = (n * own + PRIOR * common) / (n + PRIOR)
-    return np.argsort(scores, axis=1, kind="stable")[:, :BEST]
-
-
-def _weigh(pool: Pool, panel: Panel, until: int) -> Pool:
-    """Return the pool with weights, states and what else there is at its end."""
+def _weigh(pool: Pool, paths: Paths) -> None:
+    """Blend the experts of each series by their errors at its last origins."""
     experts = [Expert.parse(name) for name in pool.experts]
-    longest = max(expert.season for expert in experts)
-    reach = max(2 * longest, 8 * pool.horizon)
-    count = len(panel.index)
-    errors, horizons = np.zeros((count, len(experts))), np.zeros(count)
-    for span in blocks.spans(panel):
-        block = blocks.read(panel, *span, until)
-        numbers = np.arange(1 + span[0].start, 1 + span[0].stop)
-        found = trace(pool, block.y, block.lengths, numbers)
-        errors[span[0]], horizons[span[0]] = _recent(pool, found, block, reach)
-    scored = horizons > 0
-    usable = pool.begins[1:, None] + [e.season + pool.horizon for e in experts] <= until
-    logs = np.where(scored[:, None], np.log(_ratios(errors)), 0.0)
-    overall = np.cumsum(logs[scored], axis=0)[-1] / scored.sum() if scored.any() else 0.0 * logs[0]
+    # A series that is not scored itself may use what has started a horizon before its end.
+    starts = np.array([expert.start + pool.horizon for expert in experts])
+    reach = max(2 * max(expert.reach for expert in experts), 8 * pool.horizon)
+    usable = (pool.ends - pool.begins)[1:, None] >= starts
+    usable[:, [expert.start == 1 for expert in experts]] = True  # what all others fall back on
+    usable[(pool.ends <= pool.begins)[1:]] = True  # a late series is as one never seen
+    errors, horizons = np.zeros(usable.shape), np.zeros(len(usable))
+    for number, (series, _) in enumerate(paths.spans):
+        # All of the experts are judged at the same origins, from where the last has started.
+        begin = np.max(np.where(usable[series], starts - pool.horizon, 1), axis=1)
+        errors[series], horizons[series] = _recent(pool, *paths[number], begin, reach)
+    logs = np.where(horizons[:, None] > 0, np.log(_ratios(errors)), 0.0)
+    scored = logs[horizons > 0]
+    overall = np.cumsum(scored, axis=0)[-1] / len(scored) if len(scored) else np.zeros(len(experts))
     n = horizons[:, None]
     shrunk = (n * logs + PRIOR_WEIGHT * overall) / (n + PRIOR_WEIGHT)
     raw = np.exp(-SHARPNESS * np.concatenate([overall[None], shrunk]))
-    raw[1:] = np.where(usable | ~usable.any(axis=1, keepdims=True), raw[1:], 0)
-    weights = raw / raw.cumsum(axis=1)[:, -1:]
-    pool.weights[:] = weights
-    for span in blocks.spans(panel):
-        block = blocks.read(panel, *span, until)
-        rows = slice(1 + span[0].start, 1 + span[0].stop)
-        numbers = np.arange(rows.start, rows.stop)
-        found = trace(pool, block.y, block.lengths, numbers)
-        own = np.arange(len(numbers))
-        for name, state in zip(pool.experts, found.states, strict=True):
-            pool.states[name][rows] = state
-        extremes = found.extremes[:, block.lengths, own].T
-        pool.extremes[rows] = np.nan_to_num(extremes)
-        size = pool.tail.shape[1]
-        at = block.lengths[:, None] + np.arange(-size, 0)
-        tail = found.ahead[np.clip(at, 0, len(block.y) - 1), own[:, None]]
-        pool.tail[rows] = np.where(at >= 1, np.nan_to_num(tail), 0)
-    return pool
+    raw[1:][~usable] = 0
+    pool.weights[:] = raw / np.cumsum(raw, axis=1)[:, -1:]
 
 
 def _recent(
-    pool: Pool, found: Trace, block: blocks.Block, reach: int
+    pool: Pool, block: Block, found: Trace, begin: Counts, reach: int
 ) -> tuple[Floats, NDArray[np.float64]]:
-    """Return mean absolute errors (series, experts) over the last origins, and horizons scored."""
+    """Return mean absolute errors (series, experts) over the last origins, and horizons scored.
+
+    Args:
+        begin: (series,), the first origin of each.
+        reach: how many at most.
+    """
     count, horizon = block.y.shape[1], pool.horizon
-    errors = np.zeros((count, len(pool.experts)))
-    seen = np.zeros(count)
-    steps = np.arange(horizon)
-    for back in range(reach, 0, -1):
-        at = block.lengths - back
-        own = np.flatnonzero(at >= 1)
+    errors, seen = np.zeros((count, len(pool.experts))), np.zeros(count)
+    for back in range(min(reach, len(block.y)), 0, -1):
+        own = np.flatnonzero(block.lengths - back >= begin)
         if not len(own):
             continue
-        at = at[own]
-        rows = at[:, None] + steps
-        inside = rows < block.lengths[own][:, None]
-        target = block.y[np.minimum(rows, len(block.y) - 1), own[:, None]]
-        inside &= np.isfinite(target)
-        miss = np.abs(target[:, None] - forecast(pool, found, at, own, horizon))
-        miss = np.where(inside[:, None], miss, 0)
-        errors[own] += np.cumsum(miss, axis=2)[..., -1]
-        seen[own] += inside.sum(axis=1)
-    return errors / np.maximum(seen, 1)[:, None], seen / horizon / horizon
+        at = block.lengths[own] - back
+        rows = np.minimum(at[:, None] + np.arange(min(horizon, back)), len(block.y) - 1)
+        target = block.y[rows, own[:, None]]
+        known = np.isfinite(target)
+        miss = np.abs(target[:, None] - forecast(pool, found, at, own, rows.shape[1]))
+        errors[own] += np.cumsum(np.where(known[:, None], miss, 0), axis=2)[..., -1]
+        seen[own] += known.sum(axis=1)
+    return errors / np.maximum(seen, 1)[:, None], seen / horizon**2

@@ -1,6 +1,6 @@
 """The fitted pool: which experts there are, which candidates each series has, and their states."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,30 +17,44 @@ class Expert:
     """One expert: exponential smoothing of the data, or of their log1p.
 
     Attributes:
-        kind: `es` level and damped trend, `hw` the same with an additive season, `sd` `es` of the
-            difference to the season before.
-        season: steps of its season; 0 for `es`.
         log: whether it smooths log1p of the data.
+        difference: it smooths the difference to the value as many steps before, in place of the
+            data; 0 for none.
+        season: of its seasonal figures; 0 for none.
     """
 
-    kind: str
-    season: int
     log: bool
-
-    @property
-    def name(self) -> str:
-        """How it is named in figures and files."""
-        return ("log " if self.log else "") + self.kind + (f"-{self.season}" if self.season else "")
+    difference: int
+    season: int
 
     @classmethod
     def parse(cls, name: str) -> "Expert":
         """Return the expert of a name.
 
+        `es` smooths level and trend, `hw-12` these and a season, `sd-12` level and trend of the
+        difference to the season before.
+
         >>> Expert.parse("log hw-12")
-        Expert(kind='hw', season=12, log=True)
+        Expert(log=True, difference=0, season=12)
         """
         kind, _, season = name.removeprefix("log ").partition("-")
-        return cls(kind, int(season or 0), name.startswith("log "))
+        m = int(season or 0)
+        return cls(name.startswith("log "), m if kind == "sd" else 0, m if kind == "hw" else 0)
+
+    @property
+    def size(self) -> int:
+        """How many numbers the state of a candidate has."""
+        return 2 + self.season + self.difference
+
+    @property
+    def start(self) -> int:
+        """How many steps it takes until there is a forecast."""
+        return max(self.season, self.difference + 1)
+
+    @property
+    def reach(self) -> int:
+        """Steps of its longest season; 0 without one."""
+        return max(self.season, self.difference)
 
 
 @dataclass(frozen=True)
@@ -60,9 +74,9 @@ class Pool:
         begins: int64 (series + 1,), the grid step of the first value; at or behind `ends` where a
             series has none before it; row 0: 0.
         extremes: float32 (series + 1, 2), the least and the largest value before `ends`.
-        tail: float32 (series + 1, steps), the blend's forecasts one step ahead before `ends`.
-        states: by expert, float32 (series + 1, BEST, size): level, trend and, with a season, the
-            seasonal figures (`hw`) or the values (`sd`) of the last `season` steps.
+        tail: float32 (series + 1, context), the blend's forecasts one step ahead before `ends`.
+        states: by expert, float32 (series + 1, BEST, size): level, trend and the seasonal figures
+            from the next step on, or the values that differences are to.
     """
 
     experts: tuple[str, ...]
@@ -77,9 +91,14 @@ class Pool:
     states: dict[str, NDArray[np.float32]]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return everything fitted, by name; shapes depend on experts, horizon and series alone."""
+        """Return everything fitted, by name; shapes are those of `empty`."""
         states = {f"states.{name}": state for name, state in self.states.items()}
         return {name: getattr(self, name) for name in FIELDS} | states
+
+    def without_states(self) -> "Pool":
+        """Return the pool without what goes on from its end; it can be run from a beginning."""
+        states = {name: state[:0] for name, state in self.states.items()}
+        return replace(self, states=states, tail=self.tail[:0])
 
     @classmethod
     def from_arrays(
@@ -91,10 +110,12 @@ class Pool:
         return cls(experts=experts, horizon=horizon, log=log, states=states, **own)
 
     @staticmethod
-    def empty(experts: tuple[str, ...], horizon: int, log: bool, series: int) -> "Pool":
+    def empty(
+        experts: tuple[str, ...], horizon: int, context: int, log: bool, series: int
+    ) -> "Pool":
         """Return a pool of zeros, of the right shapes for a number of series."""
         count, rows = len(experts), series + 1
-        seasons = [Expert.parse(name).season for name in experts]
+        parsed = {name: Expert.parse(name) for name in experts}
         return Pool(
             experts=experts,
             horizon=horizon,
@@ -104,10 +125,10 @@ class Pool:
             ends=np.zeros(rows, dtype=np.int64),
             begins=np.zeros(rows, dtype=np.int64),
             extremes=np.zeros((rows, 2), dtype=np.float32),
-            tail=np.zeros((rows, max(2 * horizon, *seasons)), dtype=np.float32),
+            tail=np.zeros((rows, context), dtype=np.float32),
             states={
-                name: np.zeros((rows, BEST, 2 + season), dtype=np.float32)
-                for name, season in zip(experts, seasons, strict=True)
+                name: np.zeros((rows, BEST, expert.size), dtype=np.float32)
+                for name, expert in parsed.items()
             },
         )
 

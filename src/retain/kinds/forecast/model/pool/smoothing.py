@@ -1,7 +1,7 @@
 """Exponential smoothing of many series by many candidates in one pass over time.
 
-Level and damped trend (Holt 1957; Gardner & McKenzie 1985), with an additive season (Winters 1960)
-where there is one, in the error-correction form of Hyndman et al. (2008), Forecasting with
+Level and damped trend (Holt 1957; Gardner & McKenzie 1985), with an additive season where there
+is one (Winters 1960), in the error-correction form of Hyndman et al. (2008), Forecasting with
 Exponential Smoothing, 2.5:
 
     p = l + φb,  e = x - p - s[t - m],  l = p + αe,  b = φb + αβe,  s[t] = s[t - m] + γ(1 - α)e
@@ -29,49 +29,58 @@ GROWN = 400  # steps, after which no candidate is less quick than what a start a
 
 @dataclass(frozen=True)
 class Gains:
-    """Parameters of candidates: arrays that broadcast to (series, candidates)."""
+    """Parameters of candidates: arrays that broadcast to (series, candidates).
+
+    Attributes:
+        trends: which of TRENDS a candidate has.
+    """
 
     alpha: Floats
     beta: Floats
     phi: Floats
     gamma: Floats
+    trends: NDArray[np.int64]
 
     def __getitem__(self, chosen: NDArray[np.int64]) -> "Gains":
         """Return those of the candidates of the given numbers, in the shape of these."""
-        return Gains(self.alpha[chosen], self.beta[chosen], self.phi[chosen], self.gamma[chosen])
+        some = self.alpha[chosen], self.beta[chosen], self.phi[chosen], self.gamma[chosen]
+        return Gains(*some, self.trends[chosen])
 
-    def at(self, number: Any) -> tuple[Floats, Floats, Floats]:
-        """Return α, αβ and γ(1 - α) at the value of a number, from 1, of a series.
+    def growing(self, number: Floats, level: bool) -> tuple[Floats, Floats]:
+        """Return α and αβ at the value of a number, from 1, of a series.
 
         The first values are weighted evenly, as least squares would: a mean has the gain 1/n, a
         line 2(2n - 1)/(n(n + 1)) and, of its slope, 3/(2n - 1) (growing into fading memory:
         Morrison 1969, Introduction to Sequential Smoothing and Prediction).
+
+        Args:
+            level: whether those of the level are; where a cycle has started it, the slope's alone.
         """
         line = self.beta > 0
         least = np.where(line, 2 * (2 * number - 1) / (number * (number + 1)), 1 / number)
-        alpha = np.maximum(self.alpha, least)
+        alpha = np.maximum(self.alpha, least if level else 0)
         beta = np.where(line, np.maximum(self.beta, 3 / np.maximum(2 * number - 1, 3)), 0)
-        return alpha, alpha * beta, self.gamma * (1 - alpha)
+        return alpha, alpha * beta
 
 
 @cache
-def grid(kind: str) -> Gains:
-    """Return the candidates of a kind of expert; their numbers are part of fitted models."""
-    gammas = GAMMAS if kind == "hw" else (0,)
+def grid(seasonal: bool) -> Gains:
+    """Return the candidates with or without a season; fitted models name them by number."""
     rows = [
-        (alpha, beta, phi, gamma)
-        for alpha, (beta, phi), gamma in product(ALPHAS, TRENDS, gammas)
+        (alpha, *trend, gamma, TRENDS.index(trend))
+        for alpha, trend, gamma in product(ALPHAS, TRENDS, GAMMAS if seasonal else (0,))
         if alpha < 1 or not gamma  # where alpha is 1, all of the error is the level's
     ]
-    return Gains(*np.array(rows, dtype=np.float64).T)
+    alpha, beta, phi, gammas, trends = np.array(rows, dtype=np.float64).T
+    return Gains(alpha, beta, phi, gammas, trends.astype(np.int64))
 
 
 @dataclass
 class State:
     """States of candidates: level and trend (series, candidates), figures (season, series, …).
 
-    `figures[n % season]` is the newest of the phase of step n; `steps` is how many are over, one
-    number or (series, 1).
+    `figures[n % season]` is the newest of the phase of step n; `steps` is how many were over at
+    the start, one number or (series, 1).
     """
 
     level: Floats
@@ -83,16 +92,18 @@ class State:
 def advance(x: Floats, state: State, gains: Gains, begin: int, end: int) -> Iterator[int]:
     """Move a state over rows of x (steps, series), in place; yield after each how many are over."""
     level, trend, figures = state.level, state.trend, state.figures
-    error = np.empty_like(level)
-    scratch = np.empty_like(level)
+    error, scratch = np.empty_like(level), np.empty_like(level)
     missing = np.isnan(x)
     gaps: NDArray[np.bool_] = np.logical_or.reduce(missing, axis=1)
     offset = state.steps - begin
-    alpha, both, slow = gains.at(np.asarray(begin + offset + 1, dtype=np.float64))
-    youngest = int(np.min(offset)) if end > begin else 0
+    youngest = int(np.min(offset)) if end > begin else GROWN
+    alpha: Floats = gains.alpha
+    both: Floats = alpha * gains.beta
+    slow = gains.gamma * (1 - alpha)
     for t in range(begin, end):
-        if t + youngest <= GROWN:
-            alpha, both, slow = gains.at(np.asarray(t + offset + 1, dtype=np.float64))
+        if t + youngest < GROWN:
+            number = np.asarray(t + offset + 1, dtype=np.float64)
+            alpha, both = gains.growing(number, level=figures is None)
         np.multiply(trend, gains.phi, out=trend)
         np.add(level, trend, out=level)
         np.subtract(x[t][:, None], level, out=error)
@@ -108,7 +119,6 @@ def advance(x: Floats, state: State, gains: Gains, begin: int, end: int) -> Iter
         if figures is not None:
             np.multiply(error, slow, out=scratch)
             np.add(figure, scratch, out=figure)
-        state.steps = t + offset + 1
         yield t + 1
 
 
@@ -119,12 +129,13 @@ def follow(x: Floats, gains: Gains, season: int) -> Iterator[tuple[int, State]]:
     and differences to it are the start. At the end of the second cycle it starts anew, with the
     slope and the mean figures of both, run over them.
     """
-    shape = x.shape[1], np.broadcast_shapes(gains.alpha.shape, (1,))[-1]
+    shape = x.shape[1], gains.alpha.shape[-1]
     if not season:
-        state = State(_wide(np.nan_to_num(x[0]), shape), np.zeros(shape), None, 1)
-        yield 1, state
-        for t in advance(x, state, gains, 1, len(x)):
-            yield t, state
+        if len(x):
+            state = State(_wide(np.nan_to_num(x[0]), shape), np.zeros(shape), None, 1)
+            yield 1, state
+            for t in advance(x, state, gains, 1, len(x)):
+                yield t, state
         return
     for cycles in (1, 2):
         begin = cycles * season
@@ -149,14 +160,12 @@ def go_on(
 ) -> Iterator[tuple[int, State]]:
     """Go on from saved states (series, candidates, size) after (series,) steps, as `follow` does.
 
-    States of a series too short for a start, of fewer steps than there are figures, stay 0.
+    Where there have not been enough steps for a start, all is NaN.
     """
     figures = np.ascontiguousarray(saved[:, :, 2:].transpose(2, 0, 1)) if season else None
-    state = State(
-        saved[..., 0].copy(), saved[..., 1].copy(), figures, np.maximum(steps, 1)[:, None]
-    )
-    late = steps < max(season, 1)
-    state.level[late] = np.nan
+    level, trend = saved[..., 0].copy(), saved[..., 1].copy()
+    level[steps < max(season, 1)] = np.nan
+    state = State(level, trend, figures, np.maximum(steps, 1)[:, None])
     yield 0, state
     for t in advance(x, state, gains, 0, len(x)):
         yield t, state
@@ -164,29 +173,29 @@ def go_on(
 
 def _wide(values: Floats, shape: tuple[int, ...]) -> Floats:
     """Return a copy of values with an axis of candidates."""
-    return np.ascontiguousarray(np.broadcast_to(values[..., None], shape)).copy()
+    return np.broadcast_to(values[..., None], shape).copy()
 
 
 def _cycles(x: Floats, season: int) -> tuple[Floats, Floats, Floats]:
     """Return level before the first step, slope and figures (season, series) of whole cycles."""
     cycles = x.reshape(-1, season, x.shape[1])
-    means = mean_of(cycles, axis=1)
+    means = _mean(cycles, axis=1)
     slope = np.zeros(x.shape[1])
     if len(cycles) > 1:
         slope = np.nan_to_num((means[-1] - means[0]) / (season * (len(cycles) - 1)))
     middle = (len(x) - 1) / 2
-    level = np.nan_to_num(mean_of(means, axis=0))
+    level = np.nan_to_num(_mean(means, axis=0))
     line = level + slope * (np.arange(len(x)) - middle)[:, None]
-    figures = np.nan_to_num(mean_of((x - line).reshape(cycles.shape), axis=0))
+    figures = np.nan_to_num(_mean((x - line).reshape(cycles.shape), axis=0))
     return level - slope * (middle + 1), slope, figures
 
 
-def mean_of(values: Floats, axis: int) -> Floats:
+def _mean(values: Floats, axis: int) -> Floats:
     """Return the mean of what is not NaN along an axis; NaN where all is."""
     seen = np.isfinite(values)
+    # Summed in order, not pairwise as `sum` does where a block has one series alone.
+    sums = np.cumsum(np.where(seen, values, 0), axis=axis).take(-1, axis=axis)
     with np.errstate(invalid="ignore"):
-        # Summed in order, not pairwise as `sum` does where a block has one series alone.
-        sums = np.cumsum(np.where(seen, values, 0), axis=axis).take(-1, axis=axis)
         means: Floats = sums / seen.sum(axis=axis)
     return means
 
@@ -202,25 +211,23 @@ def fill(x: Floats, season: int, before: Floats | None = None) -> Floats:
     for t in np.flatnonzero(missing.any(axis=1)):
         if t >= season:
             older = filled[t - season]
-        elif before is not None:
-            older = before[t]
         else:
-            older = filled[t - 1]
+            older = filled[t - 1] if before is None else before[t]
         filled[t] = np.where(missing[t], older, x[t])
     return filled
 
 
-def multipliers(kind: str, season: int, horizon: int) -> tuple[Floats, Floats]:
+@cache
+def multipliers(difference: int, horizon: int) -> tuple[Floats, Floats]:
     """Return by what level (horizon,) and trend (TRENDS, horizon) enter a forecast.
 
-    A forecast of `sd` more than a season ahead adds to another one.
+    A forecast of differences more than a season ahead adds to another one.
     """
     phis = np.array([phi for _, phi in TRENDS], dtype=np.float64)
     powers = np.cumprod(np.repeat(phis[:, None], horizon, axis=1), axis=1)
     damped: Floats = np.cumsum(powers, axis=1)
     level: Floats = np.ones(horizon)
-    if kind == "sd":
-        for step in range(season, horizon):
-            level[step] += level[step - season]
-            damped[:, step] += damped[:, step - season]
+    for step in range(difference, horizon) if difference else ():
+        level[step] += level[step - difference]
+        damped[:, step] += damped[:, step - difference]
     return level, damped

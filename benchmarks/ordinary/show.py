@@ -1,0 +1,73 @@
+"""The results of the benchmark `ordinary` as tables of Markdown."""
+
+import numpy as np
+import pandas as pd
+
+from benchmarks import tables
+from benchmarks.ordinary import peers
+
+OURS = ("retain lstm", "retain lstm_alone")
+
+
+def write(rows: pd.DataFrame, splits: dict[str, str], command: str) -> None:
+    """Write the CSV file and the section."""
+    means = (
+        rows.fillna({"preset": "–"})
+        .groupby(["model", "preset", "table"], sort=False)
+        .mean(numeric_only=True)
+        .reset_index()
+    )
+    names = list(splits)
+    parts = [
+        "MASE / share of truths within the 80 % interval / CPU seconds, means over seeds:",
+        tables.markdown(_scores(means, names)),
+        "\n".join(f"* `{name}`: {sentence}" for name, sentence in splits.items()),
+        "MASE of the LSTM ÷ MASE of the best of AutoETS, theta, MSTL and LightGBM with and without "
+        "differences, picked in hindsight on the test part:",
+        tables.markdown(ratios(means, names)),
+    ]
+    text = "\n\n".join(parts)
+    print(text)
+    tables.write("ordinary", rows, text, command)
+
+
+def _scores(means: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    lines = []
+    order = means.drop_duplicates(["model", "preset"])[["model", "preset"]]
+    ours = order["model"].str.startswith("retain ")
+    for model, preset in pd.concat([order[ours], order[~ours]]).itertuples(index=False):
+        of_model = means[(means["model"] == model) & (means["preset"] == preset)]
+        of_model = of_model.set_index("table")
+        label = model if preset in ("–", "added") else f"{model}, `{preset}`"
+        cells = {
+            name: _cell(of_model.loc[name]) if name in of_model.index else "–" for name in names
+        }
+        lines.append({"model": label} | cells)
+    return pd.DataFrame(lines)
+
+
+def _cell(row: "pd.Series[float]") -> str:
+    figures = ((row["mase"], ".3f"), (row["coverage_80"], ".2f"), (row["cpu_seconds"], ".1f"))
+    return " / ".join(f"{value:{form}}" if np.isfinite(value) else "–" for value, form in figures)
+
+
+def ratios(means: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Return a line a table: the best peer, and the LSTM's MASE as a multiple of its MASE."""
+    lines = []
+    collected: dict[str, list[float]] = {}
+    for name in names:
+        of_table = means[means["table"] == name]
+        of_peers = of_table[of_table["model"].isin(peers.RIVALS)].set_index("model")["mase"]
+        if of_peers.empty:
+            continue
+        line = {"table": name, "best peer": str(of_peers.idxmin()), "MASE": f"{of_peers.min():.3f}"}
+        for model in OURS:
+            for row in of_table[of_table["model"] == model].itertuples():
+                label = model if row.preset == "added" else f"{model}, `{row.preset}`"
+                ratio = float(row.mase / of_peers.min())
+                collected.setdefault(label, []).append(ratio)
+                line[label] = f"{ratio:.3f}"
+        lines.append(line)
+    last = {"table": "geometric mean", "best peer": "", "MASE": ""}
+    means_of = {label: f"{np.exp(np.mean(np.log(r))):.3f}" for label, r in collected.items()}
+    return pd.DataFrame([*lines, last | means_of]).fillna("–")

@@ -1,0 +1,132 @@
+"""Whether a network was worth its training, in sentences for the report."""
+
+from collections.abc import Callable
+from typing import get_args
+
+from retain.config.schema import BeatsCheck, TiesCheck
+from retain.evaluation import choice
+from retain.evaluation.quality_gate import MODEL
+from retain.evaluation.results import Interval
+from retain.kinds.forecast.config import Floor, Problem
+from retain.kinds.forecast.evaluation.evaluate import ForecastMetrics
+
+Label = Callable[[str], str]  # a model's name for a person
+BASE = "pool"  # the classical base alone
+VERDICTS = {
+    "better": "A network was worth it",
+    "worse": "No network was needed",
+    "not finite": "Whether a network was worth it is unknown",
+}
+
+
+def judging_metric(problem: Problem) -> str:
+    """Return the metric by which the gate compares with other models: that of its first such check.
+
+    MAE where the gate compares with none.
+    """
+    named = (check.metric for check in problem.gate if isinstance(check, BeatsCheck | TiesCheck))
+    return next(named, problem.ERRORS[0])
+
+
+def lead(problem: Problem, metrics: ForecastMetrics, label: Label) -> str:
+    """Say what the network earned over its base and over the best floor, and why it is used.
+
+    Args:
+        label: returns a model's name for a person.
+    """
+    metric = judging_metric(problem)
+    cells, error = problem.training.cells, problem.ERRORS[0]
+    sentences = (
+        _over_base(metrics, metric, label),
+        _over_floors(metrics, metric, label),
+        _over_others(problem, metrics, label),
+        choice.explain(problem.register_cell, metrics, error, cells, label),
+    )
+    return " ".join(filter(None, sentences))
+
+
+def _over_base(metrics: ForecastMetrics, metric: str, label: Label) -> str:
+    """Compare the judged network with the classical base that it corrects; empty without one."""
+    model, folds = metrics.get("model", MODEL), metrics.get("network", [])
+    if folds and not any(fold["kept"] for fold in folds):
+        if not any(fold["enough"] for fold in folds):
+            why = "the table has fewer windows than a network needs"
+        else:
+            gains = " and ".join(_gain(gain) for gain in folds[-1]["gains"])
+            why = f"where that was rehearsed last, its error was {gains}"
+        return f"The network earned nothing over its classical base, and the base serves: {why}."
+    change = _change(metrics, model, BASE, metric)
+    if change is None:
+        return ""
+    theirs = metrics["models"][BASE][metric]
+    if not change.value < 0:
+        what = "took nothing off the error of its classical base"
+    else:
+        what = f"took {_share(-change.value, theirs)} off the error of its classical base"
+    ours, kept = theirs + change.value, sum(fold["kept"] for fold in folds)
+    partly = f" It was kept in {kept} of {len(folds)} folds." if kept < len(folds) else ""
+    return (
+        f"The {label(model)} {what}: {metric.upper()} {ours:.4g} against {theirs:.4g}, "
+        f"{_judged(change)}.{partly}"
+    )
+
+
+def _gain(gain: float) -> str:
+    return f"{100 * abs(gain):.1f}\N{NO-BREAK SPACE}% {'below' if gain > 0 else 'above'} the base's"
+
+
+def _over_floors(metrics: ForecastMetrics, metric: str, label: Label) -> str:
+    """Compare the judged network with the floor of the least error, on the windows of both."""
+    model, ratios = metrics.get("model", MODEL), {}
+    for name in get_args(Floor):
+        change = _change(metrics, model, name, metric)
+        if change is not None and change.judgement != "not finite":
+            theirs = metrics["models"][name][metric]
+            ratios[name] = (theirs + change.value) / theirs if theirs else float("inf")
+    if not ratios:
+        return ""
+    best = max(ratios, key=lambda name: ratios[name])
+    change, theirs = _change(metrics, model, best, metric), metrics["models"][best][metric]
+    assert change is not None
+    verdict = VERDICTS.get(change.judgement, "Whether a network was worth it is not clear")
+    where = "below" if change.value < 0 else "above"
+    windows = metrics["models"][best].get("windows")
+    sample = f" on the {windows:,} windows of a sample" if windows else ""
+    share = _share(abs(change.value), theirs)
+    return (
+        f"{verdict}: the {metric.upper()} of the {label(model)} is {share} {where} that of the "
+        f"best floor, {label(best)} (chosen in hindsight){sample}, {_judged(change)}."
+    )
+
+
+def _over_others(problem: Problem, metrics: ForecastMetrics, label: Label) -> str:
+    """Compare the mean absolute error with that of the RNN and the seasonal naive forecast."""
+    parts, model = [], metrics.get("model", MODEL)
+    for name, said in (("rnn", "the RNN of equal size"), ("seasonal_naive", "the seasonal naive")):
+        change = _change(metrics, model, name, "mae")
+        if change is not None:
+            theirs = metrics["models"][name]["mae"]
+            share = f" ({100 * change.value / theirs:+.1f}\N{NO-BREAK SPACE}%)" if theirs else ""
+            parts.append(f"{change.judgement} against {said}{share}")
+    if not parts:
+        return ""
+    return (
+        f"Mean absolute error of the {label(model)} over {problem.data.horizon} steps: "
+        f"{', '.join(parts)}."
+    )
+
+
+def _change(metrics: ForecastMetrics, model: str, other: str, metric: str) -> Interval | None:
+    """Return the difference of two models; None where it was not measured."""
+    found = metrics["differences"].get(f"{model}_minus_{other}", {}).get(metric)
+    return None if found is None else Interval.from_dict(found)
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.1f}\N{NO-BREAK SPACE}%" if whole else f"{part:.4g}"
+
+
+def _judged(change: Interval) -> str:
+    if change.judgement in ("undecided", "not finite"):
+        return f"{change.judgement} ({change.bounds})"
+    return f"{change.judgement} (95\N{NO-BREAK SPACE}% interval {change.bounds})"

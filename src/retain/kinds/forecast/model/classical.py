@@ -1,0 +1,283 @@
+"""Theta and exponential smoothing, estimated by statsmodels and run along whole series.
+
+A forecast knows all rows of its series that precede it and no other: the states are updated at
+every row, and the parameters, season and line are estimated again at some of them, from the newest
+rows before. What is estimated is rounded, so that it does not hang on the processor.
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from retain.evaluation.arrays import Floats
+from retain.kinds.forecast.data.panel import Panel
+
+NAMES = ("theta", "ets")
+LEAST = 10  # values; below them lines and smoothing are mostly noise
+ROWS = 1_000  # the newest ones, or three seasons, are estimated from
+# What may be spent: parameters are estimated once for each series, again where its past has grown
+# by half, and as often besides as estimated rows, and as many as an estimation costs in itself,
+# allow; of larger panels a sample is drawn.
+SERIES, TOTAL_ROWS = 128, 500_000
+ESTIMATED_ROWS, ONE_ESTIMATION = 120_000, 500
+MOST_ESTIMATIONS = 24  # of a series, evenly spaced
+GROWN = 1.5
+DIGITS = 3  # of what is estimated, in standard deviations of the rows
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Smoother:
+    """Exponential smoothing with a damped trend, and what is around it.
+
+    Attributes:
+        alpha, beta, phi: of level, trend and damping.
+        level, slope: the states before the first row.
+        drift: what a forecast rises at each step besides: half of the line of the theta method.
+        index: what is taken out before, from the first row on: (period,).
+        multiplied: whether it is divided by, and not subtracted.
+    """
+
+    alpha: float
+    level: float
+    beta: float = 0.0
+    phi: float = 1.0
+    slope: float = 0.0
+    drift: float = 0.0
+    index: tuple[float, ...] = (0.0,)
+    multiplied: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """A smoother's states before each row of (rows,) values, and after the last."""
+
+    smoother: Smoother
+    level: Floats  # (rows + 1,)
+    slope: Floats  # (rows + 1,)
+
+    def forecast(self, origins: Rows, steps: int) -> Floats:
+        """Forecast the rows from each of `origins` on: (origins, steps)."""
+        of, ahead = self.smoother, np.arange(steps)
+        rows = origins[:, None] + ahead
+        damped = np.cumsum(of.phi ** (ahead + 1.0))
+        mean = self.level[origins, None] + self.slope[origins, None] * damped
+        if of.drift:
+            faded = 1 - (1 - of.alpha) ** origins[:, None]
+            mean = mean + of.drift * (ahead + (faded / of.alpha if of.alpha else origins[:, None]))
+        index = np.array(of.index)[rows % len(of.index)]
+        found: Floats = mean * index if of.multiplied else mean + index
+        return found
+
+
+def run(smoother: Smoother, y: Floats) -> Run:
+    """Run a smoother along values; a missing one, NaN, is what was forecast."""
+    index = np.resize(np.array(smoother.index), len(y))
+    alpha, beta, phi = smoother.alpha, smoother.beta, smoother.phi
+    level, slope = smoother.level, smoother.slope
+    levels, slopes = [level], [slope]
+    for value in (y / index if smoother.multiplied else y - index).tolist():
+        damped = phi * slope
+        before, level = level, level + damped
+        if value == value:  # noqa: PLR0124 - not NaN, and faster than a call
+            level += alpha * (value - level)
+        slope = beta * (level - before) + (1 - beta) * damped
+        levels.append(level)
+        slopes.append(slope)
+    return Run(smoother, np.array(levels), np.array(slopes))
+
+
+def fit_theta(known: Floats, season: int) -> tuple[Any, Any]:
+    """Fit the theta method (Assimakopoulos & Nikolopoulos 2000): statsmodels' model and results.
+
+    The season, where a test finds one, is taken out before.
+
+    Args:
+        known: (steps,), none missing.
+    """
+    from statsmodels.tsa.forecasting.theta import ThetaModel  # here: it takes a second
+
+    seasonal = season > 1 and len(known) >= 2 * season + 1
+    with warnings.catch_warnings():  # of an optimiser that comes to no end: it is near enough
+        warnings.simplefilter("ignore")
+        model = ThetaModel(known, period=season if seasonal else None, deseasonalize=seasonal)
+        return model, model.fit()
+
+
+def estimate(known: Floats, season: int, names: Iterable[str] = NAMES) -> dict[str, Smoother]:
+    """Estimate the methods of these names; of few values or a constant they repeat the last one.
+
+    Args:
+        known: (steps,), none missing, one at least.
+    """
+    names = list(names)
+    if len(known) < LEAST or known.min() == known.max():
+        return dict.fromkeys(names, Smoother(1.0, float(known[0])))
+    theta = _theta(known, season)
+    found = {"theta": theta}
+    if "ets" in names:
+        found["ets"] = _ets(known, theta)
+    return {name: found[name] for name in names}
+
+
+def _theta(known: Floats, season: int) -> Smoother:
+    model, fitted = fit_theta(known, season)
+    unit = float(np.std(known))
+    slope, alpha = (float(value) for value in fitted.params)
+    index: tuple[float, ...] = (0.0,)
+    multiplied = False
+    if model.deseasonalize:  # if it was asked for; where no season was found, it is ones or zeros
+        ahead = np.asarray(fitted.forecast_components(season)["seasonal"], dtype=np.float64)
+        multiplied = str(model.method).startswith("mul")
+        index = _rounded(np.roll(ahead, len(known)), 1.0 if multiplied else unit)
+    first = known[0] / index[0] if multiplied else known[0] - index[0]
+    (slope,) = _rounded([slope / 2], unit / len(known))
+    return Smoother(
+        round(alpha, DIGITS), float(first), drift=slope, index=index, multiplied=multiplied
+    )
+
+
+def _ets(known: Floats, theta: Smoother) -> Smoother:
+    """Fit level and damped trend (Gardner & McKenzie 1985; Hyndman et al. 2008), by least squares.
+
+    The season is taken out before, as that of the theta method is: multiplied where all values are
+    positive, and of any length, which seasonal states of so many parameters are not fit for.
+    """
+    from statsmodels.tsa.holtwinters import ExponentialSmoothing
+
+    every = np.resize(np.array(theta.index), len(known))
+    y = known / every if theta.multiplied else known - every
+    centre, unit = float(y.mean()), float(y.std()) or 1.0
+    (centre,), (unit,) = _rounded([centre], unit), _rounded([unit], unit)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = ExponentialSmoothing(
+            (y - centre) / unit,
+            trend="add",
+            damped_trend=True,
+            initialization_method="estimated",
+        )
+        found = model.fit().params
+    if not np.isfinite([found["smoothing_level"], found["initial_level"]]).all():
+        return theta
+    alpha, beta, phi = (
+        round(float(found[name]), DIGITS)
+        for name in ("smoothing_level", "smoothing_trend", "damping_trend")
+    )
+    (level,), (slope,) = (
+        _rounded([unit * found[name]], unit) for name in ("initial_level", "initial_trend")
+    )
+    return Smoother(
+        alpha=alpha,
+        beta=beta,
+        phi=phi,
+        level=centre + level,
+        slope=slope,
+        index=theta.index,
+        multiplied=theta.multiplied,
+    )
+
+
+def _rounded(values: Any, unit: float) -> tuple[float, ...]:
+    """Round values to DIGITS of a unit, which is made a power of two."""
+    unit = 2.0 ** np.floor(np.log2(unit)) if unit > 0 else 1.0
+    return tuple((np.round(np.asarray(values) / unit, DIGITS) * unit).tolist())
+
+
+@dataclass(frozen=True)
+class Classical:
+    """The runs of a panel's series, from its validation part on.
+
+    Attributes:
+        names: of the methods.
+        chosen: whether each series is forecast: (series,).
+        sampled: whether they are a sample.
+        start: the row of `values` at which each series begins: (series,).
+    """
+
+    names: tuple[str, ...]
+    horizon: int
+    chosen: NDArray[np.bool_]
+    sampled: bool
+    start: Rows
+    # Of a series: the rows of it at which parameters are estimated, and for each of them the row
+    # at which the runs begin, and the runs by name.
+    runs: Mapping[int, tuple[Rows, list[tuple[int, dict[str, Run]]]]] = field(repr=False)
+
+    def forecast(self, name: str, series: Rows, origin: Rows) -> Floats:
+        """Forecast windows of chosen series: (windows, horizon).
+
+        Args:
+            series: (windows,) from 0.
+            origin: (windows,) the row of the panel's values at which each horizon begins.
+        """
+        found = np.empty((len(series), self.horizon))
+        for number in np.unique(series).tolist():
+            rows, runs = self.runs[number]
+            here = np.flatnonzero(series == number)
+            own = origin[here] - self.start[number]
+            which = np.maximum(np.searchsorted(rows, own, side="right") - 1, 0)
+            for used in np.unique(which).tolist():
+                begin, by_name = runs[used]
+                mine = which == used
+                found[here[mine]] = by_name[name].forecast(own[mine] - begin, self.horizon)
+        return found
+
+
+def build(source: Panel, names: Iterable[str], seed: int) -> Classical:
+    """Estimate and run the methods along the series of a panel, or along a sample of them.
+
+    Args:
+        names: of NAMES.
+        seed: of the sample.
+    """
+    index, schema, names = source.index, source.schema, tuple(names)
+    horizon, season = schema.data["horizon"], schema.data["season_length"]
+    context, length = schema.data["context_length"], index["length"].to_numpy()
+    start, first_step = index["start"].to_numpy(), index["first_step"].to_numpy()
+    first = np.maximum(context, schema.validation_step - first_step)
+    last = length - horizon  # origins
+    some = np.flatnonzero(first <= last)
+    order = np.random.Generator(np.random.Philox(seed)).permutation(len(some))
+    within = np.cumsum(length[some[order]]) <= TOTAL_ROWS
+    taken = np.sort(some[order[: max(1, min(int(within.sum()), SERIES))]])
+    limit = max(ROWS, 3 * season, context)
+    cost = int((ONE_ESTIMATION + np.minimum(first[taken], limit)).sum())
+    count = min(max(ESTIMATED_ROWS // max(cost, 1), 1), MOST_ESTIMATIONS)
+    runs = {}
+    for number in taken.tolist():
+        y = source.values[start[number] : start[number] + length[number], 0].astype(np.float64)
+        rows = _schedule(int(first[number]), int(last[number]) + 1, count)
+        ends = [*rows[1:].tolist(), int(last[number]) + 1]
+        parts = [
+            _part(y, at, end, limit, season, names)
+            for at, end in zip(rows.tolist(), ends, strict=True)
+        ]
+        runs[number] = rows, parts
+    chosen = np.isin(np.arange(len(index)), taken)
+    return Classical(names, horizon, chosen, len(taken) < len(some), start, runs)
+
+
+def _schedule(first: int, end: int, count: int) -> Rows:
+    """Return the rows before which parameters are estimated: `count` of them, and as it grows."""
+    growing = first * GROWN ** np.arange(1 + np.log(end / first) / np.log(GROWN))
+    rows = np.r_[np.linspace(first, end, count, endpoint=False), growing[growing < end]]
+    return np.unique(rows.astype(np.int64))
+
+
+def _part(
+    y: Floats, at: int, end: int, limit: int, season: int, names: tuple[str, ...]
+) -> tuple[int, dict[str, Run]]:
+    """Estimate from the rows before `at`, and run up to `end`; return where the runs begin, too."""
+    # A window has a value in its context: where none came before `at`, it begins after the first.
+    known = np.flatnonzero(np.isfinite(y[:end]) & (np.arange(end) >= at - limit))
+    begin = int(known[0]) if len(known) else 0
+    history: Floats = pd.Series(y[begin : max(at, begin + 1)]).interpolate().to_numpy()
+    smoothers = estimate(history, season, names)
+    return begin, {name: run(smoother, y[begin:end]) for name, smoother in smoothers.items()}

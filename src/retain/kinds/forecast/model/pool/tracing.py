@@ -1,0 +1,254 @@
+"""The paths of a pool's experts along series, and what they forecast at any origin, causally."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retain.evaluation.arrays import Floats
+from retain.kinds.forecast.data.panel import Panel
+from retain.kinds.forecast.model.pool import blocks, smoothing
+from retain.kinds.forecast.model.pool.blocks import Block
+from retain.kinds.forecast.model.pool.pool import BEST, Expert, Pool, mix
+
+Counts = NDArray[np.int64]
+Singles = NDArray[np.float32]
+CHUNK = 1 << 14  # origins whose forecasts are made at once
+KEPT = 1 << 29  # bytes of paths that are kept; of a larger panel those used last
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """What forecasts repeat, cycle after cycle: figures, or the values that a difference is to.
+
+    Attributes:
+        season: steps of a cycle.
+        values: (rows, series).
+        shift: (steps + 1,), by origin, how much further on a step lies in `values`.
+    """
+
+    season: int
+    values: Singles
+    shift: Counts
+
+    def ahead(self, at: Counts, series: Counts, horizon: int) -> Singles:
+        """Return what is repeated (n, horizon) from origins on."""
+        steps = np.arange(horizon)
+        rows = (at + self.shift[at])[:, None] + steps - self.season * (1 + steps // self.season)
+        found: Singles = self.values[np.maximum(rows, 0), series[:, None]]
+        return found
+
+
+@dataclass(frozen=True)
+class Track:
+    """The path of one expert along some series: its state as of each step.
+
+    Attributes:
+        level: (steps + 1, series), the mean of the candidates; NaN where they have not started.
+        trend: (steps + 1, series, BEST).
+        trends: (series, BEST), which of TRENDS a candidate has.
+        repeat: figures, or values; None without a season.
+    """
+
+    level: Singles
+    trend: Singles
+    trends: Counts
+    repeat: Repeat | None
+
+
+class Trace(NamedTuple):
+    """The paths of all experts along some series; origin 0 is before the first row.
+
+    Attributes:
+        tracks: by expert.
+        extremes: (2, steps + 1, series), the least and the largest value before an origin.
+        states: by expert, as `Pool.states`, as of each series' last row.
+    """
+
+    tracks: list[Track]
+    extremes: Singles
+    states: list[Singles]
+
+    @property
+    def size(self) -> int:
+        """How many bytes these are."""
+        arrays = [self.extremes, *self.states]
+        for track in self.tracks:
+            arrays += [track.level, track.trend]
+            arrays += [track.repeat.values] if track.repeat else []
+        return sum(array.nbytes for array in arrays)
+
+
+def trace(pool: Pool, y: Floats, lengths: Counts, numbers: Counts, going: bool = False) -> Trace:
+    """Run a pool along series.
+
+    Args:
+        y: (steps, series), left-aligned, NaN where missing.
+        lengths: of each series; the states are those after as many steps.
+        numbers: (series,), rows in the pool.
+        going: go on from the states of the pool, in place of starting at the first row.
+    """
+    tracks, states = [], []
+    logs = np.log1p(np.maximum(y, 0)) if pool.log else y
+    steps = (pool.ends - pool.begins)[numbers]
+    for number, name in enumerate(pool.experts):
+        expert = Expert.parse(name)
+        x, chosen = logs if expert.log else y, pool.chosen[numbers, number]
+        saved = pool.states[name][numbers].astype(np.float64) if going else None
+        track, state = _follow(expert, x, chosen, lengths, saved, steps)
+        tracks.append(track)
+        states.append(state)
+    extremes = np.full((2, len(y) + 1, y.shape[1]), np.nan, dtype=np.float32)
+    extremes[:, 1:] = y
+    if going:
+        extremes[:, 0] = pool.extremes[numbers].T
+    np.fmin.accumulate(extremes[0], axis=0, out=extremes[0])
+    np.fmax.accumulate(extremes[1], axis=0, out=extremes[1])
+    return Trace(tracks, extremes, states)
+
+
+def _follow(
+    expert: Expert, x: Floats, chosen: Counts, lengths: Counts, saved: Floats | None, steps: Counts
+) -> tuple[Track, Singles]:
+    """Run an expert's chosen candidates (series, BEST) along series."""
+    lag, season, (length, count) = expert.difference, expert.season, x.shape
+    gains = smoothing.grid(season > 0)[chosen]
+    shape = length + 1, count, BEST
+    level, trend = np.full(shape[:2], np.nan, np.float32), np.zeros(shape, np.float32)
+    states = np.zeros((count, BEST, expert.size), np.float32)
+    ends = {int(end): np.flatnonzero(lengths == end) for end in np.unique(lengths)}
+    repeat = None
+    if lag:
+        before = None if saved is None else np.ascontiguousarray(saved[:, 0, 2:].T)
+        filled = smoothing.fill(x, lag, before)
+        if before is not None:
+            filled = np.concatenate([before, filled])
+        ahead = len(filled) - length  # how much further on a step lies in these
+        for end, some in ends.items():
+            if end + ahead >= lag:
+                states[some, :, 2:] = filled[end + ahead - lag : end + ahead, some].T[:, None]
+        x = x[lag - ahead :]
+        x = x - filled[: len(x)]
+        repeat = Repeat(lag, filled.astype(np.float32), np.full(length + 1, ahead))
+    elif season:
+        repeat = _figures(season, length, count, started=saved is not None)
+    path = (
+        smoothing.follow(x, gains, season)
+        if saved is None
+        else smoothing.go_on(x, gains, saved, season, steps - lag)
+    )
+    starts = (season, 2 * season) if saved is None else (0,)
+    for t, state in path:
+        at = t + length - len(x)
+        level[at], trend[at] = state.level.mean(axis=1), state.trend
+        if state.figures is not None and repeat is not None:
+            top = int(repeat.shift[at]) + at
+            if t in starts:
+                repeat.values[top - season : top] = state.figures.mean(axis=2)
+            else:
+                repeat.values[top - 1] = state.figures[(t - 1) % season].mean(axis=1)
+        if at in ends:
+            some = ends[at]
+            states[some, :, 0], states[some, :, 1] = state.level[some], state.trend[some]
+            if state.figures is not None:
+                order = (t + np.arange(season)) % season  # from the phase of the next step on
+                states[some, :, 2:] = state.figures[order][:, some].transpose(1, 2, 0)
+    return Track(level, trend, gains.trends, repeat), states
+
+
+def _figures(season: int, length: int, count: int, started: bool) -> Repeat:
+    """Return room for the figures of a season.
+
+    Those of a second start lie a season further on, since origins before it look at the first.
+    """
+    shift = np.full(length + 1, season)
+    if not started:
+        shift[: 2 * season] = 0
+    return Repeat(season, np.zeros((length + season, count), np.float32), shift)
+
+
+def forecast(pool: Pool, found: Trace, at: Counts, series: Counts, horizon: int) -> Floats:
+    """Return the experts' forecasts (n, experts, horizon) in data units.
+
+    An expert that has not started forecasts as `es` of the same space does.
+
+    Args:
+        at: (n,), the origins, as rows of the trace.
+        series: (n,), the series of each.
+    """
+    low, high = found.extremes[:, at, series].astype(np.float64)
+    out = np.empty((len(at), len(pool.experts), horizon))
+    first: dict[bool, Floats] = {}  # by space, the forecast of its `es`
+    for number, name in enumerate(pool.experts):
+        expert, track = Expert.parse(name), found.tracks[number]
+        levels, trends = smoothing.multipliers(expert.difference, horizon)
+        part = track.level[at, series].astype(np.float64)[:, None] * levels
+        for candidate in range(BEST):
+            slope = track.trend[at, series, candidate].astype(np.float64) / BEST
+            part += slope[:, None] * trends[track.trends[series, candidate]]
+        if track.repeat is not None:
+            part += track.repeat.ahead(at, series, horizon)
+        part = np.where(np.isfinite(part), part, first.setdefault(expert.log, part))
+        out[:, number] = _bounded(part, low, high, expert.log)
+    return out
+
+
+def _bounded(part: Floats, low: Floats, high: Floats, log: bool) -> Floats:
+    """Return forecasts in data units, no further from the values seen than three times their range.
+
+    And, in log1p space, than a factor of ten: a trend there is exponential growth, which a few
+    steep values would send beyond what numbers can hold.
+    """
+    if log:
+        low, high = np.log1p(np.maximum(low, 0)), np.log1p(np.maximum(high, 0))
+    reach = 3 * (high - low)
+    if log:
+        reach = np.minimum(reach, np.log(10))
+    clipped = np.clip(part, (low - reach)[:, None], (high + reach)[:, None])
+    return np.expm1(clipped) if log else clipped
+
+
+def one_ahead(pool: Pool, found: Trace, at: Counts, numbers: Counts) -> Singles:
+    """Return the blend's forecasts one step ahead (rows, series) at origins (rows, series).
+
+    Args:
+        numbers: (series,), rows in the pool.
+    """
+    flat, own = at.ravel(), np.broadcast_to(np.arange(at.shape[1]), at.shape).ravel()
+    ahead = np.empty(len(flat), np.float32)
+    for begin in range(0, len(flat), CHUNK):
+        some = slice(begin, begin + CHUNK)
+        experts = forecast(pool, found, flat[some], own[some], 1)
+        ahead[some] = mix(experts, pool.weights[numbers[own[some]]], pool.log)[:, 0]
+    return ahead.reshape(at.shape)
+
+
+class Paths:
+    """The paths along all series of a panel, a block at a time, kept while there is room."""
+
+    def __init__(self, pool: Pool, panel: Panel, numbers: Counts, until: int | None = None):
+        """Prepare; a path is computed when it is first asked for.
+
+        Args:
+            numbers: (series of the panel,), the row of each in the pool.
+            until: the grid step behind the last row.
+        """
+        self._pool, self._panel, self._until = pool, panel, until
+        self.numbers = numbers
+        self.spans = list(blocks.spans(panel))
+        self._kept: OrderedDict[int, tuple[Block, Trace]] = OrderedDict()
+
+    def __getitem__(self, number: int) -> tuple[Block, Trace]:
+        """Return the series of one of the spans, and their paths."""
+        if number not in self._kept:
+            block = blocks.read(self._panel, *self.spans[number], self._until)
+            own = self.numbers[self.spans[number][0]]
+            self._kept[number] = block, trace(self._pool, block.y, block.lengths, own)
+            sizes = [block.y.nbytes + found.size for block, found in self._kept.values()]
+            while len(sizes) > 1 and sum(sizes) > KEPT:
+                self._kept.popitem(last=False)
+                sizes.pop(0)
+        self._kept.move_to_end(number)
+        return self._kept[number]

@@ -1,0 +1,159 @@
+"""What the report of a forecaster says first, and its tables of scores and differences."""
+
+from typing import Any
+
+import pytest
+
+from retain.evaluation import plotting
+from retain.evaluation.results import Interval
+from retain.kinds.forecast.config import Problem
+from retain.kinds.forecast.evaluation import report, worth
+
+NAN = float("nan")
+SPACE = "\N{NO-BREAK SPACE}"
+
+
+def problem(metric: str = "mae") -> Problem:
+    return Problem.model_validate(
+        {
+            "kind": "forecast",
+            "preset": "fast",
+            "data": {"path": "t.csv", "horizon": 6, "context_length": 12},
+            "gate": [
+                {"check": "finite"},
+                {"check": "beats", "baseline": "seasonal_naive", "metric": metric},
+            ],
+        }
+    )
+
+
+def change(value: float, half: float) -> Any:
+    return Interval(value, value - half, value + half, "Student t", 40).to_dict()
+
+
+def metrics(half: float = 1.0, metric: str = "mae", **others: float) -> Any:
+    """The LSTM errs by 80, each other model as given."""
+    return {
+        "model": "lstm",
+        "models": {name: {metric: error} for name, error in {"lstm": 80.0, **others}.items()},
+        "differences": {
+            f"lstm_minus_{name}": {metric: change(80 - error, half), "crps": change(1.0, 2.0)}
+            for name, error in others.items()
+        },
+        "windows": {"test": 50, "test_without_values": 0},
+    }
+
+
+def lead(found: Any, metric: str = "mae") -> str:
+    return worth.lead(problem(metric), found, lambda name: plotting.mark(name).label)
+
+
+def test_the_first_sentence_says_what_the_network_took_off_its_base() -> None:
+    found = lead(metrics(pool=100, theta=90))
+    assert found.startswith(
+        f"The LSTM took 20.0{SPACE}% off the error of its classical base: MAE 80 against 100, "
+        f"better (95{SPACE}% interval -21 to -19). "
+    )
+    found = lead(metrics(pool=79.5, theta=90))
+    assert found.startswith(
+        "The LSTM took nothing off the error of its classical base: MAE 80 against 79.5, no clear "
+    )
+
+
+def test_a_network_that_is_not_kept_earned_nothing() -> None:
+    found = metrics(pool=80, theta=90)
+    found["network"] = [{"kept": False, "enough": True, "gains": [-0.02, 0.005]}]
+    assert lead(found).startswith(
+        "The network earned nothing over its classical base, and the base serves: where that was "
+        f"rehearsed last, its error was 2.0{SPACE}% above the base's and 0.5{SPACE}% below the "
+        "base's. "
+    )
+    found["network"].append({"kept": True, "enough": True, "gains": [0.1, 0.2]})
+    said = lead(found)
+    assert said.startswith("The LSTM took nothing off")
+    assert "It was kept in 1 of 2 folds. " in said
+    found["network"] = [{"kept": False, "enough": False, "gains": [0.3]}]
+    assert "the table has fewer windows than a network needs. " in lead(found)
+
+
+@pytest.mark.parametrize(
+    ("theta", "half", "verdict", "told"),
+    [
+        (100.0, 1.0, "A network was worth it", f"20.0{SPACE}% below"),
+        (64.0, 1.0, "No network was needed", f"25.0{SPACE}% above"),
+        (100.0, 30.0, "Whether a network was worth it is not clear", f"20.0{SPACE}% below"),
+    ],
+)
+def test_the_best_floor_is_the_one_of_the_least_error(
+    theta: float, half: float, verdict: str, told: str
+) -> None:
+    found = lead(metrics(half, seasonal_naive=120, theta=theta, rnn=1.0))
+    assert found.startswith(
+        f"{verdict}: the MAE of the LSTM is {told} that of the best floor, Theta (chosen in "
+        "hindsight), "
+    )
+
+
+def test_a_floor_of_a_sample_is_compared_on_its_windows() -> None:
+    found = metrics(theta=70, naive=75)
+    found["differences"]["lstm_minus_theta"]["mae"] = change(-10.0, 1.0)  # there the LSTM has 60
+    found["models"]["theta"]["windows"] = 20
+    assert f"is 6.7{SPACE}% above that of the best floor, naive" in lead(found)
+    found["models"]["naive"]["mae"] = 1000.0
+    found["differences"]["lstm_minus_naive"]["mae"] = change(-920.0, 1.0)
+    assert (
+        f"is 14.3{SPACE}% below that of the best floor, Theta (chosen in hindsight) on the 20 "
+        "windows of a sample, better"
+    ) in lead(found)
+
+
+def test_the_sentences_are_of_the_metric_by_which_the_gate_judges() -> None:
+    found = lead(metrics(metric="rmsse", theta=100, pool=90), "rmsse")
+    assert "RMSSE 80 against 90" in found
+    assert "the RMSSE of the LSTM is" in found
+    assert worth.judging_metric(problem("mase")) == "mase"
+
+
+def test_metrics_of_an_older_version_are_read() -> None:
+    found = metrics(seasonal_naive=120)
+    assert "Mean absolute error of the LSTM over 6 steps: better against the seasonal naive" in (
+        lead(found)
+    )
+    table = report.scores_table(found)
+    assert table.columns == ("model", "MAE", "parameters")
+    assert table.rows == (("LSTM", "80", "–"), ("seasonal naive", "120", "–"))
+    found["differences"] = {}
+    assert lead(found) == ""
+
+
+def test_scores_say_why_there_is_no_symmetric_error_and_which_are_of_a_sample() -> None:
+    found = metrics(theta=70)
+    for scores in found["models"].values():
+        scores |= {"smape": NAN, "wape": 0.123, "bias": -0.04}
+    found["models"]["theta"]["windows"] = 20
+    table = report.scores_table(found)
+    columns = ("model", "MAE", f"sMAPE{SPACE}%", "WAPE", "bias", "parameters")
+    assert table.columns == columns
+    assert table.rows == (
+        ("LSTM", "80", "–", f"12.3{SPACE}%", f"-4.0{SPACE}%", "–"),
+        ("Theta (sample)", "70", "–", f"12.3{SPACE}%", f"-4.0{SPACE}%", "–"),
+    )
+    assert table.best == (None, 0, None, 0, None, None)  # none of another set of windows
+    assert f"more than 20{SPACE}% of the test values are zero" in table.note
+    assert "A sample is 20 of the 50 windows" in table.note
+    found["models"]["lstm"]["smape"] = 3.0
+    assert "no sMAPE" not in report.scores_table(found).note
+
+
+def test_differences_are_listed_by_the_judging_metric_and_the_crps() -> None:
+    found = metrics(theta=70)
+    found["differences"]["lstm_minus_theta"]["mase"] = change(0.1, 0.01)
+    rows = report.differences_table(found, "mase").rows
+    assert [row[:2] for row in rows] == [("LSTM − Theta", "CRPS"), ("LSTM − Theta", "MASE")]
+
+
+def test_every_model_has_a_mark_of_its_own() -> None:
+    names = [*Problem.BASELINES, "lstm"]
+    marks = [plotting.mark(name) for name in names]
+    assert len({mark.label for mark in marks}) == len(names)
+    assert len({(mark.colour, mark.dash) for mark in marks}) == len(names)
