@@ -183,11 +183,14 @@ def before_test(source: Panel) -> Panel:
     return source.cut(schema.test_step, schema.test_step, schema.steps)
 
 
-def _rehearsals(source: Panel, problem: Problem, cell: Cell) -> tuple[list[Learner], list[Panel]]:
-    """Build the networks that rehearse, the earliest first; the last must have windows."""
+def cuts(source: Panel, count: int) -> list[Panel]:
+    """Return the panels of rehearsals, the earliest first; the last is the source itself.
+
+    Fewer than `count` where an earlier one would have no window to learn from.
+    """
     schema, panels = source.schema, [source]
     length = schema.test_step - schema.validation_step
-    for number in range(1, problem.training.rehearsals):
+    for number in range(1, count):
         begin = schema.validation_step - number * length
         if begin <= 0:
             break
@@ -195,6 +198,12 @@ def _rehearsals(source: Panel, problem: Problem, cell: Cell) -> tuple[list[Learn
         if not len(Windows(cut, "train")) or not len(Windows(cut, "validation")):
             break
         panels.insert(0, cut)
+    return panels
+
+
+def _rehearsals(source: Panel, problem: Problem, cell: Cell) -> tuple[list[Learner], list[Panel]]:
+    """Build the networks that rehearse, the earliest first; the last must have windows."""
+    panels = cuts(source, problem.training.rehearsals)
     return [learner.make(cut, problem, cell, ensemble=1) for cut in panels], panels
 
 
