@@ -103,11 +103,10 @@ def score(test: Test, levels: tuple[float, ...], forecasts: Floats) -> dict[str,
     )
     truth, whole = test.truth, levels == DECILES
     quantiles = forecasts if whole else np.repeat(forecasts, len(DECILES), axis=2)
-    sums.add(test.step, test.series, truth, quantiles, test.scale[test.series])
+    point = quantiles[..., [DECILES.index(0.5)]]  # for the mean, which peers do not say
+    scales = np.stack([test.scale, np.full_like(test.scale, np.nan)], axis=1)[test.series]
+    sums.add(test.step, test.series, truth, np.concatenate([quantiles, point], axis=2), scales)
     scores = sums.scores()
-    seen = np.isfinite(truth)
-    error = (quantiles[..., DECILES.index(0.5)] - truth)[seen]
-    scores["bias"] = float(error.sum() / np.abs(truth[seen]).sum())
     if not whole:
         scores |= {"crps": np.nan, "coverage_80": np.nan}
     return {key: scores[key] for key in KEPT}

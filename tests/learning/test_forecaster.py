@@ -194,7 +194,7 @@ def test_mean_std_follows_the_scale_of_the_window() -> None:
 
 def test_a_flat_window_keeps_a_scale() -> None:
     batch = changed(batch_of(), 0, slice(0, NOW), 5.0)
-    values, base, scale = network_of(normalisation="mean_std")(batch)
+    values, base, scale, _ = network_of(normalisation="mean_std")(batch)
     torch.testing.assert_close(scale, 0.01 * batch.scales[:, 1:])
     assert (base == 5).all()
     assert values.isfinite().all()

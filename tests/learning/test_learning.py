@@ -94,7 +94,7 @@ def test_a_cell_learns_a_small_batch_by_heart(tmp_path: Path, cell: str) -> None
 def test_the_loss_is_what_a_hand_computes(tmp_path: Path, kind: str) -> None:
     made = task_of(tmp_path, problem_of(model={"loss": kind}), noisy_sine(200))
     batch = made.train.batch(np.arange(4))
-    values, base, scale = made.network(batch)
+    values, base, scale, _ = made.network(batch)
     error = ((batch.window[:, 0, -6:] - base) / scale).unsqueeze(-1) - values
     if kind == "pinball":
         levels = torch.arange(1, 10) / 10
@@ -135,7 +135,7 @@ def test_the_gradient_of_a_gap_is_that_of_the_other_steps(tmp_path: Path) -> Non
     assert weight == 4 * 5
 
     made.network.zero_grad()
-    values, base, scale = made.network(batch)
+    values, base, scale, _ = made.network(batch)
     error = ((batch.window[:, 0, -6:] - base) / scale).unsqueeze(-1) - values
     each = learner.pinball(error, torch.arange(1, 10) / 10).mean(-1)
     each[:, [0, 1, 3, 4, 5]].sum().backward()

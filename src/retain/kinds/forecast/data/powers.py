@@ -11,7 +11,8 @@ from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.data import scaling
 
 MOSTLY_ZERO = 0.2  # of the values, from which logarithms tell little
-POWERS = tuple(number / 10 for number in range(-5, 11))  # tried for `box_cox`
+# Tried for `box_cox`; with a negative one the quantiles above burst when they are transformed back.
+POWERS = tuple(number / 10 for number in range(11))
 
 
 def fit(
