@@ -59,6 +59,11 @@ def retain(*arguments: object) -> Result:
     return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
 
 
+def add(*arguments: object) -> Result:
+    """Add a problem by rules alone."""
+    return retain("add", "--budget", 0, *arguments)
+
+
 def written(project: Path) -> set[str]:
     """The files of the project outside of git's and DVC's own folders."""
     inside = (path.relative_to(project) for path in project.rglob("*") if path.is_file())
@@ -66,7 +71,7 @@ def written(project: Path) -> set[str]:
 
 
 def test_a_table_becomes_a_problem(project: Path, sales: Path) -> None:
-    result = retain("add", "sales", sales, "--horizon", 28)
+    result = retain("add", "sales", sales, "--horizon", 28, "--budget", 1)
     assert result.exit_code == 0, result.output
     problem = loader.load_problem(project, "sales")
     assert isinstance(problem, Problem)
@@ -111,7 +116,7 @@ def test_a_table_in_git_stays_in_git(
     shutil.copy(sales, project / "data")
     subprocess.run(["git", "add", "data/sales.csv"], cwd=project, check=True)
     monkeypatch.chdir(project / "data")
-    result = retain("add", "sales", "sales.csv", "--horizon", 7)  # seen from a folder below
+    result = add("sales", "sales.csv", "--horizon", 7)  # seen from a folder below
     assert result.exit_code == 0, result.output
     assert written(project) == {".dvcignore", "dvc.yaml", "params.yaml", "data/sales.csv"}
     problem = loader.load_problem(project, "sales")
@@ -122,14 +127,14 @@ def test_a_table_in_git_stays_in_git(
 def test_options_are_kept(project: Path, sales: Path) -> None:
     (project / "data.csv").write_bytes(sales.read_bytes())
     subprocess.run(["git", "add", "data.csv"], cwd=project, check=True)
-    result = retain(
-        *("add", "sales", "data.csv", "--horizon", 7, "--season-length", 14, "--y", "revenue"),
+    result = add(
+        *("sales", "data.csv", "--horizon", 7, "--season-length", 14, "--y", "revenue"),
         *("--validation", "2021-08-01", "--test", "2021-09-15", "--holidays", "US-MN"),
         *("--static-covariate", "store", "--unique-id", "store"),
     )
     assert isinstance(result.exception, ParamsError)  # one column, two meanings
-    result = retain(
-        *("add", "sales", "data.csv", "--horizon", 7, "--season-length", 14, "--y", "revenue"),
+    result = add(
+        *("sales", "data.csv", "--horizon", 7, "--season-length", 14, "--y", "revenue"),
         *("--validation", "2021-08-01", "--test", "2021-09-15", "--holidays", "US-MN"),
     )
     assert result.exit_code == 0, result.output
@@ -145,11 +150,11 @@ def test_split_and_folds_may_be_given(project: Path, sales: Path) -> None:
     (project / "data.csv").write_bytes(sales.read_bytes())
     subprocess.run(["git", "add", "data.csv"], cwd=project, check=True)
     words = ("data.csv", "--horizon", 7, "--validation", "9 horizons", "--test", "6 horizons")
-    result = retain("add", "many", *words, "--folds", 7)
+    result = add("many", *words, "--folds", 7)
     assert "evaluation.folds is 7, and the test part has 42 steps" in str(result.exception)
-    result = retain("add", "one", *words[:-2])
+    result = add("one", *words[:-2])
     assert str(result.exception) == "give both --validation and --test, or neither"
-    result = retain("add", "sales", *words, "--folds", 3)
+    result = add("sales", *words, "--folds", 3)
     assert result.exit_code == 0, result.output
     problem = loader.load_problem(project, "sales")
     assert isinstance(problem, Problem)
@@ -178,7 +183,7 @@ def test_after_an_error_nothing_is_written(
     project: Path, sales: Path, arguments: str, message: str
 ) -> None:
     before = written(project)
-    result = retain("add", *arguments.format(table=sales).split())
+    result = add(*arguments.format(table=sales).split())
     assert isinstance(result.exception, DataError | ParamsError), result.exception
     assert message in str(result.exception)
     assert written(project) == before
@@ -187,7 +192,7 @@ def test_after_an_error_nothing_is_written(
 
 def test_a_copy_is_taken_back_where_dvc_fails(project: Path, sales: Path) -> None:
     shutil.rmtree(project / ".dvc")
-    result = retain("add", "sales", sales, "--horizon", 7)
+    result = add("sales", sales, "--horizon", 7)
     assert isinstance(result.exception, DataError)
     said = "data/raw/sales.csv: `dvc add` failed: you are not inside of a DVC repository"
     assert str(result.exception).startswith(said)
@@ -199,8 +204,8 @@ def test_a_name_that_is_taken_is_refused(project: Path, sales: Path) -> None:
     table = project / "t.csv"
     table.write_bytes(sales.read_bytes())
     subprocess.run(["git", "add", "t.csv"], cwd=project, check=True)
-    assert retain("add", "sales", "t.csv", "--horizon", 7).exit_code == 0
-    result = retain("add", "sales", "t.csv", "--horizon", 7)
+    assert add("sales", "t.csv", "--horizon", 7).exit_code == 0
+    result = add("sales", "t.csv", "--horizon", 7)
     assert str(result.exception) == (
         "params.yaml: there is a problem `sales` already; choose another name"
     )

@@ -29,7 +29,9 @@ def test_etth1_goes_through_add_and_the_whole_pipeline(tmp_path: Path) -> None:
     if not ETTH1.is_file():
         pytest.skip("shared/data/ETTh1.csv is not here: github.com/zhouhaoyi/ETDataset has it")
     folder = write_project(tmp_path / "project", small_table())
-    said = run(folder, "retain", "add", "ett", str(ETTH1), "--horizon", "24").stdout
+    said = run(
+        folder, "retain", "add", "ett", str(ETTH1), "--horizon", "24", "--budget", "0"
+    ).stdout
     assert "dvc repro register@ett" in said
     shorten(folder, "ett")
     run(folder, "retain", "check", "ett")
@@ -53,7 +55,7 @@ def test_columns_named_differently_need_no_flag_but_the_horizon(tmp_path: Path) 
         for store in ("001", "002")
     ]
     pd.concat(parts).to_csv(folder / "data" / "raw" / "sales.csv", index=False)
-    run(folder, "retain", "add", "sales", "data/raw/sales.csv", "--horizon", "14")
+    run(folder, "retain", "add", "sales", "data/raw/sales.csv", "--horizon", "14", "--budget", "0")
     problem = loader.load_problem(folder, "sales")
     data = problem.data  # type: ignore[attr-defined]
     assert (data.ds, data.unique_id, data.y, data.frequency) == (

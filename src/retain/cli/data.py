@@ -53,6 +53,10 @@ def add(
     folds: Annotated[
         int | None, typer.Option(min=1, help="Pieces of the test part, a training for each.")
     ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(min=0, help="Seconds to try settings; 0 tries none. By default by its rows."),
+    ] = None,
 ) -> None:
     """Make a forecasting problem of a table: look at it, choose settings, write params.yaml."""
     from retain.kinds.forecast.config import Problem
@@ -97,7 +101,7 @@ def add(
     options["split"] = boundaries
     given = {key: value for key, value in options.items() if value}
     place, copy_to = raw_table.place(path, root)
-    found = inference.infer(name, place, root, horizon, given)
+    found = inference.infer(name, place, root, horizon, given, budget)
     data = {**found.data, "path": copy_to or place}
     entry = {
         "kind": "forecast",

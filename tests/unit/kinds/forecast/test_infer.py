@@ -1,5 +1,6 @@
 """What `retain add` finds out about a table nobody has described, and what it asks for."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,16 @@ import pytest
 from retain.config import loader
 from retain.errors import DataError, ParamsError
 from retain.evaluation.bootstrap import smallest_difference
+from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import folds as partition
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.cycles import natural, segment_length
 from retain.kinds.forecast.infer import gate
 from retain.kinds.forecast.infer.entry import Inferred, infer
+from retain.kinds.forecast.infer.tuning import budget
+from retain.kinds.forecast.model.search import Compared, Search
+
+ALMOST_NOTHING = 1e-6  # seconds, in which no network is trained
 
 
 def season(steps: int, length: int, seed: int = 0) -> np.ndarray[Any, Any]:
@@ -27,12 +33,15 @@ def frame(steps: int = 400, frequency: str = "D", length: int = 7) -> pd.DataFra
     return pd.DataFrame({"timestamp": grid, "revenue": season(steps, length)})
 
 
-def look(folder: Path, table: pd.DataFrame, horizon: int = 7, **given: Any) -> Inferred:
+def look(
+    folder: Path, table: pd.DataFrame, horizon: int = 7, budget: float = 0.0, **given: Any
+) -> Inferred:
+    """Infer by rules; with a budget of ALMOST_NOTHING the season is measured, and no more."""
     csv = {key: given[key] for key in ("date_format",) if key in given}
     sep, decimal = given.pop("written", (",", "."))
     table.to_csv(folder / "t.csv", index=False, sep=sep, decimal=decimal, **csv)
     given.pop("date_format", None)
-    return infer("sales", "t.csv", folder, horizon, given)
+    return infer("sales", "t.csv", folder, horizon, given, budget)
 
 
 def stores(*names: str) -> pd.DataFrame:
@@ -182,48 +191,28 @@ def test_repeated_rows_that_differ_are_asked_for(tmp_path: Path) -> None:
     assert look(tmp_path, table, duplicates="last").data["duplicates"] == "last"
 
 
-def test_the_season_is_the_one_that_forecasts(tmp_path: Path) -> None:
-    daily = look(tmp_path, frame(1500, "h", 24), horizon=24)
-    assert daily.data["season_length"] == 24
-    walk = frame(1500, "h", 24)
-    walk["revenue"] = np.random.default_rng(0).normal(size=1500).cumsum().round(3)
-    assert look(tmp_path, walk, horizon=24).data["season_length"] == 1
-
-
-def test_a_wandering_level_is_normalised_by_window(tmp_path: Path) -> None:
-    table = frame(1500, "h", 24)
-    table["revenue"] += np.random.default_rng(0).normal(0, 5, size=1500).cumsum()
-    assert look(tmp_path, table, horizon=24).model["normalisation"] in {"last", "mean_std"}
-
-
-def test_a_level_that_leaves_the_training_range_is_not_normalised_by_series(tmp_path: Path) -> None:
-    """A regression extends a line as far as one likes; a network does not."""
-    table = frame(1000)
-    table["revenue"] += 10 * np.arange(1000)
-    found = look(tmp_path, table, horizon=28)
-    assert found.model["normalisation"] in {"last", "mean_std"}
-
-
-def test_a_level_that_stays_is_normalised_by_series_where_that_is_clearly_better(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("steps", "frequency", "season"),
+    [(1500, "h", 24), (800, "D", 7), (600, "D", 7), (36, "MS", 12), (20, "MS", 1), (30, "YS", 1)],
+)
+def test_without_a_budget_the_season_is_the_first_natural_cycle(
+    tmp_path: Path, steps: int, frequency: str, season: int
 ) -> None:
-    """What comes depends on where the level is, not on what it did lately."""
-    noise = np.random.default_rng(0).normal(0, 10, 1000)
-    table = frame(1000).assign(revenue=(100 + noise).round(2))
-    assert look(tmp_path, table, horizon=28, context_length=2).model["normalisation"] == "series"
+    """A series must have it twice."""
+    assert look(tmp_path, frame(steps, frequency), 2).data["season_length"] == season
 
 
-def test_a_longer_season_must_be_clearly_better(tmp_path: Path) -> None:
-    """The weeks repeat; that last year's do a little better is noise."""
-    table = frame(1500)
-    yearly = np.sin(2 * np.pi * np.arange(1500) / 365.25)
-    assert look(tmp_path, table, horizon=14).data["season_length"] == 7
-    table["revenue"] = (100 + 50 * yearly + np.random.default_rng(1).normal(0, 1, 1500)).round(2)
-    assert look(tmp_path, table, horizon=180).data["season_length"] == 365
+def test_the_season_is_measured_by_smoothing(tmp_path: Path) -> None:
+    found = look(tmp_path, frame(120, "MS", 12), 6, budget=ALMOST_NOTHING)
+    (told,) = (text for text in found.sentences if text.startswith("season_length"))
+    errors = re.search(r"none: ([\d.]+), 12: ([\d.]+)", told)
+    assert errors is not None
+    assert float(errors[2]) < 0.5 * float(errors[1])
+    assert found.data["season_length"] == 12
 
 
-def test_a_season_that_the_training_part_does_not_hold_is_not_tried(tmp_path: Path) -> None:
-    found = look(tmp_path, frame(600), horizon=28)
+def test_a_season_that_no_series_has_twice_is_not_measured(tmp_path: Path) -> None:
+    found = look(tmp_path, frame(300), horizon=28, budget=ALMOST_NOTHING)
     (sentence,) = (text for text in found.sentences if text.startswith("season_length"))
     assert "365" not in sentence
 
@@ -243,10 +232,10 @@ def panel_of(series: int, steps: int, frequency: str, length: int) -> pd.DataFra
 @pytest.mark.parametrize(
     ("table", "horizon", "validation", "test", "folds", "context", "season"),
     [
-        (panel_of(6, 40, "MS", 12), 3, 6, 4, 4, 9, 12),
+        (panel_of(6, 40, "MS", 12), 3, 6, 4, 3, 9, 12),
         (panel_of(20, 880, "D", 7), 28, 15, 10, 2, 56, 7),
         (panel_of(1, 132, "MS", 12), 12, 5, 3, 3, 24, 12),
-        (panel_of(500, 104, "W-SUN", 52), 13, 4, 3, 3, 16, 52),
+        (panel_of(500, 104, "W-SUN", 52), 13, 4, 3, 2, 16, 52),
         (panel_of(50, 730, "D", 7), 28, 13, 9, 2, 56, 7),
         (panel_of(1, 36, "MS", 12), 6, 3, 2, 2, 6, 12),
         (panel_of(1, 9000, "h", 24), 24, 112, 56, 1, 48, 24),  # 15 % of the span, and as much
@@ -429,3 +418,62 @@ def test_a_few_windows_learn_the_difference_to_the_season(tmp_path: Path) -> Non
     assert found.model["residual"] == "seasonal"
     short = look(tmp_path, pd.DataFrame({"ds": ds[:36], "y": y[:36]}), 6)
     assert short.model["residual"] == "none"  # no training window has a season before it
+
+
+def test_nothing_is_tried_without_a_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a network was trained")
+
+    monkeypatch.setattr(Search, "compare", refuse)
+    found = look(tmp_path, panel_of(6, 120, "MS", 12), 6)
+    assert found.model["normalisation"] == "last"
+    assert "budget: 0 seconds, so that no setting is tried" in found.sentences
+
+
+def test_a_validation_part_without_a_window_decides_nothing(tmp_path: Path) -> None:
+    """Nothing was observed in the weeks before it."""
+    split = {"validation": "2 horizons", "test": "1 horizon"}
+    table = frame(400)
+    table.loc[300:385, "revenue"] = np.nan
+    found = look(tmp_path, table, budget=60, split=split)
+    assert (found.data["transform"], found.model["normalisation"]) == ("log1p", "last")
+
+
+def test_a_table_of_few_windows_trains_nothing_on_the_base(tmp_path: Path) -> None:
+    found = look(tmp_path, frame(80, "MS", 12), 12, budget=60)
+    (told,) = (text for text in found.sentences if text.startswith("transform"))
+    assert told == (
+        "transform: log1p; nothing else is tried with fewer than 50 windows to learn from"
+    )
+    assert "hidden_size" not in found.model
+
+
+def test_what_was_tried_is_said_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last candidate of each comparison wins here."""
+    compared: list[list[Problem]] = []
+
+    def last(self: Search, candidates: list[Problem], first: int, most: int) -> Compared:
+        compared.append(candidates)
+        best = len(candidates) - 1
+        return Compared(best, {0: (0.5, 0.7), best: (0.4, 0.6)}, {0: most, best: first}, False)
+
+    monkeypatch.setattr(Search, "compare", last)
+    found = look(tmp_path, panel_of(6, 140, "MS", 12), 3, budget=100)
+    assert [problem.data.transform for problem in compared[0]] == ["log1p", "none", "box_cox"]
+    assert {problem.model.base for problem in compared[1]} == {"none"}
+    assert len({(p.model.normalisation, p.model.residual) for p in compared[1]}) == 6
+    lengths = [problem.data.context_length for problem in compared[2]]
+    assert lengths == [12, 6, 24]
+    assert [problem.model.hidden_size for problem in compared[3]] == [32, 64]
+    assert found.data["transform"] == "box_cox"
+    assert found.data["context_length"] == 24
+    assert found.model["hidden_size"] == 64
+    assert (found.model["normalisation"], found.model["residual"]) == ("series", "none")
+    (told,) = (text for text in found.sentences if text.startswith("transform"))
+    assert "box_cox: 0.5000" in told
+    assert told.endswith("1 not tried, for the budget")
+
+
+@pytest.mark.parametrize(("rows", "seconds"), [(144, 7.504), (10_000, 42.0), (10_000_000, 45.0)])
+def test_the_budget_follows_from_the_rows(rows: int, seconds: float) -> None:
+    assert budget(rows) == pytest.approx(seconds)

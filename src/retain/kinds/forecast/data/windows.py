@@ -148,6 +148,14 @@ class Windows:
             self._count = limit
         return self
 
+    def beginning_at(self, rows: NDArray[np.int64]) -> Self:
+        """Keep the windows whose horizons begin at one of some rows of `values`."""
+        numbers = np.arange(len(self))
+        numbers = numbers[np.isin(self.locate(numbers)[1], rows)]
+        self._chosen = numbers if self._chosen is None else self._chosen[numbers]
+        self._count = len(numbers)
+        return self
+
     def on(self, bases: Bases | None, hold: bool = False) -> Self:
         """Bring the forecasts of a base with each window.
 

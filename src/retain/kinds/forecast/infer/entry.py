@@ -50,9 +50,10 @@ COMMENTS = {
     "separator": "between the fields of a row",
     "decimal": "the decimal sign",
     "duplicates": "of a series and time stamp: error, first, last, mean",
+    "hidden_size": "width of the LSTM",
     "segment_length": "steps the cell reads at a time; 1 is step by step",
-    "normalisation": "of a window: mean_std, last, or series",
-    "residual": "forecast the difference to the seasonal-naive forecast, or none",
+    "normalisation": "of a window, without a base: mean_std, last, or series",
+    "residual": "without a base, forecast the difference to the seasonal-naive forecast, or none",
     "mean": "from the quantiles (calibrated), or by an output of its own: tweedie",
     "series_embedding": "numbers that the network learns of each series",
     "seed": "of weights, order and dropout",
@@ -75,11 +76,19 @@ class Inferred:
     table: tables.Table
 
 
-def infer(name: str, path: str, root: Path, horizon: int, given: dict[str, Any]) -> Inferred:
+def infer(
+    name: str,
+    path: str,
+    root: Path,
+    horizon: int,
+    given: dict[str, Any],
+    seconds: float | None = None,
+) -> Inferred:
     """Find what the table at `path` means.
 
     Args:
         given: keys of `data` that the user fixed, and `folds`.
+        seconds: of the processor, to try settings; by default as `tuning.budget`, 0 tries none.
 
     Raises:
         DataError: the table cannot be used, or what it means cannot be told without the user.
@@ -106,7 +115,7 @@ def infer(name: str, path: str, root: Path, horizon: int, given: dict[str, Any])
     draft, folds = _choose_split(extent, table, draft, given, folds, sentences)
     draft = _bound(table, draft, sentences)
     built = panel.build(table, draft)
-    tuned, preset, model = tuning.tune(built, draft, given, sentences)
+    tuned, preset, model = tuning.tune(name, built, draft, given, folds, sentences, seconds)
     origins = splitting.count_origins(extent, draft)
     series = splitting.count_series(table, draft.model_copy(update=tuned))
     judging = gate.metric(built, sentences)

@@ -21,7 +21,7 @@ SHARE = 0.15  # of the span of a long table is tested, and as much validates
 ENOUGH = 10  # tested horizons, from which one fold of a long table has enough origins
 FEWEST = 4  # that are tested, where half of the table allows, even if two seasons are not left
 QUICK = 2_000  # training rows, up to which a training takes seconds
-FOLDS = {True: 5, False: 3}  # at most, by whether a training is quick
+FOLDS = {True: 3, False: 2}  # at most, by whether a training is quick
 
 
 @dataclass(frozen=True)

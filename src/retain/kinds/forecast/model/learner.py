@@ -74,11 +74,27 @@ class Learner:
         return windows.on(self.bases, hold=True)
 
 
-def make(source: Panel, problem: Problem, cell: Cell, ensemble: int | None = None) -> Learner:
+def fit_base(source: Panel) -> tuple[Pool, Run]:
+    """Fit the pool to the training part of a panel, and run it along all of it."""
+    until = source.schema.validation_step
+    pool = fitting.fit(source, until, takes_logarithms(source.values, source.index, until))
+    return pool, Run(pool, source)
+
+
+def make(
+    source: Panel,
+    problem: Problem,
+    cell: Cell,
+    ensemble: int | None = None,
+    limit: int = HELD,
+    fitted: tuple[Pool, Run] | None = None,
+) -> Learner:
     """Build a network of `cell` that learns from the training part of a panel.
 
     Args:
         ensemble: how many members it has, if not as many as params say.
+        limit: windows that it learns from on a base, at most.
+        fitted: its base, where that is fitted already.
 
     Raises:
         DataError: the training part has no window with a value.
@@ -91,16 +107,15 @@ def make(source: Panel, problem: Problem, cell: Cell, ensemble: int | None = Non
         raise DataError(f"{problem.data.path}: no window of the training part has a value in it")
     pool, bases = None, None
     if model.base == "pool":
-        until = source.schema.validation_step
-        pool = fitting.fit(source, until, takes_logarithms(source.values, source.index, until))
-        bases = Run(pool, source)
+        pool, bases = fitted or fit_base(source)
         most = NUMBERS // (len(pool.experts) * pool.horizon + train.context)
-        train = train.thinned(min(HELD, most)).on(bases, hold=True)
+        train = train.thinned(min(limit, most)).on(bases, hold=True)
     # Copies of the network that a training keeps are small without the states.
     light = None if pool is None else pool.without_states()
     network, sizes = build_matched(cell, model, source.schema, len(source.index), light)
     if network.base is not None:
-        measured = Windows(source, "train").thinned(UNITS).on(bases)
+        few = len(train) <= UNITS
+        measured = train if few else Windows(source, "train").thinned(UNITS).on(bases)
         begin_at_base(network, measured)
     return Learner(network, sizes, train, pool, bases)
 

@@ -7,13 +7,16 @@ before the test part meanwhile, and never sees how it does. All of them are one 
 whatever stops it stops all, and goes on with all.
 """
 
+import math
 import statistics
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from dataclasses import dataclass
+from typing import Any, Self, TypedDict
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import stats
 from torch import Tensor, nn
 
 from retain.config.schema import Cell
@@ -22,7 +25,7 @@ from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Batch, Windows
 from retain.kinds.forecast.model import learner
-from retain.kinds.forecast.model.calibration import Target, point_of
+from retain.kinds.forecast.model.calibration import Calibration, Target, point_of
 from retain.kinds.forecast.model.conformal import Residuals, collect, fit, joined, set_calibration
 from retain.kinds.forecast.model.forecaster import Forecaster
 from retain.kinds.forecast.model.learner import Learner
@@ -45,6 +48,36 @@ class Outcome(TypedDict):
     kept: bool
     enough: bool
     gains: list[float]
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far the residuals of a short time are believed.
+
+    Attributes:
+        centre: the share of their median that is applied: that all have one sign may be chance.
+        spread: by which intervals are wider than they are, as those of a mean of few values are by
+            Student's t.
+    """
+
+    centre: float
+    spread: float
+
+    @classmethod
+    def of(cls, horizons: float, series: int) -> Self:
+        """Return the trust in residuals of so many horizons of some series.
+
+        Series have much of their errors in common: n of them count for the root of n.
+        """
+        freedom = max(horizons * math.sqrt(series) - 1, 2)
+        spread = stats.t.ppf(0.9, freedom) / stats.norm.ppf(0.9)
+        return cls(horizons / (horizons + CENTRED), float(spread))
+
+    def fit(self, residuals: Sequence[Residuals], network: Forecaster) -> Calibration:
+        """Fit the calibration of a network to the residuals of its rehearsals."""
+        series = len(network.widths) - 1
+        fitted = fit(joined(residuals), network.target, series, self.centre)
+        return fitted._replace(widths=fitted.widths * self.spread)
 
 
 class Together:
@@ -124,9 +157,9 @@ def build(source: Panel, problem: Problem, cell: Cell, config: dict[str, Any]) -
         schemas = [cut.schema for cut in panels]
         steps = sum(schema.test_step - schema.validation_step for schema in schemas)
         rehearsed = steps / problem.data.horizon
-        centre = rehearsed / (rehearsed + CENTRED)
+        trust = Trust.of(rehearsed, len(source.index))
         networks = [made.network for made in learners]
-        outcome = _calibrate(networks, parts, final.network, centre, enough)
+        outcome = _calibrate(networks, parts, final.network, trust, enough)
         if outcome is not None:
             setup.config["network"] = outcome
 
@@ -150,11 +183,14 @@ def before_test(source: Panel) -> Panel:
     return source.cut(schema.test_step, schema.test_step, schema.steps)
 
 
-def _rehearsals(source: Panel, problem: Problem, cell: Cell) -> tuple[list[Learner], list[Panel]]:
-    """Build the networks that rehearse, the earliest first; the last must have windows."""
+def cuts(source: Panel, count: int) -> list[Panel]:
+    """Return the panels of rehearsals, the earliest first; the last is the source itself.
+
+    Fewer than `count` where an earlier one would have no window to learn from.
+    """
     schema, panels = source.schema, [source]
     length = schema.test_step - schema.validation_step
-    for number in range(1, problem.training.rehearsals):
+    for number in range(1, count):
         begin = schema.validation_step - number * length
         if begin <= 0:
             break
@@ -162,6 +198,12 @@ def _rehearsals(source: Panel, problem: Problem, cell: Cell) -> tuple[list[Learn
         if not len(Windows(cut, "train")) or not len(Windows(cut, "validation")):
             break
         panels.insert(0, cut)
+    return panels
+
+
+def _rehearsals(source: Panel, problem: Problem, cell: Cell) -> tuple[list[Learner], list[Panel]]:
+    """Build the networks that rehearse, the earliest first; the last must have windows."""
+    panels = cuts(source, problem.training.rehearsals)
     return [learner.make(cut, problem, cell, ensemble=1) for cut in panels], panels
 
 
@@ -169,22 +211,22 @@ def _calibrate(
     rehearsals: Sequence[Forecaster],
     parts: Sequence[Windows],
     final: Forecaster,
-    centre: float,
+    trust: Trust,
     enough: bool,
 ) -> Outcome | None:
     """Calibrate the final network by its rehearsals, once it is decided whether it is kept.
 
     Args:
-        centre: as in `conformal.fit`.
+        trust: in the residuals of the rehearsals.
         enough: whether the rehearsals learned from enough windows to keep a network for them.
     """
-    series, outcome = len(final.widths) - 1, None
+    outcome = None
     if final.base is not None:
         bases = [
             collect(network.forecast_base, part, network.target.transform)
             for network, part in zip(rehearsals, parts, strict=True)
         ]
-        set_calibration(final.base, fit(joined(bases), final.target, series, centre))
+        set_calibration(final.base, trust.fit(bases, final))
         gains = [
             1 - _error(_residuals(network, part), network) / max(_error(base, network), 1e-12)
             for network, part, base in zip(rehearsals, parts, bases, strict=True)
@@ -195,7 +237,7 @@ def _calibrate(
             for network in (*rehearsals, final):
                 learner.rest_on_base(network)
     residuals = [_residuals(*pair) for pair in zip(rehearsals, parts, strict=True)]
-    set_calibration(final, fit(joined(residuals), final.target, series, centre))
+    set_calibration(final, trust.fit(residuals, final))
     return outcome
 
 
