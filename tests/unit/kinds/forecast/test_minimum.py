@@ -122,7 +122,7 @@ def test_nor_are_the_floors(tmp_path: Path) -> None:
 def look(folder: Path, y: Any) -> Inferred:
     grid = pd.date_range("2021-01-01", periods=400)
     pd.DataFrame({"ds": grid, "y": y}).to_csv(folder / "t.csv", index=False)
-    return infer("t", "t.csv", folder, 7, {})
+    return infer("t", "t.csv", folder, 7, {}, seconds=0)
 
 
 def test_add_proposes_zero_where_no_value_is_negative(tmp_path: Path) -> None:
