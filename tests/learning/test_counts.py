@@ -14,6 +14,7 @@ from retain.kinds.forecast.data.windows import Windows
 from retain.kinds.forecast.evaluation.evaluate import network_model
 from retain.kinds.forecast.model import learner, setup
 from retain.kinds.forecast.model.forecaster import Forecaster
+from retain.kinds.forecast.model.segrnn import SegRNN
 from retain.kinds.forecast.predict import predictor
 from retain.training import portable_cpu
 
@@ -108,7 +109,9 @@ def test_what_is_upside_down_teaches_no_mean(source: panel.Panel) -> None:
     (total / weight).backward()
     for parameter in network.parameters():
         assert parameter.grad is None or bool(parameter.grad.isfinite().all())
-    head = network.members[0].head  # type: ignore[union-attr]
-    width = len(head.bias) // network.members[0].segment  # type: ignore
-    assert bool((head.bias.grad.view(-1, width)[:, -1] != 0).all())
+    member = network.members[0]
+    assert isinstance(member, SegRNN)
+    gradient = member.head.bias.grad
+    assert gradient is not None
+    assert bool((gradient.view(member.segment, -1)[:, -1] != 0).all())
     assert bool(network.eval()(batch).mean.isfinite().all())

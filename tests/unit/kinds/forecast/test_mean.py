@@ -122,7 +122,7 @@ def test_a_network_says_quantiles_and_a_mean_above_zero(model: dict[str, Any]) -
 
 def look(folder: Path, table: pd.DataFrame) -> Inferred:
     table.to_csv(folder / "t.csv", index=False)
-    return infer("t", "t.csv", folder, 7, {"unique_id": "item", "y": "y"})
+    return infer("t", "t.csv", folder, 7, {"unique_id": "item", "y": "y"}, seconds=0)
 
 
 def test_add_gives_one_where_zeros_are_many(tmp_path: Path) -> None:

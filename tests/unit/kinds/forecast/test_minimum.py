@@ -11,7 +11,7 @@ import torch
 from retain import model_files
 from retain.config.forecasts import ForecastOptions
 from retain.errors import DataError
-from retain.kinds.forecast.config import Problem
+from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import panel, tables
 from retain.kinds.forecast.data.windows import Windows
 from retain.kinds.forecast.infer.entry import Inferred, infer
@@ -68,7 +68,7 @@ def test_a_request_with_a_value_below_it_is_refused(bounded: Path) -> None:
 
 
 def test_what_is_made_missing_is_not_below_it() -> None:
-    data = predictor.Data(
+    data = Data(
         path="t", horizon=3, context_length=8, minimum=0, valid_range={"y": (0, None)}, **KEYS
     )
     table = tables.clean(negative(shops(3)), data, "t")
@@ -122,7 +122,7 @@ def test_nor_are_the_floors(tmp_path: Path) -> None:
 def look(folder: Path, y: Any) -> Inferred:
     grid = pd.date_range("2021-01-01", periods=400)
     pd.DataFrame({"ds": grid, "y": y}).to_csv(folder / "t.csv", index=False)
-    return infer("t", "t.csv", folder, 7, {})
+    return infer("t", "t.csv", folder, 7, {}, seconds=0)
 
 
 def test_add_proposes_zero_where_no_value_is_negative(tmp_path: Path) -> None:
@@ -140,5 +140,5 @@ def test_without_it_the_training_part_decides() -> None:
     for low, expected in ((1.0, 0.0), (-1.0, None)):
         table = shops(1).drop(columns=["shop", "rain"])
         table.loc[3, "y"] = low
-        data = predictor.Data(path="t", horizon=3, context_length=8)
+        data = Data(path="t", horizon=3, context_length=8)
         assert panel.build(tables.clean(table, data, "t"), data).schema.low == expected
