@@ -80,6 +80,7 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
         ),
     ]
     validation, last = str(found.grid[schema.validation_step]), str(found.grid[-1])
+    test, rehearsed = str(found.grid[schema.test_step]), problem.training.rehearsals > 0
     return Report(
         title=name,
         lead=worth.lead(problem, metrics, _label),
@@ -87,7 +88,7 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
         tables=(
             scores_table(metrics),
             differences_table(metrics, worth.judging_metric(problem)),
-            *([folds_table(found)] if len(found.folds) > 1 else []),
+            *([folds_table(found, rehearsed)] if len(found.folds) > 1 else []),
         ),
         figures=tuple(drawn),
         facts=(
@@ -97,10 +98,10 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
             *found.cell_facts,
             ("Season", f"{data.season_length} steps"),
             ("Frequency", schema.frequency),
-            ("Evaluated model trained until", validation),
+            ("Evaluated model trained until", test if rehearsed else validation),
             *((("Refitted model, which forecasts, trained to", last),) if problem.refit else ()),
             ("Validation from", validation),
-            ("Test from", str(found.grid[schema.test_step])),
+            ("Test from", test),
             ("Test to", last),
             *([("Left out", _left_out(found.left_out))] if found.left_out else []),
             ("Raw table", f"{data.path}, md5 {schema.digest}"),
@@ -152,8 +153,8 @@ def _note(metrics: ForecastMetrics) -> str:
     """Say what the columns are of, and why some have no figure."""
     sentences = [
         "In units of the data; the best of each column stands out. Every model's interval is "
-        "calibrated on the validation windows, but for always zero. RMSSE and bias are of the mean "
-        "forecast, the other errors of the median."
+        "calibrated by its errors before the test part, but for always zero. RMSSE and bias are of "
+        "the mean forecast, the other errors of the median."
     ]
     models = metrics["models"].values()
     for windows in dict.fromkeys(scores["windows"] for scores in models if "windows" in scores):
@@ -190,20 +191,25 @@ def differences_table(metrics: ForecastMetrics, judging: str) -> Table:
     )
 
 
-def folds_table(found: Evaluation) -> Table:
-    """List the folds: from when to when the models of each were trained and scored."""
+def folds_table(found: Evaluation, rehearsed: bool) -> Table:
+    """List the folds: from when to when the models of each were trained and scored.
+
+    Args:
+        rehearsed: whether the models learned from the validation parts, too.
+    """
     grid, horizon = found.grid, found.schema.data["horizon"]
     rows = [
         (
             f"fold {fold.number}",
-            *(str(grid[step]) for step in (fold.validation_step, fold.test_step)),
+            str(grid[fold.test_step if rehearsed else fold.validation_step]),
+            str(grid[fold.test_step]),
             str(grid[fold.reach - horizon]),
         )
         for fold in found.folds
     ]
     return Table(
         f"{len(rows)} folds",
-        ("fold", "trained from the beginning until", "validated until, and scored from", "to"),
+        ("fold", "trained from the beginning until", "scored from", "to"),
         tuple(rows),
         note=f"Each cell was trained {len(rows)} times, each time on all that precedes a part of "
         "the test data; a forecast is counted to the fold in which it begins.",
