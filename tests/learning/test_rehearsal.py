@@ -19,7 +19,7 @@ from retain.kinds.forecast.model.calibration import Target
 from retain.kinds.forecast.model.conformal import Residuals, collect, fit, joined
 from retain.kinds.forecast.model.forecaster import CALIBRATION, Forecaster, load_forecaster
 from retain.kinds.forecast.model.pool.running import Run
-from retain.kinds.forecast.model.rehearsal import Rehearsed, Together
+from retain.kinds.forecast.model.rehearsal import Rehearsed, Together, Trust
 from retain.training import trainer
 from retain.training.setup import TrainingSetup
 
@@ -246,6 +246,7 @@ def test_it_is_calibrated_by_the_errors_of_all_rehearsals(source: Panel) -> None
     horizons = 2 * LENGTH / HORIZON
     share = horizons / (horizons + rehearsal.CENTRED)
     expected = fit(joined(both), final.target, 3, share)
+    expected = expected._replace(widths=expected.widths * Trust.of(horizons, 3).spread)
     for name in CALIBRATION:
         found = final.get_buffer(name).double()
         torch.testing.assert_close(found, getattr(expected, name), rtol=1e-5, atol=1e-6)
@@ -254,6 +255,15 @@ def test_it_is_calibrated_by_the_errors_of_all_rehearsals(source: Panel) -> None
         assert not torch.allclose(final.offsets.double(), alone.offsets, rtol=1e-3)
     assert final.base is not None
     assert not torch.allclose(final.base.offsets, final.offsets)  # the base has its own
+
+
+def test_intervals_of_few_horizons_and_series_are_wider_and_their_centre_is_not_believed() -> None:
+    few, more, most = Trust.of(3, 1), Trust.of(3, 4), Trust.of(1e6, 100)
+    assert few.spread == pytest.approx(1.886 / 1.2816, abs=1e-3)  # t, 2 degrees of freedom
+    assert few.spread > more.spread == pytest.approx(1.476 / 1.2816, abs=1e-3)  # 5
+    assert few.centre == more.centre == pytest.approx(3 / 23)
+    assert (most.centre, most.spread) == pytest.approx((1, 1), abs=1e-4)
+    assert Trust.of(0.5, 1).spread == few.spread  # no fewer than 2 degrees of freedom
 
 
 def test_joined_residuals_are_in_order_of_series_and_time(source: Panel) -> None:
