@@ -4,6 +4,9 @@ All series of a table share its time. What they did together in the training par
 decline, a network takes for a law, and the folds that judge it lie in the same time. Each training
 window is mirrored with probability ½, and a forecast is the mean of those of a window and of its
 mirror image, turned back: an odd function of what it reads.
+
+A long table shows what is law and what is chance, and the hour, the weekday and the season have
+effects of their own there, which an odd function cannot have: its windows are left as they are.
 """
 
 from collections.abc import Callable
@@ -17,9 +20,13 @@ from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.model.base import CHANNELS, SIGNED, OnBase, mixed
 from retain.kinds.forecast.model.segrnn import Normalised
 
+LONG = 300  # horizons; the sample, which has 1,700, errs 3 % less without mirrors in validation
+
 
 class Mirror:
-    """How the windows of a schema are mirrored; not at all where the quantiles are not symmetric.
+    """How the windows of a schema are mirrored.
+
+    Not at all where the table is long, or the quantiles are not symmetric.
 
     The sign of the target, of its changes and errors, of the experts and of the covariates changes.
     The hour of the day and the day of the year stay as they are: they say when, and not how much.
@@ -28,9 +35,10 @@ class Mirror:
     def __init__(self, model: Model, schema: Schema):
         levels = model.quantiles
         self.own_mean = model.mean == "tweedie"
-        self.used = all(
+        symmetric = all(
             abs(low + high - 1) < 1e-9 for low, high in zip(levels, reversed(levels), strict=True)
         )
+        self.used = symmetric and schema.steps < LONG * schema.data["horizon"]
         named = schema.columns[1:]
         clock = calendars.feature_names(schema.frequency, True, None)
         turned = [name not in clock for name in named]
