@@ -41,6 +41,7 @@ PROBLEM = Problem.model_validate(
             "learning_rate": 0.01,
             "checkpoint_every": 1,
         },
+        "evaluation": {"floors": ["seasonal_naive"]},
         "gate": [{"check": "finite"}],
     }
 )

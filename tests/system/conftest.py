@@ -37,6 +37,7 @@ problems:
       batch_size: 64
       learning_rate: 0.01
     evaluation:
+      floors: [seasonal_naive, naive]
       bootstrap: 200
     gate:
       - check: finite

@@ -5,11 +5,12 @@ import os
 import shutil
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import pytest
 
+from retain.kinds.forecast.config import Floor
 from retain.kinds.forecast.predict import predictor
 from tests.learning.based import three
 
@@ -83,7 +84,7 @@ def test_each_cell_has_a_model_on_the_base_and_one_alone_for_each_fold(based: Pa
 def test_metrics_and_report_compare_network_base_and_cell_alone(based: Path) -> None:
     found = metrics(based)
     cells = {"lstm", "pool", "lstm_alone"}
-    assert cells <= found["models"].keys()
+    assert found["models"].keys() == cells | set(get_args(Floor))
     assert len(found["network"]) == 2
     assert {"kept", "gains"} <= found["network"][0].keys()
     assert all(len(fold["gains"]) == 2 for fold in found["network"])
@@ -110,6 +111,7 @@ def test_the_table_is_forecast_by_the_registered_model(based: Path, tmp_path: Pa
     assert short["median"].to_numpy() == pytest.approx(expected["median"].to_numpy(), rel=1e-3)
 
 
+@pytest.mark.long
 def test_what_was_trained_is_not_trained_again_after_a_kill(based: Path, tmp_path: Path) -> None:
     shutil.copytree(based, tmp_path / "project")
     folder = tmp_path / "project"

@@ -59,8 +59,7 @@ def test_every_stage_leaves_what_it_declares(finished: Path) -> None:
 def test_lstm_and_rnn_have_equal_budgets_and_are_scored_beside_the_naive(finished: Path) -> None:
     metrics = json.loads((finished / "reports/small/metrics.json").read_text())
     models = metrics["models"]
-    floors = ["seasonal_naive", "naive", "drift", "zero", "seasonal_mean", "theta", "ets"]
-    assert list(models) == ["lstm", "rnn", *floors]
+    assert list(models) == ["lstm", "rnn", "seasonal_naive", "naive"]
     assert models["rnn"]["parameters"] == pytest.approx(models["lstm"]["parameters"], rel=0.05)
     assert {"lstm_minus_rnn", "lstm_minus_seasonal_naive"} <= set(metrics["differences"])
 

@@ -110,7 +110,7 @@ def test_a_fold_that_was_trained_is_not_trained_again_after_a_kill(
     folder = clone()
     run(folder, "dvc", "checkout")
     text = (folder / "params.yaml").read_text()
-    text = text.replace("max_epochs: 3", "max_epochs: 60\n      patience: 60")
+    text = text.replace("max_epochs: 3", "max_epochs: 20\n      patience: 20")
     text = text.replace("evaluation:\n", "evaluation:\n      folds: 2\n")
     (folder / "params.yaml").write_text(text)
     process = start(folder, "python", "pipelines/train.py", "small", "lstm")
@@ -122,7 +122,7 @@ def test_a_fold_that_was_trained_is_not_trained_again_after_a_kill(
 
     done = run(folder, "python", "pipelines/train.py", "small", "lstm")
     assert "fold 1 of 2" not in done.stdout
-    assert "fold 2 of 2: epoch 60/60" in done.stdout
+    assert "fold 2 of 2: epoch 20/20" in done.stdout
     model = folder / "models/small/lstm"
     assert (model / "weights.safetensors").read_bytes() == content
     assert (model / "fold-2/weights.safetensors").is_file()
