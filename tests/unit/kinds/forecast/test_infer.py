@@ -232,10 +232,10 @@ def panel_of(series: int, steps: int, frequency: str, length: int) -> pd.DataFra
 @pytest.mark.parametrize(
     ("table", "horizon", "validation", "test", "folds", "context", "season"),
     [
-        (panel_of(6, 40, "MS", 12), 3, 6, 4, 3, 9, 12),
+        (panel_of(6, 40, "MS", 12), 3, 6, 4, 4, 9, 12),
         (panel_of(20, 880, "D", 7), 28, 15, 10, 2, 56, 7),
         (panel_of(1, 132, "MS", 12), 12, 5, 3, 3, 24, 12),
-        (panel_of(500, 104, "W-SUN", 52), 13, 4, 3, 2, 16, 52),
+        (panel_of(500, 104, "W-SUN", 52), 13, 4, 3, 3, 16, 52),
         (panel_of(50, 730, "D", 7), 28, 13, 9, 2, 56, 7),
         (panel_of(1, 36, "MS", 12), 6, 3, 2, 2, 6, 12),
         (panel_of(1, 9000, "h", 24), 24, 112, 56, 1, 48, 24),  # 15 % of the span, and as much
