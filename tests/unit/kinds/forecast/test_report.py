@@ -68,6 +68,8 @@ def test_a_network_that_is_not_kept_earned_nothing() -> None:
         f"rehearsed last, its error was 2.0{SPACE}% above the base's and 0.5{SPACE}% below the "
         "base's. "
     )
+    assert "A network was worth it" not in lead(found)
+    assert "The base is worth more than a floor: the MAE of the LSTM is" in lead(found)
     found["network"].append({"kept": True, "enough": True, "gains": [0.1, 0.2]})
     said = lead(found)
     assert said.startswith("The LSTM took nothing off")

@@ -12,11 +12,19 @@ from retain.kinds.forecast.evaluation.evaluate import ForecastMetrics
 
 Label = Callable[[str], str]  # a model's name for a person
 BASE = "pool"  # the classical base alone
-VERDICTS = {
-    "better": "A network was worth it",
-    "worse": "No network was needed",
-    "not finite": "Whether a network was worth it is unknown",
+VERDICTS = {  # by what serves
+    "network": {
+        "better": "A network was worth it",
+        "worse": "No network was needed",
+        "not finite": "Whether a network was worth it is unknown",
+    },
+    "base": {
+        "better": "The base is worth more than a floor",
+        "worse": "A floor would do better",
+        "not finite": "Whether the base is worth more than a floor is unknown",
+    },
 }
+UNCLEAR = {"network": "a network was worth it", "base": "the base is worth more than a floor"}
 
 
 def judging_metric(problem: Problem) -> str:
@@ -88,7 +96,9 @@ def _over_floors(metrics: ForecastMetrics, metric: str, label: Label) -> str:
     best = max(ratios, key=lambda name: ratios[name])
     change, theirs = _change(metrics, model, best, metric), metrics["models"][best][metric]
     assert change is not None
-    verdict = VERDICTS.get(change.judgement, "Whether a network was worth it is not clear")
+    folds = metrics.get("network", [])
+    served = "base" if folds and not any(fold["kept"] for fold in folds) else "network"
+    verdict = VERDICTS[served].get(change.judgement, f"Whether {UNCLEAR[served]} is not clear")
     where = "below" if change.value < 0 else "above"
     windows = metrics["models"][best].get("windows")
     sample = f" on the {windows:,} windows of a sample" if windows else ""
