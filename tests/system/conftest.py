@@ -154,8 +154,9 @@ def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
     return folder
 
 
-def _finish(folder: Path) -> None:
-    write_project(folder, small_table())
+def finish(folder: Path, table: pd.DataFrame, params: str = PARAMS) -> None:
+    """Make a project, run its pipeline, and commit what came of it."""
+    write_project(folder, table, params)
     put_store(folder)
     run(folder, "dvc", "repro")
     commit(folder)
@@ -164,7 +165,7 @@ def _finish(folder: Path) -> None:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project after `dvc repro`, committed; a test that changes it takes a `clone`."""
-    return make_once(tmp_path_factory, "finished", _finish)
+    return make_once(tmp_path_factory, "finished", lambda folder: finish(folder, small_table()))
 
 
 @pytest.fixture(scope="session")

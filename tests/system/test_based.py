@@ -14,7 +14,7 @@ from retain.kinds.forecast.config import Floor
 from retain.kinds.forecast.predict import predictor
 from tests.learning.based import three
 
-from .conftest import commit, make_once, put_store, run, write_project
+from .conftest import finish, make_once, run
 from .test_stopped import start, wait_for
 
 BASED = """\
@@ -49,17 +49,10 @@ problems:
 FOLDS = ("", "fold-2", "alone", "alone/fold-2")
 
 
-def _finish(folder: Path) -> None:
-    write_project(folder, three(), BASED)
-    put_store(folder)
-    run(folder, "dvc", "repro")
-    commit(folder)
-
-
 @pytest.fixture(scope="session")
 def based(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project after `dvc repro`, that no test changes."""
-    return make_once(tmp_path_factory, "based", _finish)
+    return make_once(tmp_path_factory, "based", lambda folder: finish(folder, three(), BASED))
 
 
 def metrics(folder: Path) -> dict[str, Any]:

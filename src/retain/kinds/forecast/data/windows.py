@@ -143,17 +143,13 @@ class Windows:
     def thinned(self, limit: int) -> Self:
         """Keep at most `limit` of the windows, evenly spaced."""
         if len(self) > limit:
-            numbers = np.linspace(0, len(self) - 1, limit).astype(np.int64)
-            self._chosen = numbers if self._chosen is None else self._chosen[numbers]
-            self._count = limit
+            self._keep(np.linspace(0, len(self) - 1, limit).astype(np.int64))
         return self
 
     def beginning_at(self, rows: NDArray[np.int64]) -> Self:
         """Keep the windows whose horizons begin at one of some rows of `values`."""
-        numbers = np.arange(len(self))
-        numbers = numbers[np.isin(self.locate(numbers)[1], rows)]
-        self._chosen = numbers if self._chosen is None else self._chosen[numbers]
-        self._count = len(numbers)
+        begins = self.locate(np.arange(len(self)))[1]
+        self._keep(np.flatnonzero(np.isin(begins, rows)))
         return self
 
     def on(self, bases: Bases | None, hold: bool = False) -> Self:
@@ -173,11 +169,13 @@ class Windows:
         Args:
             series: whether each one is chosen.
         """
-        numbers = np.flatnonzero(series[self.series])
         some = copy.copy(self)
-        some._chosen = numbers if self._chosen is None else self._chosen[numbers]
-        some._count = len(numbers)
+        some._keep(np.flatnonzero(series[self.series]))
         return some
+
+    def _keep(self, numbers: NDArray[np.int64]) -> None:
+        self._chosen = numbers if self._chosen is None else self._chosen[numbers]
+        self._count = len(numbers)
 
     def chunks(self) -> Iterator[Batch]:
         """Yield all windows, in order, in batches of CHUNK."""

@@ -4,8 +4,7 @@ from typing import Any
 
 from retain.evaluation.bootstrap import describe_power, smallest_difference
 from retain.kinds.forecast.data.panel import Panel
-from retain.kinds.forecast.data.powers import share_of_zeros
-from retain.kinds.forecast.evaluation.metrics import MOST_ZEROS
+from retain.kinds.forecast.data.powers import MOSTLY_ZERO, share_of_zeros
 
 LEAST_MARGIN = 0.02
 # Two models that are as good differ by chance. A margin of half of what the test part can tell lets
@@ -22,7 +21,7 @@ def metric(source: Panel, sentences: list[str]) -> str:
     nearly all.
     """
     zeros = share_of_zeros(source.values, source.index, source.schema.validation_step)
-    if zeros > MOST_ZEROS:
+    if zeros > MOSTLY_ZERO:
         sentences.append(
             f"gate: by RMSSE, of the mean forecast, for {100 * zeros:.0f} % of the training "
             "values are zero, where the MAE is least for always zero"

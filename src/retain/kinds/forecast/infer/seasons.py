@@ -7,11 +7,9 @@ that there is no season although there is one.
 import numpy as np
 
 from retain.kinds.forecast.data.panel import Panel
-from retain.kinds.forecast.data.powers import takes_logarithms
 from retain.kinds.forecast.data.windows import Windows
-from retain.kinds.forecast.model.pool import fitting
+from retain.kinds.forecast.model import learner
 from retain.kinds.forecast.model.pool.pool import Expert, Pool, mix
-from retain.kinds.forecast.model.pool.running import Run
 
 JUDGED = 500  # windows of a fold, at most
 WORTHWHILE = 0.01  # of the error that no season at all must take off the first cycle's
@@ -60,10 +58,9 @@ def _errors(cut: Panel, cycles: tuple[int, ...]) -> dict[int, float]:
     windows = Windows(cut, "validation").thinned(JUDGED)
     if not len(windows):
         return {}
-    until = cut.schema.validation_step
-    pool = fitting.fit(cut, until, takes_logarithms(cut.values, cut.index, until))
+    pool, bases = learner.fit_base(cut)
     series, rows = windows.locate(np.arange(len(windows)))
-    forecasts = Run(pool, cut).at(series, rows, 1).experts.astype(np.float64)
+    forecasts = bases.at(series, rows, 1).experts.astype(np.float64)
     truth = np.asarray(cut.values[:, 0], dtype=np.float64)[rows[:, None] + np.arange(pool.horizon)]
     deviation = cut.index["std"].to_numpy(dtype=np.float64)[series, None]
     errors = {}

@@ -111,7 +111,7 @@ class Base(nn.Module):
         recent, before = y[:, -context:], y[:, now - context - self.season : now - self.season]
         seen = recent.isfinite()
         centre = last_observed(recent)
-        missed = self._missed(batch, transform)
+        missed = recent - transform.forward(batch.ahead)
         typical = self.unit[batch.series].unsqueeze(1) * self._deviation(batch, transform)
         found = missed.abs().nanmean(1, keepdim=True)
         unit = torch.fmax(found, LEAST_UNIT * typical)  # of NaN, the other

@@ -220,23 +220,24 @@ def _calibrate(
         trust: in the residuals of the rehearsals.
         enough: whether the rehearsals learned from enough windows to keep a network for them.
     """
-    outcome = None
+    outcome, pairs = None, list(zip(rehearsals, parts, strict=True))
+    residuals = [_residuals(*pair) for pair in pairs]
     if final.base is not None:
         bases = [
             collect(network.forecast_base, part, network.target.transform)
-            for network, part in zip(rehearsals, parts, strict=True)
+            for network, part in pairs
         ]
         set_calibration(final.base, trust.fit(bases, final))
         gains = [
-            1 - _error(_residuals(network, part), network) / max(_error(base, network), 1e-12)
-            for network, part, base in zip(rehearsals, parts, bases, strict=True)
+            1 - _error(own, network) / max(_error(base, network), 1e-12)
+            for own, base, network in zip(residuals, bases, rehearsals, strict=True)
         ]
         kept = enough and statistics.fmean(gains) >= GAIN and min(gains) >= -LOSS
         outcome = Outcome(kept=kept, enough=enough, gains=[round(gain, 6) for gain in gains])
         if not kept:
             for network in (*rehearsals, final):
                 learner.rest_on_base(network)
-    residuals = [_residuals(*pair) for pair in zip(rehearsals, parts, strict=True)]
+            residuals = [_residuals(*pair) for pair in pairs]
     set_calibration(final, trust.fit(residuals, final))
     return outcome
 
@@ -247,14 +248,18 @@ def _residuals(network: Forecaster, part: Windows) -> Residuals:
 
 def data_errors(residuals: Residuals, target: Target) -> Floats:
     """Return the errors of the medians, in deviations of the series: (windows, horizon)."""
-    point = point_of(residuals.values, target.levels)[..., 0]
+    median = residuals._replace(values=point_of(residuals.values, target.levels))
+    return output_errors(median, target)[..., 0]
+
+
+def output_errors(residuals: Residuals, target: Target) -> Floats:
+    """Return the errors of every output, in deviations of the series, as `Residuals.values` are."""
+    base, scale = residuals.base[..., None], residuals.scale[..., None]
     truth, forecast = (
-        target.transform.inverse(
-            torch.from_numpy(residuals.base + residuals.scale * values)
-        ).numpy()
-        for values in (residuals.truth, point)
+        target.transform.inverse(torch.from_numpy(base + scale * values)).numpy()
+        for values in (residuals.truth[..., None], residuals.values)
     )
-    errors: Floats = (truth - forecast) / residuals.deviation[:, None]
+    errors: Floats = (truth - forecast) / residuals.deviation[:, None, None]
     return errors
 
 

@@ -241,16 +241,7 @@ class _Trial:
         """Return the mean quantile loss, twice, so that it is the absolute error of a median."""
         network = self.averaged
         found = collect(network, self.part, network.target.transform)
-        quantiles, truth = (
-            network.target.transform.inverse(torch.from_numpy(values))
-            for values in (
-                found.base[..., None] + found.scale[..., None] * found.values,
-                found.base + found.scale * found.truth,
-            )
-        )
-        errors = (truth.unsqueeze(-1) - quantiles) / torch.from_numpy(found.deviation)[
-            :, None, None
-        ]
+        errors = torch.from_numpy(rehearsal.output_errors(found, network.target))
         levels = torch.tensor(network.levels if errors.shape[-1] > 1 else (0.5,))
         error = float(2 * learner.pinball(errors, levels).nanmean())
         return error if np.isfinite(error) else float("inf")
