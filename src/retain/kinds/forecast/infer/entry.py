@@ -19,7 +19,7 @@ from retain.errors import DataError
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import frequency, panel, reader, tables
 from retain.kinds.forecast.data.formats import SEPARATORS, Csv, fields
-from retain.kinds.forecast.infer import columns, gate, splitting, tuning
+from retain.kinds.forecast.infer import columns, gate, hints, splitting, tuning
 from retain.kinds.forecast.split import Split
 
 DEFAULT_LAYOUT = {"separator": ",", "decimal": "."}
@@ -211,7 +211,7 @@ def _choose_duplicates(raw: reader.Raw, draft: Data, sentences: list[str]) -> Da
         count = int(differing.any(axis=1).sum())
         raise DataError(
             f"{raw.origin.where}: {count:,} time stamps have several rows that differ in "
-            f"{columns.names(targets)}; say what to do with --duplicates first, last or mean, or "
+            f"{hints.names(targets)}; say what to do with --duplicates first, last or mean, or "
             "which column tells the series apart with --unique-id"
         )
     rows = int(frame.duplicated(key).sum())
