@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -263,6 +264,30 @@ def check_slow_clients(server: Server, body: dict[str, Any]) -> None:
         assert server.forecast(body, X_API_Key="a secret")[0] == 200
         assert {each.result() for each in closed} == {b""}
         assert all(b" 408 " in each.result() for each in told)
+
+
+def test_a_head_without_an_end_is_cut_off(server: Server) -> None:
+    begin = time.perf_counter()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-A: ")
+        sent = 0
+        with suppress(ConnectionError):  # it is closed while we send
+            while sent < 200 << 20:
+                sent += connection.send(b"a" * 65_536)
+        with suppress(ConnectionError):
+            answer = connection.recv(4096)
+            assert answer == b"" or answer.startswith(b"HTTP/1.1 431 ")
+    assert sent < 20 << 20  # what the system buffers, no more
+    assert time.perf_counter() - begin < 20
+    assert server.ask("GET", "/health")[0] == 200
+
+
+def test_a_head_of_ordinary_length_is_answered_and_a_longer_one_refused(server: Server) -> None:
+    assert server.ask("GET", "/health", X_A="a" * 30_000)[0] == 200
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        line = b"X-A: " + b"a" * 40_000
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + line + b"\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 431 ")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from retain.errors import DvcError, ModelError
-from retain.project import dvc
+from retain.project import dvc, files
 from retain.project.fingerprint import file_md5, short
 
 
@@ -50,7 +50,7 @@ class Cache:
             )
         if md5.endswith(".dir"):
             for name, part in self._listing(md5).items():
-                self.copy(part, target / name, label)
+                self.copy(part, files.inside(target, name), label)
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)

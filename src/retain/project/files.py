@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from retain.errors import RetainError
+from retain.errors import ModelError, RetainError
 
 LEFT_OUT = "left-out.txt"  # all that is in the folder of a model that is not trained
 
@@ -66,6 +66,18 @@ def leave_out(root: Path, stage: str, target: Path, why: str) -> None:
     with folder(root, stage) as scratch:
         (scratch / LEFT_OUT).write_text(f"{why}\n", encoding="utf-8")
         publish(scratch, target)
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return the path of `name` in a folder; names come from files that others may have written.
+
+    Raises:
+        ModelError: it lies outside of the folder, through `..`, a leading slash or a link.
+    """
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ModelError(f"{name!r} lies outside of the folder that it is recorded in; not written")
+    return path
 
 
 def remove(folder: Path) -> None:

@@ -11,6 +11,7 @@ import io
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,6 +93,26 @@ def record(root: Path, name: str, entry: Entry) -> None:
     if not entry.repeats(entries):
         newest = max([entry.at, *(known.at for known in entries[-1:])])  # clocks differ
         write(root, name, [*entries, replace(entry, at=newest)])
+
+
+@contextmanager
+def recorded(root: Path, name: str, entry: Entry) -> Iterator[None]:
+    """Add an entry before the block, which does what it says; take it back if the block fails.
+
+    Raises:
+        RegistryError: the ledger cannot be read, so that nothing is done.
+    """
+    path = Layout(root, name).ledger
+    before = path.read_bytes() if path.is_file() else None
+    record(root, name, entry)
+    try:
+        yield
+    except BaseException:
+        if before is None:
+            path.unlink(missing_ok=True)
+        else:
+            files.write_bytes(path, before)
+        raise
 
 
 def write(root: Path, name: str, entries: Iterable[Entry]) -> None:
@@ -201,8 +222,13 @@ def _rows(
     """
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = list(csv.reader(file))
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = list(csv.reader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RegistryError(
+            f"{path.relative_to(root)} cannot be read ({error}); take it back from git"
+        ) from None
     headers = [list(columns), [name for name in columns if name not in optional]]
     lengths = {len(header) for header in headers}
     rows = []

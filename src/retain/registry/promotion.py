@@ -74,8 +74,8 @@ def _decide(
     _, metrics = ledger.registered(json.loads(version.tags.get("outs", "{}")), name)
     models = (version.tags["model.md5"], metrics, version.tags.get("final.md5", ""))
     entry = ledger.new_entry(root, by, "champion", why, *models)
-    sentence = move(client, version, entry)
-    ledger.record(root, name, entry)
+    with ledger.recorded(root, name, entry):
+        sentence = move(client, version, entry)
     path = Layout(root, name).decision
     decision = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     for alias in ("champion", "previous"):

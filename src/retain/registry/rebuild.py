@@ -169,7 +169,7 @@ def _restore(root: Path, clone: Git, cache: Cache, name: str, entry: Entry) -> P
     if same and all(map(cache.has, report.values())):
         md5s = report | md5s
     for path, md5 in md5s.items():
-        cache.copy(md5, tree / path, path)
+        cache.copy(md5, files.inside(tree, path), path)
     return tree
 
 

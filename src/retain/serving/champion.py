@@ -58,24 +58,34 @@ class ChampionHolder:
     def __init__(self, root: Path, name: str):
         self._name = name
         self._client = store.connect(root)
-        self.registry_error = ""  # why the registry could not be asked last time
+        self.registry_error = ""  # why the present champion could not be loaded last time
         self.champion = _load(registry.champion(self._client, name))
 
     def refresh(self) -> None:
-        """Load the champion that there is now, if it is another one.
+        """Load the present champion, if it is another version or has other content.
 
-        Whatever goes wrong, the server goes on with the model that it has.
+        Whatever goes wrong is logged and said in `registry_error`; the server keeps the model that
+        it has, and the next call tries again. A registry that was rebuilt has new numbers and may
+        give a known number to other content, so both are compared.
         """
         try:
             version = registry.champion(self._client, self._name)
-            if str(version.version) != self.champion.version:
+            known = self.champion.version, self.champion.md5
+            if (str(version.version), _md5(version)) != known:
                 self.champion = _load(version, self.champion.kind)
                 log.info("swapped", extra={"version": self.champion.version})
             self.registry_error = ""
-        except RetainError as error:
-            if str(error) != self.registry_error:
-                log.warning("the model stays: %s", error)
-            self.registry_error = str(error)
+        except Exception as error:  # one that nobody foresaw must not end the following
+            is_known = isinstance(error, RetainError)
+            sentence = str(error) if is_known else f"{type(error).__name__}: {error}"
+            if sentence != self.registry_error:
+                log.warning("the model stays: %s", sentence, exc_info=not is_known)
+            self.registry_error = sentence
+
+
+def _md5(version: "ModelVersion") -> str:
+    """Return the md5 of the folder of the model that answers."""
+    return str(version.tags.get("final.md5") or version.tags["model.md5"])
 
 
 def _load(version: "ModelVersion", kind: str | None = None) -> LoadedChampion[Predictor]:
@@ -105,7 +115,7 @@ def _load(version: "ModelVersion", kind: str | None = None) -> LoadedChampion[Pr
     return LoadedChampion(
         name=str(version.name),
         version=str(version.version),
-        md5=str(tags.get("final.md5") or tags["model.md5"]),
+        md5=_md5(version),
         kind=manifest.name,
         origin=origin,
         predictor=predictor,

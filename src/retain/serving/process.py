@@ -24,27 +24,60 @@ KEY = "RETAIN_API_KEY"
 CONNECTIONS = 1000
 
 
-class TimeoutProtocol(HttpToolsProtocol):
-    """HTTP that closes a connection whose client takes too long over the head of a request."""
+HEAD = 32_768  # bytes of the head of a request
+PIECE = 8_192  # bytes of a head that are parsed before its length is looked at again
+SENTENCE = f'{{"error": "the head of a request may have at most {HEAD:,} bytes"}}\n'
+REFUSED = (
+    "HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\n"
+    f"content-length: {len(SENTENCE)}\r\nconnection: close\r\n\r\n{SENTENCE}"
+).encode()
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """HTTP with limits on the head of a request, which is read before any key is checked.
+
+    A connection is closed whose client sends a head of more than HEAD bytes, or takes too long.
+    """
 
     seconds = 30.0
     _timer: asyncio.TimerHandle
+    _head: int | None = 0  # bytes of the head so far; None in a body
 
     def connection_made(self, transport: Any) -> None:
         """Wait for the first request."""
         super().connection_made(transport)
         self._start_timer()
 
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come, of a head piece by piece."""
+        while data and not self.transport.is_closing():
+            if self._head is None:
+                piece, data = data, b""
+            else:
+                piece, data = data[:PIECE], data[PIECE:]
+                self._head += len(piece)
+            super().data_received(piece)
+            if self._head is not None and self._head >= HEAD:
+                self.transport.write(REFUSED)
+                self.transport.close()
+
     def on_message_begin(self) -> None:
         """Wait for the rest of the head."""
         super().on_message_begin()
+        self._head = 0 if self._head is None else self._head
         self._timer.cancel()
         self._start_timer()
 
     def on_headers_complete(self) -> None:
         """Wait no longer: the time for the body is limited where it is read."""
         self._timer.cancel()
+        self._head = None
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Count the head of the next request from its first byte."""
+        super().on_message_complete()
+        self._head = 0
 
     def _start_timer(self) -> None:
         self._timer = self.loop.call_later(self.seconds, self.transport.close)
@@ -86,7 +119,7 @@ def serve(root: Path, name: str, host: str, port: int, limits: Limits) -> None:
         config = uvicorn.Config(
             app.build(holder, limits, key, hosts),
             loop="uvloop",
-            http=type("Protocol", (TimeoutProtocol,), {"seconds": limits.receive}),
+            http=type("Protocol", (LimitedProtocol,), {"seconds": limits.receive}),
             ws="none",
             lifespan="on",
             log_config=None,

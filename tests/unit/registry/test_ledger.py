@@ -339,3 +339,29 @@ def test_the_commit_of_another_refit_is_found_by_its_md5(git: Git) -> None:
         assert rebuild._locked(git.root, "small", line)[0] == expected
     with pytest.raises(ModelError):
         rebuild._locked(git.root, "small", replace(entry(1, "a"), final="i.dir"))
+
+
+def test_an_entry_is_taken_back_where_what_it_says_fails(tmp_path: Path) -> None:
+    (tmp_path / "models/small").mkdir(parents=True)
+    path = Layout(tmp_path, "small").ledger
+    with pytest.raises(KeyError), ledger.recorded(tmp_path, "small", entry(1, "a")):
+        raise KeyError
+    assert not path.exists()
+    ledger.write(tmp_path, "small", [entry(1, "a")])
+    before = path.read_bytes()
+    with pytest.raises(KeyError), ledger.recorded(tmp_path, "small", entry(2, "b")):
+        raise KeyError
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"at,by\n", b"at,by\xff\n", b'"' + b"a" * 200_000 + b'"\n'])
+def test_nothing_is_done_where_the_ledger_cannot_be_read(tmp_path: Path, content: bytes) -> None:
+    path = Layout(tmp_path, "small").ledger
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with (
+        pytest.raises(RegistryError, match=r"ledger\.csv.*git"),
+        ledger.recorded(tmp_path, "small", entry(1, "a")),
+    ):
+        pytest.fail("the block must not run")
+    assert path.read_bytes() == content
