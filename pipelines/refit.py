@@ -26,7 +26,7 @@ def main() -> None:
         files.leave_out(root, stage, layout.final, why)
         return
     portable_cpu.pin_cpu_kernels(problem.training.reproducible)
-    from retain.training import trainer  # imports torch, and torch looks at these settings once
+    from retain.training import devices, trainer  # they import torch, which looks at these once
 
     trainer.seed_everything(problem.training)
     folders = {str(cell): layout.model(cell) for cell in problem.training.cells}
@@ -36,7 +36,7 @@ def main() -> None:
     md5s = fingerprint.folder_md5(folders[cell]), code_deps.training_md5(root, kind, "refit")
     recipe = (tags["data.md5"], tags["params.md5"], *md5s)
     kept = files.checkpoint_folder(root, stage, fingerprint.text_md5(" ".join(recipe)))
-    if trainer.is_follower():
+    if devices.follow():
         trainer.fit(setup, problem.training, cell, name, folder=kept)
         return
     with (

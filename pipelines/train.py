@@ -32,7 +32,7 @@ def main() -> None:
         files.leave_out(root, f"train-{name}-{sys.argv[2]}", layout.model(sys.argv[2]), why)
         return
     portable_cpu.pin_cpu_kernels(problem.training.reproducible)
-    from retain.training import trainer  # imports torch, and torch looks at these settings once
+    from retain.training import devices, trainer  # they import torch, which looks at these once
 
     kind, last = kind_of(problem), problem.folds
     tags = fingerprint.training_tags(root, name, problem, cell)
@@ -63,7 +63,7 @@ def main() -> None:
     done = {each: place(kept, *each) / "model" for each in plan[:-1]}
     kept_before = {each for each, model in done.items() if model.is_dir()}
     setups = {each: build(*each) for each in plan if each not in kept_before}
-    if trainer.is_follower():
+    if devices.follow():
         for each in setups:
             fit(*each)
         return

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 DURATION = re.compile(r"([1-9]\d*)(w|d|h|min)")
+LONGEST = dt.timedelta(days=36_525)
 UNITS = {"w": "weeks", "d": "days", "h": "hours", "min": "minutes"}
 
 
@@ -15,7 +16,10 @@ def span(text: str) -> dt.timedelta:
     found = DURATION.fullmatch(text)
     if found is None:
         raise ValueError("give a duration such as 4w, 30d, 12h or 15min")
-    return dt.timedelta(**{UNITS[found[2]]: int(found[1])})
+    count, unit = int(found[1]), dt.timedelta(**{UNITS[found[2]]: 1})
+    if count > LONGEST / unit:
+        raise ValueError("a duration of more than 100 years; give a shorter one")
+    return count * unit
 
 
 def _duration(text: str) -> str:

@@ -26,6 +26,17 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _true_is_no_number(cls, section: Any) -> Any:
+        """Refuse `true` where a number is expected: pydantic would take it as 1."""
+        for key, value in section.items() if isinstance(section, dict) else ():
+            field = cls.model_fields.get(str(key))
+            kinds = () if field is None else (field.annotation, *get_args(field.annotation))
+            if isinstance(value, bool) and field is not None and bool not in kinds:
+                raise ValueError(f"{key} is {str(value).lower()}, which is no value of this key")
+        return section
+
 
 class Training(Section):
     """How a network is trained; the same for every cell but for its learning rate.
@@ -37,11 +48,11 @@ class Training(Section):
     """
 
     cells: tuple[Cell, ...] = ("lstm", "rnn")
-    batch_size: int = Field(256, ge=1)
-    max_steps: int | None = Field(None, ge=1)
-    max_epochs: int | None = Field(None, ge=1)
-    epoch_steps: int = Field(200, ge=1)
-    patience: int | None = Field(None, ge=1)
+    batch_size: int = Field(256, ge=1, le=1_000_000)
+    max_steps: int | None = Field(None, ge=1, le=1_000_000_000)
+    max_epochs: int | None = Field(None, ge=1, le=1_000_000)
+    epoch_steps: int = Field(200, ge=1, le=1_000_000)
+    patience: int | None = Field(None, ge=1, le=1_000_000)
     learning_rate: float | dict[Cell, float] = 2e-3
     weight_decay: float = Field(0.0, ge=0)
     warmup_fraction: float = Field(0.05, ge=0, lt=1)
@@ -50,10 +61,10 @@ class Training(Section):
     checkpoint_every: Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^\d+s$")] = "30s"
     seed: int = Field(1, ge=0, lt=2**31)
     reproducible: Mode = "machine"
-    threads: int = Field(1, ge=1)
+    threads: int = Field(1, ge=1, le=1024)
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     accelerator: str = "auto"
-    devices: int | Literal["auto"] = 1
+    devices: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = 1
     strategy: str = "auto"
     system_metrics: bool = False
 

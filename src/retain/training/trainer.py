@@ -6,18 +6,16 @@ of the step alone; nothing depends on what ran before in the process. Knows no k
 """
 
 import logging
-import os
 import warnings
 from pathlib import Path
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 
 from retain.config.schema import Training
 from retain.errors import Terminated
 from retain.tracking.offline_run import OfflineRun
-from retain.training import checkpoints
+from retain.training import checkpoints, devices
 from retain.training.callbacks import CheckpointEvery, History, MlflowCurves, WeightAverage
 from retain.training.checkpoints import SafetensorsCheckpointIO
 from retain.training.lightning_module import Module
@@ -31,11 +29,6 @@ def seed_everything(training: Training) -> None:
     torch.manual_seed(training.seed)
     # Deterministic kernels fill what they are about to overwrite, to show who reads it too early.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-
-
-def is_follower() -> bool:
-    """Whether Lightning started this process to help another, which alone records and writes."""
-    return int(os.environ.get("LOCAL_RANK", "0")) > 0
 
 
 def equal_epochs(updates: int, training: Training, examples: int) -> tuple[int, int]:
@@ -98,11 +91,8 @@ def fit(
     if folder is not None:
         callbacks.append(CheckpointEvery(training.checkpoint_every, folder))
         resumed = checkpoints.newest(folder)
-    trainer = pl.Trainer(
-        accelerator="cpu" if training.reproducible == "portable" else training.accelerator,
-        devices=training.devices,
-        strategy=training.strategy,
-        precision=training.precision,
+    trainer = devices.build_trainer(
+        training,
         max_epochs=epochs,
         gradient_clip_val=training.gradient_clip,
         deterministic=training.reproducible != "off",

@@ -50,6 +50,31 @@ def test_a_preset_is_what_model_and_training_begin_with(tmp_path: Path, sections
     assert problem.training.batch_size == PRESETS["accurate"]["training"]["batch_size"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("horizon: 28", "horizon: true", "horizon is true"),
+        ("horizon: 28", "horizon: 1000000000", "horizon"),
+        (
+            "context_length: 56",
+            "context_length: 56\n      season_length: 1000000000",
+            "season_length",
+        ),
+        ("    gate:", "    model: {hidden_size: 1000000000}\n    gate:", "hidden_size"),
+        ("    gate:", "    model: {layers: false}\n    gate:", "layers is false"),
+        ("    gate:", "    training: {devices: 0}\n    gate:", "devices"),
+        ("    gate:", "    evaluation: {bootstrap: 1000000000}\n    gate:", "bootstrap"),
+        ("    gate:", "    retrain: {max_age: 999999999w}\n    gate:", "100 years"),
+        ("    gate:", "    retrain: {max_age: 99999999999999999999w}\n    gate:", "100 years"),
+    ],
+)
+def test_a_value_beyond_all_sense_is_refused(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    with pytest.raises(ParamsError, match=words):
+        loader.load_problem(write(tmp_path, changed(old, new)), "sales")
+
+
 def test_a_key_that_is_said_overrides_the_preset(tmp_path: Path) -> None:
     text = changed("    gate:", "    model: {dropout: 0.4}\n    gate:")
     problem = loader.load_problem(write(tmp_path, text), "sales")

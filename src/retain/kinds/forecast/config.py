@@ -36,9 +36,9 @@ class Data(Section):
     calendar: bool = True
     holidays: str | None = None
     # the forecasting task
-    horizon: int = Field(ge=1)
-    context_length: int = Field(ge=1)
-    season_length: int = Field(1, ge=1)
+    horizon: int = Field(ge=1, le=100_000)
+    context_length: int = Field(ge=1, le=1_000_000)
+    season_length: int = Field(1, ge=1, le=1_000_000)
     transform: Literal["none", "log1p", "box_cox"] = "none"  # of the target, before a network
     minimum: float | None = None  # that no value of the target is below, nor a forecast
     split: Split = Split()
@@ -118,14 +118,14 @@ class Model(Section):
     """
 
     base: Literal["none", "pool"] = "none"
-    hidden_size: int = Field(128, ge=1)
-    layers: int = Field(1, ge=1)
-    segment_length: int | None = Field(None, ge=1)
+    hidden_size: int = Field(128, ge=1, le=16_384)
+    layers: int = Field(1, ge=1, le=64)
+    segment_length: int | None = Field(None, ge=1, le=1_000_000)
     dropout: float = Field(0.2, ge=0, lt=1)
     normalisation: Literal["last", "mean_std", "series"] = "mean_std"
     residual: Literal["none", "seasonal"] = "none"
-    series_embedding: int = Field(0, ge=0)
-    ensemble: int = Field(1, ge=1)
+    series_embedding: int = Field(0, ge=0, le=4096)
+    ensemble: int = Field(1, ge=1, le=100)
     loss: Literal["pinball", "mae", "mse"] = "pinball"
     mean: Literal["calibrated", "tweedie"] = "calibrated"  # from the quantiles, or an output
     quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = DECILES
@@ -174,10 +174,10 @@ class Evaluation(Section):
     `floors` are the forecasts without a network that it is compared with.
     """
 
-    folds: int = Field(1, ge=1)
+    folds: int = Field(1, ge=1, le=1000)
     floors: tuple[Floor, ...] = get_args(Floor)
-    bootstrap: int = Field(2000, ge=100)
-    block_length: int | None = Field(None, ge=1)
+    bootstrap: int = Field(2000, ge=100, le=1_000_000)
+    block_length: int | None = Field(None, ge=1, le=1_000_000)
     seed: int = Field(1, ge=0)
 
 

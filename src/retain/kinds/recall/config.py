@@ -35,9 +35,9 @@ class Data(Section):
     train_gaps: Gaps = (10, 30, 100, 300)
     test_gaps: Gaps = (10, 30, 100, 300, 1000)
     symbols: int = Field(8, ge=2, le=26)
-    train: int = Field(16_000, ge=1)
-    validation: int = Field(200, ge=1)
-    test: int = Field(500, ge=1)
+    train: int = Field(16_000, ge=1, le=10_000_000)
+    validation: int = Field(200, ge=1, le=10_000_000)
+    test: int = Field(500, ge=1, le=10_000_000)
     seed: int = Field(1, ge=0, lt=2**31)
     tasks: tuple[int, ...] = ()
     validation_share: float = Field(0.1, gt=0, lt=1)
@@ -66,7 +66,7 @@ class Model(Section):
     without it an LSTM's forget gate begins with a bias of 1, a GRU's update gate with 0.
     """
 
-    hidden_size: int = Field(24, ge=1)
+    hidden_size: int = Field(24, ge=1, le=16_384)
     chrono: int | None = Field(None, ge=3)
 
 
@@ -80,7 +80,7 @@ class Training(CommonTraining):
 
     objective: Literal["answer", "words"] = "answer"
     learning_rates: dict[Cell, tuple[float, ...]] = Field({})
-    seeds: int = Field(3, ge=1)
+    seeds: int = Field(3, ge=1, le=1_000)
 
     @field_validator("learning_rates")
     @classmethod
@@ -107,7 +107,7 @@ class Evaluation(Section):
     """How test sequences are scored: the accuracy from which a gap counts, and the bootstrap."""
 
     threshold: float = Field(0.95, gt=0, le=1)
-    bootstrap: int = Field(2000, ge=100)
+    bootstrap: int = Field(2000, ge=100, le=1_000_000)
     seed: int = Field(1, ge=0)
 
 

@@ -42,9 +42,9 @@ class Data(Section):
 class Model(Section):
     """The networks; `hidden_size` is the LSTM's, others get the size with as many parameters."""
 
-    hidden_size: int = Field(128, ge=1)
-    embedding_size: int = Field(32, ge=1)
-    layers: int = Field(1, ge=1)
+    hidden_size: int = Field(128, ge=1, le=16_384)
+    embedding_size: int = Field(32, ge=1, le=16_384)
+    layers: int = Field(1, ge=1, le=64)
     dropout: float = Field(0.0, ge=0, lt=1)
 
 
@@ -54,18 +54,18 @@ class Training(CommonTraining):
     The state is carried from chunk to chunk of a stretch, the gradient is not.
     """
 
-    batch_size: int = Field(16, ge=1)
-    chunk: int = Field(64, ge=1)
-    chunks: int = Field(4, ge=1)
+    batch_size: int = Field(16, ge=1, le=1_000_000)
+    chunk: int = Field(64, ge=1, le=1_000_000)
+    chunks: int = Field(4, ge=1, le=1_000_000)
 
 
 class Evaluation(Section):
     """How the test part is scored: `block` consecutive units are drawn together."""
 
-    block: int = Field(500, ge=1)
-    bootstrap: int = Field(2000, ge=100)
+    block: int = Field(500, ge=1, le=1_000_000)
+    bootstrap: int = Field(2000, ge=100, le=1_000_000)
     seed: int = Field(1, ge=0)
-    length: int = Field(200, ge=1)  # units that each network of the report continues
+    length: int = Field(200, ge=1, le=1_000_000)  # units that each network of the report continues
     temperature: float = Field(0.5, gt=0)
 
 

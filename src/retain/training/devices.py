@@ -1,0 +1,63 @@
+"""The devices that a training asks for: refused with a sentence where they are not there."""
+
+import os
+import threading
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+from retain.config.schema import Training
+from retain.errors import ParamsError
+
+
+def build_trainer(training: Training, **options: Any) -> pl.Trainer:
+    """Build Lightning's trainer for the devices that a problem's section `training` names.
+
+    Raises:
+        ParamsError: they are not there, or accelerator, devices and strategy do not go together.
+    """
+    accelerator = "cpu" if training.reproducible == "portable" else training.accelerator
+    there = os.cpu_count() or 1
+    if accelerator == "cpu" and isinstance(training.devices, int) and training.devices > there:
+        raise ParamsError(
+            f"training.devices is {training.devices}, and this machine has {there} processors; "
+            f"take {there} or fewer"
+        )
+    try:
+        return pl.Trainer(
+            accelerator=accelerator,
+            devices=training.devices,
+            strategy=training.strategy,
+            precision=training.precision,
+            **options,
+        )
+    except (MisconfigurationException, ValueError, ImportError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ParamsError(
+            f"training.accelerator {training.accelerator}, devices {training.devices} and strategy "
+            f"{training.strategy} cannot be used here: {reason}"
+        ) from None
+
+
+def follow(seconds: float = 1.0) -> bool:
+    """Return whether Lightning started this process to help another, which alone writes.
+
+    If so, it ends when the process that started it is gone: a leader that is killed cannot end its
+    followers, which would wait for it for half an hour.
+
+    Args:
+        seconds: between two looks at the leader.
+    """
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        return False
+    leader = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == leader:
+            time.sleep(seconds)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    return True
