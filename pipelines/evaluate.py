@@ -10,7 +10,7 @@ from retain import errors
 from retain.config import loader
 from retain.config.kind import kind_of
 from retain.evaluation import quality_gate, report
-from retain.project import files
+from retain.project import files, lock_file
 from retain.project.layout import Layout
 from retain.tracking import runs
 from retain.training import portable_cpu
@@ -19,6 +19,7 @@ from retain.training import portable_cpu
 def main() -> None:
     """Score the models of one problem, and judge one of them."""
     root, name = Path(), sys.argv[1]
+    lock_file.keep(root)
     problem, layout = loader.load_problem(root, name), Layout(root, name)
     cells: list[str] = [*problem.training.cells]
     portable_cpu.pin_cpu_kernels(problem.training.reproducible)

@@ -12,6 +12,7 @@ import sys
 
 from retain import errors
 from retain.config import loader
+from retain.project import lock_file
 from retain.retraining import fetch, steps
 
 STEPS = ("fetch", "check", "train", "report")
@@ -30,6 +31,8 @@ def main() -> None:
     root = loader.find_root()
     problems = loader.some(root, asked.problems or os.environ.get("PROBLEMS", "").split())
     with steps.lock(root):
+        if sentence := lock_file.mend(root):
+            print(sentence, flush=True)
         if "fetch" not in asked.skip:
             fetch.fetch(root, problems)
         outcomes = {name: steps.check(root, name, problem, "check" in asked.skip)

@@ -12,7 +12,7 @@ from retain import errors, model_files
 from retain.config import loader
 from retain.config.kind import kind_of
 from retain.evaluation import choice
-from retain.project import code_deps, files, fingerprint
+from retain.project import code_deps, files, fingerprint, lock_file
 from retain.project.layout import Layout
 from retain.tracking import runs
 from retain.training import portable_cpu
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def main() -> None:
     """Train one cell on one problem, once for each fold, under a run of its own."""
     root, name = Path(), sys.argv[1]
+    lock_file.keep(root)
     problem, layout = loader.load_problem(root, name), Layout(root, name)
     cell = next((cell for cell in problem.training.cells if cell == sys.argv[2]), None)
     if cell is None:

@@ -1,0 +1,81 @@
+"""dvc.lock, kept beside the checkpoints and put back where a kill cut it off.
+
+DVC writes dvc.lock in place: a kill at that moment leaves it empty or cut, and every later command
+fails. So each stage keeps a copy of what is there when it starts, when DVC has just read it.
+"""
+
+from pathlib import Path
+
+from retain.errors import DvcError
+from retain.project import dvc, files
+from retain.project.git import Git
+
+NAME = "dvc.lock"
+COPIES = ("dvc.lock.kept", "dvc.lock.kept-before")  # another `dvc` may write while one is taken
+CONFLICT = ("<<<<<<<", "=======", ">>>>>>>")
+
+
+def keep(root: Path) -> None:
+    """Keep a copy of dvc.lock under scratch/, and the one before it."""
+    path, (newest, before) = root / NAME, (root / "scratch" / name for name in COPIES)
+    if not path.is_file():
+        return
+    content = path.read_bytes()
+    if newest.is_file() and newest.read_bytes() == content:
+        return
+    newest.parent.mkdir(exist_ok=True)
+    if newest.is_file():
+        newest.replace(before)
+    files.write_bytes(newest, content)
+
+
+def mend(root: Path) -> str:
+    """Put the last whole dvc.lock back where the present one is cut off.
+
+    Returns:
+        A sentence about what was done; empty where nothing was wrong.
+
+    Raises:
+        DvcError: dvc.lock holds the marks of a merge.
+    """
+    path = root / NAME
+    if not path.is_file():
+        return ""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if any(line.startswith(CONFLICT) for line in text.splitlines()):
+        raise DvcError(
+            f"{NAME} holds the marks of a merge: take one side with `git checkout --ours {NAME}` "
+            "or `--theirs`; the next run computes what the other side had"
+        )
+    if _is_whole(text):
+        return ""
+    committed = dvc.read_lock(root, "HEAD").rstrip() + "\n" if Git(root).find("HEAD") else ""
+    for label, copy in zip(("this", "an earlier"), COPIES, strict=True):
+        kept = root / "scratch" / copy
+        if kept.is_file() and _is_whole(kept.read_text(encoding="utf-8", errors="replace")):
+            files.write_bytes(path, kept.read_bytes())
+            return f"{NAME} was cut off by a kill; the copy of {label} run is put back"
+    if _is_whole(committed):
+        files.write_text(path, committed)
+        return f"{NAME} was cut off by a kill; the one of the last commit is put back"
+    path.unlink()
+    return f"{NAME} was cut off by a kill and is removed: the next run checks every stage again"
+
+
+def _is_whole(text: str) -> bool:
+    """Whether DVC can read the text. A cut at the end of a line may leave it readable: DVC then
+    runs again what is missing, which does no harm.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from dvc.utils.strictyaml import validate
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    if not text.endswith("\n"):
+        return False
+    try:
+        validate(YAML(typ="safe").load(text), COMPILED_LOCKFILE_SCHEMA)
+    except (YAMLError, DvcException):
+        return False
+    return True
