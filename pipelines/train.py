@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from retain import errors, model_files
 from retain.config import loader
 from retain.config.kind import kind_of
-from retain.evaluation import choice
 from retain.project import code_deps, files, fingerprint, lock_file
 from retain.project.layout import Layout
 from retain.tracking import runs
@@ -19,7 +18,7 @@ from retain.training import portable_cpu
 
 if TYPE_CHECKING:
     from retain.tracking.offline_run import OfflineRun
-    from retain.training.setup import Epoch, TrainingSetup
+    from retain.training.setup import Epoch
 
 
 def main() -> None:
@@ -33,7 +32,7 @@ def main() -> None:
         files.leave_out(root, f"train-{name}-{sys.argv[2]}", layout.model(sys.argv[2]), why)
         return
     portable_cpu.pin_cpu_kernels(problem.training.reproducible)
-    from retain.training import devices, trainer  # they import torch, which looks at these once
+    from retain.training import devices, plan, trainer  # torch looks at these settings once
 
     kind, last = kind_of(problem), problem.folds
     tags = fingerprint.training_tags(root, name, problem, cell)
@@ -41,51 +40,43 @@ def main() -> None:
     recipe = (tags["data.md5"], tags["params.md5"], code_deps.training_md5(root, kind))
     kept = files.checkpoint_folder(root, stage, fingerprint.text_md5(" ".join(recipe)))
 
-    # The cell itself and what stands beside it, each with a model for every fold.
-    recipes = {"": problem, **problem.beside}
-    plan = [(beside, fold) for beside in recipes for fold in range(1, last + 1)]
+    # The cell itself and what it is compared with, each with a model for every fold.
+    planned = plan.plan(problem)
 
-    def place(folder: Path, beside: str, fold: int) -> Path:
-        return choice.fold_folder(folder / beside, fold)
-
-    def build(beside: str, fold: int) -> "TrainingSetup":
-        told = recipes[beside]
-        trainer.seed_everything(told.training)
-        if fold == 1 or kind.fold is None:
-            return kind.training.load(told, layout.prepared, cell)
-        return kind.fold.load(told, layout.prepared, cell, fold)
-
-    def fit(beside: str, fold: int, run: "OfflineRun | None" = None) -> "list[Epoch]":
-        label = " ".join([name, cell, beside]).rstrip() + f", fold {fold} of {last}" * (last > 1)
-        folder = place(kept, beside, fold)
-        return trainer.fit(setups[beside, fold], problem.training, cell, label, run, folder)
+    def fit(each: plan.Planned, run: "OfflineRun | None" = None) -> "list[Epoch]":
+        label = each.label(name, cell, last)
+        return trainer.fit(setups[each], problem.training, cell, label, run, each.folder(kept))
 
     # A kill costs no training that was done: all but the last are kept beside their checkpoints.
-    done = {each: place(kept, *each) / "model" for each in plan[:-1]}
+    done = {each: each.folder(kept) / "model" for each in planned[:-1]}
     kept_before = {each for each, model in done.items() if model.is_dir()}
-    setups = {each: build(*each) for each in plan if each not in kept_before}
+    setups = {
+        each: each.build(kind, problem, layout.prepared, cell)
+        for each in planned
+        if each not in kept_before
+    }
     if devices.follow():
         for each in setups:
-            fit(*each)
+            fit(each)
         return
     with (
         files.folder(root, stage) as scratch,
         runs.training_run(root, name, problem, cell, tags, kept, f"train@{name}-{cell}") as run,
     ):
-        for each in plan:
-            folder = place(scratch, *each)
+        for each in planned:
+            folder = each.folder(scratch)
             if each in kept_before:
                 shutil.copytree(done[each], folder, dirs_exist_ok=True)
                 continue
-            history, setup = fit(*each, run if each == plan[0] else None), setups[each]
+            history, setup = fit(each, run if each == planned[0] else None), setups[each]
             setup.calibrate()
             folder.mkdir(exist_ok=True, parents=True)
             model_files.write_model(folder, setup.model, setup.config, history)
-            if each != plan[0]:
+            if each != planned[0]:
                 best = min(epoch.validation_loss for epoch in history)
-                label = "/".join([*filter(None, [each[0]]), f"fold-{each[1]}"])
+                label = "/".join([*filter(None, [each.beside]), f"fold-{each.fold}"])
                 run.log({f"{label}/val/loss": best}, history[-1].step)
-            if each != plan[-1]:
+            if each != planned[-1]:
                 copy = done[each].with_name("model.part")
                 shutil.rmtree(copy, ignore_errors=True)
                 copy.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """Find the version of a model to forecast with: the champion, one by its number, or the newest."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,9 @@ from retain.tracking import store
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
+
+
+ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>\w+)|/(?P<version>\d+))")
 
 
 @contextmanager
@@ -43,6 +47,27 @@ def forecasting_folder(
         warning = _warning(which, version)
     with downloaded(version, final=True) as folder:
         yield folder, warning
+
+
+@contextmanager
+def registered_folder(root: Path, address: str) -> Iterator[Path]:
+    """Yield the model folder that forecasts of `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+
+    Raises:
+        RegistryError: it is no such address, or there is no such version.
+    """
+    parts = ADDRESS.fullmatch(address)
+    if parts is None:
+        raise RegistryError(f"{address!r}: write models:/NAME@champion or models:/NAME/3")
+    client, name = store.connect(root), parts["name"]
+    if parts["alias"]:
+        version = registry.alias_version(client, name, parts["alias"])
+        if version is None:
+            raise RegistryError(f"no version of {name} is @{parts['alias']}")
+    else:
+        version = find_version(versions(client, name), name, int(parts["version"]))
+    with downloaded(version, final=True) as folder:
+        yield folder
 
 
 def versions(client: "MlflowClient", name: str) -> "dict[int, ModelVersion]":

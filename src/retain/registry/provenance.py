@@ -17,6 +17,7 @@ from retain.project import fingerprint
 from retain.project.git import Git
 from retain.project.layout import Layout
 from retain.registry import artifacts, registry
+from retain.registry.lookup import ADDRESS
 from retain.tracking import store
 from retain.tracking.store import StoreError
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>\w+)|/(?P<version>\d+))")
 SHOWN = ("preset", "model.hidden_size", "training.seed", "training.reproducible", "data.horizon")
 
 

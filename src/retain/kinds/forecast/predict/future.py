@@ -1,6 +1,6 @@
 """Known covariates of the future in a table of their own, joined to the rows of the history."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,8 @@ import pandas as pd
 from retain.errors import DataError, listed, nearest
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import reader, tables
+from retain.kinds.forecast.data.formats import Origin
+from retain.kinds.forecast.data.reader import Raw
 
 KEY = ["unique_id", "ds"]
 NEW = "\0new"  # behind the names of the future's columns
@@ -29,27 +31,42 @@ def read(path: str, data: Data) -> Future:
     Raises:
         DataError: it cannot be used, or the model has no known covariates.
     """
+    _check_wanted(path, data)
+    return _checked(reader.load(reader.open_table(path, Path(), data.separator)), data)
+
+
+def of_frame(frame: pd.DataFrame, data: Data, where: str) -> Future:
+    """Check a table of the future that is in memory already; raises DataError as `read` does."""
+    _check_wanted(where, data)
+    return _checked(Raw(frame.reset_index(drop=True), Origin(where, 0)), data)
+
+
+def _check_wanted(where: str, data: Data) -> None:
     if not data.known_covariates:
-        raise DataError(f"{path}: the model knows no covariates of the future; leave --future out")
+        raise DataError(f"{where}: the model has no known covariates; leave the future out")
+
+
+def _checked(raw: Raw, data: Data) -> Future:
+    """Return the rows of a table of the future, checked as those of the history are."""
+    where = raw.origin.where
     known = data.known_covariates
     targets = data.value_columns or (data.y,)
     kept = {key: limits for key, limits in data.valid_range.items() if key in known}
     alone = {
-        "path": path,
+        "path": where,
         "past_covariates": (),
         "static_covariates": (),
         "categorical": tuple(name for name in data.categorical if name in known),
         "valid_range": kept,
     }
     data = data.model_copy(update=alone)
-    raw = reader.load(reader.open_table(path, Path(), data.separator))
     needed = [name for name in tables.used_columns(data) if name not in targets]
-    tables.check_names(path, list(map(str, raw.frame.columns)), needed)
+    tables.check_names(where, list(map(str, raw.frame.columns)), needed)
     if raw.frame.empty:
-        raise DataError(f"{path} has no rows")
-    raw.frame[list(targets)] = np.nan  # what is not known
-    long, _ = tables.to_long(raw, data)
-    return Future(long[[*KEY, *known]].reset_index(drop=True), path, raw.digest)
+        raise DataError(f"{where} has no rows")
+    frame = raw.frame.assign(**dict.fromkeys(targets, np.nan))  # what is not known
+    long, _ = tables.to_long(replace(raw, frame=frame), data)
+    return Future(long[[*KEY, *known]].reset_index(drop=True), where, raw.digest)
 
 
 def join(history: pd.DataFrame, future: Future, data: Data, frequency: str) -> pd.DataFrame:

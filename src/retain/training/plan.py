@@ -1,0 +1,44 @@
+"""The networks that one cell of a problem needs: for each fold, and beside them what it is compared
+with.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from retain.config.kind import AnyKind
+from retain.config.schema import Cell, Problem
+from retain.evaluation import choice
+from retain.training import trainer
+from retain.training.setup import TrainingSetup
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One network of a cell: of the recipe `beside` (empty for the problem's own), for a fold."""
+
+    beside: str
+    fold: int
+
+    def folder(self, base: Path) -> Path:
+        """Return where it lies in a cell's folder."""
+        return choice.fold_folder(base / self.beside, self.fold)
+
+    def label(self, name: str, cell: Cell, folds: int) -> str:
+        """Return what lines of progress call it."""
+        return " ".join(filter(None, [name, cell, self.beside])) + (
+            f", fold {self.fold} of {folds}" if folds > 1 else ""
+        )
+
+    def build(self, kind: AnyKind, problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
+        """Build its training; seeds are set before, so that the weights are always the same."""
+        recipe = problem.beside[self.beside] if self.beside else problem
+        trainer.seed_everything(recipe.training)
+        if self.fold == 1 or kind.fold is None:
+            return kind.training.load(recipe, prepared, cell)
+        return kind.fold.load(recipe, prepared, cell, self.fold)
+
+
+def plan(problem: Problem) -> list[Planned]:
+    """Return the networks of each cell of a problem, in the order in which they are trained."""
+    folds = range(1, problem.folds + 1)
+    return [Planned(beside, fold) for beside in ("", *problem.beside) for fold in folds]
