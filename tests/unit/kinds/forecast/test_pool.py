@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import panel, scaling, tables
 from retain.kinds.forecast.data.panel import Panel
-from retain.kinds.forecast.model.pool import fitting, tracing
+from retain.kinds.forecast.model.pool import fitting, smoothing, tracing
 from retain.kinds.forecast.model.pool import pool as pool_module
 from retain.kinds.forecast.model.pool.fitting import fit
 from retain.kinds.forecast.model.pool.pool import Pool, mix
@@ -76,6 +76,29 @@ def test_a_trend_is_continued() -> None:
 def test_exponential_growth_is_continued_in_log() -> None:
     y = 100 * 1.03 ** np.arange(120.0)
     np.testing.assert_allclose(ahead(y, 100, log=True), y[100:106], rtol=5e-3)
+
+
+def test_a_slope_that_turns_is_followed() -> None:
+    noise, growth = np.random.default_rng(0), np.zeros(300)
+    for t in range(1, 300):
+        growth[t] = 0.95 * growth[t - 1] + noise.normal()
+    y = 500 + np.cumsum(growth)
+    source, origins = made(y), np.arange(180, 294)
+    pool = fit(source, 180, log=False)
+    forecast = blend(pool, at(source, pool, [0] * 114, origins.tolist()), np.ones(114, int))
+    truth, repeated = np.lib.stride_tricks.sliding_window_view(y[180:299], 6), y[179:293, None]
+    # What is left is little more than of a forecast that knows how the growth fades.
+    fading = repeated + growth[179:293, None] * np.cumsum(0.95 ** np.arange(1, 7))
+    assert np.abs(truth - forecast).mean() < 1.1 * np.abs(truth - fading).mean()
+
+
+def test_a_candidate_keeps_its_number() -> None:
+    # Fitted models name candidates by number.
+    for seasonal, number, size in ((False, 55, 56), (True, 300, 301)):
+        steady = smoothing.grid(seasonal)
+        assert (steady.alpha[number], steady.beta[number], steady.phi[number]) == (1, 0.3, 0.8)
+        assert steady.beta[:size].max() == 0.3
+        assert steady.beta[size:].min() == 0.5
 
 
 def test_a_season_is_continued() -> None:
