@@ -159,6 +159,7 @@ def follow(x: Floats, gains: Gains, season: int) -> Iterator[tuple[int, State]]:
         else:
             for _ in advance(x, state, gains, 0, begin):
                 pass
+            state.steps = begin
         yield begin, state
         again = cycles == 1 and len(x) >= 2 * season
         for t in advance(x, state, gains, begin, 2 * season - 1 if again else len(x)):
