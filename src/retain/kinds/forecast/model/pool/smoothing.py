@@ -171,11 +171,10 @@ def go_on(
 ) -> Iterator[tuple[int, State]]:
     """Go on from saved states (series, candidates, size) after (series,) steps, as `follow` does.
 
-    Where there have not been enough steps for a start, all is NaN.
+    Where the level is NaN, as there have not been enough steps for a start, all is NaN.
     """
     figures = np.ascontiguousarray(saved[:, :, 2:].transpose(2, 0, 1)) if season else None
     level, trend = saved[..., 0].copy(), saved[..., 1].copy()
-    level[steps < max(season, 1)] = np.nan
     state = State(level, trend, figures, np.maximum(steps, 1)[:, None])
     yield 0, state
     for t in advance(x, state, gains, 0, len(x)):
