@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import panel, scaling, tables
 from retain.kinds.forecast.data.panel import Panel
-from retain.kinds.forecast.model.pool import fitting, tracing
+from retain.kinds.forecast.model.pool import fitting, smoothing, subtracting, tracing
 from retain.kinds.forecast.model.pool import pool as pool_module
 from retain.kinds.forecast.model.pool.fitting import fit
-from retain.kinds.forecast.model.pool.pool import Pool, mix
+from retain.kinds.forecast.model.pool.pool import Expert, Pool, mix
 from retain.kinds.forecast.model.pool.running import Based, Run, newest
 
 Y = NDArray[np.float64]
@@ -78,6 +78,52 @@ def test_exponential_growth_is_continued_in_log() -> None:
     np.testing.assert_allclose(ahead(y, 100, log=True), y[100:106], rtol=5e-3)
 
 
+def test_a_slope_that_turns_is_followed() -> None:
+    noise, growth = np.random.default_rng(0), np.zeros(300)
+    for t in range(1, 300):
+        growth[t] = 0.95 * growth[t - 1] + noise.normal()
+    y = 500 + np.cumsum(growth)
+    source, origins = made(y), np.arange(180, 294)
+    pool = fit(source, 180, log=False)
+    forecast = blend(pool, at(source, pool, [0] * 114, origins.tolist()), np.ones(114, int))
+    truth, repeated = np.lib.stride_tricks.sliding_window_view(y[180:299], 6), y[179:293, None]
+    # What is left is little more than of a forecast that knows how the growth fades.
+    fading = repeated + growth[179:293, None] * np.cumsum(0.95 ** np.arange(1, 7))
+    assert np.abs(truth - forecast).mean() < 1.1 * np.abs(truth - fading).mean()
+
+
+def test_figures_are_what_lies_beside_the_moving_average_of_cycles_that_are_over() -> None:
+    noise, m, origin = np.random.default_rng(0), 4, 21
+    x = np.cumsum(noise.normal(size=60)) + np.resize([5.0, 0, -5, 0], 60)
+    taken = subtracting.of(Expert.parse("cd-4"), x[:, None])
+    assert taken is not None
+    around = np.convolve(x, [0.125, 0.25, 0.25, 0.25, 0.125], mode="valid")
+    beside = np.r_[NAN, NAN, x[2:-2] - around, NAN, NAN]
+    for step in range(m):
+        known = beside[2:19][(np.arange(2, 19) - origin - step) % m == 0]  # before step 21 - 2
+        row = origin + subtracting.row_ahead(step, m, taken.fresh)
+        assert taken.values[row, 0] == pytest.approx(known.mean()), step  # of so few cycles evenly
+
+
+def test_a_season_on_a_slope_that_turns_is_learned() -> None:
+    noise, growth = np.random.default_rng(1), np.zeros(240)
+    for t in range(1, 240):
+        growth[t] = 0.95 * growth[t - 1] + noise.normal()
+    season = np.resize([9.0, -6, 3, -12, 6, 15, -15], 240)
+    smooth = ahead(500 + np.cumsum(growth), 180)
+    found = ahead(500 + np.cumsum(growth) + season, 180)
+    assert np.abs(found - season[180:186] - smooth).mean() < 1.0
+
+
+def test_a_candidate_keeps_its_number() -> None:
+    # Fitted models name candidates by number.
+    for seasonal, number, size in ((False, 55, 56), (True, 300, 301)):
+        steady = smoothing.grid(seasonal)
+        assert (steady.alpha[number], steady.beta[number], steady.phi[number]) == (1, 0.3, 0.8)
+        assert steady.beta[:size].max() == 0.3
+        assert steady.beta[size:].min() == 0.5
+
+
 def test_a_season_is_continued() -> None:
     y = np.tile([1.0, 5, 2, 8, 3, 9, 4], 20)
     np.testing.assert_allclose(ahead(y, 100), y[100:106], rtol=2e-3)
@@ -126,7 +172,7 @@ def gappy() -> Panel:
         y[noise.random(len(y)) < 0.15] = NAN
     series[3][40:70] = NAN  # longer than seasons and contexts
     rest = [weekly(60, 9), weekly(70, 8), np.full(200, 3.0), np.zeros(200), weekly(16, 7)]
-    return made(*series, *rest, first=(0, 0, 11, 3, 120, 130, 0, 0, 0))
+    return made(*series, *rest, first=(0, 0, 11, 3, 120, 130, 0, 0, 0), season=6)
 
 
 def history(source: Panel, number: int, begin: int, end: int) -> Y:
@@ -229,13 +275,14 @@ def test_what_is_served_does_not_depend_on_what_is_beside_it(gappy: Panel) -> No
 def test_experts_that_have_not_started_forecast_as_es_does_and_weigh_nothing() -> None:
     source = made(weekly(200), weekly(60, 1), weekly(200, 2), first=(0, 142, 0))
     pool = fit(source, 150, False)  # of the second series, 8 values are known
-    assert pool.experts == ("es", "hw-7", "sd-7")
-    assert pool.weights[2].tolist() == [1, 0, 0]
+    assert pool.experts == ("es", "hw-7", "sd-7", "cd-7")
+    assert pool.weights[2].tolist() == [1, 0, 0, 0]
     early = at(source, pool, [1, 1], [144, 145]).experts
-    np.testing.assert_array_equal(early[:, 1], early[:, 0])
-    np.testing.assert_array_equal(early[:, 2], early[:, 0])
-    later = at(source, pool, [1], [160]).experts
-    assert not np.array_equal(later[:, 1], later[:, 0])
+    for number, start in ((1, 7), (2, 8), (3, 14)):
+        np.testing.assert_array_equal(early[:, number], early[:, 0])
+        before, after = at(source, pool, [1, 1], [142 + start - 1, 142 + start]).experts
+        np.testing.assert_array_equal(before[number], before[0])
+        assert not np.array_equal(after[number], after[0])
 
 
 def test_a_late_series_has_the_parameters_of_one_never_seen() -> None:
@@ -277,7 +324,9 @@ def test_experts_have_the_seasons_of_which_there_is_enough() -> None:
 
     assert experts(18, 1) == ("es",)
     assert experts(19, 1) == ("es", "hw-7", "sd-7")  # a week and two horizons
-    assert experts(150, 30) == ("es", "hw-7", "sd-7", "hw-30", "sd-30")
+    assert experts(27, 1) == ("es", "hw-7", "sd-7", "cd-7")  # three weeks and a horizon
+    assert experts(95, 30) == ("es", "hw-7", "sd-7", "cd-7", "hw-30", "sd-30")
+    assert experts(96, 30) == ("es", "hw-7", "sd-7", "cd-7", "hw-30", "sd-30", "cd-30")
     assert experts(19, 7, log=True) == ("es", "hw-7", "sd-7", "log es", "log hw-7", "log sd-7")
 
 
@@ -287,7 +336,7 @@ def test_weights_prefer_what_errs_less() -> None:
     pool = fit(made(growing * noise), 150, True)
     weights = dict(zip(pool.experts, pool.weights[1], strict=True))
     np.testing.assert_allclose(pool.weights.sum(axis=1), 1)
-    assert weights["log hw-7"] + weights["log sd-7"] > 0.9
+    assert sum(weight for name, weight in weights.items() if name.startswith("log ")) > 0.9
     assert weights["es"] < 0.01
 
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.data.cycles import natural
 from retain.kinds.forecast.data.panel import Panel
-from retain.kinds.forecast.model.pool import blocks, smoothing
+from retain.kinds.forecast.model.pool import blocks, smoothing, subtracting
 from retain.kinds.forecast.model.pool.blocks import Block
 from retain.kinds.forecast.model.pool.pool import BEST, Expert, Pool
+from retain.kinds.forecast.model.pool.subtracting import row_ahead
 from retain.kinds.forecast.model.pool.tracing import Counts, Paths, Trace, forecast, one_ahead
 
 ORIGINS = 250  # at most, at which candidates are scored
@@ -54,10 +55,10 @@ def fit(panel: Panel, until: int, log: bool) -> Pool:
 
 
 def names(panel: Panel, until: int, log: bool) -> tuple[str, ...]:
-    """Return the experts of a panel: one without a season, and two for each natural season.
+    """Return the experts of a panel: one without a season, and three for each natural season.
 
     Those of which the median series has a cycle, and two horizons to judge by, whatever the error
-    of the naive forecast.
+    of the naive forecast; for moving averages three cycles and a horizon.
     """
     index, data = panel.index, panel.schema.data
     first = index["first_step"].to_numpy()
@@ -65,7 +66,10 @@ def names(panel: Panel, until: int, log: bool) -> tuple[str, ...]:
     middle = float(np.median(lengths[lengths > 0])) if (lengths > 0).any() else 0.0
     seasons = {*natural(panel.schema.frequency), data["season_length"]}
     used = sorted(m for m in seasons if m > 1 and m + 2 * data["horizon"] <= middle)
-    kinds = ["es", *(f"{kind}-{m}" for m in used for kind in ("hw", "sd"))]
+    kinds = ["es"]
+    for m in used:
+        several = 3 * m + data["horizon"] <= middle
+        kinds += [f"{kind}-{m}" for kind in ("hw", "sd", *(("cd",) if several else ()))]
     return tuple(space + kind for space in (("", "log ") if log else ("",)) for kind in kinds)
 
 
@@ -129,25 +133,26 @@ def _score(
     expert: Expert, x: Floats, lengths: Counts, horizon: int, longest: int
 ) -> tuple[Floats, Floats]:
     """Return mean absolute errors (series, candidates) in its space, and horizons scored."""
-    lag, season, gains = expert.difference, expert.season, smoothing.grid(expert.season > 0)
+    season, gains = expert.season, smoothing.grid(expert.season > 0)
     shape = x.shape[1], len(gains.alpha)
-    levels, trends = smoothing.multipliers(lag, horizon)
+    levels, trends = smoothing.multipliers(expert.difference, horizon)
     ahead = np.unique(np.linspace(0, horizon - 1, min(horizon, AHEAD)).round().astype(int))
     first, stride = _origins(expert, horizon, longest)
-    filled = smoothing.fill(x, lag) if lag else x
-    changes = x[lag:] - filled[: max(len(x) - lag, 0)] if lag else x
+    taken = subtracting.of(expert, x)
+    rest = x if taken is None else taken.rest(x)
+    lag = len(x) - len(rest)
     # Before and behind the second start.
     total, seen = np.zeros((2, *shape)), np.zeros((2, x.shape[1]))
     error, scratch = np.empty(shape), np.empty(shape)
-    for t, state in smoothing.follow(changes, gains, season):
+    for t, state in smoothing.follow(rest, gains, season):
         at = t + lag
         if at < first or (at - first) % stride:
             continue
         part = int(t >= 2 * season)
         for step in ahead[at + ahead < len(x)].tolist():
             target = x[at + step]
-            if lag:
-                target = target - filled[at + step - lag * (1 + step // lag)]
+            if taken is not None:
+                target = target - taken.values[at + row_ahead(step, taken.season, taken.fresh)]
             np.multiply(state.trend, trends[gains.trends, step], out=error)
             np.multiply(state.level, levels[step], out=scratch)
             np.add(error, scratch, out=error)

@@ -21,40 +21,49 @@ class Expert:
         difference: it smooths the difference to the value as many steps before, in place of the
             data; 0 for none.
         season: of its seasonal figures; 0 for none.
+        decomposed: of seasonal figures by moving averages, which are taken off the data before it
+            smooths them; 0 for none.
     """
 
     log: bool
     difference: int
     season: int
+    decomposed: int
 
     @classmethod
     def parse(cls, name: str) -> "Expert":
         """Return the expert of a name.
 
         `es` smooths level and trend, `hw-12` these and a season, `sd-12` level and trend of the
-        difference to the season before.
+        difference to the season before, `cd-12` these of the data less a season by moving averages.
 
         >>> Expert.parse("log hw-12")
-        Expert(log=True, difference=0, season=12)
+        Expert(log=True, difference=0, season=12, decomposed=0)
         """
         kind, _, season = name.removeprefix("log ").partition("-")
-        m = int(season or 0)
-        return cls(name.startswith("log "), m if kind == "sd" else 0, m if kind == "hw" else 0)
+        lengths = (int(season) if kind == own else 0 for own in ("sd", "hw", "cd"))
+        return cls(name.startswith("log "), *lengths)
 
     @property
     def size(self) -> int:
         """How many numbers the state of a candidate has."""
-        return 2 + self.season + self.difference
+        # What candidates have in common they hold together.
+        return 2 + self.season + self.difference + -(-2 * self.decomposed // BEST)
 
     @property
     def start(self) -> int:
         """How many steps it takes until there is a forecast."""
-        return max(self.season, self.difference + 1)
+        return max(self.season, self.difference + 1, 2 * self.decomposed)
 
     @property
     def reach(self) -> int:
         """Steps of its longest season; 0 without one."""
-        return max(self.season, self.difference)
+        return max(self.season, self.difference, self.decomposed)
+
+    @property
+    def subtracted(self) -> int:
+        """Steps of the season that is taken off before it smooths the rest; 0 for none."""
+        return max(self.difference, self.decomposed)
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,7 @@ class Pool:
         extremes: float32 (series + 1, 2), the least and the largest value before `ends`.
         tail: float32 (series + 1, context), the blend's forecasts one step ahead before `ends`.
         states: by expert, float32 (series + 1, BEST, size): level, trend and the seasonal figures
-            from the next step on, or the values that differences are to.
+            from the next step on, or what is taken off goes on from.
     """
 
     experts: tuple[str, ...]

@@ -22,8 +22,13 @@ from numpy.typing import NDArray
 from retain.evaluation.arrays import Floats
 
 ALPHAS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
-TRENDS = ((0, 0), (0.005, 1), (0.02, 1), (0.05, 0.98), (0.1, 0.9), (0.2, 0.9), (0.3, 0.8))  # β, φ
 GAMMAS = (0, 0.05, 0.1, 0.2, 0.4, 0.8)
+STEADY = ((0, 0), (0.005, 1), (0.02, 1), (0.05, 0.98), (0.1, 0.9), (0.2, 0.9), (0.3, 0.8))  # β, φ
+# Of series whose growth itself lasts and turns, as that of employment or of a stock of cases does,
+# and which have little noise: a slope that follows each value needs a level that does.
+MOMENTUM = ((0.5, 0.8), (0.5, 0.9), (0.5, 0.98), (0.9, 0.8), (0.9, 0.95), (1, 1))  # β, φ
+WITH_MOMENTUM = ALPHAS[-4:], (0, 0.1, 0.4)  # alpha and gamma, beside these
+TRENDS = STEADY + MOMENTUM
 GROWN = 400  # steps, after which no candidate is less quick than what a start asks for
 
 
@@ -66,13 +71,18 @@ class Gains:
 @cache
 def grid(seasonal: bool) -> Gains:
     """Return the candidates with or without a season; fitted models name them by number."""
+    alphas, gammas = WITH_MOMENTUM
+    candidates = [  # in the order of their numbers: what is added comes last
+        *product(ALPHAS, STEADY, GAMMAS if seasonal else (0,)),
+        *product(alphas, MOMENTUM, gammas if seasonal else (0,)),
+    ]
     rows = [
         (alpha, *trend, gamma, TRENDS.index(trend))
-        for alpha, trend, gamma in product(ALPHAS, TRENDS, GAMMAS if seasonal else (0,))
+        for alpha, trend, gamma in candidates
         if alpha < 1 or not gamma  # where alpha is 1, all of the error is the level's
     ]
-    alpha, beta, phi, gammas, trends = np.array(rows, dtype=np.float64).T
-    return Gains(alpha, beta, phi, gammas, trends.astype(np.int64))
+    alpha, beta, phi, gamma, trends = np.array(rows, dtype=np.float64).T
+    return Gains(alpha, beta, phi, gamma, trends.astype(np.int64))
 
 
 @dataclass
@@ -149,6 +159,7 @@ def follow(x: Floats, gains: Gains, season: int) -> Iterator[tuple[int, State]]:
         else:
             for _ in advance(x, state, gains, 0, begin):
                 pass
+            state.steps = begin
         yield begin, state
         again = cycles == 1 and len(x) >= 2 * season
         for t in advance(x, state, gains, begin, 2 * season - 1 if again else len(x)):
@@ -160,11 +171,10 @@ def go_on(
 ) -> Iterator[tuple[int, State]]:
     """Go on from saved states (series, candidates, size) after (series,) steps, as `follow` does.
 
-    Where there have not been enough steps for a start, all is NaN.
+    Where the level is NaN, as there have not been enough steps for a start, all is NaN.
     """
     figures = np.ascontiguousarray(saved[:, :, 2:].transpose(2, 0, 1)) if season else None
     level, trend = saved[..., 0].copy(), saved[..., 1].copy()
-    level[steps < max(season, 1)] = np.nan
     state = State(level, trend, figures, np.maximum(steps, 1)[:, None])
     yield 0, state
     for t in advance(x, state, gains, 0, len(x)):

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.data.panel import Panel
-from retain.kinds.forecast.model.pool import blocks, smoothing
+from retain.kinds.forecast.model.pool import blocks, smoothing, subtracting
 from retain.kinds.forecast.model.pool.blocks import Block
 from retain.kinds.forecast.model.pool.pool import BEST, Expert, Pool, mix
+from retain.kinds.forecast.model.pool.subtracting import row_ahead
 
 Counts = NDArray[np.int64]
 Singles = NDArray[np.float32]
@@ -27,16 +28,20 @@ class Repeat:
         season: steps of a cycle.
         values: (rows, series).
         shift: (steps + 1,), by origin, how much further on a step lies in `values`.
+        fresh: steps from an origin on, which have a row of their own; a later one has it a cycle
+            before.
     """
 
     season: int
     values: Singles
     shift: Counts
+    fresh: int = 0
 
     def ahead(self, at: Counts, series: Counts, horizon: int) -> Singles:
         """Return what is repeated (n, horizon) from origins on."""
-        steps = np.arange(horizon)
-        rows = (at + self.shift[at])[:, None] + steps - self.season * (1 + steps // self.season)
+        rows = (at + self.shift[at])[:, None] + row_ahead(
+            np.arange(horizon), self.season, self.fresh
+        )
         found: Singles = self.values[np.maximum(rows, 0), series[:, None]]
         return found
 
@@ -113,35 +118,34 @@ def _follow(
     expert: Expert, x: Floats, chosen: Counts, lengths: Counts, saved: Floats | None, steps: Counts
 ) -> tuple[Track, Singles]:
     """Run an expert's chosen candidates (series, BEST) along series."""
-    lag, season, (length, count) = expert.difference, expert.season, x.shape
+    season, (length, count) = expert.season, x.shape
     gains = smoothing.grid(season > 0)[chosen]
     shape = length + 1, count, BEST
     level, trend = np.full(shape[:2], np.nan, np.float32), np.zeros(shape, np.float32)
     states = np.zeros((count, BEST, expert.size), np.float32)
     ends = {int(end): np.flatnonzero(lengths == end) for end in np.unique(lengths)}
+    if saved is not None:
+        saved[steps < expert.start, :, 0] = np.nan
     repeat = None
-    if lag:
-        before = None if saved is None else np.ascontiguousarray(saved[:, 0, 2:].T)
-        filled = smoothing.fill(x, lag, before)
-        if before is not None:
-            filled = np.concatenate([before, filled])
-        ahead = len(filled) - length  # how much further on a step lies in these
+    taken = subtracting.of(expert, x, saved, steps)
+    if taken is not None:
         for end, some in ends.items():
-            if end + ahead >= lag:
-                states[some, :, 2:] = filled[end + ahead - lag : end + ahead, some].T[:, None]
-        x = x[lag - ahead :]
-        x = x - filled[: len(x)]
-        repeat = Repeat(lag, filled.astype(np.float32), np.full(length + 1, ahead))
+            if end + taken.ahead >= taken.season:
+                states[some, :, 2:] = taken.state(end, some)
+        x, values = taken.rest(x), taken.values.astype(np.float32)
+        repeat = Repeat(taken.season, values, np.full(length + 1, taken.ahead), taken.fresh)
     elif season:
         repeat = _figures(season, length, count, started=saved is not None)
     path = (
         smoothing.follow(x, gains, season)
         if saved is None
-        else smoothing.go_on(x, gains, saved, season, steps - lag)
+        else smoothing.go_on(x, gains, saved, season, steps - expert.difference)
     )
     starts = (season, 2 * season) if saved is None else (0,)
     for t, state in path:
         at = t + length - len(x)
+        if saved is None and at < expert.start:
+            continue
         level[at], trend[at] = state.level.mean(axis=1), state.trend
         if state.figures is not None and repeat is not None:
             top = int(repeat.shift[at]) + at

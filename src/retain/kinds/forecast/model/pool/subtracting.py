@@ -1,0 +1,142 @@
+"""What experts take off the data before they smooth them, and add to what they forecast.
+
+The value of the season before, or seasonal figures by moving averages (classical decomposition, as
+in Macaulay 1931 and Hyndman & Athanasopoulos 2021, Forecasting: Principles and Practice, 3.4), made
+causal. Series stand left-aligned, as in `smoothing`.
+"""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retain.evaluation.arrays import Floats
+from retain.kinds.forecast.model.pool.pool import BEST, Expert
+from retain.kinds.forecast.model.pool.smoothing import fill
+
+NEWEST = 0.15  # the least weight of the newest cycle in a figure: seasons change
+Steps = TypeVar("Steps", int, NDArray[np.int64])
+
+
+def row_ahead(step: Steps, season: int, fresh: int) -> Steps:
+    """Return how many rows behind an origin's the figure of the step so far ahead stands.
+
+    Args:
+        fresh: steps from an origin on, which have a row of their own; a later one has it a cycle
+            before.
+    """
+    phase = step % season
+    return phase - season * (phase >= fresh)
+
+
+@dataclass(frozen=True)
+class Subtracted:
+    """What one expert takes off along some series.
+
+    Attributes:
+        season: steps of a cycle.
+        ahead: rows of `filled` before the first step, which series go on from.
+        filled: (ahead + steps, series), the data without missing values.
+        values: (rows, series), the figures; row r is that of step r - ahead.
+        fresh: as `row_ahead` takes it.
+    """
+
+    season: int
+    ahead: int
+    filled: Floats
+    values: Floats
+    fresh: int
+
+    def rest(self, x: Floats) -> Floats:
+        """Return x less what is taken off, from the first step on that has it."""
+        shift = self.ahead + row_ahead(0, self.season, self.fresh)
+        first = max(-shift, 0)
+        rest: Floats = x[first:] - self.values[first + shift : max(len(x) + shift, 0)]
+        return rest
+
+    def state(self, end: int, series: NDArray[np.int64]) -> Floats:
+        """Return what series go on from after `end` steps: (series, BEST, numbers).
+
+        The last values and, where they are decomposed, the newest figures, shared among candidates.
+        """
+        last = end + self.ahead
+        values = self.filled[last - self.season : last, series]
+        if not self.fresh:
+            return np.repeat(values.T[:, None], BEST, axis=1)
+        begin = last + self.fresh - self.season
+        both = np.concatenate([values, self.values[begin : begin + self.season, series]]).T
+        padded = np.pad(both, ((0, 0), (0, -both.shape[1] % BEST)))
+        return padded.reshape(len(series), BEST, -1)
+
+
+def of(
+    expert: Expert, x: Floats, saved: Floats | None = None, steps: NDArray[np.int64] | None = None
+) -> Subtracted | None:
+    """Compute what an expert takes off; None where it takes nothing.
+
+    Args:
+        x: (steps, series), NaN where missing.
+        saved: (series, BEST, size), states that series go on from, and
+        steps: (series,), after how many steps.
+    """
+    season = expert.subtracted
+    if not season:
+        return None
+    if saved is None:
+        filled = fill(x, season)
+        fresh = season - season // 2 if expert.decomposed else 0
+        values = _figures(filled, season) if expert.decomposed else filled
+        return Subtracted(season, 0, filled, values, fresh)
+    if not expert.decomposed:
+        before = np.ascontiguousarray(saved[:, 0, 2:].T)
+        filled = np.concatenate([before, fill(x, season, before)])
+        return Subtracted(season, season, filled, filled, 0)
+    both = np.ascontiguousarray(saved[:, :, 2:].reshape(len(saved), -1).T)
+    before, figures = both[:season], both[season : 2 * season]
+    filled = np.concatenate([before, fill(x, season, before)])
+    values = _figures(filled, season, figures, steps)
+    return Subtracted(season, season, filled, values, season - season // 2)
+
+
+def _figures(
+    x: Floats, season: int, saved: Floats | None = None, steps: NDArray[np.int64] | None = None
+) -> Floats:
+    """Return figures by moving averages: (rows + season, series).
+
+    That of a step is a mean of what lay beside the centred moving average at its phase, up to a
+    season before it: of all cycles evenly at first, then with a fading memory. In the first two
+    cycles it is what lay beside it in their middle.
+
+    Args:
+        x: (rows, series); with `saved`, a season of them precedes the first step.
+        saved: (season, series), the newest figures after
+        steps: (series,) steps.
+    """
+    half, rows = season // 2, len(x)
+    figures = np.zeros((rows + season, x.shape[1]))
+    beside = x - _moving_average(x, season)
+    first, before = half, np.zeros(x.shape[1], dtype=np.int64)
+    if saved is not None and steps is not None:
+        first, before = season - half, steps - season
+        figures[first : first + season] = saved
+    for row in range(first, rows - half):
+        cycle = (row + before - half) // season
+        weight = np.where(cycle > 0, np.maximum(1 / (cycle + 1), NEWEST), 1.0)
+        figures[row + season] = figures[row] + weight * (beside[row] - figures[row])
+        if saved is None and row < half + season:
+            figures[row % season : row + season : season] = beside[row]
+    return figures
+
+
+def _moving_average(x: Floats, season: int) -> Floats:
+    """Return the mean of the season around each step, the outermost two half each if it is even."""
+    half, length = season // 2, len(x)
+    # From the first value on, so that what does not vary has no error by rounding.
+    sums = np.cumsum(np.concatenate([np.zeros((1, x.shape[1])), x - x[:1]]), axis=0)
+    means = (sums[season:] - sums[:-season]) / season
+    if season % 2 == 0:
+        means = (means[1:] + means[:-1]) / 2
+    out = np.full(x.shape, np.nan)
+    out[half : length - half] = means + x[:1]
+    return out
