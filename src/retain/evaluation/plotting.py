@@ -136,6 +136,7 @@ def _style() -> Iterator[None]:
     """
     with style.context(["default", STYLE]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message="AutoDateLocator was unable to pick")  # takes 12
         yield
 
 

@@ -113,7 +113,7 @@ def test_the_sentences_are_of_the_metric_by_which_the_gate_judges() -> None:
     found = lead(metrics(metric="rmsse", theta=100, pool=90), "rmsse")
     assert "RMSSE 80 against 90" in found
     assert "the RMSSE of the LSTM is" in found
-    assert worth.judging_metric(problem("mase")) == "mase"
+    assert scores.judging_metric(problem("mase")) == "mase"
 
 
 def test_metrics_of_an_older_version_are_read() -> None:
@@ -150,11 +150,11 @@ def test_scores_say_why_there_is_no_symmetric_error_and_which_are_of_a_sample() 
 def test_differences_of_the_judged_model_are_listed_by_the_judging_metric() -> None:
     found = metrics(theta=70)
     found["differences"]["lstm_minus_theta"]["mase"] = change(0.1, 0.01)
-    rows = scores.differences_table(found, "mase").rows
+    rows = scores.differences_table(found, problem("mase"), "h").rows
     assert rows == (("Theta", "–", "worse", "+0.1", "+0.09 to +0.11", "no clear difference"),)
     found["models"]["naive"] = {"mae": 60.0}
     found["differences"]["lstm_minus_naive"] = {"mae": change(20.0, 1.0)}
-    table = scores.differences_table(found, "mae")
+    table = scores.differences_table(found, problem(), "h")
     assert table.columns[2] == "LSTM is"
     assert table.rows == (  # the best of the others first, in percent of its error
         ("naive", "60", "worse", f"+33.3{SPACE}%", f"+31.7 to +35.0{SPACE}%", "–"),
@@ -181,6 +181,8 @@ def test_the_headline_says_how_far_off_and_beside_what() -> None:
         f"In the test the forecast was off by 80 vehicles an hour on average, 20{SPACE}% less than "
         "last week's value; the RNN is as good."
     )
+    found["network"] = [{"kept": False, "enough": True, "gains": []}]
+    assert "RNN" not in headline(found)  # both are the base
     found = metrics(seasonal_naive=64, rnn=60, theta=50)
     found["models"]["lstm"]["wape"] = 0.123
     assert headline(found, "D", season_length=7) == (

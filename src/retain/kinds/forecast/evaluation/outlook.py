@@ -21,6 +21,7 @@ from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.tables import Findings, Table
 from retain.kinds.forecast.evaluation import fan, wording
 from retain.kinds.forecast.evaluation.wording import steps
+from retain.kinds.forecast.model.refit import is_kept
 from retain.kinds.forecast.monitoring import drift
 from retain.kinds.forecast.predict import forecast_table, predictor
 from retain.kinds.forecast.predict.example import series_frame
@@ -44,7 +45,7 @@ def build(name: str, problem: Problem, prepared: Path, judged: Path, final: Path
     return Outlook(
         opening=_opening(problem, source, found, model, folder),
         forecast=_forecast_section(name, problem, source, found, model),
-        data=_data_section(problem, source, drift.check(problem, prepared, evaluated)),
+        data=_data_section(source, drift.check(problem, prepared, evaluated)),
     )
 
 
@@ -85,7 +86,7 @@ def _rows(frame: pd.DataFrame) -> pd.DataFrame:
 def _opening(
     problem: Problem, source: Panel, found: Forecasts | str, model: Predictor, folder: Path
 ) -> str:
-    data, cell = problem.data, str(model.config["cell"])
+    data, frequency = problem.data, source.schema.frequency
     count = len(source.index)
     what = f"Forecast of {data.y if not data.value_columns else 'each column'}"
     what += f" ({data.unit})" if data.unit else ""
@@ -93,17 +94,20 @@ def _opening(
     when = ""
     if isinstance(found, Forecasts):
         ds = pd.DatetimeIndex(found.table[data.ds]).tz_localize(None)
-        when = f": {wording.span(ds.min(), ds.max())}"
+        when = f": {wording.span(ds.min(), ds.max(), frequency)}"
     schema = model.schema
     if "refit" in model.config:
-        seen = f"on all rows until {wording.stamp(source.grid[source.schema.steps - 1])}"
+        seen = f"on all rows until {wording.stamp(source.grid[-1], frequency)}"
     else:
         step = schema.test_step if problem.training.rehearsals else schema.validation_step
-        seen = f"on the rows before {wording.stamp(source.grid[step])}"
+        seen = f"on the rows before {wording.stamp(source.grid[step], frequency)}"
+    maker = f"the {plotting.mark(str(model.config['cell'])).label}"
+    if not is_kept(model.config):
+        maker = f"the classical base of {maker}"
     md5 = fingerprint.folder_md5(folder)[:8]
     return (
-        f"{what}, the next {steps(data.horizon, model.schema.frequency)}{when}. It is made by the "
-        f"{plotting.mark(cell).label}, trained {seen} (model {md5})."
+        f"{what}, the next {steps(data.horizon, frequency)}{when}. It is made by "
+        f"{maker}, trained {seen} (model {md5})."
     )
 
 
@@ -138,13 +142,13 @@ def _forecast_section(
     )
 
 
-def _data_section(problem: Problem, source: Panel, found: DriftFindings) -> Section:
+def _data_section(source: Panel, found: DriftFindings) -> Section:
     facts = _quality(source.quality, source.schema.frequency)
     left_out = quality.left_out(source.quality)
     if left_out:
         facts.append((f"Left out: {len(left_out):,} series", _some(left_out)))
     facts += [("To know", warning) for warning in source.quality["warnings"]]
-    return Section("The data", "", facts=(*facts, *_drift(problem, found)))
+    return Section("The data", "", facts=(*facts, *_drift(found, source.schema.frequency)))
 
 
 def _quality(found: Mapping[str, Any], frequency: str) -> list[tuple[str, str]]:
@@ -154,7 +158,7 @@ def _quality(found: Mapping[str, Any], frequency: str) -> list[tuple[str, str]]:
     gap = "none"
     if missing["steps"]:
         share = plotting.percent(missing["steps"] / found["steps"])
-        begin = wording.stamp(pd.Timestamp(missing["longest_gap_from"]))
+        begin = wording.stamp(pd.Timestamp(missing["longest_gap_from"]), frequency)
         of = f" in {missing['longest_gap_series']}" if found["series"] > 1 else ""
         gap = (
             f"{missing['steps']:,} of {found['steps']:,} ({share}); they are not filled in and "
@@ -163,7 +167,10 @@ def _quality(found: Mapping[str, Any], frequency: str) -> list[tuple[str, str]]:
         )
     counted = f"{found['rows']:,} rows, {found['series']:,} series"
     facts = [
-        ("Table", f"{counted}, {wording.span(first, last)}, a value {wording.every(frequency)}"),
+        (
+            "Table",
+            f"{counted}, {wording.span(first, last, frequency)}, {wording.every(frequency)}",
+        ),
         ("Steps without a value", gap),
     ]
     if repeated["rows"]:
@@ -182,10 +189,10 @@ def _quality(found: Mapping[str, Any], frequency: str) -> list[tuple[str, str]]:
     return facts
 
 
-def _drift(problem: Problem, found: DriftFindings) -> list[tuple[str, str]]:
+def _drift(found: DriftFindings, frequency: str) -> list[tuple[str, str]]:
     """Say whether the newest data are like those that the evaluated model learned from."""
     begin, end = (pd.Timestamp(text) for text in found.newest.split(" to "))
-    newest = f"in the newest part, {wording.span(begin, end)}"
+    newest = f"in the newest part, {wording.span(begin, end, frequency)}"
     far = [drift for drift in found.drifts if drift.passed]
     said = [*found.worse]
     for one in far:

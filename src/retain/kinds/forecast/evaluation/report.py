@@ -17,7 +17,8 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
     """Build the report of a problem."""
     data, metrics, schema = problem.data, found.metrics, found.schema
     validation, test, last = (
-        wording.stamp(found.grid[step]) for step in (schema.validation_step, schema.test_step, -1)
+        wording.stamp(found.grid[step], schema.frequency)
+        for step in (schema.validation_step, schema.test_step, -1)
     )
     rehearsed = problem.training.rehearsals > 0
     spans = [
@@ -30,7 +31,7 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
         headline=worth.headline(problem, metrics, schema.frequency, label),
         checks=checks,
         tables=(
-            scores.differences_table(metrics, worth.judging_metric(problem)),
+            scores.differences_table(metrics, problem, schema.frequency),
             scores.scores_table(metrics, problem, schema.frequency),
             *([folds_table(found, rehearsed)] if len(found.folds) > 1 else []),
         ),
@@ -119,12 +120,13 @@ def folds_table(found: Evaluation, rehearsed: bool) -> Table:
         rehearsed: whether the models learned from the validation parts, too.
     """
     grid, horizon = found.grid, found.schema.data["horizon"]
+    frequency = found.schema.frequency
     rows = [
         (
             f"fold {fold.number}",
-            wording.stamp(grid[fold.test_step if rehearsed else fold.validation_step]),
-            wording.stamp(grid[fold.test_step]),
-            wording.stamp(grid[fold.reach - horizon]),
+            wording.stamp(grid[fold.test_step if rehearsed else fold.validation_step], frequency),
+            wording.stamp(grid[fold.test_step], frequency),
+            wording.stamp(grid[fold.reach - horizon], frequency),
         )
         for fold in found.folds
     ]

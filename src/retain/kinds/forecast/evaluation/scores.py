@@ -1,13 +1,14 @@
 """The tables of a report: how the judged model compares with the others, and every score."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
+from retain.config.schema import BeatsCheck, TiesCheck
 from retain.evaluation import plotting
 from retain.evaluation.quality_gate import MODEL, methods_of
 from retain.evaluation.report import Table
 from retain.evaluation.results import Interval
-from retain.kinds.forecast.config import Problem
+from retain.kinds.forecast.config import ALONE, Problem
 from retain.kinds.forecast.evaluation import wording
 from retain.kinds.forecast.evaluation.evaluate import ForecastMetrics
 from retain.kinds.forecast.evaluation.metrics import MOST_ZEROS
@@ -30,6 +31,15 @@ LEAST = ("mae", "rmse", "mase", "rmsse", "smape", "wape", "crps")  # the less, t
 def label(name: str) -> str:
     """Return a model's name for a person."""
     return plotting.mark(name).label
+
+
+def judging_metric(problem: Problem) -> str:
+    """Return the metric by which the gate compares with other models: that of its first such check.
+
+    MAE where the gate compares with none.
+    """
+    named = (check.metric for check in problem.gate if isinstance(check, BeatsCheck | TiesCheck))
+    return next(named, problem.ERRORS[0])
 
 
 def scores_table(metrics: ForecastMetrics, problem: Problem, frequency: str) -> Table:
@@ -114,15 +124,18 @@ def _note(metrics: ForecastMetrics) -> str:
     return " ".join(sentences)
 
 
-def differences_table(metrics: ForecastMetrics, judging: str) -> Table:
+def differences_table(metrics: ForecastMetrics, problem: Problem, frequency: str) -> Table:
     """List how the judged model differs from each other one, the best of the others first.
 
+    It is by the metric by which the gate compares; the CRPS stands beside it.
+
     Args:
-        judging: the metric by which the gate compares; the CRPS stands beside it.
+        frequency: of the table, an alias of pandas.
     """
+    judging = judging_metric(problem)
     model, title = metrics.get("model", MODEL), SCORES[judging]
     used = label(model)
-    rows, errors = [], []
+    rows, errors, names = [], [], []
     for name, scores in metrics["models"].items():
         found = metrics["differences"].get(f"{model}_minus_{name}", {})
         if judging not in found:
@@ -130,6 +143,7 @@ def differences_table(metrics: ForecastMetrics, judging: str) -> Table:
         change, theirs = Interval.from_dict(found[judging]), scores.get(judging, math.nan)
         crps = Interval.from_dict(found["crps"]).judgement if "crps" in found else "–"
         errors.append(theirs)
+        names.append(name)
         rows.append(
             (
                 label(name) + (" (sample)" if "windows" in scores else ""),
@@ -162,8 +176,32 @@ def differences_table(metrics: ForecastMetrics, judging: str) -> Table:
                 "other's error; where zero is inside, there is no clear difference",
             ),
             ("by CRPS", "the same judgement of the whole forecast with its intervals"),
+            *_methods([names[row] for row in order], problem, frequency),
         ),
     )
+
+
+def _methods(names: Sequence[str], problem: Problem, frequency: str) -> Iterator[tuple[str, str]]:
+    """Explain the models, each by its name."""
+    season = problem.data.season_length
+    network = "a recurrent network with as many parameters"
+    meanings = {
+        "lstm": network,
+        "rnn": network,
+        "gru": network,
+        "pool": "the classical base, a blend of exponential smoothing, which networks correct",
+        "naive": "the last value goes on",
+        "seasonal_naive": wording.season_before(season, frequency),
+        "seasonal_mean": "the mean of all values at the same place in the season",
+        "drift": "the straight line through the first and the last value goes on",
+        "theta": "a classical method: a trend and exponential smoothing",
+        "ets": "a classical method: exponential smoothing of level, trend and season",
+    }
+    for name in names:
+        if name in meanings:
+            yield label(name), meanings[name]
+        elif name.endswith(f"_{ALONE}"):
+            yield label(name), "the network without the classical base"
 
 
 def _in_percent(change: Interval, theirs: float) -> tuple[str, str]:

@@ -78,22 +78,27 @@ def season_before(season: int, frequency: str) -> str:
     return next(names, f"the value {steps(season, frequency)} before")
 
 
-def stamp(when: pd.Timestamp) -> str:
+def stamp(when: pd.Timestamp, frequency: str = "") -> str:
     """Write a date with its year, and the time of day unless it is midnight.
 
-    >>> stamp(pd.Timestamp("2018-10-01 23:00"))
-    '1 Oct 2018 23:00'
+    Of a frequency of months, quarters or years no day is written.
+
+    >>> stamp(pd.Timestamp("2018-10-01 23:00")), stamp(pd.Timestamp("2018-10-31"), "ME")
+    ('1 Oct 2018 23:00', 'Oct 2018')
     """
+    if re.match(r"\d*[MQY][SE]", frequency):
+        return f"{when:%Y}" if "Y" in frequency else f"{when:%b %Y}"
     time = "" if when == when.normalize() else f" {when:%H:%M}"
     return f"{when.day} {when:%b %Y}{time}"
 
 
-def span(first: pd.Timestamp, last: pd.Timestamp) -> str:
+def span(first: pd.Timestamp, last: pd.Timestamp, frequency: str = "") -> str:
     """Write two dates; both have the time of day if one needs it."""
     if first == last:
-        return stamp(first)
-    clock = any(when != when.normalize() for when in (first, last))
-    one, other = (f"{when.day} {when:%b %Y}{f' {when:%H:%M}' * clock}" for when in (first, last))
+        return stamp(first, frequency)
+    one, other = stamp(first, frequency), stamp(last, frequency)
+    if (":" in one) != (":" in other):
+        one, other = (text if ":" in text else f"{text} 00:00" for text in (one, other))
     return f"{one} to {other}"
 
 

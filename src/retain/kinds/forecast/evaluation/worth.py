@@ -4,12 +4,12 @@ import math
 from collections.abc import Callable
 from typing import get_args
 
-from retain.config.schema import BeatsCheck, TiesCheck
 from retain.evaluation import choice, plotting
 from retain.evaluation.quality_gate import MODEL
 from retain.evaluation.results import Interval
 from retain.kinds.forecast.config import Floor, Problem
 from retain.kinds.forecast.evaluation.evaluate import ForecastMetrics
+from retain.kinds.forecast.evaluation.scores import judging_metric
 from retain.kinds.forecast.evaluation.wording import number, season_before
 
 Label = Callable[[str], str]  # a model's name for a person
@@ -31,15 +31,6 @@ VERDICTS = {  # by what serves
 UNCLEAR = {"network": "a network was worth it", "base": "the base is worth more than a floor"}
 
 
-def judging_metric(problem: Problem) -> str:
-    """Return the metric by which the gate compares with other models: that of its first such check.
-
-    MAE where the gate compares with none.
-    """
-    named = (check.metric for check in problem.gate if isinstance(check, BeatsCheck | TiesCheck))
-    return next(named, problem.ERRORS[0])
-
-
 def headline(problem: Problem, metrics: ForecastMetrics, frequency: str, label: Label) -> str:
     """Say how good the forecast is, for people who do not know the terms.
 
@@ -58,7 +49,9 @@ def headline(problem: Problem, metrics: ForecastMetrics, frequency: str, label: 
     before = season_before(data.season_length, frequency)
     naive = _beside(metrics, model, "seasonal_naive", before)
     parts[0] += f", {naive}" if naive else ""
-    others = [cell for cell in problem.training.cells if cell != model]
+    folds = metrics.get("network", [])
+    serves = not folds or any(fold["kept"] for fold in folds)  # the network, not its base alone
+    others = [cell for cell in problem.training.cells if cell != model and serves]
     parts += filter(None, (_beside(metrics, model, cell, f"the {label(cell)}") for cell in others))
     floor = _best_floor(metrics, model, "mae")
     if floor is not None and floor[0] != "seasonal_naive" and floor[1].judgement == "worse":
