@@ -92,8 +92,8 @@ STYLE: dict[str, Any] = {
     "figure.constrained_layout.h_pad": 0.08,
     "figure.constrained_layout.w_pad": 0.1,
     "legend.frameon": False,
-    "legend.handlelength": 2.2,
-    "legend.columnspacing": 1.4,
+    "legend.handlelength": 1.8,
+    "legend.columnspacing": 1.2,
     "lines.linewidth": 2.0,
     "lines.markersize": 6.0,
     "lines.markeredgewidth": 0.8,
@@ -236,13 +236,13 @@ def key(model: str, line: bool = True, marker: bool = True) -> Line2D:
 
 def legend(figure: Figure, handles: Sequence[Artist]) -> None:
     """Put the legend above the panels, in as many columns as there is room for."""
-    sizes = [len(str(handle.get_label())) + 7 for handle in handles]  # in letters, with the line
+    sizes = [len(str(handle.get_label())) + 6 for handle in handles]  # in letters, with the line
 
     def width(columns: int) -> int:
         rows = math.ceil(len(sizes) / columns)
         return sum(max(sizes[first : first + rows]) for first in range(0, len(sizes), rows))
 
-    columns = max(n for n in range(1, len(sizes) + 1) if n == 1 or width(n) <= 62)
+    columns = max(n for n in range(1, len(sizes) + 1) if n == 1 or width(n) <= 64)
     figure.legend(handles=handles, loc="outside upper left", ncols=columns, borderpad=0)
 
 
