@@ -242,7 +242,7 @@ def legend(figure: Figure, handles: Sequence[Artist]) -> None:
         rows = math.ceil(len(sizes) / columns)
         return sum(max(sizes[first : first + rows]) for first in range(0, len(sizes), rows))
 
-    columns = max(n for n in range(1, len(sizes) + 1) if n == 1 or width(n) <= 64)
+    columns = max(n for n in range(1, len(sizes) + 1) if n == 1 or width(n) <= 65)
     figure.legend(handles=handles, loc="outside upper left", ncols=columns, borderpad=0)
 
 
