@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup, escape
 
 from retain.evaluation.quality_gate import CheckResult
 
@@ -132,15 +131,9 @@ def to_html(report: Report) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["code"] = _code
     source = files("retain.evaluation").joinpath("report.html.j2").read_text(encoding="utf-8")
     page = environment.from_string(source)
     return page.render(report=report) + "\n"
-
-
-def _code(text: str) -> Markup:
-    """Set what stands between backticks as code."""
-    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704
 
 
 def to_markdown(report: Report) -> str:
