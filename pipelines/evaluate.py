@@ -4,6 +4,7 @@ python pipelines/evaluate.py PROBLEM
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from retain import errors
@@ -28,6 +29,10 @@ def main() -> None:
     found = kind.evaluate.load(problem, layout.prepared, folders)
     checks = quality_gate.run_checks(found.metrics, problem.gate)
     page = kind.report.load(name, problem, found, checks)
+    if kind.outlook is not None:
+        judged = folders[found.metrics.get("model", quality_gate.MODEL)]
+        outlook = kind.outlook.load(name, problem, layout.prepared, judged, layout.refitted)
+        page = replace(page, outlook=outlook)
     with files.folder(root, f"evaluate-{name}") as scratch:
         (scratch / "metrics.json").write_text(files.to_json(found.metrics), "utf-8")
         (scratch / "report.html").write_text(report.to_html(page), "utf-8")
@@ -37,7 +42,7 @@ def main() -> None:
         for table, frame in found.plots().items():
             text = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
             (scratch / "plots" / f"{table}.csv").write_text(text, "utf-8")
-        for figure in page.figures:
+        for figure in page.all_figures:
             (scratch / "figures" / f"{figure.name}.svg").write_text(figure.svg, "utf-8")
         files.publish_each(scratch, layout.reports)
     runs.log_evaluation(root, name, problem, cells)

@@ -1,5 +1,6 @@
 """The refit: the evaluated model's recipe on all rows, checked against it, whole or not at all."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from retain import model_files
-from retain.errors import Terminated
+from retain.config.forecasts import ForecastOptions
+from retain.errors import DataError, Terminated
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel, tables
-from retain.kinds.forecast.evaluation import evaluate, report
+from retain.kinds.forecast.evaluation import evaluate, fan, outlook, report
 from retain.kinds.forecast.model import refit, setup
 from retain.kinds.forecast.model.forecaster import CALIBRATION
-from retain.kinds.forecast.predict import predictor
+from retain.kinds.forecast.predict import forecast_table, predictor
+from retain.kinds.forecast.predict.example import series_frame
 
 from .small import trained, weights
 
@@ -202,3 +205,61 @@ def test_the_best_cell_is_judged_and_the_report_says_what_the_other_would_give(
     assert "rnn_minus_lstm" not in default.metrics["differences"]
     lead = report.report("small", PROBLEM, default, []).lead
     assert "The LSTM is used: params say so. The RNN has the lower validation loss, 0.01" in lead
+
+
+def test_the_report_forecasts_what_the_command_does(
+    prepared: Path, evaluated: Path, final: Path, tmp_path: Path
+) -> None:
+    source = panel.load(prepared)
+    table = pd.concat([series_frame(source, number, PROBLEM.data) for number in (0, 1)])
+    csv = tmp_path / "t.csv"
+    table.rename(columns={"unique_id": "store"}).to_csv(csv, index=False)
+    found = forecast_table.forecast_file(final, str(csv), tmp_path, ForecastOptions())
+    fans, levels = fan.fans_of(found)
+    page = outlook.build("small", PROBLEM, prepared, evaluated, final)
+    (figure,) = page.forecast.figures
+    assert figure.svg == fan.future(fans, levels, "lstm", "y")
+    assert page.forecast.title == "The next 6 hours"
+    assert page.opening.startswith(
+        "Forecast of y for 2 series (store), the next 6 hours: 10 Feb 2024 00:00 to 10 Feb 2024 "
+        "05:00. It is made by the LSTM, trained on all rows until 9 Feb 2024 23:00 (model "
+    )
+    alone = outlook.build("small", PROBLEM, prepared, evaluated, None)
+    assert "by the LSTM, trained on the rows before 21 Jan 2024 (model " in alone.opening
+    assert alone.forecast.figures[0].svg != figure.svg
+    facts = dict(page.data.facts)
+    assert (
+        facts["Table"] == "1,920 rows, 2 series, 1 Jan 2024 00:00 to 9 Feb 2024 23:00, every hour"
+    )
+    assert facts["Steps without a value"] == "none"
+    assert facts["Drift"].startswith("none in the newest part, ")
+
+
+def test_drift_of_the_newest_part_is_said(prepared: Path, evaluated: Path, tmp_path: Path) -> None:
+    source = panel.load(prepared)
+    values = np.array(source.values)
+    for _, series in source.index.iterrows():  # the last ten days are on another level
+        values[
+            series["start"] + series["length"] - 240 : series["start"] + series["length"], 0
+        ] += 90
+    panel.save(dataclasses.replace(source, values=values), tmp_path)
+    page = outlook.build("small", PROBLEM, tmp_path, evaluated, None)
+    drifted = dict(page.data.facts)["Drift"]
+    assert drifted.startswith("in the newest part, ")
+    assert "y has changed by " in drifted
+    assert "standard deviations" in drifted
+
+
+def test_where_there_is_no_forecast_the_report_says_why(
+    prepared: Path, evaluated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise DataError("the promotions are not known")
+
+    monkeypatch.setattr(forecast_table, "forecast_table", refuse)
+    page = outlook.build("small", PROBLEM, prepared, evaluated, None)
+    assert page.forecast.figures == ()
+    assert "the promotions are not known. Where values of the future must be known" in (
+        page.forecast.text
+    )
+    assert page.opening.startswith("Forecast of y for 2 series (store), the next 6 hours. It is")

@@ -67,6 +67,9 @@ def forecast(
     version: Annotated[
         int | None, typer.Option(min=1, help="Of the model; the champion if not given.")
     ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Figure of the first six series, .svg or .png.")
+    ] = None,
 ) -> None:
     """Forecast every series with the problem's champion, or the newest version if there is none.
 
@@ -81,12 +84,15 @@ def forecast(
         f"`retain forecast` reads tables of history; problems.{name} is of kind {problem.kind}: "
         f"`{kind.command} {name} …`"
     )
+    if plot is not None and (plot.suffix not in (".svg", ".png") or not (output or plot).suffix):
+        raise DataError(f"{plot}: name an .svg or a .png; a forecast in parts cannot be drawn")
     forecast_file, bulk = require(kind.forecast, refusal), require(kind.bulk, refusal)
     taken = unseen or getattr(getattr(problem, "data", None), "unseen", None)
     options = ForecastOptions(future, strict, fill_with and fill_with.value, taken and str(taken))
     with _model(root, name, version) as folder:
-        if output is not None and not output.absolute().parent.is_dir():
-            raise DataError(f"{output}: name a file or a folder in a folder that exists")
+        for path in (output, plot):
+            if path is not None and not path.absolute().parent.is_dir():
+                raise DataError(f"{path}: name a file or a folder in a folder that exists")
         if output is not None and not output.suffix:
             md5 = fingerprint.folder_md5(folder)
             with progress() as on_progress:
@@ -104,6 +110,8 @@ def forecast(
             raise DataError(f"{output} is a folder; name a file in it")
         found = forecast_file(folder, history, root, options)
     answer = found.table
+    if plot is not None:
+        files.write_bytes(plot, require(kind.plot, refusal)(problem, found, plot.suffix))
     _say_unknown(found.unknown)
     for message in found.messages:
         typer.echo(f"warning: {message}", err=True)

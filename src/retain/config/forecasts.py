@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     import pandas as pd
+
+    from retain.config.schema import Problem
+    from retain.evaluation.report import Outlook
+
+P = TypeVar("P", bound="Problem", contravariant=True)  # noqa: PLC0105
 
 
 @dataclass(frozen=True)
@@ -39,12 +44,15 @@ class Forecasts:
         left_out: the series that have none, with the reason.
         unknown: what the model does not know of the table, with how many rows have it.
         messages: what to say besides.
+        history: columns unique_id, ds and y of all series, in this order; ds is without a zone, UTC
+            where the problem has one.
     """
 
     table: pd.DataFrame
     left_out: dict[str, str]
     unknown: dict[str, int]
     messages: list[str]
+    history: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -87,3 +95,20 @@ class ForecastBulk(Protocol):
         on_progress: Callable[[int, int], None],
         options: ForecastOptions,
     ) -> BulkForecasts: ...
+
+
+class PlotForecasts(Protocol[P]):
+    """Draw forecasts behind the history: the bytes of a file, `.svg` or `.png` (`--plot`)."""
+
+    def __call__(self, problem: P, found: Forecasts, suffix: str) -> bytes: ...
+
+
+class BuildOutlook(Protocol[P]):
+    """Say for the report what comes next, and what the data are like.
+
+    `judged` is the model folder that was evaluated, `final` the refitted one, if there is one.
+    """
+
+    def __call__(
+        self, name: str, problem: P, prepared: Path, judged: Path, final: Path | None
+    ) -> Outlook: ...

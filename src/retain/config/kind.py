@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from retain.config.forecasts import ForecastBulk, ForecastFile
+    from retain.config.forecasts import BuildOutlook, ForecastBulk, ForecastFile, PlotForecasts
     from retain.config.schema import Cell, Problem
     from retain.evaluation.lstm_gates import Inspection
     from retain.evaluation.quality_gate import CheckResult, Comparison
@@ -42,7 +42,7 @@ STAGES = {
     "prepare": ("problem", "prepare"),
     "train": ("problem", "training", "fold"),
     "refit": ("problem", "refit"),
-    "evaluate": ("problem", "evaluate", "report", "predictor"),
+    "evaluate": ("problem", "evaluate", "report", "outlook", "predictor"),
     "register": ("problem", "compare", "predictor"),
 }
 
@@ -230,6 +230,8 @@ class Kind(Generic[P, E]):
     append: Lazy[Append[P]] | None = None
     forecast: Lazy[ForecastFile] | None = None
     bulk: Lazy[ForecastBulk] | None = None
+    outlook: Lazy[BuildOutlook[P]] | None = None
+    plot: Lazy[PlotForecasts[P]] | None = None
     ask: Lazy[Ask] | None = None
     complete: Lazy[Complete] | None = None
     lstm_gates: Lazy[InspectGates[P]] | None = None

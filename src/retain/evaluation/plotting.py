@@ -10,7 +10,8 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple, ParamSpec
 from xml.etree import ElementTree
 
@@ -20,13 +21,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import (
-    FuncFormatter,
-    LogLocator,
-    MaxNLocator,
-    NullLocator,
-    StrMethodFormatter,
-)
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 P = ParamSpec("P")
 
@@ -97,8 +92,8 @@ STYLE: dict[str, Any] = {
     "figure.constrained_layout.h_pad": 0.08,
     "figure.constrained_layout.w_pad": 0.1,
     "legend.frameon": False,
-    "legend.handlelength": 2.2,
-    "legend.columnspacing": 1.4,
+    "legend.handlelength": 1.8,
+    "legend.columnspacing": 1.2,
     "lines.linewidth": 2.0,
     "lines.markersize": 6.0,
     "lines.markeredgewidth": 0.8,
@@ -115,10 +110,7 @@ def drawn(name: str, meaning: str) -> Callable[[Callable[P, Figure]], Callable[P
     def decorate(draw: Callable[P, Figure]) -> Callable[P, str]:
         @functools.wraps(draw)
         def svg(*args: P.args, **kwargs: P.kwargs) -> str:
-            # whatever matplotlibrc the machine has, and whatever script the names are in: text
-            # stays text, so a sign that the font of the layout lacks is no loss
-            with style.context(["default", STYLE]), warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            with _style():
                 file = io.StringIO()
                 draw(*args, **kwargs).savefig(file, format="svg", metadata={"Date": None})
             return _inline(file.getvalue(), name, meaning)
@@ -126,6 +118,26 @@ def drawn(name: str, meaning: str) -> Callable[[Callable[P, Figure]], Callable[P
         return svg
 
     return decorate
+
+
+def png(draw: Callable[[], Figure]) -> bytes:
+    """Draw a matplotlib figure as a PNG on white paper."""
+    with _style():
+        file = io.BytesIO()
+        draw().savefig(file, format="png", dpi=200, metadata={"Software": None})
+    return file.getvalue()
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """Draw alike whatever matplotlibrc the machine has, and whatever script the names are in.
+
+    Text of an SVG stays text, so a sign that the font of the layout lacks is no loss.
+    """
+    with style.context(["default", STYLE]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message="AutoDateLocator was unable to pick")  # takes 12
+        yield
 
 
 def _inline(text: str, name: str, meaning: str) -> str:
@@ -223,8 +235,14 @@ def key(model: str, line: bool = True, marker: bool = True) -> Line2D:
 
 
 def legend(figure: Figure, handles: Sequence[Artist]) -> None:
-    """Put the legend above the panels."""
-    columns = len(handles) if len(handles) <= 4 else 3
+    """Put the legend above the panels, in as many columns as there is room for."""
+    sizes = [len(str(handle.get_label())) + 6 for handle in handles]  # in letters, with the line
+
+    def width(columns: int) -> int:
+        rows = math.ceil(len(sizes) / columns)
+        return sum(max(sizes[first : first + rows]) for first in range(0, len(sizes), rows))
+
+    columns = max(n for n in range(1, len(sizes) + 1) if n == 1 or width(n) <= 65)
     figure.legend(handles=handles, loc="outside upper left", ncols=columns, borderpad=0)
 
 
@@ -237,52 +255,3 @@ def plain(axes: Axes) -> None:
     """Label the value axis with whole numbers and separators, never a power or an offset."""
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
     axes.yaxis.set_major_locator(MaxNLocator(5))
-
-
-@drawn("training_curves", "Loss by epoch: training on the left, validation on the right")
-def training_curves(frame: pd.DataFrame) -> Figure:
-    """Draw the columns model, epoch, train_loss, validation_loss."""
-    figure = Figure(figsize=(WIDTH, 3.6))
-    panels = figure.subplots(1, 2, sharey=True)
-    for axes, part in zip(panels, ("training", "validation"), strict=True):
-        keys = lines(axes, frame, "epoch", f"{part.removesuffix('ing')}_loss")
-        axes.set_title(f"{part} loss")
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    plain(panels[0])
-    legend(figure, keys)
-    return figure
-
-
-@drawn("look_back", "Norm of the gradient of what is said by input step, on a logarithmic axis")
-def look_back(frame: pd.DataFrame, back_from: str, decades: int) -> Figure:
-    """Draw the columns model, lag (how many steps back), norm of the gradient there.
-
-    Args:
-        back_from: what lies at lag 0, or before lag 1.
-        decades: at most so many powers of ten are shown; below, nothing is learned.
-    """
-    figure = Figure(figsize=(WIDTH, 3.6))
-    axes = figure.subplots()
-    frame = frame.assign(norm=frame["norm"].where(frame["norm"] > 0))  # an underflow is a gap
-    positive = frame["norm"].dropna()
-    if len(positive):
-        # whole decades, so that two labels are there at least
-        top = math.ceil(math.log10(positive.max()) + 1e-9)
-        low = max(math.floor(math.log10(positive.min())), top - decades)
-        axes.set_yscale("log")
-        axes.set_ylim(10.0**low, 10.0**top)
-        axes.yaxis.set_major_locator(LogLocator(numticks=6))
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
-    keys = lines(axes, frame, "lag", "norm")
-    axes.set_title("gradient norm")
-    axes.set_xlabel(f"steps back from the {back_from}")
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    legend(figure, keys)
-    return figure
-
-
-def _power(value: float) -> str:
-    exponent = str(round(math.log10(value)))
-    return "10" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

@@ -19,13 +19,19 @@ MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~&@])")  # what would be read as markup
 
 @dataclass(frozen=True)
 class Table:
-    """Formatted cells; the first of a row is its name. `best` is the best row of each column."""
+    """Formatted cells; the first of a row is its name.
+
+    Attributes:
+        best: the best row of each column.
+        terms: the words of the columns, each with what it means.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
     best: tuple[int | None, ...] = ()
+    terms: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for row in self.rows):
@@ -53,8 +59,36 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Section:
+    """A part of a report under a heading of its own."""
+
+    title: str
+    text: str
+    figures: tuple[Figure, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the model that is used says of the future, and what the data are like.
+
+    `opening` says what is forecast, for when, and by which model.
+    """
+
+    opening: str
+    forecast: Section
+    data: Section
+
+
+@dataclass(frozen=True)
 class Report:
-    """The parts of a report, in order."""
+    """The parts of a report.
+
+    Attributes:
+        lead: why the model is used, behind the outcome of the gate.
+        headline: how good it is, in a sentence for people who do not know the terms.
+        outlook: from the stage `evaluate`; None where the kind has none.
+    """
 
     title: str
     lead: str
@@ -62,11 +96,19 @@ class Report:
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
+    headline: str = ""
+    outlook: Outlook | None = None
 
     def __post_init__(self) -> None:
-        names = [figure.name for figure in self.figures]
+        names = [figure.name for figure in self.all_figures]
         if len(set(names)) < len(names):  # their ids would clash in the page
             raise ValueError(f"two figures of one name: {', '.join(sorted(names))}")
+
+    @property
+    def all_figures(self) -> tuple[Figure, ...]:
+        """The figures of all parts."""
+        parts = (self.outlook.forecast, self.outlook.data) if self.outlook else ()
+        return (*(figure for part in parts for figure in part.figures), *self.figures)
 
     @property
     def passed(self) -> bool:
@@ -96,14 +138,16 @@ def to_html(report: Report) -> str:
 
 def to_markdown(report: Report) -> str:
     """Write verdict, tables and checks as GitHub's Markdown; figures stay in the HTML."""
+    opening = report.outlook.opening if report.outlook else ""
     blocks = [
         f"## {_symbol(report.passed)} {plain(report.title)}",
+        *(plain(text) for text in (opening, report.headline) if text),
         f"**{report.verdict}.** {plain(report.lead)}",
     ]
     for table in report.tables:
         blocks += [f"### {plain(table.title)}", markdown_table(table)]
-        if table.note:
-            blocks.append(plain(table.note))
+        blocks += [plain(text) for text in (table.note,) if text]
+        blocks += [f"- {plain(term)}: {plain(meaning)}" for term, meaning in table.terms]
     if report.checks:
         rows = tuple(
             (check.check, _symbol(check.passed), check.sentence) for check in report.checks

@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import pytest
 
 from retain.evaluation.quality_gate import CheckResult
-from retain.evaluation.report import Figure, Report, Table, to_html, to_markdown
+from retain.evaluation.report import Figure, Outlook, Report, Section, Table, to_html, to_markdown
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><path id="{}-1" d="M 0 0"/></svg>'
 
@@ -123,6 +123,41 @@ def test_the_verdict_comes_first_and_headings_skip_no_level() -> None:
     levels = [int(tag[1]) for tag in Page(html).tags if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+OUTLOOK = Outlook(
+    "Forecast of volume, the next 24 hours.",
+    Section(
+        "The next 24 hours",
+        "`retain forecast NAME` writes <all> numbers.",
+        (Figure("future", "History and forecast", "The bands.", SVG.format("future")),),
+    ),
+    Section("The data", "", facts=(("Drift", "none"),)),
+)
+
+
+def test_the_forecast_of_the_future_comes_before_the_verdict() -> None:
+    report = replace(a_report(), headline="Off by 80 vehicles an hour.", outlook=OUTLOOK)
+    html = to_html(report)
+    parts = ("Forecast of volume", "Off by 80", "The next 24", "Passed the gate: all", "The data")
+    body = html[html.index("<body") :]
+    assert [body.index(part) for part in parts] == sorted(body.index(part) for part in parts)
+    assert "<code>retain forecast NAME</code> writes &lt;all&gt; numbers." in html
+    assert [figure.name for figure in report.all_figures] == ["future", "one", "two"]
+    assert to_markdown(report).startswith(
+        "## ✓ Hourly traffic\n\nForecast of volume, the next 24 hours.\n\n"
+        "Off by 80 vehicles an hour.\n\n**Passed the gate: all 2 checks hold.**"
+    )
+    clash = replace(a_report().figures[0], name="future")
+    with pytest.raises(ValueError, match="two figures of one name"):
+        replace(report, figures=(clash,))
+
+
+def test_the_terms_of_a_table_stand_below_it() -> None:
+    table = replace(a_report().tables[0], terms=(("MAE", "mean absolute error"),))
+    report = replace(a_report(), tables=(table,))
+    assert "<dt>MAE</dt> <dd>mean absolute error</dd>" in to_html(report)
+    assert "\n\n- MAE: mean absolute error\n\n" in to_markdown(report)
 
 
 def test_ids_of_a_page_do_not_clash() -> None:

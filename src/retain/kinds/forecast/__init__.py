@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from retain.kinds.forecast import prepare
     from retain.kinds.forecast.config import Problem
     from retain.kinds.forecast.data import append, profile
-    from retain.kinds.forecast.evaluation import champion, evaluate, lstm_gates, report
+    from retain.kinds.forecast.evaluation import (
+        champion,
+        evaluate,
+        fan,
+        lstm_gates,
+        outlook,
+        report,
+    )
     from retain.kinds.forecast.model import refit, setup
     from retain.kinds.forecast.monitoring import backtest, drift
     from retain.kinds.forecast.predict import bulk, endpoint, forecast_table, predictor
@@ -30,6 +37,8 @@ if TYPE_CHECKING:
     _check_table: kind.CheckTable[Problem] = prepare.check_table
     _append: kind.Append[Problem] = append.append
     _forecast: forecasts.ForecastFile = forecast_table.forecast_file
+    _outlook: forecasts.BuildOutlook[Problem] = outlook.build
+    _plot: forecasts.PlotForecasts[Problem] = fan.plot
     _bulk: forecasts.ForecastBulk = bulk.forecast_bulk
     _lstm_gates: kind.InspectGates[Problem] = lstm_gates.inspect
     _endpoint: BuildEndpoint = endpoint.ForecastEndpoint
@@ -53,6 +62,8 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     append=Lazy("retain.kinds.forecast.data.append:append"),
     forecast=Lazy("retain.kinds.forecast.predict.forecast_table:forecast_file"),
     bulk=Lazy("retain.kinds.forecast.predict.bulk:forecast_bulk"),
+    outlook=Lazy("retain.kinds.forecast.evaluation.outlook:build"),
+    plot=Lazy("retain.kinds.forecast.evaluation.fan:plot"),
     lstm_gates=Lazy("retain.kinds.forecast.evaluation.lstm_gates:inspect"),
     endpoint=Lazy("retain.kinds.forecast.predict.endpoint:ForecastEndpoint"),
     drift=Lazy("retain.kinds.forecast.monitoring.drift:check"),

@@ -25,6 +25,7 @@ class Data(Section):
     ds: str = "ds"
     y: str = "y"
     value_columns: tuple[str, ...] = ()
+    unit: str | None = None  # of the target, for people, such as vehicles an hour
     past_covariates: tuple[str, ...] = ()
     known_covariates: tuple[str, ...] = ()
     static_covariates: tuple[str, ...] = ()

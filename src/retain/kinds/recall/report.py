@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from retain.evaluation import plotting
+from retain.evaluation import curves, plotting
 from retain.evaluation.plotting import MUTED, WIDTH, drawn
 from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows, methods_of
 from retain.evaluation.report import Figure, Report, Table
@@ -40,14 +40,14 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
             "Norm of the gradient of the right answer's score with respect to each input step, at "
             f"the longest gap, {schema.gaps[-1]:,}; the median over the seeds. Where a line has "
             "fallen, a small change of that input changes the answer no more.",
-            plotting.look_back(found.tables["look_back"], "answer", decades=16),
+            curves.look_back(found.tables["look_back"], "answer", decades=16),
         ),
         gates_figure(found.gates, "The test sequence"),
         Figure(
             "training_curves",
             "Training",
             "Loss by epoch, the mean of the networks of all seeds and learning rates.",
-            plotting.training_curves(found.tables["training"]),
+            curves.training_curves(found.tables["training"]),
         ),
     )
     return Report(

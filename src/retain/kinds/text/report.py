@@ -6,7 +6,7 @@ import matplotlib.figure
 import numpy as np
 import pandas as pd
 
-from retain.evaluation import plotting
+from retain.evaluation import curves, plotting
 from retain.evaluation.plotting import WIDTH, drawn
 from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows, methods_of
 from retain.evaluation.report import Figure, Report, Table
@@ -38,7 +38,7 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
             "training_curves",
             "Training",
             f"Loss by epoch, in nats a {unit} (1 nat is 1.44 bits).",
-            plotting.training_curves(found.tables["training"]),
+            curves.training_curves(found.tables["training"]),
         ),
     )
     return Report(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retain.evaluation import plotting
+from retain.evaluation import curves, plotting
 from retain.kinds.forecast.evaluation import figures
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -46,11 +46,11 @@ def all_figures() -> dict[str, str]:
     return {
         "forecasts": figures.forecasts([a_view() for _ in range(6)], LEVELS),
         "error_by_step": figures.error_by_step(by(MODELS, step=steps, mae=steps * 1.5)),
-        "training_curves": plotting.training_curves(
+        "training_curves": curves.training_curves(
             by(nets, epoch=steps, train_loss=curve, validation_loss=curve + 0.1)
         ),
         "calibration": figures.calibration(by(nets, level=LEVELS, observed=LEVELS)),
-        "look_back": plotting.look_back(by(nets, lag=steps, norm=np.exp(-steps)), "input", 12),
+        "look_back": curves.look_back(by(nets, lag=steps, norm=np.exp(-steps)), "input", 12),
         "errors_by_series": figures.errors_by_series(scores(["a", "b", "c"])),
     }
 
@@ -143,8 +143,8 @@ def test_missing_truth_is_a_gap_in_the_line() -> None:
     assert path_starts(a_view()) == 2
 
 
-def test_intervals_are_named_by_the_levels_that_are_there() -> None:
-    assert {"80\xa0% interval", "60\xa0% interval"} <= set(
+def test_intervals_are_of_80_and_50_percent_as_far_as_the_levels_reach() -> None:
+    assert {"80\xa0% interval", "50\xa0% interval"} <= set(
         texts(figures.forecasts([a_view()], LEVELS))
     )
     only = figures.View(
@@ -201,12 +201,10 @@ def test_series_without_a_score_are_left_out(count: int) -> None:
 
 def test_a_gradient_that_vanished_is_no_error_on_a_logarithmic_axis() -> None:
     vanished = by(("lstm", "rnn"), lag=[1, 2, 3], norm=[1e-3, 1e-30, 0.0])
-    assert any(text.startswith("10⁻") for text in texts(plotting.look_back(vanished, "input", 12)))
-    parsed(plotting.look_back(vanished.assign(norm=0.0), "input", 12))
+    assert any(text.startswith("10⁻") for text in texts(curves.look_back(vanished, "input", 12)))
+    parsed(curves.look_back(vanished.assign(norm=0.0), "input", 12))
 
 
 def test_one_epoch_is_drawn_as_a_marker() -> None:
-    svg = plotting.training_curves(
-        by(("lstm",), epoch=[1], train_loss=[0.3], validation_loss=[0.4])
-    )
+    svg = curves.training_curves(by(("lstm",), epoch=[1], train_loss=[0.3], validation_loss=[0.4]))
     assert svg.count("<use ") > 2

@@ -7,7 +7,7 @@ import pytest
 from retain.evaluation import plotting
 from retain.evaluation.results import Interval
 from retain.kinds.forecast.config import Problem
-from retain.kinds.forecast.evaluation import report, worth
+from retain.kinds.forecast.evaluation import scores, worth
 
 NAN = float("nan")
 SPACE = "\N{NO-BREAK SPACE}"
@@ -113,7 +113,7 @@ def test_the_sentences_are_of_the_metric_by_which_the_gate_judges() -> None:
     found = lead(metrics(metric="rmsse", theta=100, pool=90), "rmsse")
     assert "RMSSE 80 against 90" in found
     assert "the RMSSE of the LSTM is" in found
-    assert worth.judging_metric(problem("mase")) == "mase"
+    assert scores.judging_metric(problem("mase")) == "mase"
 
 
 def test_metrics_of_an_older_version_are_read() -> None:
@@ -121,7 +121,7 @@ def test_metrics_of_an_older_version_are_read() -> None:
     assert "Mean absolute error of the LSTM over 6 steps: better against the seasonal naive" in (
         lead(found)
     )
-    table = report.scores_table(found)
+    table = scores.scores_table(found, problem(), "h")
     assert table.columns == ("model", "MAE", "parameters")
     assert table.rows == (("LSTM", "80", "–"), ("seasonal naive", "120", "–"))
     found["differences"] = {}
@@ -130,10 +130,10 @@ def test_metrics_of_an_older_version_are_read() -> None:
 
 def test_scores_say_why_there_is_no_symmetric_error_and_which_are_of_a_sample() -> None:
     found = metrics(theta=70)
-    for scores in found["models"].values():
-        scores |= {"smape": NAN, "wape": 0.123, "bias": -0.04}
+    for values in found["models"].values():
+        values |= {"smape": NAN, "wape": 0.123, "bias": -0.04}
     found["models"]["theta"]["windows"] = 20
-    table = report.scores_table(found)
+    table = scores.scores_table(found, problem(), "h")
     columns = ("model", "MAE", f"sMAPE{SPACE}%", "WAPE", "bias", "parameters")
     assert table.columns == columns
     assert table.rows == (
@@ -144,14 +144,64 @@ def test_scores_say_why_there_is_no_symmetric_error_and_which_are_of_a_sample() 
     assert f"more than 20{SPACE}% of the test values are zero" in table.note
     assert "A sample is 20 of the 50 windows" in table.note
     found["models"]["lstm"]["smape"] = 3.0
-    assert "no sMAPE" not in report.scores_table(found).note
+    assert "no sMAPE" not in scores.scores_table(found, problem(), "h").note
 
 
-def test_differences_are_listed_by_the_judging_metric_and_the_crps() -> None:
+def test_differences_of_the_judged_model_are_listed_by_the_judging_metric() -> None:
     found = metrics(theta=70)
     found["differences"]["lstm_minus_theta"]["mase"] = change(0.1, 0.01)
-    rows = report.differences_table(found, "mase").rows
-    assert [row[:2] for row in rows] == [("LSTM − Theta", "CRPS"), ("LSTM − Theta", "MASE")]
+    rows = scores.differences_table(found, problem("mase"), "h").rows
+    assert rows == (("Theta", "–", "worse", "+0.1", "+0.09 to +0.11", "no clear difference"),)
+    found["models"]["naive"] = {"mae": 60.0}
+    found["differences"]["lstm_minus_naive"] = {"mae": change(20.0, 1.0)}
+    table = scores.differences_table(found, problem(), "h")
+    assert table.columns[2] == "LSTM is"
+    assert table.rows == (  # the best of the others first, in percent of its error
+        ("naive", "60", "worse", f"+33.3{SPACE}%", f"+31.7 to +35.0{SPACE}%", "–"),
+        (
+            "Theta",
+            "70",
+            "worse",
+            f"+14.3{SPACE}%",
+            f"+12.9 to +15.7{SPACE}%",
+            "no clear difference",
+        ),
+    )
+
+
+def headline(found: Any, frequency: str = "h", **data: Any) -> str:
+    given = problem()
+    given = given.model_copy(update={"data": given.data.model_copy(update=data)})
+    return worth.headline(given, found, frequency, lambda name: plotting.mark(name).label)
+
+
+def test_the_headline_says_how_far_off_and_beside_what() -> None:
+    found = metrics(seasonal_naive=100, rnn=80.1)
+    assert headline(found, unit="vehicles an hour", season_length=168) == (
+        f"In the test the forecast was off by 80 vehicles an hour on average, 20{SPACE}% less than "
+        "last week's value; the RNN is as good."
+    )
+    found["network"] = [{"kept": False, "enough": True, "gains": []}]
+    assert "RNN" not in headline(found)  # both are the base
+    found = metrics(seasonal_naive=64, rnn=60, theta=50)
+    found["models"]["lstm"]["wape"] = 0.123
+    assert headline(found, "D", season_length=7) == (
+        f"In the test the forecast was off by 80 on average (12{SPACE}% of the mean value), "
+        f"25{SPACE}% more than last week's value; 33{SPACE}% more than the RNN; a simpler method, "
+        "Theta, is better."
+    )
+
+
+def test_the_headline_does_not_hide_that_a_difference_may_be_chance() -> None:
+    doubt = headline(metrics(half=30.0, seasonal_naive=100, rnn=81))
+    assert (
+        f"20{SPACE}% less than the last value, which is not certain; the RNN is as good." in doubt
+    )
+    found = metrics(seasonal_naive=100)
+    found["differences"]["lstm_minus_seasonal_naive"]["mae"]["value"] = NAN
+    assert headline(found) == "In the test the forecast was off by 80 on average."
+    found["models"]["lstm"]["mae"] = NAN
+    assert headline(found) == ""
 
 
 def test_every_model_has_a_mark_of_its_own() -> None:

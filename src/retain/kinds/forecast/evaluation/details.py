@@ -15,6 +15,7 @@ from retain.evaluation.results import stack
 from retain.kinds.forecast.data.folds import Fold
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Batch, Windows
+from retain.kinds.forecast.evaluation import wording
 from retain.kinds.forecast.evaluation.figures import NOT_DRAWN, View
 from retain.kinds.forecast.evaluation.metrics import MetricSums
 from retain.kinds.forecast.model.baselines import QuantileModel
@@ -63,7 +64,7 @@ def _view(title: str, part: Part, number: int) -> View:
     index = part.panel.index
     name = f"{index['unique_id'].iloc[series]}, " if len(index) > 1 else ""
     return View(
-        title=f"{title}, {name}{stamps[-windows.horizon]:%Y-%m-%d}",
+        title=f"{title}, {name}{wording.stamp(stamps[-windows.horizon].normalize())}",
         context_ds=stamps[: -windows.horizon].to_numpy(),
         context_y=y[: -windows.horizon],
         horizon_ds=stamps[-windows.horizon :].to_numpy(),

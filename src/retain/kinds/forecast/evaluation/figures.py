@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import matplotlib.dates as mdates
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -30,18 +29,16 @@ from retain.evaluation.plotting import (
     short,
     style_of,
 )
+from retain.kinds.forecast.evaluation import fan
+from retain.kinds.forecast.evaluation.wording import number
 
-# by years, months, days, hours, minutes, seconds; and a tick on the first of each of them
-DATES = {
-    "formats": ["%Y", "%b %Y", "%d %b", "%H:%M", "%H:%M", "%H:%M:%S"],
-    "zero_formats": ["%Y", "%Y", "%b %Y", "%d %b", "%H:%M", "%H:%M"],
-    "show_offset": False,
-}
 # More lines than those of the networks, their base and two floors nobody could tell apart.
 NOT_DRAWN = (
     *("naive", "drift", "zero", "seasonal_mean", "ets"),
     *("lstm_alone", "rnn_alone", "gru_alone"),
 )
+COMPARED = ("lstm", "rnn", "gru", "pool")  # whose errors set the scale
+FAR = 1.25  # times the largest error of those: a floor above it is not drawn
 FEW_SERIES = 30  # up to here each series has a row of its own
 
 
@@ -58,113 +55,107 @@ class View:
 
 
 @drawn("forecasts", "Test windows: what came, and what each model had forecast")
-def forecasts(views: Sequence[View], levels: tuple[float, ...]) -> Figure:
+def forecasts(views: Sequence[View], levels: tuple[float, ...], unit: str = "value") -> Figure:
     """Draw a panel for each of `views`: median of every model, and the intervals of the first.
 
     `levels` are those of the last axis of `View.quantiles`; an array with a single column there
     is a point forecast.
     """
     rows = math.ceil(len(views) / 2)
-    figure = Figure(figsize=(WIDTH, 0.7 + 2.0 * rows))
+    figure = Figure(figsize=(WIDTH, 0.8 + 2.15 * rows))
     panels = figure.subplots(rows, 2, squeeze=False).ravel()
-    bands = _bands(levels)
+    shades: list[Patch] = []
     for axes, view in zip(panels, views, strict=False):
-        _forecast(axes, view, levels, bands)
+        shades = _forecast(axes, view, levels)
     for axes in panels[len(views) :]:
         axes.set_axis_off()
+    figure.supylabel(short(unit, 40), color=MUTED, fontsize="medium")
     models = list(dict.fromkeys(model for view in views for model in view.quantiles))
-    shades = [
-        Patch(
-            color=mark(models[0]).colour,
-            alpha=alpha,
-            linewidth=0,
-            label=percent(share) + " interval",
-        )
-        for share, alpha, _, _ in bands
-    ]
-    truth = Line2D([], [], color=INK, label="truth")
+    truth = Line2D([], [], color=INK, label="what came")
     legend(figure, [truth, *(key(model, marker=False) for model in models), *shades])
     return figure
 
 
-def _bands(levels: tuple[float, ...]) -> list[tuple[float, float, int, int]]:
-    """Return share, opacity, lower and upper column of intervals of about 80 % and 50 %."""
-    bands = {}
-    for level, alpha in ((0.1, 0.16), (0.25, 0.26)):
-        low = _nearest(levels, level)
-        high = _nearest(levels, 1 - levels[low])
-        if low < high:
-            bands[low] = (levels[high] - levels[low], alpha, low, high)
-    return list(bands.values())
-
-
-def _nearest(levels: tuple[float, ...], level: float) -> int:
-    return min(range(len(levels)), key=lambda column: round(abs(levels[column] - level), 9))
-
-
-def _forecast(
-    axes: Axes,
-    view: View,
-    levels: tuple[float, ...],
-    bands: list[tuple[float, float, int, int]],
-) -> None:
+def _forecast(axes: Axes, view: View, levels: tuple[float, ...]) -> list[Patch]:
     shown = len(view.horizon_ds)  # more of the context would squeeze the forecast
     first, *_ = view.quantiles
+    shades = []
     for model, values in view.quantiles.items():
         point = values.shape[1] == 1
-        median = values[:, 0 if point else _nearest(levels, 0.5)]
+        median = values[:, 0] if point else fan.median(values, levels)
         line(axes, model, view.horizon_ds, median, markers=len(median) < 3)
         if model == first and not point:
-            for _, alpha, low, high in bands:
-                edges = values[:, low], values[:, high]
-                colour = mark(model).colour
-                axes.fill_between(view.horizon_ds, *edges, color=colour, alpha=alpha, linewidth=0)
+            shades = fan.bands(axes, view.horizon_ds, values, levels, mark(model).colour)
     ds = np.concatenate([view.context_ds[-shown:], view.horizon_ds])
     y = np.concatenate([view.context_y[-shown:], view.truth])
     axes.plot(ds, y, color=INK, linewidth=1.3, zorder=5)
     axes.axvline(view.horizon_ds[0], color=MUTED, linewidth=0.8)
     axes.set_title(short(view.title, 28), color=INK)
-    _date_ticks(axes, minticks=2, maxticks=4)
+    fan.date_ticks(axes, minticks=2, maxticks=4)
     plain(axes)
-
-
-def _date_ticks(axes: Axes, **ticks: int) -> None:
-    locator = mdates.AutoDateLocator(**ticks)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    dates = mdates.ConciseDateFormatter(locator, **DATES)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_formatter(dates)
+    return shades
 
 
 @drawn("error_by_step", "Mean absolute error by step ahead, a line for each model")
-def error_by_step(frame: pd.DataFrame) -> Figure:
-    """Draw the columns model, step (1 = the first step of the horizon), mae."""
+def error_by_step(frame: pd.DataFrame, unit: str = "", ahead: str = "steps") -> Figure:
+    """Draw the columns model, step (1 = the first step of the horizon), mae.
+
+    The axis is that of the models which one compares; a floor far above them has its mean in the
+    legend instead of a line.
+    """
     figure = Figure(figsize=(WIDTH, 3.6))
     axes = figure.subplots()
-    keys = lines(axes, frame, "step", "mae")
-    axes.set_ylim(bottom=0)
-    axes.set_title("mean absolute error")
-    axes.set_xlabel("steps ahead")
+    errors = {name: frame[frame["model"] == name].sort_values("step") for name in models_of(frame)}
+    compared = [name for name in errors if name in COMPARED] or [*errors]
+    top = max(errors[name]["mae"].max() for name in compared)
+    near = [name for name in errors if name in compared or errors[name]["mae"].min() <= FAR * top]
+    low = min(errors[name]["mae"].min() for name in near)
+    keys = []
+    for name, rows in errors.items():
+        entry = key(name)
+        if name in near:
+            line(axes, name, rows["step"].to_numpy(), rows["mae"].to_numpy())
+        else:
+            entry.set_label(f"{entry.get_label()}: {number(rows['mae'].mean())}, above")
+        keys.append(entry)
+    top = max(min(errors[name]["mae"].max(), FAR * top) for name in near)
+    bottom = low - 0.25 * (top - low) if low > top / 2 else 0.0
+    if top > bottom:
+        axes.set_ylim(max(bottom, 0.0), top + 0.08 * (top - bottom))
+    axes.set_title("mean absolute error" + (f", {short(unit, 40)}" if unit else ""))
+    axes.set_xlabel(f"{ahead} ahead")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     plain(axes)
     legend(figure, keys)
     return figure
 
 
-@drawn("calibration", "Share of the truth below each forecast quantile, against its level")
+@drawn("calibration", "How far the share of the values below each quantile is from its level")
 def calibration(frame: pd.DataFrame) -> Figure:
-    """Draw the columns model, level, observed: the share of the truth at or below the quantile."""
-    figure = Figure(figsize=(WIDTH, 4.2))
+    """Draw the columns model, level, observed: the share of the truth at or below the quantile.
+
+    The axis is their difference: on a diagonal no two models could be told apart.
+    """
+    figure = Figure(figsize=(WIDTH, 3.6))
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1)
-    keys = lines(axes, frame, "level", "observed")
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="level of the quantile")
-    axes.set_title("share of the truth below it")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MultipleLocator(0.25))
-        axis.set_major_formatter(FuncFormatter(percent))
-    diagonal = Line2D([], [], color=MUTED, linewidth=1, label="perfect")
-    legend(figure, [*keys, diagonal])
+    axes.axhline(0, color=MUTED, linewidth=1)
+    frame = frame.assign(off=frame["observed"] - frame["level"])
+    keys = lines(axes, frame, "level", "off")
+    largest = max(frame["off"].abs().max(), 0.04)
+    axes.set(xlim=(0, 1), ylim=(-1.1 * largest, 1.1 * largest), xlabel="level of the quantile")
+    axes.set_title("share of the values below it, minus its level")
+    axes.xaxis.set_major_locator(MultipleLocator(0.25))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(FuncFormatter(percent))
+    axes.yaxis.set_major_formatter(FuncFormatter(_points))
+    perfect = Line2D([], [], color=MUTED, linewidth=1, label="perfect")
+    legend(figure, [*keys, perfect])
     return figure
+
+
+def _points(share: float, _: object = None) -> str:
+    """Format a difference of two shares, with its sign."""
+    return f"{100 * share:+.3g}\N{NO-BREAK SPACE}%" if round(share, 9) else "0"
 
 
 @drawn("errors_by_series", "Scaled error (MASE) of each model, by series")
@@ -179,7 +170,7 @@ def errors_by_series(frame: pd.DataFrame) -> Figure:
     (_dots if few else _shares)(axes, wide)
     axes.axvline(1, color=MUTED, linewidth=1)
     axes.set_xlim(left=0)
-    axes.set_xlabel("MASE (1 = seasonal naive, in training)")
+    axes.set_xlabel("MASE (1: the seasonal naive forecast in the training part)")
     legend(figure, [key(model, line=not few) for model in wide.columns])
     return figure
 
@@ -223,8 +214,8 @@ def backtest(frame: pd.DataFrame) -> Figure:
             **style_of(model),
         )
     legend(figure, handles)
-    axes.set_ylabel("MAE until the next date")
+    axes.set_title("mean absolute error until the next date")
     axes.set_ylim(bottom=0)
-    _date_ticks(axes, maxticks=8)
+    fan.date_ticks(axes, maxticks=8)
     plain(axes)
     return figure

@@ -1,16 +1,20 @@
 """Whether a network was worth its training, in sentences for the report."""
 
+import math
 from collections.abc import Callable
 from typing import get_args
 
-from retain.config.schema import BeatsCheck, TiesCheck
-from retain.evaluation import choice
+from retain.evaluation import choice, plotting
 from retain.evaluation.quality_gate import MODEL
 from retain.evaluation.results import Interval
 from retain.kinds.forecast.config import Floor, Problem
 from retain.kinds.forecast.evaluation.evaluate import ForecastMetrics
+from retain.kinds.forecast.evaluation.scores import judging_metric
+from retain.kinds.forecast.evaluation.wording import number, season_before
 
 Label = Callable[[str], str]  # a model's name for a person
+SAME = 0.005  # of the other's error: a smaller difference is none to a reader
+ALMOST = 0.02  # where chance may explain it
 BASE = "pool"  # the classical base alone
 VERDICTS = {  # by what serves
     "network": {
@@ -27,13 +31,47 @@ VERDICTS = {  # by what serves
 UNCLEAR = {"network": "a network was worth it", "base": "the base is worth more than a floor"}
 
 
-def judging_metric(problem: Problem) -> str:
-    """Return the metric by which the gate compares with other models: that of its first such check.
+def headline(problem: Problem, metrics: ForecastMetrics, frequency: str, label: Label) -> str:
+    """Say how good the forecast is, for people who do not know the terms.
 
-    MAE where the gate compares with none.
+    Args:
+        frequency: of the table, an alias of pandas.
+        label: returns a model's name for a person.
     """
-    named = (check.metric for check in problem.gate if isinstance(check, BeatsCheck | TiesCheck))
-    return next(named, problem.ERRORS[0])
+    model, data = metrics.get("model", MODEL), problem.data
+    scores = metrics["models"][model]
+    if not math.isfinite(scores.get("mae", math.nan)):
+        return ""
+    unit = f" {data.unit}" if data.unit else ""
+    share = scores.get("wape", math.nan)
+    part = f" ({plotting.percent(share)} of the mean value)" if math.isfinite(share) else ""
+    parts = [f"In the test the forecast was off by {number(scores['mae'])}{unit} on average{part}"]
+    before = season_before(data.season_length, frequency)
+    naive = _beside(metrics, model, "seasonal_naive", before)
+    parts[0] += f", {naive}" if naive else ""
+    folds = metrics.get("network", [])
+    serves = not folds or any(fold["kept"] for fold in folds)  # the network, not its base alone
+    others = [cell for cell in problem.training.cells if cell != model and serves]
+    parts += filter(None, (_beside(metrics, model, cell, f"the {label(cell)}") for cell in others))
+    floor = _best_floor(metrics, model, "mae")
+    if floor is not None and floor[0] != "seasonal_naive" and floor[1].judgement == "worse":
+        parts.append(f"a simpler method, {label(floor[0])}, is better")
+    return "; ".join(parts) + "."
+
+
+def _beside(metrics: ForecastMetrics, model: str, other: str, called: str) -> str:
+    """Say how the MAE of a model compares with another's; empty where that is not known."""
+    change = _change(metrics, model, other, "mae")
+    theirs = metrics["models"].get(other, {}).get("mae", 0.0)
+    if change is None or not math.isfinite(change.value) or not theirs > 0:
+        return ""
+    size, clear = abs(change.value) / theirs, change.judgement in ("better", "worse")
+    if size < SAME or (size < ALMOST and not clear):
+        return f"{called} is as good"
+    share = f"{100 * size:.0f}" if size >= 0.1 else f"{100 * size:.1f}"
+    doubt = "" if clear else ", which is not certain"
+    order = "less" if change.value < 0 else "more"
+    return f"{share}\N{NO-BREAK SPACE}% {order} than {called}{doubt}"
 
 
 def lead(problem: Problem, metrics: ForecastMetrics, label: Label) -> str:
@@ -85,17 +123,12 @@ def _gain(gain: float) -> str:
 
 def _over_floors(metrics: ForecastMetrics, metric: str, label: Label) -> str:
     """Compare the judged network with the floor of the least error, on the windows of both."""
-    model, ratios = metrics.get("model", MODEL), {}
-    for name in get_args(Floor):
-        change = _change(metrics, model, name, metric)
-        if change is not None and change.judgement != "not finite":
-            theirs = metrics["models"][name][metric]
-            ratios[name] = (theirs + change.value) / theirs if theirs else float("inf")
-    if not ratios:
+    model = metrics.get("model", MODEL)
+    found = _best_floor(metrics, model, metric)
+    if found is None:
         return ""
-    best = max(ratios, key=lambda name: ratios[name])
-    change, theirs = _change(metrics, model, best, metric), metrics["models"][best][metric]
-    assert change is not None
+    best, change = found
+    theirs = metrics["models"][best][metric]
     folds = metrics.get("network", [])
     served = "base" if folds and not any(fold["kept"] for fold in folds) else "network"
     verdict = VERDICTS[served].get(change.judgement, f"Whether {UNCLEAR[served]} is not clear")
@@ -107,6 +140,18 @@ def _over_floors(metrics: ForecastMetrics, metric: str, label: Label) -> str:
         f"{verdict}: the {metric.upper()} of the {label(model)} is {share} {where} that of the "
         f"best floor, {label(best)} (chosen in hindsight){sample}, {_judged(change)}."
     )
+
+
+def _best_floor(metrics: ForecastMetrics, model: str, metric: str) -> tuple[str, Interval] | None:
+    """Return the floor of the least error beside a model's, and the model's difference from it."""
+    ratios = {}
+    for name in get_args(Floor):
+        change = _change(metrics, model, name, metric)
+        if change is not None and change.judgement != "not finite":
+            theirs = metrics["models"][name][metric]
+            ratios[name] = ((theirs + change.value) / theirs if theirs else math.inf), change
+    best = max(ratios, key=lambda name: ratios[name][0], default=None)
+    return None if best is None else (best, ratios[best][1])
 
 
 def _over_others(problem: Problem, metrics: ForecastMetrics, label: Label) -> str:

@@ -27,7 +27,7 @@ SHAPE = 'send {"history": {"COLUMN": [VALUE, ...], ...}} or {"history": [{"COLUM
 VALUE: dict[str, Any] = {"type": ["number", "string", "null"]}
 DESCRIBED = {
     *("unique_id", "ds", "known_covariates", "timezone", "time_format", "separator", "decimal"),
-    *("context_length", "horizon"),
+    *("context_length", "horizon", "unit"),
 }
 
 Columns = dict[str, list[Any]]  # a table as values by column

@@ -7,32 +7,21 @@ import pandas as pd
 
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import panel
-from retain.kinds.forecast.data.panel import Schema
+from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.timestamps import written
 
 
-def newest_window(prepared: Path, data: Data, schema: Schema) -> pd.DataFrame:
-    """Return the newest window of the longest series of a panel, as its raw table has it.
+def series_frame(source: Panel, number: int, data: Data) -> pd.DataFrame:
+    """Return a series of a panel as a checked table has it: unique_id, ds, y and the covariates.
 
-    It ends with a value, and with the future behind it where that must be known.
-
-    Args:
-        prepared: the panel's folder.
-        data: the section `data` of the model.
-        schema: what the model knows of its training table.
+    It has a row for each step of the grid from its first to its last.
     """
-    source = panel.load(prepared)
-    series = source.index.iloc[int(source.index["length"].to_numpy().argmax())]
+    schema, series = source.schema, source.index.iloc[number]
     rows = slice(series["start"], series["start"] + series["length"])
     steps = slice(series["first_step"], series["first_step"] + series["length"])
-    values = pd.DataFrame(
-        np.asarray(source.values[rows], dtype=float), columns=source.schema.columns
-    )
-    table = pd.DataFrame({data.ds: written(source.grid[steps], data)})
-    for column in data.value_columns or (data.y,):
-        table[column] = values["y"]
-    if data.unique_id is not None:
-        table[data.unique_id] = series["unique_id"]
+    values = pd.DataFrame(np.asarray(source.values[rows], dtype=float), columns=schema.columns)
+    table = pd.DataFrame({"unique_id": series["unique_id"], "ds": source.grid[steps]})
+    table["y"] = values["y"]
     for name in schema.static:
         values[name] = series[f"static.{name}"]
     for column in data.covariates:
@@ -44,8 +33,31 @@ def newest_window(prepared: Path, data: Data, schema: Schema) -> pd.DataFrame:
             table[column] = np.array(categories)[one_hot.to_numpy().argmax(1)]
         else:
             table[column] = ""
+    return table
+
+
+def newest_window(prepared: Path, data: Data) -> pd.DataFrame:
+    """Return the newest window of the longest series of a panel, as its raw table has it.
+
+    It ends with a value, and with the future behind it where that must be known.
+
+    Args:
+        prepared: the panel's folder.
+        data: the section `data` of the model.
+    """
+    source = panel.load(prepared)
+    number = int(source.index["length"].to_numpy().argmax())
+    series = series_frame(source, number, data)
+    values = series["y"]
+    table = pd.DataFrame({data.ds: written(pd.DatetimeIndex(series["ds"]), data)})
+    for column in data.value_columns or (data.y,):
+        table[column] = values
+    if data.unique_id is not None:
+        table[data.unique_id] = series["unique_id"]
+    for column in data.covariates:
+        table[column] = series[column]
     future = data.horizon if data.known_covariates else 0
-    last = int(np.flatnonzero(values["y"].notna()[: len(table) - future])[-1])
+    last = int(np.flatnonzero(values.notna()[: len(table) - future])[-1])
     table = table.iloc[: last + 1 + future].copy()
     if future:
         table.loc[last + 1 :, data.y] = np.nan

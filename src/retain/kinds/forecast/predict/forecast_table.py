@@ -123,7 +123,7 @@ def forecast_table(
         closed = model.config["slots"]
         times = slots.warnings(closed)
         messages.append(f"{empty:,} rows are left empty: {'; '.join(times)}")
-    return Forecasts(answer, left_out, unknown, messages)
+    return Forecasts(answer, left_out, unknown, messages, frame[["unique_id", "ds", "y"]])
 
 
 def _tabulate(

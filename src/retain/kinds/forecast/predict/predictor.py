@@ -207,7 +207,7 @@ class Predictor:
 
     def example(self, prepared: Path) -> pd.DataFrame:
         """Return a table that it can answer: the newest window of the longest series of a panel."""
-        table = newest_window(prepared, self.data, self.schema)
+        table = newest_window(prepared, self.data)
         return table[self.input_columns()].reset_index(drop=True)
 
 
