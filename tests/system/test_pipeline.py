@@ -168,10 +168,12 @@ def test_metrics_and_plots_can_be_compared_between_revisions(clone: Callable[[],
     (folder / "params.yaml").write_text(text.replace("bootstrap: 200", "block_length: 6"))
     run(folder, "dvc", "repro", "evaluate@small")
     shown = json.loads(run(folder, "dvc", "metrics", "diff", "HEAD", "--json").stdout)
-    assert "reports/small/metrics.json" in str(shown)
+    assert list(shown["diff"]) == ["reports/small/scores.json"]
     drawn = run(folder, "dvc", "plots", "diff", "HEAD", "-o", "plots-out")
     assert "could not find" not in drawn.stderr
-    assert "error_by_step" in (folder / "plots-out" / "index.html").read_text()
+    page = (folder / "plots-out" / "index.html").read_text()
+    assert "error_by_step" in page
+    assert '{"field": "model", "type": "nominal"}' in page  # a line for each model
 
 
 def test_bad_data_stops_with_code_2_and_a_sentence_and_writes_nothing(

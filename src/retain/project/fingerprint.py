@@ -33,7 +33,7 @@ NOT_CODE = (":!dvc.lock", ":!models/*/ledger.csv", ":!models/*/promotions.csv")
 # Where a file that git does not know yet decides what a stage does.
 CODE = ("src", "pipelines", "dvc.yaml", "params.yaml", "requirements.lock")
 # What `evaluate` leaves in reports/P.
-EVALUATED = ("metrics.json", "report.html", "report.md", "plots", "figures")
+EVALUATED = ("metrics.json", "scores.json", "report.html", "report.md", "plots", "figures")
 
 
 def file_md5(path: Path) -> str:

@@ -143,8 +143,9 @@ class Problem(CommonProblem):
     def advice(self) -> tuple[str, ...]:
         """Name the path of an earlier version, at which nothing lies any more."""
         if self.data.path != FORMER_PATH:
-            return ()
+            return super().advice()
         return (
+            *super().advice(),
             f"data.path is {FORMER_PATH}, and {self.data.source} is made, not read: write "
             f"`path: {MADE_BY}`, which DVC watches instead",
         )

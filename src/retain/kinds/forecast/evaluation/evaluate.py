@@ -67,18 +67,15 @@ class Evaluation:
     cell_facts: tuple[tuple[str, str], ...]  # of the LSTM, for the report
 
     def plots(self) -> dict[str, pd.DataFrame]:
-        """Pivot the tables for `dvc plots`: one column a model; by series its MASE.
+        """Return the tables for `dvc plots`: a line a model.
 
-        Other scores by series are in columns `MODEL.SCORE`.
+        By series, y is the MASE and x its rank among the series of a model; all scores follow.
         """
-        series = self.tables["error_by_series"]
-        by_series = series.pivot(index="unique_id", columns="model").reindex(
-            series["unique_id"].unique()
-        )
-        by_series.columns = by_series.columns.map(
-            lambda pair: pair[1] if pair[0] == "mase" else f"{pair[1]}.{pair[0]}"
-        )
-        return plots(self.tables, PLOTTED) | {"error_by_series": by_series.reset_index()}
+        scores = self.tables["error_by_series"]
+        ranks = scores.groupby("model")["mase"].rank(method="first")
+        first = {"x": ranks, "model": scores["model"], "y": scores["mase"]}
+        by_series = pd.DataFrame(first).join(scores.drop(columns="model"))
+        return plots(self.tables, PLOTTED) | {"error_by_series": by_series}
 
 
 def network_model(model: Predictor, source: Panel, base_alone: bool = False) -> QuantileModel:
