@@ -83,7 +83,7 @@ def main() -> None:
             if each != plan[0]:
                 best = min(epoch.validation_loss for epoch in history)
                 label = "/".join([*filter(None, [each[0]]), f"fold-{each[1]}"])
-                run.log({f"{label}/val/loss": best}, history[-1].step)
+                run.log({f"validation/{label}/loss": best}, history[-1].step)
             if each != plan[-1]:
                 copy = done[each].with_name("model.part")
                 shutil.rmtree(copy, ignore_errors=True)

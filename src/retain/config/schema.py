@@ -206,6 +206,7 @@ class Problem(Section):
     ERRORS: ClassVar[tuple[str, ...]] = ()
     BASELINES: ClassVar[tuple[str, ...]] = ()
     PRESETS: ClassVar[dict[str, dict[str, dict[str, Any]]]] = {}
+    TASK: ClassVar[str] = "other"  # as Hugging Face names it, for the model card
 
     kind: str
     preset: Literal["fast", "accurate"]
@@ -228,6 +229,11 @@ class Problem(Section):
         """
         keys = {"refit": self.refit, "register": self.register_cell}
         return keys if stage in ("evaluate", "refit") else {}
+
+    @property
+    def purpose(self) -> str:
+        """Say in a sentence what a model of this problem does."""
+        return f"Answers requests of the kind {self.kind}."
 
     @property
     def folds(self) -> int:

@@ -84,6 +84,12 @@ def test_metrics(root: Path, name: str, cell: str) -> dict[str, float]:
     return {key: float(value) for key, value in scores if value is not None}
 
 
+def test_errors(root: Path, name: str, error: str) -> dict[str, float]:
+    """Return one finite test score of each model, from the report in the working tree."""
+    models = json.loads(Layout(root, name).metrics.read_text(encoding="utf-8"))["models"]
+    return {model: s[error] for model, s in models.items() if s.get(error) is not None}
+
+
 def training_tags(root: Path, name: str, problem: "Problem", cell: str) -> dict[str, str]:
     """Return what a model is made of, as tags of its run: data, params, code and machine."""
     recipe = {

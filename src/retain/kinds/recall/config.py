@@ -116,6 +116,7 @@ class Problem(CommonProblem):
 
     ERRORS = ("error",)
     PRESETS = PRESETS
+    TASK = "text-classification"
     BASELINES = ("rnn", "gru")
 
     kind: Literal["recall"]
@@ -123,6 +124,11 @@ class Problem(CommonProblem):
     model: Model = Model()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
+
+    @property
+    def purpose(self) -> str:
+        """Say what is answered."""
+        return f"Answers a question at the end of a sequence of the source `{self.data.source}`."
 
     @field_validator("register_cell")
     @classmethod
