@@ -73,7 +73,7 @@ endef
 
 # PROBLEMS, PUBLISH and BASE reach the commands as environment: make would run what is in them.
 # A remote in S3 needs what a team needs.
-retrain: setup $(if $(findstring s3://,$(shell cat .dvc/config)),$(TEAM)) ## Retrain what needs it: PROBLEMS="a b" names some, PUBLISH=1 opens a pull request
+retrain: setup $(if $(findstring s3://,$(shell cat .dvc/config)),$(TEAM)) ## Retrain what needs it of what was trained here, or of PROBLEMS="a b"; PUBLISH=1 opens a pull request
 	@python pipelines/retrain.py
 
 changes: setup ## Say what the pipeline would run, and how params and metrics differ from BASE=origin/main
