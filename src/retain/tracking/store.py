@@ -220,6 +220,12 @@ def locked(root: Path) -> FileLock:
     return FileLock(folder(root) / "store.lock", is_singleton=True)  # may be nested
 
 
+def experiment_ids(root: Path) -> dict[str, str]:
+    """Return the ids of the experiments, by name; a problem's has its name."""
+    found = {} if is_empty(root) else connect(root).search_experiments()
+    return {experiment.name: str(experiment.experiment_id) for experiment in found}
+
+
 def experiment_id(client: "MlflowClient", root: Path, name: str) -> str:
     """Return the id of a problem's experiment, which is made where it does not exist yet."""
     experiment = client.get_experiment_by_name(name)

@@ -239,12 +239,22 @@ def _score(
             sum_metrics(part.models[name], some, source, levels, sums)
         return sums
 
+    def score_all(windows: Mapping[str, Sequence[Windows]]) -> dict[str, MetricSums]:
+        sums = {}
+        for number, (name, some) in enumerate(windows.items(), start=1):
+            count = sum(map(len, some))
+            print(
+                f"scoring model {number} of {len(windows)}: {name}, {count:,} windows", flush=True
+            )
+            sums[name] = score(name, some)
+        return sums
+
     every, names = [part.windows for part in parts], list(parts[0].models)
     if smoothed is None or not smoothed.sampled:
-        return _Scored({name: score(name, every) for name in names})
+        return _Scored(score_all(dict.fromkeys(names, every)))
     sample = [windows.among(smoothed.chosen) for windows in every]
     sampled = tuple(name for name in names if name in smoothed.names)
-    sums = {name: score(name, sample if name in sampled else every) for name in names}
+    sums = score_all({name: sample if name in sampled else every for name in names})
     on_sample = {name: score(name, sample) for name in names if name not in sampled}
     return _Scored(sums, sampled, on_sample, sum(map(len, sample)))
 
