@@ -23,12 +23,17 @@ export DO_NOT_TRACK := true
 .SHELLFLAGS := -ec
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run memory retrain changes test test-long team-test bench lint ui lock clean
+.PHONY: help setup run memory retrain experiments changes test test-long team-test bench lint ui lock clean
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s  %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## Make .venv with the versions of requirements.lock; PYTHON=python3.12 takes another Python
+
+# Of pip's lines, how many packages it has found so far, every ten; its errors go past this.
+PROGRESS = awk -v all="$$(grep -c == requirements.lock)" \
+  '/^Collecting/ { if (++found % 10 == 0) { print "  " found " of about " all " packages found: " $$2; fflush() } } \
+   /^Installing collected/ { print "  writing them into $(VENV)"; fflush() }'
 
 # A stamp tells where it was set up: a folder that was moved, or whose Python is gone, starts anew.
 ifneq ($(shell cat $(STAMP) 2>/dev/null) $(if $(realpath $(VENV)/bin/python),works),$(CURDIR) works)
@@ -52,7 +57,9 @@ $(STAMP): requirements.lock pyproject.toml
 	fi
 	@rm -f $(STAMP); touch $(UNFINISHED)
 	@echo "installing requirements.lock into $(VENV); the first time this takes some minutes"
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@{ $(VENV)/bin/python -m pip install --disable-pip-version-check --progress-bar off -r requirements.lock || \
+	  touch $(UNFINISHED).failed; } | $(PROGRESS); \
+	if [ -e $(UNFINISHED).failed ]; then rm $(UNFINISHED).failed; exit 1; fi
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@rm $(UNFINISHED); echo '$(CURDIR)' > $@
 
@@ -73,8 +80,12 @@ endef
 
 # PROBLEMS, PUBLISH and BASE reach the commands as environment: make would run what is in them.
 # A remote in S3 needs what a team needs.
-retrain: setup $(if $(findstring s3://,$(shell cat .dvc/config)),$(TEAM)) ## Retrain what needs it: PROBLEMS="a b" names some, PUBLISH=1 opens a pull request
+retrain: setup $(if $(findstring s3://,$(shell cat .dvc/config)),$(TEAM)) ## Retrain what needs it of what was trained here, or of PROBLEMS="a b"; PUBLISH=1 opens a pull request
 	@python pipelines/retrain.py
+
+# Without the workspace, which repeats the last experiment, and the md5 of what stages read.
+experiments: setup ## List the experiments of the last commit: their figures, and the params in which they differ
+	@dvc exp show --only-changed --hide-workspace --drop '.*/.*'
 
 changes: setup ## Say what the pipeline would run, and how params and metrics differ from BASE=origin/main
 	@retain changes
@@ -118,11 +129,12 @@ lint: setup $(NPM) ## Look for mistakes without running anything: in code and ty
 # Without the background jobs, which nothing here uses, it takes a third of the memory.
 ui: setup ## Show runs and models in MLflow's pages on http://127.0.0.1:5000; PORT=5001 takes another port
 	@case "$${MLFLOW_TRACKING_URI:-}" in \
-	  http*) echo "the tracking server is at $$MLFLOW_TRACKING_URI"; exit ;; \
+	  http*) retain runs --address "$$MLFLOW_TRACKING_URI"; exit ;; \
 	  '') [ -f mlruns/mlflow.db ] || { echo "error: no run is recorded yet; make one: make run" >&2; exit 1; }; \
 	    retain sync >/dev/null ;; \
 	esac; \
-	echo "open http://127.0.0.1:$(PORT); Ctrl-C ends it"; \
+	echo "open one of these in a browser; Ctrl-C ends it"; \
+	retain runs --address http://127.0.0.1:$(PORT); \
 	exec env MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 \
 	  --host 127.0.0.1 --port $(PORT) \
 	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlruns/mlflow.db}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from retain import errors
 from retain.config import loader
 from retain.config.kind import STAGES, kind_of
-from retain.project import code_deps, files, lock_file
+from retain.project import code_deps, experiment, files, lock_file
 from retain.project.layout import Layout
 
 
@@ -18,7 +18,8 @@ def main() -> None:
     """List the modules of one problem's stages."""
     root, name = Path(), sys.argv[1]
     lock_file.keep(root)
-    problem = loader.load_problem(root, name)
+    with experiment.keeping_params(root):
+        problem = loader.load_problem(root, name)
     kind = kind_of(problem)
     for sentence in problem.advice():
         print(f"params.yaml: problems.{name}: {sentence}")

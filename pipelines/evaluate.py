@@ -10,7 +10,7 @@ from pathlib import Path
 from retain import errors
 from retain.config import loader
 from retain.config.kind import kind_of
-from retain.evaluation import quality_gate, report
+from retain.evaluation import quality_gate, report, results
 from retain.project import files, lock_file
 from retain.project.layout import Layout
 from retain.tracking import runs
@@ -29,11 +29,16 @@ def main() -> None:
     found = kind.evaluate.load(problem, layout.prepared, folders)
     checks = quality_gate.run_checks(found.metrics, problem.gate)
     page = kind.report.load(name, problem, found, checks)
+    judged = found.metrics.get("model", quality_gate.MODEL)
     if kind.outlook is not None:
-        judged = folders[found.metrics.get("model", quality_gate.MODEL)]
-        outlook = kind.outlook.load(name, problem, layout.prepared, judged, layout.refitted)
+        outlook = kind.outlook.load(
+            name, problem, layout.prepared, folders[judged], layout.refitted
+        )
         page = replace(page, outlook=outlook)
+    compared = [*cells, *(getattr(check, "baseline", "") for check in problem.gate)]
+    scores = results.headlines(name, found.metrics, judged, problem.ERRORS[0], compared)
     with files.folder(root, f"evaluate-{name}") as scratch:
+        (scratch / layout.scores.name).write_text(files.to_json(scores), "utf-8")
         (scratch / "metrics.json").write_text(files.to_json(found.metrics), "utf-8")
         (scratch / "report.html").write_text(report.to_html(page), "utf-8")
         (scratch / "report.md").write_text(report.to_markdown(page), "utf-8")

@@ -19,7 +19,7 @@ STEPS = ("fetch", "check", "train", "report")
 
 
 def main() -> None:
-    """Take the problems that were named, or all, through the steps."""
+    """Take the problems that were named, or all that were trained here, through the steps."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     steps.drop_empty_variables()
     by_environment = os.environ.get("PUBLISH") in ("1", "true", "yes")
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--skip", action="append", choices=STEPS, default=[])
     asked = parser.parse_args()
     root = loader.find_root()
-    problems = loader.some(root, asked.problems or os.environ.get("PROBLEMS", "").split())
+    problems = steps.choose(root, asked.problems or os.environ.get("PROBLEMS", "").split())
     with steps.lock(root):
         if sentence := lock_file.mend(root):
             print(sentence, flush=True)

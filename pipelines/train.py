@@ -75,7 +75,7 @@ def main() -> None:
             if each != planned[0]:
                 best = min(epoch.validation_loss for epoch in history)
                 label = "/".join([*filter(None, [each.beside]), f"fold-{each.fold}"])
-                run.log({f"{label}/val/loss": best}, history[-1].step)
+                run.log({f"validation/{label}/loss": best}, history[-1].step)
             if each != planned[-1]:
                 copy = done[each].with_name("model.part")
                 shutil.rmtree(copy, ignore_errors=True)

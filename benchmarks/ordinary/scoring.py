@@ -118,14 +118,15 @@ def rescore(test: Test, metrics: dict[str, Any], by_series: str) -> dict[str, di
     Args:
         by_series: the content of its plots/error_by_series.csv.
     """
-    table = pd.read_csv(io.StringIO(by_series), dtype={"unique_id": str}).set_index("unique_id")
+    table = pd.read_csv(io.StringIO(by_series), dtype={"unique_id": str})
+    maes = table.pivot(index="unique_id", columns="model", values="mae")
     seen = np.isfinite(test.truth).sum(1)
     counts = np.bincount(test.series, weights=seen, minlength=len(test.names))
     weights = pd.Series(np.where(np.isfinite(test.scale), counts, 0.0), index=test.names)
     scale = pd.Series(test.scale, index=test.names)
     found = {}
     for name, scores in metrics["models"].items():
-        mae = table[f"{name}.mae"].reindex(test.names)
+        mae = maes[name].reindex(test.names)
         mase = float((weights * mae / scale).sum() / weights.sum())
         found[name] = {key: scores.get(key, np.nan) for key in KEPT} | {"mase": mase}
     return found

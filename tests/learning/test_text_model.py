@@ -83,7 +83,7 @@ def test_every_cell_learns_a_rhyme_by_heart(evaluation: evaluate.Evaluation) -> 
 
 
 def test_more_context_takes_fewer_bits(evaluation: evaluate.Evaluation) -> None:
-    table = evaluation.plots()["context"].set_index("context")
+    table = evaluation.plots()["context"].pivot(index="x", columns="model", values="y")
     assert list(table.index) == [1, 2, 4, 8, 16, 32, 64, 128]
     for cell in ("lstm", "rnn"):
         assert table[cell][1] > 5 * table[cell][32]

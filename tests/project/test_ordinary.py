@@ -59,7 +59,7 @@ def test_the_scale_is_of_the_natural_season_whatever_was_chosen(test_part: scori
 
 
 def test_the_scores_of_an_evaluation_get_the_scale_of_all(test_part: scoring.Test) -> None:
-    by_series = "unique_id,lstm,lstm.mae\na,9,6\nb,9,12\n"
+    by_series = "x,model,y,unique_id,mae\n1,lstm,9,a,6\n2,lstm,9,b,12\n"
     found = scoring.rescore(test_part, {"models": {"lstm": {"mae": 8.9, "mase": 9}}}, by_series)
     # Ten windows of three months; three of those of `b` have the month that is missing.
     assert found["lstm"]["mase"] == pytest.approx((30 * 0.5 + 27 * 1.0) / 57)

@@ -89,7 +89,7 @@ def small_table(steps: int = 480) -> pd.DataFrame:
 def write_project(folder: Path, table: pd.DataFrame, params: str = PARAMS) -> Path:
     """A project as a user's clone has it, with its first commit."""
     folder.mkdir()
-    (folder / ".dvc").mkdir()
+    shutil.copytree(REPOSITORY / ".dvc" / "plots", folder / ".dvc" / "plots")
     for name in ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore"):
         shutil.copy(REPOSITORY / name, folder / name)
     for name in ("src", "pipelines"):

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retain.cli import predict
+from retain.cli import sequences
 from retain.kinds.text.endpoint import SHOWN, CompleteRequest
 from retain.model_files import load_model
 from retain.serving.text_endpoint import LETTERS, LINES, UNITS
@@ -59,11 +59,11 @@ def test_a_text_gets_what_the_command_says(rhyme: Server, answering: Path) -> No
 
 
 def test_without_settings_they_are_those_of_the_command() -> None:
-    command = inspect.signature(predict.complete).parameters
+    command = inspect.signature(sequences.complete).parameters
     fields = CompleteRequest.model_fields
     for name in ("length", "temperature", "seed"):
         assert fields[name].default == command[name].default
-    assert SHOWN == predict.LIKELIEST
+    assert SHOWN == sequences.LIKELIEST
 
 
 def test_several_texts_get_the_bits_of_each_alone(rhyme: Server, answering: Path) -> None:

@@ -20,6 +20,7 @@ OUTPUTS = {
     "models/small/rnn": {"weights.safetensors", "config.json", "history.csv"},
     "models/small/final": {"weights.safetensors", "config.json", "history.csv"},
 }
+PARENT = "mlflow.parentRunId"
 PLOTS = {"calibration", "error_by_series", "error_by_step", "look_back", "training"}
 
 
@@ -37,11 +38,16 @@ def store(folder: Path) -> Any:
 
 
 def runs(folder: Path) -> pd.DataFrame:
+    """The runs of trainings, each of which is a part of the run of a pipeline."""
     client = store(folder)
     experiment = client.get_experiment_by_name("small")
     found = client.search_runs([experiment.experiment_id])
     return pd.DataFrame(
-        [{"status": r.info.status, **r.data.tags, **r.data.metrics, **r.data.params} for r in found]
+        [
+            {"status": r.info.status, **r.data.tags, **r.data.metrics, **r.data.params}
+            for r in found
+            if PARENT in r.data.tags
+        ]
     )
 
 
@@ -102,8 +108,43 @@ def test_a_run_is_found_by_the_md5_in_the_lock(finished: Path) -> None:
     assert set(made["data.md5"]) == {lock(finished)["data/prepared/small"]}
     assert set(made["DVC_STAGE"]) == {"train@small-lstm", "train@small-rnn"}
     assert made["test/mae"].notna().all()
-    assert made["val/loss"].notna().all()
+    assert made["validation/loss"].notna().all()
     assert set(made["model.hidden_size"]) == {"8"}
+
+
+def test_runs_of_one_pipeline_lie_below_it_with_names_and_the_data_set(finished: Path) -> None:
+    client = store(finished)
+    experiment = client.get_experiment_by_name("small")
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    found = client.search_runs([experiment.experiment_id], order_by=["start_time ASC"])
+    (whole,) = (one for one in found if PARENT not in one.data.tags)
+    parts = [one for one in found if one is not whole]
+    assert whole.info.run_name == "small, data to 2024-01-20"
+    assert sorted(one.info.run_name for one in parts) == [
+        "small lstm refit, data to 2024-01-20",
+        "small lstm, data to 2024-01-20",
+        "small rnn, data to 2024-01-20",
+    ]
+    assert {one.data.tags[PARENT] for one in parts} == {whole.info.run_id}
+    for one in parts:
+        (entry,) = one.inputs.dataset_inputs
+        assert entry.dataset.digest == lock(finished)["data/prepared/small"]
+        assert json.loads(entry.dataset.profile)["rows"] == 940
+    judged = json.loads((finished / "reports/small/metrics.json").read_text())["models"]
+    assert whole.data.metrics["test/mae"] == judged["lstm"]["mae"]
+    assert whole.data.metrics["mae/rnn"] == judged["rnn"]["mae"]
+    groups = {key.partition("/")[0] for one in found for key in one.data.metrics}
+    assert groups == {"train", "validation", "test", "model", "mae"}
+    assert "report.html" in {file.path for file in client.list_artifacts(whole.info.run_id)}
+
+
+def test_a_version_has_a_card_beside_its_models_and_as_its_description(finished: Path) -> None:
+    client = store(finished)
+    assert client.get_registered_model("small").description.startswith("Forecasts `y` of each")
+    text = client.get_model_version("small", "1").description
+    (card,) = (finished / "mlruns" / "artifacts").rglob("README.md")
+    assert card.read_text() == text
+    assert "## How to make it anew" in text
 
 
 def test_the_champion_is_registered_once_however_often_the_stage_runs(
@@ -165,13 +206,16 @@ def test_metrics_and_plots_can_be_compared_between_revisions(clone: Callable[[],
     folder = clone()
     run(folder, "dvc", "checkout")
     text = (folder / "params.yaml").read_text()
-    (folder / "params.yaml").write_text(text.replace("bootstrap: 200", "block_length: 6"))
+    (folder / "params.yaml").write_text(text.replace("hidden_size: 8", "hidden_size: 10"))
     run(folder, "dvc", "repro", "evaluate@small")
     shown = json.loads(run(folder, "dvc", "metrics", "diff", "HEAD", "--json").stdout)
-    assert "reports/small/metrics.json" in str(shown)
+    assert "reports/small/scores.json" in str(shown)
+    assert "metrics.json" not in str(shown)
     drawn = run(folder, "dvc", "plots", "diff", "HEAD", "-o", "plots-out")
     assert "could not find" not in drawn.stderr
-    assert "error_by_step" in (folder / "plots-out" / "index.html").read_text()
+    page = (folder / "plots-out" / "index.html").read_text()
+    assert "error_by_step" in page
+    assert '{"field": "model", "type": "nominal"}' in page  # a line for each model
 
 
 def test_bad_data_stops_with_code_2_and_a_sentence_and_writes_nothing(

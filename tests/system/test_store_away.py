@@ -63,7 +63,8 @@ class Server:
             return dict(json.load(answer))
 
     def runs(self) -> list[dict[str, Any]]:
-        return list(self.ask("runs/search", experiment_ids=["1"]).get("runs", []))
+        found = self.ask("runs/search", experiment_ids=["1"]).get("runs", [])
+        return [one for one in found if "mlflow.parentRunId" in tags(one)]  # trainings
 
     def curve(self, run: dict[str, Any], key: str) -> list[int]:
         query = f"metrics/get-history?run_id={run['info']['run_id']}&metric_key={key}"
@@ -96,7 +97,7 @@ def test_without_a_server_all_is_kept_and_sent_later(
     away = {"MLFLOW_TRACKING_URI": server.uri}
     done = run(folder, "python", "pipelines/train.py", "small", "lstm", **away)
     assert f"the tracking store {server.uri} does not answer" in done.stdout
-    assert "pending: train@small-lstm, in mlruns/pending/" in done.stdout
+    assert "pending: small lstm, data to 2024-01-20, in mlruns/pending/" in done.stdout
     done = run(folder, "python", "pipelines/evaluate.py", "small", **away)
     assert (
         "pending: the scores of small; sent by the next stage, or by `retain sync`" in done.stdout
@@ -107,7 +108,10 @@ def test_without_a_server_all_is_kept_and_sent_later(
 
     server.start()
     done = run(folder, "retain", "sync", **away)
-    assert done.stdout.splitlines() == ["train@small-lstm of small", "the scores of small"]
+    assert done.stdout.splitlines() == [
+        "small lstm, data to 2024-01-20 of small",
+        "the scores of small",
+    ]
     assert not pending(folder)
     trained, restored = sorted(server.runs(), key=lambda one: "restored" in tags(one))
     assert (trained["info"]["status"], restored["info"]["status"]) == ("FINISHED", "FINISHED")

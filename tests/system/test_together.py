@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import PARAMS, run, small_table, write_project
-from .test_pipeline import lock, runs, store
+from .test_pipeline import PARENT, lock, runs, store
 from .test_stopped import start
 
 TWICE = PARAMS + textwrap.indent(textwrap.dedent(PARAMS.partition("problems:\n")[2]), "  ").replace(
@@ -52,7 +52,8 @@ def test_two_problems_are_reproduced_at_once(two: Path) -> None:
     client = store(two)
     for name in ("small", "other"):
         experiment = client.get_experiment_by_name(name)
-        (made,) = client.search_runs([experiment.experiment_id])
+        found = client.search_runs([experiment.experiment_id])
+        (made,) = (one for one in found if PARENT in one.data.tags)
         assert made.data.tags["model.md5"] == lock(two)[f"models/{name}/lstm"]
     assert "didn't change" in run(two, "dvc", "repro", "train@small-lstm").stdout
 

@@ -3,21 +3,21 @@
 Commands import what they need when they run, so that `retain --help` answers at once.
 """
 
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
-from retain import errors
-from retain.cli import add, data, models, predict, retraining
+from retain import __version__, errors
+from retain.cli import add, data, models, predict, retraining, sequences
 
 app = typer.Typer(
     name="retain",
-    help="LSTM models of sequences that can be retrained, compared and proved.",
+    help="Train LSTM models of sequences, compare them, and use and retrain the best one.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (add, data, predict, models, retraining):
+for group in (add, data, predict, sequences, models, retraining):
     app.add_typer(group.app)  # without a name: its commands are commands of this one
 
 
@@ -26,6 +26,19 @@ def main() -> NoReturn:
     errors.run(app)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"retain {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:  # one command alone would make Typer drop its name
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
     pass

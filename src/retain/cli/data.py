@@ -31,7 +31,9 @@ def check(name: Name) -> None:
 
 @app.command()
 def problems(
-    kind: Annotated[list[str] | None, typer.Option(help="Of this kind; repeat for more.")] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="Kind of the problems to print; repeat it for more.")
+    ] = None,
 ) -> None:
     """Print the names of the problems, one a line."""
     kind_names = manifest.kind_names()
@@ -46,9 +48,9 @@ def problems(
 @app.command()
 def append(
     name: Name,
-    path: Annotated[Path, typer.Argument(help="New rows, written as the table is.")],
+    path: Annotated[Path, typer.Argument(help="File with new rows, in the form of the table.")],
 ) -> None:
-    """Add new rows to a problem's table; rows that it has are passed over, conflicts refused."""
+    """Add new rows to a problem's table; it ignores rows that are there and refuses conflicts."""
     from retain.project import raw_table
 
     root = loader.find_root()

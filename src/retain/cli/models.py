@@ -1,36 +1,40 @@
 """The commands of `retain` that look at the registry and change it."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from retain.cli import printing
 from retain.config import loader
 from retain.errors import ParamsError
 from retain.project import fingerprint
 from retain.project.layout import Layout
 
 app = typer.Typer()
-Name = Annotated[str, typer.Argument(help="Of the problem, which is that of the model.")]
-By = Annotated[str, typer.Option(help="Who decides; if not given, whom git knows.")]
+Name = Annotated[str, typer.Argument(help="Name of the problem and of its model.")]
+By = Annotated[
+    str, typer.Option(help="Name of the person who decides; without it, the name that git has.")
+]
 Model = Annotated[
-    str, typer.Argument(help="models:/NAME@champion, models:/NAME/3, or NAME in the working tree.")
+    str,
+    typer.Argument(
+        help="A registered model, models:/NAME@champion or models:/NAME/3; or NAME alone for the "
+        "model in the working tree."
+    ),
 ]
 
 
 @app.command()
 def results(
-    names: Annotated[list[str] | None, typer.Argument(help="Problems; all if none.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names of problems to show; all if none is given.")
+    ] = None,
 ) -> None:
-    """Print how each problem's models compare, the verdict, and where the report is."""
-    from rich.console import Console
-    from rich.markdown import Markdown
-
+    """Print the verdict about each problem's model, its tables, and what to do next."""
     root = loader.find_root()
     known = loader.load(root)
-    console = Console(width=None if sys.stdout.isatty() else 110)
     for name in names or known:
         if name not in known:
             raise ParamsError(f"params.yaml: no problem `{name}`; there is {', '.join(known)}")
@@ -38,36 +42,45 @@ def results(
         if not (folder / "report.md").is_file():
             typer.echo(f"{name}: no results yet; make them with `dvc repro register@{name}`")
             continue
-        console.print(Markdown((folder / "report.md").read_text(encoding="utf-8")))
+        first, rest = printing.split_report((folder / "report.md").read_text(encoding="utf-8"))
+        printing.markdown(first)
         typer.echo(f"registry: {_decision(root, name)}")
-        typer.echo(f"report:   {(folder / 'report.html').relative_to(root)}")
+        typer.echo(f"report:   {(folder / 'report.html').relative_to(root)}\n")
+        printing.markdown(rest)
+        printing.next_steps(name, known[name])
 
 
 @app.command()
 def models(
-    name: Annotated[str | None, typer.Argument(help="Of one model; all if none.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines, with all tags.")] = False,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of a model; all models if none is given.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, with more fields than the table.")
+    ] = False,
 ) -> None:
     """List registered versions: aliases, test metrics, age, data trained on, verdict."""
-    from rich.console import Console
-
     from retain.registry import listing
 
     found = listing.rows(loader.find_root(), name)
     if as_json:
         typer.echo(json.dumps(listing.plain(found), indent=2, ensure_ascii=False))
         return
-    Console(width=None if sys.stdout.isatty() else 160).print(listing.table(found))
+    printing.table(listing.table(found))
 
 
 @app.command()
 def promote(
     name: Name,
-    version: Annotated[int, typer.Option(min=1, help="To make the champion.")],
-    reason: Annotated[str, typer.Option(help="Why; it is written down with who and when.")],
+    version: Annotated[
+        int, typer.Option(min=1, help="Number of the version that becomes @champion.")
+    ],
+    reason: Annotated[
+        str, typer.Option(help="Why; the ledger keeps it with the person and the time.")
+    ],
     by: By = "",
 ) -> None:
-    """Make a version @champion, whatever the gate said; the one before becomes @previous."""
+    """Make a version @champion, even if it failed the gate; the champion becomes @previous."""
     from retain.registry import promotion
 
     root = loader.find_root()
@@ -78,7 +91,9 @@ def promote(
 @app.command()
 def rollback(
     name: Name,
-    reason: Annotated[str, typer.Option(help="Why; it is written down.")] = "rolled back",
+    reason: Annotated[
+        str, typer.Option(help="Why you go back; the ledger keeps it.")
+    ] = "rolled back",
     by: By = "",
 ) -> None:
     """Make @previous the champion again, and the champion @previous."""
@@ -90,9 +105,11 @@ def rollback(
 
 @app.command()
 def rehydrate(
-    names: Annotated[list[str] | None, typer.Argument(help="Problems; all if none.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names of models to rebuild; all if none is given.")
+    ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done.")
+        bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.")
     ] = False,
 ) -> None:
     """Rebuild the registry from git's history, dvc.lock and DVC's cache or remote."""
@@ -106,7 +123,7 @@ def rehydrate(
 
 @app.command()
 def trace(model: Model) -> None:
-    """Print where a model comes from: version, run, commit, stage, params, data, raw file."""
+    """Print what a model was made of: version, run, commit, stage, params, data, raw file."""
     from retain.registry import provenance
 
     root = loader.find_root()
@@ -119,12 +136,13 @@ def trace(model: Model) -> None:
 def prove(
     model: Model,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Install the versions locked at its commit first.")
+        bool,
+        typer.Option("--fresh", help="First install the library versions that its commit locks."),
     ] = False,
 ) -> None:
-    """Make a model anew from what is recorded of it, in a scratch clone, and compare.
+    """Train a model again from what is recorded of it, in a scratch clone, and compare the files.
 
-    Exit code 0: identical. 3: different within the tolerance of params. 1: different.
+    Exit code 0: identical. 3: the test metrics differ within prove.tolerance. 1: they differ more.
     """
     from retain.registry import provenance, reproduce
 
@@ -139,11 +157,28 @@ def prove(
 
 @app.command()
 def sync() -> None:
-    """Send the tracking store what was kept while it did not answer."""
+    """Send MLflow the runs and scores that were kept on disk while it did not answer."""
     from retain.tracking import runs
 
-    told = runs.sync(loader.find_root())
-    typer.echo("\n".join(told) or "nothing is pending")
+    sent = runs.sync(loader.find_root())
+    typer.echo("\n".join(sent) or "nothing is pending")
+
+
+@app.command("runs")
+def show_runs(
+    address: Annotated[
+        str, typer.Option(help="Address at which MLflow's pages are served.")
+    ] = "http://127.0.0.1:5000",
+) -> None:
+    """Print where MLflow's pages show the runs and the versions of each problem."""
+    from retain.tracking import store
+
+    root = loader.find_root()
+    ids = store.experiment_ids(root)
+    for name in loader.load(root):
+        if name in ids:
+            typer.echo(f"{name}: {address}/#/experiments/{ids[name]}/runs")
+    typer.echo(f"registered models: {address}/#/models")
 
 
 def _decision(root: Path, name: str) -> str:

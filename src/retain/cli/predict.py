@@ -1,4 +1,4 @@
-"""The commands of `retain` that ask a model, and look into it."""
+"""The commands of `retain` that forecast: once, and over HTTP."""
 
 import csv
 import io
@@ -13,13 +13,11 @@ import typer
 from retain.config import loader
 from retain.config.forecasts import ForecastOptions
 from retain.config.kind import kind_of, require
-from retain.errors import DataError, ParamsError, listed
+from retain.errors import DataError, listed
 from retain.project import files, fingerprint
-from retain.project.layout import Layout
 
 app = typer.Typer()
-Name = Annotated[str, typer.Argument(help="Of the problem.")]
-LIKELIEST = 5  # units that `retain complete` shows
+Name = Annotated[str, typer.Argument(help="Name of the problem in params.yaml.")]
 
 
 class Floor(StrEnum):
@@ -40,32 +38,41 @@ class Unseen(StrEnum):
 def forecast(
     name: Name,
     history: Annotated[
-        str | None, typer.Option(help="Table of the past; the problem's own if not given.")
+        str | None,
+        typer.Option(help="Table with the past to forecast from; by default the problem's own."),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="CSV or .parquet, or a folder of Parquet; else the screen."
+            "--output",
+            "-o",
+            help="File to write, .csv or .parquet, or a folder for Parquet files; without it, the "
+            "forecast is printed as CSV.",
         ),
     ] = None,
     future: Annotated[
         str | None,
         typer.Option(
-            help="Table of the known covariates of the steps to forecast, without target."
+            help="Table with the known covariates of the steps to forecast; it has no target."
         ),
     ] = None,
     fill_with: Annotated[
-        Floor | None, typer.Option(help="Method for series that the model cannot forecast.")
+        Floor | None,
+        typer.Option(help="Method that forecasts the series that the model cannot forecast."),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse a table with a series that has no forecast.")
+        bool, typer.Option("--strict", help="Fail if the model cannot forecast one of the series.")
     ] = False,
     unseen: Annotated[
         Unseen | None,
-        typer.Option(help="Categories unknown to the model; as data.unseen says if not given."),
+        typer.Option(
+            help="What to do with categories that the model does not know; by default what "
+            "data.unseen in params.yaml says."
+        ),
     ] = None,
     version: Annotated[
-        int | None, typer.Option(min=1, help="Of the model; the champion if not given.")
+        int | None,
+        typer.Option(min=1, help="Number of the model's version; by default the champion's."),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Figure of the first six series, .svg or .png.")
@@ -74,8 +81,8 @@ def forecast(
     """Forecast every series with the problem's champion, or the newest version if there is none.
 
     A series that cannot be forecast is left out; OUTPUT.left-out.csv has the reason. The column
-    `note` says what to know of the others. A table too large for memory goes into a folder, in
-    parts; its series stand one after another. A run that was stopped goes on where it was.
+    `note` has warnings about single rows. For a table that is larger than memory, name a folder as
+    output; the rows of each series must follow each other. A run that was stopped continues.
     """
     root = loader.find_root()
     problem = loader.load_problem(root, name)
@@ -89,7 +96,7 @@ def forecast(
     forecast_file, bulk = require(kind.forecast, refusal), require(kind.bulk, refusal)
     taken = unseen or getattr(getattr(problem, "data", None), "unseen", None)
     options = ForecastOptions(future, strict, fill_with and fill_with.value, taken and str(taken))
-    with _model(root, name, version) as folder:
+    with model_folder(root, name, version) as folder:
         for path in (output, plot):
             if path is not None and not path.absolute().parent.is_dir():
                 raise DataError(f"{path}: name a file or a folder in a folder that exists")
@@ -97,8 +104,8 @@ def forecast(
             md5 = fingerprint.folder_md5(folder)
             with progress() as on_progress:
                 done = bulk(folder, history, root, output, md5, on_progress, options)
-            again = f"; {done.done_before:,} of its parts were done already"
-            noted = f"; the column note says something of {done.noted:,} rows"
+            again = f"; {done.done_before:,} of its parts were there already"
+            noted = f"; the column note has a warning in {done.noted:,} rows"
             _say_unknown(done.unknown)
             _write_left_out(done.left_out, output)
             typer.echo(
@@ -128,7 +135,7 @@ def forecast(
 
 
 @contextmanager
-def _model(root: Path, name: str, version: int | None = None) -> Iterator[Path]:
+def model_folder(root: Path, name: str, version: int | None = None) -> Iterator[Path]:
     """Yield the model folder to ask; say so where it is not the champion's."""
     from retain.registry import lookup
 
@@ -143,7 +150,9 @@ def _say_unknown(unknown: Mapping[str, int]) -> None:
     if unknown:
         lines = listed([f"{named}: {rows:,} rows" for named, rows in unknown.items()])
         typer.echo(
-            f"warning: taken as unknown, for the model does not know them:\n{lines}", err=True
+            f"warning: the model does not know these categories and reads them as unknown:\n"
+            f"{lines}",
+            err=True,
         )
 
 
@@ -164,52 +173,6 @@ def _write_left_out(left_out: Mapping[str, str], output: Path | None) -> None:
         typer.echo("`--fill-with theta` forecasts them by their own values alone", err=True)
     elif path is not None:
         path.unlink(missing_ok=True)  # of an earlier forecast
-
-
-@app.command()
-def ask(
-    name: Name,
-    sequence: Annotated[str, typer.Argument(help="As the problem's examples are written.")],
-) -> None:
-    """Answer a sequence with the champion of a problem that answers sequences."""
-    root = loader.find_root()
-    problem = loader.load_problem(root, name)
-    kind = kind_of(problem)
-    answers_of = require(
-        kind.ask,
-        f"`retain ask` puts one sequence; problems.{name} is of kind {problem.kind}: "
-        f"`{kind.command} {name}`",
-    )
-    with _model(root, name) as folder:
-        answers = answers_of(folder, sequence)
-    for answer, probability in answers:
-        typer.echo(answer if probability is None else f"{100 * probability:5.1f} %  {answer}")
-
-
-@app.command()
-def complete(
-    name: Name,
-    text: Annotated[str, typer.Argument(help="The beginning; blanks at its end count.")],
-    length: Annotated[int, typer.Option(min=1, help="Letters, or words, to go on with.")] = 60,
-    temperature: Annotated[
-        float, typer.Option(min=0.01, help="Below 1, likelier ones are drawn more often.")
-    ] = 0.5,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 1,
-) -> None:
-    """Say what comes next in a text, and go on with it, by the champion of a text problem."""
-    root = loader.find_root()
-    problem = loader.load_problem(root, name)
-    kind = kind_of(problem)
-    continue_text = require(
-        kind.complete,
-        f"`retain complete` goes on with a text; problems.{name} is of kind {problem.kind}: "
-        f"`{kind.command} {name}`",
-    )
-    with _model(root, name) as folder:
-        following, continuation = continue_text(folder, text, length, temperature, seed)
-    for unit, share in following[:LIKELIEST]:
-        typer.echo(f"{100 * share:5.1f} %  {unit!r}")
-    typer.echo(f"{text}{continuation}")
 
 
 @contextmanager
@@ -233,18 +196,22 @@ def progress() -> Iterator[Callable[[int, int], None]]:
 @app.command()
 def serve(
     name: Name,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes one that is free.")] = 8000,
-    max_body: Annotated[int, typer.Option(min=1, help="MiB of a request.")] = 32,
-    max_rows: Annotated[int, typer.Option(min=1, help="Rows of a request.")] = 1_000_000,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for an answer.")] = 60.0,
+    host: Annotated[str, typer.Option(help="Network address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 8000,
+    max_body: Annotated[int, typer.Option(min=1, help="Largest request, in MiB.")] = 32,
+    max_rows: Annotated[int, typer.Option(min=1, help="Most rows of a request.")] = 1_000_000,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds after which a request fails.")
+    ] = 60.0,
     follow: Annotated[
-        float, typer.Option(min=0.1, help="Seconds between looks for another champion.")
+        float, typer.Option(min=0.1, help="Seconds between two checks for a new champion.")
     ] = 5.0,
 ) -> None:
-    """Answer over HTTP with the problem's champion, whichever it is at the time.
+    """Answer requests over HTTP with the problem's champion; a new champion takes over by itself.
 
-    Clients must show the key that the environment has as RETAIN_API_KEY, if it has one.
+    If the environment has RETAIN_API_KEY, clients must send that key.
     """
     from retain.serving import process
     from retain.serving.endpoint import Limits
@@ -253,42 +220,3 @@ def serve(
         body=max_body * 2**20, rows=max_rows, answer=timeout, receive=timeout / 2, follow=follow
     )
     process.serve(loader.find_root(), name, host, port, limits)
-
-
-@app.command()
-def gates(
-    name: Name,
-    what: Annotated[str | None, typer.Argument(help="What the model reads: a sentence.")] = None,
-    series: Annotated[str | None, typer.Option(help="What it reads of a table.")] = None,
-    at: Annotated[
-        str | None, typer.Option(help="Of a table: the first time stamp to forecast.")
-    ] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="A page, .html, or a figure, .svg.")
-    ] = Path("gates.html"),
-    model: Annotated[str, typer.Option(help="A cell of models/NAME/.")] = "lstm",
-) -> None:
-    """Write a page that shows an LSTM's gates and cell state, step by step and unit by unit.
-
-    Of a table it is the newest test window, or one of those that --series and --at name.
-    """
-    root = loader.find_root()
-    problem = loader.load_problem(root, name)
-    inspect = kind_of(problem).lstm_gates
-    if inspect is None:
-        raise ParamsError(f"{name} is of kind {problem.kind}, which `retain gates` cannot show")
-    if what is not None and series is not None:
-        raise ParamsError(f"give {what!r} or --series {series!r}, not both")
-    if output.suffix not in (".html", ".svg"):
-        raise DataError(
-            f"{output}: name a page, such as gates.html, or a figure, such as gates.svg"
-        )
-    if not output.absolute().parent.is_dir():
-        raise DataError(f"{output}: name a file in a folder that exists")
-    from retain.evaluation.lstm_gates import heat_maps, page
-
-    wanted = what if what is not None else series
-    folder = Layout(root, name).model(model)
-    shown = inspect.load(problem, name, root, folder, wanted, at)
-    files.write_text(output, page(shown) if output.suffix == ".html" else heat_maps(shown))
-    typer.echo(f"{shown.title}: {len(shown.steps)} steps, in {output}")

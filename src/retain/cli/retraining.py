@@ -13,18 +13,18 @@ from retain.project.layout import Layout
 from retain.training import portable_cpu
 
 app = typer.Typer()
-Name = Annotated[str, typer.Argument(help="Of the problem.")]
+Name = Annotated[str, typer.Argument(help="Name of the problem in params.yaml.")]
 
 
 @app.command()
 def replay(
     name: Name,
-    start: Annotated[str, typer.Option("--from", help="The first date to retrain at.")],
-    every: Annotated[str, typer.Option(help="From one date to the next, such as 30d.")] = "30d",
+    start: Annotated[str, typer.Option("--from", help="First date at which to retrain.")],
+    every: Annotated[str, typer.Option(help="Time between two retrainings, such as 30d.")] = "30d",
 ) -> None:
-    """Walk through the past as if retraining had run then: error and cost of each policy.
+    """Retrain at dates of the past, and compare the error and the cost of each retraining policy.
 
-    Writes reports/NAME/replay.md, .csv and .svg. Stopped, it goes on where it was.
+    Writes reports/NAME/replay.md, .csv and .svg. A run that was stopped continues.
     """
     root = loader.find_root()
     problem = loader.load_problem(root, name)
@@ -51,10 +51,10 @@ def replay(
 @app.command()
 def changes(
     base: Annotated[
-        str, typer.Argument(envvar="BASE", help="A commit or branch to compare with.")
+        str, typer.Argument(envvar="BASE", help="Commit or branch to compare with.")
     ] = "origin/main",
 ) -> None:
-    """Say what the pipeline would run, and how params and metrics differ from another commit."""
+    """Print which stages would run, and how params and metrics differ from another commit."""
     from retain.retraining import changes, steps
 
     steps.echo(changes.markdown(loader.find_root(), base))

@@ -7,11 +7,12 @@ registry's state, so it is made at registration and recorded there.
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 from retain.config.schema import (
     AtLeastCheck,
     BeatsCheck,
+    Cell,
     ChampionCheck,
     Check,
     CoverageCheck,
@@ -90,10 +91,13 @@ def _result(metrics: Metrics, check: Check) -> CheckResult:
         )
     assert isinstance(check, BeatsCheck | TiesCheck)
     name = check.baseline
+    label = f"{'beats' if isinstance(check, BeatsCheck) else 'beats or ties'} {name}"
     if name == model:
-        label = f"{'beats' if isinstance(check, BeatsCheck) else 'beats or ties'} {name}"
         return CheckResult(label, True, f"the {name} is the model that is judged", {})
     differences = metrics["differences"].get(f"{model}_minus_{name}")
+    if differences is None and name.partition("_")[0] in get_args(Cell):  # as in an experiment
+        sentence = f"not compared: the {name} was not trained (training.cells, training.alone)"
+        return CheckResult(label, False, sentence, {})
     if differences is None:
         raise ParamsError(
             f"params.yaml: the gate names the baseline `{name}`; evaluated were "
@@ -107,11 +111,11 @@ def _result(metrics: Metrics, check: Check) -> CheckResult:
     sentence = f"{check.metric.upper()} {ours:.4g} against {theirs:.4g}: {change}"
     sentence += f", on the {sample:,} windows of a sample" if sample else ""
     if isinstance(check, BeatsCheck):
-        label, passed = f"beats {name}", change.high < 0
+        passed = change.high < 0
     else:
         margin = check.margin * theirs
         tied = change.judgement == "no clear difference" and change.value <= margin
-        label, passed = f"beats or ties {name}", change.high <= margin or tied
+        passed = change.high <= margin or tied
         sentence += f"; a margin of {100 * check.margin:g} % is allowed" if check.margin else ""
     return CheckResult(label, passed, sentence, change.figures)
 

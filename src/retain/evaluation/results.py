@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, Self, TypedDict
@@ -151,18 +151,52 @@ def read_metrics(path: Path) -> Metrics:
     return metrics
 
 
+# The scores that `dvc metrics` and `dvc exp show` list of the judged model, whatever its kind.
+HEADLINES = (
+    *("mae", "mase", "rmsse", "crps", "coverage_80"),
+    *("bits", "perplexity", "error", "accuracy", "memory_horizon"),
+)
+
+
+def headlines(
+    name: str, metrics: Metrics, model: str, error: str, others: Iterable[str]
+) -> dict[str, dict[str, Any]]:
+    """Return the content of scores.json: the few figures by which a person compares experiments.
+
+    The problem's name is the key of all, since DVC makes a column of each key and shows those of
+    several problems in one table.
+
+    Args:
+        name: of the problem.
+        model: the judged one.
+        error: the score that is listed of the other models.
+        others: the models that the judged one is compared with; itself among them, and those that
+            were not scored, are left out.
+    """
+    scores = metrics["models"]
+    judged = {key: scores[model][key] for key in HEADLINES if key in scores[model]}
+    compared = [other for other in others if other in scores and other != model]
+    beside = {f"{error}_{other}": scores[other][error] for other in compared}
+    return {name: {"model": model, **judged, **beside}}
+
+
 def plots(
     tables: "Mapping[str, pd.DataFrame]", plotted: Mapping[str, tuple[str, str]]
 ) -> "dict[str, pd.DataFrame]":
-    """Pivot tables for `dvc plots`: a column for each model, of means.
+    """Return tables for `dvc plots`, with the columns x, model and y: a line for each model.
+
+    DVC takes one x and one y for all files of a folder, so all have these names; y is a mean where
+    a table has several rows of a model for one x.
 
     Args:
         plotted: by table, the columns of x and y.
     """
     return {
         name: tables[name]
-        .pivot_table(index=x, columns="model", values=y, dropna=False)
+        .groupby([x, "model"], sort=False, dropna=False)[y]
+        .mean()
         .reset_index()
+        .set_axis(["x", "model", "y"], axis=1)
         for name, (x, y) in plotted.items()
     }
 

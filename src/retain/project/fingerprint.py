@@ -33,7 +33,7 @@ NOT_CODE = (":!dvc.lock", ":!models/*/ledger.csv", ":!models/*/promotions.csv")
 # Where a file that git does not know yet decides what a stage does.
 CODE = ("src", "pipelines", "dvc.yaml", "params.yaml", "requirements.lock")
 # What `evaluate` leaves in reports/P.
-EVALUATED = ("metrics.json", "report.html", "report.md", "plots", "figures")
+EVALUATED = ("metrics.json", "scores.json", "report.html", "report.md", "plots", "figures")
 
 
 def file_md5(path: Path) -> str:
@@ -82,6 +82,12 @@ def test_metrics(root: Path, name: str, cell: str) -> dict[str, float]:
         return {}
     scores = json.loads(path.read_text(encoding="utf-8"))["models"][cell].items()
     return {key: float(value) for key, value in scores if value is not None}
+
+
+def test_errors(root: Path, name: str, error: str) -> dict[str, float]:
+    """Return one finite test score of each model, from the report in the working tree."""
+    models = json.loads(Layout(root, name).metrics.read_text(encoding="utf-8"))["models"]
+    return {model: s[error] for model, s in models.items() if s.get(error) is not None}
 
 
 def training_tags(root: Path, name: str, problem: "Problem", cell: str) -> dict[str, str]:

@@ -13,6 +13,8 @@ class Layout:
         final: the model folder of the refitted model, or a sentence why there is none.
         ledger: which models were registered, and what was decided about them.
         reports: what `evaluate` and `register` write.
+        metrics: all figures of the evaluation, with intervals.
+        scores: the few of them that `dvc metrics` and `dvc exp show` list.
         decision: what the registry of this clone did with the model; in no commit.
         summary: what came of a retraining, for a person.
     """
@@ -26,6 +28,7 @@ class Layout:
         self.ledger = self.models / "ledger.csv"
         self.reports = root / "reports" / name
         self.metrics = self.reports / "metrics.json"
+        self.scores = self.reports / "scores.json"
         self.verdict = self.reports / "verdict.json"
         self.decision = self.reports / "decision.json"
         self.summary = self.reports / "retrain.md"

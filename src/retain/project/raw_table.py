@@ -48,6 +48,16 @@ def dvc_file(root: Path, path: str) -> str:
     return next((file for file in files if (root / file).is_file()), "")
 
 
+def card(root: Path, path: str) -> str:
+    """Return the file that describes a raw table: NAME.md beside it, or a README."""
+    table = Path(path)
+    card = table.with_name(f"{table.name.partition('.')[0]}.md")
+    for candidate in (card, table / "README.md", table.parent / "README.md"):
+        if (root / candidate).is_file():
+            return str(candidate)
+    return f"none; write one as {card}"
+
+
 def is_imported(root: Path, file: str) -> bool:
     """Whether a .dvc file says where its table comes from."""
     from ruamel.yaml import YAML

@@ -12,6 +12,7 @@ from retain.config.kind import Predictor
 from retain.errors import RegistryError
 from retain.project import fingerprint
 from retain.project.layout import Layout
+from retain.registry import model_card
 from retain.tracking import store
 from retain.tracking.offline_run import OfflineRun
 
@@ -40,11 +41,13 @@ def log_model(
     folder: Path,
     predictor: Predictor,
     final: Path | None = None,
+    card: str = "",
 ) -> tuple[str, str]:
     """Log the model in `folder` into its run; return its address and its id.
 
     Args:
         final: the refitted model of the same recipe, which then forecasts.
+        card: the model card, which lies beside the folders.
     """
     import mlflow
     from mlflow.models import infer_signature
@@ -55,11 +58,17 @@ def log_model(
     signature = infer_signature(model_output=predictor.predict(example))
     package = Path(__file__).parents[1]
     folders = {"model": folder} | ({"final": final} if final else {})
-    with store.guarded(root), mlflow.start_run(run_id=run.run_id):
+    with (
+        TemporaryDirectory() as scratch,
+        store.guarded(root),
+        mlflow.start_run(run_id=run.run_id),
+    ):
+        page = Path(scratch) / model_card.NAME
+        page.write_text(card, encoding="utf-8")
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(package / "registry" / "mlflow_model.py"),
-            artifacts={key: str(place) for key, place in folders.items()},
+            artifacts={key: str(place) for key, place in (folders | {"card": page}).items()},
             code_paths=[str(package)],
             signature=signature,
             metadata={"columns": predictor.input_columns()},

@@ -1,6 +1,6 @@
 """What `retain models` shows: each version with its aliases, metrics, age, data and verdict."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from retain.errors import RegistryError
-from retain.registry import registry
+from retain.registry import version_tags
 from retain.tracking import store
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ SHOWN = {  # of the test metrics, whatever kind has them
     "memory_horizon": "horizon",
     "bits": "bits",
 }
+CAPTION = (
+    "In brackets: the champion at the time, on the same test windows. Without brackets, compare no "
+    "two rows: their test windows may differ."
+)
 SINCE = "registered.at"  # a version's tag: when, where the store itself is younger
 
 
@@ -42,6 +46,8 @@ class Row:
     commit: str
     final_md5: str = ""  # of the refitted model, where there is one
     final_span: str = ""  # of the data that one was trained on
+    versus: dict[str, float] = field(default_factory=dict)  # the champion of then, by `version`,
+    # and its metrics on the test part of this version
 
 
 def rows(root: Path, name: str | None = None, now: datetime | None = None) -> list[Row]:
@@ -72,7 +78,11 @@ def rows(root: Path, name: str | None = None, now: datetime | None = None) -> li
 
 
 def table(found: list[Row]) -> Table:
-    """The rows as a person reads them."""
+    """The rows as a person reads them.
+
+    Beside a version's metrics are those of the champion at the time on the same test windows: those
+    of two rows may be of different test parts, so that they say nothing of each other.
+    """
     keys = [key for key in SHOWN if any(key in row.metrics for row in found)]
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("model", "version", "aliases", *(SHOWN[key] for key in keys), "age"):
@@ -81,13 +91,26 @@ def table(found: list[Row]) -> Table:
     shown.add_column("trained on", no_wrap=True)
     shown.add_column("verdict")
     for row in found:
-        scores = [f"{row.metrics[key]:.4g}" if key in row.metrics else "–" for key in keys]
+        scores = [_score(row, key) for key in keys]
         aliases = " ".join(f"@{alias}" for alias in row.aliases)
         end = row.final_span.rpartition(" to ")[2]
         span = f"{row.span}, refitted to {end}" if end else row.span
         cells = (row.name, str(row.version), aliases, *scores, row.age, span, row.verdict)
         shown.add_row(*cells)
+    if any(row.versus for row in found):
+        shown.caption = CAPTION
+        shown.caption_justify = "left"
     return shown
+
+
+def _score(row: Row, key: str) -> str:
+    """A metric, with the champion's of then on the same windows."""
+    if key not in row.metrics:
+        return "–"
+    own = f"{row.metrics[key]:.4g}"
+    return (
+        f"{own} (v{row.versus['version']:g}: {row.versus[key]:.4g})" if key in row.versus else own
+    )
 
 
 def plain(found: list[Row]) -> list[dict[str, Any]]:
@@ -106,7 +129,7 @@ def _row(version: "ModelVersion", aliases: list[str], now: datetime) -> Row:
         name=version.name,
         version=int(version.version),
         aliases=aliases,
-        metrics=registry.test_metrics(version),
+        metrics=version_tags.test_metrics(version),
         registered=at.astimezone(UTC).isoformat(timespec="seconds"),
         age=age((now - at).total_seconds()),
         span=tags.get("data.span", "–"),
@@ -116,6 +139,7 @@ def _row(version: "ModelVersion", aliases: list[str], now: datetime) -> Row:
         commit=tags.get("git.commit", ""),
         final_md5=tags.get("final.md5", ""),
         final_span=tags.get("final.span", ""),
+        versus=version_tags.versus(version),
     )
 
 

@@ -13,10 +13,10 @@ from retain.config import loader
 from retain.errors import RegistryError
 from retain.evaluation import choice
 from retain.evaluation.quality_gate import MODEL
-from retain.project import fingerprint
+from retain.project import fingerprint, raw_table
 from retain.project.git import Git
 from retain.project.layout import Layout
-from retain.registry import artifacts, registry
+from retain.registry import artifacts, registry, version_tags
 from retain.registry.lookup import ADDRESS
 from retain.tracking import store
 from retain.tracking.store import StoreError
@@ -58,7 +58,7 @@ class Provenance:
         """Return the model's test metrics, as recorded."""
         if self.version is None:
             return fingerprint.test_metrics(root, self.name, self.cell)
-        return registry.test_metrics(self.version)
+        return version_tags.test_metrics(self.version)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -157,7 +157,7 @@ def trace(root: Path, model: Provenance) -> list[tuple[str, str]]:
         "params": f"md5 {short(tags.get('params.md5'))}: {', '.join(params)}",
         "data": f"{paths.prepared}, md5 {short(tags.get('data.md5'))}",
         "raw": _raw(root, path, tags.get("raw.md5", "")),
-        "card": _card(root, path),
+        "card": raw_table.card(root, path),
         "made on": ", ".join(machine) or "not recorded",
     }
     rows = list(lines.items())
@@ -217,13 +217,3 @@ def _raw(root: Path, path: str, md5: str) -> str:
         today = fingerprint.path_md5(place)
         state = "unchanged" if today == md5 else f"changed since: today {fingerprint.short(today)}"
     return f"{path}, md5 {fingerprint.short(md5)}, {state}"
-
-
-def _card(root: Path, path: str) -> str:
-    """Return the text that describes the raw file: a neighbour with the ending .md, or a README."""
-    place = Path(path)
-    card = place.with_name(f"{place.name.partition('.')[0]}.md")
-    for candidate in (card, place / "README.md", place.parent / "README.md"):
-        if (root / candidate).is_file():
-            return str(candidate)
-    return f"none; write one as {card}"

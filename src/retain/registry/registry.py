@@ -5,7 +5,6 @@
 """
 
 import json
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from retain.config.kind import kind_of
 from retain.config.schema import ChampionCheck, Problem
 from retain.errors import IncomparableError, RegistryError
-from retain.evaluation.quality_gate import MODEL, CheckResult
+from retain.evaluation.quality_gate import MODEL, CheckResult, run_checks
 from retain.evaluation.results import Metrics
 from retain.model_files import load_model
 from retain.project import fingerprint
 from retain.project.layout import Layout
-from retain.registry import ledger
+from retain.registry import ledger, model_card, version_tags
 from retain.registry.artifacts import downloaded, log_model
+from retain.registry.version_tags import champion_figures
 from retain.tracking import runs, store
 from retain.tracking.store import StoreError
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-# The tags of a run that its version has, too.
-PROVENANCE = ("data.md5", "params.md5", "git.commit", "git.dirty", "DVC_EXP_NAME")
 MOVED = "moved"  # a registered model's tag: what a person decided last of its aliases
 
 
@@ -86,27 +84,35 @@ def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "ModelVers
         if existing is not None:
             return existing
         predictor = load_model(folder)
-        source, model_id = log_model(run, root, name, folder, predictor, final)
-        try:
-            client.create_registered_model(name)
-        except StoreError as error:
-            if error.code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        tags = {"model.md5": model_md5, "outs": json.dumps(fingerprint.output_md5s(root, name))}
-        tags |= {"cell": model, "data.span": predictor.trained_on()}
-        if final:
-            tags |= {"final.md5": final_md5, "final.span": load_model(final).trained_on()}
-        for key, value in metrics["models"][model].items():
-            if isinstance(value, int | float) and math.isfinite(value):
-                tags[f"test.{key}"] = f"{value:.6g}"
         run_tags = client.get_run(run.run_id).data.tags
-        tags |= {key: run_tags[key] for key in PROVENANCE if key in run_tags}
-        created = client.create_model_version(name, source, run.run_id, tags, model_id=model_id)
+        tags = version_tags.of_model(root, name, metrics, model, predictor, final, run_tags)
+        tags["model.md5"] = model_md5
+        checks = run_checks(metrics, problem.gate)
+        card = model_card.write(root, name, problem, metrics, checks, run_tags | tags)
+        source, model_id = log_model(run, root, name, folder, predictor, final, card)
+        _describe(client, name, problem)
+        about = {"description": card, "model_id": model_id}
+        created = client.create_model_version(name, source, run.run_id, tags, **about)
         # The lock holds on this machine only; of two that found no version, the lower number stays.
         first = find_by_md5(client, name, model_md5, final_md5) or created
         if first.version != created.version:
             client.delete_model_version(name, created.version)
         return first
+
+
+def _describe(client: "MlflowClient", name: str, problem: Problem) -> None:
+    """Create the registered model, unless it is there, and say in it what it is for."""
+    description = (
+        f"{problem.purpose} Each version has a model card. `@champion` is the version that "
+        f"answers, `@challenger` the newest that did not become champion, and `@previous` the "
+        f"champion before."
+    )
+    try:
+        client.create_registered_model(name, description=description)
+    except StoreError as error:
+        if error.code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        client.update_registered_model(name, description)
 
 
 def judge(
@@ -144,9 +150,7 @@ def decide(
     elif not failed:
         result = "passed the gate and is @champion"
     sentence = f"{version.name} version {version.version} {result}"
-    tags = {f"gate.{check.check}": check.sentence for check in checks}
-    tags["gate"] = f"failed: {', '.join(check.check for check in failed)}" if failed else "passed"
-    for key, value in (tags | {"verdict": sentence}).items():
+    for key, value in version_tags.of_decision(sentence, checks).items():
         client.set_model_version_tag(version.name, version.version, key, value)
     results = [vars(check) for check in checks]
     final = version.tags.get("final.md5", "")
@@ -199,7 +203,10 @@ def _against_champion(
             continue
         label = f"{ledger.VERSUS_CHAMPION} {champion.version}"
         if champion.tags["model.md5"] == version.tags["model.md5"]:
-            yield CheckResult(label, True, "its evaluated model is the same, refitted anew", {})
+            figures = champion_figures(version_tags.test_metrics(version))
+            yield CheckResult(
+                label, True, "its evaluated model is the same, refitted anew", figures
+            )
             continue
         try:
             with downloaded(champion) as theirs:
@@ -214,7 +221,8 @@ def _against_champion(
             passed = passed or change.judgement in ("better", "no clear difference")
             wanted = "of the same recipe on other rows, it must not be worse"
         sentence = f"{check.metric.upper()} on today's test windows: {change}; {wanted}"
-        yield CheckResult(label, passed, sentence, change.figures)
+        figures = change.figures | champion_figures(both.scores[1])
+        yield CheckResult(label, passed, sentence, figures)
 
 
 def _is_fresh(version: "ModelVersion", champion: "ModelVersion") -> bool:
@@ -280,9 +288,3 @@ def champion(client: "MlflowClient", name: str) -> "ModelVersion":
             f"`dvc repro register@{name}`, and look at reports/{name}/verdict.json if one failed"
         )
     return version
-
-
-def test_metrics(version: "ModelVersion") -> dict[str, float]:
-    """Return the test metrics that were registered with a version."""
-    tags = version.tags.items()
-    return {key.removeprefix("test."): float(v) for key, v in tags if key.startswith("test.")}

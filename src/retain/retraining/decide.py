@@ -14,7 +14,7 @@ from retain.errors import DataError
 from retain.evaluation.results import Drift, DriftFindings
 from retain.project import files
 from retain.project.layout import Layout
-from retain.registry import artifacts, listing, rebuild, registry
+from retain.registry import artifacts, listing, rebuild, registry, version_tags
 from retain.retraining import changes
 from retain.retraining.changes import Changes
 from retain.tracking import store
@@ -74,7 +74,7 @@ def _compare_data(
         champion, folder, scores = _find_champion(root, name), None, None
         if champion is not None:
             folder = stack.enter_context(artifacts.downloaded(champion))
-            scores = registry.test_metrics(champion)
+            scores = version_tags.test_metrics(champion)
         findings = kind.drift.load(problem, prepared, folder, scores)
     if findings.worse:
         raise DataError("; ".join(findings.worse))

@@ -87,11 +87,15 @@ def _commit(git: Git, names: list[str]) -> str | None:
     try:
         index.run("read-tree", "HEAD")
         index.run("add", "--", *(path for path in KEPT if (git.root / path).exists()))
+        if index.run("write-tree") == git.run("rev-parse", "HEAD^{tree}"):
+            return None
+        summaries = [Layout(Path(), name).summary for name in names]  # which git ignores
+        there = [path.as_posix() for path in summaries if (git.root / path).is_file()]
+        if there:
+            index.run("add", "--force", "--", *there)
         tree = index.run("write-tree")
     finally:
         place.unlink(missing_ok=True)
-    if tree == git.run("rev-parse", "HEAD^{tree}"):
-        return None
     date = git.run("show", "-s", "--format=%ct +0000", "HEAD")
     who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
            for key, value in (("NAME", BY[0]), ("EMAIL", BY[1]), ("DATE", date))}  # fmt: skip

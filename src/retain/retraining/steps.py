@@ -8,8 +8,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from retain.config import loader
 from retain.config.schema import Problem
 from retain.project import dvc
+from retain.project.layout import Layout
 from retain.retraining import changes, decide
 from retain.retraining.decide import Outcome
 
@@ -28,6 +30,35 @@ def lock(root: Path) -> Iterator[None]:
         sys.exit(0)
     with acquired:
         yield
+
+
+def choose(root: Path, named: list[str]) -> dict[str, Problem]:
+    """Return the problems to look at: those that are named, or all that were trained here.
+
+    A problem was trained here where dvc.lock has its last stage, and its ledger or what that stage
+    wrote is here: a lock that came with the project has samples that nobody ran. Those left out are
+    said.
+
+    Raises:
+        ParamsError: there is no problem of a name.
+    """
+    problems = loader.some(root, named)
+    if named:
+        return problems
+    lock = dvc.read_lock(root)
+    found = {name: problem for name, problem in problems.items() if _was_trained(root, name, lock)}
+    if left_out := [name for name in problems if name not in found]:
+        echo(
+            f"left out, since they were never trained here: {', '.join(left_out)}; "
+            f'name those to train: make retrain PROBLEMS="{" ".join(left_out)}"'
+        )
+    return found
+
+
+def _was_trained(root: Path, name: str, lock: str) -> bool:
+    layout = Layout(root, name)
+    here = layout.ledger.is_file() or layout.verdict.is_file()
+    return here and bool(dvc.locked(lock, f"register@{name}"))
 
 
 def check(root: Path, name: str, problem: Problem, trust: bool = False) -> Outcome:

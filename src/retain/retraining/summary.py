@@ -5,7 +5,6 @@ A function of dvc.lock, the last commit and the registry: no time, no run.
 """
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +16,10 @@ from retain.evaluation.quality_gate import Comparison
 from retain.evaluation.report import Table, markdown_table, plain
 from retain.evaluation.results import DriftFindings
 from retain.project import files, fingerprint
-from retain.project.git import Git
 from retain.project.layout import Layout
-from retain.registry import artifacts, registry
+from retain.registry import artifacts, registry, version_tags
 from retain.retraining import changes
-from retain.tracking import store
+from retain.tracking import labels, store
 from retain.training import portable_cpu
 
 if TYPE_CHECKING:
@@ -106,7 +104,7 @@ def _against(
         except IncomparableError as error:
             blocks.append(f"Version {before.version} cannot be compared: {plain(str(error))}.")
         if kind.drift is not None:
-            expected = registry.test_metrics(before)
+            expected = version_tags.test_metrics(before)
             blocks += _drift(kind.drift.load(problem, prepared, folder, expected), before)
     return blocks
 
@@ -176,7 +174,7 @@ def _drift(findings: DriftFindings, before: "ModelVersion") -> list[str]:
 def _changed(layout: Layout, new: "ModelVersion", old: "ModelVersion | None") -> list[str]:
     """Say what the model was made of that the one of the last commit was not."""
     since = changes.since_commit(layout.root, layout.name)
-    lines = [f"- data: {_data(layout)}" if since.data else "- data: as before"]
+    lines = [f"- data: {_data(layout, old)}" if since.data else "- data: as before"]
     if until := _refitted_until(new):
         then = (_refitted_until(old) or "not refitted") if old else "no model"
         lines.append(f"- refitted on rows until {until}; before: {then}")
@@ -195,21 +193,11 @@ def _refitted_until(version: "ModelVersion") -> str:
     return str(version.tags.get("final.span", "")).rpartition(" to ")[2]
 
 
-def _data(layout: Layout) -> str:
-    """Return rows, series and span of the data: before, if the last commit says it, and now."""
-    place = layout.summary.relative_to(layout.root).as_posix()
-    text = Git(layout.root).show("HEAD", place) or ""
-    before = re.search(r"^- data: (?:.* → )?(.* rows, .*)$|^- data of: (.*)$", text, re.MULTILINE)
-    now = _facts(layout.prepared / "quality.json")
-    return f"{before[1] or before[2]} → {now}" if before else now
-
-
-def _facts(path: Path) -> str:
-    quality = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if not {"rows", "series", "first", "last"} <= quality.keys():
-        return "changed"
-    span = f"{quality['first']} to {quality['last']}"
-    return f"{quality['rows']:,} rows, {quality['series']:,} series, {span}"
+def _data(layout: Layout, old: "ModelVersion | None") -> str:
+    """Return rows, series and span of the data: before, if that version has them, and now."""
+    before = old.tags.get("data.rows", "") if old is not None else ""
+    now = labels.data_sentence(layout.root, layout.name) or "changed"
+    return f"{before} → {now}" if before else now
 
 
 def _value(value: Any) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from retain.config.kind import Predictor, find_kind, require
 from retain.errors import ModelError, RetainError
 from retain.model_files import load_model
-from retain.registry import artifacts, registry
+from retain.registry import artifacts, registry, version_tags
 from retain.tracking import store
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _load(version: "ModelVersion", kind: str | None = None) -> LoadedChampion[Pr
     tags = version.tags
     origin = {
         "verdict": tags.get("verdict", ""),
-        "metrics": registry.test_metrics(version),
+        "metrics": version_tags.test_metrics(version),
         "lineage": {key: tags[key] for key in LINEAGE if key in tags},
     }
     return LoadedChampion(

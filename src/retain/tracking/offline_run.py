@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PER_CALL = 1000  # metrics that a tracking server takes in one call
+PARENT = "mlflow.parentRunId"  # the tag by which MLflow shows one run below another
+ON_BOTH = ("data.md5", "raw.md5", "git.commit", "git.dirty", "DVC_EXP_NAME")  # tags of a pipeline
 FIRST_STAMP = 1_000_000_000_000  # ms; the stamp of step 0
 LONGEST_PAUSE = 60.0  # s between two tries
 PATIENCE = 30.0  # s that the end of a run waits for a store that has answered before
@@ -40,6 +42,9 @@ class Message:
     params: dict[str, str] = field(default_factory=dict)
     metrics: list[tuple[str, float, int, int]] = field(default_factory=list)  # value, ms, step
     files: dict[str, str] = field(default_factory=dict)
+    datasets: list[dict[str, str]] = field(default_factory=list)  # as `labels.dataset` gives them
+    pipeline: str = ""  # key of the run that this one is a part of
+    pipeline_name: str = ""
     status: str | None = None
     ended: int | None = None  # ms
 
@@ -49,7 +54,7 @@ class Message:
 
     def clear(self) -> None:
         """Remove what was sent."""
-        for part in (self.tags, self.params, self.metrics, self.files):
+        for part in (self.tags, self.params, self.metrics, self.files, self.datasets):
             part.clear()
         self.status = self.ended = None
 
@@ -162,14 +167,30 @@ def _find_or_create(client: "MlflowClient", root: Path, message: Message) -> str
     if runs:
         return str(runs[0].info.run_id)
     tags = message.tags | {"run.key": message.key}
+    if message.pipeline:
+        tags[PARENT] = pipeline_run(client, root, message)
     run = client.create_run(
         experiment, start_time=message.started, tags=tags, run_name=message.name
     )
     return str(run.info.run_id)
 
 
+def pipeline_run(client: "MlflowClient", root: Path, part: Message) -> str:
+    """Return the id of the run of the pipeline that a run is a part of; made where it is missing.
+
+    It is no process of its own, so it is FINISHED from the start.
+    """
+    tags = {key: part.tags[key] for key in ON_BOTH if key in part.tags}
+    whole = Message(part.pipeline, part.experiment, part.pipeline_name, part.started, tags)
+    whole.status, whole.ended = "FINISHED", part.started
+    with store.locked(root):  # two stages may begin at once
+        run_id = _find_or_create(client, root, whole)
+        client.set_terminated(run_id, whole.status, whole.ended)
+    return run_id
+
+
 def _send(client: "MlflowClient", run_id: str, message: Message) -> None:
-    from mlflow.entities import Metric, Param, RunTag
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
     tags = [RunTag(key, value) for key, value in message.tags.items()]
     params = [Param(key, value) for key, value in message.params.items()]
@@ -178,6 +199,10 @@ def _send(client: "MlflowClient", run_id: str, message: Message) -> None:
     metrics = [Metric(*metric) for metric in message.metrics]
     for begin in range(0, len(metrics), PER_CALL):
         client.log_batch(run_id, metrics=metrics[begin : begin + PER_CALL])
+    if message.datasets:
+        context = [InputTag("mlflow.data.context", "training")]
+        inputs = [DatasetInput(Dataset(**dataset), context) for dataset in message.datasets]
+        client.log_inputs(run_id, datasets=inputs)
     for name, text in message.files.items():
         client.log_text(run_id, text, name)
     if message.status == "RUNNING":

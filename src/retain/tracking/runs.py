@@ -18,16 +18,19 @@ import psutil
 from retain.config.loader import load_problem
 from retain.config.schema import Problem
 from retain.errors import RegistryError
+from retain.evaluation import choice
 from retain.project import files, fingerprint
 from retain.project.layout import Layout
-from retain.tracking import offline_run, store
+from retain.tracking import labels, offline_run, store
 from retain.tracking.offline_run import Message, OfflineRun
 
-CURVES = {  # columns of history.csv, and what a training calls them
-    "learning_rate": "learning_rate",
+CURVES = {  # columns of history.csv, and the metrics of a run
+    "learning_rate": "train/learning_rate",
     "train_loss": "train/loss",
-    "validation_loss": "val/loss",
+    "validation_loss": "validation/loss",
 }
+
+SIZES = ("parameters", "parameters_of_embedding", "hidden_size")  # scores that no test part decides
 
 
 @contextmanager
@@ -38,7 +41,7 @@ def training_run(
     cell: str,
     tags: dict[str, str],
     kept: Path,
-    title: str,
+    stage: str,
 ) -> Iterator[OfflineRun]:
     """Yield the run of a training, which is FINISHED, FAILED or KILLED at the end of the block.
 
@@ -49,17 +52,15 @@ def training_run(
         tags: as `fingerprint.training_tags` gives them.
         kept: folder of the training's checkpoints. A key lies beside them, so that a training that
             goes on does so in the run it began.
-        title: the run's name.
+        stage: the name of the stage of DVC.
     """
     key_file = kept / "run"
     if not key_file.is_file():
         kept.mkdir(parents=True, exist_ok=True)
         files.write_text(key_file, uuid.uuid4().hex)
     key = key_file.read_text(encoding="utf-8")
-    message = Message(key, name, title, offline_run.now())
-    message.tags = tags | {"process": _process(os.getpid())}
-    message.params = fingerprint.flat(problem, cell)
-    message.files = fingerprint.patch(root)
+    message = _new_message(root, key, name, problem, cell, tags, stage)
+    message.tags |= {"process": _process(os.getpid())}
     message.status = "RUNNING"
     run = OfflineRun(root, message)
     run.load_pending()
@@ -100,14 +101,11 @@ def find_run(root: Path, name: str, problem: Problem, cell: str, folder: Path) -
         info = finished[0].info
         key = finished[0].data.tags.get("run.key", info.run_id)
         return OfflineRun(root, Message(key, name, info.run_name, info.start_time), info.run_id)
-    message = Message(f"restored-{model_md5}", name, f"train@{name}-{cell}", offline_run.now())
-    tags = fingerprint.training_tags(root, name, problem, cell)
+    tags, stage = fingerprint.training_tags(root, name, problem, cell), f"train@{name}-{cell}"
     # On which machine it was trained is not known.
-    message.tags = {key: tag for key, tag in tags.items() if not key.startswith("env.")}
-    message.tags |= {"DVC_STAGE": f"train@{name}-{cell}"}
-    message.tags |= {"model.md5": model_md5, "restored": "true"}
-    message.params = fingerprint.flat(problem, cell)
-    message.files = fingerprint.patch(root)
+    tags = {key: tag for key, tag in tags.items() if not key.startswith("env.")}
+    tags |= {"DVC_STAGE": stage, "model.md5": model_md5, "restored": "true"}
+    message = _new_message(root, f"restored-{model_md5}", name, problem, cell, tags, stage)
     message.metrics = _history(folder / "history.csv")
     message.status, message.ended = "FINISHED", message.started
     run = OfflineRun(root, message)
@@ -115,8 +113,26 @@ def find_run(root: Path, name: str, problem: Problem, cell: str, folder: Path) -
     return run
 
 
+def _new_message(
+    root: Path, key: str, name: str, problem: Problem, cell: str, tags: dict[str, str], stage: str
+) -> Message:
+    """Return what is known of a training before it begins, as a message to the store."""
+    experiment = tags.get("DVC_EXP_NAME")
+    title = labels.run_name(root, name, experiment, cell, stage.startswith(labels.REFIT))
+    message = Message(key, name, title, offline_run.now(), dict(tags))
+    message.params = fingerprint.flat(problem, cell)
+    message.files = fingerprint.patch(root)
+    message.datasets = [labels.dataset(root, name, problem, tags)]
+    message.pipeline = labels.pipeline_key(root, name, problem, tags)
+    message.pipeline_name = labels.run_name(root, name, experiment)
+    return message
+
+
 def log_evaluation(root: Path, name: str, problem: Problem, cells: list[str]) -> None:
-    """Write test scores and the report into the runs of the models that were scored.
+    """Write test scores into the runs of the models that were scored, and all into the pipeline's.
+
+    The run of the pipeline has the report, the scores of the judged model under `test/`, and the
+    first error of every model under the name of that error.
 
     Where the store does not answer, a marker is left for `sync`.
     """
@@ -132,14 +148,38 @@ def log_evaluation(root: Path, name: str, problem: Problem, cells: list[str]) ->
 
 
 def _log_evaluation(root: Path, name: str, problem: Problem, cells: list[str]) -> None:
+    layout, error = Layout(root, name), problem.ERRORS[0]
+    judged, now = choice.judged(layout.metrics), offline_run.now()
     for cell in cells:
-        run = find_run(root, name, problem, cell, Layout(root, name).model(cell))
+        run = find_run(root, name, problem, cell, layout.model(cell))
         scores = fingerprint.test_metrics(root, name, cell)
+        test = {f"{'model' if k in SIZES else 'test'}/{k}": v for k, v in scores.items()}
         # Of several scores the store shows the latest.
-        run.message.log({f"test/{key}": v for key, v in scores.items()}, 0, offline_run.now())
+        run.message.log(test, 0, now)
         run.deliver()
-        for entry in fingerprint.EVALUATED:
-            run.upload(Layout(root, name).reports / entry)
+        if cell == judged:
+            whole = _pipeline_of(run, problem)
+            errors = fingerprint.test_errors(root, name, error)
+            whole.message.log(test | {f"{error}/{m}": value for m, value in errors.items()}, 0, now)
+            whole.message.status, whole.message.ended = "FINISHED", now
+            whole.deliver()
+            for entry in fingerprint.EVALUATED:
+                if (layout.reports / entry).exists():  # an earlier version wrote fewer
+                    whole.upload(layout.reports / entry)
+
+
+def _pipeline_of(run: OfflineRun, problem: Problem) -> OfflineRun:
+    """Return the run of the pipeline that a training's run is a part of."""
+    root, name = run.root, run.message.experiment
+    tags = run.client.get_run(run.run_id).data.tags
+    title = labels.run_name(root, name, tags.get("DVC_EXP_NAME"))
+    key = labels.pipeline_key(root, name, problem, tags)
+    part = Message(key, name, title, run.message.started, tags, pipeline=key, pipeline_name=title)
+    run_id = tags.get(offline_run.PARENT)
+    if run_id is None:  # of an earlier version
+        run_id = offline_run.pipeline_run(run.client, root, part)
+        run.client.set_tag(run.run_id, offline_run.PARENT, run_id)
+    return OfflineRun(root, Message(key, name, title, run.message.started), run_id)
 
 
 def sync(root: Path, evaluations: bool = True) -> list[str]:

@@ -28,6 +28,8 @@ ADDRESSES = {
     "logged_models": "artifact_location",
     "model_versions": "storage_location",
 }
+# A tag of an experiment by which MLflow's pages open with its runs, not with prompts and traces.
+KIND, KIND_OF_RUNS = "mlflow.experimentKind", "custom_model_development"
 ARTIFACTS = re.compile(r"(file://.*/mlruns/artifacts)/[^/]+")
 FULL = (os.strerror(errno.ENOSPC), "database or disk is full")
 
@@ -218,18 +220,27 @@ def locked(root: Path) -> FileLock:
     return FileLock(folder(root) / "store.lock", is_singleton=True)  # may be nested
 
 
+def experiment_ids(root: Path) -> dict[str, str]:
+    """Return the ids of the experiments, by name; a problem's has its name."""
+    found = {} if is_empty(root) else connect(root).search_experiments()
+    return {experiment.name: str(experiment.experiment_id) for experiment in found}
+
+
 def experiment_id(client: "MlflowClient", root: Path, name: str) -> str:
     """Return the id of a problem's experiment, which is made where it does not exist yet."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         embedded = client.tracking_uri.startswith("sqlite:")
         location = (folder(root) / "artifacts" / name).as_uri() if embedded else None
+        tags = {KIND: KIND_OF_RUNS}
         with suppress(StoreError):  # another process was faster
-            return str(client.create_experiment(name, artifact_location=location))
+            return str(client.create_experiment(name, artifact_location=location, tags=tags))
         experiment = client.get_experiment_by_name(name)
     if experiment.lifecycle_stage == "deleted":
         raise RegistryError(
             f"the experiment {name} was deleted; take it back with "
             f"`mlflow experiments restore -x {experiment.experiment_id}`"
         )
+    if KIND not in experiment.tags:  # of an earlier version
+        client.set_experiment_tag(experiment.experiment_id, KIND, KIND_OF_RUNS)
     return str(experiment.experiment_id)

@@ -100,6 +100,14 @@ class History(Callback):
             )
 
 
+# What Lightning calls a curve, and the metric of the run; what it adds itself is left out.
+CURVES = {
+    "learning_rate": "train/learning_rate",
+    "train/loss": "train/loss",
+    "val/loss": "validation/loss",
+}
+
+
 class MlflowCurves(Logger):
     """Logs the curves to a run; Lightning's own logger would end the training with the server.
 
@@ -114,7 +122,8 @@ class MlflowCurves(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        self.run.log(metrics, step or 0)
+        named = {name: metrics[key] for key, name in CURVES.items() if key in metrics}
+        self.run.log(named, step or 0)
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """The run has them already."""

@@ -13,6 +13,7 @@ from ..conftest import run, small_table, write_project
 from .kills import STAGE
 
 MODEL = Path("models/small/lstm")
+PARENT = "mlflow.parentRunId"
 TRAIN = ("dvc", "repro", "-f", "-s", "train@small-lstm")
 # So many epochs that early stopping, and not their number, ends the training.
 PARAMS = THREE_EPOCHS.replace(
@@ -85,6 +86,7 @@ def _runs(folder: Path) -> dict[str, Recorded]:
             sorted((key, step, value) for owner, key, step, value in points if owner == run_id),
         )
         for run_id, status in made.items()
+        if (run_id, PARENT) in {(owner, key) for owner, key, _ in tags}  # else it is a pipeline
     }
 
 

@@ -335,3 +335,10 @@ def test_metrics_of_an_older_version_are_read(tmp_path: Path) -> None:
     back = read_back(tmp_path, old, without, nothing)
     assert [change.judgement for change in back] == ["worse", "undecided", "not finite"]
     assert [change.bounds for change in back[:2]] == ["+0.5 to +2", "unknown: too few windows"]
+
+
+@pytest.mark.parametrize("check", [beats("gru"), ties("rnn_alone")])
+def test_a_network_that_was_not_trained_fails_the_check_and_no_stage(check: Check) -> None:
+    result = judged(check)
+    assert not result.passed
+    assert f"the {check.baseline} was not trained" in result.sentence  # type: ignore[union-attr]

@@ -27,3 +27,15 @@ def test_a_table_has_the_columns_of_the_kinds_in_it() -> None:
     for rows, columns in (([letters], ["bits"]), ([sales, letters], ["MAE", "bits"])):
         shown = [str(column.header) for column in listing.table(rows).columns]
         assert shown == ["model", "version", "aliases", *columns, "age", "trained on", "verdict"]
+
+
+def test_beside_a_version_s_figures_are_the_champion_s_on_the_same_windows() -> None:
+    blank = Row("sales", 1, [], {"mae": 3.0}, "", "now", "–", "passed", "", "", "")
+    beside = {"version": 1, "mae": 3.625}
+    newer = dataclasses.replace(blank, version=2, metrics={"mae": 3.5, "mase": 0.9}, versus=beside)
+    table = listing.table([newer, blank])
+    mae, mase = (list(table.columns[number].cells) for number in (3, 4))
+    assert mae == ["3.5 (v1: 3.625)", "3"]
+    assert mase == ["0.9", "–"]
+    assert table.caption == listing.CAPTION
+    assert listing.table([blank]).caption is None

@@ -1,6 +1,7 @@
 """What is decided about a retraining, from what changed, drifted and aged."""
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from retain.evaluation.results import Drift, DriftFindings
 from retain.kinds.forecast.config import Problem
 from retain.project import fingerprint
-from retain.retraining import changes, decide
+from retain.retraining import changes, decide, steps
 from retain.retraining.changes import Changes
 
 NOW = dt.datetime(2024, 6, 1, tzinfo=dt.UTC)
@@ -179,3 +180,25 @@ def test_a_problem_that_the_commit_does_not_know_is_the_first(
     monkeypatch.setattr(changes.Git, "show", lambda *_: None)
     (tmp_path / "dvc.lock").write_text(BEFORE)
     assert changes.since_commit(tmp_path, "t").first
+
+
+def test_what_was_never_trained_here_is_left_out_unless_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of four problems one has a ledger, one its outputs, one is in the lock alone, one is new."""
+    names = ("ledger", "outputs", "sample", "new")
+    every = {name: problem() for name in names}
+    monkeypatch.setattr(
+        steps.loader, "some", lambda _, named: {n: every[n] for n in named} or every
+    )
+    stages = "".join(f"  register@{name}:\n    cmd: a command\n" for name in names[:3])
+    (tmp_path / "dvc.lock").write_text(f"schema: '2.0'\nstages:\n{stages}")
+    for path in ("models/ledger/ledger.csv", "reports/outputs/verdict.json"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).touch()
+    (tmp_path / "models/new").mkdir()
+    (tmp_path / "models/new/ledger.csv").touch()
+    assert list(steps.choose(tmp_path, [])) == ["ledger", "outputs"]
+    assert "never trained here: sample, new; name those" in capsys.readouterr().out
+    assert list(steps.choose(tmp_path, ["sample"])) == ["sample"]
+    assert capsys.readouterr().out == ""

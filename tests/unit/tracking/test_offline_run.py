@@ -146,3 +146,24 @@ def test_what_is_pending_is_sent_by_another_process(tmp_path: Path, away: Store)
         run.deliver()
     assert away.calls[-1][1]["args"][:1] == ("KILLED",)
     assert not list(offline_run.pending(tmp_path))
+
+
+def test_a_part_of_a_pipeline_lies_below_its_run_which_is_made_with_it(
+    tmp_path: Path, away: Store, clock: list[float]
+) -> None:
+    data = {"name": "small", "digest": "1.dir", "source_type": "dvc", "source": "{}"}
+    tags = {"data.md5": "1.dir", "env.cpu": "a processor"}
+    more = {"tags": tags, "datasets": [data], "pipeline": "pipeline-1", "pipeline_name": "small"}
+    run = begun(tmp_path, **more)
+    assert not run.send()
+    kept = json.loads(run.path.read_text())
+    assert kept["datasets"] == [data]
+    away.away = False
+    (again,) = offline_run.pending(tmp_path)
+    again.deliver()
+    whole, part = (words for name, words in away.calls if name == "create_run")
+    assert whole["run_name"] == "small"
+    assert whole["tags"] == {"run.key": "pipeline-1", "data.md5": "1.dir"}
+    assert part["tags"][offline_run.PARENT] == "an id"
+    (inputs,) = (words["datasets"] for name, words in away.calls if name == "log_inputs")
+    assert inputs[0].dataset.digest == "1.dir"

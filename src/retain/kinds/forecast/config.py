@@ -196,6 +196,7 @@ class Problem(CommonProblem):
 
     ERRORS = ("mae", "crps", "mase", "rmsse")
     PRESETS = PRESETS
+    TASK = "time-series-forecasting"
     BASELINES = (
         *("rnn", "gru", "pool", "lstm_alone", "rnn_alone", "gru_alone"),
         *get_args(Floor),
@@ -206,6 +207,15 @@ class Problem(CommonProblem):
     model: Model = Model()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
+
+    @property
+    def purpose(self) -> str:
+        """Say what is forecast, and how far ahead."""
+        data = self.data
+        target = ", ".join(f"`{column}`" for column in data.value_columns or (data.y,))
+        series = f" of each `{data.unique_id}`" if data.unique_id else ""
+        step = f" of `{data.frequency}`" if data.frequency else ""
+        return f"Forecasts {target}{series}, {data.horizon} steps{step} ahead, with quantiles."
 
     @property
     def folds(self) -> int:

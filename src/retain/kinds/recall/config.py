@@ -116,6 +116,7 @@ class Problem(CommonProblem):
 
     ERRORS = ("error",)
     PRESETS = PRESETS
+    TASK = "text-classification"
     BASELINES = ("rnn", "gru")
 
     kind: Literal["recall"]
@@ -123,6 +124,11 @@ class Problem(CommonProblem):
     model: Model = Model()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
+
+    @property
+    def purpose(self) -> str:
+        """Say what is answered."""
+        return f"Answers a question at the end of a sequence of the source `{self.data.source}`."
 
     @field_validator("register_cell")
     @classmethod
@@ -143,8 +149,9 @@ class Problem(CommonProblem):
     def advice(self) -> tuple[str, ...]:
         """Name the path of an earlier version, at which nothing lies any more."""
         if self.data.path != FORMER_PATH:
-            return ()
+            return super().advice()
         return (
+            *super().advice(),
             f"data.path is {FORMER_PATH}, and {self.data.source} is made, not read: write "
             f"`path: {MADE_BY}`, which DVC watches instead",
         )

@@ -44,7 +44,7 @@ class Evaluation:
     tried: pd.DataFrame  # model, rate, seed, accuracy, loss, kept: on the validation part
 
     def plots(self) -> dict[str, pd.DataFrame]:
-        """Pivot the tables for `dvc plots`: one column a model, of several seeds the mean."""
+        """Return the tables for `dvc plots`: a line a model, of several seeds the mean."""
         return plots(
             self.tables,
             {

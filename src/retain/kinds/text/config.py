@@ -74,6 +74,7 @@ class Problem(CommonProblem):
 
     ERRORS = ("bits",)
     PRESETS = PRESETS
+    TASK = "text-generation"
     BASELINES = ("rnn", "gru", "unigram", "bigram", "trigram", "fivegram")
 
     kind: Literal["text"]
@@ -81,3 +82,8 @@ class Problem(CommonProblem):
     model: Model = Model()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
+
+    @property
+    def purpose(self) -> str:
+        """Say what is predicted."""
+        return f"Gives the probability of the next {self.data.unit} of a text."

@@ -49,7 +49,7 @@ class Evaluation:
     written: dict[str, str]  # how each network continues it
 
     def plots(self) -> dict[str, pd.DataFrame]:
-        """Pivot the tables for `dvc plots`: one column a model."""
+        """Return the tables for `dvc plots`: a line a model."""
         columns = {"context": ("context", "bits"), "training": ("epoch", "validation_loss")}
         return plots(self.tables, columns)
 

@@ -152,11 +152,11 @@ def differences_table(metrics: TextMetrics, unit: str) -> Table:
 
 def context_table(found: Evaluation) -> Table:
     """Return the bits by context, a row a context."""
-    wide = found.plots()["context"]
+    wide = found.tables["context"].pivot(index="context", columns="model", values="bits")
     cells = plotting.models_of(found.tables["context"])
     rows = tuple(
-        (f"{int(row['context']):,}", *(f"{row[cell]:.3f}" for cell in cells))
-        for _, row in wide.iterrows()
+        (f"{context:,}", *(f"{row[cell]:.3f}" for cell in cells))
+        for context, row in wide.iterrows()
     )
     unit = found.schema.unit
     return Table(f"Bits by {unit}s read before", (f"{unit}s", *map(label, cells)), rows)

@@ -207,6 +207,9 @@ def test_a_model_of_another_cell_is_refused(project: Callable[..., Path], cell: 
 # --- the command ---
 
 
+PLACE = "reports/shops/gates.html"
+
+
 def retain(*words: object) -> str:
     """What the command prints; its error is raised."""
     done = CliRunner().invoke(cli.app, ["gates", *map(str, words)])
@@ -218,8 +221,8 @@ def retain(*words: object) -> str:
 def test_the_command_writes_a_page_and_a_figure(project: Callable[..., Path]) -> None:
     root = project()
     said = retain("shops", "--series", "south", "--at", "2024-03-10")
-    assert said == "shops, south: the 22 steps before 2024-03-10 00:00: 4 steps, in gates.html\n"
-    text = (root / "gates.html").read_text(encoding="utf-8")
+    assert said == f"shops, south: the 22 steps before 2024-03-10 00:00: 4 steps, in {PLACE}\n"
+    text = (root / PLACE).read_text(encoding="utf-8")
     assert '"title":"shops, south: the 22 steps before 2024-03-10 00:00"' in text
     retain("shops", "south", "--at", "2024-03-10", "-o", "a.svg")
     assert (root / "a.svg").read_text(encoding="utf-8").startswith("<svg ")

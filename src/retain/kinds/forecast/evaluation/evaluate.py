@@ -67,18 +67,15 @@ class Evaluation:
     cell_facts: tuple[tuple[str, str], ...]  # of the LSTM, for the report
 
     def plots(self) -> dict[str, pd.DataFrame]:
-        """Pivot the tables for `dvc plots`: one column a model; by series its MASE.
+        """Return the tables for `dvc plots`: a line a model.
 
-        Other scores by series are in columns `MODEL.SCORE`.
+        By series, y is the MASE and x its rank among the series of a model; all scores follow.
         """
-        series = self.tables["error_by_series"]
-        by_series = series.pivot(index="unique_id", columns="model").reindex(
-            series["unique_id"].unique()
-        )
-        by_series.columns = by_series.columns.map(
-            lambda pair: pair[1] if pair[0] == "mase" else f"{pair[1]}.{pair[0]}"
-        )
-        return plots(self.tables, PLOTTED) | {"error_by_series": by_series.reset_index()}
+        scores = self.tables["error_by_series"]
+        ranks = scores.groupby("model")["mase"].rank(method="first")
+        first = {"x": ranks, "model": scores["model"], "y": scores["mase"]}
+        by_series = pd.DataFrame(first).join(scores.drop(columns="model"))
+        return plots(self.tables, PLOTTED) | {"error_by_series": by_series}
 
 
 def network_model(model: Predictor, source: Panel, base_alone: bool = False) -> QuantileModel:
@@ -242,12 +239,22 @@ def _score(
             sum_metrics(part.models[name], some, source, levels, sums)
         return sums
 
+    def score_all(windows: Mapping[str, Sequence[Windows]]) -> dict[str, MetricSums]:
+        sums = {}
+        for number, (name, some) in enumerate(windows.items(), start=1):
+            count = sum(map(len, some))
+            print(
+                f"scoring model {number} of {len(windows)}: {name}, {count:,} windows", flush=True
+            )
+            sums[name] = score(name, some)
+        return sums
+
     every, names = [part.windows for part in parts], list(parts[0].models)
     if smoothed is None or not smoothed.sampled:
-        return _Scored({name: score(name, every) for name in names})
+        return _Scored(score_all(dict.fromkeys(names, every)))
     sample = [windows.among(smoothed.chosen) for windows in every]
     sampled = tuple(name for name in names if name in smoothed.names)
-    sums = {name: score(name, sample if name in sampled else every) for name in names}
+    sums = score_all({name: sample if name in sampled else every for name in names})
     on_sample = {name: score(name, sample) for name in names if name not in sampled}
     return _Scored(sums, sampled, on_sample, sum(map(len, sample)))
 

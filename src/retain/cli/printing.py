@@ -1,0 +1,85 @@
+"""How commands print tables and reports: figures stay whole, however narrow the terminal is."""
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from retain.config.kind import kind_of
+from retain.config.schema import Problem
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+SENTENCE = 40  # characters from which a cell is words, which may wrap
+WIDTH = 110  # where neither a terminal nor COLUMNS says how wide a line may be
+
+
+def console() -> "Console":
+    """Return a console as wide as the terminal or as COLUMNS says."""
+    from rich.console import Console
+
+    known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if known else WIDTH)
+
+
+def table(shown: "Table") -> None:
+    """Print a table: columns that do not wrap stay whole, and the terminal may break the lines."""
+    place, least = console(), 0
+    for column in shown.columns:
+        longest = max(len(str(cell)) for cell in (column.header, *column.cells))
+        least += 2 + (longest if column.no_wrap else min(longest, SENTENCE))
+    place.width = max(place.width, least)
+    place.print(shown)
+
+
+def split_report(text: str) -> tuple[str, str]:
+    """Divide a report in Markdown into what precedes its first table, and the rest.
+
+    >>> split_report("## sales\\n\\nGood.\\n\\n### Scores\\n\\n| a |\\n")
+    ('## sales\\n\\nGood.', '### Scores\\n\\n| a |\\n')
+    """
+    found = re.search(r"\n\n(?=### )", text)
+    return (text[: found.start()], text[found.end() :]) if found else (text, "")
+
+
+def markdown(text: str) -> None:
+    """Print Markdown: paragraphs as wide as the terminal, tables as wide as their figures need."""
+    from rich.markdown import Markdown
+
+    for block in filter(None, re.split(r"\n\n+", text)):
+        place = console()
+        if block.startswith("|"):
+            place.width = max(place.width, _table_width(block))
+        with place.capture() as printed:
+            place.print(Markdown(block))
+        lines = printed.get().strip("\n").splitlines()
+        typer.echo("\n".join(line.rstrip() for line in lines if line.strip()) + "\n")
+
+
+def _table_width(block: str) -> int:
+    """Return how many columns of a screen a table in Markdown needs; only sentences may wrap."""
+    lines = [line.strip("|").split(" | ") for line in block.splitlines()]
+    rows = [line for line in lines if not set("".join(line)) <= set(" :-|")]
+    widths = [max(len(cell.strip()) for cell in column) for column in zip(*rows, strict=False)]
+    return sum(min(width, SENTENCE) for width in widths) + 3 * len(widths) + 1
+
+
+def next_steps(name: str, problem: Problem) -> None:
+    """Print the commands that use a registered model, and the one that shows its runs."""
+    kind = kind_of(problem)
+    if kind.forecast is not None:
+        ask = (f"{kind.command} {name} -o forecast.csv", "forecasts from the last row of the table")
+    else:
+        ask = (f'{kind.command} {name} "…"', "asks the model")
+    steps = dict([ask])
+    if kind.endpoint is not None:
+        steps[f"retain serve {name}"] = "answers over HTTP, with a page to try it"
+    steps["make ui"] = "the runs in MLflow; it prints their address"
+    width = max(map(len, steps)) + 2
+    typer.echo("next:")
+    for command, what in steps.items():
+        typer.echo(f"  {command:<{width}}# {what}")

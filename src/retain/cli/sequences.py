@@ -1,0 +1,120 @@
+"""The commands of `retain` that ask a model of sequences or of text, and look into an LSTM."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retain.cli.predict import Name, model_folder
+from retain.config import loader
+from retain.config.kind import kind_of, require
+from retain.errors import DataError, ParamsError
+from retain.project import files
+from retain.project.layout import Layout
+
+app = typer.Typer()
+LIKELIEST = 5  # units that `retain complete` shows
+
+
+@app.command()
+def ask(
+    name: Name,
+    sequence: Annotated[
+        str, typer.Argument(help="Sequence to answer, written as in the problem's data.")
+    ],
+) -> None:
+    """Answer one sequence with the champion of a problem of kind `recall`."""
+    root = loader.find_root()
+    problem = loader.load_problem(root, name)
+    kind = kind_of(problem)
+    answers_of = require(
+        kind.ask,
+        f"`retain ask` puts one sequence; problems.{name} is of kind {problem.kind}: "
+        f"`{kind.command} {name}`",
+    )
+    with model_folder(root, name) as folder:
+        answers = answers_of(folder, sequence)
+    for answer, probability in answers:
+        typer.echo(answer if probability is None else f"{100 * probability:5.1f} %  {answer}")
+
+
+@app.command()
+def complete(
+    name: Name,
+    text: Annotated[str, typer.Argument(help="Beginning of the text; spaces at its end count.")],
+    length: Annotated[int, typer.Option(min=1, help="How many letters, or words, to add.")] = 60,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            min=0.01, help="Below 1: take likely letters more often. Above 1: less often."
+        ),
+    ] = 0.5,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random draws.")] = 1,
+) -> None:
+    """Print the likeliest next letters of a text, and continue it, by the champion."""
+    root = loader.find_root()
+    problem = loader.load_problem(root, name)
+    kind = kind_of(problem)
+    continue_text = require(
+        kind.complete,
+        f"`retain complete` goes on with a text; problems.{name} is of kind {problem.kind}: "
+        f"`{kind.command} {name}`",
+    )
+    with model_folder(root, name) as folder:
+        following, continuation = continue_text(folder, text, length, temperature, seed)
+    for unit, share in following[:LIKELIEST]:
+        typer.echo(f"{100 * share:5.1f} %  {unit!r}")
+    typer.echo(f"{text}{continuation}")
+
+
+@app.command()
+def gates(
+    name: Name,
+    what: Annotated[str | None, typer.Argument(help="Sentence that the model reads.")] = None,
+    series: Annotated[
+        str | None, typer.Option(help="Of a table: the series that the model reads.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(help="Of a table: the first time stamp after the window.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write: a page, .html, or a figure, .svg; by default "
+            "reports/NAME/gates.html.",
+        ),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="Folder in models/NAME/ of the model to show.")
+    ] = "lstm",
+) -> None:
+    """Write a page that shows an LSTM's gates and cell state, for each step and each unit.
+
+    Of a table it shows the newest test window, or the one that --series and --at name.
+    """
+    root = loader.find_root()
+    problem = loader.load_problem(root, name)
+    inspect = kind_of(problem).lstm_gates
+    if inspect is None:
+        raise ParamsError(f"{name} is of kind {problem.kind}, which `retain gates` cannot show")
+    if what is not None and series is not None:
+        raise ParamsError(f"give {what!r} or --series {series!r}, not both")
+    reports = Layout(root, name).reports
+    output = output or reports / "gates.html"
+    if output.suffix not in (".html", ".svg"):
+        raise DataError(
+            f"{output}: name a page, such as gates.html, or a figure, such as gates.svg"
+        )
+    if output.parent != reports and not output.absolute().parent.is_dir():
+        raise DataError(f"{output}: name a file in a folder that exists")
+    from retain.evaluation.lstm_gates import heat_maps, page
+
+    wanted = what if what is not None else series
+    folder = Layout(root, name).model(model)
+    shown = inspect.load(problem, name, root, folder, wanted, at)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    files.write_text(output, page(shown) if output.suffix == ".html" else heat_maps(shown))
+    place = output.relative_to(root) if output.is_relative_to(root) else output
+    typer.echo(f"{shown.title}: {len(shown.steps)} steps, in {place}")

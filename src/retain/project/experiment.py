@@ -1,0 +1,141 @@
+"""What `dvc exp run -S` does to params.yaml, made good: the layout and the comments stay.
+
+DVC reads the file, replaces every list in it by one of its own, and writes all of it: a list on one
+line becomes several, and the comments in a list and behind it are lost, in problems that the
+experiment does not touch, too. A wrong value stays in the file when the experiment has failed.
+"""
+
+import copy
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
+
+from retain.errors import ParamsError
+from retain.project.files import write_text
+from retain.project.git import Git
+
+
+@contextmanager
+def keeping_params(root: Path) -> Iterator[None]:
+    """Bring the lists of params.yaml back into the layout of the last commit, in an experiment.
+
+    The block checks the file. Where it raises ParamsError, the keys that the command line has set
+    are set back as well, and the error says so.
+    """
+    if not os.environ.get("DVC_EXP_NAME"):
+        yield
+        return
+    _mend(root, [])
+    try:
+        yield
+    except ParamsError as error:
+        keys = _overrides(_command_lines())
+        if not keys or not _mend(root, keys):
+            raise
+        raise ParamsError(f"{error}\nparams.yaml is as it was before this experiment") from None
+
+
+def _mend(root: Path, undo: list[str]) -> bool:
+    """Give the lists of params.yaml the layout of the commit that the experiment begins with.
+
+    Args:
+        undo: keys, with dots, that get the values of that commit.
+
+    Returns:
+        Whether there is such a commit, and both files are YAML.
+    """
+    path, commit = root / "params.yaml", os.environ.get("DVC_EXP_BASELINE_REV") or "HEAD"
+    yaml = YAML()
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.width, yaml.preserve_quotes = 4096, True
+    try:
+        before = yaml.load((Git(root).show(commit, "params.yaml") or "") + "\n")
+        content = yaml.load(path)
+    except YAMLError:
+        return False
+    if not isinstance(before, CommentedMap) or not isinstance(content, CommentedMap):
+        return False
+    for key in undo:
+        _set_back(content, before, key.split("."))
+    wanted = copy.deepcopy(content)
+    _take_lists(content, before)
+    written = io.StringIO()
+    yaml.dump(content, written)
+    if yaml.load(written.getvalue()) != wanted:
+        return False
+    write_text(path, written.getvalue())
+    return True
+
+
+def _take_lists(content: CommentedMap, before: CommentedMap) -> None:
+    """Take each list, in place, from where it was not rewritten, with the comments that it had."""
+    for key, value in content.items():
+        then = before.get(key)
+        if isinstance(value, CommentedMap) and isinstance(then, CommentedMap):
+            _take_lists(value, then)
+        elif isinstance(value, list):
+            content[key] = then if value == then else _on_one_line(value)
+            if key in before.ca.items:
+                content.ca.items[key] = before.ca.items[key]
+
+
+def _on_one_line(value: list[Any]) -> list[Any]:
+    if any(isinstance(entry, dict) for entry in value):
+        return value
+    line = CommentedSeq(value)
+    line.fa.set_flow_style()
+    return line
+
+
+def _set_back(content: CommentedMap, before: CommentedMap, path: list[str]) -> None:
+    """Give one key the value that it had, in place, or remove it if it had none."""
+    *parents, last = path
+    for key in parents:
+        if not isinstance(content.get(key), CommentedMap):
+            return
+        content, before = content[key], before.get(key) or CommentedMap()
+    if last in before:
+        content[last] = before[last]
+    else:
+        content.pop(last, None)
+
+
+def _command_lines() -> Iterator[list[str]]:
+    """Yield the command lines of the processes that started this one."""
+    import psutil
+
+    try:
+        for process in psutil.Process().parents():
+            yield process.cmdline()
+    except psutil.Error:
+        return
+
+
+def _overrides(lines: Iterator[list[str]]) -> list[str]:
+    """Return the keys that a `dvc exp run` among command lines sets in params.yaml.
+
+    >>> line = ["dvc", "exp", "run", "-S", "problems.a.x=1", "--set-param=+problems.a.y=2"]
+    >>> _overrides(iter([["sh"], line]))
+    ['problems.a.x', 'problems.a.y']
+    """
+    for words in lines:
+        if "exp" not in words and "experiments" not in words:
+            continue
+        settings = []
+        for word, following in zip(words, [*words[1:], ""], strict=True):
+            if word in ("-S", "--set-param"):
+                settings.append(following)
+            elif word.startswith("--set-param="):
+                settings.append(word.removeprefix("--set-param="))
+            elif word.startswith("-S"):
+                settings.append(word.removeprefix("-S"))
+        keys = [text.partition("=")[0].removeprefix("params.yaml:") for text in settings]
+        return [key.lstrip("+~") for key in keys]
+    return []
