@@ -23,44 +23,6 @@ from retain.kinds.forecast.infer import columns, gate, hints, splitting, tuning
 from retain.kinds.forecast.split import Split
 
 DEFAULT_LAYOUT = {"separator": ",", "decimal": "."}
-# the comment behind each key that is written
-COMMENTS = {
-    "kind": "what the network is for",
-    "preset": "of model and training: fast or accurate; keys below override it",
-    "path": "CSV or Parquet, from the project's folder",
-    "ds": "column of the time stamps",
-    "time_format": "as in strptime, or epoch_s, epoch_ms, excel",
-    "y": "column to forecast",
-    "unique_id": "column that tells the series apart",
-    "value_columns": "columns to forecast, each a series",
-    "past_covariates": "columns known up to the present",
-    "known_covariates": "columns known for the future too",
-    "static_covariates": "columns that are one value a series",
-    "categorical": "columns of text",
-    "frequency": "pandas alias; every time stamp lies on its grid",
-    "timezone": "the place whose days and hours the data follow",
-    "holidays": "country, or country-subdivision, of a holiday feature",
-    "horizon": "steps to forecast",
-    "context_length": "steps the network looks back on",
-    "season_length": "steps of the season, of the naive forecast too",
-    "transform": "of the target before the network: none, log1p or box_cox",
-    "minimum": "that no value is below, nor a forecast",
-    "base": "a classical forecast that the network corrects: pool, or none",
-    "split": "where validation and test begin, before the end of the table, or at dates",
-    "separator": "between the fields of a row",
-    "decimal": "the decimal sign",
-    "duplicates": "of a series and time stamp: error, first, last, mean",
-    "hidden_size": "width of the LSTM",
-    "segment_length": "steps the cell reads at a time; 1 is step by step",
-    "normalisation": "of a window, without a base: mean_std, last, or series",
-    "residual": "without a base, forecast the difference to the seasonal-naive forecast, or none",
-    "mean": "from the quantiles (calibrated), or by an output of its own: tweedie",
-    "series_embedding": "numbers that the network learns of each series",
-    "seed": "of weights, order and dropout",
-    "folds": "pieces of the test part, each forecast by a model trained on all before it",
-    "bootstrap": "resamples behind an interval of many origins",
-    "gate": "what a model must pass to be registered",
-}
 
 
 @dataclass(frozen=True)
@@ -87,7 +49,7 @@ def infer(
     """Find what the table at `path` means.
 
     Args:
-        given: keys of `data` that the user fixed, and `folds`.
+        given: keys of `data` that the user fixed, `folds` and `preset`.
         seconds: of the processor, to try settings; by default as `tuning.budget`, 0 tries none.
 
     Raises:
@@ -95,8 +57,8 @@ def infer(
         ParamsError: what the user fixed does not go together.
     """
     sentences: list[str] = []
-    folds = given.get("folds")
-    given = {key: value for key, value in given.items() if key != "folds"}
+    folds, preset = given.get("folds"), given.get("preset")
+    given = {key: value for key, value in given.items() if key not in ("folds", "preset")}
     opened = reader.open_table(path, root)
     layout = {}
     if isinstance(opened, Csv):
@@ -115,7 +77,7 @@ def infer(
     draft, folds = _choose_split(extent, table, draft, given, folds, sentences)
     draft = _bound(table, draft, sentences)
     built = panel.build(table, draft)
-    tuned, preset, model = tuning.tune(name, built, draft, given, folds, sentences, seconds)
+    tuned, preset, model = tuning.tune(name, built, draft, given, folds, sentences, seconds, preset)
     origins = splitting.count_origins(extent, draft)
     series = splitting.count_series(table, draft.model_copy(update=tuned))
     judging = gate.metric(built, sentences)

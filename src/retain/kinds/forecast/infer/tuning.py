@@ -65,6 +65,7 @@ def tune(
     folds: int,
     sentences: list[str],
     seconds: float | None = None,
+    preset: str | None = None,
 ) -> tuple[dict[str, Any], str, dict[str, Any]]:
     """Choose what fits a table, with a sentence for each choice; `given` keys are kept.
 
@@ -72,6 +73,7 @@ def tune(
         folds: of the test part, each with networks of its own.
         seconds: of the processor, that may be spent on trying settings; by default as many as the
             length of the table asks for, and with 0 nothing is tried.
+        preset: as given; otherwise by the number of windows.
 
     Returns:
         Keys of the section `data`, the preset, and keys of the section `model`.
@@ -118,7 +120,8 @@ def tune(
         f"normalisation: {problem.model.normalisation}, residual: {problem.model.residual}, of a "
         f"network without the classical base{tried.told('normalisation')}"
     )
-    preset = _preset(problem, rules, folds, sentences)
+    if preset is None:
+        preset = _preset(problem, rules, folds, sentences)
     model = {
         "base": "pool",
         "segment_length": problem.model.segment_length,
