@@ -21,13 +21,16 @@ Read = TypeVar("Read")
 
 # Whether a remedy is named as an option of the command that runs, not as a key of params.yaml.
 _BY_OPTION: ContextVar[bool] = ContextVar("by_option", default=False)
-# Keys of `data` whose option has another name: one that is repeated names one value at a time.
-OPTIONS = {
+# Keys of `data` that hold a list, of which an option names one value at a time.
+LISTS = {
     "value_columns": "value-column",
     "past_covariates": "past-covariate",
     "known_covariates": "known-covariate",
     "static_covariates": "static-covariate",
     "na_values": "na-value",
+}
+# All keys whose option has another name.
+OPTIONS = LISTS | {
     "split.validation": "validation",
     "split.test": "test",
     "evaluation.folds": "folds",
@@ -186,8 +189,8 @@ def setting(key: str, value: Any = "") -> str:
     if value == "":
         return f"`{key}`"
     plain = not isinstance(value, str) or value.replace("_", "").isalnum()
-    shown = str(value).lower() if isinstance(value, bool) else value
-    return f"`{key}: {shown if plain else json.dumps(value, ensure_ascii=False)}`"
+    shown = json.dumps(value, ensure_ascii=False) if not plain or value is True else str(value)
+    return f"`{key}: [{shown}]`" if key in LISTS else f"`{key}: {shown}`"
 
 
 def listed(items: list[str], limit: int = 10, count: int | None = None) -> str:

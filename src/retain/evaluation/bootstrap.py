@@ -207,17 +207,21 @@ def describe_power(origins: int, series: int, block: int) -> str:
     Args:
         origins, series, block: as `smallest_difference` takes them.
     """
-    of = f"{origins:,} forecast origins of {series:,} series"
+    windows = -(-origins // block)
+    of = (
+        f"{windows:,} test window{'s' * (windows != 1)} of {series:,} series "
+        f"({origins:,} forecast origins)"
+    )
     judge, smallest = (
         _choose(origins, series, block, 2 * block),
         smallest_difference(origins, series, block),
     )
     if judge is None or smallest is None:
         needed = FEWEST_HORIZONS * block
-        return f"undecided: the verdict would rest on {of}, and {needed:,} origins are needed"
+        return f"{of}: too few for a verdict, which needs {needed:,} origins"
     return (
-        f"the verdict will rest on {of} ({judge.method}): it tells a difference of about "
-        f"{100 * smallest:.0f} %"
+        f"{of}: a difference of about {100 * smallest:.0f} % can be told from chance, by "
+        f"{judge.method}"
     )
 
 

@@ -269,8 +269,8 @@ def test_the_split_and_the_folds_follow_from_the_length(
     assert ("folds" in told) == (folds > 1)
     origins = test * horizon - horizon + 1
     (power,) = (sentence for sentence in found.sentences if sentence.startswith("test:"))
-    assert f"rest on {origins:,} forecast origins" in power
-    assert ("undecided" in power) == (origins < 2 * horizon)
+    assert f"({origins:,} forecast origins)" in power
+    assert ("too few for a verdict" in power) == (origins < 2 * horizon)
     ties = [check for check in found.gate if check["check"] == "beats_or_ties"]
     assert [check["baseline"] for check in ties] == ["rnn", "theta", "pool"]
     share = smallest_difference(origins, len(built.index), horizon)

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retain.config import loader
-from retain.kinds.forecast.config import Data, Problem
+from retain.kinds.forecast.config import Data, Evaluation, Problem
 from retain.kinds.forecast.data import sample
 from retain.kinds.forecast.data.cycles import natural, segment_length
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.powers import MOSTLY_ZERO, share_of_zeros, takes_logarithms
+from retain.kinds.forecast.infer import cost
 from retain.kinds.forecast.presets import ON_BASE, UPDATE_SECONDS
 
 Counts = NDArray[np.int64]
@@ -122,6 +123,19 @@ def tune(
     )
     if preset is None:
         preset = _preset(problem, rules, folds, sentences)
+    whole = problem.model_copy(
+        update={
+            "model": problem.model.model_copy(update=ON_BASE[preset]["model"]),
+            "evaluation": Evaluation(folds=folds),
+        }
+    )
+    learned = rules.windows(context, rules.before_test)
+    spent = cost.seconds(whole, learned, tried.enough(whole), tried.update_seconds)
+    measured = "by the short ones" if tried.update_seconds else "not measured on this machine"
+    sentences.append(
+        f"training: about {cost.describe(*spent)} of the processor ({measured}), for {folds} "
+        f"fold{'s' * (folds > 1)} of {len(whole.training.cells)} cells and the refit"
+    )
     model = {
         "base": "pool",
         "segment_length": problem.model.segment_length,

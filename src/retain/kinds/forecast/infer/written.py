@@ -125,7 +125,7 @@ def expanded(name: str, draft: dict[str, Any]) -> dict[str, Any]:
 
 def _data(data: dict[str, Any]) -> dict[str, Any]:
     """Return the section `data`, keys of TUNED behind those of time."""
-    written = {}
+    written: dict[str, Any] = {}
     for key, value in data.items():
         if key == "horizon":
             written |= {tuned: data.get(tuned, default) for tuned, default in TUNED.items()}
