@@ -23,16 +23,16 @@ def metric(source: Panel, sentences: list[str]) -> str:
     zeros = share_of_zeros(source.values, source.index, source.schema.validation_step)
     if zeros > MOSTLY_ZERO:
         sentences.append(
-            f"gate: by RMSSE, of the mean forecast, for {100 * zeros:.0f} % of the training "
-            "values are zero, where the MAE is least for always zero"
+            f"gate: judged by RMSSE of the mean forecast; {100 * zeros:.0f} % of the training "
+            "values are zero, and by MAE a forecast that is always zero would be best"
         )
         return "rmsse"
     scales = source.index["mase_scale"].dropna()
     ratio = scales.max() / scales.min() if len(scales) else 1.0
     if ratio > APART:
         sentences.append(
-            f"gate: by MASE, for the changes of the series differ in size by a factor of "
-            f"{ratio:,.0f}, and of the MAE the large ones would be nearly all"
+            f"gate: judged by MASE; the changes of the series differ in size by a factor of "
+            f"{ratio:,.0f}, and the large ones would decide the MAE"
         )
         return "mase"
     return "mae"
@@ -61,9 +61,9 @@ def choose(
     if margin > LEAST_MARGIN:
         names = {"rnn": "the RNN", "theta": "Theta", "pool": "its classical base"}
         sentences.append(
-            f"gate: the LSTM may be {100 * margin:.0f} % behind "
-            f"{' or '.join(names[name] for name in tied)} where that may be chance, half of what "
-            "the verdict can tell"
+            f"gate: the LSTM may be up to {100 * margin:.0f} % worse than "
+            f"{' or '.join(names[name] for name in tied)}, where that may be chance: half of the "
+            "difference that the test can tell"
         )
     return [
         {"check": "finite"},

@@ -139,7 +139,9 @@ def _describe(found: Compared, options: Sequence[Option]) -> str:
         rounds.append(f"after {updates} updates {errors}")
     left = len(options) - len(found.errors)
     text = (
-        f"; a network errs by these deviations of a series: {'; '.join(rounds)}" if rounds else ""
+        f"; errors in short trainings, in standard deviations: {'; '.join(rounds)}"
+        if rounds
+        else ""
     )
     if left:
         text += f"; {left} not tried, for the budget"

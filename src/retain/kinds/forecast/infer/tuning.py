@@ -96,14 +96,14 @@ def tune(
     start = _start(name, draft, built, rules, season, contexts[0])
     if start.model.mean == "tweedie":
         sentences.append(
-            f"mean: tweedie; {100 * _zeros(built):.0f} % of the training values are zero, and the "
-            "median of such a series says little"
+            f"mean: tweedie, an output of its own; {100 * _zeros(built):.0f} % of the training "
+            "values are zero, and the median of such a series says little"
         )
     sentences.append(
-        f"budget: at most {seconds:.0f} seconds of the processor to try settings (--budget changes "
-        "it); ties go to the one named first: less than 1 % better, or not in every part"
+        f"budget: at most {seconds:.0f} seconds of the processor to try settings (--budget); the "
+        "first of them stays unless another is 1 % better, and better in every part"
         if seconds > 0
-        else "budget: 0 seconds, so that no setting is tried"
+        else "budget: 0 seconds; no setting is tried"
     )
     tried = Trials(drawn, clock, seconds > 0)
     # A network learns no season from a few windows, and its difference to the season is safer where
@@ -113,13 +113,13 @@ def tune(
     context = problem.data.context_length
     if "context_length" not in given:
         sentences.append(f"context_length: {context}{tried.told('context_length')}")
-    sentences.append(f"segment_length: {problem.model.segment_length} steps are read at a time")
+    sentences.append(f"segment_length: {problem.model.segment_length} steps are read at once")
     sentences.append(f"transform: {problem.data.transform}{tried.told('transform')}")
     if told := tried.told("hidden_size"):
         sentences.append(f"hidden_size: {problem.model.hidden_size}{told}")
     sentences.append(
-        f"normalisation: {problem.model.normalisation}, residual: {problem.model.residual}, of a "
-        f"network without the classical base{tried.told('normalisation')}"
+        f"normalisation: {problem.model.normalisation}, residual: {problem.model.residual}, for a "
+        f"network without base{tried.told('normalisation')}"
     )
     if preset is None:
         preset = _preset(problem, rules, folds, sentences)
@@ -164,7 +164,8 @@ def _preset(problem: Problem, rules: Rules, folds: int, sentences: list[str]) ->
     seconds = training.epochs(learned) * steps * networks * folds * UPDATE_SECONDS
     many = windows >= ENOUGH and rules.origins(context) >= DIFFERENT
     preset = "accurate" if many and seconds <= MINUTE else "fast"
-    why = f"; accurate might train for {seconds:.0f} seconds" if many and preset == "fast" else ""
+    long = many and preset == "fast"
+    why = f"; --preset accurate may train for {seconds:.0f} seconds" if long else ""
     sentences.append(f"preset: {preset}, for {windows:,} training windows{why}")
     return preset
 
@@ -211,8 +212,8 @@ def _season(built: Panel, measured: bool, sentences: list[str]) -> int:
     names = {m: f"{m}" if m > 1 else "none" for m in errors}
     told = ", ".join(f"{names[m]}: {np.nanmean(error):.3f}" for m, error in errors.items())
     sentences.append(
-        f"season_length: {season}; exponential smoothing with a season errs by these deviations of "
-        f"a series: {told}; a longer one than the first must be "
+        f"season_length: {season}; errors of exponential smoothing by season, in standard "
+        f"deviations: {told}; a longer one than the first must be "
         f"{100 * seasons.CLEARLY:.0f} % better"
     )
     return season
