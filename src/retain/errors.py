@@ -59,18 +59,27 @@ class Choice:
     @property
     def options(self) -> str:
         """The answer as options of `retain add`."""
-        pairs = [
+        return " ".join(option(key, value) for key, value in self._pairs())
+
+    @property
+    def keys(self) -> str:
+        """The answer as keys of params.yaml, or as options where these are named."""
+        if _BY_OPTION.get():
+            return self.options
+        return ", ".join(setting(key, value) for key, value in self._pairs())
+
+    def _pairs(self) -> list[tuple[str, Any]]:
+        return [
             (key, value)
             for key, values in self.settings.items()
             for value in (values if isinstance(values, list | tuple) else [values])
         ]
-        return " ".join(option(key, value) for key, value in pairs)
 
 
 class AmbiguousError(DataError):
     """A table has more than one reading: a question, with numbered answers.
 
-    Its text is the question and the options that answer it, for where nobody can be asked.
+    Its text is the question and what to write or type, for where nobody can be asked.
 
     Args:
         question: names file, column or row, and what is doubtful.
@@ -80,7 +89,7 @@ class AmbiguousError(DataError):
 
     def __init__(self, question: str, choices: Sequence[Choice], proposal: int | None = None):
         self.question, self.choices, self.proposal = question, tuple(choices), proposal
-        lines = [f"{choice.options}: {choice.label}" for choice in choices]
+        lines = [f"{choice.keys}: {choice.label}" for choice in choices]
         super().__init__(f"{question}; say which:\n{listed(lines)}")
 
 

@@ -104,15 +104,14 @@ def add(
     options["split"] = boundaries
     given = {key: value for key, value in options.items() if value}
     place, copy_to = raw_table.place(path, root)
-    with naming_options():
-        found = _infer(name, place, root, horizon, given, budget, yes)
-        entry = _entry(name, found, copy_to or place)
+    found = _infer(name, place, root, horizon, given, budget, yes)
+    entry = _entry(name, found, copy_to or place)
     for sentence in found.sentences:
         typer.echo(f"  {sentence}")
     if dialogue.on_terminal() and not dialogue.confirm(
         f"Write problems.{name} to params.yaml?", yes, default=True
     ):
-        typer.echo("nothing written; an option changes what is not right: retain add --help")
+        typer.echo("nothing written; `retain add --help` lists the options that change it")
         raise typer.Exit(1)
     _write(root, name, entry, place, copy_to)
     typer.echo(f"next: dvc repro register@{name}   (then: retain results {name})")
@@ -165,6 +164,7 @@ def _infer(
             given = dialogue.merged(given, dialogue.settle(doubt, yes))
 
 
+@naming_options()
 def _entry(name: str, found: "Inferred", path: str) -> dict[str, Any]:
     """Return the entry to write; what was inferred must be usable, not only readable."""
     from retain.kinds.forecast.config import Problem

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from retain.errors import DataError, listed
+from retain.errors import DataError, listed, setting
 from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import numerals
@@ -137,9 +137,12 @@ def _parse_numbers(
         swapped = rf"[+-]?\d*{re.escape(other)}\d+([eE][+-]?\d+)?"
         if all(re.fullmatch(swapped, value.strip()) for value in column[parsed.bad]):
             rule = f"the decimal sign is {other!r} where {data.decimal!r} is expected"
-            remedy = f'Set `decimal: "{other}"`, or `thousands: "{other}"` if it is no decimal sign.'
+            remedy = (
+                f"Set {setting('decimal', other)}, or {setting('thousands', other)} if it is no "
+                "decimal sign."
+            )
             raise fault(origin, name, rule, rows, remedy)
-        remedy = "Correct the values, or name the texts that mean missing in `na_values`."
+        remedy = f"Correct the values, or name the texts that mean missing: {setting('na_values')}."
         raise fault(origin, name, "not a number", rows, remedy)
     values = parsed.text.cast(pa.float64()).to_numpy(zero_copy_only=False)
     if parsed.units is not None:
@@ -166,6 +169,4 @@ def _check_units(
         other[places] = units != kinds[counts.argmax()]
         names = ", ".join(kind or "no sign" for kind in kinds)
         rule = f"values of different units: {names}"
-        raise fault(
-            origin, str(column.name), rule, shown(column, other), "Write all in one unit."
-        )
+        raise fault(origin, str(column.name), rule, shown(column, other), "Write all in one unit.")

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from retain.config import loader
-from retain.errors import DataError
+from retain.errors import DataError, naming_options
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import frequency, panel, reader, tables
 from retain.kinds.forecast.data.formats import SEPARATORS, Csv, fields
-from retain.kinds.forecast.infer import columns, gate, hints, splitting, tuning
+from retain.kinds.forecast.infer import columns, gate, hints, power, splitting, tuning
 from retain.kinds.forecast.split import Split
 
 DEFAULT_LAYOUT = {"separator": ",", "decimal": "."}
@@ -38,6 +38,7 @@ class Inferred:
     table: tables.Table
 
 
+@naming_options()
 def infer(
     name: str,
     path: str,
@@ -81,7 +82,8 @@ def infer(
     origins = splitting.count_origins(extent, draft)
     series = splitting.count_series(table, draft.model_copy(update=tuned))
     judging = gate.metric(built, sentences)
-    checks = gate.choose(origins, series, horizon, sentences, judging, pool=True)
+    spread = power.spread(built, tuned["season_length"])
+    checks = gate.choose(origins, series, horizon, sentences, judging, pool=True, spread=spread)
     data: dict[str, Any] = {
         "path": path,
         **meaning,

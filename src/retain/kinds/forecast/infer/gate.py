@@ -45,6 +45,7 @@ def choose(
     sentences: list[str],
     metric: str = "mae",
     pool: bool = False,
+    spread: float | None = None,
 ) -> list[dict[str, Any]]:
     """Return the checks of the section `gate`, with a sentence about the verdict to expect.
 
@@ -53,17 +54,17 @@ def choose(
         series: how many series have values there.
         metric: to judge by.
         pool: whether the network corrects a classical base, which must not be better alone.
+        spread: of the errors before the test part, as `power.spread` measures it.
     """
     told = smallest_difference(origins, series, horizon)
     margin = LEAST_MARGIN if told is None else max(LEAST_MARGIN, round(SHARE * told, 2))
-    sentences.append(f"test: {describe_power(origins, series, horizon)}")
+    sentences.append(f"test: {describe_power(origins, series, horizon, spread)}")
     tied = ("rnn", "theta", *(("pool",) if pool else ()))
     if margin > LEAST_MARGIN:
         names = {"rnn": "the RNN", "theta": "Theta", "pool": "its classical base"}
         sentences.append(
             f"gate: the LSTM may be up to {100 * margin:.0f} % worse than "
-            f"{' or '.join(names[name] for name in tied)}, where that may be chance: half of the "
-            "difference that the test can tell"
+            f"{' or '.join(names[name] for name in tied)}, where that may be chance"
         )
     return [
         {"check": "finite"},
