@@ -5,8 +5,6 @@ no later stage guesses again. What may mean two things (01/02/2020, rows that re
 with different values) is asked for.
 """
 
-import dataclasses
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,11 +16,11 @@ from retain.config import loader
 from retain.errors import DataError, naming_options
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import frequency, panel, reader, tables
-from retain.kinds.forecast.data.formats import SEPARATORS, Csv, fields
-from retain.kinds.forecast.infer import columns, gate, hints, power, splitting, tuning
+from retain.kinds.forecast.infer import columns, gate, hints, keys, layout, power, splitting, tuning
 from retain.kinds.forecast.split import Split
 
-DEFAULT_LAYOUT = {"separator": ",", "decimal": "."}
+WRITTEN = ("decimal", "thousands", "na_values")  # how numbers are
+DEFAULTS = {"separator": ",", "encoding": "utf-8", "decimal": "."}
 
 
 @dataclass(frozen=True)
@@ -61,13 +59,12 @@ def infer(
     folds, preset = given.get("folds"), given.get("preset")
     given = {key: value for key, value in given.items() if key not in ("folds", "preset")}
     opened = reader.open_table(path, root)
-    layout = {}
-    if isinstance(opened, Csv):
-        layout = _layout(opened, given, sentences)
-        opened = dataclasses.replace(opened, separator=layout["separator"])
+    opened, dialect = layout.find(opened, given, sentences)
     raw = reader.load(opened)
-    known = {"path": path, "horizon": horizon, "context_length": 1, **given, **layout}
-    meaning = columns.find(raw.frame, known, path, sentences)
+    known = {"path": path, "horizon": horizon, "context_length": 1, **given, **dialect}
+    meaning = columns.find(raw, known, path, sentences)
+    for key in columns.ASKED:
+        known.pop(key, None)
     entry = {"kind": "forecast", "preset": "fast", "data": known | meaning, "gate": []}
     draft: Data = cast("Problem", loader.parse(name, entry)).data
     if draft.duplicates == "error":
@@ -84,16 +81,18 @@ def infer(
     judging = gate.metric(built, sentences)
     spread = power.spread(built, tuned["season_length"])
     checks = gate.choose(origins, series, horizon, sentences, judging, pool=True, spread=spread)
+    written = {key: meaning[key] for key in WRITTEN if key in meaning}
     data: dict[str, Any] = {
         "path": path,
-        **meaning,
+        **{key: value for key, value in meaning.items() if key not in WRITTEN},
         "frequency": table.frequency,
         **{key: given[key] for key in ("timezone", "holidays") if key in given},
         "horizon": horizon,
         **tuned,
         **({} if draft.minimum is None else {"minimum": 0}),
         "split": draft.split.model_dump(mode="json"),
-        **{key: sign for key, sign in layout.items() if sign != DEFAULT_LAYOUT[key]},
+        **{key: value for key, value in dialect.items() if value != DEFAULTS.get(key)},
+        **{key: value for key, value in written.items() if value != DEFAULTS.get(key)},
         "duplicates": draft.duplicates,
     }
     return Inferred(data, preset, model, folds, checks, tuple(sentences), table)
@@ -139,31 +138,10 @@ def _horizons(count: int) -> str:
     return f"{count} horizon{'s' * (count > 1)}"
 
 
-def _layout(table: Csv, given: dict[str, Any], sentences: list[str]) -> dict[str, Any]:
-    """Return the separator and, where it is found, the decimal sign of a CSV file."""
-    layout: dict[str, Any] = {key: given[key] for key in ("separator", "decimal") if key in given}
-    lines = table.head.splitlines()[:200]
-    if "separator" not in layout:
-        # the one that cuts the rows into as many fields as the header, and into the most
-        def rank(separator: str) -> tuple[float, int]:
-            counts = [len(fields(line, separator)) for line in lines if line]
-            return (counts.count(counts[0]) / len(counts) if counts[0] > 1 else 0.0), counts[0]
-
-        layout["separator"] = max(SEPARATORS, key=rank)
-        if layout["separator"] != ",":
-            sentences.append(f"separator: {layout['separator']!r}, which cuts every row alike")
-    if "decimal" not in layout and layout["separator"] != ",":
-        cells = [cell for line in lines[1:] for cell in fields(line, layout["separator"])]
-        commas = sum(re.fullmatch(r"\s*[+-]?\d+,\d+\s*", cell) is not None for cell in cells)
-        points = sum(re.fullmatch(r"\s*[+-]?\d+\.\d+\s*", cell) is not None for cell in cells)
-        if commas > points:
-            layout["decimal"] = ","
-            sentences.append("decimal: ',', as in the first rows")
-    return layout
-
-
 def _choose_duplicates(raw: reader.Raw, draft: Data, sentences: list[str]) -> Data:
     """Return `duplicates: first` where repeated rows agree in their value; DataError if not."""
+    if draft.dates_across:  # no row repeats another
+        return draft
     key = [*draft.id_columns, draft.ds]
     frame = raw.frame
     repeated = frame[frame.duplicated(key, keep=False)]
@@ -173,10 +151,21 @@ def _choose_duplicates(raw: reader.Raw, draft: Data, sentences: list[str]) -> Da
     differing = repeated.groupby(key, sort=False)[targets].nunique(dropna=False) > 1
     if differing.any(axis=None):
         count = int(differing.any(axis=1).sum())
+        others = [name for name in frame.columns if name not in {*key, *targets}]
+        likely = keys.likely(frame, others)
+        remedy = (
+            "say what to do with --duplicates first, last or mean, or which column tells the "
+            "series apart with --unique-id"
+        )
+        if likely:  # a mean would make one series of several
+            remedy = (
+                f"name the columns that tell series apart with --unique-id, perhaps {likely}; if "
+                "the rows are of one series, say which of them counts with --duplicates first or "
+                "last"
+            )
         raise DataError(
             f"{raw.origin.where}: {count:,} time stamps have several rows that differ in "
-            f"{hints.names(targets)}; say what to do with --duplicates first, last or mean, or "
-            "which column tells the series apart with --unique-id"
+            f"{hints.names(targets)}; {remedy}"
         )
     rows = int(frame.duplicated(key).sum())
     sentences.append(f"duplicates: first; {rows:,} rows repeat a time stamp, with the same value")
