@@ -10,29 +10,28 @@ from retain.config.schema import Section
 from retain.config.schema import Training as CommonTraining
 from retain.kinds.forecast.presets import DROPOUT, ON_BASE, PRESETS, REHEARSALS, UPDATES
 from retain.kinds.forecast.split import Split
+from retain.kinds.forecast.time_axis import TimeAxis
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 FORECAST_COLUMNS = ("mean", "median", "note")  # beside series, time and one for each quantile
 ALONE = "alone"  # the folder of a cell without a classical base, beside that of the cell with it
 
 
-class Data(Section):
-    """The table, the meaning of its columns, and what is done about its faults."""
+class Data(TimeAxis):
+    """The table, the meaning of its columns, and what is done about its faults.
+
+    With `aggregate: count` a row counts 1, and `y` is not read.
+    """
 
     path: str
     # the meaning of the columns
     unique_id: str | None = None
-    ds: str = "ds"
     y: str = "y"
     value_columns: tuple[str, ...] = ()
     past_covariates: tuple[str, ...] = ()
     known_covariates: tuple[str, ...] = ()
     static_covariates: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
-    # time
-    frequency: str | None = None
-    timezone: str | None = None
-    time_format: str | None = None
     calendar: bool = True
     holidays: str | None = None
     # the forecasting task
@@ -75,7 +74,8 @@ class Data(Section):
     @model_validator(mode="after")
     def _columns_have_one_meaning(self) -> Self:
         target = self.value_columns or (self.y,)
-        columns = [self.ds, *target, *self.covariates]
+        columns = [*self.time_columns, *self.covariates]
+        columns += [] if self.aggregate == "count" and not self.value_columns else target
         if self.unique_id is not None:
             columns.append(self.unique_id)
         twice = sorted({column for column in columns if columns.count(column) > 1})
@@ -85,6 +85,10 @@ class Data(Section):
             raise ValueError("a wide table (value_columns) has no unique_id column")
         if self.value_columns and self.static_covariates:
             raise ValueError("a wide table (value_columns) has no static covariates")
+        if self.value_columns and self.aggregate == "count":
+            raise ValueError("aggregate: count counts rows, whatever value_columns hold")
+        if self.ds_is_step and (self.calendar or self.holidays is not None):
+            raise ValueError("ds_is_step: steps have no dates; set calendar to false, no holidays")
         for key in ("categorical", "valid_range"):
             known = self.covariates if key == "categorical" else (*self.covariates, *target)
             for column in getattr(self, key):
@@ -263,7 +267,7 @@ class Problem(CommonProblem):
     def _columns_of_a_forecast_differ(self) -> Self:
         """A forecast names series and time as the table does, beside columns of its own."""
         taken = {*FORECAST_COLUMNS, *map(level_column, self.model.quantiles)}
-        for key, column in (("ds", self.data.ds), ("unique_id", self.data.id_column)):
+        for key, column in (("ds", self.data.time_column), ("unique_id", self.data.id_column)):
             if column in taken or (key == "ds" and column == self.data.id_column):
                 raise ValueError(
                     f"data.{key} is {column!r}, and a forecast has another column of that name: "

@@ -13,8 +13,8 @@ from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import tables
 from retain.kinds.forecast.data.columns import number_pattern
+from retain.kinds.forecast.infer import stamps
 from retain.kinds.forecast.infer.hints import NO_HINT, by_hint, names, rank
-from retain.kinds.forecast.infer.stamps import time_column
 
 ID_NAMES = (
     *("unique_id", "series_id", "series", "id", "store", "item", "product", "sku", "sensor"),
@@ -41,18 +41,18 @@ def find(
     """
     sample = frame.head(SAMPLE)
     covariates = [name for key in COVARIATES for name in known.get(key, ())]
-    named = [known[key] for key in ("ds", "y", "unique_id") if key in known]
+    given = known.get("ds", ())
+    named = [known[key] for key in ("y", "unique_id") if key in known]
+    named += [given] if isinstance(given, str) else given
     wide = list(known.get("value_columns", ()))
     tables.check_names(path, list(frame.columns), [*named, *wide, *covariates])
-    ds, form = time_column(sample, known, path)
-    sentences.append(f"ds: column `{ds}`" + (f", written {form}" if form else ""))
-    roles: dict[str, Any] = {"ds": ds} | ({} if form is None else {"time_format": form})
-
-    rest = [name for name in frame.columns if name not in {ds, *covariates}]
+    roles = stamps.find(sample, known, path, sentences)
+    time = [roles["ds"]] if isinstance(roles["ds"], str) else roles["ds"]
+    rest = [name for name in frame.columns if name not in {*time, *covariates}]
     numeric = [name for name in rest if is_numeric(sample[name], known)]
     y, unique_id = known.get("y"), known.get("unique_id")
     if unique_id is None and not wide:
-        unique_id = _id_column(frame, ds, [name for name in rest if name != y], numeric)
+        unique_id = _id_column(frame, time, [name for name in rest if name != y], numeric)
     numeric = [name for name in numeric if name != unique_id]
     if not wide and y is None and unique_id is None and not covariates and _alike(numeric):
         wide = numeric
@@ -60,19 +60,14 @@ def find(
         sentences.append(f"value_columns: {names(wide)}; the table is wide, a column is a series")
         roles["value_columns"] = wide
     else:
-        if y is None and not numeric:
-            raise DataError(f"{path}: no column of numbers to forecast; name it with --y")
-        if y is None:
-            first = by_hint(numeric, TARGET_NAMES)[0]
-            y = first if rank(first, TARGET_NAMES) < NO_HINT else numeric[-1]
-        others = [name for name in numeric if name != y]
         if unique_id is None:
             sentences.append("unique_id: none, the table is one series")
         else:
             count = frame[unique_id].nunique()
             sentences.append(f"unique_id: column `{unique_id}`, {count:,} series")
-        sentences.append(f"y: column `{y}`" + (f"; passed over: {names(others)}" if others else ""))
-        roles |= {"y": y} | ({} if unique_id is None else {"unique_id": unique_id})
+            roles["unique_id"] = unique_id
+        y = _target(numeric, known, path, sentences)
+        roles |= {} if y is None else {"y": y}
     for key in COVARIATES:
         if known.get(key):
             roles[key] = list(known[key])
@@ -87,8 +82,26 @@ def find(
     return roles
 
 
+def _target(
+    numeric: list[str], known: dict[str, Any], path: str, sentences: list[str]
+) -> str | None:
+    """Return the column to forecast; None where rows are counted."""
+    if known.get("aggregate") == "count":
+        sentences.append("y: the number of rows in a step; no column is read for it")
+        return None
+    y = known.get("y")
+    if y is None and not numeric:
+        raise DataError(f"{path}: no column of numbers to forecast; name it with --y")
+    if y is None:
+        first = by_hint(numeric, TARGET_NAMES)[0]
+        y = first if rank(first, TARGET_NAMES) < NO_HINT else numeric[-1]
+    others = [name for name in numeric if name != y]
+    sentences.append(f"y: column `{y}`" + (f"; passed over: {names(others)}" if others else ""))
+    return str(y)
+
+
 def _id_column(
-    frame: pd.DataFrame, ds: str, candidates: list[str], numeric: list[str]
+    frame: pd.DataFrame, time: list[str], candidates: list[str], numeric: list[str]
 ) -> str | None:
     """Return the column that tells the series apart, or None for one series.
 
@@ -96,15 +109,15 @@ def _id_column(
     series must have several rows. A column of numbers has to look like ids: whole, with a name to
     match.
     """
-    if not frame.duplicated(ds).any():
+    if not frame.duplicated(time).any():
         return None
     # Where few stamps repeat, a text such as the weather may tell those rows apart by chance.
-    is_panel = len(frame) >= 1.5 * frame[ds].nunique()
+    is_panel = len(frame) >= 1.5 * (~frame.duplicated(time)).sum()
     for name in by_hint(candidates, ID_NAMES):
         hinted = rank(name, ID_NAMES) < NO_HINT
         if (name in numeric and not hinted) or frame[name].nunique() * 2 > len(frame):
             continue
-        explained = 1 - frame.duplicated([name, ds]).mean()
+        explained = 1 - frame.duplicated([name, *time]).mean()
         certain = name.lower() in ID_NAMES
         if (is_panel or certain) and explained >= (0.9 if hinted else 0.99):
             return name

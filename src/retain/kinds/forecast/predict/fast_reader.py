@@ -42,12 +42,12 @@ class FastReader:
     def __init__(self, data: Data, schema: Schema):
         self._data = data
         self._ids = [] if data.unique_id is None else [data.unique_id]
-        self._columns = {*self._ids, data.ds, data.y, *data.covariates}
+        self._columns = {*self._ids, data.time_column, data.y, *data.covariates}
         self._step = width(pd.tseries.frequencies.to_offset(schema.frequency)) or 0
         # Steps of no fixed length, text, wide tables and stamps with a zone or a format of their
         # own are not plain.
         self._reads = self._step > 0 and not (
-            schema.categories or data.value_columns or data.timezone or data.time_format
+            schema.categories or data.value_columns or not data.plain_time
         )
         self._calendar = _calendar(data, schema.frequency, self._step)
 
@@ -61,7 +61,7 @@ class FastReader:
             None where the table is not plain.
         """
         data = self._data
-        size = len(table.get(data.ds, ()))
+        size = len(table.get(data.time_column, ()))
         complete = table.keys() == self._columns and set(map(len, table.values())) == {size}
         if not self._reads or not size or not complete:
             return None
@@ -69,7 +69,7 @@ class FastReader:
         numbers = {name: _numbers(table[name]) for name in (data.y, *data.covariates)}
         if first is None or any(values is None for values in numbers.values()):
             return None
-        texts = table[data.ds]
+        texts = table[data.time_column]
         end = int(first[1]) if len(first) > 1 else size
         same = texts == texts[:end] * len(first)  # as in most panels
         ds = _stamps(texts[:end] if same else texts)
