@@ -32,7 +32,7 @@ def melt(raw: Raw, data: Data) -> tuple[Raw, tuple[str, ...]]:
     frame, size = raw.frame, len(stamps)
     places = np.repeat(np.arange(len(frame)), size)
     long = frame[[name for name in frame if name in used]].iloc[places]
-    values = frame[stamps].to_numpy(dtype=object, na_value=None).reshape(-1)
+    values = frame[stamps].astype(object).to_numpy().reshape(-1)
     long = long.assign(**{data.ds: np.tile(np.array(stamps, dtype=object), len(frame))})
     long[data.ds] = long[data.ds].astype("str")
     numeric = all(pd.api.types.is_numeric_dtype(dtype) for dtype in frame[stamps].dtypes)
