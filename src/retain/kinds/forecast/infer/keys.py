@@ -37,7 +37,8 @@ ID_NAMES = (
 # columns that repeat in time, whatever they hold
 CALENDAR_NAMES = (
     *("weekday", "dow", "dayofweek", "day", "month", "week", "year", "quarter", "hour", "minute"),
-    *("date", "time", "season", "holiday", "shift", "wochentag", "monat", "jahr", "tag"),
+    *("date", "time", "season", "holiday", "shift", "period", "slot", "wochentag", "monat", "jahr"),
+    *("tag", "stunde", "weekend"),
 )
 TOGETHER = 3  # columns at most that make a key,
 MOST = 12  # of so many
@@ -77,10 +78,17 @@ def find(
         if is_id(name) and not (name in whole and rank(name, TARGET_NAMES) < NO_HINT)
     ]
     plain = [name for name in texts if name not in hinted]
+    # A column of numbers may be the target itself.
+    rest = [
+        name
+        for name in whole
+        if not (name in hinted or is_calendar(name) or rank(name, TARGET_NAMES) < NO_HINT)
+        and len(numeric) > 1
+    ]
     if order.duplicated().any():
-        rest = [name for name in whole if name not in hinted and not _is_calendar(name)]
         return _of_repeated(frame, order, hinted, plain, rest)
-    return _of_order(frame, order, hinted, plain, numeric, path)
+    numbers = [name for name in rest if frame[name].nunique() > 2]
+    return _of_order(frame, order, hinted, [*plain, *numbers], path)
 
 
 def _of_repeated(
@@ -119,30 +127,31 @@ def _of_repeated(
 
 
 def _of_order(
-    frame: pd.DataFrame,
-    order: "pd.Series[Any]",
-    hinted: list[str],
-    plain: list[str],
-    numeric: list[str],
-    path: str,
+    frame: pd.DataFrame, order: "pd.Series[Any]", hinted: list[str], others: list[str], path: str
 ) -> list[str]:
-    """Return the key of a table none of whose time stamps repeats."""
+    """Return the key of a table none of whose time stamps repeats.
+
+    Args:
+        hinted: columns that are named like an id.
+        others: columns of text or of whole numbers that are not.
+    """
     starts_again = not (order.is_monotonic_increasing or order.is_monotonic_decreasing)
     for name in hinted:
         in_runs = starts_again and _runs(frame[name]) == frame[name].nunique()
         strong = rank(name, STRONG) < NO_HINT and frame[name].nunique() * 5 <= len(frame)
-        if in_runs or _in_turn(frame, name) or (strong and name not in numeric):
+        text = not pd.api.types.is_numeric_dtype(frame[name])
+        if in_runs or _in_turn(frame, name) or (strong and text):
             return [name]
-    for name in plain:
-        if _is_calendar(name):
-            continue
-        if starts_again and _runs(frame[name]) == frame[name].nunique():
+    for name in others:
+        in_runs = _runs(frame[name]) == frame[name].nunique()
+        if in_runs and starts_again:
             return [name]
-        if _in_turn(frame, name) and _differ(frame, name, numeric):
+        in_turn = _in_turn(frame, name)
+        if (in_runs or in_turn) and not is_calendar(name):
+            how = "read in turn" if in_turn else "one after another"
             raise DataError(
-                f"{path}: column `{name}` may tell series apart, which are read in turn, or "
-                f"change in time within one; say which with --unique-id {name} or "
-                f"--past-covariate {name}"
+                f"{path}: column `{name}` may tell series apart, {how}, or change in time within "
+                f"one; say which with --unique-id {name} or --past-covariate {name}"
             )
     return []
 
@@ -167,13 +176,14 @@ def is_id(name: str) -> bool:
     return rank(name, ID_NAMES) < NO_HINT
 
 
-def _is_calendar(name: str) -> bool:
+def is_calendar(name: str) -> bool:
+    """Return whether a column is named like a part of a date."""
     return rank(name, CALENDAR_NAMES) < NO_HINT
 
 
 def _few(column: "pd.Series[Any]") -> bool:
     """Return whether a column has several values, each in several rows."""
-    return 1 < column.nunique() and column.nunique() * 2 <= len(column)
+    return column.nunique() > 1 and column.nunique() * 2 <= len(column)
 
 
 def _whole(column: "pd.Series[Any]") -> bool:
@@ -195,13 +205,3 @@ def _in_turn(frame: pd.DataFrame, name: str) -> bool:
     steps = np.diff(codes) % size
     usual = np.bincount(steps, minlength=size)
     return bool(usual.argmax() != 0 and usual.max() >= REGULAR * len(steps))
-
-
-def _differ(frame: pd.DataFrame, name: str, numeric: list[str]) -> bool:
-    """Return whether a column of numbers differs more between the values than within them."""
-    for column in numeric:
-        values = pd.to_numeric(frame[column], errors="coerce")
-        between = values.groupby(frame[name]).transform("mean").var()
-        if values.var() > 0 and between > 0.5 * values.var():
-            return True
-    return False

@@ -17,8 +17,8 @@ from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import calendars, columns
 from retain.kinds.forecast.data.frequency import width
-from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.data.keys import ONE_SERIES
+from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.predict.last_window import LastWindows, lay_out
 from retain.kinds.forecast.predict.spans import Steps
 
