@@ -54,7 +54,8 @@ class Stamps:
     @property
     def steps(self) -> Micros:
         """Between the stamps of each series, in microseconds."""
-        return np.diff(self.micros)[np.diff(self.series) == 0]
+        steps: Micros = np.diff(self.micros)[np.diff(self.series) == 0]
+        return steps
 
 
 def settle(raw: reader.Raw, draft: Data, sentences: list[str]) -> Data:
