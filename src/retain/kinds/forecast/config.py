@@ -259,6 +259,12 @@ class Problem(CommonProblem):
         return self
 
     @model_validator(mode="after")
+    def _steps_have_no_age(self) -> Self:
+        if self.data.ds_is_step and self.retrain.max_lag is not None:
+            raise ValueError("retrain.max_lag: steps without dates (ds_is_step) have no age")
+        return self
+
+    @model_validator(mode="after")
     def _tweedie_has_no_negative_value(self) -> Self:
         if self.model.mean == "tweedie" and (self.data.minimum is None or self.data.minimum < 0):
             raise ValueError(
