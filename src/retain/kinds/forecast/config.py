@@ -121,6 +121,10 @@ class Data(TimeAxis):
             raise ValueError("a table with dates_across has no columns of time: leave ds out")
         if self.value_columns and self.aggregate == "count":
             raise ValueError("aggregate: count counts rows, whatever value_columns hold")
+        if self.known_covariates and self.aggregate == "count":
+            raise ValueError(
+                "aggregate: count counts rows, those of the future too; leave known_covariates out"
+            )
         if self.ds_is_step and (self.calendar or self.holidays is not None):
             raise ValueError("ds_is_step: steps have no dates; set calendar to false, no holidays")
         for key in ("categorical", "valid_range"):
@@ -286,6 +290,12 @@ class Problem(CommonProblem):
                 "model.base is pool, and training.rehearsals is 0: whether a network is worth it "
                 "is rehearsed; take 1 or more"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _steps_have_no_age(self) -> Self:
+        if self.data.ds_is_step and self.retrain.max_lag is not None:
+            raise ValueError("retrain.max_lag: steps without dates (ds_is_step) have no age")
         return self
 
     @model_validator(mode="after")

@@ -22,7 +22,7 @@ def to_steps(long: pd.DataFrame, data: Data) -> pd.DataFrame:
     codes, _ = pd.factorize(long["unique_id"])
     begins = np.r_[True, (np.diff(codes) != 0) | (np.diff(slots) != 0)][: len(long)]
     group = np.cumsum(begins) - 1
-    merged = long[begins].assign(ds=slots[begins].astype("datetime64[us]"))
+    merged: pd.DataFrame = long[begins].assign(ds=slots[begins].astype("datetime64[us]"))
     if data.aggregate == "count":
         merged["y"] = np.bincount(group).astype(np.float64)
     else:

@@ -55,7 +55,8 @@ class Stamps:
     @property
     def steps(self) -> Micros:
         """Between the stamps of each series, in microseconds."""
-        return np.diff(self.micros)[np.diff(self.series) == 0]
+        steps: Micros = np.diff(self.micros)[np.diff(self.series) == 0]
+        return steps
 
 
 def settle(raw: reader.Raw, draft: Data, sentences: list[str]) -> Data:
@@ -74,7 +75,7 @@ def settle(raw: reader.Raw, draft: Data, sentences: list[str]) -> Data:
     if draft.aggregate is not None:
         _tell_aggregate(long, draft, origin.where, sentences)
         return draft
-    mistyped.check_order(long.iloc[order], draft.time_name, origin)
+    mistyped.check_order(long.iloc[order], codes[order], draft.time_name, origin)
     long = long.assign(series=codes).iloc[order]
     distinct = long[~long.duplicated(["series", "ds"])]
     stamps = Stamps(distinct["series"].to_numpy(), distinct["ds"], every)
