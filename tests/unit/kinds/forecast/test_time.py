@@ -32,7 +32,7 @@ def found(folder: Path, table: pd.DataFrame, **given: Any) -> tuple[Data, Table,
     raw = reader.load(reader.open_table("t.csv", folder))
     sentences: list[str] = []
     known = {"path": "t.csv", "horizon": 2, "context_length": 1, **given}
-    data = Data.model_validate(known | columns.find(raw.frame, known, "t.csv", sentences))
+    data = Data.model_validate(known | columns.find(raw, known, "t.csv", sentences))
     data = steps.settle(raw, data, sentences)
     # as a later stage reads it, from what is written alone
     data = Data.model_validate(data.model_dump(mode="json"))

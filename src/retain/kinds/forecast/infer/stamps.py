@@ -227,7 +227,7 @@ def _joined_format(sample: pd.DataFrame, given: list[str], path: str) -> str:
     """Return the format of the columns that the user named, joined."""
     forms: list[str] = []
     for name in given:
-        found = _formats(sample[name], numbers_too=not forms)
+        found = formats_of(sample[name], numbers_too=not forms)
         dated = _date_format(sample[name], None if found == [ISO] else found[0]) if found else None
         if len(found) == 1 and dated and not forms:
             forms.append(dated)
