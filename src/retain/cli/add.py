@@ -3,12 +3,16 @@
 import datetime as dt
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from retain.cli import dialogue
 from retain.config import loader
-from retain.errors import ParamsError
+from retain.errors import AmbiguousError, ParamsError, naming_options
+
+if TYPE_CHECKING:
+    from retain.kinds.forecast.infer.entry import Inferred
 
 Columns = Annotated[list[str] | None, typer.Option(help="A column; repeat it for more.")]
 
@@ -20,22 +24,63 @@ def add(
     name: Annotated[str, typer.Argument(help="Of the new problem: lower-case letters, digits, _.")],
     path: Annotated[str, typer.Argument(help="CSV or Parquet file, folder of Parquet, or URL.")],
     horizon: Annotated[int, typer.Option(min=1, help="Steps to forecast.")],
-    ds: Annotated[str | None, typer.Option(help="Column of the time stamps.")] = None,
+    ds: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of the time stamps; repeat it for a date and a time."),
+    ] = None,
+    ds_is_step: Annotated[
+        bool, typer.Option("--ds-is-step", help="It holds whole numbers, 1, 2, 3, and no dates.")
+    ] = False,
     y: Annotated[str | None, typer.Option(help="Column to forecast.")] = None,
-    unique_id: Annotated[str | None, typer.Option(help="Column that names the series.")] = None,
+    unique_id: Annotated[
+        list[str] | None,
+        typer.Option(help="Column that names the series; repeat for columns that do it together."),
+    ] = None,
     value_column: Columns = None,
     past_covariate: Columns = None,
     known_covariate: Columns = None,
     static_covariate: Columns = None,
+    drop: Annotated[list[str] | None, typer.Option(help="Column not to use; repeatable.")] = None,
+    dates_across: Annotated[
+        bool, typer.Option(help="A row is a series; the time stamps are names of columns.")
+    ] = False,
     context_length: Annotated[int | None, typer.Option(min=1, help="Steps to look back.")] = None,
     season_length: Annotated[int | None, typer.Option(min=1, help="Steps of a season.")] = None,
     frequency: Annotated[str | None, typer.Option(help="Pandas alias, such as h or W-MON.")] = None,
     timezone: Annotated[str | None, typer.Option(help="Such as Europe/Berlin.")] = None,
     time_format: Annotated[
-        str | None, typer.Option(help="As in strptime, or epoch_s, epoch_ms, excel.")
+        str | None,
+        typer.Option(help="As in strptime, %q for a quarter, or epoch_s, epoch_ms, excel."),
+    ] = None,
+    ambiguous: Annotated[
+        str | None,
+        typer.Option(
+            help="An hour that came twice as clocks were set back: error, order (of rows)."
+        ),
+    ] = None,
+    align: Annotated[
+        str | None,
+        typer.Option(help="Stamps off the steps of --frequency: nearest, period, series."),
+    ] = None,
+    aggregate: Annotated[
+        str | None,
+        typer.Option(help="Of the rows in a step of --frequency: sum, mean, count."),
     ] = None,
     separator: Annotated[str | None, typer.Option(help="Between the fields of a row.")] = None,
     decimal: Annotated[str | None, typer.Option(help="The decimal sign.")] = None,
+    thousands: Annotated[
+        str | None, typer.Option(help="The sign between groups of three digits.")
+    ] = None,
+    na_value: Annotated[
+        list[str] | None, typer.Option(help="Text or number that means missing; repeatable.")
+    ] = None,
+    keep_value: Annotated[
+        list[float] | None,
+        typer.Option(help="Number that looks like a mark of missing values, and is a value."),
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of the text, such as cp1252.")] = None,
+    skip_rows: Annotated[int | None, typer.Option(min=0, help="Lines above the header.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Of a workbook.")] = None,
     duplicates: Annotated[
         str | None, typer.Option(help="Rows that repeat a time stamp: error, first, last, mean.")
     ] = None,
@@ -54,42 +99,57 @@ def add(
         float | None,
         typer.Option(min=0, help="Seconds to try settings; 0 tries none. By default by its rows."),
     ] = None,
+    preset: Annotated[
+        Literal["fast", "accurate"] | None,
+        typer.Option(help="Size of the networks; by default by the table's length."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the problem of this name, if never trained.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Take every proposal; ask nothing.")
+    ] = False,
 ) -> None:
     """Make a forecasting problem of a table: look at it, choose settings, write params.yaml."""
-    from retain.kinds.forecast.config import Problem
-    from retain.kinds.forecast.data import folds as partition
-    from retain.kinds.forecast.data import panel
-    from retain.kinds.forecast.infer import entry as inference
-    from retain.project import params_file, raw_table
+    from retain.project import raw_table
 
     root = loader.find_root()
-    if name in loader.load(root):
-        raise ParamsError(f"params.yaml: there is a problem `{name}` already; choose another name")
-    if not loader.NAME.fullmatch(name):
-        raise ParamsError(
-            f"{name!r} cannot name a problem: take lower-case letters, digits and _, a letter first"
-        )
-    for option, sign in (("--separator", separator), ("--decimal", decimal)):
+    _check_name(root, name, force)
+    signs = (("--separator", separator), ("--decimal", decimal), ("--thousands", thousands))
+    for option, sign in signs:
         if sign and sign != "\\t" and len(sign) != 1:
             raise ParamsError(f"{option} is {sign!r}: it must be one character, or \\t for a tab")
     options: dict[str, Any] = {
-        "ds": ds,
+        "ds": ds[0] if ds and len(ds) == 1 else ds,
+        "ds_is_step": ds_is_step,
         "y": y,
-        "unique_id": unique_id,
+        "unique_id": unique_id[0] if unique_id and len(unique_id) == 1 else unique_id,
         "value_columns": value_column,
         "past_covariates": past_covariate,
         "known_covariates": known_covariate,
         "static_covariates": static_covariate,
+        "drop": drop,
+        "dates_across": dates_across,
         "context_length": context_length,
         "season_length": season_length,
         "frequency": frequency,
         "timezone": timezone,
         "time_format": time_format,
+        "ambiguous": ambiguous,
+        "align": align,
+        "aggregate": aggregate,
         "separator": "\t" if separator == "\\t" else separator,
         "decimal": decimal,
+        "thousands": thousands,
+        "na_values": na_value,
+        "keep_values": keep_value,
+        "encoding": encoding,
+        "skip_rows": skip_rows,
+        "sheet": sheet,
         "duplicates": duplicates,
         "holidays": holidays,
         "folds": folds,
+        "preset": preset,
     }
     split = {"validation": validation, "test": test}
     boundaries = {key: _boundary(text) for key, text in split.items() if text is not None}
@@ -98,32 +158,104 @@ def add(
     options["split"] = boundaries
     given = {key: value for key, value in options.items() if value}
     place, copy_to = raw_table.place(path, root)
-    found = inference.infer(name, place, root, horizon, given, budget)
-    data = {**found.data, "path": copy_to or place}
-    entry = {
-        "kind": "forecast",
-        "preset": found.preset,
-        "data": data,
-        "model": found.model,
-        "training": {"seed": 1},
-        "evaluation": {"folds": found.folds, "bootstrap": 2000},
-        "gate": found.gate,
-    }
-    problem = loader.parse(name, entry)
-    assert isinstance(problem, Problem)
-    # What was inferred must be usable, not only readable.
-    partition.find(panel.build(found.table, problem.data).schema, problem.folds)
-
+    found = _infer(name, place, root, horizon, given, budget, yes)
+    entry = _entry(name, found, copy_to or place)
     for sentence in found.sentences:
         typer.echo(f"  {sentence}")
-    with raw_table.copied(Path(place), root / copy_to if copy_to else None):
-        tracked = raw_table.track(root, data["path"])
-        params_file.append(root, name, entry, inference.COMMENTS)
-    if copy_to is not None:
-        typer.echo(f"{path} copied to {copy_to}")
+    if dialogue.on_terminal() and not dialogue.confirm(
+        f"Write problems.{name} to params.yaml?", yes, default=True
+    ):
+        typer.echo("nothing written; `retain add --help` lists the options that change it")
+        raise typer.Exit(1)
+    _write(root, name, entry, place, copy_to)
+    typer.echo(f"next: dvc repro register@{name}   (then: retain results {name})")
+
+
+def _check_name(root: Path, name: str, force: bool) -> None:
+    """Raise ParamsError unless a problem of this name may be written."""
+    from retain.project import dvc
+
+    if not loader.NAME.fullmatch(name):
+        raise ParamsError(
+            f"{name!r} cannot name a problem: take lower-case letters, digits and _, a letter first"
+        )
+    if name not in loader.load(root):
+        return
+    if not force:
+        raise ParamsError(
+            f"params.yaml: there is a problem `{name}` already: replace it with --force, or choose "
+            "another name"
+        )
+    trained = [
+        stage
+        for stage in dvc.stages_of(dvc.read_lock(root), name)
+        if stage.startswith(("train@", "refit@"))
+    ]
+    if trained:
+        raise ParamsError(
+            f"params.yaml: problems.{name} was trained (dvc.lock has {trained[0]}), and --force "
+            f"replaces only what was not: change its keys in params.yaml, take it out with `retain "
+            f"remove {name}`, or choose another name"
+        )
+
+
+def _infer(
+    name: str,
+    path: str,
+    root: Path,
+    horizon: int,
+    given: dict[str, Any],
+    budget: float | None,
+    yes: bool,
+) -> "Inferred":
+    """Look at the table, as often as there is something to ask about it."""
+    from retain.kinds.forecast.infer import entry as inference
+
+    while True:
+        try:
+            return inference.infer(name, path, root, horizon, given, budget)
+        except AmbiguousError as doubt:
+            given = dialogue.merged(given, dialogue.settle(doubt, yes))
+
+
+@naming_options()
+def _entry(name: str, found: "Inferred", path: str) -> dict[str, Any]:
+    """Return the entry to write; what was inferred must be usable, not only readable."""
+    from retain.kinds.forecast.config import Problem
+    from retain.kinds.forecast.data import folds as partition
+    from retain.kinds.forecast.data import panel
+    from retain.kinds.forecast.infer import written
+
+    entry = written.entry(name, found, path)
+    problem = loader.parse(name, entry)
+    assert isinstance(problem, Problem)
+    partition.find(panel.build(found.table, problem.data).schema, problem.folds)
+    return entry
+
+
+def _write(root: Path, name: str, entry: dict[str, Any], place: str, copy_to: str | None) -> None:
+    """Write the entry and, where it is not here, a copy of the table; all of it or nothing."""
+    from retain.kinds.forecast.infer.written import COMMENTS
+    from retain.project import params_file, raw_table, undo
+
+    path = copy_to or place
+    changed = [root / "params.yaml", root / "dvc.yaml", *raw_table.written_by_dvc(root, path)]
+    if copy_to is not None and not (root / copy_to).exists():
+        changed.append(root / copy_to)
+    copied, tracked = False, False
+    with undo.on_failure(*changed):
+        if copy_to is not None:
+            copied = raw_table.copy(Path(place), root / copy_to)
+        # First: DVC reads no stage, and adds no file, where params.yaml has no problem.
+        params_file.write(root, name, entry, COMMENTS)
+        tracked = raw_table.track(root, path)
+    typer.echo(f"written: problems.{name} in params.yaml, with every setting")
+    if copied:
+        typer.echo(f"copied:  {place} to {copy_to}")
+    elif copy_to is not None:
+        typer.echo(f"used:    {copy_to}, which has the same content")
     if tracked:
-        typer.echo(f"{data['path']} tracked by DVC: commit {data['path']}.dvc")
-    typer.echo(f"problems.{name} written to params.yaml. Next: dvc repro register@{name}")
+        typer.echo(f"tracked: {path} by DVC; commit {path}.dvc with params.yaml")
 
 
 def _boundary(text: str) -> float | str:

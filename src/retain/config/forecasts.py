@@ -44,14 +44,16 @@ class Forecasts:
         left_out: the series that have none, with the reason.
         unknown: what the model does not know of the table, with how many rows have it.
         messages: what to say besides.
-        history: columns unique_id, ds and y of all series, in this order; ds is without a zone, UTC
-            where the problem has one.
+        rows: unique_id and ds of each row of `table`: text, and a time without a zone on the clock
+            of the problem's place, however the table names and writes them.
+        history: columns unique_id, ds and y of all series, as in `rows`.
     """
 
     table: pd.DataFrame
     left_out: dict[str, str]
     unknown: dict[str, int]
     messages: list[str]
+    rows: pd.DataFrame
     history: pd.DataFrame
 
 

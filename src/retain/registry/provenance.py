@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-SHOWN = ("preset", "model.hidden_size", "training.seed", "training.reproducible", "data.horizon")
+SHOWN = ("model.hidden_size", "training.seed", "training.reproducible", "data.horizon")
 
 
 @dataclass(frozen=True)

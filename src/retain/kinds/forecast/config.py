@@ -1,5 +1,6 @@
 """What a forecasting problem may say in params.yaml, and what it means."""
 
+import codecs
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -10,30 +11,30 @@ from retain.config.schema import Section
 from retain.config.schema import Training as CommonTraining
 from retain.kinds.forecast.presets import DROPOUT, ON_BASE, PRESETS, REHEARSALS, UPDATES
 from retain.kinds.forecast.split import Split
+from retain.kinds.forecast.time_axis import TimeAxis
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 FORECAST_COLUMNS = ("mean", "median", "note")  # beside series, time and one for each quantile
 ALONE = "alone"  # the folder of a cell without a classical base, beside that of the cell with it
 
 
-class Data(Section):
-    """The table, the meaning of its columns, and what is done about its faults."""
+class Data(TimeAxis):
+    """The table, the meaning of its columns, and what is done about its faults.
+
+    With `aggregate: count` a row counts 1, and `y` is not read.
+    """
 
     path: str
     # the meaning of the columns
-    unique_id: str | None = None
-    ds: str = "ds"
+    unique_id: str | tuple[str, ...] | None = None  # several columns together name a series
     y: str = "y"
     value_columns: tuple[str, ...] = ()
     unit: str | None = None  # of the target, for people, such as vehicles an hour
+    dates_across: bool = False  # a row is a series, and the time stamps are names of columns
     past_covariates: tuple[str, ...] = ()
     known_covariates: tuple[str, ...] = ()
     static_covariates: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
-    # time
-    frequency: str | None = None
-    timezone: str | None = None
-    time_format: str | None = None
     calendar: bool = True
     holidays: str | None = None
     # the forecasting task
@@ -46,6 +47,10 @@ class Data(Section):
     # how the file is written, and what is done about its faults
     separator: str = Field(",", min_length=1, max_length=1)
     decimal: str = Field(".", min_length=1, max_length=1)
+    thousands: str | None = Field(None, min_length=1, max_length=1)
+    encoding: str = "utf-8"
+    skip_rows: int = Field(0, ge=0)  # above the header
+    sheet: str | None = None  # of a workbook; by default its only one
     na_values: tuple[str, ...] = ("", "NaN", "nan", "NA", "null")
     duplicates: Literal["error", "first", "last", "mean"] = "error"
     valid_range: dict[str, tuple[float | None, float | None]] = Field({})
@@ -57,9 +62,15 @@ class Data(Section):
         return self.context_length + self.season_length
 
     @property
-    def id_column(self) -> str:
-        """The column of a forecast that names the series."""
-        return self.unique_id or "unique_id"
+    def id_columns(self) -> tuple[str, ...]:
+        """The columns of the table that name the series, together; none where it is one series."""
+        ids = self.unique_id
+        return () if ids is None else (ids,) if isinstance(ids, str) else ids
+
+    @property
+    def names_columns(self) -> tuple[str, ...]:
+        """The columns of a forecast that name the series."""
+        return self.id_columns or ("unique_id",)
 
     @property
     def covariates(self) -> tuple[str, ...]:
@@ -73,12 +84,28 @@ class Data(Section):
             check_region(value)
         return value
 
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            codecs.lookup(value)
+        except LookupError:
+            raise ValueError("no encoding of text that is known, such as utf-8 or cp1252") from None
+        return value
+
+    @model_validator(mode="after")
+    def _signs_differ(self) -> Self:
+        if self.thousands == self.decimal:
+            raise ValueError(f"thousands and decimal are both {self.decimal!r}: they must differ")
+        return self
+
     @model_validator(mode="after")
     def _columns_have_one_meaning(self) -> Self:
+        if self.unique_id is not None and not all(self.id_columns):
+            raise ValueError("unique_id must name a column, or several")
         target = self.value_columns or (self.y,)
-        columns = [self.ds, *target, *self.covariates]
-        if self.unique_id is not None:
-            columns.append(self.unique_id)
+        columns = [*self.time_columns, *self.covariates, *self.id_columns]
+        columns += [] if self.aggregate == "count" and not self.value_columns else target
         twice = sorted({column for column in columns if columns.count(column) > 1})
         if twice:
             raise ValueError(f"column {twice[0]!r} is given two meanings")
@@ -86,6 +113,21 @@ class Data(Section):
             raise ValueError("a wide table (value_columns) has no unique_id column")
         if self.value_columns and self.static_covariates:
             raise ValueError("a wide table (value_columns) has no static covariates")
+        moving = (*self.past_covariates, *self.known_covariates, *self.value_columns)
+        if self.dates_across and moving:
+            raise ValueError(
+                f"a table with dates_across has static covariates alone, and {moving[0]!r} is none"
+            )
+        if self.dates_across and not isinstance(self.ds, str):
+            raise ValueError("a table with dates_across has no columns of time: leave ds out")
+        if self.value_columns and self.aggregate == "count":
+            raise ValueError("aggregate: count counts rows, whatever value_columns hold")
+        if self.known_covariates and self.aggregate == "count":
+            raise ValueError(
+                "aggregate: count counts rows, those of the future too; leave known_covariates out"
+            )
+        if self.ds_is_step and (self.calendar or self.holidays is not None):
+            raise ValueError("ds_is_step: steps have no dates; set calendar to false, no holidays")
         for key in ("categorical", "valid_range"):
             known = self.covariates if key == "categorical" else (*self.covariates, *target)
             for column in getattr(self, key):
@@ -257,8 +299,14 @@ class Problem(CommonProblem):
         if self.model.base != "none" and not self.training.rehearsals:
             raise ValueError(
                 "model.base is pool, and training.rehearsals is 0: whether a network is worth it "
-                "is rehearsed; take 1 or more, or leave the key out"
+                "is rehearsed; take 1 or more"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _steps_have_no_age(self) -> Self:
+        if self.data.ds_is_step and self.retrain.max_lag is not None:
+            raise ValueError("retrain.max_lag: steps without dates (ds_is_step) have no age")
         return self
 
     @model_validator(mode="after")
@@ -274,8 +322,12 @@ class Problem(CommonProblem):
     def _columns_of_a_forecast_differ(self) -> Self:
         """A forecast names series and time as the table does, beside columns of its own."""
         taken = {*FORECAST_COLUMNS, *map(level_column, self.model.quantiles)}
-        for key, column in (("ds", self.data.ds), ("unique_id", self.data.id_column)):
-            if column in taken or (key == "ds" and column == self.data.id_column):
+        names = self.data.names_columns
+        for key, column in (
+            ("ds", self.data.time_column),
+            *(("unique_id", name) for name in names),
+        ):
+            if column in taken or (key == "ds" and column in names):
                 raise ValueError(
                     f"data.{key} is {column!r}, and a forecast has another column of that name: "
                     "rename the column in the table"

@@ -77,7 +77,7 @@ FAULTS = {
         {"separator": ";"},
         "t.csv: column `y`: the decimal sign is ',' where '.' is expected (2 rows):\n"
         "  row 2: '1,5'\n  row 4: '-0,5'\n"
-        'Set `decimal: ","`.',
+        'Set `decimal: ","`, or `thousands: ","` if it is no decimal sign.',
     ),
     "rows of another length": (
         "ds,y\n2020-01-01,1\n2020-01-02,2,\n2020-01-03\n",
@@ -121,12 +121,13 @@ FAULTS = {
     "bytes that are not UTF-8": (
         b"ds,y\n2020-01-01,1\n2020-01-02,\xe9\n",
         {},
-        "t.csv, row 3: byte 0xe9 is not UTF-8; save the file as UTF-8",
+        "t.csv, row 3: byte 0xe9 is not UTF-8; set `encoding` to how it is written, such as "
+        "cp1252, or save it as UTF-8",
     ),
-    "an Excel workbook": (
+    "a broken workbook": (
         b"PK\x03\x04rest",
         {},
-        "t.csv is an Excel workbook or a zip archive; save the table as CSV",
+        "t.csv cannot be read as a workbook: File is not a zip file",
     ),
     "a row without time stamp": (
         "ds,y\n2020-01-01,1\n ,2\n",
@@ -222,7 +223,8 @@ FAULTS = {
         "ds,y\n2020-01-01 00:00,1\n2020-01-01 01:00,2\n2020-01-01 02:00,3\n2020-01-01 02:30,4\n",
         {},
         "t.csv: column `ds`: off the grid of frequency h (1 row):\n"
-        "  row 5: 2020-01-01 02:30:00\nCorrect the stamps, or set `frequency`.",
+        "  row 5: 2020-01-01 02:30:00\nCorrect the stamps, or set `frequency`, and `align` to take "
+        "them to its steps.",
     ),
     "a frequency that is not the table's": (
         DAYS,
@@ -268,14 +270,17 @@ FAULTS = {
         {"timezone": "Europe/Berlin"},
         "t.csv: column `ds`: this hour came twice in Europe/Berlin, when the clocks were set back "
         "(1 row):\n  row 3: '2020-10-25 02:30'\n"
-        "Write the stamps with their offset from UTC, such as 2020-10-25T02:30:00+01:00.",
+        "Set `ambiguous: order` if the rows of a series stand in order of time, so that the first "
+        "row of a stamp is the first hour; or write the stamps with their offset from UTC, such as "
+        "2020-10-25T02:30:00+01:00.",
     ),
     "an hour that never was": (
         "ds,y\n2020-03-29 01:30,1\n2020-03-29 02:30,2\n",
         {"timezone": "Europe/Berlin"},
         "t.csv: column `ds`: there was no such time in Europe/Berlin, when the clocks were set "
         "forward (1 row):\n  row 3: '2020-03-29 02:30'\n"
-        "Write the stamps with their offset from UTC, such as 2020-10-25T02:30:00+01:00.",
+        "Write the stamps with their offset from UTC, such as 2020-03-29T03:30:00+02:00; leave "
+        "`timezone` out if the clock of the data is never changed.",
     ),
     "days in a time zone with summer time": (
         "ds,y\n2020-03-27,1\n2020-03-28,2\n2020-03-29,3\n2020-03-30,4\n",

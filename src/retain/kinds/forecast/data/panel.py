@@ -157,6 +157,7 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
     usable, skipped = select(chunks.series, chunks.frequency, data)
     series = chunks.series[usable].sort_values("unique_id")
     grid = grid_of(series, chunks.frequency)
+    series = series.assign(last=series["last"].where(series["last"] <= grid[-1], grid[-1]))
     validation_step, test_step = split(grid, data)
     check_precision(series, data)
     categories = find_categories(chunks, usable, grid[validation_step], data)
@@ -174,9 +175,7 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
         values = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
     values[: data.reach] = np.nan
     given = len(columns) - len(calendar_names)
-    calendar = calendars.features(
-        grid, chunks.frequency, data.calendar, data.holidays, data.timezone
-    )
+    calendar = calendars.features(grid, chunks.frequency, data.calendar, data.holidays, data.zone)
     for block, rows in scaling.blocks(index):
         values[rows, :given] = np.nan
         values[rows, given:] = calendar[scaling.steps_of(index[block])]
@@ -221,7 +220,9 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
     panel = Panel(values, index, schema, {})
     panel = replace(panel, schema=replace(schema, whole=panel.counts))
     panel = panel.cut(validation_step, test_step, len(grid))
-    described = quality.describe(values, panel.index, grid, chunks, data, skipped, validation_step)
+    described = quality.describe(
+        values, panel.index, grid, chunks, data, columns, skipped, validation_step
+    )
     return replace(panel, quality=described)
 
 
@@ -254,6 +255,9 @@ def _fill(
     """
     place = places[frame["series"]]
     frame, place = frame[place >= 0], place[place >= 0]
+    within = (frame["ds"] <= grid[-1]).to_numpy()
+    if not within.all():  # rows of the future
+        frame, place = frame[within], place[within]
     step = grid.get_indexer(pd.DatetimeIndex(frame["ds"]))
     row = (index["start"] - index["first_step"]).to_numpy()[place] + step
     covariates = encode(frame, [*data.past_covariates, *data.known_covariates], categories)

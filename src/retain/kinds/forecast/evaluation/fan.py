@@ -168,24 +168,21 @@ def axis_unit(problem: Problem) -> str:
 
 def fans_of(found: Forecasts) -> tuple[list[Fan], tuple[float, ...]]:
     """Return the first series of a forecast, at most MOST, and the levels of the quantiles."""
-    table = found.table
-    series, time = table.columns[:2]
-    columns = {float(name): name for name in table.columns[4:] if _is_level(str(name))}
+    after = list(found.table.columns).index("median") + 1
+    columns = {float(name): name for name in found.table.columns[after:] if _is_level(str(name))}
     levels = tuple(sorted(columns))
-    past = dict(iter(found.history.groupby("unique_id", sort=False)))
+    past = {str(name): rows for name, rows in found.history.groupby("unique_id", sort=False)}
+    values_of = found.table[[columns[level] for level in levels]].to_numpy(dtype=float)
     fans = []
-    for name, rows in list(table.groupby(series, sort=False))[:MOST]:
-        ahead, before = pd.DatetimeIndex(rows[time]), past[name]
+    for name, places in list(found.rows.groupby("unique_id", sort=False).indices.items())[:MOST]:
+        before = past[str(name)]
+        ahead = pd.DatetimeIndex(found.rows["ds"].iloc[places])
         ds = pd.DatetimeIndex(before["ds"])
-        if ahead.tz is not None:
-            ds = ds.tz_localize("UTC").tz_convert(ahead.tz).tz_localize(None)
-        ahead = ahead.tz_localize(None)
         known = np.flatnonzero(np.asarray(before["y"].notna() & (ds < ahead[0])))
         last = known[-1] + 1 if len(known) else len(ds)
         shown = slice(max(last - max(HORIZONS * len(ahead), FEWEST), 0), last)
-        values = rows[[columns[level] for level in levels]].to_numpy(dtype=float)
         y = before["y"].to_numpy(dtype=float)[shown]
-        fans.append(Fan(str(name), ds.to_numpy()[shown], y, ahead.to_numpy(), values))
+        fans.append(Fan(str(name), ds.to_numpy()[shown], y, ahead.to_numpy(), values_of[places]))
     return fans, levels
 
 

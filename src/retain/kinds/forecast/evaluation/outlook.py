@@ -90,10 +90,10 @@ def _opening(
     count = len(source.index)
     what = f"Forecast of {data.y if not data.value_columns else 'each column'}"
     what += f" ({data.unit})" if data.unit else ""
-    what += f" for {count:,} series ({data.id_column})" if data.unique_id and count > 1 else ""
+    what += f" for {count:,} series ({', '.join(data.id_columns)})" if data.id_columns and count > 1 else ""
     when = ""
     if isinstance(found, Forecasts):
-        ds = pd.DatetimeIndex(found.table[data.ds]).tz_localize(None)
+        ds = pd.DatetimeIndex(found.rows["ds"])
         when = f": {wording.span(ds.min(), ds.max(), frequency)}"
     schema = model.schema
     if "refit" in model.config:

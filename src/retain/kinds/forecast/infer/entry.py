@@ -5,8 +5,6 @@ no later stage guesses again. What may mean two things (01/02/2020, rows that re
 with different values) is asked for.
 """
 
-import dataclasses
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -15,52 +13,25 @@ import numpy as np
 import pandas as pd
 
 from retain.config import loader
-from retain.errors import DataError
+from retain.errors import DataError, naming_options
 from retain.kinds.forecast.config import Data, Problem
-from retain.kinds.forecast.data import frequency, panel, reader, tables
-from retain.kinds.forecast.data.formats import SEPARATORS, Csv, fields
-from retain.kinds.forecast.infer import columns, gate, hints, splitting, tuning
+from retain.kinds.forecast.data import frequency, panel, reader, slots, tables
+from retain.kinds.forecast.infer import (
+    columns,
+    gate,
+    hints,
+    keys,
+    layout,
+    power,
+    splitting,
+    steps,
+    tuning,
+)
 from retain.kinds.forecast.split import Split
 
-DEFAULT_LAYOUT = {"separator": ",", "decimal": "."}
-# the comment behind each key that is written
-COMMENTS = {
-    "kind": "what the network is for",
-    "preset": "of model and training: fast or accurate; keys below override it",
-    "path": "CSV or Parquet, from the project's folder",
-    "ds": "column of the time stamps",
-    "time_format": "as in strptime, or epoch_s, epoch_ms, excel",
-    "y": "column to forecast",
-    "unique_id": "column that tells the series apart",
-    "value_columns": "columns to forecast, each a series",
-    "past_covariates": "columns known up to the present",
-    "known_covariates": "columns known for the future too",
-    "static_covariates": "columns that are one value a series",
-    "categorical": "columns of text",
-    "frequency": "pandas alias; every time stamp lies on its grid",
-    "timezone": "the place whose days and hours the data follow",
-    "holidays": "country, or country-subdivision, of a holiday feature",
-    "horizon": "steps to forecast",
-    "context_length": "steps the network looks back on",
-    "season_length": "steps of the season, of the naive forecast too",
-    "transform": "of the target before the network: none, log1p or box_cox",
-    "minimum": "that no value is below, nor a forecast",
-    "base": "a classical forecast that the network corrects: pool, or none",
-    "split": "where validation and test begin, before the end of the table, or at dates",
-    "separator": "between the fields of a row",
-    "decimal": "the decimal sign",
-    "duplicates": "of a series and time stamp: error, first, last, mean",
-    "hidden_size": "width of the LSTM",
-    "segment_length": "steps the cell reads at a time; 1 is step by step",
-    "normalisation": "of a window, without a base: mean_std, last, or series",
-    "residual": "without a base, forecast the difference to the seasonal-naive forecast, or none",
-    "mean": "from the quantiles (calibrated), or by an output of its own: tweedie",
-    "series_embedding": "numbers that the network learns of each series",
-    "seed": "of weights, order and dropout",
-    "folds": "pieces of the test part, each forecast by a model trained on all before it",
-    "bootstrap": "resamples behind an interval of many origins",
-    "gate": "what a model must pass to be registered",
-}
+TIME_KEYS = ("timezone", "local_dates", "ambiguous", "align", "aggregate", "holidays")
+WRITTEN = ("decimal", "thousands", "na_values")  # how numbers are
+DEFAULTS = {"separator": ",", "encoding": "utf-8", "decimal": "."}
 
 
 @dataclass(frozen=True)
@@ -76,6 +47,7 @@ class Inferred:
     table: tables.Table
 
 
+@naming_options()
 def infer(
     name: str,
     path: str,
@@ -87,7 +59,7 @@ def infer(
     """Find what the table at `path` means.
 
     Args:
-        given: keys of `data` that the user fixed, and `folds`.
+        given: keys of `data` that the user fixed, `folds` and `preset`.
         seconds: of the processor, to try settings; by default as `tuning.budget`, 0 tries none.
 
     Raises:
@@ -95,41 +67,50 @@ def infer(
         ParamsError: what the user fixed does not go together.
     """
     sentences: list[str] = []
-    folds = given.get("folds")
-    given = {key: value for key, value in given.items() if key != "folds"}
+    folds, preset = given.get("folds"), given.get("preset")
+    given = {key: value for key, value in given.items() if key not in ("folds", "preset")}
     opened = reader.open_table(path, root)
-    layout = {}
-    if isinstance(opened, Csv):
-        layout = _layout(opened, given, sentences)
-        opened = dataclasses.replace(opened, separator=layout["separator"])
+    opened, dialect = layout.find(opened, given, sentences)
     raw = reader.load(opened)
-    known = {"path": path, "horizon": horizon, "context_length": 1, **given, **layout}
-    meaning = columns.find(raw.frame, known, path, sentences)
+    known = {"path": path, "horizon": horizon, "context_length": 1, **given, **dialect}
+    meaning = columns.find(raw, known, path, sentences)
+    for key in columns.ASKED:
+        known.pop(key, None)
     entry = {"kind": "forecast", "preset": "fast", "data": known | meaning, "gate": []}
     draft: Data = cast("Problem", loader.parse(name, entry)).data
-    if draft.duplicates == "error":
+    draft = steps.settle(raw, draft, sentences)
+    if draft.duplicates == "error" and draft.aggregate is None and draft.ambiguous == "error":
         draft = _choose_duplicates(raw, draft, sentences)
     table = tables.check(raw, draft)
-    sentences.append(_frequency_sentence(table, draft))
+    if draft.align is None and not draft.ds_is_step:  # what has been said has the frequency
+        sentences.append(_frequency_sentence(table, draft))
     extent = splitting.measure(table, draft)
     draft, folds = _choose_split(extent, table, draft, given, folds, sentences)
     draft = _bound(table, draft, sentences)
     built = panel.build(table, draft)
-    tuned, preset, model = tuning.tune(name, built, draft, given, folds, sentences, seconds)
+    for closed in slots.warnings(slots.measure(built)):
+        sentences.append(
+            f"gaps: {closed}; these steps do not count in scores, and forecasts leave them empty, "
+            "with a note"
+        )
+    tuned, preset, model = tuning.tune(name, built, draft, given, folds, sentences, seconds, preset)
     origins = splitting.count_origins(extent, draft)
     series = splitting.count_series(table, draft.model_copy(update=tuned))
     judging = gate.metric(built, sentences)
-    checks = gate.choose(origins, series, horizon, sentences, judging, pool=True)
+    spread = power.spread(built, tuned["season_length"])
+    checks = gate.choose(origins, series, horizon, sentences, judging, pool=True, spread=spread)
+    written = {key: meaning[key] for key in WRITTEN if key in meaning}
     data: dict[str, Any] = {
         "path": path,
-        **meaning,
-        "frequency": table.frequency,
-        **{key: given[key] for key in ("timezone", "holidays") if key in given},
+        **{key: value for key, value in meaning.items() if key not in (*WRITTEN, *TIME_KEYS)},
+        **({} if draft.ds_is_step else {"frequency": table.frequency}),
+        **{key: getattr(draft, key) for key in TIME_KEYS if key in draft.model_fields_set},
         "horizon": horizon,
         **tuned,
         **({} if draft.minimum is None else {"minimum": 0}),
         "split": draft.split.model_dump(mode="json"),
-        **{key: sign for key, sign in layout.items() if sign != DEFAULT_LAYOUT[key]},
+        **{key: value for key, value in dialect.items() if value != DEFAULTS.get(key)},
+        **{key: value for key, value in written.items() if value != DEFAULTS.get(key)},
         "duplicates": draft.duplicates,
     }
     return Inferred(data, preset, model, folds, checks, tuple(sentences), table)
@@ -175,32 +156,11 @@ def _horizons(count: int) -> str:
     return f"{count} horizon{'s' * (count > 1)}"
 
 
-def _layout(table: Csv, given: dict[str, Any], sentences: list[str]) -> dict[str, Any]:
-    """Return the separator and, where it is found, the decimal sign of a CSV file."""
-    layout: dict[str, Any] = {key: given[key] for key in ("separator", "decimal") if key in given}
-    lines = table.head.splitlines()[:200]
-    if "separator" not in layout:
-        # the one that cuts the rows into as many fields as the header, and into the most
-        def rank(separator: str) -> tuple[float, int]:
-            counts = [len(fields(line, separator)) for line in lines if line]
-            return (counts.count(counts[0]) / len(counts) if counts[0] > 1 else 0.0), counts[0]
-
-        layout["separator"] = max(SEPARATORS, key=rank)
-        if layout["separator"] != ",":
-            sentences.append(f"separator: {layout['separator']!r}, which cuts every row alike")
-    if "decimal" not in layout and layout["separator"] != ",":
-        cells = [cell for line in lines[1:] for cell in fields(line, layout["separator"])]
-        commas = sum(re.fullmatch(r"\s*[+-]?\d+,\d+\s*", cell) is not None for cell in cells)
-        points = sum(re.fullmatch(r"\s*[+-]?\d+\.\d+\s*", cell) is not None for cell in cells)
-        if commas > points:
-            layout["decimal"] = ","
-            sentences.append("decimal: ',', as in the first rows")
-    return layout
-
-
 def _choose_duplicates(raw: reader.Raw, draft: Data, sentences: list[str]) -> Data:
     """Return `duplicates: first` where repeated rows agree in their value; DataError if not."""
-    key = [name for name in (draft.unique_id, draft.ds) if name is not None]
+    if draft.dates_across:  # no row repeats another
+        return draft
+    key = [*draft.id_columns, *draft.time_columns]
     frame = raw.frame
     repeated = frame[frame.duplicated(key, keep=False)]
     if repeated.empty:
@@ -209,10 +169,22 @@ def _choose_duplicates(raw: reader.Raw, draft: Data, sentences: list[str]) -> Da
     differing = repeated.groupby(key, sort=False)[targets].nunique(dropna=False) > 1
     if differing.any(axis=None):
         count = int(differing.any(axis=1).sum())
+        others = [name for name in frame.columns if name not in {*key, *targets}]
+        likely = keys.likely(frame, others)
+        remedy = (
+            "say what to do with --duplicates first, last or mean, or which column tells the "
+            "series apart with --unique-id"
+        )
+        if likely:  # a mean would make one series of several
+            remedy = (
+                f"name the columns that tell series apart with --unique-id, perhaps {likely}; if "
+                "the rows are of one series, say which of them counts with --duplicates first or "
+                "last"
+            )
         raise DataError(
             f"{raw.origin.where}: {count:,} time stamps have several rows that differ in "
-            f"{hints.names(targets)}; say what to do with --duplicates first, last or mean, or "
-            "which column tells the series apart with --unique-id"
+            f"{hints.names(targets)}; {remedy}; --aggregate sum, mean or count, with --frequency, "
+            "makes one row of those in a step"
         )
     rows = int(frame.duplicated(key).sum())
     sentences.append(f"duplicates: first; {rows:,} rows repeat a time stamp, with the same value")

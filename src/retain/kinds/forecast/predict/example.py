@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import panel
+from retain.kinds.forecast.data import across, keys, panel
 from retain.kinds.forecast.data.panel import Panel
+from retain.kinds.forecast.data.time_formats import BETWEEN
 from retain.kinds.forecast.data.timestamps import written
 
 
@@ -46,14 +47,19 @@ def newest_window(prepared: Path, data: Data) -> pd.DataFrame:
         data: the section `data` of the model.
     """
     source = panel.load(prepared)
-    number = int(source.index["length"].to_numpy().argmax())
-    series = series_frame(source, number, data)
+    series = series_frame(source, int(source.index["length"].to_numpy().argmax()), data)
     values = series["y"]
-    table = pd.DataFrame({data.ds: written(pd.DatetimeIndex(series["ds"]), data)})
+    stamps = pd.Series(written(pd.DatetimeIndex(series["ds"]), data))
+    if isinstance(data.ds, str):
+        table = pd.DataFrame({data.ds: stamps})
+    else:
+        table = stamps.str.split(BETWEEN, regex=False, expand=True)
+        table.columns = pd.Index(data.ds)
     for column in data.value_columns or (data.y,):
         table[column] = values
-    if data.unique_id is not None:
-        table[data.unique_id] = series["unique_id"]
+    if data.id_columns:
+        ids = keys.split(series["unique_id"].to_numpy(dtype=object)[:1], data)
+        table = table.assign(**{name: parts[0] for name, parts in ids.items()})
     for column in data.covariates:
         table[column] = series[column]
     future = data.horizon if data.known_covariates else 0
@@ -63,4 +69,5 @@ def newest_window(prepared: Path, data: Data) -> pd.DataFrame:
         table.loc[last + 1 :, data.y] = np.nan
         known = list(data.known_covariates)
         table[known] = table[known].ffill().bfill()
-    return table.tail(data.context_length + data.season_length + data.horizon)
+    table = table.tail(data.context_length + data.season_length + data.horizon)
+    return across.lay_across(table, data) if data.dates_across else table.reset_index(drop=True)

@@ -6,6 +6,7 @@ A server refuses a request with one bad series; a person who asks for a thousand
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from retain.config.forecasts import ForecastOptions, Forecasts
 from retain.errors import DataError, listed
 from retain.evaluation.arrays import Floats
-from retain.kinds.forecast.data import slots, tables
+from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data import alignment, slots, tables
 from retain.kinds.forecast.data.tables import Table
 from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.predict import floors, future, notes, predictor, spans
@@ -117,13 +119,29 @@ def forecast_table(
     for marks in (filled, ended, dict.fromkeys(outside, notes.OUTSIDE)):
         for name, mark in marks.items():
             of_series[name].append(mark)
-    answer, empty = _tabulate(model, forecasts, names, of_series, where)
+    phases: dict[str, int] = {}
+    if alignment.PHASE in frame:
+        first = frame[~frame["unique_id"].duplicated()]
+        phases = dict(zip(first["unique_id"], first[alignment.PHASE], strict=True))
+    answer, ahead, empty = _tabulate(model, forecasts, names, of_series, where, phases)
     messages = _messages(filled, ended, outside)
     if empty:
         closed = model.config["slots"]
         times = slots.warnings(closed)
         messages.append(f"{empty:,} rows are left empty: {'; '.join(times)}")
-    return Forecasts(answer, left_out, unknown, messages, frame[["unique_id", "ds", "y"]])
+    history = frame[["unique_id", "ds", "y"]].assign(ds=_on_the_clock(frame["ds"], data))
+    rows_ahead = pd.DataFrame(
+        {"unique_id": np.repeat(names, data.horizon), "ds": _on_the_clock(ahead.reshape(-1), data)}
+    )
+    return Forecasts(answer, left_out, unknown, messages, rows_ahead, history)
+
+
+def _on_the_clock(ds: Any, data: Data) -> pd.DatetimeIndex:
+    """Return time stamps as the place of the data has them, without a zone."""
+    stamps = pd.DatetimeIndex(ds)
+    if data.zone is None:
+        return stamps
+    return stamps.tz_localize("UTC").tz_convert(data.zone).tz_localize(None)
 
 
 def _tabulate(
@@ -132,20 +150,23 @@ def _tabulate(
     names: list[str],
     of_series: dict[str, list[str]],
     where: str,
-) -> tuple[pd.DataFrame, int]:
-    """Return the forecasts of series as one table, and how many of its rows are left empty."""
+    phases: dict[str, int],
+) -> tuple[pd.DataFrame, Stamps, int]:
+    """Return the forecasts of series as one table, the step of each row, and how many are empty."""
     horizon = model.network.horizon
     columns = len(model.network.levels) + 1  # and the mean
     ahead = np.array([forecasts[name][0] for name in names], dtype="datetime64[us]")
     values = np.array([forecasts[name][1] for name in names], dtype=np.float32)
     ahead, values = ahead.reshape(-1, horizon), values.reshape(-1, horizon, columns)
     nothing = Batch(*[torch.empty(0)] * len(Batch._fields))
-    request = Request(np.array(names, dtype=object), ahead, nothing, where, ())
+    phase = np.array([phases[name] for name in names], dtype=np.int64) if phases else None
+    request = Request(np.array(names, dtype=object), ahead, nothing, where, (), phase)
     answer = pd.DataFrame(model.tabulate(request, values))
     if not names:  # of a part: it must have the types of the others
-        answer = answer.astype({answer.columns[0]: "str"})
+        answer = answer.astype(dict.fromkeys(model.data.names_columns, "str"))
     closed = notes.closed(request.names, ahead, model)
-    answer.loc[closed.reshape(-1), answer.columns[2:]] = np.nan
+    first = len(model.data.names_columns) + 1  # behind the series and the time stamp
+    answer.loc[closed.reshape(-1), answer.columns[first:]] = np.nan
     answer[NOTE] = pd.Series(
         [
             "; ".join([*of_series[name], *[notes.CLOSED] * bool(shut)])
@@ -154,7 +175,7 @@ def _tabulate(
         ],
         dtype="str",
     )
-    return answer, int(closed.sum())
+    return answer, ahead, int(closed.sum())
 
 
 def _of(frame: pd.DataFrame, names: Iterable[str]) -> list[tuple[str, pd.DataFrame]]:

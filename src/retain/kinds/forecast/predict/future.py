@@ -32,7 +32,7 @@ def read(path: str, data: Data) -> Future:
         DataError: it cannot be used, or the model has no known covariates.
     """
     _check_wanted(path, data)
-    return _checked(reader.load(reader.open_table(path, Path(), data.separator)), data)
+    return _checked(reader.load(reader.open_for(data, Path(), path)), data)
 
 
 def of_frame(frame: pd.DataFrame, data: Data, where: str) -> Future:

@@ -1,5 +1,7 @@
 """Read the history in a request: as columns of JSON, as CSV or as a data frame."""
 
+import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +37,7 @@ class Request:
     batch: Batch
     where: str  # what messages call the table
     ignored: tuple[str, ...]  # columns of a file that the model does not read
+    phase: NDArray[np.int64] | None = None  # (series,) from the grid, see `alignment.phases`
 
     def __len__(self) -> int:
         """How many series there are."""
@@ -98,7 +101,11 @@ class RequestReader:
         Raises:
             DataError: as `read_table`, or a value cannot be read.
         """
-        raw = reader.load(Csv(HISTORY, content, self._data.separator))
+        dialect = reader.dialect(self._data)
+        with contextlib.suppress(UnicodeDecodeError):
+            content.decode()  # as most programs send text, whatever the table's encoding
+            dialect = dataclasses.replace(dialect, encoding="utf-8")
+        raw = reader.load(Csv(HISTORY, content, dialect))
         return self.read_table(tables.check(raw, self._data), HISTORY)
 
     def read_table(self, table: tables.Table, where: str) -> Request:
@@ -121,7 +128,7 @@ class RequestReader:
         window, static = torch.from_numpy(windows.window), torch.from_numpy(windows.static)
         based = self._based(windows, numbers)
         batch = Batch(window, numbers, static, scales, torch.zeros_like(numbers), *based)
-        return Request(windows.names, windows.ahead, batch, where, ignored)
+        return Request(windows.names, windows.ahead, batch, where, ignored, windows.phase)
 
 
 def _column(values: list[Any]) -> "pd.Series[Any]":
