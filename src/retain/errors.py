@@ -176,6 +176,7 @@ def option(key: str, value: Any = "") -> str:
     >>> option("time_format", "%d/%m/%Y %H:%M")
     '--time-format "%d/%m/%Y %H:%M"'
     """
+    key = key.removeprefix("data.")
     name = "--" + OPTIONS.get(key, key.replace("_", "-"))
     if value is True or value == "":
         return name

@@ -19,10 +19,7 @@ ALONE = "alone"  # the folder of a cell without a classical base, beside that of
 
 
 class Data(TimeAxis):
-    """The table, the meaning of its columns, and what is done about its faults.
-
-    With `aggregate: count` a row counts 1, and `y` is not read.
-    """
+    """The table, the meaning of its columns (`y` is not read by `aggregate: count`), its faults."""
 
     path: str
     # the meaning of the columns
@@ -34,8 +31,6 @@ class Data(TimeAxis):
     known_covariates: tuple[str, ...] = ()
     static_covariates: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
-    calendar: bool = True
-    holidays: str | None = None
     # the forecasting task
     horizon: int = Field(ge=1)
     context_length: int = Field(ge=1)
@@ -76,13 +71,6 @@ class Data(TimeAxis):
         """All covariate columns of the table: past-only, known-future, static."""
         return self.past_covariates + self.known_covariates + self.static_covariates
 
-    @field_validator("holidays")
-    @classmethod
-    def _known_country(cls, value: str | None) -> str | None:
-        if value is not None:
-            check_region(value)
-        return value
-
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, value: str) -> str:
@@ -108,25 +96,6 @@ class Data(TimeAxis):
         twice = sorted({column for column in columns if columns.count(column) > 1})
         if twice:
             raise ValueError(f"column {twice[0]!r} is given two meanings")
-        if self.value_columns and self.unique_id is not None:
-            raise ValueError("a wide table (value_columns) has no unique_id column")
-        if self.value_columns and self.static_covariates:
-            raise ValueError("a wide table (value_columns) has no static covariates")
-        moving = (*self.past_covariates, *self.known_covariates, *self.value_columns)
-        if self.dates_across and moving:
-            raise ValueError(
-                f"a table with dates_across has static covariates alone, and {moving[0]!r} is none"
-            )
-        if self.dates_across and not isinstance(self.ds, str):
-            raise ValueError("a table with dates_across has no columns of time: leave ds out")
-        if self.value_columns and self.aggregate == "count":
-            raise ValueError("aggregate: count counts rows, whatever value_columns hold")
-        if self.known_covariates and self.aggregate == "count":
-            raise ValueError(
-                "aggregate: count counts rows, those of the future too; leave known_covariates out"
-            )
-        if self.ds_is_step and (self.calendar or self.holidays is not None):
-            raise ValueError("ds_is_step: steps have no dates; set calendar to false, no holidays")
         for key in ("categorical", "valid_range"):
             known = self.covariates if key == "categorical" else (*self.covariates, *target)
             for column in getattr(self, key):
@@ -137,19 +106,24 @@ class Data(TimeAxis):
                 raise ValueError(f"valid_range of {column!r}: {low} is not below {high}")
         return self
 
-
-def check_region(region: str) -> None:
-    """Raise ValueError unless `region` is a country, or `COUNTRY-SUBDIVISION`, with holidays."""
-    import holidays  # here: most problems need it not
-
-    country, _, subdivision = region.partition("-")
-    known = holidays.list_supported_countries()
-    if country not in known:
-        raise ValueError("expected an ISO country code such as US, or US-MN with a subdivision")
-    if subdivision and subdivision not in known[country]:
-        raise ValueError(
-            f"no subdivision {subdivision!r}; {country} has {', '.join(known[country]) or 'none'}"
-        )
+    @model_validator(mode="after")
+    def _layout_is_one(self) -> Self:
+        if self.value_columns and self.unique_id is not None:
+            raise ValueError("a wide table (value_columns) has no unique_id column")
+        if self.value_columns and self.static_covariates:
+            raise ValueError("a wide table (value_columns) has no static covariates")
+        moving = (*self.past_covariates, *self.known_covariates, *self.value_columns)
+        if self.dates_across and moving:
+            raise ValueError(
+                f"a table with dates_across has static covariates alone, and {moving[0]!r} is none"
+            )
+        if self.value_columns and self.aggregate == "count":
+            raise ValueError("aggregate: count counts rows, whatever value_columns hold")
+        if self.known_covariates and self.aggregate == "count":
+            raise ValueError(
+                "aggregate: count counts rows, those of the future too; leave known_covariates out"
+            )
+        return self
 
 
 class Model(Section):

@@ -6,7 +6,7 @@ import pytest
 
 from retain.config.loader import parse
 from retain.errors import ParamsError
-from retain.kinds.forecast.config import check_region
+from retain.kinds.forecast.time_axis import check_region
 from retain.kinds.forecast.data.calendars import feature_names, features, step_of
 
 CYCLES = {

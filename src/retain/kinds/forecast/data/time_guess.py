@@ -15,10 +15,10 @@ LOOKS_LIKE = (
     (1e14, 1e16, "microseconds since 1970", "epoch_us"),
     (1e11, 1e13, "milliseconds since 1970", "epoch_ms"),
     (1e8, 1e10, "seconds since 1970", "epoch_s"),
-    (19000101, 21001231, "dates without dashes", '"%Y%m%d"'),
-    (190001, 210012, "years and months without a dash", '"%Y%m"'),
+    (19000101, 21001231, "dates without dashes", "%Y%m%d"),
+    (190001, 210012, "years and months without a dash", "%Y%m"),
     (20_000, 80_000, "days of Excel", "excel"),
-    (1800, 2200, "years", '"%Y"'),
+    (1800, 2200, "years", "%Y"),
 )
 DIGITS = {10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # by how many there are
 CLOCKS = (
@@ -64,7 +64,7 @@ def digits(text: "pd.Series[Any]") -> list[str]:
     if dated is not None and text.str.fullmatch(r"(19|20)\d+").all() and _reads(text, dated):
         return [dated]
     middle = float(text.astype(float).median())
-    forms = [form.strip('"') for low, high, _, form in LOOKS_LIKE if low <= middle <= high]
+    forms = [form for low, high, _, form in LOOKS_LIKE if low <= middle <= high]
     return forms[:1]
 
 

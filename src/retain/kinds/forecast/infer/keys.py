@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retain.errors import DataError
-from retain.kinds.forecast.infer.hints import NO_HINT, by_hint, names, rank
+from retain.errors import AmbiguousError, Choice
+from retain.kinds.forecast.infer.hints import NO_HINT, by_hint, rank
 from retain.kinds.forecast.infer.targets import TARGET_NAMES
 
 ID_NAMES = (
@@ -149,9 +149,13 @@ def _of_order(
         in_turn = _in_turn(frame, name)
         if (in_runs or in_turn) and not is_calendar(name):
             how = "read in turn" if in_turn else "one after another"
-            raise DataError(
+            raise AmbiguousError(
                 f"{path}: column `{name}` may tell series apart, {how}, or change in time within "
-                f"one; say which with --unique-id {name} or --past-covariate {name}"
+                "one",
+                [
+                    Choice("it tells series apart", {"unique_id": name}),
+                    Choice("it changes in time", {"past_covariates": [name]}),
+                ],
             )
     return []
 
@@ -161,14 +165,14 @@ def _runs(column: "pd.Series[Any]") -> int:
     return int((column != column.shift()).sum())
 
 
-def likely(frame: pd.DataFrame, columns: list[str]) -> str:
-    """Return the columns that may be ids, as they are named in a sentence."""
+def likely(frame: pd.DataFrame, columns: list[str]) -> list[str]:
+    """Return the columns that may be ids."""
     texts = [name for name in columns if not pd.api.types.is_numeric_dtype(frame[name])]
-    return names(
+    return [
         name
         for name in columns
         if is_id(name) or (name in texts and _few(frame[name]) and not _whole(frame[name]))
-    )
+    ]
 
 
 def is_id(name: str) -> bool:

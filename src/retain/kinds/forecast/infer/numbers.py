@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retain.errors import DataError, listed
+from retain.errors import AmbiguousError, Choice, DataError, listed
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import numerals
 from retain.kinds.forecast.data.formats import Origin
@@ -238,10 +238,13 @@ def _decimal(found: dict[str, dict[str, Evidence]], path: str) -> str | None:
             if doubtful and (decimal is None or (decimal == sign and of_sign.mixed)):
                 value = of_sign.either
                 whole, part = value.replace(sign, ""), value.replace(sign, ".")
-                raise DataError(
+                raise AmbiguousError(
                     f"{path}: column `{name}`: {value!r} may be {whole} or {part}, for three "
-                    f"digits stand behind every {sign!r}; say which with --thousands {sign} or "
-                    f"--decimal {sign}"
+                    f"digits stand behind every {sign!r}",
+                    [
+                        Choice(f"it is {whole}", {"thousands": sign}),
+                        Choice(f"it is {part}", {"decimal": sign}),
+                    ],
                 )
     return decimal
 

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from retain.errors import DataError
+from retain.errors import AmbiguousError, Choice, DataError
 from retain.kinds.forecast.data import time_formats, time_guess
 from retain.kinds.forecast.data.time_formats import BETWEEN
 from retain.kinds.forecast.data.timestamps import ISO_8601
@@ -105,9 +105,9 @@ def _one(sample: pd.DataFrame, known: Roles, path: str) -> tuple[str, str | None
         formats = formats_of(sample[name], numbers_too=hinted)
         if len(formats) > 1:
             what = "days" if "%d" in formats[0] else "times"
-            raise DataError(
-                f"{path}: column `{name}`: {_text(sample[name]).iloc[0]!r} may be two {what}; say "
-                "which with " + " or ".join(f'--time-format "{form}"' for form in formats)
+            text = str(_text(sample[name]).iloc[0])
+            raise AmbiguousError(
+                f"{path}: column `{name}`: {text!r} may be two {what}", readings(text, formats)
             )
         if formats:
             return str(name), None if formats == [ISO] else formats[0]
@@ -124,6 +124,15 @@ def _one(sample: pd.DataFrame, known: Roles, path: str) -> tuple[str, str | None
         f"{path}: no column looks like time stamps; name it with --ds, and how it is written "
         f"with --time-format{steps}. The columns are: {names(sample.columns)}"
     )
+
+
+def readings(text: str, formats: list[str]) -> list[Choice]:
+    """Return what a stamp may mean, an answer for each format."""
+    stamps = [time_formats.read(pd.Series([text]), form)[0] for form in formats]
+    return [
+        Choice(f"it is {stamp}".removesuffix(" 00:00:00"), {"time_format": form})
+        for stamp, form in zip(stamps, formats, strict=True)
+    ]
 
 
 def looks_like_time(frame: pd.DataFrame) -> bool:
