@@ -1,6 +1,7 @@
 """Which columns of an unknown table are forecast: one, or several side by side, each a series."""
 
 import re
+import shlex
 from typing import Any
 
 import numpy as np
@@ -70,20 +71,16 @@ def find(
     if not several_series and len(others) == len(numeric) >= LEAST and _alike(frame, numeric):
         return numeric, "; no name is that of a target or covariate, and their values are alike"
     likely = others or numeric
-    asked = [f"--y {_quoted(name)}" for name in likely[:3]]
+    asked = [f"--y {shlex.quote(name)}" for name in likely[:3]]
     more = " …" if len(likely) > 3 else ""
     sides = ""
     if not several_series:
-        columns = " ".join(f"--value-column {_quoted(name)}" for name in likely[:2])
+        columns = " ".join(f"--value-column {shlex.quote(name)}" for name in likely[:2])
         sides = f", or, if each is a series, {columns}{' …' if len(likely) > 2 else ''}"
     raise DataError(
         f"{path}: which column is to be forecast cannot be told: {names(likely)}; say it with "
         f"{' or '.join(asked)}{more}{sides}"
     )
-
-
-def _quoted(name: str) -> str:
-    return name if re.fullmatch(r"\w+", name) else f"'{name}'"
 
 
 def _alike(frame: pd.DataFrame, columns: list[str]) -> bool:
