@@ -278,11 +278,13 @@ def _example(found: dict[str, dict[str, Evidence]], decimal: str) -> str:
 
 def _evidence(text: "pd.Series[Any]", sign: str) -> Evidence:
     """Return what the values of a column say of a sign: the first ones, where that is certain."""
-    text = text[text.str.contains(sign, regex=False) | text.str.fullmatch(r"[+-]?\d{1,3}")]
-    first = _look(text.head(LOOKED_AT), sign)
-    if first.decimal or first.thousands or len(text) <= LOOKED_AT:
+    has = text.str.contains(sign, regex=False)
+    if not has.any():
+        return Evidence("", "", "", False)
+    first = _look(text[has].head(LOOKED_AT), sign)
+    if first.decimal or first.thousands:
         return first
-    return _look(text, sign)
+    return _look(text[has | text.str.fullmatch(r"[+-]?\d{1,3}")], sign)
 
 
 def _look(text: "pd.Series[Any]", sign: str) -> Evidence:
