@@ -42,6 +42,7 @@ CALENDAR_NAMES = (
 )
 TOGETHER = 3  # columns at most that make a key,
 MOST = 12  # of so many
+LOOKED_AT = 200_000  # rows, whole time stamps
 EXPLAINED = 0.99  # of the rows have a key and time stamp of their own
 HINTED = 0.9  # where the name says that it is an id, and some rows are there twice
 REGULAR = 0.9  # of the steps within a series are alike, where series are read in turn
@@ -103,8 +104,11 @@ def _of_repeated(
     if len(frame) < 1.5 * order.nunique():
         hinted = [name for name in hinted if name.strip().lower() in ID_NAMES]
         plain, whole = [], []
-    codes = {name: pd.factorize(frame[name])[0] for name in [*hinted, *plain, *whole]}
     stamps = pd.factorize(order)[0]
+    looked_at = stamps < max(1, LOOKED_AT * (int(stamps.max()) + 1) // len(stamps))
+    stamps = stamps[looked_at]
+    names_of = [*hinted, *plain, *whole]
+    codes = {name: pd.factorize(frame[name].to_numpy()[looked_at])[0] for name in names_of}
 
     def explained(key: tuple[str, ...]) -> float:
         pairs = pd.DataFrame({"": stamps, **{name: codes[name] for name in key}})
