@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from retain.errors import AmbiguousError, Choice, DataError
+from retain.errors import AmbiguousError, Choice, DataError, ParamsError
 from retain.kinds.forecast.data import time_formats, time_guess
 from retain.kinds.forecast.data.time_formats import BETWEEN
 from retain.kinds.forecast.data.timestamps import ISO_8601
@@ -44,6 +44,11 @@ def find(sample: pd.DataFrame, known: Roles, path: str, sentences: list[str]) ->
     Raises:
         DataError: no column can be the time, or one may mean two things.
     """
+    for key in ("align", "aggregate"):
+        if known.get(key) and not known.get("frequency"):
+            raise ParamsError(
+                f"{path}: --{key} needs --frequency, the steps to make, such as --frequency D"
+            )
     if known.get("ds_is_step"):
         return _steps(sample, known, path, sentences)
     given = known.get("ds")
@@ -153,10 +158,11 @@ def formats_of(column: Texts, numbers_too: bool) -> list[str]:
         return [ISO]
     if not len(text):
         return []
-    if text.str.fullmatch(ISO_8601).all():
-        return [ISO]
-    if text.str.fullmatch(time_guess.NUMBERS).all():
-        return time_guess.digits(text) if numbers_too else []
+    if text.str.fullmatch(ISO_8601).mean() >= time_guess.NEARLY:
+        return [ISO]  # reading the others will say what is wrong
+    number = text.str.fullmatch(time_guess.NUMBERS)
+    if number.mean() >= time_guess.NEARLY:
+        return time_guess.digits(text[number]) if numbers_too else []
     return time_guess.formats(text)
 
 
