@@ -1,6 +1,5 @@
 """What a forecasting problem may say in params.yaml, and what it means."""
 
-import codecs
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -9,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from retain.config.schema import Problem as CommonProblem
 from retain.config.schema import Section
 from retain.config.schema import Training as CommonTraining
+from retain.kinds.forecast.file_format import FileFormat
 from retain.kinds.forecast.presets import DROPOUT, ON_BASE, PRESETS, REHEARSALS, UPDATES
 from retain.kinds.forecast.split import Split
 from retain.kinds.forecast.time_axis import TimeAxis
@@ -18,11 +18,8 @@ FORECAST_COLUMNS = ("mean", "median", "note")  # beside series, time and one for
 ALONE = "alone"  # the folder of a cell without a classical base, beside that of the cell with it
 
 
-class Data(TimeAxis):
-    """The table, the meaning of its columns, and what is done about its faults.
-
-    With `aggregate: count` a row counts 1, and `y` is not read.
-    """
+class Data(TimeAxis, FileFormat):
+    """The table, the meaning of its columns (`y` is not read by `aggregate: count`), its faults."""
 
     path: str
     # the meaning of the columns
@@ -35,8 +32,6 @@ class Data(TimeAxis):
     known_covariates: tuple[str, ...] = ()
     static_covariates: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
-    calendar: bool = True
-    holidays: str | None = None
     # the forecasting task
     horizon: int = Field(ge=1, le=100_000)
     context_length: int = Field(ge=1, le=1_000_000)
@@ -44,14 +39,7 @@ class Data(TimeAxis):
     transform: Literal["none", "log1p", "box_cox"] = "none"  # of the target, before a network
     minimum: float | None = None  # that no value of the target is below, nor a forecast
     split: Split = Split()
-    # how the file is written, and what is done about its faults
-    separator: str = Field(",", min_length=1, max_length=1)
-    decimal: str = Field(".", min_length=1, max_length=1)
-    thousands: str | None = Field(None, min_length=1, max_length=1)
-    encoding: str = "utf-8"
-    skip_rows: int = Field(0, ge=0)  # above the header
-    sheet: str | None = None  # of a workbook; by default its only one
-    na_values: tuple[str, ...] = ("", "NaN", "nan", "NA", "null")
+    # what is done about its faults
     duplicates: Literal["error", "first", "last", "mean"] = "error"
     valid_range: dict[str, tuple[float | None, float | None]] = Field({})
     unseen: Literal["refuse", "unknown"] = "refuse"  # categories that a model does not know
@@ -77,28 +65,6 @@ class Data(TimeAxis):
         """All covariate columns of the table: past-only, known-future, static."""
         return self.past_covariates + self.known_covariates + self.static_covariates
 
-    @field_validator("holidays")
-    @classmethod
-    def _known_country(cls, value: str | None) -> str | None:
-        if value is not None:
-            check_region(value)
-        return value
-
-    @field_validator("encoding")
-    @classmethod
-    def _known_encoding(cls, value: str) -> str:
-        try:
-            codecs.lookup(value)
-        except LookupError:
-            raise ValueError("no encoding of text that is known, such as utf-8 or cp1252") from None
-        return value
-
-    @model_validator(mode="after")
-    def _signs_differ(self) -> Self:
-        if self.thousands == self.decimal:
-            raise ValueError(f"thousands and decimal are both {self.decimal!r}: they must differ")
-        return self
-
     @model_validator(mode="after")
     def _columns_have_one_meaning(self) -> Self:
         if self.unique_id is not None and not all(self.id_columns):
@@ -109,25 +75,6 @@ class Data(TimeAxis):
         twice = sorted({column for column in columns if columns.count(column) > 1})
         if twice:
             raise ValueError(f"column {twice[0]!r} is given two meanings")
-        if self.value_columns and self.unique_id is not None:
-            raise ValueError("a wide table (value_columns) has no unique_id column")
-        if self.value_columns and self.static_covariates:
-            raise ValueError("a wide table (value_columns) has no static covariates")
-        moving = (*self.past_covariates, *self.known_covariates, *self.value_columns)
-        if self.dates_across and moving:
-            raise ValueError(
-                f"a table with dates_across has static covariates alone, and {moving[0]!r} is none"
-            )
-        if self.dates_across and not isinstance(self.ds, str):
-            raise ValueError("a table with dates_across has no columns of time: leave ds out")
-        if self.value_columns and self.aggregate == "count":
-            raise ValueError("aggregate: count counts rows, whatever value_columns hold")
-        if self.known_covariates and self.aggregate == "count":
-            raise ValueError(
-                "aggregate: count counts rows, those of the future too; leave known_covariates out"
-            )
-        if self.ds_is_step and (self.calendar or self.holidays is not None):
-            raise ValueError("ds_is_step: steps have no dates; set calendar to false, no holidays")
         for key in ("categorical", "valid_range"):
             known = self.covariates if key == "categorical" else (*self.covariates, *target)
             for column in getattr(self, key):
@@ -138,19 +85,24 @@ class Data(TimeAxis):
                 raise ValueError(f"valid_range of {column!r}: {low} is not below {high}")
         return self
 
-
-def check_region(region: str) -> None:
-    """Raise ValueError unless `region` is a country, or `COUNTRY-SUBDIVISION`, with holidays."""
-    import holidays  # here: most problems need it not
-
-    country, _, subdivision = region.partition("-")
-    known = holidays.list_supported_countries()
-    if country not in known:
-        raise ValueError("expected an ISO country code such as US, or US-MN with a subdivision")
-    if subdivision and subdivision not in known[country]:
-        raise ValueError(
-            f"no subdivision {subdivision!r}; {country} has {', '.join(known[country]) or 'none'}"
-        )
+    @model_validator(mode="after")
+    def _layout_is_one(self) -> Self:
+        if self.value_columns and self.unique_id is not None:
+            raise ValueError("a wide table (value_columns) has no unique_id column")
+        if self.value_columns and self.static_covariates:
+            raise ValueError("a wide table (value_columns) has no static covariates")
+        moving = (*self.past_covariates, *self.known_covariates, *self.value_columns)
+        if self.dates_across and moving:
+            raise ValueError(
+                f"a table with dates_across has static covariates alone, and {moving[0]!r} is none"
+            )
+        if self.value_columns and self.aggregate == "count":
+            raise ValueError("aggregate: count counts rows, whatever value_columns hold")
+        if self.known_covariates and self.aggregate == "count":
+            raise ValueError(
+                "aggregate: count counts rows, those of the future too; leave known_covariates out"
+            )
+        return self
 
 
 class Model(Section):

@@ -221,6 +221,13 @@ def test_what_is_known_ahead_what_is_not_and_what_is_fixed(tmp_path: Path) -> No
     assert "known_covariates" not in dropped.data
 
 
+def test_free_text_in_a_short_table_is_no_covariate(tmp_path: Path) -> None:
+    table = panel([{}], 48).assign(note=[f"delivery {n}" for n in range(48)])
+    found = add(tmp_path, table)
+    assert "past_covariates" not in found.data
+    assert "not used: `note`; it is text, and most rows have one of their own" in found.sentences
+
+
 def test_fewer_rows_than_the_horizon_make_nothing_known(tmp_path: Path) -> None:
     table = panel([{}]).assign(visits=values(5))
     table.loc[DAYS - 2 :, "sales"] = np.nan

@@ -90,7 +90,11 @@ def _opening(
     count = len(source.index)
     what = f"Forecast of {data.y if not data.value_columns else 'each column'}"
     what += f" ({data.unit})" if data.unit else ""
-    what += f" for {count:,} series ({', '.join(data.id_columns)})" if data.id_columns and count > 1 else ""
+    what += (
+        f" for {count:,} series ({', '.join(data.id_columns)})"
+        if data.id_columns and count > 1
+        else ""
+    )
     when = ""
     if isinstance(found, Forecasts):
         ds = pd.DatetimeIndex(found.rows["ds"])

@@ -54,6 +54,8 @@ def find(raw: Raw, given: dict[str, Any], path: str, sentences: list[str]) -> di
 
     rest = [name for name in frame.columns if name not in time]
     numeric = [name for name in rest if numbers.is_numeric(sample[name], known)]
+    text = [name for name in rest if name not in {*numeric, *id_columns, *told}]
+    numbers.check_signs(sample, text, known, path)
     signs = numbers.find(frame, numeric, known, path, sentences)
     known |= signs
     converted = numbers.convert(frame, numeric, known)

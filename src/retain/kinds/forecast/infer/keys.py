@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retain.errors import DataError
-from retain.kinds.forecast.infer.hints import NO_HINT, by_hint, names, rank
+from retain.errors import AmbiguousError, Choice
+from retain.kinds.forecast.infer.hints import NO_HINT, by_hint, rank
 from retain.kinds.forecast.infer.targets import TARGET_NAMES
 
 ID_NAMES = (
@@ -42,6 +42,7 @@ CALENDAR_NAMES = (
 )
 TOGETHER = 3  # columns at most that make a key,
 MOST = 12  # of so many
+LOOKED_AT = 200_000  # rows, whole time stamps
 EXPLAINED = 0.99  # of the rows have a key and time stamp of their own
 HINTED = 0.9  # where the name says that it is an id, and some rows are there twice
 REGULAR = 0.9  # of the steps within a series are alike, where series are read in turn
@@ -103,8 +104,11 @@ def _of_repeated(
     if len(frame) < 1.5 * order.nunique():
         hinted = [name for name in hinted if name.strip().lower() in ID_NAMES]
         plain, whole = [], []
-    codes = {name: pd.factorize(frame[name])[0] for name in [*hinted, *plain, *whole]}
     stamps = pd.factorize(order)[0]
+    looked_at = stamps < max(1, LOOKED_AT * (int(stamps.max()) + 1) // len(stamps))
+    stamps = stamps[looked_at]
+    names_of = [*hinted, *plain, *whole]
+    codes = {name: pd.factorize(frame[name].to_numpy()[looked_at])[0] for name in names_of}
 
     def explained(key: tuple[str, ...]) -> float:
         pairs = pd.DataFrame({"": stamps, **{name: codes[name] for name in key}})
@@ -149,9 +153,13 @@ def _of_order(
         in_turn = _in_turn(frame, name)
         if (in_runs or in_turn) and not is_calendar(name):
             how = "read in turn" if in_turn else "one after another"
-            raise DataError(
+            raise AmbiguousError(
                 f"{path}: column `{name}` may tell series apart, {how}, or change in time within "
-                f"one; say which with --unique-id {name} or --past-covariate {name}"
+                "one",
+                [
+                    Choice("it tells series apart", {"unique_id": name}),
+                    Choice("it changes in time", {"past_covariates": [name]}),
+                ],
             )
     return []
 
@@ -161,14 +169,14 @@ def _runs(column: "pd.Series[Any]") -> int:
     return int((column != column.shift()).sum())
 
 
-def likely(frame: pd.DataFrame, columns: list[str]) -> str:
-    """Return the columns that may be ids, as they are named in a sentence."""
+def likely(frame: pd.DataFrame, columns: list[str]) -> list[str]:
+    """Return the columns that may be ids."""
     texts = [name for name in columns if not pd.api.types.is_numeric_dtype(frame[name])]
-    return names(
+    return [
         name
         for name in columns
         if is_id(name) or (name in texts and _few(frame[name]) and not _whole(frame[name]))
-    )
+    ]
 
 
 def is_id(name: str) -> bool:

@@ -1,0 +1,42 @@
+"""What params.yaml may say about how a table's file is written."""
+
+import codecs
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
+
+from retain.config.schema import Section
+
+
+class FileFormat(Section):
+    """The signs, the encoding and the marks of a file.
+
+    Attributes:
+        thousands: the sign between thousands; None where there is none.
+        skip_rows: rows above the header.
+        sheet: of a workbook; by default its only one.
+        na_values: texts that mean missing.
+    """
+
+    separator: str = Field(",", min_length=1, max_length=1)
+    decimal: str = Field(".", min_length=1, max_length=1)
+    thousands: str | None = Field(None, min_length=1, max_length=1)
+    encoding: str = "utf-8"
+    skip_rows: int = Field(0, ge=0, le=1_000_000)
+    sheet: str | None = None
+    na_values: tuple[str, ...] = ("", "NaN", "nan", "NA", "null")
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            codecs.lookup(value)
+        except LookupError:
+            raise ValueError("no encoding of text that is known, such as utf-8 or cp1252") from None
+        return value
+
+    @model_validator(mode="after")
+    def _signs_differ(self) -> Self:
+        if self.thousands == self.decimal:
+            raise ValueError(f"thousands and decimal are both {self.decimal!r}: they must differ")
+        return self
