@@ -250,6 +250,21 @@ def test_drift_of_the_newest_part_is_said(prepared: Path, evaluated: Path, tmp_p
     assert "standard deviations" in drifted
 
 
+def test_the_report_names_what_is_left_out(prepared: Path, evaluated: Path, tmp_path: Path) -> None:
+    source = panel.load(prepared)
+    skipped = [{"unique_id": f"s{n}", "reason": "it has no values"} for n in range(22)]
+    missing = {"steps": 96, "longest_gap": 48, "longest_gap_series": "a"}
+    missing |= {"longest_gap_from": "2024-01-03 05:00:00"}
+    quality = source.quality | {"skipped_series": skipped, "missing": missing}
+    panel.save(dataclasses.replace(source, quality=quality), tmp_path)
+    facts = dict(outlook.build("small", PROBLEM, tmp_path, evaluated, None).data.facts)
+    left_out = facts["Left out: 22 series"]
+    assert left_out.startswith("s0: it has no values; s1: it has no values; ")
+    assert left_out.endswith("s19: it has no values; and 2 more")
+    assert "(5\N{NO-BREAK SPACE}%)" in facts["Steps without a value"]
+    assert "48 hours from 3 Jan 2024 05:00 in a" in facts["Steps without a value"]
+
+
 def test_where_there_is_no_forecast_the_report_says_why(
     prepared: Path, evaluated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -180,6 +180,16 @@ def test_forecast_answers_for_every_series(finished: Path, tmp_path: Path) -> No
     )
 
 
+def test_the_report_and_the_command_draw_the_same_forecast(finished: Path, tmp_path: Path) -> None:
+    plot, here = tmp_path / "f.svg", ("-o", str(tmp_path / "out.csv"))
+    run(finished, "retain", "forecast", "small", *here, "--plot", str(plot))
+    assert (finished / "reports/small/figures/future.svg").read_text() == plot.read_text()
+    assert plot.read_text() in (finished / "reports/small/report.html").read_text()
+    for words in (("--plot", "f.jpg"), ("--plot", "f.svg", "-o", "folder")):
+        refused = run(finished, "retain", "forecast", "small", *words, code=2)
+        assert "name an .svg or a .png" in refused.stderr
+
+
 def test_results_prints_table_verdict_and_report(finished: Path) -> None:
     printed = run(finished, "retain", "results").stdout
     for word in ("LSTM", "RNN", "seasonal naive", "MASE", "CRPS", "95", "@champion"):

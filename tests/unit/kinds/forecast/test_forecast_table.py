@@ -137,7 +137,9 @@ def test_it_is_filled_and_marked(
     assert filled["ds"].tolist() == answer["ds"].iloc[:HORIZON].tolist()
     assert (np.diff(filled[LEVELS], axis=1) > 0).all()
     assert found.messages == [f"1 series are filled:\n  s001: filled by {used}"]
-    rest = Forecasts(answer[answer["unique_id"] != "s001"].reset_index(drop=True), {}, {}, [])
+    rest = Forecasts(
+        answer[answer["unique_id"] != "s001"].reset_index(drop=True), {}, {}, [], found.history
+    )
     assert same(rest, model, table[table["shop"] != "s001"])
 
 

@@ -19,7 +19,7 @@ from retain.evaluation.choice import choose, fold_folder, fold_folders
 from retain.evaluation.quality_gate import differences
 from retain.evaluation.results import Interval, Metrics, plots, stack_histories
 from retain.kinds.forecast.config import ALONE, Problem
-from retain.kinds.forecast.data import folds, panel, quality
+from retain.kinds.forecast.data import folds, panel
 from retain.kinds.forecast.data.folds import Fold
 from retain.kinds.forecast.data.panel import Panel, Schema
 from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Batch, Windows
@@ -63,7 +63,6 @@ class Evaluation:
     schema: Schema
     grid: pd.DatetimeIndex
     folds: list[Fold]
-    left_out: list[str]  # series, with the reason
     cell_facts: tuple[tuple[str, str], ...]  # of the LSTM, for the report
 
     def plots(self) -> dict[str, pd.DataFrame]:
@@ -197,7 +196,6 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         source.schema,
         source.grid,
         [part.fold for part in parts],
-        quality.left_out(source.quality),
         details.cell_facts(lstm.network, looked_at.on(lstm.bases(source))),
     )
 
