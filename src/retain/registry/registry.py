@@ -91,7 +91,7 @@ def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "ModelVers
         card = model_card.write(root, name, problem, metrics, checks, run_tags | tags)
         source, model_id = log_model(run, root, name, folder, predictor, final, card)
         _describe(client, name, problem)
-        about = {"description": card, "model_id": model_id}
+        about = {"description": model_card.description(card), "model_id": model_id}
         created = client.create_model_version(name, source, run.run_id, tags, **about)
         # The lock holds on this machine only; of two that found no version, the lower number stays.
         first = find_by_md5(client, name, model_md5, final_md5) or created

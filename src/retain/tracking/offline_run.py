@@ -182,10 +182,10 @@ def pipeline_run(client: "MlflowClient", root: Path, part: Message) -> str:
     """
     tags = {key: part.tags[key] for key in ON_BOTH if key in part.tags}
     whole = Message(part.pipeline, part.experiment, part.pipeline_name, part.started, tags)
-    whole.status, whole.ended = "FINISHED", part.started
+    whole.datasets, whole.status, whole.ended = part.datasets, "FINISHED", part.started
     with store.locked(root):  # two stages may begin at once
         run_id = _find_or_create(client, root, whole)
-        client.set_terminated(run_id, whole.status, whole.ended)
+        _send(client, run_id, whole)
     return run_id
 
 
