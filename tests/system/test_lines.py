@@ -255,7 +255,7 @@ def test_a_key_is_asked_for_and_time_is_limited(answering: Path) -> None:
             many = list(pool.map(lambda _: server.post("/complete", long, **secret), range(3)))
         said = {(code, body["error"]) for code, body in many}
         assert said == {
-            (503, "no answer within 0.3 s; ask for less at once"),
+            (503, "no answer within 0.3 s; send fewer rows in a request"),
             (503, "too many texts wait; try again in a second"),
         }
         deadline = time.monotonic() + 10

@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from retain.project import fingerprint, lock_file
+from retain.registry import model_card
 
 from .conftest import run
 
@@ -119,11 +120,11 @@ def test_runs_of_one_pipeline_lie_below_it_with_names_and_the_data_set(finished:
     found = client.search_runs([experiment.experiment_id], order_by=["start_time ASC"])
     (whole,) = (one for one in found if PARENT not in one.data.tags)
     parts = [one for one in found if one is not whole]
-    assert whole.info.run_name == "small, data to 2024-01-20"
+    assert whole.info.run_name == "small, 2024-01-20"
     assert sorted(one.info.run_name for one in parts) == [
-        "small lstm refit, data to 2024-01-20",
-        "small lstm, data to 2024-01-20",
-        "small rnn, data to 2024-01-20",
+        "small lstm refit, 2024-01-20",
+        "small lstm, 2024-01-20",
+        "small rnn, 2024-01-20",
     ]
     assert {one.data.tags[PARENT] for one in parts} == {whole.info.run_id}
     for one in parts:
@@ -143,7 +144,8 @@ def test_a_version_has_a_card_beside_its_models_and_as_its_description(finished:
     assert client.get_registered_model("small").description.startswith("Forecasts `y` of each")
     text = client.get_model_version("small", "1").description
     (card,) = (finished / "mlruns" / "artifacts").rglob("README.md")
-    assert card.read_text() == text
+    assert text == model_card.description(card.read_text())
+    assert text.startswith("# small\n")
     assert "## How to make it anew" in text
 
 

@@ -47,7 +47,7 @@ def test_a_model_with_folds_of_a_changed_tree_is_made_anew_with_its_patch_and_wi
     traced = run(folder, "retain", "trace", "models:/small/1").stdout.splitlines()
     said = {line[:8].strip(): line[9:] for line in traced}
     assert said["model"].startswith("small version 1 @champion, md5 ")
-    assert said["run"].startswith("small lstm, data to 2024-01-20 ")
+    assert said["run"].startswith("small lstm, 2024-01-20 ")
     until = ("to 2024-01-15 00:00 (evaluated)", "to 2024-01-21 00:00 (refitted, forecasts)")
     assert all(part in said["rows"] for part in until)
     assert said["commit"].endswith("a state, and 1 files changed beside it (the run's code.patch)")

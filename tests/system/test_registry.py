@@ -105,12 +105,14 @@ def test_without_a_champion_the_newest_version_is_asked_and_said_to_be_a_challen
     change(1.5)
     register(project, FAILED)
     answer = retain("forecast", "small")
-    assert "no version of small is @champion; version 2 is used, a challenger" in answer.stderr
+    assert (
+        "no version of small is @champion; version 2 is used; it is a challenger" in answer.stderr
+    )
     assert "coverage: the 80 % interval covers 10 %" in answer.stderr
     assert 'retain promote small --version 2 --reason "…"' in answer.stderr
     of_newest = answer.stdout
     answer = retain("forecast", "small", "--version", "1")
-    assert "version 1 of small is used, a challenger" in answer.stderr
+    assert "version 1 of small is used; it is a challenger" in answer.stderr
     assert answer.stdout != of_newest
     assert answer.stdout.splitlines()[0].endswith(",note")
     with pytest.raises(RegistryError, match="small has no version 7; there is 1, 2"):

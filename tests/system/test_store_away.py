@@ -97,7 +97,7 @@ def test_without_a_server_all_is_kept_and_sent_later(
     away = {"MLFLOW_TRACKING_URI": server.uri}
     done = run(folder, "python", "pipelines/train.py", "small", "lstm", **away)
     assert f"the tracking store {server.uri} does not answer" in done.stdout
-    assert "pending: small lstm, data to 2024-01-20, in mlruns/pending/" in done.stdout
+    assert "pending: small lstm, 2024-01-20, in mlruns/pending/" in done.stdout
     done = run(folder, "python", "pipelines/evaluate.py", "small", **away)
     assert (
         "pending: the scores of small; sent by the next stage, or by `retain sync`" in done.stdout
@@ -109,7 +109,7 @@ def test_without_a_server_all_is_kept_and_sent_later(
     server.start()
     done = run(folder, "retain", "sync", **away)
     assert done.stdout.splitlines() == [
-        "small lstm, data to 2024-01-20 of small",
+        "small lstm, 2024-01-20 of small",
         "the scores of small",
     ]
     assert not pending(folder)

@@ -29,7 +29,7 @@ def keeping_params(root: Path) -> Iterator[None]:
     The block checks the file. Where it raises ParamsError, the keys that the command line has set
     are set back as well, and the error says so.
     """
-    if not os.environ.get("DVC_EXP_NAME"):
+    if not os.environ.get("DVC_EXP_NAME") or not _is_written_by_dvc(root / "params.yaml"):
         yield
         return
     _mend(root, [])
@@ -49,7 +49,7 @@ def _mend(root: Path, undo: list[str]) -> bool:
         undo: keys, with dots, that get the values of that commit.
 
     Returns:
-        Whether there is such a commit, and both files are YAML.
+        Whether there is such a commit, and it has YAML.
     """
     path, commit = root / "params.yaml", os.environ.get("DVC_EXP_BASELINE_REV") or "HEAD"
     yaml = YAML()
@@ -72,6 +72,18 @@ def _mend(root: Path, undo: list[str]) -> bool:
         return False
     write_text(path, written.getvalue())
     return True
+
+
+def _is_written_by_dvc(path: Path) -> bool:
+    """Whether DVC would write the file as it is; a person's lists it would not."""
+    yaml = YAML()
+    yaml.default_flow_style = False
+    written = io.StringIO()
+    try:
+        yaml.dump(yaml.load(path), written)
+    except (YAMLError, OSError):
+        return False
+    return written.getvalue() == path.read_text(encoding="utf-8")
 
 
 def _take_lists(content: CommentedMap, before: CommentedMap) -> None:

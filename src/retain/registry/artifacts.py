@@ -53,8 +53,8 @@ def log_model(
     from mlflow.models import infer_signature
 
     example = predictor.example(Layout(root, name).prepared)
-    # Of the inputs it says nothing: MLflow would then drop unknown columns in silence and word
-    # errors itself. The model checks its table and names row, column and remedy.
+    # Without inputs: with them MLflow would drop unknown columns in silence, and write the errors
+    # itself. The model checks its table and names row, column and remedy.
     signature = infer_signature(model_output=predictor.predict(example))
     package = Path(__file__).parents[1]
     folders = {"model": folder} | ({"final": final} if final else {})

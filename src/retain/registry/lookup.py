@@ -93,8 +93,8 @@ def _warning(which: str, version: "ModelVersion") -> str:
     tags = version.tags
     verdict = tags.get("verdict") or f"gate {tags.get('gate', 'not run yet')}"
     return (
-        f"{which} is used, a challenger and not the champion. "
-        f"What was found when it was registered: {verdict}\n"
+        f"{which} is used; it is a challenger, not the champion. "
+        f"When it was registered: {verdict}\n"
         f"To make it the champion: "
         f'`retain promote {version.name} --version {version.version} --reason "…"`'
     )

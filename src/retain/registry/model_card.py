@@ -67,6 +67,12 @@ def write(
     return f"---\n{head}---\n\n" + "\n\n".join(blocks) + "\n"
 
 
+def description(card: str) -> str:
+    """Return a card as MLflow shows it: the metadata last, as code."""
+    _, head, page = card.split("---\n", 2)
+    return f"{page.lstrip()}\n## Metadata\n\n```yaml\n{head}```\n"
+
+
 def _head(
     name: str,
     problem: Problem,

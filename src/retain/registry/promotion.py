@@ -25,7 +25,7 @@ def promote(root: Path, name: str, number: int, reason: str, by: str = "") -> st
     """Make a version the champion, and the champion before it `@previous`; return what was done.
 
     Args:
-        by: who asks for it; if empty, whom git knows.
+        by: name of the person who decides; if empty, the name that git has.
 
     Raises:
         RegistryError: there is no such version, it is the champion already, its files are not those
@@ -112,7 +112,7 @@ def _asked_by(root: Path, by: str) -> str:
     name, mail = (Git(root).config(key) for key in ("user.name", "user.email"))
     if not name or not mail:
         raise RegistryError(
-            "git does not know who you are, and it is written down who moves an alias: name "
-            'yourself with --by "…", or git config user.name "…" and git config user.email "…"'
+            "the ledger keeps who moves an alias, and git does not know your name: give it with "
+            '--by "…", or set git config user.name "…" and git config user.email "…"'
         )
     return f"{name} <{mail}>"

@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-UNFINISHED = "rehydrating"  # a registered model's tag while it is rebuilt: a kill is made good
+UNFINISHED = "rehydrating"  # a registered model's tag until it is rebuilt whole
 
 
 def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
     """Rebuild one model of the registry, and yield, line by line, what is done.
 
-    Where the registry has no version of it, the whole ledger is done again. Where it has, only
+    If the registry has no version of it, every entry of the ledger is repeated. If it has, only the
     missing versions are added, and the aliases stay as they are.
 
     Raises:
@@ -48,14 +48,14 @@ def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
     if git.find("HEAD") is None:
         raise RegistryError("the registry is rebuilt from git's history, and there is no commit")
     if git.run("rev-parse", "--is-shallow-repository") == "true":
-        yield "this clone has not the whole history: `git fetch --unshallow` brings it"
+        yield "this clone lacks a part of the history: fetch it with `git fetch --unshallow`"
     entries = ledger.read(root, name)
     if not entries and name not in loader.load(root):
         raise RegistryError(
             f"there is no problem {name}, nor was there one in this branch's history"
         )
     if not entries:
-        yield f"{name}: neither in a ledger nor in a dvc.lock of this branch's history"
+        yield f"{name}: this branch has no ledger of it, and no dvc.lock of its history names it"
         return
     registrations: dict[tuple[str, str], Entry] = {}
     for entry in entries:
@@ -213,7 +213,7 @@ def _store_of(root: Path) -> Iterator[None]:
 
 
 def _begin(client: "MlflowClient", name: str) -> bool:
-    """Return whether the model is rebuilt from nothing; mark it, so that a kill is made good."""
+    """Return whether the model is rebuilt from nothing; mark it until the rebuild is complete."""
     known = {model.name: model for model in client.search_registered_models(f"name = '{name}'")}
     if name in known:
         finished = UNFINISHED not in known[name].tags

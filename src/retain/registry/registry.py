@@ -1,7 +1,8 @@
 """The model registry: a model is registered once per content, and aliases say which one is used.
 
-`@champion` is the model to forecast with, `@challenger` the newest that did not get there,
-`@previous` the champion before. The gate of params moves them, and a person may (`promotion.py`).
+`@champion` is the model to forecast with, `@challenger` the newest that did not become champion,
+`@previous` the champion before. The gate in params.yaml moves the aliases, or a person does
+(`promotion.py`).
 """
 
 import json
@@ -91,7 +92,7 @@ def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "ModelVers
         card = model_card.write(root, name, problem, metrics, checks, run_tags | tags)
         source, model_id = log_model(run, root, name, folder, predictor, final, card)
         _describe(client, name, problem)
-        about = {"description": card, "model_id": model_id}
+        about = {"description": model_card.description(card), "model_id": model_id}
         created = client.create_model_version(name, source, run.run_id, tags, **about)
         # The lock holds on this machine only; of two that found no version, the lower number stays.
         first = find_by_md5(client, name, model_md5, final_md5) or created
@@ -129,7 +130,7 @@ def judge(
         checks = [*checks, *_against_champion(root, name, problem, version, champion)]
     if os.environ.get("DVC_EXP_NAME"):
         sentence = (
-            f"an experiment promotes nothing; take it over with `dvc exp apply`, then run "
+            f"an experiment cannot become champion; apply it with `dvc exp apply NAME`, then run "
             f"`dvc repro -f -s register@{name}`"
         )
         checks = [*checks, CheckResult("committed", False, sentence, {})]
@@ -140,7 +141,7 @@ def judge(
 def decide(
     client: "MlflowClient", version: "ModelVersion", alias: str, checks: list[CheckResult]
 ) -> Decision:
-    """Give a version an alias, and write down what the gate found, as its tags."""
+    """Give a version an alias, and keep what the gate found as its tags."""
     before = set_alias(client, version, alias)
     failed = [check for check in checks if not check.passed]
     reasons = "; ".join(f"{check.check}: {check.sentence}" for check in failed)
@@ -162,10 +163,10 @@ def decide(
 def _kept(
     client: "MlflowClient", name: str, version: "ModelVersion", champion: "ModelVersion | None"
 ) -> Decision | None:
-    """Return the decision about a version that a person has passed over, as long as that holds.
+    """Return the decision to keep a version where it is, because a person chose another champion.
 
-    The stage `register` runs again for many reasons. A person who chose the champion knew all
-    versions that there were, so none of them takes the place back by itself.
+    The stage `register` runs again for many reasons. The person who chose the champion knew all
+    versions of that time, so none of them becomes champion again by itself.
     """
     moved = json.loads(client.get_registered_model(name).tags.get(MOVED, "{}"))
     if champion is None or moved.get("champion") != str(champion.version):
@@ -192,9 +193,10 @@ def _against_champion(
 ) -> Iterator[CheckResult]:
     """Yield the gate's checks of the kind `champion`: both models on the same test windows.
 
-    Compared are the evaluated models. Where that is the champion's own, the version differs from
-    it by the refit alone, and what it was tested for holds. The champion's recipe on other rows is
-    no better than the champion, but its refit has seen more: it must not be worse.
+    The evaluated models are compared. If both versions have the same one, they differ by the refit
+    alone, and the check passes. If the version is the champion's recipe on other rows, it passes
+    unless it is worse, since its refit has learned from newer rows. Each result has the champion's
+    scores, too, for the tag `versus`.
     """
     paths = Layout(root, name)
     folder = paths.model(version.tags.get("cell", MODEL))

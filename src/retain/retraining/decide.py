@@ -125,7 +125,7 @@ def decide(
 
 def describe(drift: Drift) -> str:
     """Describe one measure of drift, with its bound."""
-    usual = ", which its own training part reaches" if drift.usual else ""
+    usual = ", as far as the training part's own windows differ" if drift.usual else ""
     return f"{drift.measure} {drift.value:.3g}, bound {drift.bound:.3g}{usual}"
 
 

@@ -1,8 +1,8 @@
-"""What a retraining made, on a branch, with a pull request for a person to read.
+"""Publish what a retraining made: a commit on a branch, and a pull request for a person to read.
 
-The commit is made beside the working tree and is a function of what it holds. Whoever comes to the
-same result, however often, publishes nothing more: that it was registered at another time, as the
-ledger says, makes it no other result.
+The commit is made without touching the working tree, and its id depends only on what it holds. So
+the same result is published once, by however many runners; the time of the registration in the
+ledger does not count.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The steps of a retraining, each of which may be run again, and their output."""
+"""The steps of a retraining and what they print; each may be run again."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ STOPPED = 4  # the exit code where data got worse
 
 @contextmanager
 def lock(root: Path) -> Iterator[None]:
-    """Be the only retraining in this folder; a second one leaves it to the first, and ends."""
+    """Allow one retraining in this folder; a second one ends at once, without an error."""
     path = root / "scratch" / "retrain.lock"
     path.parent.mkdir(exist_ok=True)
     try:
@@ -62,7 +62,11 @@ def _was_trained(root: Path, name: str, lock: str) -> bool:
 
 
 def check(root: Path, name: str, problem: Problem, trust: bool = False) -> Outcome:
-    """Decide about a problem; where its data are trusted, by what DVC says changed alone."""
+    """Decide about a problem.
+
+    Args:
+        trust: decide only by what changed, and do not check the data.
+    """
     if trust:
         changed = changes.status(root, name)
         outcome = Outcome(bool(changed), changed.sentences() or ["nothing changed"])
@@ -131,7 +135,7 @@ def echo(text: str) -> None:
 
 
 def drop_empty_variables() -> None:
-    """Take out of the environment what CI sets to nothing because nobody has given it."""
+    """Remove variables that CI sets to an empty text because nobody gave them a value."""
     for key in [key for key, value in os.environ.items() if not value]:
         if key.startswith(("MLFLOW_", "AWS_", "GH_", "RETRAIN_")):
             del os.environ[key]

@@ -166,7 +166,7 @@ def _drift(findings: DriftFindings, before: "ModelVersion") -> list[str]:
     if rows:
         names = sorted({drift.name for drift in findings.drifts if drift.passed})
         sentence = f"Beyond the bound: {', '.join(names)}" if names else "Nothing drifted"
-        blocks.append(plain(f"{sentence}. Looked at is {findings.newest}."))
+        blocks.append(plain(f"{sentence}. This is about {findings.newest}."))
         blocks.append(markdown_table(Table("", ("of", "measure", "value", "bound", ""), rows)))
     return blocks + [plain(note) + "." for note in findings.notes]
 

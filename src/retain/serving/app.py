@@ -148,7 +148,7 @@ def build(
             async with asyncio.timeout(limits.answer):
                 return await endpoint.answer(holder.champion, raw)
         except TimeoutError:
-            sentence = f"no answer within {limits.answer:g} s; ask for less at once"
+            sentence = f"no answer within {limits.answer:g} s; send fewer rows in a request"
             raise HTTPException(503, sentence) from None
 
     app.include_router(guarded)

@@ -48,7 +48,7 @@ class Answer(BaseModel):
 
 
 class Endpoint(Protocol[P_contra]):
-    """How the champions of a kind answer over HTTP, whichever it is at the time."""
+    """How a champion of a kind answers over HTTP."""
 
     path: str  # of its POST
     summary: str  # what its POST does

@@ -106,7 +106,7 @@ class AccessMiddleware:
             return None
         names = " or ".join(self._hosts)
         return JSONResponse(
-            {"error": f"this server is asked as {names}, not as {host[:100]!r}"}, 421
+            {"error": f"this server answers to the name {names}, not {host[:100]!r}"}, 421
         )
 
 

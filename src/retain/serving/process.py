@@ -100,7 +100,7 @@ def serve(root: Path, name: str, host: str, port: int, limits: Limits) -> None:
     loopback = _is_loopback(host)
     if not loopback and key is None:
         raise ParamsError(
-            f"--host {host} lets other machines in: set a key in the environment as {KEY}, or take "
+            f"--host {host} accepts other machines: set a key in the environment as {KEY}, or use "
             f"127.0.0.1"
         )
     try:

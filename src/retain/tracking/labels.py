@@ -17,11 +17,11 @@ def run_name(
     """Name a run so that a person tells it from the others in a list.
 
     Problem and cell, the experiment of DVC if there is one, and the date of the data's last row,
-    as `traffic lstm, wide-hero, data to 2018-09-30`; without a cell it is that of the pipeline.
+    as `traffic lstm, wide-hero, 2018-09-30`; without a cell it is that of the pipeline.
     """
     last = str(data_facts(root, name).get("last", ""))[:10]
     first = " ".join(filter(None, [name, cell, "refit" * refit]))
-    return ", ".join(filter(None, [first, experiment, f"data to {last}" if last else ""]))
+    return ", ".join(filter(None, [first, experiment, last]))
 
 
 def data_facts(root: Path, name: str) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""A run that is written down first and sent to the tracking store when the store answers.
+"""A run that is kept on disk until the tracking store has received it.
 
-A training must not end because a server is away, nor may its metrics be lost. What was not sent yet
-is sent again later, after growing pauses, and kept in a file under `mlruns/pending/` until then.
-To send the same twice changes nothing: a run is found by its key, and a metric's time stamp follows
-from its step.
+A training must not stop because a server does not answer, and its metrics must not be lost. What
+was not sent is kept in a file under `mlruns/pending/` and sent again after growing pauses. Sending
+the same twice changes nothing: a run is found by its key, and a metric's time stamp follows from
+its step.
 """
 
 import json
@@ -121,7 +121,7 @@ class OfflineRun:
                 self.deliver()
             except RegistryError as error:
                 if self._reason is None:
-                    print(f"{error}\nthe work goes on; what {self.message.name} says is kept")
+                    print(f"{error}\nthe stage continues; {self.message.name} is kept on disk")
                 self._reason = str(error)
                 self._pause = min(max(1.0, 2 * self._pause), LONGEST_PAUSE)
                 self._next_try = time.monotonic() + self._pause
@@ -182,10 +182,10 @@ def pipeline_run(client: "MlflowClient", root: Path, part: Message) -> str:
     """
     tags = {key: part.tags[key] for key in ON_BOTH if key in part.tags}
     whole = Message(part.pipeline, part.experiment, part.pipeline_name, part.started, tags)
-    whole.status, whole.ended = "FINISHED", part.started
+    whole.datasets, whole.status, whole.ended = part.datasets, "FINISHED", part.started
     with store.locked(root):  # two stages may begin at once
         run_id = _find_or_create(client, root, whole)
-        client.set_terminated(run_id, whole.status, whole.ended)
+        _send(client, run_id, whole)
     return run_id
 
 

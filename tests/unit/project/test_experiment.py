@@ -85,6 +85,16 @@ def test_a_wrong_value_and_a_new_key_leave_the_file_as_it_was(
     assert path.read_text() == PARAMS
 
 
+def test_comments_that_a_person_has_just_changed_stay(root: Path) -> None:
+    """An experiment of the file as it is, without -S: DVC does not write it."""
+    path = root / "params.yaml"
+    path.write_text(PARAMS.replace("# of each quantile", "# of all").replace("# another", "# one"))
+    text = path.read_text()
+    with experiment.keeping_params(root):
+        pass
+    assert path.read_text() == text
+
+
 def test_outside_an_experiment_a_person_s_file_is_left_alone(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,13 @@ def test_the_page_says_what_for_how_good_what_not_and_how_again(card: str) -> No
     assert "data/raw/sales.csv`, md5 `123`" in card
 
 
+def test_mlflow_shows_the_page_first_and_the_metadata_as_code(card: str) -> None:
+    text = model_card.description(card)
+    assert text.startswith("# sales\n")
+    assert "## Metadata\n\n```yaml\nlibrary_name: retain\n" in text
+    assert "---\n" not in text
+
+
 def test_outside_git_nothing_is_promised(tmp_path: Path) -> None:
     tags = {key: value for key, value in TAGS.items() if not key.startswith("git.")}
     problem = loader.parse("sales", ENTRY)

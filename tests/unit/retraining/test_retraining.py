@@ -76,7 +76,9 @@ def test_a_kind_without_drift_is_trained_whenever_something_changed() -> None:
 
 def test_a_bound_that_is_usual_says_so() -> None:
     each = Drift("warm", "psi", 5.0, 4.9, usual=True)
-    assert decide.describe(each) == "psi 5, bound 4.9, which its own training part reaches"
+    assert decide.describe(each) == (
+        "psi 5, bound 4.9, as far as the training part's own windows differ"
+    )
 
 
 LOCK = """\

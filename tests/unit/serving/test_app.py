@@ -115,4 +115,6 @@ def test_only_its_own_names_are_answered(host: str, status: int) -> None:
     assert code == status
     assert headers[b"x-frame-options"] == b"DENY"
     if status == 421:
-        assert content["error"] == f"this server is asked as localhost or [::1], not as {host!r}"
+        assert (
+            content["error"] == f"this server answers to the name localhost or [::1], not {host!r}"
+        )
