@@ -8,7 +8,7 @@ from typing import NoReturn
 import typer
 
 from retain import errors
-from retain.cli import add, data, models, predict, retraining
+from retain.cli import add, data, models, predict, project, retraining
 
 app = typer.Typer(
     name="retain",
@@ -17,7 +17,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (add, data, predict, models, retraining):
+for group in (project, add, data, predict, models, retraining):
     app.add_typer(group.app)  # without a name: its commands are commands of this one
 
 

@@ -1,6 +1,6 @@
 """Which retain runs here, and which one a project was made with.
 
-A project names its retain twice: in the first lines of its managed files, and in requirements.lock
+A project names its retain twice: in the first line of each managed file, and in requirements.lock
 with the wheel's hash. Its stages depend on that lock as those of a checkout do on src/retain, so a
 stage that another retain ran would be recorded as what it is not. A checkout has no such line.
 """
@@ -16,6 +16,7 @@ import retain
 from retain.errors import ParamsError
 
 MARK = "Managed by retain"
+SCHEMA = "params.schema.json"  # of the managed files the one that nobody has a reason to change
 STAMP = re.compile(rf"{MARK} (?P<version>\d[\w.+!]*) (?P<digest>[0-9a-f]{{16}})\b")
 PACKAGE = Path(retain.__file__).parent
 
@@ -57,9 +58,9 @@ def origin() -> tuple[str, str]:
 
 
 def of_project(root: Path) -> str:
-    """Return the version that a project's dvc.yaml was made with; empty in a checkout."""
+    """Return the version that a project's files were made with; empty in a checkout."""
     try:
-        with (root / "dvc.yaml").open(encoding="utf-8") as file:
+        with (root / SCHEMA).open(encoding="utf-8") as file:
             stamp = STAMP.search(file.readline())
     except (OSError, UnicodeDecodeError):
         return ""

@@ -85,7 +85,8 @@ def _locate(source: Path, name: str) -> Path | None:
     if not folder.is_dir():
         spec = find_spec(top)
         if spec is None or spec.submodule_search_locations is None:  # no package
-            return Path(spec.origin) if spec and spec.has_location and not rest else None
+            alone = spec.origin if spec and spec.has_location and not rest else None
+            return Path(alone) if alone else None
         folder = Path(next(iter(spec.submodule_search_locations)))
     base = folder.joinpath(*rest)
     paths = (base / "__init__.py", base.with_suffix(".py"))

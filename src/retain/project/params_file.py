@@ -1,6 +1,7 @@
 """Write a new problem into params.yaml; every byte that was there stays."""
 
 import io
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ def append(root: Path, name: str, entry: dict[str, Any], comments: dict[str, str
     yaml.dump({name: _commented(entry, comments)}, block)
     # Text behind text, unlike a round trip, cannot move a comment or a quote of what was there.
     before = path.read_text(encoding="utf-8").rstrip("\n")
+    before = re.sub(r"^problems: *\{ *\}", "problems:", before, flags=re.MULTILINE)
     after = f"{before}\n\n{textwrap.indent(block.getvalue(), '  ')}"
     wanted = {**load(root), name: parse(name, entry)}
     try:

@@ -1,6 +1,7 @@
 """A registered model's files in MLflow: code, config, weights and an example, without a pickle."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from retain.config.kind import Predictor
 from retain.errors import RegistryError
-from retain.project import fingerprint
+from retain.project import fingerprint, managed
 from retain.project.layout import Layout
 from retain.tracking import store
 from retain.tracking.offline_run import OfflineRun
@@ -55,12 +56,19 @@ def log_model(
     signature = infer_signature(model_output=predictor.predict(example))
     package = Path(__file__).parents[1]
     folders = {"model": folder} | ({"final": final} if final else {})
-    with store.guarded(root), mlflow.start_run(run_id=run.run_id):
+    with (
+        TemporaryDirectory() as scratch,
+        store.guarded(root),
+        mlflow.start_run(run_id=run.run_id),
+    ):
+        # A model needs the modules, and not what a wheel packs for new projects.
+        ignored = shutil.ignore_patterns(managed.PACKED, "__pycache__")
+        code = shutil.copytree(package, Path(scratch) / package.name, ignore=ignored)
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(package / "registry" / "mlflow_model.py"),
             artifacts={key: str(place) for key, place in folders.items()},
-            code_paths=[str(package)],
+            code_paths=[str(code)],
             signature=signature,
             metadata={"columns": predictor.input_columns()},
             # mlflow_model.py checks them
