@@ -1,9 +1,12 @@
 """The commands of `retain` about a project as a whole: make it, run it, look after it."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from retain.errors import ParamsError
 
 app = typer.Typer()
 Wheel = Annotated[
@@ -26,6 +29,31 @@ def init(
 
 
 @app.command()
+def run(
+    names: Annotated[list[str] | None, typer.Argument(help="Problems; all if none.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Though nothing changed.")] = False,
+) -> None:
+    """Train, score, judge and register, as far as something changed; then print the results.
+
+    The stages are those of `dvc repro register@NAME`, and so is what is recorded of them.
+    """
+    from retain.cli import forked, models
+    from retain.config import loader
+
+    root = loader.find_root()
+    problems = loader.some(root, names or [])
+    if not problems:
+        raise ParamsError(
+            "params.yaml has no problem yet: `retain add NAME TABLE --horizon STEPS` makes one"
+        )
+    os.chdir(root)
+    code = forked.repro(problems, ["--force"] if force else [])
+    if code:
+        raise typer.Exit(code)
+    models.results([*problems])
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of params.yaml, by which editors complete and check it."""
     import json
@@ -33,3 +61,19 @@ def schema() -> None:
     from retain.config.json_schema import params_schema
 
     typer.echo(json.dumps(params_schema(), indent=2, ensure_ascii=False))
+
+
+@app.command()
+def doctor() -> None:
+    """Look at what the commands rest on: what is wrong, and how to mend it. Exit code 1: something.
+
+    Python, versions, git, DVC and its remote, MLflow's store, disk, locks.
+    """
+    from retain.config import loader
+    from retain.retraining.doctor import WRONG, examine
+
+    findings = []
+    for finding in examine(loader.find_root(any_release=True)):
+        findings.append(finding)
+        typer.echo(finding)
+    raise typer.Exit(any(finding.state == WRONG for finding in findings))
