@@ -34,10 +34,11 @@ help: ## List these commands
 
 # What a lock names is all that is installed, and nothing that has another hash.
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(WHEELS)
-# torch's build for CUDA, which the package index has for Linux, needs more than that for the CPU.
-PIP_FOR_CUDA = if $(VENV)/bin/python -c "import sys; from importlib.metadata import requires; \
-  sys.exit(not any('nvidia' in line for line in requires('torch')))" && [ "$$(uname)" = Linux ]; \
-  then $(PIP) -r requirements-cuda.lock; fi
+# torch's build for the CPU where pip finds one that is locked, or else that of the package index,
+# which on Linux needs CUDA's libraries. requirements.lock has the first, and all the rest.
+TORCH = awk '/^[a-z]/ { torch = /^torch==/ } torch' requirements.lock > $(VENV)/torch.lock; \
+  awk '/^[a-z]/ { torch = /^torch==/ } !torch' requirements.lock > $(VENV)/rest.lock; \
+  $(PIP) -r $(VENV)/torch.lock 2>/dev/null || $(PIP) -r requirements-cuda.lock
 
 setup: $(STAMP) ## Make .venv with the versions of requirements.lock; PYTHON=python3.12 takes another Python
 
@@ -63,8 +64,8 @@ $(STAMP): $(LOCKS) $(wildcard pyproject.toml)
 	fi
 	@rm -f $(STAMP); touch $(UNFINISHED)
 	@echo "installing requirements.lock into $(VENV); the first time this takes some minutes"
-	@$(PIP) $(addprefix -r ,$(LOCKS))
-	@$(PIP_FOR_CUDA)
+	@$(TORCH)
+	@$(PIP) $(addprefix -r ,$(patsubst requirements.lock,$(VENV)/rest.lock,$(LOCKS)))
 	@$(INSTALL_ENGINE)
 	@rm $(UNFINISHED); echo '$(CURDIR)' > $@
 

@@ -43,5 +43,5 @@ lock: setup ## Pin every dependency of pyproject.toml in requirements*.lock; UPG
 
 dist: setup ## Build wheel and sdist into dist/, and check them
 	@rm -rf dist build
-	@python -m build --no-isolation --outdir dist . >/dev/null
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) python -m build --no-isolation --outdir dist . >/dev/null
 	@twine check --strict dist/* && check-wheel-contents dist/*.whl

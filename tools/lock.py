@@ -2,10 +2,12 @@
 
 python tools/lock.py [--upgrade]
 
-One lock holds torch's builds for the CPU and for CUDA, since both have the version that it pins and
-each file has its hash. What the build for CUDA needs besides is in a lock of its own: it would be
-installed with the build for the CPU, too. A hash that is locked stays as long as the version does;
-so the file may hold builds that today's package index does not show.
+torch has two builds of a version: the package index has that for CUDA, which needs more packages,
+and another index or a folder has that for the CPU, with the mark +cpu. One lock cannot hold both:
+of two files with a locked hash pip takes the one whose hash its page shows, and a folder shows
+none. So requirements.lock has the build for the CPU, and requirements-cuda.lock the other one with
+what it needs besides. A hash that is locked stays as long as the version does; so a lock may hold
+builds that today's package index does not show.
 """
 
 import argparse
@@ -47,9 +49,8 @@ def parse(text: str) -> Pins:
         via = re.search(
             r"# via.*", re.sub(r"-r \S+\.in(, )?", "torch\\1", rest)
         )  # of a scratch folder
-        version = block[2].partition("+")[0]  # the mark of a local build says nothing elsewhere
         hashes = sorted(set(HASH.findall(block[0])))
-        found[block[1]] = (version, marker[0] if marker else "", hashes, via[0] if via else "")
+        found[block[1]] = (block[2], marker[0] if marker else "", hashes, via[0] if via else "")
     return found
 
 
@@ -90,10 +91,10 @@ def with_old_hashes(pins: Pins, before: Pins) -> Pins:
     }
 
 
-def of_cuda(version: str, known: Pins, upgrade: bool) -> tuple[Pins, list[str]]:
-    """Return what torch's build for CUDA needs besides, and the hashes of torch in that index.
+def of_cuda(version: str, known: Pins, upgrade: bool) -> Pins:
+    """Return torch's build for CUDA and what it needs besides; nothing if the index has it not.
 
-    The package index itself has that build; an index or a folder of builds for the CPU is left out.
+    An index or a folder of builds for the CPU is left out.
     """
     with tempfile.TemporaryDirectory() as folder:
         source, pinned = Path(folder) / "torch.in", Path(folder) / "pinned"
@@ -110,8 +111,12 @@ def of_cuda(version: str, known: Pins, upgrade: bool) -> tuple[Pins, list[str]]:
             PIP_FIND_LINKS="",
             PIP_EXTRA_INDEX_URL="",
         )
-    more = {name: pin for name, pin in found.items() if name.startswith(OF_CUDA)}
-    return more, found["torch"][2]
+    linux = ' ; sys_platform == "linux"'
+    more = {
+        name: (pin[0], linux, *pin[2:]) for name, pin in found.items() if name.startswith(OF_CUDA)
+    }
+    torch = found["torch"]
+    return {"torch": (*torch[:3], "# via retain (pyproject.toml)"), **more} if more else {}
 
 
 def main() -> None:
@@ -130,12 +135,13 @@ def main() -> None:
         pins = {k: v for k, v in pins.items() if k not in known and not k.startswith(OF_CUDA)}
         pins = with_old_hashes(pins, before[name])
         if not known:
-            cuda, hashes = of_cuda(pins["torch"][0], pins, upgrade)
-            version, marker, here, via = pins["torch"]
-            pins["torch"] = (version, marker, sorted({*here, *hashes}), via)
+            version, _, build = pins["torch"][0].partition("+")
+            if not build:  # this index has the build for CUDA alone
+                pins["torch"] = before[name]["torch"]
+            cuda = of_cuda(version, pins, upgrade)
             if cuda:
                 more = show(with_old_hashes(cuda, before[CUDA]))
-                what = "# What torch's build for CUDA needs besides requirements.lock"
+                what = "# torch's build for CUDA, and what it needs besides requirements.lock"
                 written[CUDA] = f"{MARK}\n{what}, from pyproject.toml by: make lock\n{more}"
             else:
                 print(f"{CUDA} stays: this package index has no build of torch for CUDA")

@@ -54,6 +54,36 @@ def run(
 
 
 @app.command()
+def upgrade(
+    to: Annotated[str, typer.Option(metavar="VERSION", help="Fetch this release first.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
+    wheels: Annotated[
+        Path | None, typer.Option(help="A folder with the wheel of VERSION; by default wheels/.")
+    ] = None,
+    wheel: Wheel = None,
+) -> None:
+    """Bring a project's managed files and lock to the installed release, or to VERSION.
+
+    Says what will be trained anew, and why. Files that you changed stay as they are.
+    """
+    from retain.config import loader, release
+    from retain.retraining import upgrade as upgrading
+
+    root = loader.find_root(any_release=True)
+    if to and to != release.version():
+        raise typer.Exit(upgrading.install(root, to, dry_run, wheels))
+    todo = upgrading.plan(root, wheel)
+    if not dry_run:
+        upgrading.carry_out(root, todo)
+    for line in upgrading.describe(root, todo, dry_run):
+        typer.echo(line)
+    if not dry_run:
+        typer.echo("next: make setup, then commit; `git restore . && make setup` takes it back")
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of params.yaml, by which editors complete and check it."""
     import json

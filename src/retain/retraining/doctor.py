@@ -88,10 +88,11 @@ def _versions(root: Path) -> Finding:
 
 def _other_version(name: str, wanted: str) -> str:
     try:
-        found = version(name).partition("+")[0]  # of a local build
+        found = version(name)
     except PackageNotFoundError:
         return f"{name} is not installed"
-    return "" if found == wanted else f"{name} {found} instead of {wanted}"
+    same = found.partition("+")[0] == wanted.partition("+")[0]  # builds for CPU and CUDA
+    return "" if same else f"{name} {found} instead of {wanted}"
 
 
 def _managed(root: Path) -> Finding:
