@@ -121,6 +121,9 @@ def prove(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Install the versions locked at its commit first.")
     ] = False,
+    wheels: Annotated[
+        Path | None, typer.Option(help="A folder with files of that lock, besides wheels/.")
+    ] = None,
 ) -> None:
     """Make a model anew from what is recorded of it, in a scratch clone, and compare.
 
@@ -130,7 +133,7 @@ def prove(
 
     root = loader.find_root()
     origin = provenance.find(root, model)
-    found = reproduce.prove(root, origin, fresh)
+    found = reproduce.prove(root, origin, fresh, wheels)
     typer.echo(f"\n{origin.label}, made anew at commit {origin.commit[:9]}")
     for line in found.lines():
         typer.echo(f"  {line}")
