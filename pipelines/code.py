@@ -1,3 +1,4 @@
+# Managed by retain: in a project `retain upgrade` rewrites this file unless it was changed
 """Stage `code@P`: which modules each other stage of a problem runs, and the md5 of what they do.
 
 The other stages depend on these lists, so that a change of the code runs what it touches and no

@@ -1,3 +1,4 @@
+# Managed by retain: in a project `retain upgrade` rewrites this file unless it was changed
 """Stage `evaluate@P`: every model of a problem on every test window, and the report.
 
 python pipelines/evaluate.py PROBLEM

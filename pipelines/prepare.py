@@ -1,3 +1,4 @@
+# Managed by retain: in a project `retain upgrade` rewrites this file unless it was changed
 """Stage `prepare@P`: the raw table becomes arrays on a regular grid.
 
 python pipelines/prepare.py PROBLEM

@@ -1,3 +1,4 @@
+# Managed by retain: in a project `retain upgrade` rewrites this file unless it was changed
 """Stage `refit@P`: the recipe of the evaluated model on all rows: the model that forecasts.
 
 python pipelines/refit.py PROBLEM

@@ -1,3 +1,4 @@
+# Managed by retain: in a project `retain upgrade` rewrites this file unless it was changed
 """Stage `register@P`: the gate's verdict, and the model's place in the registry.
 
 python pipelines/register.py PROBLEM

@@ -1,3 +1,4 @@
+# Managed by retain: in a project `retain upgrade` rewrites this file unless it was changed
 """Retrain problems as CI does every night: fetch, check, decide, train, report, publish.
 
 python pipelines/retrain.py [PROBLEM ...] [--publish] [--skip STEP]

@@ -1,3 +1,4 @@
+# Managed by retain: in a project `retain upgrade` rewrites this file unless it was changed
 """Stage `train@P-C`: a network for each fold of the test part, from prepared data to weights.
 
 python pipelines/train.py PROBLEM CELL

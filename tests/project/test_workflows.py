@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from tests.system import test_retraining
 ROOT = Path(__file__).parents[2]
 GITHUB = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
 GITLAB = ROOT / ".gitlab-ci.yml"
+GITLAB_TEST = ROOT / ".gitlab" / "test.yml"  # of the engine alone; the other includes it
 LINT = ROOT / ".github" / "lint"
 # Keys of .gitlab-ci.yml that are not jobs. A template (.check) may have scripts, and counts as one.
-NOT_JOBS = {"workflow", "stages", "variables", "default"}
+NOT_JOBS = {"workflow", "stages", "variables", "default", "include"}
 # What test_retraining.py runs, and what ran these tests: `make test`, which needs the others.
 COMMANDS = {*test_retraining.COMMANDS.values(), "make setup", "make lint", "make test"}
 
@@ -45,7 +47,8 @@ def github_jobs() -> dict[str, dict[str, Any]]:
 
 
 def gitlab_jobs() -> dict[str, dict[str, Any]]:
-    return {name: job for name, job in read(GITLAB).items() if name not in NOT_JOBS}
+    files = read(GITLAB) | read(GITLAB_TEST)
+    return {name: job for name, job in files.items() if name not in NOT_JOBS}
 
 
 def github_lines() -> list[str]:
@@ -55,19 +58,19 @@ def github_lines() -> list[str]:
 
 def gitlab_lines() -> list[str]:
     scripts = {"script", "before_script", "after_script", "hooks", "run"}
-    texts = (text for place, text in strings(read(GITLAB)) if scripts & {*place})
+    texts = (text for place, text in strings(gitlab_jobs()) if scripts & {*place})
     return [line for text in texts for line in text.splitlines()]
 
 
 def test_the_files_are_where_this_looks() -> None:
-    assert [path.name for path in GITHUB] == ["ci.yml", "retrain.yml"]
+    assert [path.name for path in GITHUB] == ["changes.yml", "ci.yml", "retrain.yml"]
     assert github_lines()
     assert gitlab_lines()
 
 
 def test_every_line_that_runs_is_a_command_of_the_makefile() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = {f"make {name}" for name in re.findall(r"^([a-z-]+):", makefile, re.MULTILINE)}
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "engine.mk")]
+    targets = {f"make {name}" for t in texts for name in re.findall(r"^([a-z-]+):", t, re.M)}
     assert {*github_lines(), *gitlab_lines()} - COMMANDS == set()
     assert COMMANDS - targets == set()
 
@@ -163,8 +166,10 @@ def test_no_checkout_leaves_a_token_behind() -> None:
 
 
 def test_newer_runs_of_ci_replace_older_ones_and_a_training_is_let_finish() -> None:
-    ci, retrain = (read(path)["concurrency"] for path in GITHUB)
-    assert (ci["cancel-in-progress"], "github.ref" in ci["group"]) == (True, True)
+    *others, retrain = (read(path)["concurrency"] for path in GITHUB)
+    assert all(
+        (o["cancel-in-progress"], "github.ref" in o["group"]) == (True, True) for o in others
+    )
     assert retrain == {"group": "retrain", "cancel-in-progress": False}
     jobs = gitlab_jobs()
     assert jobs["retrain"]["resource_group"] == "retrain"
@@ -179,6 +184,14 @@ def test_linters_of_npm_are_pinned_by_hash_and_from_no_registry_in_particular() 
     for name, package in packages.items():
         assert package["integrity"].startswith("sha512-"), name
         assert "resolved" not in package, name
+
+
+def test_both_forges_test_every_python_that_the_project_promises() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    promised = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    github = read(ROOT / ".github/workflows/ci.yml")["jobs"]["test"]["strategy"]["matrix"]["python"]
+    (gitlab,) = read(GITLAB_TEST)["test"]["parallel"]["matrix"]
+    assert github == gitlab["PYTHON"] == promised
 
 
 WORKFLOW = """

@@ -38,7 +38,7 @@ class Forge:
         self.table = small_table(1200)
         params = PARAMS.replace(*SPLITS)
         self.person = write_project(folder / "person", self.rows(0, 240), params)
-        for name in ("Makefile", "requirements.lock"):
+        for name in ("Makefile", "requirements.lock", "requirements-team.lock"):
             shutil.copy(REPOSITORY / name, self.person / name)
         run(self.person, "git", "rm", "-q", "--cached", "data/raw/small.csv")
         run(self.person, "dvc", "add", "-q", "data/raw/small.csv")

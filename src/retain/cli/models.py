@@ -139,6 +139,9 @@ def prove(
         bool,
         typer.Option("--fresh", help="First install the library versions that its commit locks."),
     ] = False,
+    wheels: Annotated[
+        Path | None, typer.Option(help="A folder with files of that lock, besides wheels/.")
+    ] = None,
 ) -> None:
     """Train a model again from what is recorded of it, in a scratch clone, and compare the files.
 
@@ -148,7 +151,7 @@ def prove(
 
     root = loader.find_root()
     origin = provenance.find(root, model)
-    found = reproduce.prove(root, origin, fresh)
+    found = reproduce.prove(root, origin, fresh, wheels)
     typer.echo(f"\n{origin.label}, made anew at commit {origin.commit[:9]}")
     for line in found.lines():
         typer.echo(f"  {line}")

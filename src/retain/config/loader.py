@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from retain.config import release
 from retain.config.kind import find_kind, kind_names
 from retain.errors import ParamsError, clipped, did_you_mean, listed
 
@@ -18,11 +19,20 @@ if TYPE_CHECKING:  # every command imports this module, and pydantic takes a whi
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
-def find_root() -> Path:
-    """The project's folder: the nearest one, from here upwards, that holds dvc.yaml."""
+def find_root(any_release: bool = False) -> Path:
+    """The project's folder: the nearest one, from here upwards, that holds dvc.yaml.
+
+    Args:
+        any_release: also one that was made with another release of retain.
+
+    Raises:
+        ParamsError: there is none, or it is of another release.
+    """
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "dvc.yaml").is_file():
+            if not any_release:
+                release.check(folder)
             return folder
     raise ParamsError(f"no dvc.yaml in {here} or above it: run this in the project's folder")
 
@@ -60,7 +70,12 @@ def load(root: Path) -> "dict[str, Problem]":
 
 
 def load_problem(root: Path, name: str) -> "Problem":
-    """The problem `name` of `root/params.yaml`; raises ParamsError where there is none."""
+    """The problem `name` of `root/params.yaml`; raises ParamsError where there is none.
+
+    Every stage reads its problem so. It raises the same where the project is of another release of
+    retain, whose work would be recorded as that of the one which the project names.
+    """
+    release.check(root)
     problems = load(root)
     if name not in problems:
         raise ParamsError(f"params.yaml: no problem `{name}`{did_you_mean(name, list(problems))}")

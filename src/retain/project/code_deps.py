@@ -8,11 +8,10 @@ template does.
 
 import ast
 import json
-import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
-from importlib.util import resolve_name
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -27,8 +26,9 @@ def code_list(
     """Return the content of data/code/P/STAGE.txt for the problems of a kind.
 
     First what the stage reads of params.yaml besides the sections that dvc.yaml names, then the
-    parts of the kind that it runs, then the md5 of each file: under its path in the project, or
-    under the name of its module where another package brings the kind.
+    parts of the kind that it runs, then the md5 of each file. A file of a package has its path from
+    the folder that the package is in, so that the list is the same in a checkout (src/retain) and
+    where a wheel was installed; a script has its path in the project.
     """
     lines = [f"{key}  {json.dumps(value)}" for key, value in settings.items()]
     lines += [f"{part}  {target}" for part, target in kind.targets(stage).items()]
@@ -65,34 +65,32 @@ def _find_files(root: Path, kind: AnyKind, stage: str) -> dict[str, Path]:
         path = _locate(source, name)
         if path is None or name in left_out:  # none: a name in a module
             continue
-        inside = path.is_relative_to(source)
-        files[path.relative_to(root).as_posix() if inside else name] = path
-        _, imports, strings = _read(path)
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        folder = "/".join([*package.split("."), ""]) if package else ""
+        files[f"{folder}{path.name}"] = path
+        _, imports, strings = _read(path)
         names += [resolve_name(imported, package) for imported in imports]
         for file in path.parent.iterdir():
             if file.name in strings and file.suffix == ".py":
                 names.append(f"{package}.{file.stem}")
             elif file.name in strings and file.is_file():
-                files[f"{file.relative_to(root)}" if inside else f"{package}/{file.name}"] = file
+                files[f"{folder}{file.name}"] = file
     return files
 
 
 def _locate(source: Path, name: str) -> Path | None:
-    """Return the file of a module, of the project or as Python would import it; None if none is."""
-    parts = name.split(".")
-    if (source / parts[0]).is_dir():
-        base = source.joinpath(*parts)
-        paths = (base / "__init__.py", base.with_suffix(".py"))
-        return next((path for path in paths if path.is_file()), None)
-    folders, spec = None, None
-    for count in range(1, len(parts) + 1):
-        if count > 1 and folders is None:  # what is before it is no package
-            return None
-        specs = (finder.find_spec(".".join(parts[:count]), folders) for finder in sys.meta_path)
-        spec = next(filter(None, specs), None)
-        folders = spec.submodule_search_locations if spec else None
-    return Path(spec.origin) if spec and spec.origin and spec.has_location else None
+    """Return the file of a module: of the checkout, or else installed; None if there is none."""
+    top, *rest = name.split(".")
+    folder = source / top
+    if not folder.is_dir():
+        spec = find_spec(top)
+        if spec is None or spec.submodule_search_locations is None:  # no package
+            alone = spec.origin if spec and spec.has_location and not rest else None
+            return Path(alone) if alone else None
+        folder = Path(next(iter(spec.submodule_search_locations)))
+    base = folder.joinpath(*rest)
+    paths = (base / "__init__.py", base.with_suffix(".py"))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _read(path: Path) -> tuple[str, frozenset[str], frozenset[str]]:

@@ -1,5 +1,6 @@
 """DVC, started or opened in one place: what it refuses is raised, with its words."""
 
+import json
 import logging
 import os
 import re
@@ -145,3 +146,26 @@ def locked(lock: str, stage: str) -> dict[str, Any]:
         return YAML(typ="safe").load(textwrap.dedent(block[1])) or {} if block else {}
     except YAMLError:
         return {}  # as where a merge was committed half done
+
+
+def ask_remote(root: Path) -> tuple[str, str, bool]:
+    """Return name and address of the default remote, and whether its folder answers."""
+    with opened(root) as repo:
+        remote = repo.cloud.get_remote()
+        try:
+            answers = bool(remote.fs.exists(remote.path))
+        except Exception:  # of whatever library its kind of address has
+            answers = False
+        return str(remote.name), str(remote.config.get("url", remote.path)), answers
+
+
+def lock_holders(root: Path) -> list[int]:
+    """Return the processes that DVC notes as reading or writing something here."""
+    path = root / ".dvc" / "tmp" / "rwlock"
+    try:
+        noted = json.loads(path.read_text(encoding="utf-8") or "{}")
+    except (OSError, ValueError):
+        return []
+    writes = [entry["pid"] for entry in noted.get("write", {}).values()]
+    reads = [entry["pid"] for entries in noted.get("read", {}).values() for entry in entries]
+    return sorted({*writes, *reads})

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from retain.config import release
 from retain.project import dvc
 from retain.project.files import md5
 from retain.project.git import Git
@@ -172,11 +173,16 @@ def patch(root: Path) -> dict[str, str]:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """Return what else may decide over the last bits of a model, as tags: machine, libraries."""
+    """Return what else may decide over the last bits of a model, as tags: machine, libraries.
+
+    Of retain itself the version, and with a wheel what its modules are; in a checkout git says so.
+    """
     from importlib.metadata import version
 
     tags = {f"env.{name}": version(name) for name in LIBRARIES}
+    modules = release.content_sha256()
     return tags | {
+        "env.retain": release.version() + (f" sha256 {modules}" if modules else ""),
         "env.python": platform.python_version(),
         "env.cpu": _processor(),
         "env.threads": str(threads),

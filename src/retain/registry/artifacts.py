@@ -1,6 +1,7 @@
 """A registered model's files in MLflow: code, config, weights and an example, without a pickle."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from retain.config.kind import Predictor
 from retain.errors import RegistryError
-from retain.project import fingerprint
+from retain.project import fingerprint, managed
 from retain.project.layout import Layout
 from retain.registry import model_card
 from retain.tracking import store
@@ -65,11 +66,14 @@ def log_model(
     ):
         page = Path(scratch) / model_card.NAME
         page.write_text(card, encoding="utf-8")
+        # A model needs the modules, and not what a wheel packs for new projects.
+        ignored = shutil.ignore_patterns(managed.PACKED, "__pycache__")
+        code = shutil.copytree(package, Path(scratch) / package.name, ignore=ignored)
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(package / "registry" / "mlflow_model.py"),
             artifacts={key: str(place) for key, place in (folders | {"card": page}).items()},
-            code_paths=[str(package)],
+            code_paths=[str(code)],
             signature=signature,
             metadata={"columns": predictor.input_columns()},
             # mlflow_model.py checks them

@@ -2,17 +2,20 @@
 
 The commit that a model was trained at, with the patch where the tree was not clean, is checked out
 into a scratch clone, the raw file is taken from git or from DVC's cache, and the stages run again
-there. Nothing of this touches the working tree, its cache or the tracking store.
+there: with the code of the clone where it is a checkout, else with the wheel that was recorded.
+Nothing of this touches the working tree, its cache or the tracking store.
 """
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from retain.config import loader
+from retain.config.schema import Prove
 from retain.errors import DvcError, ProofError
 from retain.evaluation import choice
 from retain.project import dvc, files, fingerprint
@@ -21,6 +24,7 @@ from retain.project.layout import Layout
 from retain.registry.provenance import Provenance
 
 IDENTICAL, DIFFERENT, NEAR = 0, 1, 3  # exit codes
+TORCH = re.compile(r"^torch==.*\n(?:[ \t].*\n)*", re.MULTILINE)
 VERDICTS = {
     IDENTICAL: "identical",
     NEAR: "different within the tolerance",
@@ -80,14 +84,16 @@ class Proof:
         return lines
 
 
-def prove(root: Path, model: Provenance, fresh: bool = False) -> Proof:
+def prove(root: Path, model: Provenance, fresh: bool = False, wheels: Path | None = None) -> Proof:
     """Run the stages up to `evaluate`, and `refit` if it ran, again, and compare what they write.
 
     Args:
         fresh: in an environment made of the commit's requirements.lock, instead of this one.
+        wheels: a folder that may have files of the lock, besides those of the project.
 
     Raises:
-        ProofError: the model cannot be made anew: its commit or its data is gone, or a stage fails.
+        ProofError: the model cannot be made anew: its commit or its data is gone, it was trained
+            with another wheel of retain, or a stage fails.
         GitError: git cannot check its commit out, or apply its patch.
     """
     if not model.commit:
@@ -97,15 +103,17 @@ def prove(root: Path, model: Provenance, fresh: bool = False) -> Proof:
     with files.folder(root, f"prove-{model.name}") as scratch:
         tree = scratch / "tree"
         _check_out(root, model, tree)
-        problem = loader.load_problem(tree, model.name)
+        tolerance = _tolerance(tree, model.name)
         _fetch(root, tree, model.params.get("data.path", ""))
-        python = _fresh_python(tree) if fresh else Path(sys.executable)
+        folders = [*filter(None, [wheels]), root / "wheels", tree / "wheels"]
+        python = _fresh_python(tree, folders) if fresh else Path(sys.executable)
+        today = _environment(tree, python, model.environment.get("env.threads", "1"))
+        _check_release(tree, model, today, fresh)
         stages = [f"evaluate@{model.name}"]
         if str(Layout(Path(), model.name).final) in model.outs:
             stages.append(f"refit@{model.name}")
         _repro(tree, stages, python)
         rebuilt = fingerprint.output_md5s(tree, model.name)
-        today = _environment(python, problem.training.threads)
         layout, weights = Layout(tree, model.name), 0.0
         for final in (False, True) if model.refitted else (False,):
             with model.model(root, final) as recorded:
@@ -120,7 +128,7 @@ def prove(root: Path, model: Provenance, fresh: bool = False) -> Proof:
             metrics=_relative_difference(
                 model.metrics(root), fingerprint.test_metrics(tree, model.name, model.cell)
             ),
-            tolerance=problem.prove.tolerance,
+            tolerance=tolerance,
             environment=_differences(model.environment, today),
         )
 
@@ -155,8 +163,10 @@ def _fetch(root: Path, tree: Path, path: str) -> None:
     if not path or "://" in path or (tree / path).exists():
         return
     cache = dvc.cache_folder(root).parents[1]  # files/md5 in what may be a remote
+    # From the clone in the project, since DVC writes no letter above ASCII into its config.
+    place = os.path.relpath(cache.resolve(), tree.resolve())
     try:
-        dvc.run(tree, "remote", "add", "-q", "--local", "proof", str(cache.resolve()))
+        dvc.run(tree, "remote", "add", "-q", "--local", "proof", place)
         dvc.run(tree, "pull", "-q", "-r", "proof", path)
     except DvcError as error:
         raise ProofError(
@@ -165,23 +175,69 @@ def _fetch(root: Path, tree: Path, path: str) -> None:
         ) from None
 
 
-def _fresh_python(tree: Path) -> Path:
-    """Make an environment of the locked versions of the commit, and return its interpreter."""
+def _tolerance(tree: Path, name: str) -> float:
+    """Return `prove.tolerance` of a problem, without what another release may word otherwise."""
+    from ruamel.yaml import YAML
+
+    problems = YAML(typ="safe").load(tree / "params.yaml").get("problems") or {}
+    if name not in problems:
+        raise ProofError(f"params.yaml had no problem `{name}` at that commit")
+    return float((problems[name].get("prove") or {}).get("tolerance", Prove().tolerance))
+
+
+def _fresh_python(tree: Path, wheels: Sequence[Path]) -> Path:
+    """Make an environment of the locked versions of the commit, and return its interpreter.
+
+    torch's build is chosen as `make setup` does it.
+    """
     python = tree.resolve() / ".venv" / "bin" / "python"
-    install = (str(python), "-m", "pip", "install", "-q", "-r", "requirements.lock")
-    for command in ((sys.executable, "-m", "venv", ".venv"), install):
-        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise ProofError(f"`{' '.join(command[:4])} …` failed: {done.stderr.strip()}")
+    links = [f"--find-links={folder.resolve()}" for folder in wheels if folder.is_dir()]
+    install = (str(python), "-m", "pip", "install", "-q", *links)
+    _run(tree, sys.executable, "-m", "venv", ".venv")
+    if not (tree / "requirements-cuda.lock").is_file():  # a lock without hashes, for both builds
+        _run(tree, *install, "-r", "requirements.lock")
+        return python
+    lock = (tree / "requirements.lock").read_text(encoding="utf-8")
+    torch = TORCH.search(lock)
+    assert torch is not None
+    for name, text in (("torch", torch[0]), ("rest", lock.replace(torch[0], ""))):
+        (tree / ".venv" / f"{name}.lock").write_text(text, encoding="utf-8")
+    try:
+        _run(tree, *install, "--no-deps", "-r", ".venv/torch.lock")
+    except ProofError:
+        _run(tree, *install, "--no-deps", "-r", "requirements-cuda.lock")
+    _run(tree, *install, "--no-deps", "-r", ".venv/rest.lock")
     return python
 
 
-def _environment(python: Path, threads: int) -> dict[str, str]:
-    """Return `fingerprint.environment` under the interpreter that ran the stages."""
+def _run(tree: Path, *command: str) -> str:
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ProofError(f"`{' '.join(command[:4])} …` failed: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def _check_release(tree: Path, model: Provenance, today: dict[str, str], fresh: bool) -> None:
+    """Raise ProofError where a project's model was trained with another wheel than would run."""
+    then, now = model.environment.get("env.retain", ""), today["env.retain"]
+    if (tree / "src" / "retain").is_dir() or then in ("", now):
+        return
+    if fresh:
+        raise ProofError(f"the lock of that commit gives retain {now}; recorded is {then}")
+    raise ProofError(
+        f"it was trained with retain {then}, and {now} is installed: `retain prove --fresh` "
+        f"installs what the commit locks first"
+    )
+
+
+def _environment(tree: Path, python: Path, threads: str) -> dict[str, str]:
+    """Return `fingerprint.environment` under the interpreter that runs the stages."""
     code = "import json, retain.project.fingerprint as f; print(json.dumps(f.environment({})))"
-    variables = os.environ | {"PYTHONPATH": str(Path(fingerprint.__file__).parents[2])}
-    command = [str(python), "-c", code.format(threads)]
-    done = subprocess.run(command, env=variables, capture_output=True, check=True)
+    own = (tree / "src" / "retain").is_dir() or python == Path(sys.executable)
+    paths = {"PYTHONPATH": str(Path(fingerprint.__file__).parents[2])} if own else {}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    command = [str(python), "-c", code.format(int(threads))]
+    done = subprocess.run(command, env=kept | paths, capture_output=True, check=True)
     tags: dict[str, str] = json.loads(done.stdout)
     return tags
 

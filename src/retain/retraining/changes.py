@@ -74,7 +74,7 @@ def status(root: Path, name: str) -> Changes:
                 continue
             for kind, states in entry.items():
                 if kind == "changed deps" and stage == f"code@{name}":
-                    changes.code |= set() if changes.first else _changed_lists(root, name)
+                    changes.code |= set() if changes.first else {*changed_lists(root, name)}
                     continue
                 for path, state in states.items():
                     if isinstance(state, dict):  # of a file of parameters, by key
@@ -86,20 +86,27 @@ def status(root: Path, name: str) -> Changes:
     return changes
 
 
-def _changed_lists(root: Path, name: str) -> set[str]:
-    """Say which stages of a problem would run other code than the one that dvc.lock records."""
-    problem, lists = loader.load_problem(root, name), Layout(Path(), name).code
+def changed_lists(root: Path, name: str, code: Path | None = None) -> dict[str, str]:
+    """Return which stages of a problem would run other code than dvc.lock records, in words.
+
+    Args:
+        code: the folder with the scripts, if it is not `root`.
+
+    Returns:
+        What each of them would run, as the list of its stage; the key says it in words.
+    """
+    problem, lists = loader.load(root)[name], Layout(Path(), name).code
     kind = kind_of(problem)
     md5s: dict[str, str] = {}
-    for _, stage in _locked_stages(root, name):
-        md5s |= _md5s(stage)
-    return {
-        f"what {stage} runs"
-        for stage in STAGES
-        if (recorded := md5s.get((lists / f"{stage}.txt").as_posix()))
-        and recorded
-        != fingerprint.text_md5(code_deps.code_list(root, kind, stage, problem.settings(stage)))
-    }
+    for _, locked in _locked_stages(root, name):
+        md5s |= _md5s(locked)
+    found = {}
+    for stage in STAGES:
+        text = code_deps.code_list(code or root, kind, stage, problem.settings(stage))
+        recorded = md5s.get((lists / f"{stage}.txt").as_posix())
+        if recorded and recorded != fingerprint.text_md5(text):
+            found[f"what {stage} runs"] = text
+    return found
 
 
 def since_commit(root: Path, name: str) -> Changes:

@@ -171,7 +171,7 @@ def test_a_change_of_the_code_is_one_where_a_stage_would_run_other_code(
     )
     status = {"code@t": [{"changed deps": {"src/retain": "modified"}}]}
     monkeypatch.setattr(changes.dvc, "status", lambda *_: status)
-    monkeypatch.setattr(changes.loader, "load_problem", lambda *_: problem())
+    monkeypatch.setattr(changes.loader, "load", lambda *_: {"t": problem()})
     monkeypatch.setattr(changes.code_deps, "code_list", lambda *_: text)
     assert sorted(changes.status(tmp_path, "t").code) == said
 

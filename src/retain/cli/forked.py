@@ -1,0 +1,135 @@
+"""`retain run`: DVC's repro, whose stages are forked from one process that has their libraries.
+
+What DVC records is the same: its own command runs, and each stage is a process with the script,
+arguments, folder and environment that it would have. To start Python and to import torch,
+Lightning and MLflow for each of them takes most of the time of a small problem.
+"""
+
+import multiprocessing
+import os
+import runpy
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retain.config.kind import kind_of
+from retain.training.portable_cpu import NUMPY, TORCH, pin_cpu_kernels
+
+if TYPE_CHECKING:
+    from retain.config.schema import Problem
+
+# What stages import when they run, besides the parts of their kind.
+LIBRARIES = (
+    "retain.training.trainer",
+    "retain.tracking.runs",
+    "retain.registry.registry",
+    "mlflow",
+    "mlflow.pyfunc",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+)
+HEAVY = ("train", "refit", "evaluate", "register")  # the stages that need them
+
+
+def repro(problems: "Mapping[str, Problem]", options: list[str]) -> int:
+    """Run the stages of problems as far as something changed; return DVC's exit code.
+
+    Stages of problems that want other instructions of the processor than the first one are started
+    as DVC does.
+    """
+    from dvc.cli import main
+    from dvc.stage import run
+
+    mode = next(iter(problems.values())).training.reproducible
+    inherited = dict(os.environ)
+    with suppress(RuntimeError):  # NumPy is there already, as in a notebook: then nothing is forked
+        pin_cpu_kernels(mode)
+        same = {
+            name: problem
+            for name, problem in problems.items()
+            if problem.training.reproducible == mode and problem.training.devices == 1
+        }
+        pinned = mode == "portable"
+        run._run = partial(_run, run._run, _Stages(same, pinned), inherited)
+    targets = [f"register@{name}" for name in problems]
+    return int(main(["repro", *options, *targets]) or 0)
+
+
+class _Stages:
+    """Which commands can be forked, and the libraries for them."""
+
+    def __init__(self, problems: "Mapping[str, Problem]", pinned: bool):
+        self._problems, self._pinned, self._imported = problems, pinned, set[str]()
+
+    def script(self, command: str) -> list[str] | None:
+        """Return script and arguments of a stage that can be forked; import what it needs."""
+        words = shlex.split(command)
+        if len(words) < 3 or words[0] != "python" or words[2] not in self._problems:
+            return None
+        stage = Path(words[1]).stem
+        if stage == "prepare" and not self._pinned:  # it pins, before NumPy is imported
+            return None
+        if stage in HEAVY:
+            kind = kind_of(self._problems[words[2]])
+            targets = {target.partition(":")[0] for target in kind.targets(stage).values()}
+            os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when mlflow is imported
+            for name in {*LIBRARIES, *targets} - self._imported:
+                import_module(name)
+                self._imported.add(name)
+        return words[1:]
+
+
+def _run(
+    start: Callable[..., None],
+    stages: _Stages,
+    inherited: dict[str, str],
+    executable: str | None,
+    command: str,
+    *,
+    cwd: str,
+    env: dict[str, str],
+    **options: Any,
+) -> None:
+    """Run a stage's command, in the place of `dvc.stage.run._run`.
+
+    Raises:
+        StageCmdFailedError: it ended with another exit code than 0.
+    """
+    from dvc.stage.exceptions import StageCmdFailedError
+
+    words = stages.script(command)
+    if words is None:
+        kept = {key: value for key, value in env.items() if key not in {*NUMPY, *TORCH}}
+        kept |= {key: value for key, value in inherited.items() if key in {*NUMPY, *TORCH}}
+        start(executable, command, cwd=cwd, env=kept, **options)
+        return
+    process = multiprocessing.get_context("fork").Process(target=_be, args=(words, cwd, env))
+    process.start()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the stage itself
+    try:
+        process.join()
+    except BaseException:
+        process.terminate()
+        process.join()
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if process.exitcode != 0:
+        raise StageCmdFailedError(command, process.exitcode)
+
+
+def _be(words: list[str], folder: str, environ: dict[str, str]) -> None:
+    """Be a stage: the script that its command names."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environ)
+    sys.argv = words
+    sys.path.insert(0, str(Path(words[0]).parent.resolve()))
+    runpy.run_path(words[0], run_name="__main__")

@@ -1,0 +1,109 @@
+"""The commands of `retain` about a project as a whole: make it, run it, look after it."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retain.errors import ParamsError
+
+app = typer.Typer()
+Wheel = Annotated[
+    Path | None,
+    typer.Option(help="The file retain was installed from, if the installer did not note it."),
+]
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Of the new project; it must be empty, or new.")],
+    example: Annotated[bool, typer.Option("--example", help="With the sample problems.")] = False,
+    wheel: Wheel = None,
+) -> None:
+    """Make a project: git and DVC, params.yaml, the pipeline, a Makefile and workflows of CI."""
+    from retain.project import scaffold
+
+    for line in scaffold.make(folder, example, wheel):
+        typer.echo(line)
+
+
+@app.command()
+def run(
+    names: Annotated[list[str] | None, typer.Argument(help="Problems; all if none.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Though nothing changed.")] = False,
+) -> None:
+    """Train, score, judge and register, as far as something changed; then print the results.
+
+    The stages are those of `dvc repro register@NAME`, and so is what is recorded of them.
+    """
+    from retain.cli import forked, models
+    from retain.config import loader
+
+    root = loader.find_root()
+    problems = loader.some(root, names or [])
+    if not problems:
+        raise ParamsError(
+            "params.yaml has no problem yet: `retain add NAME TABLE --horizon STEPS` makes one"
+        )
+    os.chdir(root)
+    code = forked.repro(problems, ["--force"] if force else [])
+    if code:
+        raise typer.Exit(code)
+    models.results([*problems])
+
+
+@app.command()
+def upgrade(
+    to: Annotated[str, typer.Option(metavar="VERSION", help="Fetch this release first.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
+    wheels: Annotated[
+        Path | None, typer.Option(help="A folder with the wheel of VERSION; by default wheels/.")
+    ] = None,
+    wheel: Wheel = None,
+) -> None:
+    """Bring a project's managed files and lock to the installed release, or to VERSION.
+
+    Says what will be trained anew, and why. Files that you changed stay as they are.
+    """
+    from retain.config import loader, release
+    from retain.retraining import upgrade as upgrading
+
+    root = loader.find_root(any_release=True)
+    if to and to != release.version():
+        raise typer.Exit(upgrading.install(root, to, dry_run, wheels))
+    todo = upgrading.plan(root, wheel)
+    if not dry_run:
+        upgrading.carry_out(root, todo)
+    for line in upgrading.describe(root, todo, dry_run):
+        typer.echo(line)
+    if not dry_run:
+        typer.echo("next: make setup, then commit; `git restore . && make setup` takes it back")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of params.yaml, by which editors complete and check it."""
+    import json
+
+    from retain.config.json_schema import params_schema
+
+    typer.echo(json.dumps(params_schema(), indent=2, ensure_ascii=False))
+
+
+@app.command()
+def doctor() -> None:
+    """Look at what the commands rest on: what is wrong, and how to mend it. Exit code 1: something.
+
+    Python, versions, git, DVC and its remote, MLflow's store, disk, locks.
+    """
+    from retain.config import loader
+    from retain.retraining.doctor import WRONG, examine
+
+    findings = []
+    for finding in examine(loader.find_root(any_release=True)):
+        findings.append(finding)
+        typer.echo(finding)
+    raise typer.Exit(any(finding.state == WRONG for finding in findings))

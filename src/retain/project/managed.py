@@ -1,0 +1,127 @@
+"""The files that retain writes into a project: the engine's own, which carry a mark.
+
+A file of the engine whose first line has the mark is written into each project, with the release
+and a digest in that line; so `retain upgrade` knows which files a person changed. What follows the
+line YOURS in a file is the person's. The build packs the same files into the wheel. It runs this
+module, which therefore imports nothing that has to be installed.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from retain.config.release import MARK, PACKAGE, SCHEMA, STAMP, version
+
+YOURS = "# Below this line is yours"
+FIRST_LINE = f"# yaml-language-server: $schema={SCHEMA}\n"  # of params.yaml, for editors
+RULE = "`retain upgrade` rewrites this file, unless it was changed"
+# Where the engine has files with the mark, and where a wheel has them.
+FOLDERS = ("", "pipelines", ".github/workflows")
+PACKED = "template"
+# Written once, and then the person's.
+INITIAL = (".dvc/config", ".dvc/.gitignore")
+# For `--example` alone.
+SAMPLE = (
+    "params.yaml",
+    "data/raw/gospels_acts.md",
+    "data/raw/gospels_acts.txt.gz",
+    "data/raw/metro_interstate_traffic_volume.csv.gz",
+    "data/raw/metro_interstate_traffic_volume.md",
+)
+
+
+def source() -> Path:
+    """Return the folder that has the files: in the wheel, or the checkout itself."""
+    packed = PACKAGE / PACKED
+    return packed if packed.is_dir() else PACKAGE.parents[1]
+
+
+def pack(checkout: Path, package: Path) -> None:
+    """Copy what projects are made of into the package that is being built."""
+    for name in (*marked(checkout), *INITIAL, *SAMPLE):
+        target = package / PACKED / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(checkout / name, target)
+
+
+def texts(lock_line: str = "") -> dict[str, str]:
+    """Return the managed files of this release, by their path in a project.
+
+    Args:
+        lock_line: what requirements.lock says of retain itself: its version and hash.
+    """
+    found = {}
+    for name in marked(source()):
+        text = (source() / name).read_text(encoding="utf-8")
+        text = split(text)[0]
+        if name == "dvc.yaml":  # the code of a project is what its lock names
+            text = text.replace("- src/retain\n", "- requirements.lock\n")
+        if name == "requirements.lock":
+            first, _, rest = text.partition("\n")
+            text = f"{first}\n{lock_line}{rest}"
+        found[name] = stamped(text)
+    found[SCHEMA] = stamped(schema_text())
+    return found
+
+
+def schema_text() -> str:
+    """Return the JSON Schema of params.yaml, its first line with the mark."""
+    from retain.config.json_schema import params_schema
+
+    text = json.dumps(params_schema(), indent=1, ensure_ascii=False)
+    return f'{{"$comment": "{MARK}",\n{text.removeprefix("{").lstrip()}\n'
+
+
+def initial() -> dict[str, bytes]:
+    """Return the files that are written once, by path."""
+    return {name: (source() / name).read_bytes() for name in INITIAL}
+
+
+def sample() -> dict[str, bytes]:
+    """Return the files of the example, by path."""
+    found = {name: (source() / name).read_bytes() for name in SAMPLE}
+    found["params.yaml"] = FIRST_LINE.encode() + found["params.yaml"]
+    return found
+
+
+def stamped(text: str) -> str:
+    """Return a managed file with the release and its digest in the first line."""
+    line, _, rest = text.partition("\n")
+    before, found, _ = line.partition(MARK)
+    assert found, line
+    end = '",' if before.startswith("{") else ""
+    return f"{before}{MARK} {version()} {digest(text)}: {RULE}{end}\n{rest}"
+
+
+def is_untouched(text: str) -> bool:
+    """Whether a file is as retain wrote it, but for what is below the line YOURS."""
+    found = STAMP.search(text.partition("\n")[0])
+    return found is not None and found["digest"] == digest(text)
+
+
+def split(text: str) -> tuple[str, str]:
+    """Return what is retain's of a managed file, and what is the person's below the line YOURS."""
+    line = re.search(rf"^{YOURS}.*\n?", text, re.MULTILINE)
+    return (text[: line.end()], text[line.end() :]) if line else (text, "")
+
+
+def digest(text: str) -> str:
+    """Return the digest of what is below the first line, as far as it is not the person's."""
+    rest = split(text.partition("\n")[2])[0]
+    return hashlib.sha256(rest.rstrip().encode()).hexdigest()[:16]
+
+
+def marked(folder: Path) -> list[str]:
+    """Return the paths of the files of the engine that have the mark in their first line."""
+    return [name for below in FOLDERS for name in sorted(_with_mark(folder, below))]
+
+
+def _with_mark(folder: Path, below: str) -> Iterator[str]:
+    for path in (folder / below).iterdir():
+        if path.is_file() and path.name != SCHEMA:
+            with path.open("rb") as file:
+                if MARK.encode() in file.readline():
+                    yield str(path.relative_to(folder))

@@ -1,0 +1,180 @@
+"""`retain upgrade`: a project's managed files and lock, as this release of retain has them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from retain.config import loader, release
+from retain.errors import NoRepositoryError, ParamsError, RetainError
+from retain.project import files, managed, scaffold
+from retain.project.git import Git
+from retain.project.layout import Layout
+from retain.retraining import changes
+
+OLDEST = "0.1"  # of the releases whose projects this one can upgrade
+SHOWN = 3  # modules that explain why a stage would run
+
+
+@dataclass
+class Plan:
+    """What an upgrade does to the files of a project, by path.
+
+    Attributes:
+        written: new texts.
+        beside: those of files that a person changed: they go beside them.
+        removed: files that are no longer a part of projects.
+        wheel: the file to add to the folder wheels, if the project has one.
+    """
+
+    before: str
+    written: dict[str, str] = field(default_factory=dict)
+    beside: dict[str, str] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+    wheel: Path | None = None
+
+
+def plan(root: Path, wheel: Path | None = None) -> Plan:
+    """Find what is to be done, and check that it can be.
+
+    Raises:
+        ParamsError: the project is newer than this release, or much older, or of a checkout; or
+            git could not take the upgrade back.
+    """
+    before, here = release.of_project(root), release.version()
+    if not before:
+        raise ParamsError(
+            "this folder was not made by `retain init`: a checkout of retain is upgraded by git"
+        )
+    if release.newer(before, here):
+        raise ParamsError(
+            f"this project is of retain {before}, which is newer than {here}: `make setup` "
+            f"installs what its requirements.lock names"
+        )
+    if release.newer(OLDEST, before):
+        raise ParamsError(
+            f"this project is of retain {before}, and {here} upgrades from {OLDEST} on: go there "
+            f"first, by `retain upgrade --to {OLDEST}`"
+        )
+    line, kept = _lock_line(root, wheel)
+    found = Plan(before, wheel=kept if (root / "wheels").is_dir() else None)
+    new = managed.texts(line)
+    for name, text in new.items():
+        path = root / name
+        old = path.read_text(encoding="utf-8") if path.is_file() else None
+        if old is None:
+            found.written[name] = text
+        elif managed.is_untouched(old):
+            whole = managed.split(text)[0] + managed.split(old)[1]
+            found.written |= {name: whole} if whole != old else {}
+        elif managed.digest(old) != managed.digest(text):
+            found.beside[name] = text
+    for name in managed.marked(root):
+        if name not in new and managed.is_untouched((root / name).read_text(encoding="utf-8")):
+            found.removed.append(name)
+    _check_can_be_undone(root, [*found.written, *found.removed])
+    return found
+
+
+def carry_out(root: Path, todo: Plan) -> None:
+    """Write the files of a plan."""
+    for name, text in todo.written.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        files.write_text(root / name, text)
+    for name, text in todo.beside.items():
+        files.write_text(root / f"{name}.new", text)
+    for name in todo.removed:
+        (root / name).unlink()
+    if todo.wheel is not None and not (root / "wheels" / todo.wheel.name).exists():
+        shutil.copy(todo.wheel, root / "wheels")
+
+
+def describe(root: Path, todo: Plan, dry_run: bool) -> Iterator[str]:
+    """Yield what was done, or would be, and what will run anew, and why."""
+    will = "would be " if dry_run else ""
+    yield f"from retain {todo.before} to {release.version()}"
+    for name in todo.written:
+        yield f"  {name}: {will}rewritten"
+    for name in todo.removed:
+        yield f"  {name}: {will}removed; projects have no such file any more"
+    for name in todo.beside:
+        yield f"  {name}: changed here, and stays; the new one {will or 'is '}{name}.new"
+    if not (todo.written or todo.removed or todo.beside):
+        yield "  no file is other than it was"
+    with files.folder(root, "upgrade") as scratch:
+        for name, text in managed.texts().items():
+            if name.startswith("pipelines/"):
+                own = root / name if name in todo.beside else None
+                (scratch / "pipelines").mkdir(exist_ok=True)
+                (scratch / name).write_text(own.read_text("utf-8") if own else text, "utf-8")
+        for name in loader.load(root):
+            yield from _reruns(root, name, scratch)
+
+
+def install(root: Path, version: str, dry_run: bool, wheels: Path | None) -> int:
+    """Run the upgrade of another release, which is fetched into a scratch folder; its exit code.
+
+    This environment stays as it is: `make setup` installs what the new lock names.
+    """
+    found = wheels or root / "wheels"
+    links = ["--find-links", str(found.resolve())] if found.is_dir() else []
+    with files.folder(root, "upgrade-to") as scratch:
+        _pip("download", "--no-deps", "--dest", str(scratch), *links, f"retain=={version}")
+        (wheel,) = scratch.glob("retain-*.whl")
+        site = scratch / "site"
+        _pip("install", "--no-deps", "--no-index", "--target", str(site), str(wheel))
+        program = "from retain.cli import main; main()"
+        words = ["upgrade", "--wheel", str(wheel.resolve()), *["--dry-run"] * dry_run]
+        paths = filter(None, [str(site.resolve()), os.environ.get("PYTHONPATH")])
+        env = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+        command = [sys.executable, "-c", program, *words]
+        return subprocess.run(command, cwd=root, env=env, check=False).returncode
+
+
+def _pip(*words: str) -> None:
+    command = [sys.executable, "-m", "pip", words[0], "-q", "--disable-pip-version-check"]
+    done = subprocess.run([*command, *words[1:]], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        reason = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+        raise RetainError(f"`pip {words[0]}` failed: {' '.join(reason) or done.stderr.strip()}")
+
+
+def _lock_line(root: Path, wheel: Path | None) -> tuple[str, Path | None]:
+    """Return what the lock says of retain: as installed, or as it says already."""
+    text = (root / "requirements.lock").read_text(encoding="utf-8")
+    line = scaffold.LINE.search(text)
+    if wheel is None and line is not None and line["version"] == release.version():
+        return line[0], None
+    return scaffold.lock_line(wheel)
+
+
+def _check_can_be_undone(root: Path, names: list[str]) -> None:
+    """Raise ParamsError unless the last commit has the files as they are."""
+    there = [name for name in names if (root / name).exists()]
+    try:
+        changed = there and Git(root).run("status", "--porcelain", "--", *there)
+    except NoRepositoryError:
+        changed = "no repository"
+    if changed:
+        raise ParamsError(
+            f"no commit has these files as they are, so that the upgrade could not be taken back: "
+            f"{changed}; commit them first"
+        )
+
+
+def _reruns(root: Path, name: str, code: Path) -> Iterator[str]:
+    """Yield what the pipeline will run anew for a problem, and why."""
+    now = changes.status(root, name)
+    lists = {} if now.first else changes.changed_lists(root, name, code)
+    now.code = {text for text in now.code if not text.startswith("what ")} | {*lists}
+    yield f"{name}: {'; '.join(now.sentences()) or 'nothing to train anew'}"
+    for words, text in lists.items():
+        stage = words.split()[1]
+        path = Layout(root, name).code / f"{stage}.txt"
+        old = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        labels = sorted({line.partition("  ")[2] for line in {*text.splitlines()} ^ {*old}})
+        more = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
+        yield f"  {stage}: {', '.join(labels[:SHOWN])}{more}"

@@ -1,0 +1,97 @@
+"""Stages that are forked: which, and that they are what a process of their own would be."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.stage.exceptions import StageCmdFailedError
+
+from retain.cli import forked
+from retain.config import loader
+from retain.training.portable_cpu import NUMPY, TORCH
+
+ENTRY = {
+    "kind": "recall",
+    "preset": "fast",
+    "data": {"source": "copy", "path": "pipelines/prepare.py"},
+    "gate": [{"check": "finite"}],
+}
+SCRIPT = """\
+import os, sys
+from pathlib import Path
+words = [__name__, *sys.argv, os.environ["DVC_STAGE"], str(len(os.environ))]
+Path("said").write_text(" ".join(words))
+sys.exit(int(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch) -> forked._Stages:
+    """Those of one problem; its libraries are not imported, but named in `imported`."""
+    imported: list[str] = []
+    monkeypatch.setattr(forked, "import_module", imported.append)
+    found = forked._Stages({"small": loader.parse("small", ENTRY)}, pinned=True)
+    monkeypatch.setattr(found, "imported_names", imported, raising=False)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("command", "heavy"),
+    [
+        ("python pipelines/code.py small", False),
+        ("python pipelines/prepare.py small", False),
+        ("python pipelines/train.py small lstm", True),
+        ("python pipelines/register.py small", True),
+    ],
+)
+def test_libraries_are_imported_before_the_first_stage_that_needs_them(
+    stages: Any, command: str, heavy: bool
+) -> None:
+    assert stages.script(command) == command.split()[1:]
+    assert ("mlflow" in stages.imported_names) == heavy
+    stages.script(command)
+    assert len(stages.imported_names) == len({*stages.imported_names})
+
+
+@pytest.mark.parametrize(
+    "command", ["python pipelines/train.py other lstm", "echo small", "sh pipelines/x.sh small"]
+)
+def test_other_commands_are_started_as_dvc_does_without_what_was_pinned(
+    stages: Any, command: str
+) -> None:
+    started: list[dict[str, str]] = []
+
+    def start(executable: object, command: str, *, cwd: str, env: dict[str, str]) -> None:
+        started.append(env)
+
+    pins = dict.fromkeys([*NUMPY, *TORCH], "1")
+    forked._run(
+        start, stages, {"OMP_NUM_THREADS": "4"}, None, command, cwd=".", env=pins | {"A": "b"}
+    )
+    assert started == [{"A": "b", "OMP_NUM_THREADS": "4"}]
+
+
+def test_prepare_is_not_forked_where_its_instructions_would_not_be_pinned() -> None:
+    problems = {"small": loader.parse("small", ENTRY)}
+    assert (
+        forked._Stages(problems, pinned=False).script("python pipelines/prepare.py small") is None
+    )
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_forked_stage_is_the_script_in_its_folder_and_environment(
+    stages: Any, tmp_path: Path, code: int
+) -> None:
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines" / "code.py").write_text(SCRIPT)
+    command, here = f"python pipelines/code.py small {code}", Path.cwd()
+    arguments = {"cwd": str(tmp_path), "env": {"DVC_STAGE": "code@small"}}
+    if code:
+        with pytest.raises(StageCmdFailedError, match="exited with 3"):
+            forked._run(pytest.fail, stages, {}, None, command, **arguments)
+    else:
+        forked._run(pytest.fail, stages, {}, None, command, **arguments)
+    assert (tmp_path / "said").read_text() == f"__main__ {command[7:]} code@small 1"
+    assert Path.cwd() == here
+    assert "DVC_STAGE" not in os.environ
