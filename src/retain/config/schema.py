@@ -247,11 +247,12 @@ class Problem(Section):
 
     def advice(self) -> tuple[str, ...]:
         """Say what of the entry to know or to write otherwise; the stage `code` prints it."""
-        missing = {getattr(check, "baseline", None) for check in self.gate} & {*get_args(Cell)}
+        named = {str(getattr(check, "baseline", "")) for check in self.gate}
+        missing = named & {*get_args(Cell)} - {*self.training.cells}
         return tuple(
             f"the gate compares with the {cell}, which training.cells does not train: that check "
             f"will fail"
-            for cell in sorted(missing - {*self.training.cells})
+            for cell in sorted(missing)
         )
 
     @model_validator(mode="before")
