@@ -256,12 +256,12 @@ class Problem(Section):
 
     def advice(self) -> tuple[str, ...]:
         """Say what of the entry to know or to write otherwise; the stage `code` prints it."""
-        baselines = {getattr(check, "baseline", None) for check in self.gate}
+        named = {str(getattr(check, "baseline", "")) for check in self.gate}
+        missing = named & {*get_args(Cell)} - {*self.training.cells}
         return tuple(
             f"the gate compares with the {cell}, which training.cells does not train: that check "
             f"will fail"
-            for cell in get_args(Cell)
-            if cell in baselines and cell not in self.training.cells
+            for cell in sorted(missing)
         )
 
     @model_validator(mode="before")
