@@ -36,8 +36,8 @@ help: ## List these commands
 PIP = $(VENV)/bin/python -m pip install --disable-pip-version-check --progress-bar off --no-deps $(WHEELS)
 # torch's build for the CPU where pip finds one that is locked, or else that of the package index,
 # which on Linux needs CUDA's libraries. requirements.lock has the first, and all the rest.
-TORCH = awk '/^[a-z]/ { torch = /^torch==/ } torch' requirements.lock > $(VENV)/torch.lock; \
-  awk '/^[a-z]/ { torch = /^torch==/ } !torch' requirements.lock > $(VENV)/rest.lock; \
+TORCH = awk '/^[A-Za-z]/ { torch = /^torch==/ } torch' requirements.lock > $(VENV)/torch.lock; \
+  awk '/^[A-Za-z]/ { torch = /^torch==/ } !torch' requirements.lock > $(VENV)/rest.lock; \
   $(PIP) --quiet -r $(VENV)/torch.lock 2>/dev/null || $(PIP) --quiet -r requirements-cuda.lock
 
 setup: $(STAMP) ## Make .venv with the versions of requirements.lock; PYTHON=python3.12 takes another Python
