@@ -97,6 +97,13 @@ def test_where_there_is_no_room_for_two_there_is_one_and_no_network_is_kept() ->
     assert not built.config["network"]["kept"]
 
 
+def test_the_network_alone_rehearses_once_in_the_newest_part(source: Panel) -> None:
+    alone = problem(training={"rehearsals": 2}).beside["alone"]
+    built = setup.build_on(source, alone, "lstm")
+    assert [span(windows)[1] for windows in parts(built.train)] == [VALIDATION, TEST]
+    assert [span(windows) for windows in parts(built.validation)] == [(VALIDATION, TEST)]
+
+
 def test_a_batch_is_one_of_each_and_windows_come_again_where_they_are_few(source: Panel) -> None:
     built = setup.build_on(source, problem(training={"batch_size": 600}), "lstm")
     sizes = [len(windows) for windows in parts(built.train)]

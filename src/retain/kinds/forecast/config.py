@@ -218,12 +218,16 @@ class Problem(CommonProblem):
 
     @property
     def beside(self) -> Mapping[str, Self]:
-        """Each cell without the classical base, if it has one."""
+        """Each cell without the classical base, if it has one.
+
+        It forecasts for no user and is never left out, so that one rehearsal is enough for it: to
+        say for how long it learns, and to calibrate it.
+        """
         if self.model.base == "none" or not self.training.alone:
             return {}
-        return {
-            ALONE: self.model_copy(update={"model": self.model.model_copy(update={"base": "none"})})
-        }
+        model = self.model.model_copy(update={"base": "none"})
+        training = self.training.model_copy(update={"rehearsals": 1})
+        return {ALONE: self.model_copy(update={"model": model, "training": training})}
 
     def settings(self, stage: str) -> dict[str, Any]:
         """`train` reads one key of the section `evaluation`, and not the others."""
