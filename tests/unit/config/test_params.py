@@ -325,16 +325,6 @@ def test_only_a_change_of_the_folds_trains_again(tmp_path: Path) -> None:
     assert all("evaluation.folds" not in seen[0].settings(other) for other in ("refit", "evaluate"))
 
 
-def test_another_limit_of_drift_writes_the_report_anew(tmp_path: Path) -> None:
-    seen = []
-    for retrain in ("{psi: 0.25}", "{psi: 0.5}", "{max_age: 30d}"):
-        write(tmp_path, GOOD.replace("    gate:", f"    retrain: {retrain}\n    gate:", 1))
-        seen.append(loader.load(tmp_path)["sales"])
-    first, second, third = (problem.settings("evaluate") for problem in seen)
-    assert first == third != second
-    assert seen[0].settings("train") == seen[1].settings("train")
-
-
 def test_a_check_against_a_cell_that_is_not_trained_is_refused_with_both_remedies() -> None:
     gate = [{"check": "finite"}, {"check": "beats_or_ties", "baseline": "gru"}]
     entry = {**ENTRY, "training": {"cells": ["lstm", "rnn"]}, "gate": gate}
