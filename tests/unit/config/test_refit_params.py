@@ -67,3 +67,12 @@ def test_without_a_refit_the_stage_leaves_a_sentence(
     monkeypatch.setattr("sys.argv", ["refit.py", "sales"])
     runpy.run_path(str(ROOT / "pipelines" / "refit.py"))["main"]()
     assert (tmp_path / "models/sales/final/left-out.txt").read_text() == f"{why}\n"
+
+
+def test_another_limit_of_drift_writes_the_report_anew() -> None:
+    first, second, third = (
+        loader.parse("sales", ENTRY | {"retrain": retrain})
+        for retrain in ({"psi": 0.25}, {"psi": 0.5}, {"max_age": "30d"})
+    )
+    assert first.settings("evaluate") == third.settings("evaluate") != second.settings("evaluate")
+    assert first.settings("train") == second.settings("train")

@@ -230,8 +230,13 @@ class Problem(CommonProblem):
         return {ALONE: self.model_copy(update={"model": model, "training": training})}
 
     def settings(self, stage: str) -> dict[str, Any]:
-        """`train` reads one key of the section `evaluation`, and not the others."""
-        own = {"evaluation.folds": self.folds} if stage == "train" else {}
+        """`train` reads one key of the section `evaluation`, the report the limits of drift."""
+        own: dict[str, Any] = {}
+        if stage == "train":
+            own = {"evaluation.folds": self.folds}
+        if stage == "evaluate":
+            keys = ("psi", "wasserstein", "max_missing")
+            own = {f"retrain.{key}": getattr(self.retrain, key) for key in keys}
         return super().settings(stage) | own
 
     @classmethod

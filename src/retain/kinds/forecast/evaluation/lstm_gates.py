@@ -15,6 +15,7 @@ from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Windows
+from retain.kinds.forecast.evaluation import wording
 from retain.kinds.forecast.model.segrnn import SegRNN
 from retain.kinds.forecast.predict import predictor
 from retain.networks import recurrent
@@ -77,8 +78,8 @@ def inspect(
     several = bool(problem.data.id_columns) or bool(problem.data.value_columns)
     of = f", {row['unique_id'].iloc[0]}" if several else ""
     note = [
-        f"Each step of the cell reads {network.segment} steps of {source.schema.frequency}, and is "
-        f"named by the first of them; the forecast begins behind the last."
+        f"Each step of the cell reads {wording.steps(network.segment, source.schema.frequency)}, "
+        "and is named by the first of them; the forecast begins behind the last."
     ]
     if len(model.network.members) > 1:
         note += [f"Shown is the first of {len(model.network.members)} networks."]

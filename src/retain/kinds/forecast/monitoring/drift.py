@@ -63,7 +63,8 @@ def check(
                 bound, usual = getattr(settings, measure), trained[measure]
                 drift = Drift(name, measure, value, max(bound, usual), usual > bound)
                 findings.drifts.append(drift)
-    now, before = error(model, source, begin, end), (expected or {}).get(SCALED)
+    before = (expected or {}).get(SCALED)
+    now = error(model, source, begin, end) if before else None
     if now is None or not before:
         findings.notes.append("no error to compare: no whole new window, or none was registered")
     else:
