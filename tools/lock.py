@@ -149,7 +149,7 @@ def main() -> None:
         written[name] = text + (f"\n{YOURS}\n" if name == "requirements.lock" else "")
         known |= pins
     for name, text in written.items():
-        (ROOT / name).write_text(text, encoding="utf-8")
+        (ROOT / name).write_text(text.replace(f"{ROOT}/", ""), encoding="utf-8")
 
 
 if __name__ == "__main__":
