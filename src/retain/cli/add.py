@@ -126,6 +126,8 @@ def add(
         raise ParamsError("give both --validation and --test, or neither")
     options["split"] = boundaries
     given = {key: value for key, value in options.items() if value}
+    if skip_rows is not None:  # 0 is an answer, too
+        given["skip_rows"] = skip_rows
     place, copy_to = raw_table.place(path, root)
     found = inference.infer(name, place, root, horizon, given, budget)
     data = {**found.data, "path": copy_to or place}
