@@ -10,7 +10,6 @@ from retain.config.schema import Problem as CommonProblem
 from retain.config.schema import Section
 from retain.config.schema import Training as CommonTraining
 from retain.kinds.forecast.presets import DROPOUT, ON_BASE, PRESETS, REHEARSALS, UPDATES
-from retain.kinds.forecast.regions import check_region
 from retain.kinds.forecast.split import Split
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -127,6 +126,20 @@ class Data(Section):
             if low is not None and high is not None and low >= high:
                 raise ValueError(f"valid_range of {column!r}: {low} is not below {high}")
         return self
+
+
+def check_region(region: str) -> None:
+    """Raise ValueError unless `region` is a country, or `COUNTRY-SUBDIVISION`, with holidays."""
+    import holidays  # here: most problems need it not
+
+    country, _, subdivision = region.partition("-")
+    known = holidays.list_supported_countries()
+    if country not in known:
+        raise ValueError("expected an ISO country code such as US, or US-MN with a subdivision")
+    if subdivision and subdivision not in known[country]:
+        raise ValueError(
+            f"no subdivision {subdivision!r}; {country} has {', '.join(known[country]) or 'none'}"
+        )
 
 
 class Model(Section):
