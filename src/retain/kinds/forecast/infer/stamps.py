@@ -96,7 +96,10 @@ def _steps(sample: pd.DataFrame, known: Roles, path: str, sentences: list[str]) 
                 f"{path}: no column of whole numbers to be the steps; name it with --ds"
             )
         name = whole[0]
-    sentences.append(f"ds: column `{name}`, numbers of steps; forecasts continue them")
+    sentences.append(
+        f"ds: column `{name}`, numbers of steps, which forecasts continue; they have no calendar, "
+        "and a season only with --season-length"
+    )
     return {"ds": name, "ds_is_step": True, "calendar": False}
 
 
