@@ -146,6 +146,17 @@ def test_days_with_offsets_are_dates_of_their_place(tmp_path: Path) -> None:
     assert table.frame["ds"].tolist() == days.tz_localize(None).tolist()
 
 
+def test_a_column_with_a_zone_says_which(tmp_path: Path) -> None:
+    table = written(BERLIN)
+    table.to_parquet(tmp_path / "t.parquet", index=False)
+    raw = reader.load(reader.open_table("t.parquet", tmp_path))
+    known = {"path": "t.parquet", "horizon": 2, "context_length": 1}
+    data = Data.model_validate(known | columns.find(raw.frame, known, "t.parquet", []))
+    read = tables.check(raw, steps.settle(raw, data, []))
+    assert data.timezone == "Europe/Berlin"
+    assert read.frame["ds"].tolist() == BERLIN.tz_convert("UTC").tz_localize(None).tolist()
+
+
 def test_an_hour_that_came_twice_is_named_before_duplicates(tmp_path: Path) -> None:
     table = written(BERLIN.tz_localize(None).astype(str))
     text = refused(tmp_path, table)

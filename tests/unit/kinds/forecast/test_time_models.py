@@ -85,6 +85,24 @@ def test_each_series_is_forecast_at_its_own_times(tmp_path: Path) -> None:
     assert found["when"].tolist() == answer.tolist()
 
 
+def test_what_is_known_of_the_future_has_the_phase_too(tmp_path: Path) -> None:
+    own = {"a": HOURS, "b": HOURS + pd.Timedelta(minutes=20)}
+    table = pd.concat([series(stamps).assign(sensor=name) for name, stamps in own.items()])
+    table["price"] = np.arange(len(table)) % 5
+    keys = {"unique_id": "sensor", "align": "series", "frequency": "h", "ds": "when"}
+    model_of(tmp_path, table.astype({"when": "str"}), {}, known_covariates=["price"], **keys)
+    ahead = [
+        pd.DataFrame({"when": pd.date_range(stamps[-1], periods=4, freq="h")[1:], "sensor": name})
+        for name, stamps in own.items()
+    ]
+    future = pd.concat(ahead).assign(price=2)
+    table.to_csv(tmp_path / "h.csv", index=False)
+    future.to_csv(tmp_path / "f.csv", index=False)
+    options = ForecastOptions(future=str(tmp_path / "f.csv"))
+    found = forecast_file(tmp_path / "model", str(tmp_path / "h.csv"), tmp_path, options).table
+    assert found["when"].tolist() == future["when"].tolist()
+
+
 @pytest.mark.parametrize("day", [15, 31])
 def test_a_day_of_the_month_is_kept(day: int, tmp_path: Path) -> None:
     ends = MONTHS + pd.offsets.MonthEnd(0)
