@@ -58,6 +58,9 @@ def test_forecasts_continue_numbers_of_steps(tmp_path: Path) -> None:
     table = series(range(10, 90), "t")
     found = asked(tmp_path, table, ds="t", ds_is_step=True, calendar=False)
     assert found["t"].tolist() == [90, 91, 92]
+    assert predictor.load(tmp_path / "model").trained_on() == "step 10 to 60"
+    quality = (tmp_path / "prepared" / "quality.json").read_text()
+    assert '"first": "10"' in quality
 
 
 def test_a_time_in_two_columns_is_one_in_a_forecast(tmp_path: Path) -> None:
