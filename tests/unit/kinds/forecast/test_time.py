@@ -212,6 +212,19 @@ def test_time_in_several_columns_is_joined(
     assert timestamps.parse(texts, data, reader.Origin("t")).tolist() == truth.tolist()
 
 
+@pytest.mark.parametrize("kind", ["a date and a time", "a date and an hour", "year and month"])
+@pytest.mark.parametrize("named", [False, True])
+def test_a_line_of_sums_below_joined_columns_is_named(
+    kind: str, named: bool, tmp_path: Path
+) -> None:
+    _, parts = JOINED[kind]
+    table = pd.DataFrame({**parts, "kWh": 1.5 + np.arange(len(JOINED[kind][0])) % 9})
+    below = pd.DataFrame({next(iter(parts)): ["Sum"], "kWh": [9.0]})
+    table = pd.concat([table.astype(dict.fromkeys(parts, "str")), below])
+    text = refused(tmp_path, table, **({"ds": list(parts)} if named else {}))
+    assert f"row {len(table) + 1:,}: 'Sum" in text
+
+
 def test_an_hour_beside_a_whole_stamp_is_not_joined(tmp_path: Path) -> None:
     data, _, _ = found(tmp_path, written(HOURS, hour=HOURS.hour))
     assert data.ds == "date"
