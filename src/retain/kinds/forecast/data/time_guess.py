@@ -81,7 +81,7 @@ def formats(text: "pd.Series[Any]") -> list[str]:
     Where none does, as with a line of sums below a table, those that read the most, if nearly all.
 
     Args:
-        text: distinct stamps, stripped; neither ISO 8601 nor numbers.
+        text: stamps, stripped; neither ISO 8601 nor numbers.
     """
     shape = text.str.replace(r"\d+", "9", regex=True).str.replace(r"[A-Za-z]+", "a", regex=True)
     usual = str(text[shape == shape.mode()[0]].iloc[0])

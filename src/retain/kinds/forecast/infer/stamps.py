@@ -136,7 +136,7 @@ def _one(sample: pd.DataFrame, known: Roles, path: str) -> tuple[str, str | None
 
 def _text(column: Texts) -> Texts:
     text = column.dropna().astype("str").str.strip()
-    return text[text != ""].drop_duplicates()
+    return text[text != ""]
 
 
 def _formats(column: Texts, numbers_too: bool) -> list[str]:
@@ -269,5 +269,5 @@ def _is_whole(column: Texts) -> bool:
 
 def _counts(column: Texts) -> bool:
     """Return whether whole numbers are mostly one step apart."""
-    steps = _text(column).astype(float).sort_values().diff().dropna()
+    steps = _text(column).drop_duplicates().astype(float).sort_values().diff().dropna()
     return len(steps) >= 9 and bool((steps == steps.mode()[0]).mean() > 0.9)
