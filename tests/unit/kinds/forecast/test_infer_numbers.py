@@ -73,7 +73,9 @@ def test_a_sign_that_may_mean_two_things_is_asked_for(tmp_path: Path, sign: str)
     content = rows([f"{value:,.0f}".replace(",", sign) for value in values])
     with pytest.raises(DataError) as error:
         add(tmp_path, content)
-    assert f"say which with --thousands {sign} or --decimal {sign}" in str(error.value)
+    assert f"say which:\n  --thousands {sign}: it is 1774\n  --decimal {sign}: it is 1.774" in str(
+        error.value
+    )
     assert y(add(tmp_path, content, thousands=sign)) == values.tolist()
     as_decimal = [value / 1000 if value >= 1000 else value for value in values]
     assert y(add(tmp_path, content, decimal=sign)) == pytest.approx(as_decimal)
@@ -198,6 +200,16 @@ def test_lines_above_the_header(tmp_path: Path) -> None:
     assert len(found.table.frame) == DAYS
     (told,) = [s for s in found.sentences if s.startswith("skip_rows")]
     assert "'Sales report'" in told
+
+
+@pytest.mark.parametrize("above", ["Exported by X; Y\n\n", "\n\n", "sep=;\n", "Report;\n"])
+def test_titles_that_look_like_rows(tmp_path: Path, above: str) -> None:
+    texts = [f"{value:.2f}" for value in numbers()]
+    found = add(tmp_path, above + rows(texts))
+    assert found.data["skip_rows"] == above.count("\n")
+    assert len(found.table.frame) == DAYS
+    blank = rows(texts).replace("\n", "\n\n", 3)  # blank lines below the header are no title
+    assert "skip_rows" not in add(tmp_path, blank).data
 
 
 def test_quotes_and_semicolons(tmp_path: Path) -> None:

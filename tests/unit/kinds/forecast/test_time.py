@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retain.errors import DataError, ParamsError
+from retain.errors import DataError, ParamsError, naming_options
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import chunks, reader, tables, timestamps
 from retain.kinds.forecast.data.calendars import features
@@ -26,6 +26,7 @@ SUNDAYS = pd.date_range("2019-12-29", periods=120, freq="W-SUN")
 BERLIN = pd.date_range("2023-10-01", periods=1500, freq="h", tz="Europe/Berlin")
 
 
+@naming_options()
 def found(folder: Path, table: pd.DataFrame, **given: Any) -> tuple[Data, Table, str]:
     """Return what `retain add` finds of a table's time, the table read by it, and what is said."""
     table.to_csv(folder / "t.csv", index=False)
@@ -104,7 +105,9 @@ def test_stamps_are_read_and_written_as_the_table_has_them(
 
 def test_what_may_be_a_month_or_a_quarter_is_asked_for(tmp_path: Path) -> None:
     text = refused(tmp_path, written([f"{s.quarter}/{s.year}" for s in QUARTERS]))
-    assert '--time-format "%m/%Y" or --time-format "%q/%Y"' in text
+    assert "'2/1990' may be two times" in text
+    assert "--time-format %m/%Y: it is 1990-02-01" in text
+    assert "--time-format %q/%Y: it is 1990-04-01" in text
     found(tmp_path, written([f"{s.quarter}/{s.year}" for s in QUARTERS]), time_format="%q/%Y")
 
 
@@ -146,12 +149,23 @@ def test_days_with_offsets_are_dates_of_their_place(tmp_path: Path) -> None:
     assert table.frame["ds"].tolist() == days.tz_localize(None).tolist()
 
 
+def test_a_column_with_a_zone_says_which(tmp_path: Path) -> None:
+    table = written(BERLIN)
+    table.to_parquet(tmp_path / "t.parquet", index=False)
+    raw = reader.load(reader.open_table("t.parquet", tmp_path))
+    known = {"path": "t.parquet", "horizon": 2, "context_length": 1}
+    data = Data.model_validate(known | columns.find(raw.frame, known, "t.parquet", []))
+    read = tables.check(raw, steps.settle(raw, data, []))
+    assert data.timezone == "Europe/Berlin"
+    assert read.frame["ds"].tolist() == BERLIN.tz_convert("UTC").tz_localize(None).tolist()
+
+
 def test_an_hour_that_came_twice_is_named_before_duplicates(tmp_path: Path) -> None:
     table = written(BERLIN.tz_localize(None).astype(str))
     text = refused(tmp_path, table)
     assert "--timezone Europe/Berlin --ambiguous order" in text
     assert text.index("--ambiguous") < text.index("--duplicates")
-    assert "ambiguous: order" in refused(tmp_path, table, timezone="Europe/Berlin")
+    assert "--ambiguous order" in refused(tmp_path, table, timezone="Europe/Berlin")
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
@@ -199,6 +213,19 @@ def test_time_in_several_columns_is_joined(
     assert "together" in said
     texts = pd.Series(timestamps.written(truth, data))
     assert timestamps.parse(texts, data, reader.Origin("t")).tolist() == truth.tolist()
+
+
+@pytest.mark.parametrize("kind", ["a date and a time", "a date and an hour", "year and month"])
+@pytest.mark.parametrize("named", [False, True])
+def test_a_line_of_sums_below_joined_columns_is_named(
+    kind: str, named: bool, tmp_path: Path
+) -> None:
+    _, parts = JOINED[kind]
+    table = pd.DataFrame({**parts, "kWh": 1.5 + np.arange(len(JOINED[kind][0])) % 9}).head(60)
+    below = pd.DataFrame({next(iter(parts)): ["Sum"], "kWh": [9.0]})
+    table = pd.concat([table.astype(dict.fromkeys(parts, "str")), below])
+    text = refused(tmp_path, table, **({"ds": list(parts)} if named else {}))
+    assert f"row {len(table) + 1:,}: 'Sum" in text
 
 
 def test_an_hour_beside_a_whole_stamp_is_not_joined(tmp_path: Path) -> None:
@@ -288,7 +315,8 @@ def events(count: int = 600, days: int = 100) -> pd.DataFrame:
 
 def test_events_are_recognised_and_the_remedy_is_an_option(tmp_path: Path) -> None:
     text = refused(tmp_path, events())
-    assert "--aggregate sum, mean or count (of rows) --frequency D" in text
+    for how in ("sum", "mean", "count"):
+        assert f"--aggregate {how} --frequency D: " in text
 
 
 @pytest.mark.parametrize("key", ["aggregate", "align"])

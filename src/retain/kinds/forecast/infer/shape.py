@@ -38,10 +38,8 @@ def dates_across(frame: pd.DataFrame, known: dict[str, Any], path: str) -> dict[
     if told is None and (not forms or looks_like_time(frame)):
         return {}
     if len(forms) > 1:
-        raise AmbiguousError(
-            f"{path}: the name {stamps[0]!r} of a column may be two days",
-            readings(stamps[0], forms),
-        )
+        name, choices = readings(pd.Series(stamps, dtype="str"), forms)
+        raise AmbiguousError(f"{path}: the name {name!r} of a column may be two days", choices)
     form = next(iter(forms), ISO)
     return {"dates_across": True} | ({} if form == ISO else {"time_format": form})
 
@@ -87,7 +85,10 @@ def find(raw: Raw, known: dict[str, Any], path: str, sentences: list[str]) -> di
     if categorical := [name for name in fixed if name not in sample]:
         roles["categorical"] = categorical
     if left or dropped:
-        sentences.append(f"not used: {names([*left, *sorted(dropped)])}")
+        sentences.append(
+            f"not used: {names([*left, *sorted(dropped)])}; given with --drop, or the same in all "
+            "rows, or different in each"
+        )
     measured = [draft.y, *(name for name in fixed if name in sample)]
     numbers.check_readable(long.frame, measured, known | signs, raw.origin)
     converted = numbers.convert(long.frame, measured, known | signs)
