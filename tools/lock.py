@@ -26,7 +26,7 @@ MARK = "# Managed by retain: in a project `retain upgrade` rewrites this file un
 MARK += "changed"
 YOURS = "# Below this line is yours: what your own code needs besides, with hashes."
 LOCKS = {
-    "requirements.lock": (f"{MARK}\n# What retain needs", []),
+    "requirements.lock": (f"{MARK}\n# What retain needs, also for workbooks", ["excel"]),
     "requirements-dev.lock": ("# What tests, linters and builds need besides", ["dev"]),
     "requirements-team.lock": (
         f"{MARK}\n# What docs/team.md needs besides requirements.lock",

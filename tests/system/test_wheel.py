@@ -21,7 +21,15 @@ from .conftest import REPOSITORY
 BUILT_FROM = (
     *("Makefile", "MANIFEST.in", "README.md", "LICENSE", "setup.py", "pyproject.toml"),
     *("dvc.yaml", "params.yaml", ".dvcignore", ".gitattributes", ".gitignore", ".gitlab-ci.yml"),
-    *(".dvc/config", ".dvc/.gitignore", ".github/workflows", "pipelines", "data/raw", "src"),
+    *(
+        ".dvc/config",
+        ".dvc/.gitignore",
+        ".dvc/plots",
+        ".github/workflows",
+        "pipelines",
+        "data/raw",
+        "src",
+    ),
     *(path.name for path in REPOSITORY.glob("requirements*.lock")),
 )
 TINY = {
