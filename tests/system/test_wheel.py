@@ -203,7 +203,8 @@ def upgraded(machine: Machine) -> None:
 
     machine.install(newer)
     said = run("retain", "run", "sales")
-    assert re.findall(r"Running stage '(\w+)@", said) == ["code", "evaluate"]
+    stages = {*re.findall(r"Running stage '(\w+)@", said)}
+    assert {"code", "evaluate"} <= stages <= {"code", "evaluate", "register"}
     run("git", "restore", ".")
     said = run("retain", "results", code=2)
     assert "is of retain 0.1.0, and 0.2.0 is installed: `retain upgrade` brings" in said
