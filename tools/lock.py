@@ -26,7 +26,7 @@ MARK = "# Managed by retain: in a project `retain upgrade` rewrites this file un
 MARK += "changed"
 YOURS = "# Below this line is yours: what your own code needs besides, with hashes."
 LOCKS = {
-    "requirements.lock": (f"{MARK}\n# What retain needs", []),
+    "requirements.lock": (f"{MARK}\n# What retain needs, also for workbooks", ["excel"]),
     "requirements-dev.lock": ("# What tests, linters and builds need besides", ["dev"]),
     "requirements-team.lock": (
         f"{MARK}\n# What docs/team.md needs besides requirements.lock",
@@ -73,6 +73,8 @@ def show(pins: Pins) -> str:
 
 def resolve(source: Path, before: Pins, upgrade: bool, *options: str, **variables: str) -> Pins:
     """Return what a file of requirements comes to; what was pinned stays, unless told otherwise."""
+    # Without the mark of a build, which not every index has.
+    before = {name: (pin[0].partition("+")[0], *pin[1:]) for name, pin in before.items()}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "lock"
         out.write_text("" if upgrade else show(before), encoding="utf-8")

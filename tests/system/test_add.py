@@ -98,7 +98,7 @@ def test_a_table_becomes_a_problem(project: Path, sales: Path) -> None:
         "written: problems.sales in params.yaml, with every setting",
         f"copied:  {sales} to data/raw/sales.csv",
         "tracked: data/raw/sales.csv by DVC; commit data/raw/sales.csv.dvc with params.yaml",
-        "next: dvc repro register@sales   (then: retain results sales)",
+        "next: retain run sales",
     ]
     assert (project / "data/raw/sales.csv").read_bytes() == sales.read_bytes()
     assert (project / "data/raw/sales.csv.dvc").is_file()

@@ -39,7 +39,7 @@ def test_etth1_goes_through_add_and_the_whole_pipeline(tmp_path: Path) -> None:
     said = run(
         folder, "retain", "add", "ett", str(ETTH1), "--horizon", "24", "--budget", "0"
     ).stdout
-    assert "dvc repro register@ett" in said
+    assert "retain run ett" in said
     shorten(folder, "ett")
     run(folder, "retain", "check", "ett")
     run(folder, "dvc", "repro", "register@ett")
@@ -103,7 +103,7 @@ def test_four_commands_lead_to_a_forecast(name: str, tmp_path: Path) -> None:
     folder = write_project(tmp_path / "project", small_table(), "problems: {}\n")
     example.write(tmp_path / f"{name}.csv")
     words = ("add", name, str(tmp_path / f"{name}.csv"), *example.words, "--budget", "0")
-    assert f"next: dvc repro register@{name}" in run(folder, "retain", *words).stdout
+    assert f"next: retain run {name}" in run(folder, "retain", *words).stdout
     shorten(folder, name)  # for the time of the test
     commit(folder)
     run(folder, "dvc", "repro", f"register@{name}")

@@ -257,4 +257,4 @@ def test_a_typo_in_params_stops_every_stage_with_its_whole_key_path(
 def test_a_problem_without_champion_says_how_to_get_one(clone: Callable[[], Path]) -> None:
     done = run(clone(), "retain", "forecast", "small", code=2)
     assert "no version of `small` is @champion" in done.stderr
-    assert "dvc repro register@small" in done.stderr
+    assert "retain run small" in done.stderr

@@ -170,7 +170,7 @@ def add(
         typer.echo("nothing written; `retain add --help` lists the options that change it")
         raise typer.Exit(1)
     _write(root, name, entry, place, copy_to)
-    typer.echo(f"next: dvc repro register@{name}   (then: retain results {name})")
+    typer.echo(f"next: retain run {name}")
 
 
 def _check_name(root: Path, name: str, force: bool) -> None:

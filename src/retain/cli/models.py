@@ -40,7 +40,7 @@ def results(
             raise ParamsError(f"params.yaml: no problem `{name}`; there is {', '.join(known)}")
         folder = Layout(root, name).reports
         if not (folder / "report.md").is_file():
-            typer.echo(f"{name}: no results yet; make them with `dvc repro register@{name}`")
+            typer.echo(f"{name}: no results yet; make them with `retain run {name}`")
             continue
         first, rest = printing.split_report((folder / "report.md").read_text(encoding="utf-8"))
         printing.markdown(first)

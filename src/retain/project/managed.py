@@ -22,7 +22,7 @@ RULE = "`retain upgrade` rewrites this file, unless it was changed"
 FOLDERS = ("", "pipelines", ".github/workflows")
 PACKED = "template"
 # Written once, and then the person's.
-INITIAL = (".dvc/config", ".dvc/.gitignore")
+INITIAL = (".dvc/config", ".dvc/.gitignore", ".dvc/plots/by_model.json")
 # For `--example` alone.
 SAMPLE = (
     "params.yaml",

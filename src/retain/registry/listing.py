@@ -71,7 +71,7 @@ def rows(root: Path, name: str | None = None, now: datetime | None = None) -> li
     if not found:
         raise RegistryError(
             f"no version of {name or 'any model'} is registered in {store.uri(root)}: make one "
-            f"with `dvc repro register@{name or 'NAME'}`, or build the registry anew from git and "
+            f"with `retain run {name or 'NAME'}`, or build the registry anew from git and "
             f"DVC's cache with `retain rehydrate`"
         )
     return found

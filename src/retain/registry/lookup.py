@@ -80,7 +80,7 @@ def find_version(known: "dict[int, ModelVersion]", name: str, number: int) -> "M
     """Return one of the versions of a model; RegistryError, with those that there are, if none."""
     if not known:
         raise RegistryError(
-            f"no version of {name} is registered: make one with `dvc repro register@{name}`"
+            f"no version of {name} is registered: make one with `retain run {name}`"
         )
     if number not in known:
         there = ", ".join(map(str, sorted(known)))

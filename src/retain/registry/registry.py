@@ -287,6 +287,6 @@ def champion(client: "MlflowClient", name: str) -> "ModelVersion":
     if version is None:
         raise RegistryError(
             f"no version of `{name}` is @champion: train and register one with "
-            f"`dvc repro register@{name}`, and look at reports/{name}/verdict.json if one failed"
+            f"`retain run {name}`, and look at reports/{name}/verdict.json if one failed"
         )
     return version
