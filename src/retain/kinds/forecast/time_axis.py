@@ -5,7 +5,6 @@ from typing import Literal, Self
 from pydantic import field_validator, model_validator
 
 from retain.config.schema import Section
-from retain.kinds.forecast.regions import check_region
 
 TIME = "ds"  # the column of a forecast whose table has time in several columns
 
@@ -98,3 +97,17 @@ class TimeAxis(Section):
         if self.ambiguous == "order" and self.timezone is None:
             raise ValueError("ambiguous: order needs timezone: the place whose clocks they are")
         return self
+
+
+def check_region(region: str) -> None:
+    """Raise ValueError unless `region` is a country, or `COUNTRY-SUBDIVISION`, with holidays."""
+    import holidays  # here: most problems need it not
+
+    country, _, subdivision = region.partition("-")
+    known = holidays.list_supported_countries()
+    if country not in known:
+        raise ValueError("expected an ISO country code such as US, or US-MN with a subdivision")
+    if subdivision and subdivision not in known[country]:
+        raise ValueError(
+            f"no subdivision {subdivision!r}; {country} has {', '.join(known[country]) or 'none'}"
+        )
