@@ -1,5 +1,6 @@
 """What a forecasting problem may say in params.yaml, and what it means."""
 
+import codecs
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -21,10 +22,11 @@ class Data(Section):
 
     path: str
     # the meaning of the columns
-    unique_id: str | None = None
+    unique_id: str | tuple[str, ...] | None = None  # several columns together name a series
     ds: str = "ds"
     y: str = "y"
     value_columns: tuple[str, ...] = ()
+    dates_across: bool = False  # a row is a series, and the time stamps are names of columns
     past_covariates: tuple[str, ...] = ()
     known_covariates: tuple[str, ...] = ()
     static_covariates: tuple[str, ...] = ()
@@ -45,6 +47,10 @@ class Data(Section):
     # how the file is written, and what is done about its faults
     separator: str = Field(",", min_length=1, max_length=1)
     decimal: str = Field(".", min_length=1, max_length=1)
+    thousands: str | None = Field(None, min_length=1, max_length=1)
+    encoding: str = "utf-8"
+    skip_rows: int = Field(0, ge=0)  # above the header
+    sheet: str | None = None  # of a workbook; by default its only one
     na_values: tuple[str, ...] = ("", "NaN", "nan", "NA", "null")
     duplicates: Literal["error", "first", "last", "mean"] = "error"
     valid_range: dict[str, tuple[float | None, float | None]] = Field({})
@@ -56,9 +62,15 @@ class Data(Section):
         return self.context_length + self.season_length
 
     @property
-    def id_column(self) -> str:
-        """The column of a forecast that names the series."""
-        return self.unique_id or "unique_id"
+    def id_columns(self) -> tuple[str, ...]:
+        """The columns of the table that name the series, together; none where it is one series."""
+        ids = self.unique_id
+        return () if ids is None else (ids,) if isinstance(ids, str) else ids
+
+    @property
+    def names_columns(self) -> tuple[str, ...]:
+        """The columns of a forecast that name the series."""
+        return self.id_columns or ("unique_id",)
 
     @property
     def covariates(self) -> tuple[str, ...]:
@@ -72,12 +84,27 @@ class Data(Section):
             check_region(value)
         return value
 
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            codecs.lookup(value)
+        except LookupError:
+            raise ValueError("no encoding of text that is known, such as utf-8 or cp1252") from None
+        return value
+
+    @model_validator(mode="after")
+    def _signs_differ(self) -> Self:
+        if self.thousands == self.decimal:
+            raise ValueError(f"thousands and decimal are both {self.decimal!r}: they must differ")
+        return self
+
     @model_validator(mode="after")
     def _columns_have_one_meaning(self) -> Self:
+        if self.unique_id is not None and not all(self.id_columns):
+            raise ValueError("unique_id must name a column, or several")
         target = self.value_columns or (self.y,)
-        columns = [self.ds, *target, *self.covariates]
-        if self.unique_id is not None:
-            columns.append(self.unique_id)
+        columns = [self.ds, *target, *self.covariates, *self.id_columns]
         twice = sorted({column for column in columns if columns.count(column) > 1})
         if twice:
             raise ValueError(f"column {twice[0]!r} is given two meanings")
@@ -85,6 +112,11 @@ class Data(Section):
             raise ValueError("a wide table (value_columns) has no unique_id column")
         if self.value_columns and self.static_covariates:
             raise ValueError("a wide table (value_columns) has no static covariates")
+        if self.dates_across and not self.id_columns:
+            raise ValueError("a table with dates_across has its series by unique_id: name it")
+        moving = (*self.past_covariates, *self.known_covariates, *self.value_columns)
+        if self.dates_across and moving:
+            raise ValueError(f"a table with dates_across has static covariates alone; {moving[0]!r}")
         for key in ("categorical", "valid_range"):
             known = self.covariates if key == "categorical" else (*self.covariates, *target)
             for column in getattr(self, key):
@@ -263,8 +295,9 @@ class Problem(CommonProblem):
     def _columns_of_a_forecast_differ(self) -> Self:
         """A forecast names series and time as the table does, beside columns of its own."""
         taken = {*FORECAST_COLUMNS, *map(level_column, self.model.quantiles)}
-        for key, column in (("ds", self.data.ds), ("unique_id", self.data.id_column)):
-            if column in taken or (key == "ds" and column == self.data.id_column):
+        names = self.data.names_columns
+        for key, column in (("ds", self.data.ds), *(("unique_id", name) for name in names)):
+            if column in taken or (key == "ds" and column in names):
                 raise ValueError(
                     f"data.{key} is {column!r}, and a forecast has another column of that name: "
                     "rename the column in the table"

@@ -14,7 +14,7 @@ import pytest
 
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import chunks, formats, panel, reader, tables
+from retain.kinds.forecast.data import chunks, formats, panel, parquet, reader, tables
 from retain.kinds.forecast.data.chunks import Chunks
 
 KEYS: dict[str, Any] = {
@@ -33,7 +33,7 @@ KEYS: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "ROWS", 100)
-    monkeypatch.setattr(formats, "ROWS", 30)
+    monkeypatch.setattr(parquet, "ROWS", 30)
     monkeypatch.setattr(formats, "BYTES", 1000)
 
 
@@ -77,7 +77,7 @@ def written(frame: pd.DataFrame, path: Path) -> str:
 def in_chunks(data: Data, root: Path, scratch: Path) -> Chunks | None:
     """The table read in chunks, None where it is read whole."""
     scratch.mkdir()
-    table = reader.open_table(data.path, root, data.separator)
+    table = reader.open_for(data, root)
     return chunks._in_chunks(table, data, scratch) if chunks.can_be_cut(table, data) else None
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from retain.errors import DataError, listed
 from retain.kinds.forecast.config import Data, Problem
-from retain.kinds.forecast.data import reader, tables, timestamps
+from retain.kinds.forecast.data import keys, reader, tables, timestamps
 from retain.kinds.forecast.data.compression import compress
 from retain.kinds.forecast.data.formats import Csv, Origin
 from retain.kinds.forecast.data.reader import Raw
@@ -48,8 +48,8 @@ def add_rows(data: Data, root: Path, new: Path) -> Appended:
         DataError: either cannot be read, the new rows have other columns, say otherwise than the
             table of a series and time stamp, or make a table that cannot be used.
     """
-    old_table = reader.open_table(data.path, root, data.separator)
-    new_table = reader.open_table(str(new), Path.cwd(), data.separator)
+    old_table = reader.open_for(data, root)
+    new_table = reader.open_for(data, Path.cwd(), str(new))
     old, more = reader.load(old_table), reader.load(new_table)
     _check_columns(data, old, more)
     if isinstance(old_table, Csv) != isinstance(new_table, Csv):
@@ -126,7 +126,7 @@ def _unknown_rows(data: Data, old: Raw, more: Raw) -> NDArray[np.int64]:
     ds = timestamps.parse(more.frame[data.ds], data, more.origin)
     if data.value_columns:  # a row of the file is one of each series
         return np.flatnonzero(ds.isin(set(new["ds"])))
-    pairs = pd.MultiIndex.from_arrays([tables.ids(more.frame, data, more.origin), ds])
+    pairs = pd.MultiIndex.from_arrays([keys.ids(more.frame, data, more.origin), ds])
     return np.flatnonzero(pairs.isin(pd.MultiIndex.from_frame(new)))
 
 

@@ -18,9 +18,10 @@ import pyarrow.compute as pc
 
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import frequency, reader, tables
-from retain.kinds.forecast.data.formats import Csv, Parquet
-from retain.kinds.forecast.data.reader import EXACT_INTEGERS, Raw
+from retain.kinds.forecast.data.formats import Csv
+from retain.kinds.forecast.data.reader import EXACT_INTEGERS, AnyTable, Raw
 from retain.kinds.forecast.data.series import summarize
+from retain.kinds.forecast.data.sheets import Sheet
 from retain.kinds.forecast.data.tables import Findings, Table
 
 ROWS = 1 << 17  # in a chunk, of one series at least
@@ -59,7 +60,7 @@ def read(data: Data, root: Path, scratch: Path) -> Chunks:
     Raises:
         DataError: the table cannot be used as it is.
     """
-    table = reader.open_table(data.path, root, data.separator)
+    table = reader.open_for(data, root)
     checked = _in_chunks(table, data, scratch) if can_be_cut(table, data) else None
     if checked is None:
         for file in scratch.iterdir():
@@ -68,10 +69,12 @@ def read(data: Data, root: Path, scratch: Path) -> Chunks:
     return checked
 
 
-def can_be_cut(table: Csv | Parquet, data: Data) -> bool:
+def can_be_cut(table: AnyTable, data: Data) -> bool:
     """Return whether a chunk of the table means by itself what it means in the whole."""
-    if data.unique_id is None or isinstance(table, Csv):
-        return data.unique_id is not None
+    if not data.id_columns or data.dates_across or isinstance(table, Sheet):
+        return False
+    if isinstance(table, Csv):
+        return True
     if any(schema != table.schemas[0] for schema in table.schemas):
         return False
     # Categories of other types are other texts where a value is missing, in whatever chunk.
@@ -80,18 +83,19 @@ def can_be_cut(table: Csv | Parquet, data: Data) -> bool:
     return all(types.get(name, pa.string()) in same_text for name in data.categorical)
 
 
-def raw_chunks(table: Csv | Parquet, data: Data) -> Iterator[Raw]:
+def raw_chunks(table: AnyTable, data: Data) -> Iterator[Raw]:
     """Read the columns in use in chunks of whole series, ROWS at least in each but the last."""
-    assert data.unique_id is not None
     pending: list[pa.Table] = []
     for block in table.blocks(tables.used_columns(data)):
         pending.append(block)
         if sum(map(len, pending)) < ROWS:
             continue
         rows = pa.concat_tables(pending)
-        ids = rows[data.unique_id]
-        others = pc.fill_null(pc.not_equal(ids, ids[len(ids) - 1]), True)
-        places = np.flatnonzero(np.asarray(others))
+        of_others = [
+            np.asarray(pc.fill_null(pc.not_equal(ids, ids[len(ids) - 1]), True))
+            for ids in map(rows.column, data.id_columns)
+        ]
+        places = np.flatnonzero(np.logical_or.reduce(of_others))
         cut = int(places[-1]) + 1 if len(places) else 0
         if cut:
             frame = reader.to_frame(rows.slice(0, cut))
@@ -100,7 +104,7 @@ def raw_chunks(table: Csv | Parquet, data: Data) -> Iterator[Raw]:
     yield Raw(reader.to_frame(pa.concat_tables(pending)), table.origin)
 
 
-def _in_chunks(table: Csv | Parquet, data: Data, scratch: Path) -> Chunks | None:
+def _in_chunks(table: AnyTable, data: Data, scratch: Path) -> Chunks | None:
     """Read and check a table; None where a series stands in several places."""
     unused = tables.check_columns(data.path, table.names, data)
     series: list[pd.DataFrame] = []

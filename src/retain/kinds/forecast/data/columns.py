@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from retain.errors import DataError, listed
 from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data import numerals
 from retain.kinds.forecast.data.formats import Origin
 
 Mask = npt.NDArray[np.bool_]
@@ -84,24 +84,19 @@ def bounded(values: "pd.Series[Any]", name: str, data: Data, origin: Origin) -> 
     return values
 
 
-def number_pattern(decimal: str) -> str:
-    """Return the regular expression of a finite number."""
-    point = re.escape(decimal)
-    return rf"[+-]?(\d+({point}\d*)?|{point}\d+)([eE][+-]?\d+)?"
-
-
 def numbers(column: "pd.Series[Any]", data: Data, origin: Origin) -> Floats:
     """Return the column as float64, NaN where missing; raises DataError for what is no number."""
     name = str(column.name)
     if pd.api.types.is_datetime64_any_dtype(column):
         raise DataError(f"{origin.where}: column `{name}` holds dates, not numbers")
+    text = column
     if pd.api.types.is_numeric_dtype(column):
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         large = (np.abs(values) >= EXACT) & bool(pd.api.types.is_integer_dtype(column))
     else:
-        values, large = _parse_numbers(column.astype("str"), data, origin)
+        values, large, text = _parse_numbers(column.astype("str"), data, origin)
     if large.any():
-        exact = [int(text) for text in column[large]]
+        exact = [int(number) for number in text[large]]
         large[large] = [number != int(float(number)) for number in exact]
     if large.any():
         rule = "a whole number beyond 2^53 cannot be held exactly as a float64"
@@ -112,31 +107,65 @@ def numbers(column: "pd.Series[Any]", data: Data, origin: Origin) -> Floats:
         rule = "not a finite number, or too large for one of 32 bits"
         remedy = "Correct the values; what is not known is left empty."
         raise fault(origin, name, rule, shown(column, infinite), remedy)
+    codes = missing_codes(data.na_values)
+    if len(codes):
+        values = np.where(np.isin(values, codes), np.nan, values)
     return values
 
 
-def _parse_numbers(column: "pd.Series[Any]", data: Data, origin: Origin) -> tuple[Floats, Mask]:
-    """Return text as float64, and where it is a whole number too large to be certainly exact."""
-    text = pc.utf8_trim_whitespace(pa.array(column, pa.large_string()))
-    missing = pc.or_kleene(
-        pc.is_null(text), pc.is_in(text, pa.array(["", *data.na_values], pa.large_string()))
-    )
-    pattern = rf"^({number_pattern(data.decimal)}|[+-]?(?i:inf|infinity))$"
-    is_number = pc.fill_null(pc.match_substring_regex(text, pattern), False)
-    bad = np.asarray(pc.invert(pc.or_(is_number, missing)))
-    if bad.any():
-        rows = shown(column, bad)
+def missing_codes(na_values: Iterable[str]) -> Floats:
+    """Return the numbers among the texts that mean missing, such as -999.
+
+    >>> missing_codes(["NA", "-999"])
+    array([-999.])
+    """
+    numbers = [text for text in na_values if re.fullmatch(r"[+-]?\d+(\.\d*)?", text)]
+    return np.array(numbers, dtype=np.float64)
+
+
+def _parse_numbers(
+    column: "pd.Series[Any]", data: Data, origin: Origin
+) -> tuple[Floats, Mask, "pd.Series[Any]"]:
+    """Return text as float64, where it is a whole number too large to be certainly exact, and it
+    as a plain number.
+    """
+    parsed = numerals.parse(column, data.decimal, data.thousands, data.na_values)
+    name = str(column.name)
+    if parsed.bad.any():
+        rows = shown(column, parsed.bad)
         other = "," if data.decimal == "." else "."
         swapped = rf"[+-]?\d*{re.escape(other)}\d+([eE][+-]?\d+)?"
-        if all(re.fullmatch(swapped, value.strip()) for value in column[bad]):
+        if all(re.fullmatch(swapped, value.strip()) for value in column[parsed.bad]):
             rule = f"the decimal sign is {other!r} where {data.decimal!r} is expected"
-            raise fault(origin, str(column.name), rule, rows, f'Set `decimal: "{other}"`.')
+            remedy = f'Set `decimal: "{other}"`, or `thousands: "{other}"` if it is no decimal sign.'
+            raise fault(origin, name, rule, rows, remedy)
         remedy = "Correct the values, or name the texts that mean missing in `na_values`."
-        raise fault(origin, str(column.name), "not a number", rows, remedy)
-    parsed = pc.if_else(missing, None, text)
-    if data.decimal != ".":
-        parsed = pc.replace_substring(parsed, data.decimal, ".")
-    values = parsed.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        raise fault(origin, name, "not a number", rows, remedy)
+    values = parsed.text.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    if parsed.units is not None:
+        _check_units(parsed, values, column, origin)
     large = (np.abs(values) >= EXACT) & np.isfinite(values)
-    large[large] = [re.fullmatch(r"\s*[+-]?\d+\s*", value) is not None for value in column[large]]
-    return values, large
+    plain = column
+    if large.any():
+        plain = pd.Series(parsed.text.to_pandas(), dtype="str").set_axis(column.index)
+        large[large] = [re.fullmatch(r"[+-]?\d+", value) is not None for value in plain[large]]
+    return values, large, plain
+
+
+def _check_units(
+    parsed: numerals.Parsed, values: Floats, column: "pd.Series[Any]", origin: Origin
+) -> None:
+    """Raise DataError where values are of several currencies, or some are of per cent."""
+    assert parsed.units is not None
+    assert parsed.places is not None
+    counted = values[parsed.places] != 0  # zero is zero in any unit
+    units, places = parsed.units[counted], parsed.places[counted]
+    kinds, counts = np.unique(units.astype(str), return_counts=True)
+    if len(kinds) > 1 and ("%" in kinds or len(set(kinds) - {""}) > 1):
+        other = np.zeros(len(column), dtype=bool)
+        other[places] = units != kinds[counts.argmax()]
+        names = ", ".join(kind or "no sign" for kind in kinds)
+        rule = f"values of different units: {names}"
+        raise fault(
+            origin, str(column.name), rule, shown(column, other), "Write all in one unit."
+        )

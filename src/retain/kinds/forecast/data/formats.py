@@ -1,15 +1,15 @@
-"""Blocks of rows of a CSV file, of a Parquet file or of a folder of them, as they are there.
+"""Blocks of rows of a CSV file, as they are there, and what every format of a table shares.
 
-CSV stays text, so that nothing is guessed here; what would be misread in silence (a row of another
+It stays text, so that nothing is guessed here; what would be misread in silence (a row of another
 length, a wrong separator, a header that names a column twice) is an error that names the row.
 """
 
+import codecs
 import csv
 import io
-import itertools
 import lzma
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,15 +20,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet
 
 from retain.errors import DataError, listed
 from retain.kinds.forecast.data.compression import decompress
 from retain.project.files import md5
 
 SEPARATORS = (",", ";", "\t", "|")
-ROWS = 1 << 16  # of a block of Parquet
-BYTES = 1 << 20  # of a block of CSV, and at most of a row; Arrow reads dozens of them ahead
+BYTES = 1 << 20  # of a block, and at most of a row; Arrow reads dozens of them ahead
 HEAD = 1_000_000  # bytes in which the header of a CSV file ends
 PLACE = "\0place"  # the column of a block that counts the rows of the file from 0
 NOT_DECOMPRESSED = (OSError, EOFError, lzma.LZMAError, zlib.error)
@@ -60,31 +58,46 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Dialect:
+    """How a file is written: keys of `data`."""
+
+    separator: str = ","
+    encoding: str = "utf-8"
+    skip_rows: int = 0  # lines above the header
+    sheet: str | None = None  # of a workbook
+
+
+@dataclass(frozen=True)
 class Csv:
     """A CSV file, plain or compressed."""
 
     path: str
     source: Source
-    separator: str
+    dialect: Dialect = Dialect()
+
+    @property
+    def separator(self) -> str:
+        """What stands between the fields of a row."""
+        return self.dialect.separator
 
     @property
     def origin(self) -> Origin:
         """Where its rows come from."""
-        return Origin(self.path)
+        return Origin(self.path, 2 + self.dialect.skip_rows)
 
     @cached_property
     def head(self) -> str:
-        """The text that it begins with."""
+        """The text that its header begins."""
         with self.open() as stream:
             head = bytes(stream.read(HEAD)).decode("utf-8-sig", "replace")
         if not head.strip():
             raise DataError(f"{self.path} is empty ({len(head):,} blank characters)")
-        return head
+        return "".join(head.splitlines(keepends=True)[self.dialect.skip_rows :])
 
     @cached_property
     def names(self) -> list[str]:
         """The names in its first row; DataError where they cannot be meant."""
-        names = fields(self.head, self.separator)
+        names, row = fields(self.head, self.separator), 1 + self.dialect.skip_rows
         if "\N{REPLACEMENT CHARACTER}" in "".join(names):
             self._check_utf8()
         if len(names) == 1:
@@ -92,15 +105,15 @@ class Csv:
             if names[0].count(other):
                 quoted = '"\\t"' if other == "\t" else f'"{other}"'
                 raise DataError(
-                    f"{self.path}, row 1: read with {self.separator!r} there is one column, "
+                    f"{self.path}, row {row}: read with {self.separator!r} there is one column, "
                     f"{names[0]!r}; it looks separated by {other!r}: set `separator: {quoted}`"
                 )
-        _check_unique(f"{self.path}, row 1", names)
+        check_unique(f"{self.path}, row {row}", names)
         return names
 
     def digest(self) -> str:
         """Return the md5 of the file."""
-        return _md5(self.source)
+        return md5_of(self.source)
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield some columns, or all, as text, and PLACE, without blank rows.
@@ -124,7 +137,9 @@ class Csv:
                 for batch in pyarrow.csv.open_csv(
                     stream,
                     # with threads, a row would not know its number
-                    pyarrow.csv.ReadOptions(use_threads=False, block_size=BYTES),
+                    pyarrow.csv.ReadOptions(
+                        use_threads=False, block_size=BYTES, skip_rows=self.dialect.skip_rows
+                    ),
                     pyarrow.csv.ParseOptions(
                         delimiter=self.separator,
                         newlines_in_values=True,
@@ -161,10 +176,16 @@ class Csv:
 
     @contextmanager
     def open(self) -> Iterator[Any]:
-        """Open what the file holds, decompressed; DataError where that cannot be read."""
+        """Open what the file holds, decompressed, as UTF-8; DataError where that cannot be read."""
+        encoding = self.dialect.encoding
         try:
             with open_source(self.source) as file:
-                yield decompress(file, self.path)
+                stream = decompress(file, self.path)
+                if not is_utf8(encoding):
+                    stream = pa.transcoding_input_stream(pa.PythonFile(stream), encoding, "utf-8")
+                yield stream
+        except UnicodeError as error:
+            raise DataError(f"{self.path} is not written in {encoding}: {error}") from None
         except NOT_DECOMPRESSED as error:
             raise DataError(f"{self.path} cannot be decompressed: {error}") from None
 
@@ -177,86 +198,13 @@ class Csv:
                 except UnicodeDecodeError as error:
                     raise DataError(
                         f"{self.path}, row {row:,}: byte 0x{line[error.start]:02x} is not UTF-8; "
-                        "save the file as UTF-8"
+                        "set `encoding` to how it is written, such as cp1252, or save it as UTF-8"
                     ) from None
 
 
-@dataclass(frozen=True)
-class Parquet:
-    """A Parquet file, or the files of a folder, which have the same columns."""
-
-    path: str
-    sources: Mapping[str, Source]  # by name in the folder; of one file the name is empty
-    separator: str = ""
-
-    @cached_property
-    def schemas(self) -> list[pa.Schema]:
-        """The columns of each file; DataError where a name is missing in one, or there twice."""
-        schemas = [schema for schema, _ in self._footers]
-        first_name = next(iter(self.sources))
-        for name, schema in zip(self.sources, schemas, strict=True):
-            _check_unique(self._where(name), schema.names)
-            for column in sorted(set(schema.names) ^ set(schemas[0].names)):
-                has, lacks = (name, first_name) if column in schema.names else (first_name, name)
-                raise DataError(f"{self.path}: column `{column}` is in {has} and not in {lacks}")
-        return schemas
-
-    @property
-    def names(self) -> list[str]:
-        """The names of its columns."""
-        return list(self.schemas[0].names)
-
-    @property
-    def origin(self) -> Origin:
-        """Where its rows come from."""
-        starts = itertools.accumulate((rows for _, rows in self._footers), initial=0)
-        parts = tuple(zip(self.sources, starts, strict=False))
-        return Origin(self.path, 1, () if "" in self.sources else parts)
-
-    @property
-    def rows(self) -> int:
-        """How many rows it has."""
-        return sum(rows for _, rows in self._footers)
-
-    def digest(self) -> str:
-        """Return the md5 of the file, or that of the md5 and name of each in the folder."""
-        digests = {name: _md5(source) for name, source in self.sources.items()}
-        listing = "".join(f"{digest} {name}\n" for name, digest in digests.items())
-        return digests.get("") or md5(listing.encode())
-
-    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Yield some columns, or all, and PLACE; raise DataError where they cannot be read."""
-        begin, columns = 0, columns or self.names
-        for name in self.sources:
-            with self._open(name) as file:
-                for batch in file.iter_batches(ROWS, columns=columns, use_threads=False):
-                    places = pa.array(np.arange(begin, begin + len(batch)))
-                    begin += len(batch)
-                    yield pa.Table.from_batches([batch]).append_column(PLACE, places)
-        if not begin:
-            raise DataError(f"{self.path} has no rows")
-
-    @cached_property
-    def _footers(self) -> list[tuple[pa.Schema, int]]:
-        """The schema of each file, and how many rows it has."""
-        footers = []
-        for name in self.sources:
-            with self._open(name) as file:
-                footers.append((file.schema_arrow.remove_metadata(), file.metadata.num_rows))
-        return footers
-
-    @contextmanager
-    def _open(self, name: str) -> Iterator[pyarrow.parquet.ParquetFile]:
-        source = self.sources[name]
-        try:
-            file = source if isinstance(source, Path) else pa.BufferReader(source)
-            with pyarrow.parquet.ParquetFile(file, memory_map=True) as opened:
-                yield opened
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(f"{self._where(name)} cannot be read as Parquet: {error}") from None
-
-    def _where(self, name: str) -> str:
-        return f"{self.path.rstrip('/')}/{name}" if name else self.path
+def is_utf8(encoding: str) -> bool:
+    """Return whether an encoding is UTF-8, with a byte order mark or without."""
+    return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
 
 
 def fields(text: str, separator: str) -> list[str]:
@@ -269,12 +217,14 @@ def open_source(source: Source) -> Any:
     return source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
 
 
-def _md5(source: Source) -> str:
+def md5_of(source: Source) -> str:
+    """Return the md5 of a file."""
     with open_source(source) as file:
         return md5(file)
 
 
-def _check_unique(where: str, names: list[str]) -> None:
+def check_unique(where: str, names: list[str]) -> None:
+    """Raise DataError where a header names a column twice."""
     for name in names:
         if names.count(name) > 1:
             raise DataError(

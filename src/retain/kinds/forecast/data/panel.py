@@ -157,6 +157,7 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
     usable, skipped = select(chunks.series, chunks.frequency, data)
     series = chunks.series[usable].sort_values("unique_id")
     grid = grid_of(series, chunks.frequency)
+    series = series.assign(last=series["last"].clip(upper=grid[-1]))
     validation_step, test_step = split(grid, data)
     check_precision(series, data)
     categories = find_categories(chunks, usable, grid[validation_step], data)
@@ -254,6 +255,9 @@ def _fill(
     """
     place = places[frame["series"]]
     frame, place = frame[place >= 0], place[place >= 0]
+    within = (frame["ds"] <= grid[-1]).to_numpy()
+    if not within.all():  # rows of the future
+        frame, place = frame[within], place[within]
     step = grid.get_indexer(pd.DatetimeIndex(frame["ds"]))
     row = (index["start"] - index["first_step"]).to_numpy()[place] + step
     covariates = encode(frame, [*data.past_covariates, *data.known_covariates], categories)

@@ -12,7 +12,12 @@ import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
 from retain.errors import DataError, nearest
-from retain.kinds.forecast.data.formats import PLACE, Csv, Origin, Parquet, Source, open_source
+from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data.formats import PLACE, Csv, Dialect, Origin, Source, open_source
+from retain.kinds.forecast.data.parquet import Parquet
+from retain.kinds.forecast.data.sheets import Sheet
+
+AnyTable = Csv | Parquet | Sheet
 
 # no null may pass through float64, which would round an integer beyond 2^53
 EXACT_INTEGERS = {pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
@@ -27,7 +32,17 @@ class Raw:
     digest: str = ""
 
 
-def open_table(path: str, root: Path, separator: str = ",") -> Csv | Parquet:
+def open_for(data: Data, root: Path, path: str | None = None) -> AnyTable:
+    """Open a problem's table, or another that is written as it is; raises DataError."""
+    return open_table(data.path if path is None else path, root, dialect(data))
+
+
+def dialect(data: Data) -> Dialect:
+    """Return how a problem's table is written."""
+    return Dialect(data.separator, data.encoding, data.skip_rows, data.sheet)
+
+
+def open_table(path: str, root: Path, dialect: Dialect | None = None) -> AnyTable:
     """Open the table at `path`, relative to `root` or a URL.
 
     Raises:
@@ -49,14 +64,17 @@ def open_table(path: str, root: Path, separator: str = ",") -> Csv | Parquet:
         raise DataError(f"{path} cannot be read: {error}") from None
     if start == b"PAR1":
         return Parquet(path, {"": source})
+    dialect = dialect or Dialect()
     if start == b"PK\x03\x04":
-        raise DataError(f"{path} is an Excel workbook or a zip archive; save the table as CSV")
+        return Sheet(path, source, dialect)
+    if start == b"\xd0\xcf\x11\xe0":
+        raise DataError(f"{path} is a workbook of an old Excel; save it as .xlsx")
     if not start:
         raise DataError(f"{path} is empty (0 bytes)")
-    return Csv(path, source, separator)
+    return Csv(path, source, dialect)
 
 
-def load(table: Csv | Parquet) -> Raw:
+def load(table: AnyTable) -> Raw:
     """Read a whole table; raise DataError where that cannot be done without a guess."""
     groups = itertools.groupby(table.blocks(), operator.attrgetter("schema"))
     frames = [to_frame(pa.concat_tables(blocks)) for _, blocks in groups]

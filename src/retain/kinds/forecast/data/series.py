@@ -85,8 +85,12 @@ def _reasons(series: pd.DataFrame, frequency: str, data: Data) -> dict[str, str]
 
 
 def grid_of(series: pd.DataFrame, frequency: str) -> pd.DatetimeIndex:
-    """Return all steps from the first stamp of the series to the last."""
-    return pd.date_range(series["first"].min(), series["last"].max(), freq=frequency)
+    """Return all steps from the first stamp of the series to the last value.
+
+    Rows behind the last value of all series are their future.
+    """
+    first, last = series["first"].min(), series["last_seen"].max()
+    return pd.date_range(first, series["last"].max() if pd.isna(last) else last, freq=frequency)
 
 
 def split(grid: pd.DatetimeIndex, data: Data) -> tuple[int, int]:

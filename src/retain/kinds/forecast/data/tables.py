@@ -15,13 +15,11 @@ import pandas as pd
 
 from retain.errors import DataError, nearest
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import columns, frequency, reader, timestamps
+from retain.kinds.forecast.data import across, columns, frequency, keys, reader, timestamps
 from retain.kinds.forecast.data.columns import fault
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.frequency import Times
 from retain.kinds.forecast.data.reader import Raw
-
-ONE_SERIES = "series"  # the id where the table has no column for it
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def read(data: Data, root: Path) -> Table:
     Raises:
         DataError: the table cannot be used as it is.
     """
-    return check(reader.load(reader.open_table(data.path, root, data.separator)), data)
+    return check(reader.load(reader.open_for(data, root)), data)
 
 
 def clean(frame: pd.DataFrame, data: Data, where: str, first_row: int = 2) -> Table:
@@ -83,6 +81,8 @@ def check(raw: Raw, data: Data) -> Table:
     unused = check_columns(raw.origin.where, list(map(str, raw.frame.columns)), data)
     if raw.frame.empty:
         raise DataError(f"{raw.origin.where} has no rows")
+    if data.dates_across:
+        raw, unused = across.melt(raw, data)
     long, findings = to_long(raw, data)
     check_values(findings, data, raw.origin)
     codes, names = pd.factorize(long["unique_id"])
@@ -119,8 +119,9 @@ def check_names(where: str, names: list[str], used: Iterable[str]) -> None:
 
 def used_columns(data: Data) -> list[str]:
     """Return the columns of the file that the problem uses."""
-    ids = [] if data.unique_id is None else [data.unique_id]
-    return [*ids, data.ds, *(data.value_columns or (data.y,)), *data.covariates]
+    if data.dates_across:
+        return [*data.id_columns, *data.covariates]
+    return [*data.id_columns, data.ds, *(data.value_columns or (data.y,)), *data.covariates]
 
 
 def to_long(raw: Raw, data: Data, like: object = None) -> tuple[pd.DataFrame, Findings]:
@@ -152,7 +153,7 @@ def to_long(raw: Raw, data: Data, like: object = None) -> tuple[pd.DataFrame, Fi
         converted[name] = columns.bounded(values, name, data, origin)
 
     ds = timestamps.parse(frame[data.ds], data, origin, like)
-    names = ids(frame, data, origin)
+    names = keys.ids(frame, data, origin)
     covariates = {name: converted[name] for name in data.covariates}
     parts = []
     for name in targets:
@@ -167,20 +168,6 @@ def to_long(raw: Raw, data: Data, like: object = None) -> tuple[pd.DataFrame, Fi
         long[name] = _static(long, name, origin)
     # a row of a wide table is one row a series
     return long, Findings(len(frame), duplicates // len(targets), out_of_range, blank)
-
-
-def ids(frame: pd.DataFrame, data: Data, origin: Origin) -> "pd.Series[Any]":
-    """Return the series of each row, under its place; raises DataError where one lacks."""
-    if data.unique_id is None:
-        return pd.Series(ONE_SERIES, index=frame.index, dtype="str")
-    names = columns.texts(frame[data.unique_id])
-    missing = names.isna()
-    if missing.any():
-        rows = [(place, "no id") for place in names.index[missing]]
-        raise fault(
-            origin, data.unique_id, "missing", rows, "Every row needs the id of its series."
-        )
-    return names
 
 
 def check_values(findings: Findings, data: Data, origin: Origin) -> None:
@@ -255,7 +242,7 @@ def _shown(rows: pd.DataFrame, data: Data) -> list[tuple[int, object]]:
     if data.value_columns:  # a row of the file is one row for each of its series
         rows = rows[~rows.index.duplicated()]
     return [
-        (int(place), ds if data.unique_id is None else f"{ds} of series {name!r}")
+        (int(place), f"{ds} of series {name!r}" if data.id_columns else ds)
         for place, name, ds in rows.itertuples()
     ]
 
@@ -270,7 +257,7 @@ def _without_duplicates(long: pd.DataFrame, data: Data, origin: Origin) -> tuple
         raise fault(
             origin,
             data.ds,
-            "more than one row for a time stamp" + (" of a series" if data.unique_id else ""),
+            "more than one row for a time stamp" + (" of a series" if data.id_columns else ""),
             _shown(long[long.duplicated(key, keep=False)], data),
             "Set `duplicates` to first, last or mean, or correct the file.",
         )

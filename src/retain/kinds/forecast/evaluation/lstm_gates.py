@@ -74,7 +74,7 @@ def inspect(
     first = np.maximum(np.arange(0, lead + context, network.segment) - lead, 0)
     *steps, end = _format_stamps(source.grid[[*(step - context + first), step]], problem.data)
     y = batch.window[0, 0, -windows.horizon - context : -windows.horizon].double().numpy()
-    several = problem.data.unique_id is not None or bool(problem.data.value_columns)
+    several = bool(problem.data.id_columns) or bool(problem.data.value_columns)
     of = f", {row['unique_id'].iloc[0]}" if several else ""
     note = [
         f"Each step of the cell reads {network.segment} steps of {source.schema.frequency}, and is "

@@ -12,7 +12,7 @@ import pandas as pd
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import tables
-from retain.kinds.forecast.data.columns import number_pattern
+from retain.kinds.forecast.data.numerals import number_pattern
 from retain.kinds.forecast.infer.hints import NO_HINT, by_hint, names, rank
 from retain.kinds.forecast.infer.stamps import time_column
 

@@ -200,7 +200,7 @@ def _layout(table: Csv, given: dict[str, Any], sentences: list[str]) -> dict[str
 
 def _choose_duplicates(raw: reader.Raw, draft: Data, sentences: list[str]) -> Data:
     """Return `duplicates: first` where repeated rows agree in their value; DataError if not."""
-    key = [name for name in (draft.unique_id, draft.ds) if name is not None]
+    key = [*draft.id_columns, draft.ds]
     frame = raw.frame
     repeated = frame[frame.duplicated(key, keep=False)]
     if repeated.empty:

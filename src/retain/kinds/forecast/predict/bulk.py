@@ -16,9 +16,9 @@ import pyarrow.parquet
 from retain.config.forecasts import BulkForecasts, ForecastOptions
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import chunks, reader, tables
-from retain.kinds.forecast.data.formats import Csv, Parquet
-from retain.kinds.forecast.data.reader import Raw
+from retain.kinds.forecast.data import chunks, keys, reader, tables
+from retain.kinds.forecast.data.parquet import Parquet
+from retain.kinds.forecast.data.reader import AnyTable, Raw
 from retain.project import files
 
 OnProgress = Callable[[int, int], None]  # rows done, and of how many; 0 where that is not known
@@ -55,7 +55,7 @@ def forecast_bulk(
 
     model = predictor.load(folder)
     data = model.read_as(model.data.path if history is None else history)
-    table = reader.open_table(data.path, root if history is None else Path(), data.separator)
+    table = reader.open_for(data, root if history is None else Path())
     coming = None if options.future is None else future.read(options.future, data)
     if output.exists():
         raise DataError(f"{output} exists already; remove it, or name another folder")
@@ -102,7 +102,7 @@ def _names(raw: Raw, data: Data) -> set[str]:
     """Return the series of some rows of the file."""
     if data.value_columns:
         return set(data.value_columns)
-    return set(tables.ids(raw.frame, data, raw.origin))
+    return set(keys.ids(raw.frame, data, raw.origin))
 
 
 def _begin(scratch: Path, recipe: dict[str, Any]) -> None:
@@ -117,19 +117,20 @@ def _begin(scratch: Path, recipe: dict[str, Any]) -> None:
     files.write_text(file, json.dumps(recipe))
 
 
-def _raw_chunks(table: Csv | Parquet, data: Data) -> Iterator[Raw]:
+def _raw_chunks(table: AnyTable, data: Data) -> Iterator[Raw]:
     """Read a table in chunks of whole series, or as a whole where there are none."""
     if not chunks.can_be_cut(table, data):
         yield reader.load(table)
         return
     tables.check_columns(data.path, table.names, data)
-    seen: set[Any] = set()
+    seen: set[str] = set()
     for raw in chunks.raw_chunks(table, data):
-        ids = set(raw.frame[data.unique_id])
+        ids = set(keys.ids(raw.frame, data, raw.origin).unique())
         if again := seen & ids:
+            by = ", ".join(f"`{name}`" for name in data.id_columns)
             raise DataError(
-                f"{data.path}: series {min(map(str, again))!r} stands in several places; sort the "
-                f"table by `{data.unique_id}`, so that each series stands together"
+                f"{data.path}: series {min(again)!r} stands in several places; sort the table by "
+                f"{by}, so that each series stands together"
             )
         seen |= ids
         yield raw

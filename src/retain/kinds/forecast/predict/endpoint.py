@@ -27,6 +27,7 @@ SHAPE = 'send {"history": {"COLUMN": [VALUE, ...], ...}} or {"history": [{"COLUM
 VALUE: dict[str, Any] = {"type": ["number", "string", "null"]}
 DESCRIBED = {
     *("unique_id", "ds", "known_covariates", "timezone", "time_format", "separator", "decimal"),
+    *("thousands", "dates_across"),
     *("context_length", "horizon"),
 }
 
@@ -104,14 +105,16 @@ class ForecastEndpoint:
     def example_csv(self, champion: Champion) -> str:
         """Write the example as the table that the model was trained on is written."""
         data = champion.predictor.data
-        return champion.example.to_csv(
+        table = champion.example.to_csv(
             index=False, sep=data.separator, decimal=data.decimal, float_format="%.9g"
         )
+        return "\n" * data.skip_rows + table
 
     def describe_request(self, champion: Champion) -> dict[str, Any]:
         """Describe a table of this model's columns, by column and by row, with its example."""
         names = champion.predictor.input_columns()
-        table = {"type": "object", "required": names, "additionalProperties": False}
+        more = champion.predictor.data.dates_across  # a column for each time stamp
+        table = {"type": "object", "required": names, "additionalProperties": more}
         values = {"type": "array", "minItems": 1, "items": VALUE}
         by_column = table | {"title": "By column", "properties": dict.fromkeys(names, values)}
         row = table | {"properties": dict.fromkeys(names, VALUE)}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import panel
+from retain.kinds.forecast.data import across, keys, panel
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.data.timestamps import written
 
@@ -31,8 +31,9 @@ def newest_window(prepared: Path, data: Data, schema: Schema) -> pd.DataFrame:
     table = pd.DataFrame({data.ds: written(source.grid[steps], data)})
     for column in data.value_columns or (data.y,):
         table[column] = values["y"]
-    if data.unique_id is not None:
-        table[data.unique_id] = series["unique_id"]
+    if data.id_columns:
+        ids = keys.split(np.array([series["unique_id"]], dtype=object), data)
+        table = table.assign(**{name: values[0] for name, values in ids.items()})
     for name in schema.static:
         values[name] = series[f"static.{name}"]
     for column in data.covariates:
@@ -51,4 +52,5 @@ def newest_window(prepared: Path, data: Data, schema: Schema) -> pd.DataFrame:
         table.loc[last + 1 :, data.y] = np.nan
         known = list(data.known_covariates)
         table[known] = table[known].ffill().bfill()
-    return table.tail(data.context_length + data.season_length + data.horizon)
+    table = table.tail(data.context_length + data.season_length + data.horizon)
+    return across.lay_across(table, data) if data.dates_across else table.reset_index(drop=True)

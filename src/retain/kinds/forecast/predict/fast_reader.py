@@ -18,7 +18,7 @@ from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import calendars, columns
 from retain.kinds.forecast.data.frequency import width
 from retain.kinds.forecast.data.panel import Schema
-from retain.kinds.forecast.data.tables import ONE_SERIES
+from retain.kinds.forecast.data.keys import ONE_SERIES
 from retain.kinds.forecast.predict.last_window import LastWindows, lay_out
 from retain.kinds.forecast.predict.spans import Steps
 
@@ -41,13 +41,18 @@ class FastReader:
 
     def __init__(self, data: Data, schema: Schema):
         self._data = data
-        self._ids = [] if data.unique_id is None else [data.unique_id]
+        self._ids = list(data.id_columns)
         self._columns = {*self._ids, data.ds, data.y, *data.covariates}
         self._step = width(pd.tseries.frequencies.to_offset(schema.frequency)) or 0
-        # Steps of no fixed length, text, wide tables and stamps with a zone or a format of their
-        # own are not plain.
+        # Steps of no fixed length, text, ids of several columns, wide tables and stamps with a zone
+        # or a format of their own are not plain.
         self._reads = self._step > 0 and not (
-            schema.categories or data.value_columns or data.timezone or data.time_format
+            schema.categories
+            or data.value_columns
+            or data.timezone
+            or data.time_format
+            or len(self._ids) > 1
+            or data.dates_across
         )
         self._calendar = _calendar(data, schema.frequency, self._step)
 

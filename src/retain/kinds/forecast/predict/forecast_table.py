@@ -143,9 +143,10 @@ def _tabulate(
     request = Request(np.array(names, dtype=object), ahead, nothing, where, ())
     answer = pd.DataFrame(model.tabulate(request, values))
     if not names:  # of a part: it must have the types of the others
-        answer = answer.astype({answer.columns[0]: "str"})
+        answer = answer.astype(dict.fromkeys(model.data.names_columns, "str"))
     closed = notes.closed(request.names, ahead, model)
-    answer.loc[closed.reshape(-1), answer.columns[2:]] = np.nan
+    first = len(model.data.names_columns) + 1  # behind the series and the time stamp
+    answer.loc[closed.reshape(-1), answer.columns[first:]] = np.nan
     answer[NOTE] = pd.Series(
         [
             "; ".join([*of_series[name], *[notes.CLOSED] * bool(shut)])

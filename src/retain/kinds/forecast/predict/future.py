@@ -42,7 +42,7 @@ def read(path: str, data: Data) -> Future:
         "valid_range": kept,
     }
     data = data.model_copy(update=alone)
-    raw = reader.load(reader.open_table(path, Path(), data.separator))
+    raw = reader.load(reader.open_for(data, Path(), path))
     needed = [name for name in tables.used_columns(data) if name not in targets]
     tables.check_names(path, list(map(str, raw.frame.columns)), needed)
     if raw.frame.empty:

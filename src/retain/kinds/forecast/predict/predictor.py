@@ -18,7 +18,7 @@ from torch import Tensor
 
 from retain.errors import ModelError
 from retain.kinds.forecast.config import Data, level_column
-from retain.kinds.forecast.data import tables
+from retain.kinds.forecast.data import keys, tables
 from retain.kinds.forecast.data.panel import Panel, Schema, steps_between
 from retain.kinds.forecast.data.windows import Batch, without_base
 from retain.kinds.forecast.model.forecaster import Forecaster, load_forecaster
@@ -198,7 +198,7 @@ class Predictor:
         by_column = forecasts.reshape(-1, forecasts.shape[-1]).T  # (levels + 1, series * horizon)
         *quantiles, mean = np.ascontiguousarray(by_column, np.float64)  # orjson reads no other
         return {
-            self.data.id_column: np.repeat(request.names, self.network.horizon),
+            **keys.split(np.repeat(request.names, self.network.horizon), self.data),
             self.data.ds: ds,
             "mean": mean,
             "median": quantiles[self.network.levels.index(0.5)],
@@ -208,7 +208,7 @@ class Predictor:
     def example(self, prepared: Path) -> pd.DataFrame:
         """Return a table that it can answer: the newest window of the longest series of a panel."""
         table = newest_window(prepared, self.data, self.schema)
-        return table[self.input_columns()].reset_index(drop=True)
+        return table if self.data.dates_across else table[self.input_columns()]
 
 
 def load(folder: Path) -> Predictor:

@@ -1,5 +1,7 @@
 """Read the history in a request: as columns of JSON, as CSV or as a data frame."""
 
+import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -98,7 +100,11 @@ class RequestReader:
         Raises:
             DataError: as `read_table`, or a value cannot be read.
         """
-        raw = reader.load(Csv(HISTORY, content, self._data.separator))
+        dialect = reader.dialect(self._data)
+        with contextlib.suppress(UnicodeDecodeError):
+            content.decode()  # as most programs send text, whatever the table's encoding
+            dialect = dataclasses.replace(dialect, encoding="utf-8")
+        raw = reader.load(Csv(HISTORY, content, dialect))
         return self.read_table(tables.check(raw, self._data), HISTORY)
 
     def read_table(self, table: tables.Table, where: str) -> Request:

@@ -1,0 +1,65 @@
+"""A table with dates across the top: a row is a series, and a column of values a time stamp."""
+
+import numpy as np
+import pandas as pd
+
+from retain.errors import DataError
+from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data import timestamps
+from retain.kinds.forecast.data.formats import Origin
+from retain.kinds.forecast.data.reader import Raw
+
+
+def melt(raw: Raw, data: Data) -> tuple[Raw, tuple[str, ...]]:
+    """Return a row for each series and time stamp, in the columns `data.ds` and `data.y`.
+
+    Each has the place of its series in the file.
+
+    Returns:
+        The rows, and the columns that are neither used nor a time stamp.
+
+    Raises:
+        DataError: no column is a time stamp.
+    """
+    used = {*data.id_columns, *data.covariates}
+    others = [name for name in map(str, raw.frame.columns) if name not in used]
+    stamps = stamp_columns(others, data)
+    if not stamps:
+        raise DataError(
+            f"{raw.origin.where}: no name of a column is a time stamp; leave out `dates_across`, "
+            "or set `time_format` to how they are written"
+        )
+    frame, size = raw.frame, len(stamps)
+    places = np.repeat(np.arange(len(frame)), size)
+    long = frame[[name for name in frame if name in used]].iloc[places]
+    values = frame[stamps].to_numpy(dtype=object, na_value=None).reshape(-1)
+    long = long.assign(**{data.ds: np.tile(np.array(stamps, dtype=object), len(frame))})
+    long[data.ds] = long[data.ds].astype("str")
+    numeric = all(pd.api.types.is_numeric_dtype(dtype) for dtype in frame[stamps].dtypes)
+    column = pd.Series(values, index=long.index, dtype=object)
+    long[data.y] = column.astype("float64") if numeric else column.fillna("").astype("str")
+    known = set(stamps)
+    return Raw(long, raw.origin, raw.digest), tuple(n for n in others if n not in known)
+
+
+def stamp_columns(names: list[str], data: Data) -> list[str]:
+    """Return the names that `timestamps.parse` reads, in their order."""
+    if not names:
+        return []
+    try:
+        timestamps.parse(pd.Series(names, dtype="str"), data, Origin(data.path))
+    except DataError:
+        if len(names) == 1:
+            return []
+        middle = len(names) // 2
+        return stamp_columns(names[:middle], data) + stamp_columns(names[middle:], data)
+    return names
+
+
+def lay_across(table: pd.DataFrame, data: Data) -> pd.DataFrame:
+    """Return a table of one row a series and stamp as the table of the problem has it."""
+    rows = [*data.id_columns, *data.static_covariates]
+    wide = table.pivot_table(
+        index=rows, columns=data.ds, values=data.y, sort=False, dropna=False, observed=True
+    )
+    return wide.reset_index().rename_axis(columns=None)

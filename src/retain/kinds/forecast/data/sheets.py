@@ -1,0 +1,150 @@
+"""A sheet of a workbook (Excel's .xlsx, or .ods), read by pandas, as a table in one block.
+
+A column of numbers stays numbers and one of dates dates; a column that mixes them becomes text.
+"""
+
+import io
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from retain.errors import DataError, did_you_mean
+from retain.kinds.forecast.data.formats import (
+    PLACE,
+    Dialect,
+    Origin,
+    Source,
+    check_unique,
+    md5_of,
+    open_source,
+)
+
+EXTRA = 'pip install "retain[excel]"'
+UNNAMED = "Unnamed: "  # what pandas calls a column without a header
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sheet of a workbook."""
+
+    path: str
+    source: Source
+    dialect: Dialect
+
+    @property
+    def separator(self) -> str:
+        """None: its fields are cells."""
+        return ""
+
+    @property
+    def origin(self) -> Origin:
+        """Where its rows come from."""
+        return Origin(self.path, 2 + self.dialect.skip_rows)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its columns."""
+        return list(self._frame.columns)
+
+    def digest(self) -> str:
+        """Return the md5 of the file."""
+        return md5_of(self.source)
+
+    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the rows that are not blank, with some columns, or all, and PLACE."""
+        frame = self._frame
+        if frame.empty:
+            raise DataError(f"{self.path} has a header and no rows")
+        table = pa.Table.from_pandas(frame[list(columns or self.names)], preserve_index=False)
+        yield table.append_column(PLACE, pa.array(frame.index.to_numpy()))
+
+    @cached_property
+    def _frame(self) -> pd.DataFrame:
+        """Its rows, by their place in the sheet."""
+        with open_source(self.source) as file:
+            content = io.BytesIO(file.read())
+        engine = _engine(content, self.path)
+        try:
+            book = pd.ExcelFile(content, engine=engine)  # type: ignore[arg-type]
+        except ImportError as error:
+            raise DataError(
+                f"{self.path} is a workbook, and {error.name or engine} is not installed, which "
+                f"reads it: {EXTRA}, or save the sheet as CSV"
+            ) from None
+        except (ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise DataError(f"{self.path} cannot be read as a workbook: {error}") from None
+        with book:
+            raw = book.parse(
+                self._sheet([str(name) for name in book.sheet_names]),
+                header=None,
+                dtype=object,
+                keep_default_na=False,
+                na_values=[""],
+            )
+        body = raw.iloc[self.dialect.skip_rows + 1 :]
+        if len(raw) <= self.dialect.skip_rows:
+            raise DataError(f"{self.path} has no header in row {self.dialect.skip_rows + 1}")
+        header = raw.iloc[self.dialect.skip_rows]
+        used = header.notna() | body.notna().any()
+        names = [_cell(name) or "" for name in header[used]]
+        check_unique(f"{self.path}, row {self.dialect.skip_rows + 1}", names)
+        body = body.loc[:, used].set_axis(names, axis=1).reset_index(drop=True)
+        body = body[body.notna().any(axis=1)]
+        return pd.DataFrame({name: _column(body[name]) for name in names}, index=body.index)
+
+    def _sheet(self, sheets: list[str]) -> str:
+        """Return the sheet to read; raise DataError where it is not there, or one of several."""
+        wanted = self.dialect.sheet
+        if wanted is None and len(sheets) == 1:
+            return sheets[0]
+        if wanted is None:
+            raise DataError(
+                f"{self.path} has {len(sheets)} sheets; name one with --sheet, or `sheet` in "
+                f"params.yaml: {', '.join(sheets)}"
+            )
+        if wanted not in sheets:
+            raise DataError(f"{self.path} has no sheet {wanted!r}{did_you_mean(wanted, sheets)}")
+        return wanted
+
+
+def _engine(content: io.BytesIO, path: str) -> str:
+    """Return what reads a workbook; raise DataError for another archive."""
+    try:
+        with zipfile.ZipFile(content) as archive:
+            names = set(archive.namelist())
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{path} cannot be read as a workbook: {error}") from None
+    content.seek(0)
+    if "xl/workbook.xml" in names:
+        return "openpyxl"
+    if "content.xml" in names and "mimetype" in names:
+        return "odf"
+    raise DataError(f"{path} is a zip archive and no workbook; unpack it, and name the table in it")
+
+
+def _column(cells: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return cells as numbers or dates where all are, and else as text."""
+    filled = cells.dropna()
+    kinds = set(map(type, filled))
+    if kinds and kinds <= {int, float}:
+        return cells.astype("float64" if float in kinds else "Int64")
+    if kinds and all(issubclass(kind, pd.Timestamp | np.datetime64) for kind in kinds):
+        return pd.to_datetime(cells)
+    if filled.map(lambda cell: hasattr(cell, "isoformat") and hasattr(cell, "year")).all():
+        return pd.to_datetime(cells) if len(filled) else cells.astype("str")
+    return cells.map(_cell, na_action="ignore").astype("str").fillna("")
+
+
+def _cell(cell: Any) -> str:
+    """Return a cell as text: a day without its midnight, a whole number without its point."""
+    if cell is None or (isinstance(cell, float) and np.isnan(cell)):
+        return ""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell).removesuffix(" 00:00:00") if hasattr(cell, "isoformat") else str(cell)
