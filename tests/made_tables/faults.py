@@ -39,7 +39,7 @@ def in_rows(rows: Rows, recipe: Recipe, random: Random) -> tuple[Rows, Fault]:
             rows.shown = rows.ds + pd.to_timedelta(random.integers(1, 9, len(rows.ds)), "s")
             fault = Fault({"--align": ["nearest"]})
         case "the autumn hour twice":
-            fault = Fault({"--timezone": ["Europe/Berlin"]}, "twice")
+            fault = Fault({"--timezone": ["Europe/Berlin"], "--ambiguous": ["order"]}, "twice")
         case "a text among numbers":
             rows.y[places[:2], 0], rows.texts[places[:2], 0] = np.nan, "closed"
             fault = Fault({"--na-value": ["closed"]})

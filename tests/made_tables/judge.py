@@ -65,10 +65,11 @@ def judge(made: Made, folder: Path) -> Judgement:
         if unclear := _unclear(said[-1], made.name):
             return Judgement("unclear", f"{unclear}: {said[-1]}")
         named = OPTION.findall(said[-1])
-        answer = next((o for o in named if o in made.truth.answers and o not in given), None)
+        answers = made.truth.answers | _kept(said[-1], made.truth)
+        answer = next((o for o in named if o in answers and o not in given), None)
         if answer is None:
             break
-        given[answer] = made.truth.answers[answer]
+        given[answer] = answers[answer]
     if made.truth.cure and re.search(made.truth.cure, said[-1]):
         return Judgement("refused", said[-1])
     return Judgement("in vain", f"{given}: " + "\n--\n".join(said))
@@ -83,6 +84,13 @@ def _read(truth: Truth, folder: Path, printed: str, answered: set[str]) -> Judge
     if truth.doubtful and not answered & SIGNS:
         return Judgement("silent", f"{truth.doubtful}\n{printed}")
     return Judgement("asked" if answered else "right")
+
+
+def _kept(said: str, truth: Truth) -> dict[str, list[str]]:
+    """Return the numbers that an error takes for marks of missing values, if they are none."""
+    numbers = re.findall(r"--keep-value (-?[\d.e]*\d)", said)
+    marks = truth.answers.get("--na-value", [])
+    return {} if set(numbers) & set(marks) or not numbers else {"--keep-value": numbers}
 
 
 def _unclear(said: str, name: str) -> str:

@@ -22,6 +22,7 @@ OPTIONS = {
     "static_covariates": "--static-covariate",
     "": "--drop",
 }
+WITHIN_MONTHS = ("fifteenths", "last business days")  # a month is told by a day of it
 FISCAL = r"4-4-5|fiscal|4 or 5 weeks|weeks"
 
 
@@ -75,7 +76,7 @@ def make(recipe: Recipe) -> Made:
     doubtful = recipe.file != "Parquet" and may_mean_two([str(text) for text in drawn.texts.flat])
     truth = Truth(
         series=series,
-        holds=ways.holds,
+        holds="M" if recipe.grid in WITHIN_MONTHS else ways.holds,
         zoned=bool(ways.zone) or recipe.fault == "the autumn hour twice",
         days=GRIDS[recipe.grid].days,
         roles=roles,
