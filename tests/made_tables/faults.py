@@ -74,16 +74,32 @@ def _twice(rows: Rows, places: Places) -> Rows:
 
 def in_lines(lines: list[str], recipe: Recipe, random: Random) -> tuple[list[str], Fault]:
     """Return the lines of a file, of which the first is the header, with the fault of a recipe."""
+    sign = _sign(lines[0])
     place = int(random.integers(len(lines) // 3, len(lines) - 1))
-    if recipe.fault == "a row too short":
-        fields = lines[place].rpartition(_sign(lines[0]))[0]
-        return [*lines[:place], fields, *lines[place + 1 :]], Fault(cure=rf"row {place + 1:,}\b")
-    if recipe.fault == "blank rows":
-        blank = random.choice(["", _sign(lines[0]) * lines[0].count(_sign(lines[0]))])
-        return [*lines[:place], str(blank), *lines[place:], str(blank)], Fault()
-    if recipe.fault == "a title above":
-        return [*TITLES, *lines], Fault({"--skip-rows": ["2"]}, r"row \d")
-    return lines, Fault()
+    fault = Fault()
+    match recipe.fault:
+        case "a row too short":
+            lines[place] = lines[place].rpartition(sign)[0]
+            fault = Fault(cure=rf"row {place + 1:,}\b")
+        case "blank rows":
+            blank = str(random.choice(["", sign * lines[0].count(sign)]))
+            lines = [*lines[:place], blank, *lines[place:], blank]
+        case "a title above":
+            lines, fault = [*TITLES, *lines], Fault({"--skip-rows": ["2"]}, r"row \d")
+        case "a comment above":
+            lines = ["# exported by hand", *lines]
+            fault = Fault({"--skip-rows": ["1"]}, r"row \d")
+        case "a sum below":
+            lines = [*lines, sign.join(["Sum", *[""] * (lines[0].count(sign) - 1), "12345"])]
+            fault = Fault(cure=rf"row {len(lines):,}\b")
+        case "separators at line ends":
+            lines = [line + sign for line in lines]
+        case "blanks around fields":
+            lines = [line.replace(sign, f"{sign} ") for line in lines]
+        case "a column twice":
+            lines = [line + sign + line.rpartition(sign)[2] for line in lines]
+            fault = Fault(cure="row 1")
+    return lines, fault
 
 
 def _sign(header: str) -> str:

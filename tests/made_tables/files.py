@@ -40,7 +40,7 @@ def write(
 def _typed(columns: dict[str, list[str]], recipe: Recipe) -> pd.DataFrame:
     """Return a frame with numbers and times where they are plain; text where they are not."""
     frame = pd.DataFrame(columns)
-    plain = NUMBERS[recipe.numbers].around == "{}" and not NUMBERS[recipe.numbers].thousands
+    plain = NUMBERS[recipe.numbers].around in ("{}", "()") and not NUMBERS[recipe.numbers].thousands
     for name in frame if plain else ():
         numbers = pd.to_numeric(frame[name].replace("", None), errors="coerce")
         zeros = frame[name].str.match("0[0-9]").any()

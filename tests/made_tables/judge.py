@@ -29,7 +29,7 @@ OPTIONS = {
     for parameter in COMMAND.commands["add"].params
     for option in parameter.opts  # type: ignore[attr-defined]
 }
-OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 SIGNS = {"--decimal", "--thousands"}
 ROUNDS = 4  # questions, at most
 HORIZON = 2

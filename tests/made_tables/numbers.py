@@ -21,6 +21,7 @@ class Numbers:
         decimal: sign.
         thousands: sign.
         around: text with {} in the place of the number.
+        cure: what an error says where they need not be read.
     """
 
     level: float = 100.0
@@ -29,6 +30,7 @@ class Numbers:
     decimal: str = "."
     thousands: str = ""
     around: str = "{}"
+    cure: str = ""
 
     def values(self, random: Random, count: int) -> Floats:
         """Return values, each as its text says it."""
@@ -38,16 +40,20 @@ class Numbers:
 
     def write(self, value: float) -> str:
         """Return a value as text."""
+        if self.around == "()" and value < 0:
+            return f"({self._plain(-value)})"
         text = self._plain(value)
         if self.thousands:
             text = f"{value:,.{self.digits}f}"
         signs = {",": self.thousands, ".": self.decimal}
-        return self.around.format("".join(signs.get(sign, sign) for sign in text))
+        around = "{}" if self.around == "()" else self.around
+        return around.format("".join(signs.get(sign, sign) for sign in text))
 
     def _plain(self, value: float) -> str:
         return f"{value:.{-self.digits}e}" if self.digits < 0 else f"{value:.{self.digits}f}"
 
 
+NO_NUMBER = "not a number|no column of numbers"
 NUMBERS = {
     "two decimals": Numbers(),
     "whole numbers": Numbers(digits=0),
@@ -72,6 +78,8 @@ NUMBERS = {
     "$1,490.92": Numbers(level=1400, spread=0.5, thousands=",", around="${}"),
     "12,50 €": Numbers(level=12, decimal=",", around="{} €"),
     "12.5%": Numbers(level=12, digits=1, around="{}%"),
+    "12.5 kWh": Numbers(level=12, digits=1, around="{} kWh", cure=NO_NUMBER),
+    "(12.50) below zero": Numbers(level=5, spread=2, around="()", cure=NO_NUMBER),
     "12,5 %": Numbers(level=12, digits=1, decimal=",", around="{} %"),
 }
 MISSING = {

@@ -24,6 +24,7 @@ LAYOUTS = (
     "columns of other names",
     "a row a series",
 )
+MOVING = ("past", "past, of text", "past, with gaps", "yes and no", "known")
 LONG = LAYOUTS[2:10]
 WIDE = LAYOUTS[10:]
 FAULTS = (
@@ -37,11 +38,19 @@ FAULTS = (
     "a row too short",
     "blank rows",
     "a title above",
+    "a comment above",
+    "a sum below",
+    "separators at line ends",
+    "blanks around fields",
+    "a column twice",
 )
+IN_LINES = FAULTS[7:]
 COVARIATES = (
     "none",
     "past",
     "past, of text",
+    "past, with gaps",
+    "yes and no",
     "known",
     "static",
     "constant",
@@ -73,6 +82,7 @@ class Recipe:
 
     grid: str = "days"
     stamps: str = "ISO date"
+    order: str = "by time"
     gaps: str = "none"
     layout: str = "one series"
     numbers: str = "two decimals"
@@ -93,7 +103,8 @@ DATED = ("ISO", "dd", "mm/dd", "yyyy/mm/dd", "yyyymmdd", "15", "January 15", "da
 CHOICES: dict[str, tuple[str, ...]] = {
     "grid": tuple(GRIDS),
     "stamps": tuple(STAMPS),
-    "gaps": ("none", "rows"),
+    "order": ("by time", "newest first", "at random"),
+    "gaps": ("none", "rows", "spans of their own"),
     "layout": LAYOUTS,
     "numbers": tuple(NUMBERS),
     "missing": ("none", *MISSING),
@@ -129,14 +140,18 @@ def _stamps(recipe: Recipe) -> bool:
 
 def _layout(recipe: Recipe) -> bool:
     unit = GRIDS[recipe.grid].unit
+    own = recipe.gaps != "spans of their own" or (
+        recipe.layout in LONG and recipe.covariates != "known"
+    )
     if recipe.layout == "series each at its own phase":
-        return recipe.grid in ("hours", "quarter hours") and "hour" not in recipe.stamps
+        return own and recipe.grid in ("hours", "quarter hours") and "hour" not in recipe.stamps
     if recipe.layout == "no stamp in two series":
-        return unit != "step"
+        return own and unit != "step"
     if recipe.layout == "a row a series":
         one = recipe.stamps not in TWO_COLUMNS and unit != "step"
-        return one and recipe.gaps == recipe.fault == recipe.covariates == "none"
-    return True
+        plain = recipe.gaps == recipe.fault == recipe.covariates == "none"
+        return one and plain and recipe.order == "by time"
+    return own
 
 
 def _numbers(recipe: Recipe) -> bool:
@@ -149,29 +164,44 @@ def _numbers(recipe: Recipe) -> bool:
 
 def _fault(recipe: Recipe) -> bool:
     fault, ways, unit = recipe.fault, STAMPS[recipe.stamps], GRIDS[recipe.grid].unit
+    if fault in ("a row too short", "blanks around fields", "a column twice") and _quoted(recipe):
+        return False  # the lines are changed as text
     if recipe.grid == "events":  # stamps that are not alike are no fault of theirs
-        return fault in ("none", "a row too short", "a title above", "blank rows")
+        return fault == "none" or fault in IN_LINES
     if fault == "a year mistyped":
         return unit not in ("quarter", "year", "step") and recipe.stamps.startswith(DATED)
     if fault == "seconds off the grid":
         return unit == "time" and recipe.stamps.startswith(("ISO with", "epoch"))
     if fault == "the autumn hour twice":
-        fine = recipe.grid in ("hours", "quarter hours") and not ways.zone
+        fine = (
+            recipe.order == "by time"
+            and recipe.grid in ("hours", "quarter hours")
+            and not ways.zone
+        )
         return fine and recipe.layout == "one series" and recipe.gaps == recipe.missing == "none"
     if fault == "a text among numbers":
         return recipe.missing == "none"
     return not fault.startswith("rows twice") or recipe.missing == "none"
 
 
+def _quoted(recipe: Recipe) -> bool:
+    """Return whether fields hold the sign between them, or are in quotes at all."""
+    if recipe.file in ("semicolons", "tabs", "pipes"):
+        return False
+    numbers = NUMBERS[recipe.numbers]
+    commas = "," in (numbers.decimal, numbers.thousands) or "," in recipe.stamps
+    return recipe.file == "all in quotes" or commas
+
+
 def _covariates(recipe: Recipe) -> bool:
     if recipe.covariates in ("static", "several"):
         return recipe.layout in LONG
-    return recipe.layout not in WIDE or recipe.covariates not in ("past", "past, of text", "known")
+    return recipe.layout not in WIDE or recipe.covariates not in MOVING
 
 
 def _file(recipe: Recipe) -> bool:
     if recipe.file == "Parquet":  # it has neither titles nor rows of another length
-        return recipe.fault not in ("a row too short", "a title above", "blank rows")
+        return recipe.fault not in IN_LINES
     return recipe.file != "latin-1" or "€" not in NUMBERS[recipe.numbers].around
 
 

@@ -92,19 +92,33 @@ def draw(recipe: Recipe, random: Random) -> Rows:
         if recipe.gaps == "rows":
             left_out = random.choice(inner, len(inner) // 15 + 1, replace=False)
             part = part.take(np.setdiff1d(np.arange(each), left_out))
+        if recipe.gaps == "spans of their own":
+            part = part.take(np.arange(3 * series, each - 2 * series))
         parts.append(part)
     joined = {name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])}
     for name in ("ds", "shown"):
         joined[name] = pd.DatetimeIndex(joined[name])
     rows = Rows(**joined)
-    beside = recipe.layout in ("series side by side in rows", "series each at its own phase")
-    if beside or (recipe.layout != "series one after another" and random.integers(2)):
-        rows = rows.take(np.argsort(rows.ds, kind="stable"))
+    rows = rows.take(_ordered(rows, recipe, random))
     if recipe.fault == "the autumn hour twice":
         local = rows.ds.tz_localize("UTC").tz_convert("Europe/Berlin")
         rows.shown = local.tz_localize(None)
     write(rows, recipe)
     return rows
+
+
+def _ordered(rows: Rows, recipe: Recipe, random: Random) -> NDArray[np.int64]:
+    """Return the places of the rows in the order of the file."""
+    by_time = np.argsort(rows.ds, kind="stable")
+    match recipe.order:
+        case "newest first":
+            return by_time[::-1]
+        case "at random":
+            return random.permutation(len(by_time))
+    beside = recipe.layout in ("series side by side in rows", "series each at its own phase")
+    if beside or (recipe.layout != "series one after another" and random.integers(2)):
+        return by_time
+    return np.arange(len(by_time))
 
 
 def write(rows: Rows, recipe: Recipe) -> None:

@@ -82,7 +82,7 @@ def make(recipe: Recipe) -> Made:
         roles=roles,
         answers={option: texts for option, texts in answers.items() if texts and texts != [""]},
         doubtful="points or commas may be of thousands or of decimals" if doubtful else "",
-        cure=fault.cure,
+        cure=fault.cure or numbers.cure,
     )
     if recipe.layout == "a row a series":
         columns, truth = _across(columns, truth, named("store"))
@@ -99,6 +99,12 @@ def covariates(drawn: Rows, recipe: Recipe, random: Random) -> Iterator[tuple[st
     if chosen in ("past", "several"):
         degrees = np.cumsum(random.normal(0, 1, count)) + 12
         yield "temperature", [f"{d:.1f}".replace(".", decimal) for d in degrees], "past_covariates"
+    if chosen == "past, with gaps":
+        visitors = random.integers(20, 90, count).astype(str)
+        visitors[random.choice(count, count // 12)] = ""
+        yield "visitors", list(visitors), "past_covariates"
+    if chosen == "yes and no":
+        yield "promo", list(random.choice(["yes", "no"], count, p=[0.2, 0.8])), "past_covariates"
     if chosen == "past, of text":
         yield "weather", list(random.choice(["sun", "rain", "snow"], count)), "past_covariates"
     if chosen == "known":
