@@ -22,11 +22,18 @@ def add(
     horizon: Annotated[int, typer.Option(min=1, help="Steps to forecast.")],
     ds: Annotated[str | None, typer.Option(help="Column of the time stamps.")] = None,
     y: Annotated[str | None, typer.Option(help="Column to forecast.")] = None,
-    unique_id: Annotated[str | None, typer.Option(help="Column that names the series.")] = None,
+    unique_id: Annotated[
+        list[str] | None,
+        typer.Option(help="Column that names the series; repeat for columns that do it together."),
+    ] = None,
     value_column: Columns = None,
     past_covariate: Columns = None,
     known_covariate: Columns = None,
     static_covariate: Columns = None,
+    drop: Annotated[list[str] | None, typer.Option(help="Column not to use; repeatable.")] = None,
+    dates_across: Annotated[
+        bool, typer.Option(help="A row is a series; the time stamps are names of columns.")
+    ] = False,
     context_length: Annotated[int | None, typer.Option(min=1, help="Steps to look back.")] = None,
     season_length: Annotated[int | None, typer.Option(min=1, help="Steps of a season.")] = None,
     frequency: Annotated[str | None, typer.Option(help="Pandas alias, such as h or W-MON.")] = None,
@@ -36,6 +43,19 @@ def add(
     ] = None,
     separator: Annotated[str | None, typer.Option(help="Between the fields of a row.")] = None,
     decimal: Annotated[str | None, typer.Option(help="The decimal sign.")] = None,
+    thousands: Annotated[
+        str | None, typer.Option(help="The sign between groups of three digits.")
+    ] = None,
+    na_value: Annotated[
+        list[str] | None, typer.Option(help="Text or number that means missing; repeatable.")
+    ] = None,
+    keep_value: Annotated[
+        list[float] | None,
+        typer.Option(help="Number that looks like a mark of missing values, and is a value."),
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of the text, such as cp1252.")] = None,
+    skip_rows: Annotated[int | None, typer.Option(min=0, help="Lines above the header.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Of a workbook.")] = None,
     duplicates: Annotated[
         str | None, typer.Option(help="Rows that repeat a time stamp: error, first, last, mean.")
     ] = None,
@@ -69,17 +89,20 @@ def add(
         raise ParamsError(
             f"{name!r} cannot name a problem: take lower-case letters, digits and _, a letter first"
         )
-    for option, sign in (("--separator", separator), ("--decimal", decimal)):
+    signs = (("--separator", separator), ("--decimal", decimal), ("--thousands", thousands))
+    for option, sign in signs:
         if sign and sign != "\\t" and len(sign) != 1:
             raise ParamsError(f"{option} is {sign!r}: it must be one character, or \\t for a tab")
     options: dict[str, Any] = {
         "ds": ds,
         "y": y,
-        "unique_id": unique_id,
+        "unique_id": unique_id[0] if unique_id and len(unique_id) == 1 else unique_id,
         "value_columns": value_column,
         "past_covariates": past_covariate,
         "known_covariates": known_covariate,
         "static_covariates": static_covariate,
+        "drop": drop,
+        "dates_across": dates_across,
         "context_length": context_length,
         "season_length": season_length,
         "frequency": frequency,
@@ -87,6 +110,12 @@ def add(
         "time_format": time_format,
         "separator": "\t" if separator == "\\t" else separator,
         "decimal": decimal,
+        "thousands": thousands,
+        "na_values": na_value,
+        "keep_values": keep_value,
+        "encoding": encoding,
+        "skip_rows": skip_rows,
+        "sheet": sheet,
         "duplicates": duplicates,
         "holidays": holidays,
         "folds": folds,

@@ -112,11 +112,11 @@ class Data(Section):
             raise ValueError("a wide table (value_columns) has no unique_id column")
         if self.value_columns and self.static_covariates:
             raise ValueError("a wide table (value_columns) has no static covariates")
-        if self.dates_across and not self.id_columns:
-            raise ValueError("a table with dates_across has its series by unique_id: name it")
         moving = (*self.past_covariates, *self.known_covariates, *self.value_columns)
         if self.dates_across and moving:
-            raise ValueError(f"a table with dates_across has static covariates alone; {moving[0]!r}")
+            raise ValueError(
+                f"a table with dates_across has static covariates alone, and {moving[0]!r} is none"
+            )
         for key in ("categorical", "valid_range"):
             known = self.covariates if key == "categorical" else (*self.covariates, *target)
             for column in getattr(self, key):

@@ -137,7 +137,9 @@ def _parse_numbers(
         swapped = rf"[+-]?\d*{re.escape(other)}\d+([eE][+-]?\d+)?"
         if all(re.fullmatch(swapped, value.strip()) for value in column[parsed.bad]):
             rule = f"the decimal sign is {other!r} where {data.decimal!r} is expected"
-            remedy = f'Set `decimal: "{other}"`, or `thousands: "{other}"` if it is no decimal sign.'
+            remedy = (
+                f'Set `decimal: "{other}"`, or `thousands: "{other}"` if it is no decimal sign.'
+            )
             raise fault(origin, name, rule, rows, remedy)
         remedy = "Correct the values, or name the texts that mean missing in `na_values`."
         raise fault(origin, name, "not a number", rows, remedy)
@@ -166,6 +168,4 @@ def _check_units(
         other[places] = units != kinds[counts.argmax()]
         names = ", ".join(kind or "no sign" for kind in kinds)
         rule = f"values of different units: {names}"
-        raise fault(
-            origin, str(column.name), rule, shown(column, other), "Write all in one unit."
-        )
+        raise fault(origin, str(column.name), rule, shown(column, other), "Write all in one unit.")

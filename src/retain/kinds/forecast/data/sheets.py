@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,8 +25,10 @@ from retain.kinds.forecast.data.formats import (
     open_source,
 )
 
+Engine = Literal["openpyxl", "odf"]
+
 EXTRA = 'pip install "retain[excel]"'
-UNNAMED = "Unnamed: "  # what pandas calls a column without a header
+PACKAGES: dict[Engine, str] = {"openpyxl": "openpyxl", "odf": "odfpy"}
 
 
 @dataclass(frozen=True)
@@ -64,36 +66,46 @@ class Sheet:
         table = pa.Table.from_pandas(frame[list(columns or self.names)], preserve_index=False)
         yield table.append_column(PLACE, pa.array(frame.index.to_numpy()))
 
+    def header(self) -> int:
+        """Return the row of the header, from 0: the first that is more than half filled."""
+        filled = self._cells.notna().sum(axis=1).to_numpy()
+        wide = np.flatnonzero(2 * filled > np.median(filled[filled > 0])) if filled.any() else [0]
+        return int(wide[0])
+
     @cached_property
-    def _frame(self) -> pd.DataFrame:
-        """Its rows, by their place in the sheet."""
+    def _cells(self) -> pd.DataFrame:
+        """All cells of the sheet."""
         with open_source(self.source) as file:
             content = io.BytesIO(file.read())
         engine = _engine(content, self.path)
         try:
-            book = pd.ExcelFile(content, engine=engine)  # type: ignore[arg-type]
+            with pd.ExcelFile(content, engine=engine) as book:
+                return pd.read_excel(
+                    book,
+                    sheet_name=self._sheet([str(name) for name in book.sheet_names]),
+                    header=None,
+                    dtype=object,
+                    keep_default_na=False,
+                    na_values=[""],
+                )
         except ImportError as error:
             raise DataError(
-                f"{self.path} is a workbook, and {error.name or engine} is not installed, which "
-                f"reads it: {EXTRA}, or save the sheet as CSV"
-            ) from None
+                f"{self.path} is a workbook, and {PACKAGES[engine]} is not installed, which reads "
+                f"it: {EXTRA}, or save the sheet as CSV"
+            ) from error
         except (ValueError, KeyError, zipfile.BadZipFile) as error:
             raise DataError(f"{self.path} cannot be read as a workbook: {error}") from None
-        with book:
-            raw = book.parse(
-                self._sheet([str(name) for name in book.sheet_names]),
-                header=None,
-                dtype=object,
-                keep_default_na=False,
-                na_values=[""],
-            )
-        body = raw.iloc[self.dialect.skip_rows + 1 :]
-        if len(raw) <= self.dialect.skip_rows:
-            raise DataError(f"{self.path} has no header in row {self.dialect.skip_rows + 1}")
-        header = raw.iloc[self.dialect.skip_rows]
+
+    @cached_property
+    def _frame(self) -> pd.DataFrame:
+        """Its rows, by their place in the sheet."""
+        raw, skipped = self._cells, self.dialect.skip_rows
+        if len(raw) <= skipped:
+            raise DataError(f"{self.path} has no header in row {skipped + 1}")
+        header, body = raw.iloc[skipped], raw.iloc[skipped + 1 :]
         used = header.notna() | body.notna().any()
-        names = [_cell(name) or "" for name in header[used]]
-        check_unique(f"{self.path}, row {self.dialect.skip_rows + 1}", names)
+        names = [_cell(name) for name in header[used]]
+        check_unique(f"{self.path}, row {skipped + 1}", names)
         body = body.loc[:, used].set_axis(names, axis=1).reset_index(drop=True)
         body = body[body.notna().any(axis=1)]
         return pd.DataFrame({name: _column(body[name]) for name in names}, index=body.index)
@@ -113,7 +125,7 @@ class Sheet:
         return wanted
 
 
-def _engine(content: io.BytesIO, path: str) -> str:
+def _engine(content: io.BytesIO, path: str) -> Engine:
     """Return what reads a workbook; raise DataError for another archive."""
     try:
         with zipfile.ZipFile(content) as archive:

@@ -1,129 +1,162 @@
-"""Which column of an unknown table is the time stamp, the target and the id of a series.
+"""What each column of an unknown table is: time stamp, target, id of a series or covariate.
 
 Names are hints and values decide: a column of that name which does not hold time stamps or numbers
 is passed over.
 """
 
-import re
 from typing import Any
 
 import pandas as pd
 
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import tables
-from retain.kinds.forecast.data.numerals import number_pattern
-from retain.kinds.forecast.infer.hints import NO_HINT, by_hint, names, rank
+from retain.kinds.forecast.data import keys, tables, timestamps
+from retain.kinds.forecast.data.formats import Origin
+from retain.kinds.forecast.data.reader import Raw
+from retain.kinds.forecast.infer import covariates, numbers, sentinels, shape, targets
+from retain.kinds.forecast.infer import keys as infer_keys
+from retain.kinds.forecast.infer.hints import NO_HINT, names, rank
 from retain.kinds.forecast.infer.stamps import time_column
 
-ID_NAMES = (
-    *("unique_id", "series_id", "series", "id", "store", "item", "product", "sku", "sensor"),
-    *("station", "meter", "region", "location", "site", "customer", "name", "code", "group"),
-)
-TARGET_NAMES = (
-    *("y", "value", "values", "target", "sales", "revenue", "volume", "demand", "count"),
-    *("quantity", "units", "load", "consumption", "price", "amount"),
-)
 COVARIATES = ("past_covariates", "known_covariates", "static_covariates")
 SAMPLE = 10_000  # rows that decide what a column may be
+ASKED = ("na_values", "drop", "keep_values")  # what the user says of values and columns
 
 
-def find(
-    frame: pd.DataFrame, known: dict[str, Any], path: str, sentences: list[str]
-) -> dict[str, Any]:
+def find(raw: Raw, given: dict[str, Any], path: str, sentences: list[str]) -> dict[str, Any]:
     """Return the keys of `data` that give the columns their meaning, with a sentence for each.
 
     Args:
-        known: keys of `data` that the user gave.
+        given: keys of `data` that the user gave; `drop`, columns that are not to be used;
+            `keep_values`, numbers that look like marks of missing values and are none.
 
     Raises:
-        DataError: a column named by the user is not there, or one that is needed cannot be found.
+        DataError: a column named by the user is not there, one that is needed cannot be found, or
+            something may mean two things.
     """
-    sample = frame.head(SAMPLE)
-    covariates = [name for key in COVARIATES for name in known.get(key, ())]
-    named = [known[key] for key in ("ds", "y", "unique_id") if key in known]
+    known = dict(given)
+    dropped = list(known.get("drop", ()))
+    told = [name for key in COVARIATES for name in known.get(key, ())]
+    id_columns = _listed(known.get("unique_id"))
     wide = list(known.get("value_columns", ()))
-    tables.check_names(path, list(frame.columns), [*named, *wide, *covariates])
+    across_keys = shape.dates_across(raw.frame, known, path)
+    named = [*(known[key] for key in ("ds", "y") if key in known and not across_keys), *id_columns]
+    tables.check_names(path, list(raw.frame.columns), [*named, *wide, *told, *dropped])
+    if across_keys:
+        return shape.find(raw, known | across_keys, path, sentences)
+
+    frame = raw.frame.drop(columns=dropped)
+    sample = frame.head(SAMPLE)
     ds, form = time_column(sample, known, path)
     sentences.append(f"ds: column `{ds}`" + (f", written {form}" if form else ""))
     roles: dict[str, Any] = {"ds": ds} | ({} if form is None else {"time_format": form})
+    order = _order(frame, known | roles, raw.origin)
 
-    rest = [name for name in frame.columns if name not in {ds, *covariates}]
-    numeric = [name for name in rest if is_numeric(sample[name], known)]
-    y, unique_id = known.get("y"), known.get("unique_id")
-    if unique_id is None and not wide:
-        unique_id = _id_column(frame, ds, [name for name in rest if name != y], numeric)
-    numeric = [name for name in numeric if name != unique_id]
-    if not wide and y is None and unique_id is None and not covariates and _alike(numeric):
-        wide = numeric
-    if wide:
-        sentences.append(f"value_columns: {names(wide)}; the table is wide, a column is a series")
-        roles["value_columns"] = wide
-    else:
-        if y is None and not numeric:
-            raise DataError(f"{path}: no column of numbers to forecast; name it with --y")
-        if y is None:
-            first = by_hint(numeric, TARGET_NAMES)[0]
-            y = first if rank(first, TARGET_NAMES) < NO_HINT else numeric[-1]
-        others = [name for name in numeric if name != y]
-        if unique_id is None:
-            sentences.append("unique_id: none, the table is one series")
-        else:
-            count = frame[unique_id].nunique()
-            sentences.append(f"unique_id: column `{unique_id}`, {count:,} series")
-        sentences.append(f"y: column `{y}`" + (f"; passed over: {names(others)}" if others else ""))
-        roles |= {"y": y} | ({} if unique_id is None else {"unique_id": unique_id})
+    rest = [name for name in frame.columns if name != ds]
+    numeric = [name for name in rest if numbers.is_numeric(sample[name], known)]
+    signs = numbers.find(frame, numeric, known, path, sentences)
+    known |= signs
+    converted = numbers.convert(frame, numeric, known)
+
+    y = known.get("y")
+    free = [name for name in rest if name not in {y, *told, *wide}]
+    if not id_columns and not wide:
+        id_columns = infer_keys.find(converted, order, free, numeric, path)
+    free = [name for name in free if name not in id_columns]
+    series = keys.join([frame[n].astype("str") for n in id_columns]) if id_columns else None
+    why = ""
+    if y is not None:
+        wide = []
+    elif not wide:
+        likely = _likely_targets(converted, [n for n in free if n in numeric], series)
+        found, why = targets.find(converted, likely, series is not None or bool(told), path)
+        y, wide = (found[0], []) if len(found) == 1 else (None, found)
+    of_target = wide or [str(y)]
+    free = [name for name in free if name not in of_target]
+    roles |= _say_target(of_target, id_columns, series, why, bool(wide), sentences)
+
+    found_covariates = covariates.find(
+        converted, free, set(numeric), of_target, series, order, known["horizon"], sentences
+    )
     for key in COVARIATES:
-        if known.get(key):
-            roles[key] = list(known[key])
-            sentences.append(f"{key}: {names(roles[key])}")
-    categorical = [name for name in covariates if not is_numeric(sample[name], known)]
+        given_columns = list(known.get(key, ()))
+        if given_columns:
+            sentences.append(f"{key}: {names(given_columns)}, as given")
+        if key == "static_covariates" and wide:
+            continue
+        if columns := [*given_columns, *found_covariates.get(key, ())]:
+            roles[key] = columns
+    used = [name for key in COVARIATES for name in roles.get(key, ())]
+    categorical = [name for name in used if name not in numeric]
     if categorical:
         roles["categorical"] = categorical
         sentences.append(f"categorical: {names(categorical)}, for they hold text")
-    left = [name for name in rest if name not in {unique_id, y, *wide}]
-    if left:
-        sentences.append(f"not used: {names(left)}; --past-covariate or --known-covariate uses one")
-    return roles
+    if dropped:
+        sentences.append(f"not used: {names(dropped)}, as given")
+    measured = [*of_target, *(name for name in used if name in numeric)]
+    numbers.check_readable(frame, measured, known, raw.origin)
+    sentinels.check(converted, measured, given, raw.origin, sentences)
+    return roles | signs
 
 
-def _id_column(
-    frame: pd.DataFrame, ds: str, candidates: list[str], numeric: list[str]
-) -> str | None:
-    """Return the column that tells the series apart, or None for one series.
-
-    There is one only where time stamps repeat. It must make nearly every (id, ds) unique, and each
-    series must have several rows. A column of numbers has to look like ids: whole, with a name to
-    match.
-    """
-    if not frame.duplicated(ds).any():
-        return None
-    # Where few stamps repeat, a text such as the weather may tell those rows apart by chance.
-    is_panel = len(frame) >= 1.5 * frame[ds].nunique()
-    for name in by_hint(candidates, ID_NAMES):
-        hinted = rank(name, ID_NAMES) < NO_HINT
-        if (name in numeric and not hinted) or frame[name].nunique() * 2 > len(frame):
-            continue
-        explained = 1 - frame.duplicated([name, ds]).mean()
-        certain = name.lower() in ID_NAMES
-        if (is_panel or certain) and explained >= (0.9 if hinted else 0.99):
-            return name
-    return None
-
-
-def _alike(names: list[str]) -> bool:
-    """Return whether columns are called like series of one table, as `store_1`, `store_2`."""
-    stems = {re.sub(r"\d+$", "", name) for name in names}
-    return len(names) > 1 and len(stems) == 1 and names[0] not in stems
+def _say_target(
+    of_target: list[str],
+    id_columns: list[str],
+    series: "pd.Series[Any] | None",
+    why: str,
+    wide: bool,
+    sentences: list[str],
+) -> dict[str, Any]:
+    """Return the keys of target and series, with a sentence for each."""
+    if wide:
+        sentences.append(
+            f"value_columns: {names(of_target)}; the table is wide, a column is a series{why}; "
+            "--y COLUMN forecasts one of them"
+        )
+        return {"value_columns": of_target}
+    if series is None:
+        sentences.append("unique_id: none, the table is one series")
+    elif len(id_columns) == 1:
+        sentences.append(f"unique_id: column `{id_columns[0]}`, {series.nunique():,} series")
+    else:
+        sentences.append(
+            f"unique_id: columns {names(id_columns)} together, {series.nunique():,} series"
+        )
+    sentences.append(f"y: column `{of_target[0]}`{why}")
+    unique_id = {"unique_id": id_columns[0] if len(id_columns) == 1 else id_columns}
+    return {"y": of_target[0]} | (unique_id if id_columns else {})
 
 
-def is_numeric(column: "pd.Series[Any]", known: dict[str, Any]) -> bool:
-    """Return whether a column is meant to hold numbers: nine of ten of its values are one."""
-    if pd.api.types.is_numeric_dtype(column):
-        return True
-    if pd.api.types.is_datetime64_any_dtype(column):
-        return False
-    text = column.astype("str").str.strip()
-    missing = text.isin(["", *Data.model_fields["na_values"].default]) | text.isna()
-    number = text[~missing].str.fullmatch(number_pattern(known.get("decimal", ".")))
-    return bool(len(number)) and float(number.mean()) > 0.9
+def _listed(value: Any) -> list[str]:
+    return [] if value is None else [value] if isinstance(value, str) else list(value)
+
+
+def _order(frame: pd.DataFrame, known: dict[str, Any], origin: Origin) -> "pd.Series[Any]":
+    """Return the time stamp of each row; as it is written where it cannot be read."""
+    keys_of_time = {key: known[key] for key in ("ds", "time_format", "timezone") if key in known}
+    data = Data(path=origin.where, horizon=1, context_length=1, **keys_of_time)
+    try:
+        return timestamps.parse(frame[data.ds], data, origin)
+    except DataError:  # which is said when the table is checked
+        return frame[data.ds].astype("str")
+
+
+def _likely_targets(
+    frame: pd.DataFrame, numeric: list[str], series: "pd.Series[Any] | None"
+) -> list[str]:
+    """Return the columns of numbers that may be a target: not flags, parts of dates or constants."""
+    likely = []
+    for name in numeric:
+        values = frame[name].dropna()
+        steps = values.diff().iloc[1:]
+        constant = values.nunique() < 3
+        counts_rows = len(steps) > 1 and steps.iloc[0] != 0 and bool((steps == steps.iloc[0]).all())
+        calendar = rank(name, infer_keys.CALENDAR_NAMES) < NO_HINT
+        fixed = (
+            series is not None
+            and series.nunique() > 1
+            and bool((frame[name].groupby(series).nunique() <= 1).all())
+        )
+        if not (constant or counts_rows or calendar or fixed):
+            likely.append(name)
+    return likely or numeric

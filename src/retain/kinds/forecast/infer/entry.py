@@ -5,8 +5,6 @@ no later stage guesses again. What may mean two things (01/02/2020, rows that re
 with different values) is asked for.
 """
 
-import dataclasses
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,20 +16,20 @@ from retain.config import loader
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import frequency, panel, reader, tables
-from retain.kinds.forecast.data.formats import SEPARATORS, Csv, fields
-from retain.kinds.forecast.infer import columns, gate, hints, splitting, tuning
+from retain.kinds.forecast.infer import columns, gate, hints, keys, layout, splitting, tuning
 from retain.kinds.forecast.split import Split
 
-DEFAULT_LAYOUT = {"separator": ",", "decimal": "."}
+WRITTEN = ("decimal", "thousands", "na_values")  # how numbers are
+DEFAULTS = {"separator": ",", "encoding": "utf-8", "decimal": "."}
 # the comment behind each key that is written
 COMMENTS = {
     "kind": "what the network is for",
     "preset": "of model and training: fast or accurate; keys below override it",
-    "path": "CSV or Parquet, from the project's folder",
+    "path": "CSV, Parquet or workbook, from the project's folder",
     "ds": "column of the time stamps",
     "time_format": "as in strptime, or epoch_s, epoch_ms, excel",
     "y": "column to forecast",
-    "unique_id": "column that tells the series apart",
+    "unique_id": "column, or columns together, that tell the series apart",
     "value_columns": "columns to forecast, each a series",
     "past_covariates": "columns known up to the present",
     "known_covariates": "columns known for the future too",
@@ -49,6 +47,12 @@ COMMENTS = {
     "split": "where validation and test begin, before the end of the table, or at dates",
     "separator": "between the fields of a row",
     "decimal": "the decimal sign",
+    "thousands": "the sign between groups of three digits",
+    "encoding": "of the file's text",
+    "skip_rows": "lines above the header",
+    "sheet": "of the workbook",
+    "na_values": "texts and numbers that mean missing",
+    "dates_across": "a row is a series, and the time stamps are names of columns",
     "duplicates": "of a series and time stamp: error, first, last, mean",
     "hidden_size": "width of the LSTM",
     "segment_length": "steps the cell reads at a time; 1 is step by step",
@@ -98,13 +102,12 @@ def infer(
     folds = given.get("folds")
     given = {key: value for key, value in given.items() if key != "folds"}
     opened = reader.open_table(path, root)
-    layout = {}
-    if isinstance(opened, Csv):
-        layout = _layout(opened, given, sentences)
-        opened = dataclasses.replace(opened, separator=layout["separator"])
+    opened, dialect = layout.find(opened, given, sentences)
     raw = reader.load(opened)
-    known = {"path": path, "horizon": horizon, "context_length": 1, **given, **layout}
-    meaning = columns.find(raw.frame, known, path, sentences)
+    known = {"path": path, "horizon": horizon, "context_length": 1, **given, **dialect}
+    meaning = columns.find(raw, known, path, sentences)
+    for key in columns.ASKED:
+        known.pop(key, None)
     entry = {"kind": "forecast", "preset": "fast", "data": known | meaning, "gate": []}
     draft: Data = cast("Problem", loader.parse(name, entry)).data
     if draft.duplicates == "error":
@@ -120,16 +123,18 @@ def infer(
     series = splitting.count_series(table, draft.model_copy(update=tuned))
     judging = gate.metric(built, sentences)
     checks = gate.choose(origins, series, horizon, sentences, judging, pool=True)
+    written = {key: meaning[key] for key in WRITTEN if key in meaning}
     data: dict[str, Any] = {
         "path": path,
-        **meaning,
+        **{key: value for key, value in meaning.items() if key not in WRITTEN},
         "frequency": table.frequency,
         **{key: given[key] for key in ("timezone", "holidays") if key in given},
         "horizon": horizon,
         **tuned,
         **({} if draft.minimum is None else {"minimum": 0}),
         "split": draft.split.model_dump(mode="json"),
-        **{key: sign for key, sign in layout.items() if sign != DEFAULT_LAYOUT[key]},
+        **{key: value for key, value in dialect.items() if value != DEFAULTS.get(key)},
+        **{key: value for key, value in written.items() if value != DEFAULTS.get(key)},
         "duplicates": draft.duplicates,
     }
     return Inferred(data, preset, model, folds, checks, tuple(sentences), table)
@@ -175,31 +180,10 @@ def _horizons(count: int) -> str:
     return f"{count} horizon{'s' * (count > 1)}"
 
 
-def _layout(table: Csv, given: dict[str, Any], sentences: list[str]) -> dict[str, Any]:
-    """Return the separator and, where it is found, the decimal sign of a CSV file."""
-    layout: dict[str, Any] = {key: given[key] for key in ("separator", "decimal") if key in given}
-    lines = table.head.splitlines()[:200]
-    if "separator" not in layout:
-        # the one that cuts the rows into as many fields as the header, and into the most
-        def rank(separator: str) -> tuple[float, int]:
-            counts = [len(fields(line, separator)) for line in lines if line]
-            return (counts.count(counts[0]) / len(counts) if counts[0] > 1 else 0.0), counts[0]
-
-        layout["separator"] = max(SEPARATORS, key=rank)
-        if layout["separator"] != ",":
-            sentences.append(f"separator: {layout['separator']!r}, which cuts every row alike")
-    if "decimal" not in layout and layout["separator"] != ",":
-        cells = [cell for line in lines[1:] for cell in fields(line, layout["separator"])]
-        commas = sum(re.fullmatch(r"\s*[+-]?\d+,\d+\s*", cell) is not None for cell in cells)
-        points = sum(re.fullmatch(r"\s*[+-]?\d+\.\d+\s*", cell) is not None for cell in cells)
-        if commas > points:
-            layout["decimal"] = ","
-            sentences.append("decimal: ',', as in the first rows")
-    return layout
-
-
 def _choose_duplicates(raw: reader.Raw, draft: Data, sentences: list[str]) -> Data:
     """Return `duplicates: first` where repeated rows agree in their value; DataError if not."""
+    if draft.dates_across:  # no row repeats another
+        return draft
     key = [*draft.id_columns, draft.ds]
     frame = raw.frame
     repeated = frame[frame.duplicated(key, keep=False)]
@@ -209,10 +193,21 @@ def _choose_duplicates(raw: reader.Raw, draft: Data, sentences: list[str]) -> Da
     differing = repeated.groupby(key, sort=False)[targets].nunique(dropna=False) > 1
     if differing.any(axis=None):
         count = int(differing.any(axis=1).sum())
+        others = [name for name in frame.columns if name not in {*key, *targets}]
+        likely = keys.likely(frame, others)
+        remedy = (
+            "say what to do with --duplicates first, last or mean, or which column tells the "
+            "series apart with --unique-id"
+        )
+        if likely:  # a mean would make one series of several
+            remedy = (
+                f"name the columns that tell series apart with --unique-id, perhaps {likely}; if "
+                "the rows are of one series, say which of them counts with --duplicates first or "
+                "last"
+            )
         raise DataError(
             f"{raw.origin.where}: {count:,} time stamps have several rows that differ in "
-            f"{hints.names(targets)}; say what to do with --duplicates first, last or mean, or "
-            "which column tells the series apart with --unique-id"
+            f"{hints.names(targets)}; {remedy}"
         )
     rows = int(frame.duplicated(key).sum())
     sentences.append(f"duplicates: first; {rows:,} rows repeat a time stamp, with the same value")

@@ -30,7 +30,7 @@ def time_column(sample: pd.DataFrame, known: dict[str, Any], path: str) -> tuple
         hinted = given is not None or rank(name, TIME_NAMES) < NO_HINT
         if "time_format" in known and hinted:
             return str(name), str(known["time_format"])
-        formats = _formats(sample[name], numbers_too=hinted)
+        formats = formats_of(sample[name], numbers_too=hinted)
         if len(formats) > 1:
             raise DataError(
                 f"{path}: column `{name}`: {sample[name].iloc[0]!r} may be two days; say which "
@@ -46,7 +46,13 @@ def time_column(sample: pd.DataFrame, known: dict[str, Any], path: str) -> tuple
     )
 
 
-def _formats(column: "pd.Series[Any]", numbers_too: bool) -> list[str]:
+def looks_like_time(frame: pd.DataFrame) -> bool:
+    """Return whether a column is named like time stamps, and holds some."""
+    hinted = [name for name in map(str, frame.columns) if rank(name, TIME_NAMES) < NO_HINT]
+    return any(formats_of(frame[name], numbers_too=True) for name in hinted)
+
+
+def formats_of(column: "pd.Series[Any]", numbers_too: bool) -> list[str]:
     """Return the formats that read every stamp of a column, `ISO8601` alone if that is one."""
     text = column.astype("str").str.strip()
     text = text[text.notna() & (text != "")].drop_duplicates()

@@ -1,0 +1,138 @@
+"""How the file of an unknown table is written: encoding, separator, lines above the header, sheet."""
+
+import codecs
+import dataclasses
+from collections import Counter
+from typing import Any
+
+from retain.kinds.forecast.data.formats import SEPARATORS, Csv, Dialect, fields
+from retain.kinds.forecast.data.reader import AnyTable
+from retain.kinds.forecast.data.sheets import Sheet
+
+LINES = 200  # that decide on the separator
+BLOCK = 1 << 20
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),  # every reader takes it away
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def find(
+    table: AnyTable, given: dict[str, Any], sentences: list[str]
+) -> tuple[AnyTable, dict[str, Any]]:
+    """Return the table as it is to be read, and the keys of `data` that say so.
+
+    Raises:
+        DataError: a workbook has several sheets, and none is named.
+    """
+    keys = {
+        key: given[key]
+        for key in ("separator", "encoding", "skip_rows", "sheet")
+        if given.get(key) is not None
+    }
+    if isinstance(table, Csv):
+        if "encoding" not in keys:
+            keys |= _encoding(table, sentences)
+        table = dataclasses.replace(table, dialect=Dialect(encoding=keys.get("encoding", "utf-8")))
+        keys = _separator(table, keys, sentences) | keys
+    if isinstance(table, Sheet) and "skip_rows" not in keys:
+        table = dataclasses.replace(table, dialect=Dialect(**keys))
+        if begin := table.header():
+            sentences.append(f"skip_rows: {begin}, above the header; --skip-rows changes it")
+            keys["skip_rows"] = begin
+    if isinstance(table, Csv | Sheet):
+        return dataclasses.replace(table, dialect=Dialect(**keys)), keys
+    return table, {}
+
+
+def _encoding(table: Csv, sentences: list[str]) -> dict[str, Any]:
+    """Return the encoding of a file that is not UTF-8, by its mark or by its bytes."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with table.open() as stream:
+        block = bytes(stream.read(BLOCK))
+        for mark, name in MARKS:
+            if block.startswith(mark):
+                if name != "utf-8":
+                    sentences.append(f"encoding: {name}, as the file's first bytes say")
+                return {} if name == "utf-8" else {"encoding": name}
+        zeros = block[:1000:2].count(0), block[1:1000:2].count(0)
+        if max(zeros) > len(block[:1000]) // 4:
+            name = "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
+            sentences.append(f"encoding: {name}, for every second byte is zero")
+            return {"encoding": name}
+        pieces: list[bytes] = []
+        row = 1
+        try:
+            while block:
+                decoder.decode(block)
+                row += block.count(b"\n")
+                block = bytes(stream.read(BLOCK))
+            decoder.decode(b"", final=True)
+            return {}
+        except UnicodeDecodeError as error:
+            at = min(error.start, len(block))
+            row += block[:at].count(b"\n")
+            begin = block.rfind(b"\n", 0, at) + 1
+            pieces.append(
+                block[begin : block.find(b"\n", at) if b"\n" in block[at:] else len(block)]
+            )
+    name = "cp1252"
+    try:
+        shown = pieces[0].decode(name).strip()
+    except UnicodeDecodeError:
+        name = "latin-1"
+        shown = pieces[0].decode(name).strip()
+    sentences.append(
+        f"encoding: {name}, for row {row:,} is not UTF-8 and reads {shown[:60]!r} so; --encoding "
+        "names another"
+    )
+    return {"encoding": name}
+
+
+def _separator(table: Csv, keys: dict[str, Any], sentences: list[str]) -> dict[str, Any]:
+    """Return the separator and the number of lines above the header, where they are not given."""
+    lines = table.head.splitlines()[:LINES]
+    skipped = keys.get("skip_rows")
+    given = keys.get("separator")
+
+    # the one that cuts the rows into as many fields as the header, the first line, and the most
+    def rank(separator: str) -> tuple[float, int, int]:
+        begin, counts = _header(lines, separator, skipped)
+        filled = [count for count in counts[begin:] if count]
+        share = filled.count(filled[0]) / len(filled) if filled and filled[0] > 1 else 0.0
+        return share, -begin, filled[0] if filled else 0
+
+    separator = given or max(SEPARATORS, key=rank)
+    if given is None and separator != ",":
+        sentences.append(f"separator: {separator!r}, which cuts every row alike")
+    begin, _ = _header(lines, separator, skipped)
+    found: dict[str, Any] = {"separator": separator}
+    if begin and skipped is None:
+        shown = next((line.strip() for line in lines[:begin] if line.strip()), "")
+        what = f"such as {shown[:60]!r}" if shown else "which are blank"
+        sentences.append(
+            f"skip_rows: {begin}, lines above the header, {what}; --skip-rows changes it"
+        )
+        found["skip_rows"] = begin
+    return found
+
+
+def _header(lines: list[str], separator: str, skipped: int | None) -> tuple[int, list[int]]:
+    """Return the line of the header, and how many fields each line has; 0 where it is blank.
+
+    Lines above it, such as a title, have fewer fields than nearly all the others.
+    """
+    rows = [fields(line, separator) if line.strip() else [] for line in lines]
+    counts = [len(row) if any(cell.strip() for cell in row) else 0 for row in rows]
+    if skipped is not None:
+        return min(skipped, len(lines)), counts
+    usual, times = Counter(count for count in counts if count).most_common(1)[0]
+    if usual < 2 or times < 0.5 * sum(count > 0 for count in counts):
+        return next((n for n, count in enumerate(counts) if count), 0), counts
+    for number, (row, count) in enumerate(zip(rows, counts, strict=True)):
+        if count == usual and sum(bool(cell.strip()) for cell in row) > 0.5 * usual:
+            return number, counts
+        if count > usual:
+            return 0, counts
+    return 0, counts

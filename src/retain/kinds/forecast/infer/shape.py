@@ -1,0 +1,106 @@
+"""Whether an unknown table has dates across the top, a row for each series; and what it means."""
+
+import itertools
+import re
+from typing import Any
+
+import pandas as pd
+
+from retain.errors import DataError
+from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data import across
+from retain.kinds.forecast.data.reader import Raw
+from retain.kinds.forecast.infer import keys, numbers, sentinels
+from retain.kinds.forecast.infer.hints import by_hint, names
+from retain.kinds.forecast.infer.stamps import ISO, formats_of, looks_like_time
+
+LEAST = 3  # columns named by dates
+
+
+def dates_across(frame: pd.DataFrame, known: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return `dates_across` and the format of the stamps, where names of columns are stamps.
+
+    Raises:
+        DataError: a stamp may be two days.
+    """
+    told = known.get("dates_across")
+    stamps = [
+        name for name in map(str, frame.columns) if re.match(r"\s*\d|[A-Za-z]{3,9}\W+\d", name)
+    ]
+    if told is None and (
+        len(stamps) < LEAST or 2 * len(stamps) < len(frame.columns) or "ds" in known
+    ):
+        return {}
+    if "time_format" in known:
+        forms = [known["time_format"]] if told else []
+    else:
+        forms = formats_of(pd.Series(stamps, dtype="str"), numbers_too=True)
+    if told is None and (not forms or looks_like_time(frame)):
+        return {}
+    if len(forms) > 1:
+        raise DataError(
+            f"{path}: the name {stamps[0]!r} of a column may be two days; say which with "
+            + " or ".join(f'--time-format "{form}"' for form in forms)
+        )
+    form = next(iter(forms), ISO)
+    return {"dates_across": True} | ({} if form == ISO else {"time_format": form})
+
+
+def find(raw: Raw, known: dict[str, Any], path: str, sentences: list[str]) -> dict[str, Any]:
+    """Return the keys of `data` of a table with dates across the top, with a sentence for each.
+
+    Raises:
+        DataError: the rows cannot be told apart, or a number may mean two things.
+    """
+    base = {key: known[key] for key in ("ds", "y", "time_format", "dates_across") if key in known}
+    draft = Data(path=path, horizon=1, context_length=1, **base)
+    dropped = set(known.get("drop", ()))
+    stamps = set(across.stamp_columns(list(map(str, raw.frame.columns)), draft))
+    others = [name for name in raw.frame.columns if name not in stamps | dropped]
+    form = f", written {draft.time_format}" if draft.time_format else ""
+    sentences.append(
+        f"dates_across: {len(stamps):,} columns are time stamps{form}, and a row is a series"
+    )
+    given = known.get("unique_id")
+    ids = [] if given is None else [given] if isinstance(given, str) else list(given)
+    if not ids and len(raw.frame) > 1:
+        ids = _key(raw.frame, others, path)
+    roles: dict[str, Any] = dict(base)
+    if ids:
+        roles["unique_id"] = ids[0] if len(ids) == 1 else ids
+        sentences.append(f"unique_id: {names(ids)}, {len(raw.frame):,} series")
+    fixed = list(known.get("static_covariates", ()))
+    for name in others:
+        several = 1 < raw.frame[name].nunique() < len(raw.frame)
+        if name not in {*ids, *fixed} and several:
+            fixed.append(name)
+    left = [name for name in others if name not in {*ids, *fixed}]
+    draft = Data(path=path, horizon=1, context_length=1, **roles, static_covariates=tuple(fixed))
+    long, _ = across.melt(Raw(raw.frame, raw.origin), draft)
+    sample = [name for name in [draft.y, *fixed] if numbers.is_numeric(long.frame[name], known)]
+    signs = numbers.find(long.frame, sample, known, path, sentences)
+    if fixed:
+        roles["static_covariates"] = fixed
+        sentences.append(f"static_covariates: {names(fixed)}; --drop COLUMN leaves one out")
+    if categorical := [name for name in fixed if name not in sample]:
+        roles["categorical"] = categorical
+    if left or dropped:
+        sentences.append(f"not used: {names([*left, *sorted(dropped)])}")
+    measured = [draft.y, *(name for name in fixed if name in sample)]
+    numbers.check_readable(long.frame, measured, known | signs, raw.origin)
+    converted = numbers.convert(long.frame, measured, known | signs)
+    sentinels.check(converted, measured, known, raw.origin, sentences)
+    return roles | signs
+
+
+def _key(frame: pd.DataFrame, others: list[str], path: str) -> list[str]:
+    """Return the columns whose values differ from row to row, together."""
+    usable = by_hint([name for name in others if frame[name].nunique() > 1], keys.ID_NAMES)
+    for size in range(1, keys.TOGETHER + 1):
+        for key in itertools.combinations(usable[: keys.MOST], size):
+            if not frame.duplicated(list(key)).any():
+                return [name for name in frame.columns if name in key]
+    raise DataError(
+        f"{path}: a row is a series, with time stamps across the top, and no columns tell the rows "
+        f"apart; name them with --unique-id. The others are: {names(others) or 'none'}"
+    )
