@@ -31,6 +31,8 @@ OPTIONS = {
 }
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 SIGNS = {"--decimal", "--thousands"}
+TOGETHER = {"--aggregate": ["--frequency"], "--timezone": ["--ambiguous"]}
+FLOORS = ("h", "15min")
 ROUNDS = 4  # questions, at most
 HORIZON = 2
 
@@ -69,7 +71,9 @@ def judge(made: Made, folder: Path) -> Judgement:
         answer = next((o for o in named if o in answers and o not in given), None)
         if answer is None:
             break
-        given[answer] = answers[answer]
+        for option in (answer, *TOGETHER.get(answer, ())):
+            if option in named and option in answers:
+                given[option] = answers[option]
     if made.truth.cure and re.search(made.truth.cure, said[-1]):
         return Judgement("refused", said[-1])
     return Judgement("in vain", f"{given}: " + "\n--\n".join(said))
@@ -129,7 +133,7 @@ def _differences(truth: Truth, data: Data, folder: Path, printed: str) -> str:
         ds = ds.tz_localize("UTC").tz_convert(data.timezone).tz_localize(None)
     read = pd.Series(frame["y"].to_numpy(), [ids, ds])
     true = pd.concat({name: pd.Series(values) for name, values in truth.series.items()})
-    for shift in (0, 1) if truth.holds == "h" else (0,):
+    for shift in (0, 1) if truth.holds == "hour" else (0,):
         moved = [true.index.get_level_values(1) + pd.Timedelta(shift, "h")]
         wanted = true.set_axis([true.index.get_level_values(0), *moved])
         found = _compared(_periods(wanted, truth.holds), _periods(read, truth.holds), truth)
@@ -145,9 +149,12 @@ def _differences(truth: Truth, data: Data, folder: Path, printed: str) -> str:
 
 def _periods(values: "pd.Series[float]", holds: str) -> "pd.Series[float]":
     ids, ds = values.index.get_level_values(0), pd.DatetimeIndex(values.index.get_level_values(1))
-    if holds == "order":
-        return values.set_axis([ids, np.unique(ds, return_inverse=True)[1]])
-    return values if holds in ("", "h") else values.set_axis([ids, ds.to_period(holds)])
+    if holds == "order":  # whatever a step without a date is read as
+        since = ds.asi8 - ds.asi8.min()
+        return values.set_axis([ids, since // np.diff(np.unique(since)).min()])
+    if holds in ("", "hour"):
+        return values
+    return values.set_axis([ids, ds.floor(holds) if holds in FLOORS else ds.to_period(holds)])
 
 
 def _compared(true: "pd.Series[float]", read: "pd.Series[float]", truth: Truth) -> str:

@@ -76,7 +76,7 @@ def make(recipe: Recipe) -> Made:
     doubtful = recipe.file != "Parquet" and may_mean_two([str(text) for text in drawn.texts.flat])
     truth = Truth(
         series=series,
-        holds="M" if recipe.grid in WITHIN_MONTHS else ways.holds,
+        holds=_holds(recipe),
         zoned=bool(ways.zone) or recipe.fault == "the autumn hour twice",
         days=GRIDS[recipe.grid].days,
         roles=roles,
@@ -91,6 +91,12 @@ def make(recipe: Recipe) -> Made:
     answers = truth.answers | fault.answers
     cure = fault.cure or truth.cure
     return Made(name, content, dataclasses.replace(truth, answers=answers, cure=cure))
+
+
+def _holds(recipe: Recipe) -> str:
+    if recipe.layout == "series each at its own phase":  # a series has its own, beside the step
+        return FREQUENCIES[recipe.grid]
+    return "M" if recipe.grid in WITHIN_MONTHS else STAMPS[recipe.stamps].holds
 
 
 def covariates(drawn: Rows, recipe: Recipe, random: Random) -> Iterator[tuple[str, list[str], str]]:

@@ -14,7 +14,7 @@ class Truth:
     Attributes:
         series: the values that are there, by series and time.
         holds: the period that a stamp tells, as pandas calls it; empty where it is the moment,
-            order where it has no date, h where it is the hour, by its beginning or by its end.
+            order where it has no date, hour where it is the hour, by its beginning or its end.
         zoned: whether the times are in UTC, else on the wall.
         days: how long a step is; None where there is no grid.
         roles: the key of params.yaml for each other column, empty where none should use it.

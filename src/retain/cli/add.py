@@ -20,7 +20,13 @@ def add(
     name: Annotated[str, typer.Argument(help="Of the new problem: lower-case letters, digits, _.")],
     path: Annotated[str, typer.Argument(help="CSV or Parquet file, folder of Parquet, or URL.")],
     horizon: Annotated[int, typer.Option(min=1, help="Steps to forecast.")],
-    ds: Annotated[str | None, typer.Option(help="Column of the time stamps.")] = None,
+    ds: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of the time stamps; repeat it for a date and a time."),
+    ] = None,
+    ds_is_step: Annotated[
+        bool, typer.Option("--ds-is-step", help="It holds whole numbers, 1, 2, 3, and no dates.")
+    ] = False,
     y: Annotated[str | None, typer.Option(help="Column to forecast.")] = None,
     unique_id: Annotated[
         list[str] | None,
@@ -39,7 +45,22 @@ def add(
     frequency: Annotated[str | None, typer.Option(help="Pandas alias, such as h or W-MON.")] = None,
     timezone: Annotated[str | None, typer.Option(help="Such as Europe/Berlin.")] = None,
     time_format: Annotated[
-        str | None, typer.Option(help="As in strptime, or epoch_s, epoch_ms, excel.")
+        str | None,
+        typer.Option(help="As in strptime, %q for a quarter, or epoch_s, epoch_ms, excel."),
+    ] = None,
+    ambiguous: Annotated[
+        str | None,
+        typer.Option(
+            help="An hour that came twice as clocks were set back: error, order (of rows)."
+        ),
+    ] = None,
+    align: Annotated[
+        str | None,
+        typer.Option(help="Stamps off the steps of --frequency: nearest, period, series."),
+    ] = None,
+    aggregate: Annotated[
+        str | None,
+        typer.Option(help="Of the rows in a step of --frequency: sum, mean, count."),
     ] = None,
     separator: Annotated[str | None, typer.Option(help="Between the fields of a row.")] = None,
     decimal: Annotated[str | None, typer.Option(help="The decimal sign.")] = None,
@@ -94,7 +115,8 @@ def add(
         if sign and sign != "\\t" and len(sign) != 1:
             raise ParamsError(f"{option} is {sign!r}: it must be one character, or \\t for a tab")
     options: dict[str, Any] = {
-        "ds": ds,
+        "ds": ds[0] if ds and len(ds) == 1 else ds,
+        "ds_is_step": ds_is_step,
         "y": y,
         "unique_id": unique_id[0] if unique_id and len(unique_id) == 1 else unique_id,
         "value_columns": value_column,
@@ -108,6 +130,9 @@ def add(
         "frequency": frequency,
         "timezone": timezone,
         "time_format": time_format,
+        "ambiguous": ambiguous,
+        "align": align,
+        "aggregate": aggregate,
         "separator": "\t" if separator == "\\t" else separator,
         "decimal": decimal,
         "thousands": thousands,

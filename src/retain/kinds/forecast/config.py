@@ -11,19 +11,22 @@ from retain.config.schema import Section
 from retain.config.schema import Training as CommonTraining
 from retain.kinds.forecast.presets import DROPOUT, ON_BASE, PRESETS, REHEARSALS, UPDATES
 from retain.kinds.forecast.split import Split
+from retain.kinds.forecast.time_axis import TimeAxis
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 FORECAST_COLUMNS = ("mean", "median", "note")  # beside series, time and one for each quantile
 ALONE = "alone"  # the folder of a cell without a classical base, beside that of the cell with it
 
 
-class Data(Section):
-    """The table, the meaning of its columns, and what is done about its faults."""
+class Data(TimeAxis):
+    """The table, the meaning of its columns, and what is done about its faults.
+
+    With `aggregate: count` a row counts 1, and `y` is not read.
+    """
 
     path: str
     # the meaning of the columns
     unique_id: str | tuple[str, ...] | None = None  # several columns together name a series
-    ds: str = "ds"
     y: str = "y"
     value_columns: tuple[str, ...] = ()
     dates_across: bool = False  # a row is a series, and the time stamps are names of columns
@@ -31,10 +34,6 @@ class Data(Section):
     known_covariates: tuple[str, ...] = ()
     static_covariates: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
-    # time
-    frequency: str | None = None
-    timezone: str | None = None
-    time_format: str | None = None
     calendar: bool = True
     holidays: str | None = None
     # the forecasting task
@@ -104,7 +103,8 @@ class Data(Section):
         if self.unique_id is not None and not all(self.id_columns):
             raise ValueError("unique_id must name a column, or several")
         target = self.value_columns or (self.y,)
-        columns = [self.ds, *target, *self.covariates, *self.id_columns]
+        columns = [*self.time_columns, *self.covariates, *self.id_columns]
+        columns += [] if self.aggregate == "count" and not self.value_columns else target
         twice = sorted({column for column in columns if columns.count(column) > 1})
         if twice:
             raise ValueError(f"column {twice[0]!r} is given two meanings")
@@ -117,6 +117,10 @@ class Data(Section):
             raise ValueError(
                 f"a table with dates_across has static covariates alone, and {moving[0]!r} is none"
             )
+        if self.value_columns and self.aggregate == "count":
+            raise ValueError("aggregate: count counts rows, whatever value_columns hold")
+        if self.ds_is_step and (self.calendar or self.holidays is not None):
+            raise ValueError("ds_is_step: steps have no dates; set calendar to false, no holidays")
         for key in ("categorical", "valid_range"):
             known = self.covariates if key == "categorical" else (*self.covariates, *target)
             for column in getattr(self, key):
@@ -296,7 +300,10 @@ class Problem(CommonProblem):
         """A forecast names series and time as the table does, beside columns of its own."""
         taken = {*FORECAST_COLUMNS, *map(level_column, self.model.quantiles)}
         names = self.data.names_columns
-        for key, column in (("ds", self.data.ds), *(("unique_id", name) for name in names)):
+        for key, column in (
+            ("ds", self.data.time_column),
+            *(("unique_id", name) for name in names),
+        ):
             if column in taken or (key == "ds" and column in names):
                 raise ValueError(
                     f"data.{key} is {column!r}, and a forecast has another column of that name: "

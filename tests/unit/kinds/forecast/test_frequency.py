@@ -84,7 +84,7 @@ def test_a_frequency_without_a_grid_is_refused() -> None:
         canonical("SMS")
     assert str(error.value) == (
         "`frequency: SMS` is not supported; use multiples of s, min, h or D, "
-        "or one of B, W, MS, ME, QS, QE, YS, YE"
+        "or one of B, W, MS, ME, BMS, BME, QS, QE, YS, YE"
     )
 
 

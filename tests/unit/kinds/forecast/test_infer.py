@@ -186,7 +186,9 @@ def test_repeated_rows_that_differ_are_asked_for(tmp_path: Path) -> None:
         look(tmp_path, table)
     assert str(error.value) == (
         "t.csv: 3 time stamps have several rows that differ in `revenue`; say what to do with "
-        "--duplicates first, last or mean, or which column tells the series apart with --unique-id"
+        "--duplicates first, last or mean, or which column tells the series apart with "
+        "--unique-id; --aggregate sum, mean or count, with --frequency, makes one row of those in "
+        "a step"
     )
     assert look(tmp_path, table, duplicates="last").data["duplicates"] == "last"
 

@@ -222,7 +222,7 @@ FAULTS = {
         "ds,y\n2020-01-01 00:00,1\n2020-01-01 01:00,2\n2020-01-01 02:00,3\n2020-01-01 02:30,4\n",
         {},
         "t.csv: column `ds`: off the grid of frequency h (1 row):\n"
-        "  row 5: 2020-01-01 02:30:00\nCorrect the stamps, or set `frequency`.",
+        "  row 5: 2020-01-01 02:30:00\nCorrect the stamps, or set `frequency`, and `align` to take them to its steps.",
     ),
     "a frequency that is not the table's": (
         DAYS,
@@ -268,14 +268,17 @@ FAULTS = {
         {"timezone": "Europe/Berlin"},
         "t.csv: column `ds`: this hour came twice in Europe/Berlin, when the clocks were set back "
         "(1 row):\n  row 3: '2020-10-25 02:30'\n"
-        "Write the stamps with their offset from UTC, such as 2020-10-25T02:30:00+01:00.",
+        "Set `ambiguous: order` if the rows of a series stand in order of time, so that the first "
+        "row of a stamp is the first hour; or write the stamps with their offset from UTC, such as "
+        "2020-10-25T02:30:00+01:00.",
     ),
     "an hour that never was": (
         "ds,y\n2020-03-29 01:30,1\n2020-03-29 02:30,2\n",
         {"timezone": "Europe/Berlin"},
         "t.csv: column `ds`: there was no such time in Europe/Berlin, when the clocks were set "
         "forward (1 row):\n  row 3: '2020-03-29 02:30'\n"
-        "Write the stamps with their offset from UTC, such as 2020-10-25T02:30:00+01:00.",
+        "Write the stamps with their offset from UTC, such as 2020-03-29T03:30:00+02:00; leave "
+        "`timezone` out if the clock of the data is never changed.",
     ),
     "days in a time zone with summer time": (
         "ds,y\n2020-03-27,1\n2020-03-28,2\n2020-03-29,3\n2020-03-30,4\n",

@@ -33,8 +33,8 @@ def melt(raw: Raw, data: Data) -> tuple[Raw, tuple[str, ...]]:
     places = np.repeat(np.arange(len(frame)), size)
     long = frame[[name for name in frame if name in used]].iloc[places]
     values = frame[stamps].to_numpy(dtype=object, na_value=None).reshape(-1)
-    long = long.assign(**{data.ds: np.tile(np.array(stamps, dtype=object), len(frame))})
-    long[data.ds] = long[data.ds].astype("str")
+    long = long.assign(**{data.time_column: np.tile(np.array(stamps, dtype=object), len(frame))})
+    long[data.time_column] = long[data.time_column].astype("str")
     numeric = all(pd.api.types.is_numeric_dtype(dtype) for dtype in frame[stamps].dtypes)
     column = pd.Series(values, index=long.index, dtype=object)
     long[data.y] = column.astype("float64") if numeric else column.fillna("").astype("str")
@@ -60,6 +60,6 @@ def lay_across(table: pd.DataFrame, data: Data) -> pd.DataFrame:
     """Return a table of one row a series and stamp as the table of the problem has it."""
     rows = [*data.id_columns, *data.static_covariates]
     wide = table.pivot_table(
-        index=rows, columns=data.ds, values=data.y, sort=False, dropna=False, observed=True
+        index=rows, columns=data.time_column, values=data.y, sort=False, dropna=False, observed=True
     )
     return wide.reset_index().rename_axis(columns=None)

@@ -3,7 +3,9 @@
 import csv
 import io
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from retain.errors import DataError, listed
 from retain.kinds.forecast.config import Data, Problem
-from retain.kinds.forecast.data import keys, reader, tables, timestamps
+from retain.kinds.forecast.data import alignment, columns, keys, reader, tables, timestamps
 from retain.kinds.forecast.data.compression import compress
 from retain.kinds.forecast.data.formats import Csv, Origin
 from retain.kinds.forecast.data.reader import Raw
@@ -57,7 +59,7 @@ def add_rows(data: Data, root: Path, new: Path) -> Appended:
             f"{new} and {data.path} are not both CSV or both Parquet; write the new rows as the "
             f"table is written"
         )
-    rows = _unknown_rows(data, old, more)
+    rows = (_unknown_rows if data.aggregate is None else _unknown_events)(data, old, more)
     added = more.frame.iloc[rows]
     end = int(old.frame.index[-1]) + 1
     whole = pd.concat([old.frame, added.set_axis(added.index + end)])
@@ -74,8 +76,10 @@ def add_rows(data: Data, root: Path, new: Path) -> Appended:
         write_bytes(target / f"appended-{md5(content)[:12]}.parquet", content)
     else:
         write_bytes(target, _parquet(target, added, name))
-    known, last = len(more.frame) - len(rows), str(table.frame["ds"].max())
-    return Appended(data.path, len(rows), known, last)
+    last = table.frame["ds"].max()
+    if data.ds_is_step:
+        last = timestamps.written(pd.DatetimeIndex([last]), data)[0]
+    return Appended(data.path, len(rows), len(more.frame) - len(rows), str(last))
 
 
 def _check_columns(data: Data, old: Raw, more: Raw) -> None:
@@ -123,11 +127,43 @@ def _unknown_rows(data: Data, old: Raw, more: Raw) -> NDArray[np.int64]:
         )
     new = both.loc[~known, key]
     # Where the file repeats a time stamp, all of its rows go in: the table's rule is for them too.
-    ds = timestamps.parse(more.frame[data.ds], data, more.origin)
+    names, ds = _keys(data, more)
+    if data.align is not None:
+        ds = alignment.aligned(ds, data)
     if data.value_columns:  # a row of the file is one of each series
         return np.flatnonzero(ds.isin(set(new["ds"])))
-    pairs = pd.MultiIndex.from_arrays([keys.ids(more.frame, data, more.origin), ds])
+    pairs = pd.MultiIndex.from_arrays([names, ds])
     return np.flatnonzero(pairs.isin(pd.MultiIndex.from_frame(new)))
+
+
+def _unknown_events(data: Data, old: Raw, more: Raw) -> NDArray[np.int64]:
+    """Return which of the new rows the table does not have, where several may be of one time.
+
+    A row is known if the table has one that is the same in every column in use; of equal ones as
+    many are known as the table has.
+    """
+    numbered = []
+    for raw in (old, more):
+        names, ds = _keys(data, raw)
+        content: dict[str, Any] = {"unique_id": names, "ds": ds}
+        for place, name in enumerate(tables.read_targets(data) + data.covariates):
+            text = name in data.categorical
+            value = (
+                columns.texts if text else partial(columns.numbers, data=data, origin=raw.origin)
+            )
+            content[str(place)] = value(raw.frame[name])
+        rows = pd.DataFrame(content, index=raw.frame.index)
+        rows["count"] = rows.groupby(list(content), dropna=False).cumcount()
+        numbered.append(pd.MultiIndex.from_frame(rows))
+    before, after = numbered
+    return np.flatnonzero(~after.isin(before))
+
+
+def _keys(data: Data, raw: Raw) -> tuple["pd.Series[Any]", "pd.Series[Any]"]:
+    """Return series and time stamp of each row."""
+    names = keys.ids(raw.frame, data, raw.origin)
+    column = timestamps.column(raw.frame, data)
+    return names, timestamps.parse(column, data, raw.origin, names=names)
 
 
 def _csv(table: Csv, rows: pd.DataFrame) -> bytes:

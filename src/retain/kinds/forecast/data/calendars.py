@@ -69,7 +69,7 @@ def _count_holidays(local: pd.DatetimeIndex, frequency: str, region: str) -> NDA
     first = last = local.normalize()
     if step_of(frequency) > DAY and len(local):
         offset = pd.tseries.frequencies.to_offset(frequency)
-        if frequency.startswith(("W", "ME", "QE", "YE")):
+        if frequency.startswith(("W", "ME", "BME", "QE", "YE")):
             first = pd.DatetimeIndex(last - offset) + DAY
         else:
             last = pd.DatetimeIndex(first + offset) - DAY

@@ -17,10 +17,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import frequency, reader, tables
+from retain.kinds.forecast.data import (
+    aggregate,
+    frequency,
+    grid,
+    mistyped,
+    reader,
+    tables,
+    timestamps,
+)
 from retain.kinds.forecast.data.formats import Csv
 from retain.kinds.forecast.data.reader import EXACT_INTEGERS, AnyTable, Raw
-from retain.kinds.forecast.data.series import summarize
+from retain.kinds.forecast.data.series import STATIC, summarize
 from retain.kinds.forecast.data.sheets import Sheet
 from retain.kinds.forecast.data.tables import Findings, Table
 
@@ -114,7 +122,7 @@ def _in_chunks(table: AnyTable, data: Data, scratch: Path) -> Chunks | None:
     count, like = 0, None
     for raw in raw_chunks(table, data):
         long, of_chunk = tables.to_long(raw, data, like)
-        like = raw.frame[data.ds].iloc[0] if like is None else like
+        like = timestamps.column(raw.frame, data).iloc[0] if like is None else like
         series.append(summarize(long, data))
         if len(series) == 2 and not pd.concat(series)["unique_id"].is_unique:
             return None  # as it is in a table in order of time, which shows it early
@@ -123,9 +131,7 @@ def _in_chunks(table: AnyTable, data: Data, scratch: Path) -> Chunks | None:
         times.append(frequency.count_times(frame["series"].to_numpy(), frame["ds"]))
         findings.append(of_chunk)
         paths.append(scratch / f"{len(paths):06}.arrow")
-        arrow = pa.Table.from_pandas(frame)
-        with pa.ipc.new_file(str(paths[-1]), arrow.schema) as file:
-            file.write_table(arrow)
+        _write(frame, paths[-1])
     every = pd.concat(series, ignore_index=True)
     if not every["unique_id"].is_unique:
         return None
@@ -139,8 +145,47 @@ def _in_chunks(table: AnyTable, data: Data, scratch: Path) -> Chunks | None:
                 yield pa.ipc.open_file(file).read_all().to_pandas()
 
     all_times, names = frequency.merge_times(times), pd.Index(every["unique_id"])
-    name = tables.check_grid(frames, names, all_times, data, table.origin)
+    mistyped.check_ends(frames, all_times, data, table.origin)
+    if data.aggregate is not None:
+        limits = aggregate.whole_steps(total.stamps, data, data.path)
+        every, all_times, paths = _complete(frames(), every, limits, data, scratch)
+        names = pd.Index(every["unique_id"])
+    name = grid.check_grid(frames, names, all_times, data, table.origin)
     return Chunks(every, frames, name, total)
+
+
+def _complete(
+    frames: Iterable[pd.DataFrame],
+    series: pd.DataFrame,
+    limits: tuple[int, int],
+    data: Data,
+    scratch: Path,
+) -> tuple[pd.DataFrame, frequency.Times, list[Path]]:
+    """Bring aggregated chunks to the end of the table, which is known after the last of them."""
+    names, paths = series["unique_id"].to_numpy(), list[Path]()
+    summaries: list[pd.DataFrame] = []
+    times: list[frequency.Times] = []
+    count = 0
+    for frame in frames:
+        named = frame.assign(unique_id=names[frame["series"]]).drop(columns="series")
+        for name in data.static_covariates:
+            named[name] = series[STATIC + name].to_numpy()[frame["series"]]
+        long = aggregate.complete(named, *limits, data)
+        if long.empty:
+            continue
+        summaries.append(summarize(long, data))
+        numbered = _numbered(long, summaries[-1], count, data)
+        count += len(summaries[-1])
+        times.append(frequency.count_times(numbered["series"].to_numpy(), numbered["ds"]))
+        paths.append(scratch / f"whole-{len(paths):06}.arrow")
+        _write(numbered, paths[-1])
+    return pd.concat(summaries, ignore_index=True), frequency.merge_times(times), paths
+
+
+def _write(frame: pd.DataFrame, path: Path) -> None:
+    arrow = pa.Table.from_pandas(frame)
+    with pa.ipc.new_file(str(path), arrow.schema) as file:
+        file.write_table(arrow)
 
 
 def _numbered(long: pd.DataFrame, series: pd.DataFrame, first: int, data: Data) -> pd.DataFrame:

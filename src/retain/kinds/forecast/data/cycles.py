@@ -23,6 +23,8 @@ def natural(frequency: str) -> tuple[int, ...]:
             if step < below:
                 return tuple(int(s / step) for s in seconds if s % step == 0 and s / step > 1)
     name = frequency.partition("-")[0]
+    if name in ("BME", "BMS"):
+        return CALENDAR_CYCLES["M"]
     return CALENDAR_CYCLES.get(name, CALENDAR_CYCLES.get(name[0], ()))
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pandas.tseries.offsets import BMonthBegin, BMonthEnd
 
 from retain.errors import DataError
 
@@ -25,6 +26,7 @@ WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 # steps of the calendar, which differ in length: the shortest and longest in days, by class
 CALENDAR = {-1: (28, 31), -2: (89, 92), -3: (365, 366)}
+CALENDAR_ALIASES = {"W", "MS", "ME", "BMS", "BME", "QS", "QE", "YS", "YE"}
 CLASS_NAMES = {-1: "one month", -2: "one quarter", -3: "one year"}
 
 
@@ -91,11 +93,11 @@ def canonical(frequency: str) -> str:
     if step is not None and step > 0:
         return _tick_alias(step)
     name = str(offset.freqstr) if offset is not None else ""
-    if name == "B" or name.partition("-")[0] in {"W", "MS", "ME", "QS", "QE", "YS", "YE"}:
+    if name == "B" or name.partition("-")[0] in CALENDAR_ALIASES:
         return name
     raise DataError(
         f"`frequency: {frequency}` is not supported; use multiples of s, min, h or D, "
-        "or one of B, W, MS, ME, QS, QE, YS, YE"
+        "or one of B, W, MS, ME, BMS, BME, QS, QE, YS, YE"
     )
 
 
@@ -161,6 +163,10 @@ def classify(steps: Micros) -> Micros:
 def _calendar_alias(kind: int, days: Micros, counts: Micros) -> str | None:
     """Return the alias of a month, quarter or year; None where stamps are at no end of it."""
     dates = pd.DatetimeIndex(days.astype("datetime64[D]"))
+    if kind == -1 and not (dates.is_month_start.all() or dates.is_month_end.all()):
+        for alias, business in (("BME", BMonthEnd()), ("BMS", BMonthBegin())):
+            if all(map(business.is_on_offset, dates)):  # some months end on no business day
+                return alias
     at_start, at_end = counts[dates.is_month_start].sum(), counts[dates.is_month_end].sum()
     if max(at_start, at_end) <= 0.5 * counts.sum():
         return None

@@ -175,9 +175,7 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
         values = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
     values[: data.reach] = np.nan
     given = len(columns) - len(calendar_names)
-    calendar = calendars.features(
-        grid, chunks.frequency, data.calendar, data.holidays, data.timezone
-    )
+    calendar = calendars.features(grid, chunks.frequency, data.calendar, data.holidays, data.zone)
     for block, rows in scaling.blocks(index):
         values[rows, :given] = np.nan
         values[rows, given:] = calendar[scaling.steps_of(index[block])]

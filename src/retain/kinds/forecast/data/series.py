@@ -108,8 +108,8 @@ def split(grid: pd.DatetimeIndex, data: Data) -> tuple[int, int]:
         if isinstance(boundary, str):
             return int(grid.searchsorted(grid[-1] - span(boundary), side="right"))
         stamp = pd.Timestamp(boundary)
-        if data.timezone is not None:  # the grid is in UTC
-            stamp = stamp.tz_localize(data.timezone).tz_convert("UTC").tz_localize(None)
+        if data.zone is not None:  # the grid is in UTC
+            stamp = stamp.tz_localize(data.zone).tz_convert("UTC").tz_localize(None)
         return int(grid.searchsorted(stamp))
 
     validation, test = step(data.split.validation), step(data.split.test)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import scaling
 from retain.kinds.forecast.data.frequency import DAY, width
 from retain.kinds.forecast.data.panel import Panel
@@ -54,7 +55,7 @@ def measure(source: Panel) -> dict[str, Any] | None:
     if not a_day:
         return None
     week = 7 * a_day
-    slot_of_step = slots_of(source.grid, a_day, schema.data["timezone"])
+    slot_of_step = slots_of(source.grid, a_day, Data.model_validate(schema.data).zone)
     count = len(source.index)
     closed: dict[int, bytes] = {}
     for series, rows in scaling.blocks(source.index):

@@ -5,7 +5,7 @@ worth knowing (blanks, values out of range, duplicates resolved) is counted in t
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,21 @@ import pandas as pd
 
 from retain.errors import DataError, nearest
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import across, columns, frequency, keys, reader, timestamps
+from retain.kinds.forecast.data import (
+    across,
+    aggregate,
+    alignment,
+    columns,
+    frequency,
+    grid,
+    keys,
+    mistyped,
+    reader,
+    timestamps,
+)
 from retain.kinds.forecast.data.columns import fault
 from retain.kinds.forecast.data.formats import Origin
-from retain.kinds.forecast.data.frequency import Times
+from retain.kinds.forecast.data.frequency import Micros
 from retain.kinds.forecast.data.reader import Raw
 
 
@@ -32,6 +43,7 @@ class Findings:
     blank: dict[str, int]  # missing values
     unused: tuple[str, ...] = ()  # columns of the file that the problem does not use
     digest: str = ""  # md5 of the file's bytes, or of the listing of a folder's files
+    stamps: tuple[Micros, ...] = ()  # distinct ones of the rows, where they are aggregated
 
     def __add__(self, other: "Findings") -> "Findings":
         return dataclasses.replace(
@@ -40,6 +52,7 @@ class Findings:
             duplicates=self.duplicates + other.duplicates,
             out_of_range={k: n + other.out_of_range[k] for k, n in self.out_of_range.items()},
             blank={k: n + other.blank[k] for k, n in self.blank.items()},
+            stamps=self.stamps + other.stamps,
         )
 
 
@@ -87,7 +100,13 @@ def check(raw: Raw, data: Data) -> Table:
     check_values(findings, data, raw.origin)
     codes, names = pd.factorize(long["unique_id"])
     times, frame = frequency.count_times(codes, long["ds"]), long.assign(series=codes)
-    name = check_grid(lambda: [frame], names, times, data, raw.origin)
+    mistyped.check_ends(lambda: [frame], times, data, raw.origin)
+    if data.aggregate is not None:
+        first, last = aggregate.whole_steps(findings.stamps, data, raw.origin.where)
+        long = aggregate.complete(long, first, last, data)
+        codes, names = pd.factorize(long["unique_id"])
+        times, frame = frequency.count_times(codes, long["ds"]), long.assign(series=codes)
+    name = grid.check_grid(lambda: [frame], names, times, data, raw.origin)
     findings = dataclasses.replace(findings, unused=unused, digest=raw.digest)
     return Table(long.reset_index(drop=True), name, findings)
 
@@ -121,7 +140,12 @@ def used_columns(data: Data) -> list[str]:
     """Return the columns of the file that the problem uses."""
     if data.dates_across:
         return [*data.id_columns, *data.covariates]
-    return [*data.id_columns, data.ds, *(data.value_columns or (data.y,)), *data.covariates]
+    return [*data.id_columns, *data.time_columns, *read_targets(data), *data.covariates]
+
+
+def read_targets(data: Data) -> tuple[str, ...]:
+    """Return the columns of the target; none where rows are counted."""
+    return () if data.aggregate == "count" else data.value_columns or (data.y,)
 
 
 def to_long(raw: Raw, data: Data, like: object = None) -> tuple[pd.DataFrame, Findings]:
@@ -140,7 +164,7 @@ def to_long(raw: Raw, data: Data, like: object = None) -> tuple[pd.DataFrame, Fi
     targets = data.value_columns or (data.y,)
     converted: dict[str, pd.Series[Any]] = {}
     blank, out_of_range = {}, {}
-    for name in (*targets, *data.covariates):
+    for name in (*read_targets(data), *data.covariates):
         if name in data.categorical:
             values = columns.texts(frame[name])
         else:
@@ -152,122 +176,43 @@ def to_long(raw: Raw, data: Data, like: object = None) -> tuple[pd.DataFrame, Fi
             out_of_range[name] = int(outside.sum())
         converted[name] = columns.bounded(values, name, data, origin)
 
-    ds = timestamps.parse(frame[data.ds], data, origin, like)
     names = keys.ids(frame, data, origin)
+    ds = timestamps.parse(timestamps.column(frame, data), data, origin, like, names)
     covariates = {name: converted[name] for name in data.covariates}
     parts = []
     for name in targets:
         of_series = name if data.value_columns else names
-        content = {"unique_id": of_series, "ds": ds, "y": converted[name], **covariates}
+        content = {"unique_id": of_series, "ds": ds, "y": converted.get(name, 1.0), **covariates}
         parts.append(pd.DataFrame(content, index=frame.index))
     long = pd.concat(parts) if len(parts) > 1 else parts[0]
     codes, _ = pd.factorize(long["unique_id"], sort=True)
     long = long.iloc[np.lexsort((long["ds"].to_numpy(), codes))]  # a stable sort
-    long, duplicates = _without_duplicates(long, data, origin)
+    long, duplicates, stamps = _to_steps(long, data, origin)
     for name in data.static_covariates:
         long[name] = _static(long, name, origin)
     # a row of a wide table is one row a series
-    return long, Findings(len(frame), duplicates // len(targets), out_of_range, blank)
+    return long, Findings(
+        len(frame), duplicates // len(targets), out_of_range, blank, stamps=stamps
+    )
+
+
+def _to_steps(
+    long: pd.DataFrame, data: Data, origin: Origin
+) -> tuple[pd.DataFrame, int, tuple[Micros, ...]]:
+    """Return rows at their steps, how many were dropped, and the stamps of what is aggregated."""
+    if data.aggregate is not None:
+        return aggregate.to_steps(long, data), 0, aggregate.stamps(long)
+    mistyped.check_order(long, data.time_name, origin)
+    if data.align is not None:
+        long = alignment.to_grid(long, data, origin)
+    return *grid.without_duplicates(long, data, origin), ()
 
 
 def check_values(findings: Findings, data: Data, origin: Origin) -> None:
     """Raise DataError where a target column has no value in the whole table."""
-    for name in data.value_columns or (data.y,):
+    for name in read_targets(data):
         if findings.blank[name] == findings.rows:
             raise DataError(f"{origin.where}: column `{name}` has no value in any row")
-
-
-def check_grid(
-    frames: Callable[[], Iterable[pd.DataFrame]],
-    names: "pd.Index[Any]",
-    times: Times,
-    data: Data,
-    origin: Origin,
-) -> str:
-    """Return the frequency, given or inferred, of a table all of whose stamps lie on its grid.
-
-    Args:
-        frames: returns its chunks, indexed by the place of each row: `ds`, and `series`, a number.
-        names: of the series.
-
-    Raises:
-        DataError: there is no such frequency.
-    """
-    rows: list[tuple[Any, object]] = []
-    if data.frequency is not None:
-        name = frequency.canonical(data.frequency)
-    else:
-        try:
-            name = frequency.infer(times)
-        except DataError as error:
-            raise DataError(
-                f"{origin.where}: column `{data.ds}`: {error}; set `frequency`"
-            ) from None
-        for frame in frames():
-            steps = frequency.other_frequencies(frame["series"].to_numpy(), frame["ds"], times)
-            for place, series in frame["series"][~frame["series"].duplicated()].items():
-                if series in steps:
-                    rows.append((place, f"series {names[series]!r} steps by {steps[series]}"))
-        if rows:
-            raise fault(
-                origin,
-                data.ds,
-                f"most series step by {name}, some do not",
-                sorted(rows),
-                "One problem has one frequency: make a problem of its own for the others.",
-            )
-    off = frequency.off_grid(times.stamps, times.stamp_counts, name)
-    if off.any():
-        remedy = "Correct the stamps, or set `frequency`."
-        if data.frequency is not None:
-            remedy = "Correct the stamps or `frequency`."
-            if len(times.steps) and (usual := frequency.infer(times)) != name:
-                remedy = f"Correct the stamps or `frequency`; their most common step is {usual}."
-        elif data.timezone is not None and not name.endswith(("h", "min", "s")):
-            remedy = "For data by the day leave `timezone` out: the local date is the time stamp."
-        count = 0
-        for frame in frames():
-            bad = frame[np.isin(frequency.micros(frame["ds"]), times.stamps[off])]
-            shown = _shown(bad.assign(unique_id=names[bad["series"]]), data)
-            rows += shown[:10]
-            count += len(shown)
-        rule = f"off the grid of frequency {name}"
-        raise fault(origin, data.ds, rule, rows, remedy, count)
-    return name
-
-
-def _shown(rows: pd.DataFrame, data: Data) -> list[tuple[int, object]]:
-    """Return place, time stamp and series of rows, in the order of the file."""
-    rows = rows[["unique_id", "ds"]].sort_index(kind="stable")
-    if data.value_columns:  # a row of the file is one row for each of its series
-        rows = rows[~rows.index.duplicated()]
-    return [
-        (int(place), f"{ds} of series {name!r}" if data.id_columns else ds)
-        for place, name, ds in rows.itertuples()
-    ]
-
-
-def _without_duplicates(long: pd.DataFrame, data: Data, origin: Origin) -> tuple[pd.DataFrame, int]:
-    """Return one row a series and time stamp, by the problem's rule, and how many are dropped."""
-    key = ["unique_id", "ds"]
-    repeated = long.duplicated(key).to_numpy()
-    if not repeated.any():
-        return long, 0
-    if data.duplicates == "error":
-        raise fault(
-            origin,
-            data.ds,
-            "more than one row for a time stamp" + (" of a series" if data.id_columns else ""),
-            _shown(long[long.duplicated(key, keep=False)], data),
-            "Set `duplicates` to first, last or mean, or correct the file.",
-        )
-    if data.duplicates == "mean":
-        texts = [name for name in data.categorical if name in long]
-        how: dict[Any, str] = {name: "first" if name in [*key, *texts] else "mean" for name in long}
-        merged = long.groupby(np.cumsum(~repeated)).agg(how)
-        merged.index = long.index[~repeated]
-        return merged[long.columns], int(repeated.sum())
-    return long.drop_duplicates(key, keep=data.duplicates), int(repeated.sum())
 
 
 def _static(long: pd.DataFrame, name: str, origin: Origin) -> "pd.Series[Any]":

@@ -2,6 +2,7 @@
 
 A stamp is read where it can mean one time alone. Without a format that is ISO 8601 and nothing
 else, for 01/02/2020 may be two days and 1577836800 a number of seconds, of sales or of steps.
+Steps without dates are microseconds since 1970, so that one of them is one.
 """
 
 import re
@@ -13,39 +14,44 @@ import numpy as np
 import pandas as pd
 
 from retain.errors import DataError, nearest
-from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data import time_formats, time_guess
 from retain.kinds.forecast.data.columns import Mask, fault, shown
 from retain.kinds.forecast.data.formats import Origin
+from retain.kinds.forecast.data.time_formats import BETWEEN, IN_UTC, NUMBER_FORMATS
+from retain.kinds.forecast.data.time_guess import LOOKS_LIKE
+from retain.kinds.forecast.time_axis import TimeAxis
 
 Refuse = Callable[[str, Mask, str], DataError]  # of a rule, the distinct stamps, the remedy
+Texts = "pd.Series[Any]"
 
 ISO_8601 = r"^\d{4}-\d{2}(-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}(:?\d{2})?)?)?)?$"
-EPOCH = pd.Timestamp(1970, 1, 1)
-# Values of `time_format` beside those of strptime: origin and microseconds of a unit. Excel's
-# origin is a day early, for it counts a 29 February 1900.
-NUMBER_FORMATS = {
-    "epoch_s": (EPOCH, 1_000_000),
-    "epoch_ms": (EPOCH, 1_000),
-    "excel": (pd.Timestamp(1899, 12, 30), 86_400_000_000),
-}
-LOOKS_LIKE = (
-    (1e11, 1e13, "milliseconds since 1970", "epoch_ms"),
-    (1e8, 1e10, "seconds since 1970", "epoch_s"),
-    (19000101, 21001231, "dates without dashes", '"%Y%m%d"'),
-    (20_000, 80_000, "days of Excel", "excel"),
-    (1800, 2200, "years", '"%Y"'),
-)
 CORRECT = "Correct the stamps or `time_format`."
 SET_FORMAT = "Correct the stamps, or set `time_format` to how they are written."
 
 
+def column(frame: pd.DataFrame, axis: TimeAxis) -> Texts:
+    """Return the time stamps of a raw table as they are written, of several columns joined."""
+    first, *others = axis.time_columns
+    if not others:
+        return frame[first]
+    joined = frame[first].astype("str").str.strip()
+    for name in others:
+        joined = joined + BETWEEN + frame[name].astype("str").str.strip()
+    return joined.rename(axis.time_name)
+
+
 def parse(
-    column: "pd.Series[Any]", data: Data, origin: Origin, like: object = None
+    column: Texts,
+    data: TimeAxis,
+    origin: Origin,
+    like: object = None,
+    names: "pd.Series[Any] | None" = None,
 ) -> "pd.Series[Any]":
     """Return the column as time stamps, under the same index.
 
     Args:
         like: a stamp as it is written in an earlier chunk of the table.
+        names: the series of each row, which `ambiguous: order` asks for.
 
     Raises:
         DataError: a stamp is missing, cannot be read, is ambiguous, or is written unlike others.
@@ -62,49 +68,60 @@ def parse(
         return fault(origin, str(column.name), rule, shown(column, mask[codes]), remedy)
 
     distinct = pd.Series(values, name=column.name)
-    if data.time_format in NUMBER_FORMATS:
+    if data.ds_is_step:
+        parsed = _from_steps(distinct, refuse)
+    elif data.time_format in NUMBER_FORMATS:
         parsed = _from_numbers(distinct, str(data.time_format), refuse)
     else:
         parsed = _from_text(distinct, data, refuse, like)
-    if data.time_format not in ("epoch_s", "epoch_ms"):  # which are UTC by definition
+    if data.time_format not in IN_UTC and not data.ds_is_step:
+        if data.ambiguous == "order" and parsed.tz is None and not data.local_dates:
+            later = _second_hour(parsed, codes, column.index, names, data, refuse)
+            first, second = (_to_utc(parsed, data, refuse, summer) for summer in (True, False))
+            stamps = np.where(later, second.to_numpy()[codes], first.to_numpy()[codes])
+            return pd.Series(stamps.astype("datetime64[us]"), index=column.index)
         parsed = _to_utc(parsed, data, refuse)
     return pd.Series(parsed.to_numpy(dtype="datetime64[us]")[codes], index=column.index)
 
 
-def written(ds: pd.DatetimeIndex, data: Data) -> "pd.Index[Any]":
+def written(ds: pd.DatetimeIndex, data: TimeAxis) -> "pd.Index[Any]":
     """Time stamps as `parse` gives them, written so that it reads them again."""
-    if data.timezone is not None and data.time_format not in ("epoch_s", "epoch_ms"):
-        local = ds.tz_localize("UTC").tz_convert(data.timezone)
+    if data.ds_is_step:
+        return pd.Index(ds.to_numpy(dtype="datetime64[us]").astype(np.int64))
+    if data.zone is not None and data.time_format not in IN_UTC:
+        local = ds.tz_localize("UTC").tz_convert(data.zone)
         if data.time_format is None:
             return local.strftime("%Y-%m-%dT%H:%M:%S%z")
         ds = local if "%z" in data.time_format else local.tz_localize(None)
-    if data.time_format in NUMBER_FORMATS:
-        start, unit = NUMBER_FORMATS[data.time_format]
-        return (ds - start) / pd.Timedelta(unit, "us")
-    return ds.astype(str) if data.time_format is None else ds.strftime(data.time_format)
+    elif data.local_dates and "%z" in (data.time_format or ""):
+        ds = ds.tz_localize(data.timezone, ambiguous=True, nonexistent="shift_forward")
+    if data.time_format is None:
+        return ds.astype(str)
+    return time_formats.write(ds, data.time_format)
 
 
-def _from_numbers(distinct: "pd.Series[Any]", form: str, refuse: Refuse) -> pd.DatetimeIndex:
-    start, unit = NUMBER_FORMATS[form]
+def _from_steps(distinct: Texts, refuse: Refuse) -> pd.DatetimeIndex:
     number = pd.to_numeric(distinct, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    micros = number * unit
-    if form == "excel":  # a fraction of a day is exact to the second at best
-        micros = np.round(micros / 1e6) * 1e6
-    bad = ~(np.abs(micros) < 2.0**62)
+    bad = ~((np.abs(number) < 2.0**53) & (number == np.round(number)))
+    if bad.any():
+        raise refuse("no whole number", bad, "Correct the steps, or leave `ds_is_step` out.")
+    return pd.DatetimeIndex(number.astype(np.int64).astype("datetime64[us]"))
+
+
+def _from_numbers(distinct: Texts, form: str, refuse: Refuse) -> pd.DatetimeIndex:
+    number = pd.to_numeric(distinct, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    parsed, bad = time_formats.from_numbers(number, form)
     if bad.any():
         raise refuse(f"not written as `time_format: {form}` says", bad, CORRECT)
-    since = np.round(micros).astype(np.int64).astype("timedelta64[us]")
-    return pd.DatetimeIndex(start.to_datetime64() + since)
+    return parsed
 
 
-def _from_text(
-    distinct: "pd.Series[Any]", data: Data, refuse: Refuse, like: object
-) -> pd.DatetimeIndex:
+def _from_text(distinct: Texts, data: TimeAxis, refuse: Refuse, like: object) -> pd.DatetimeIndex:
     if pd.api.types.is_datetime64_any_dtype(distinct):
         return pd.DatetimeIndex(distinct)
     text = distinct.astype("str").str.strip()
     if data.time_format is not None:
-        parsed = _to_datetime(text, data.time_format)
+        parsed = time_formats.read(text, data.time_format)
         unread = np.asarray(parsed.isna())
         if unread.any():
             raise refuse(f"not written as `time_format: {data.time_format}` says", unread, CORRECT)
@@ -120,14 +137,14 @@ def _from_text(
         example = distinct[~other].iloc[0] if like is None else like
         rule = f"written unlike the other time stamps, such as {example!r}"
         raise refuse(rule, other, "Write all time stamps in one form.")
-    parsed = _to_datetime(text, "ISO8601")
+    parsed = time_formats.read(text, "ISO8601")
     unread = np.asarray(parsed.isna())
     if unread.any():
         raise refuse("no such day or time", unread, "Correct the time stamps.")
     return parsed
 
 
-def _forms(text: "pd.Series[Any]") -> "pd.Series[Any]":
+def _forms(text: Texts) -> Texts:
     """Stamps with 9 for every digit, without what may differ from row to row.
 
     That are fractions of a second and the offset; all else is one form.
@@ -137,18 +154,9 @@ def _forms(text: "pd.Series[Any]") -> "pd.Series[Any]":
     return form.str.replace(r"\d", "9", regex=True)
 
 
-def _to_datetime(text: "pd.Series[Any]", form: str) -> pd.DatetimeIndex:
-    offset = r"(?:[Zz]|:\d{2}(?:\.\d+)?[+-]\d{2}:?(?:\d{2})?)$"
-    aware = "%z" in form or (form == "ISO8601" and bool(text.str.contains(offset).any()))
-    try:
-        return pd.DatetimeIndex(pd.to_datetime(text, format=form, errors="coerce", utc=aware))
-    except ValueError as error:
-        raise DataError(f"`time_format: {form}` is no format of time stamps: {error}") from None
-
-
-def _why_unread(text: "pd.Series[Any]") -> tuple[str, str]:
+def _why_unread(text: Texts) -> tuple[str, str]:
     """The rule that the stamps `text`, which are not ISO 8601, break, and the remedy."""
-    if text.str.fullmatch(r"\d+(\.\d*)?").all():
+    if text.str.fullmatch(time_guess.NUMBERS).all():
         middle = float(text.astype(float).median())
         for low, high, meaning, form in LOOKS_LIKE:
             if low <= middle <= high:
@@ -159,11 +167,19 @@ def _why_unread(text: "pd.Series[Any]") -> tuple[str, str]:
         year = "%Y" if re.search(r"\d{4}", text.iloc[0]) else "%y"
         forms = f"`%d{sign}%m{sign}{year}` (day first) or `%m{sign}%d{sign}{year}` (month first)"
         return "day and month cannot be told apart", f"Set `time_format`, for instance {forms}."
-    return "not a time stamp of ISO 8601 (2020-01-31 or 2020-01-31 23:59:00)", SET_FORMAT
+    rule = "not a time stamp of ISO 8601 (2020-01-31 or 2020-01-31 23:59:00)"
+    found = time_guess.formats(text.drop_duplicates())
+    return rule, f'Set `time_format: "{found[0]}"`.' if len(found) == 1 else SET_FORMAT
 
 
-def _to_utc(parsed: pd.DatetimeIndex, data: Data, refuse: Refuse) -> pd.DatetimeIndex:
-    """Naive time stamps: as they are without a time zone, in UTC with one."""
+def _to_utc(
+    parsed: pd.DatetimeIndex, data: TimeAxis, refuse: Refuse, summer: bool | None = None
+) -> pd.DatetimeIndex:
+    """Naive time stamps: as they are without a time zone, in UTC with one.
+
+    Args:
+        summer: which of two hours a stamp is that came twice; None if that is an error.
+    """
     if data.timezone is None:
         if parsed.tz is None:
             return parsed
@@ -175,15 +191,57 @@ def _to_utc(parsed: pd.DatetimeIndex, data: Data, refuse: Refuse) -> pd.Datetime
         near = nearest(data.timezone, sorted(zoneinfo.available_timezones()))
         hint = f"; did you mean `{near}`?" if near else ""
         raise DataError(f"`timezone: {data.timezone}` is no time zone{hint}") from None
+    if data.local_dates:
+        return parsed if parsed.tz is None else parsed.tz_convert(data.timezone).tz_localize(None)
     if parsed.tz is not None:
         return parsed.tz_convert("UTC").tz_localize(None)
-    remedy = "Write the stamps with their offset from UTC, such as 2020-10-25T02:30:00+01:00."
-    local = parsed.tz_localize(data.timezone, ambiguous="NaT", nonexistent="shift_forward")
-    if local.hasnans:
-        rule = f"this hour came twice in {data.timezone}, when the clocks were set back"
-        raise refuse(rule, np.asarray(local.isna()), remedy)
-    local = parsed.tz_localize(data.timezone, nonexistent="NaT")
+    if summer is None:
+        local = parsed.tz_localize(data.timezone, ambiguous="NaT", nonexistent="shift_forward")
+        if local.hasnans:
+            rule = f"this hour came twice in {data.timezone}, when the clocks were set back"
+            remedy = (
+                "Set `ambiguous: order` if the rows of a series stand in order of time, so that "
+                "the first row of a stamp is the first hour; or write the stamps with their offset "
+                "from UTC, such as 2020-10-25T02:30:00+01:00."
+            )
+            raise refuse(rule, np.asarray(local.isna()), remedy)
+    hour = np.full(len(parsed), bool(summer))
+    local = parsed.tz_localize(data.timezone, ambiguous=hour, nonexistent="NaT")
     if local.hasnans:
         rule = f"there was no such time in {data.timezone}, when the clocks were set forward"
+        remedy = (
+            "Write the stamps with their offset from UTC, such as 2020-03-29T03:30:00+02:00; leave "
+            "`timezone` out if the clock of the data is never changed."
+        )
         raise refuse(rule, np.asarray(local.isna()), remedy)
     return local.tz_convert("UTC").tz_localize(None)
+
+
+def _second_hour(
+    parsed: pd.DatetimeIndex,
+    codes: Any,
+    index: "pd.Index[Any]",
+    names: "pd.Series[Any] | None",
+    data: TimeAxis,
+    refuse: Refuse,
+) -> Mask:
+    """Return which rows are of the second of two hours that came, by their order in the file."""
+    local = parsed.tz_localize(str(data.timezone), ambiguous="NaT", nonexistent="shift_forward")
+    twice = np.asarray(local.isna())
+    rows = np.flatnonzero(twice[codes])
+    later = np.zeros(len(codes), dtype=bool)
+    series = np.zeros(len(codes), np.int64) if names is None else pd.factorize(names)[0]
+    same = pd.DataFrame({"series": series[rows], "stamp": codes[rows]}).groupby(
+        ["series", "stamp"], sort=False
+    )["stamp"]
+    count = same.transform("size").to_numpy()
+    if (count != 2).any():
+        bad = np.zeros(len(parsed), dtype=bool)
+        bad[codes[rows[count != 2]]] = True
+        rule = f"an hour that came twice in {data.timezone} needs two rows of a series for a stamp"
+        raise refuse(rule, bad, "Add the row that lacks, or write the stamps with their offset.")
+    later[rows] = same.cumcount().to_numpy() == 1
+    upward = np.diff(parsed.to_numpy()[codes].astype(np.int64))[np.diff(series) == 0]
+    if (upward < 0).sum() > (upward > 0).sum():  # the newest row stands first
+        later[rows] = ~later[rows]
+    return later

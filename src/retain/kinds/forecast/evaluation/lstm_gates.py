@@ -133,20 +133,20 @@ def _parse_stamp(text: str, data: Data) -> pd.Timestamp:
     """Parse a time stamp as the grid has it: in UTC where the problem has a time zone."""
     try:
         stamp = pd.Timestamp(dt.datetime.fromisoformat(text))
-        if data.timezone is None and stamp.tz is not None:
+        if data.zone is None and stamp.tz is not None:
             raise ValueError
-        if data.timezone is None:
+        if data.zone is None:
             return stamp
-        local = stamp.tz_localize(data.timezone) if stamp.tz is None else stamp
+        local = stamp.tz_localize(data.zone) if stamp.tz is None else stamp
         return local.tz_convert("UTC").tz_localize(None)
     except ValueError:
-        offset = "2024-01-31T06:00" if data.timezone is None else "2024-01-31T06:00+01:00"
+        offset = "2024-01-31T06:00" if data.zone is None else "2024-01-31T06:00+01:00"
         raise ParamsError(f"{text!r} is no time stamp here: give 2024-01-31, or {offset}") from None
 
 
 def _format_stamps(stamps: pd.DatetimeIndex, data: Data) -> list[str]:
     """Format time stamps in the problem's own time zone; without a time if all are midnight."""
-    if data.timezone is not None:
-        stamps = stamps.tz_localize("UTC").tz_convert(data.timezone)
+    if data.zone is not None:
+        stamps = stamps.tz_localize("UTC").tz_convert(data.zone)
     days = bool((stamps == stamps.normalize()).all())
     return [f"{stamp:%Y-%m-%d}" if days else f"{stamp:%Y-%m-%d %H:%M}" for stamp in stamps]

@@ -9,16 +9,16 @@ from typing import Any
 import pandas as pd
 
 from retain.errors import DataError
-from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import keys, tables, timestamps
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.reader import Raw
-from retain.kinds.forecast.infer import covariates, numbers, sentinels, shape, targets
+from retain.kinds.forecast.infer import covariates, numbers, sentinels, shape, stamps, targets
 from retain.kinds.forecast.infer import keys as infer_keys
 from retain.kinds.forecast.infer.hints import NO_HINT, names, rank
-from retain.kinds.forecast.infer.stamps import time_column
+from retain.kinds.forecast.time_axis import TimeAxis
 
 COVARIATES = ("past_covariates", "known_covariates", "static_covariates")
+TIME_KEYS = ("ds", "ds_is_step", "time_format", "timezone", "local_dates")
 SAMPLE = 10_000  # rows that decide what a column may be
 ASKED = ("na_values", "drop", "keep_values")  # what the user says of values and columns
 
@@ -40,19 +40,19 @@ def find(raw: Raw, given: dict[str, Any], path: str, sentences: list[str]) -> di
     id_columns = _listed(known.get("unique_id"))
     wide = list(known.get("value_columns", ()))
     across_keys = shape.dates_across(raw.frame, known, path)
-    named = [*(known[key] for key in ("ds", "y") if key in known and not across_keys), *id_columns]
+    time = [] if across_keys else _listed(known.get("ds"))
+    named = [*time, *([known["y"]] if "y" in known and not across_keys else []), *id_columns]
     tables.check_names(path, list(raw.frame.columns), [*named, *wide, *told, *dropped])
     if across_keys:
         return shape.find(raw, known | across_keys, path, sentences)
 
     frame = raw.frame.drop(columns=dropped)
     sample = frame.head(SAMPLE)
-    ds, form = time_column(sample, known, path)
-    sentences.append(f"ds: column `{ds}`" + (f", written {form}" if form else ""))
-    roles: dict[str, Any] = {"ds": ds} | ({} if form is None else {"time_format": form})
+    roles = stamps.find(sample, known, path, sentences)
+    time = _listed(roles["ds"])
     order = _order(frame, known | roles, raw.origin)
 
-    rest = [name for name in frame.columns if name != ds]
+    rest = [name for name in frame.columns if name not in time]
     numeric = [name for name in rest if numbers.is_numeric(sample[name], known)]
     signs = numbers.find(frame, numeric, known, path, sentences)
     known |= signs
@@ -65,13 +65,14 @@ def find(raw: Raw, given: dict[str, Any], path: str, sentences: list[str]) -> di
     free = [name for name in free if name not in id_columns]
     series = keys.join([frame[n].astype("str") for n in id_columns]) if id_columns else None
     why = ""
-    if y is not None:
-        wide = []
+    counted = known.get("aggregate") == "count"
+    if y is not None or counted:
+        y, wide = None if counted else y, []
     elif not wide:
         likely = _likely_targets(converted, [n for n in free if n in numeric], series)
         found, why = targets.find(converted, likely, series is not None or bool(told), path)
         y, wide = (found[0], []) if len(found) == 1 else (None, found)
-    of_target = wide or [str(y)]
+    of_target = wide or ([] if counted else [str(y)])
     free = [name for name in free if name not in of_target]
     roles |= _say_target(of_target, id_columns, series, why, bool(wide), sentences)
 
@@ -122,9 +123,13 @@ def _say_target(
         sentences.append(
             f"unique_id: columns {names(id_columns)} together, {series.nunique():,} series"
         )
-    sentences.append(f"y: column `{of_target[0]}`{why}")
     unique_id = {"unique_id": id_columns[0] if len(id_columns) == 1 else id_columns}
-    return {"y": of_target[0]} | (unique_id if id_columns else {})
+    roles: dict[str, Any] = unique_id if id_columns else {}
+    if not of_target:
+        sentences.append("y: the number of rows in a step; no column is read for it")
+        return roles
+    sentences.append(f"y: column `{of_target[0]}`{why}")
+    return {"y": of_target[0]} | roles
 
 
 def _listed(value: Any) -> list[str]:
@@ -133,12 +138,12 @@ def _listed(value: Any) -> list[str]:
 
 def _order(frame: pd.DataFrame, known: dict[str, Any], origin: Origin) -> "pd.Series[Any]":
     """Return the time stamp of each row; as it is written where it cannot be read."""
-    keys_of_time = {key: known[key] for key in ("ds", "time_format", "timezone") if key in known}
-    data = Data(path=origin.where, horizon=1, context_length=1, **keys_of_time)
+    axis = TimeAxis(**{key: known[key] for key in TIME_KEYS if key in known})
+    column = timestamps.column(frame, axis)
     try:
-        return timestamps.parse(frame[data.ds], data, origin)
+        return timestamps.parse(column, axis, origin)
     except DataError:  # which is said when the table is checked
-        return frame[data.ds].astype("str")
+        return column.astype("str")
 
 
 def _likely_targets(

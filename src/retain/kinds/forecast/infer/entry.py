@@ -15,10 +15,11 @@ import pandas as pd
 from retain.config import loader
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data, Problem
-from retain.kinds.forecast.data import frequency, panel, reader, tables
-from retain.kinds.forecast.infer import columns, gate, hints, keys, layout, splitting, tuning
+from retain.kinds.forecast.data import frequency, panel, reader, slots, tables
+from retain.kinds.forecast.infer import columns, gate, hints, keys, layout, splitting, steps, tuning
 from retain.kinds.forecast.split import Split
 
+TIME_KEYS = ("timezone", "local_dates", "ambiguous", "align", "aggregate", "holidays")
 WRITTEN = ("decimal", "thousands", "na_values")  # how numbers are
 DEFAULTS = {"separator": ",", "encoding": "utf-8", "decimal": "."}
 # the comment behind each key that is written
@@ -27,7 +28,7 @@ COMMENTS = {
     "preset": "of model and training: fast or accurate; keys below override it",
     "path": "CSV, Parquet or workbook, from the project's folder",
     "ds": "column of the time stamps",
-    "time_format": "as in strptime, or epoch_s, epoch_ms, excel",
+    "time_format": "as in strptime, or epoch_s, epoch_ms, excel and such",
     "y": "column to forecast",
     "unique_id": "column, or columns together, that tell the series apart",
     "value_columns": "columns to forecast, each a series",
@@ -35,6 +36,12 @@ COMMENTS = {
     "known_covariates": "columns known for the future too",
     "static_covariates": "columns that are one value a series",
     "categorical": "columns of text",
+    "ds_is_step": "the column of time holds whole numbers and no dates",
+    "local_dates": "stamps are dates of the time zone, whose offset from UTC is left out",
+    "ambiguous": "an hour that came twice: error, or by the order of the rows",
+    "align": "stamps off the grid: nearest or period; series keeps a distance of its own in each",
+    "aggregate": "of the rows of a series in a step: sum, mean, count",
+    "calendar": "whether the network is told the time of day, of the week and of the year",
     "frequency": "pandas alias; every time stamp lies on its grid",
     "timezone": "the place whose days and hours the data follow",
     "holidays": "country, or country-subdivision, of a holiday feature",
@@ -110,14 +117,21 @@ def infer(
         known.pop(key, None)
     entry = {"kind": "forecast", "preset": "fast", "data": known | meaning, "gate": []}
     draft: Data = cast("Problem", loader.parse(name, entry)).data
-    if draft.duplicates == "error":
+    draft = steps.settle(raw, draft, sentences)
+    if draft.duplicates == "error" and draft.aggregate is None and draft.ambiguous == "error":
         draft = _choose_duplicates(raw, draft, sentences)
     table = tables.check(raw, draft)
-    sentences.append(_frequency_sentence(table, draft))
+    if draft.align is None and not draft.ds_is_step:  # what has been said has the frequency
+        sentences.append(_frequency_sentence(table, draft))
     extent = splitting.measure(table, draft)
     draft, folds = _choose_split(extent, table, draft, given, folds, sentences)
     draft = _bound(table, draft, sentences)
     built = panel.build(table, draft)
+    for closed in slots.warnings(slots.measure(built)):
+        sentences.append(
+            f"gaps: {closed}; these steps do not count in scores, and forecasts leave them empty, "
+            "with a note"
+        )
     tuned, preset, model = tuning.tune(name, built, draft, given, folds, sentences, seconds)
     origins = splitting.count_origins(extent, draft)
     series = splitting.count_series(table, draft.model_copy(update=tuned))
@@ -127,8 +141,8 @@ def infer(
     data: dict[str, Any] = {
         "path": path,
         **{key: value for key, value in meaning.items() if key not in WRITTEN},
-        "frequency": table.frequency,
-        **{key: given[key] for key in ("timezone", "holidays") if key in given},
+        **({} if draft.ds_is_step else {"frequency": table.frequency}),
+        **{key: getattr(draft, key) for key in TIME_KEYS if key in draft.model_fields_set},
         "horizon": horizon,
         **tuned,
         **({} if draft.minimum is None else {"minimum": 0}),
@@ -184,7 +198,7 @@ def _choose_duplicates(raw: reader.Raw, draft: Data, sentences: list[str]) -> Da
     """Return `duplicates: first` where repeated rows agree in their value; DataError if not."""
     if draft.dates_across:  # no row repeats another
         return draft
-    key = [*draft.id_columns, draft.ds]
+    key = [*draft.id_columns, *draft.time_columns]
     frame = raw.frame
     repeated = frame[frame.duplicated(key, keep=False)]
     if repeated.empty:
@@ -207,7 +221,8 @@ def _choose_duplicates(raw: reader.Raw, draft: Data, sentences: list[str]) -> Da
             )
         raise DataError(
             f"{raw.origin.where}: {count:,} time stamps have several rows that differ in "
-            f"{hints.names(targets)}; {remedy}"
+            f"{hints.names(targets)}; {remedy}; --aggregate sum, mean or count, with --frequency, "
+            "makes one row of those in a step"
         )
     rows = int(frame.duplicated(key).sum())
     sentences.append(f"duplicates: first; {rows:,} rows repeat a time stamp, with the same value")

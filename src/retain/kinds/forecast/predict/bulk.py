@@ -119,7 +119,7 @@ def _begin(scratch: Path, recipe: dict[str, Any]) -> None:
 
 def _raw_chunks(table: AnyTable, data: Data) -> Iterator[Raw]:
     """Read a table in chunks of whole series, or as a whole where there are none."""
-    if not chunks.can_be_cut(table, data):
+    if data.aggregate is not None or not chunks.can_be_cut(table, data):  # its end is for all
         yield reader.load(table)
         return
     tables.check_columns(data.path, table.names, data)

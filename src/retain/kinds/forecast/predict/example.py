@@ -8,6 +8,7 @@ import pandas as pd
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import across, keys, panel
 from retain.kinds.forecast.data.panel import Schema
+from retain.kinds.forecast.data.time_formats import BETWEEN
 from retain.kinds.forecast.data.timestamps import written
 
 
@@ -28,7 +29,12 @@ def newest_window(prepared: Path, data: Data, schema: Schema) -> pd.DataFrame:
     values = pd.DataFrame(
         np.asarray(source.values[rows], dtype=float), columns=source.schema.columns
     )
-    table = pd.DataFrame({data.ds: written(source.grid[steps], data)})
+    stamps = pd.Series(written(source.grid[steps], data))
+    if isinstance(data.ds, str):
+        table = pd.DataFrame({data.ds: stamps})
+    else:
+        table = stamps.str.split(BETWEEN, regex=False, expand=True)
+        table.columns = pd.Index(data.ds)
     for column in data.value_columns or (data.y,):
         table[column] = values["y"]
     if data.id_columns:

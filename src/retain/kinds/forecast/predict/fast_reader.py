@@ -17,8 +17,8 @@ from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import calendars, columns
 from retain.kinds.forecast.data.frequency import width
-from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.data.keys import ONE_SERIES
+from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.predict.last_window import LastWindows, lay_out
 from retain.kinds.forecast.predict.spans import Steps
 
@@ -42,15 +42,14 @@ class FastReader:
     def __init__(self, data: Data, schema: Schema):
         self._data = data
         self._ids = list(data.id_columns)
-        self._columns = {*self._ids, data.ds, data.y, *data.covariates}
+        self._columns = {*self._ids, data.time_column, data.y, *data.covariates}
         self._step = width(pd.tseries.frequencies.to_offset(schema.frequency)) or 0
         # Steps of no fixed length, text, ids of several columns, wide tables and stamps with a zone
         # or a format of their own are not plain.
         self._reads = self._step > 0 and not (
             schema.categories
             or data.value_columns
-            or data.timezone
-            or data.time_format
+            or not data.plain_time
             or len(self._ids) > 1
             or data.dates_across
         )
@@ -66,7 +65,7 @@ class FastReader:
             None where the table is not plain.
         """
         data = self._data
-        size = len(table.get(data.ds, ()))
+        size = len(table.get(data.time_column, ()))
         complete = table.keys() == self._columns and set(map(len, table.values())) == {size}
         if not self._reads or not size or not complete:
             return None
@@ -74,7 +73,7 @@ class FastReader:
         numbers = {name: _numbers(table[name]) for name in (data.y, *data.covariates)}
         if first is None or any(values is None for values in numbers.values()):
             return None
-        texts = table[data.ds]
+        texts = table[data.time_column]
         end = int(first[1]) if len(first) > 1 else size
         same = texts == texts[:end] * len(first)  # as in most panels
         ds = _stamps(texts[:end] if same else texts)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from retain.config.forecasts import ForecastOptions, Forecasts
 from retain.errors import DataError, listed
 from retain.evaluation.arrays import Floats
-from retain.kinds.forecast.data import slots, tables
+from retain.kinds.forecast.data import alignment, slots, tables
 from retain.kinds.forecast.data.tables import Table
 from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.predict import floors, future, notes, predictor, spans
@@ -117,7 +117,10 @@ def forecast_table(
     for marks in (filled, ended, dict.fromkeys(outside, notes.OUTSIDE)):
         for name, mark in marks.items():
             of_series[name].append(mark)
-    answer, empty = _tabulate(model, forecasts, names, of_series, where)
+    phases = {}
+    if alignment.PHASE in frame:
+        phases = frame.groupby("unique_id", sort=False)[alignment.PHASE].first().to_dict()
+    answer, empty = _tabulate(model, forecasts, names, of_series, where, phases)
     messages = _messages(filled, ended, outside)
     if empty:
         closed = model.config["slots"]
@@ -132,6 +135,7 @@ def _tabulate(
     names: list[str],
     of_series: dict[str, list[str]],
     where: str,
+    phases: dict[str, int],
 ) -> tuple[pd.DataFrame, int]:
     """Return the forecasts of series as one table, and how many of its rows are left empty."""
     horizon = model.network.horizon
@@ -140,7 +144,8 @@ def _tabulate(
     values = np.array([forecasts[name][1] for name in names], dtype=np.float32)
     ahead, values = ahead.reshape(-1, horizon), values.reshape(-1, horizon, columns)
     nothing = Batch(*[torch.empty(0)] * len(Batch._fields))
-    request = Request(np.array(names, dtype=object), ahead, nothing, where, ())
+    phase = np.array([phases[name] for name in names], dtype=np.int64) if phases else None
+    request = Request(np.array(names, dtype=object), ahead, nothing, where, (), phase)
     answer = pd.DataFrame(model.tabulate(request, values))
     if not names:  # of a part: it must have the types of the others
         answer = answer.astype(dict.fromkeys(model.data.names_columns, "str"))

@@ -1,7 +1,7 @@
 """The newest window of every series of a table: what a model is asked to forecast from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from retain.errors import DataError, listed
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import calendars
+from retain.kinds.forecast.data.alignment import PHASE
 from retain.kinds.forecast.data.features import encode
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.predict.spans import Steps, find_faults, known_rows, locate, spans_of
@@ -30,6 +31,7 @@ class LastWindows:
     static: NDArray[np.float32]  # (series, static features)
     ahead: NDArray[np.datetime64]  # (series, horizon) the time stamps to forecast
     past: NDArray[np.float64]  # (series, steps) all values of the target before them, newest last
+    phase: NDArray[np.int64] | None = None  # (series,) see `alignment.phases`; None without
 
 
 def last_windows(frame: pd.DataFrame, data: Data, schema: Schema, where: str) -> LastWindows:
@@ -53,12 +55,13 @@ def last_windows(frame: pd.DataFrame, data: Data, schema: Schema, where: str) ->
         stamps = pd.DatetimeIndex(before[:-1].append(after))[int(begin.min()) - low : high - low]
         steps = (begin - begin.min())[:, None] + np.arange(length)
         calendar = calendars.features(
-            stamps, schema.frequency, data.calendar, data.holidays, data.timezone
+            stamps, schema.frequency, data.calendar, data.holidays, data.zone
         )
         return calendar[steps], stamps.to_numpy()[steps[:, data.reach :]]
 
+    phase = frame[PHASE].to_numpy()[first] if PHASE in frame else None
     covariates = encode(frame, [*data.past_covariates, *data.known_covariates], schema.categories)
-    return lay_out(
+    windows = lay_out(
         names,
         first,
         step,
@@ -70,6 +73,7 @@ def last_windows(frame: pd.DataFrame, data: Data, schema: Schema, where: str) ->
         f"steps of {schema.frequency}",
         where,
     )
+    return replace(windows, phase=phase)
 
 
 def lay_out(

@@ -29,7 +29,7 @@ def ended(frame: pd.DataFrame, model: Predictor) -> dict[str, str]:
     early = grid[-1 - model.data.season_length] if len(grid) > model.data.season_length else None
     if early is None:
         return {}
-    timezone = model.data.timezone
+    timezone = model.data.zone
     return {
         str(name): f"ended {written(stamp, timezone)}" for name, stamp in last[last < early].items()
     }
@@ -83,7 +83,7 @@ def closed(names: NDArray[np.object_], ahead: NDArray[np.datetime64], model: Pre
     if not found:
         return np.zeros(ahead.shape, dtype=bool)
     numbers, _ = model.known_series(names, np.ones((len(names), 2)))
-    return slots.is_closed(found, numbers.numpy(), ahead, model.data.timezone)
+    return slots.is_closed(found, numbers.numpy(), ahead, model.data.zone)
 
 
 def _micros(stamps: Any) -> Any:

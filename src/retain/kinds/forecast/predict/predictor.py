@@ -18,7 +18,7 @@ from torch import Tensor
 
 from retain.errors import ModelError
 from retain.kinds.forecast.config import Data, level_column
-from retain.kinds.forecast.data import keys, tables
+from retain.kinds.forecast.data import alignment, keys, tables, timestamps
 from retain.kinds.forecast.data.panel import Panel, Schema, steps_between
 from retain.kinds.forecast.data.windows import Batch, without_base
 from retain.kinds.forecast.model.forecaster import Forecaster, load_forecaster
@@ -176,8 +176,8 @@ class Predictor:
         """Lay a forecast out by column.
 
         Series and time stamp under the names that the training table has for them (`unique_id`
-        where it has no column of series), `mean`, `median`, and each quantile under its level, the
-        median once more as `0.5`.
+        where it has no column of series, `ds` where several columns hold the time), `mean`,
+        `median`, and each quantile under its level, the median once more as `0.5`.
 
         Args:
             request: whose batch it was.
@@ -192,18 +192,29 @@ class Predictor:
             f"{request.where}: the values are too far from what the model was trained on for a "
             f"finite forecast of",
         )
-        ds: Any = request.ahead.reshape(-1)
-        if self.data.timezone is not None:
-            ds = pd.DatetimeIndex(ds).tz_localize("UTC").tz_convert(self.data.timezone)
         by_column = forecasts.reshape(-1, forecasts.shape[-1]).T  # (levels + 1, series * horizon)
         *quantiles, mean = np.ascontiguousarray(by_column, np.float64)  # orjson reads no other
         return {
             **keys.split(np.repeat(request.names, self.network.horizon), self.data),
-            self.data.ds: ds,
+            self.data.time_column: self._stamps(request),
             "mean": mean,
             "median": quantiles[self.network.levels.index(0.5)],
             **dict(zip(map(level_column, self.network.levels), quantiles, strict=True)),
         }
+
+    def _stamps(self, request: Request) -> Any:
+        """Return the time stamps of a forecast: as the table writes them, where not as dates."""
+        ahead = request.ahead.astype("datetime64[us]")
+        if request.phase is not None:
+            slots = ahead.astype(np.int64)
+            phase = np.broadcast_to(request.phase[:, None], slots.shape)
+            ahead = alignment.add(slots, phase, self.schema.frequency).astype("datetime64[us]")
+        ds = pd.DatetimeIndex(ahead.reshape(-1))
+        if self.data.ds_is_step or (self.data.time_format and isinstance(self.data.ds, str)):
+            return timestamps.written(ds, self.data).to_numpy()
+        if self.data.zone is None:
+            return ds.to_numpy()
+        return ds.tz_localize("UTC").tz_convert(self.data.zone)
 
     def example(self, prepared: Path) -> pd.DataFrame:
         """Return a table that it can answer: the newest window of the longest series of a panel."""

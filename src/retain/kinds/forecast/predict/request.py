@@ -37,6 +37,7 @@ class Request:
     batch: Batch
     where: str  # what messages call the table
     ignored: tuple[str, ...]  # columns of a file that the model does not read
+    phase: NDArray[np.int64] | None = None  # (series,) from the grid, see `alignment.phases`
 
     def __len__(self) -> int:
         """How many series there are."""
@@ -127,7 +128,7 @@ class RequestReader:
         window, static = torch.from_numpy(windows.window), torch.from_numpy(windows.static)
         based = self._based(windows, numbers)
         batch = Batch(window, numbers, static, scales, torch.zeros_like(numbers), *based)
-        return Request(windows.names, windows.ahead, batch, where, ignored)
+        return Request(windows.names, windows.ahead, batch, where, ignored, windows.phase)
 
 
 def _column(values: list[Any]) -> "pd.Series[Any]":

@@ -1,0 +1,109 @@
+"""Rows of a series that lie in one step of a frequency, made one: events, or too fine a table.
+
+The first and the last step of a table count where they are whole: where the stamps reach to their
+ends but for what usually lies between two of them. A step without a row is zero for `sum` and
+`count`, from the first row of a series to the end of the table, and missing for `mean`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from retain.errors import DataError
+from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data.alignment import period
+from retain.kinds.forecast.data.frequency import Micros, micros
+
+
+def to_steps(long: pd.DataFrame, data: Data) -> pd.DataFrame:
+    """Return one row a series and step of rows by series and time, at the place of its first."""
+    slots = period(micros(long["ds"]), str(data.frequency))
+    codes, _ = pd.factorize(long["unique_id"])
+    begins = np.r_[True, (np.diff(codes) != 0) | (np.diff(slots) != 0)][: len(long)]
+    group = np.cumsum(begins) - 1
+    merged = long[begins].assign(ds=slots[begins].astype("datetime64[us]"))
+    if data.aggregate == "count":
+        merged["y"] = np.bincount(group).astype(np.float64)
+    else:
+        by_step = long["y"].groupby(group)
+        merged["y"] = (
+            by_step.sum(min_count=1) if data.aggregate == "sum" else by_step.mean()
+        ).to_numpy()
+    for name in data.covariates:
+        column = long[name].groupby(group)
+        merged[name] = (column.first() if name in data.categorical else column.mean()).to_numpy()
+    return merged
+
+
+def stamps(long: pd.DataFrame) -> tuple[Micros, ...]:
+    """Return the distinct stamps of rows that have a value."""
+    return (np.unique(micros(long["ds"])[long["y"].notna().to_numpy()]),)
+
+
+def whole_steps(stamps: Sequence[Micros], data: Data, where: str) -> tuple[int, int]:
+    """Return the first and the last step that a table has whole, in microseconds.
+
+    Args:
+        stamps: distinct ones of all its rows that have a value, in parts.
+        where: what messages call the table.
+
+    Raises:
+        DataError: there is none.
+    """
+    frequency = str(data.frequency)
+    every = np.unique(np.concatenate(stamps))
+    usual = int(np.median(np.diff(every))) if len(every) > 1 else 0
+    first, last = period(every[[0, -1]], frequency).tolist()
+    before, after = period(np.array([every[0] - usual, every[-1] + usual]), frequency).tolist()
+    inside = period(every, frequency)
+    later, earlier = inside[inside > first], inside[inside < last]
+    if before == first and len(later):
+        first = int(later[0])
+    if after == last and len(earlier):
+        last = int(earlier[-1])
+    if (before == first and not len(later)) or first > last:
+        raise DataError(
+            f"{where}: from {_text(every[0])} to {_text(every[-1])} there is no whole step of "
+            f"{frequency}; take a finer `frequency`, or bring more rows"
+        )
+    return first, last
+
+
+def _text(stamp: int) -> str:
+    return str(pd.Timestamp(stamp, unit="us"))
+
+
+def complete(frame: pd.DataFrame, first: int, last: int, data: Data) -> pd.DataFrame:
+    """Return the steps from `first` to `last` of aggregated rows, with zeros where none was.
+
+    Rows behind `last` that have no value are the future of known covariates, and stay.
+    """
+    ds = micros(frame["ds"])
+    inside = (ds >= first) & (ds <= last)
+    future = frame[(ds > last) & frame["y"].isna().to_numpy()]
+    kept = frame[inside]
+    if data.aggregate == "mean" or kept.empty:
+        return frame[inside | ((ds > last) & frame["y"].isna().to_numpy())]
+    grid = pd.date_range(
+        kept["ds"].min(), np.int64(last).astype("datetime64[us]"), freq=data.frequency
+    )
+    step = grid.get_indexer(pd.DatetimeIndex(kept["ds"]))
+    codes, _ = pd.factorize(kept["unique_id"])
+    begins = step[np.r_[True, np.diff(codes) != 0]]
+    lengths = len(grid) - begins
+    starts = np.cumsum(lengths) - lengths
+    found = np.full(lengths.sum(), -1)
+    found[starts[codes] + step - begins[codes]] = np.arange(len(kept))
+    missing = found < 0
+    filled = kept.iloc[np.maximum.accumulate(found)].copy()  # a series begins with a row
+    steps = np.arange(len(found)) + np.repeat(begins - starts, lengths)
+    filled["ds"] = grid.to_numpy(dtype="datetime64[us]")[steps]
+    filled.loc[missing, "y"] = 0.0
+    for name in (*data.past_covariates, *data.known_covariates):
+        filled.loc[missing, name] = None if name in data.categorical else np.nan
+    if future.empty:
+        return filled
+    both = pd.concat([filled, future])
+    order = np.lexsort((both["ds"].to_numpy(), pd.factorize(both["unique_id"])[0]))
+    return both.iloc[order]

@@ -1,0 +1,128 @@
+"""Time stamps that are no steps of a frequency, taken to its grid and back.
+
+The grid of a fixed step has one of its stamps at 1970-01-01 00:00. A step of the calendar holds the
+days up to its stamp where that ends it (W, ME, BME, QE, YE, as in pandas), and from its stamp on
+otherwise.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retain.kinds.forecast.data.columns import fault
+from retain.kinds.forecast.data.formats import Origin
+from retain.kinds.forecast.data.frequency import DAY, Micros, micros, width
+from retain.kinds.forecast.time_axis import TimeAxis
+
+ENDS = ("W", "ME", "BME", "QE", "YE")  # frequencies whose stamp is the last day of a step
+PHASE = "\0phase"  # the column of checked rows with the distance of their series from the grid
+MARGIN = 800  # days of the grid before and after the stamps: more than two years
+
+
+def to_grid(long: pd.DataFrame, data: TimeAxis, origin: Origin) -> pd.DataFrame:
+    """Return rows by series and time with `ds` on the grid, and PHASE if each series has one.
+
+    Raises:
+        DataError: the distance from the grid changes within a series.
+    """
+    moved = long.assign(ds=aligned(long["ds"], data))
+    if data.align != "series":
+        return moved
+    stamps, slots, frequency = micros(long["ds"]), micros(moved["ds"]), str(data.frequency)
+    own = phases(stamps, slots, frequency)
+    codes, names = pd.factorize(long["unique_id"])
+    largest = np.zeros(len(names), dtype=np.int64)  # of a day 31, less is the end of a month
+    np.maximum.at(largest, codes, own)
+    other = stamps != add(slots, largest[codes], frequency)
+    if other.any():
+        rows = [
+            (int(str(place)), f"{ds} of series {name!r}")
+            for place, ds, name in long.loc[other, ["ds", "unique_id"]].itertuples()
+        ]
+        raise fault(
+            origin,
+            data.time_name,
+            f"at another distance from the steps of {frequency} than the others of their series",
+            sorted(rows),
+            "Correct the stamps, or set `align` to nearest or period.",
+        )
+    return moved.assign(**{PHASE: largest[codes]})
+
+
+def aligned(ds: "pd.Series[Any]", data: TimeAxis) -> "pd.Series[Any]":
+    """Return the step of the grid that each stamp is taken to by `data.align`."""
+    step = nearest if data.align == "nearest" else period
+    slots = step(micros(ds), str(data.frequency))
+    return pd.Series(slots.astype("datetime64[us]"), index=ds.index)
+
+
+def period(stamps: Micros, frequency: str) -> Micros:
+    """Return the step that each stamp lies in."""
+    offset = pd.tseries.frequencies.to_offset(frequency)
+    length = width(offset)
+    if length is not None:
+        return np.asarray(stamps - stamps % length)
+    days = stamps // DAY
+    grid = _days(days, frequency)
+    if frequency.partition("-")[0] in ENDS:
+        found = grid[np.searchsorted(grid, days, side="left")]
+    else:
+        found = grid[np.searchsorted(grid, days, side="right") - 1]
+    return np.asarray(found * DAY)
+
+
+def nearest(stamps: Micros, frequency: str) -> Micros:
+    """Return the stamp of the grid nearest to each stamp."""
+    length = width(pd.tseries.frequencies.to_offset(frequency))
+    if length is not None:
+        moved = stamps + length // 2
+        return np.asarray(moved - moved % length)
+    grid = _days(stamps // DAY, frequency) * DAY
+    right = np.searchsorted(grid, stamps)
+    left = right - 1
+    nearer = np.where(stamps - grid[left] <= grid[right] - stamps, left, right)
+    return np.asarray(grid[nearer])
+
+
+def phases(stamps: Micros, slots: Micros, frequency: str) -> Micros:
+    """Return the distance of each stamp from its step as one number, which `add` adds.
+
+    Microseconds; of a step of months it is months, days of the month and time of the day.
+    """
+    if not _of_months(frequency):
+        return np.asarray(stamps - slots)
+    days, months, day = _calendar(stamps)
+    _, first, _ = _calendar(slots)
+    return np.asarray(((months - first) * 32 + day - 1) * DAY + stamps - days * DAY)
+
+
+def add(slots: Micros, phase: Micros, frequency: str) -> Micros:
+    """Return the stamps at a distance from their steps, a day 31 at the end of a shorter month."""
+    if not _of_months(frequency):
+        return np.asarray(slots + phase)
+    whole, clock = phase // DAY, phase % DAY
+    _, months, _ = _calendar(slots)
+    month = (months + whole // 32).astype("datetime64[M]")
+    begin = month.astype("datetime64[D]").astype(np.int64)
+    end = (month + 1).astype("datetime64[D]").astype(np.int64) - 1
+    return np.asarray(np.minimum(begin + whole % 32, end) * DAY + clock)
+
+
+def _of_months(frequency: str) -> bool:
+    return frequency.partition("-")[0] in ("MS", "QS", "YS")
+
+
+def _calendar(stamps: Micros) -> tuple[Micros, Micros, Micros]:
+    """Return day since 1970, month since 1970 and day of the month, from 1."""
+    days = stamps // DAY
+    months = days.astype("datetime64[D]").astype("datetime64[M]")
+    of_month = days - months.astype("datetime64[D]").astype(np.int64) + 1
+    return days, months.astype(np.int64), of_month
+
+
+def _days(days: Micros, frequency: str) -> Micros:
+    """Return the grid around some days, in days since 1970."""
+    around = np.array([days.min() - MARGIN, days.max() + MARGIN]).astype("datetime64[D]")
+    grid: Any = pd.date_range(around[0], around[1], freq=frequency).to_numpy("datetime64[D]")
+    return np.asarray(grid.astype(np.int64))

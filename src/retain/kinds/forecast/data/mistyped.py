@@ -1,0 +1,109 @@
+"""Time stamps with a slip of the pen, such as another year: found by the rows around them."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data.columns import fault
+from retain.kinds.forecast.data.formats import Origin
+from retain.kinds.forecast.data.frequency import DAY, Micros, Times, micros
+
+FAR = 20  # steps from its neighbours, from which on a stamp is no mere disorder
+LONE = 3  # stamps, at most, that stand apart from all others
+MOST = 0.02  # of the rows may be out of order in a table that is in order
+FEWEST = 10  # stamps, of which one can stand apart
+REMEDY = "Correct the time stamps."
+RULE = "time stamps far from those around them"
+
+
+def check_order(long: pd.DataFrame, name: str, origin: Origin) -> None:
+    """Raise DataError for a stamp out of order whose place in the file lacks one between two.
+
+    Args:
+        long: rows by series and time, indexed by their place in the file: `unique_id`, `ds`.
+        name: of the column of time stamps.
+    """
+    places = long.index.to_numpy()
+    codes, _ = pd.factorize(long["unique_id"])
+    if not ((np.diff(places) < 0) & (np.diff(codes) == 0)).any():
+        return
+    order = np.lexsort((places, codes))
+    stamps, codes, places = micros(long["ds"])[order], codes[order], places[order]
+    change = np.diff(stamps)[np.diff(codes) == 0]
+    sign = 1 if (change > 0).sum() >= (change < 0).sum() else -1  # the newest may stand first
+    forward, disorder = change[sign * change > 0], int((sign * change < 0).sum())
+    if not len(forward) or disorder > max(LONE, MOST * len(long)):
+        return
+    step = int(np.median(np.abs(forward)))
+    before, it, after = sign * stamps[:-2], sign * stamps[1:-1], sign * stamps[2:]
+    lacks = (codes[:-2] == codes[2:]) & (after - before > 1.5 * step) & (after - before < 3 * step)
+    far = np.minimum(np.abs(it - before), np.abs(it - after)) > FAR * step
+    bad = np.flatnonzero(lacks & far & ((it < before) | (it > after))) + 1
+    if len(bad):
+        rows: dict[int, object] = {}
+        for row in bad:
+            around = sorted((stamps[row - 1], stamps[row + 1]))
+            rows[int(places[row])] = (
+                f"{_words(stamps[row])} lies {_apart(stamps[row], around)} its neighbours, "
+                f"{_words(around[0])} and {_words(around[1])}"
+            )
+        raise fault(origin, name, RULE, sorted(rows.items()), REMEDY)
+
+
+def check_ends(
+    frames: Callable[[], Iterable[pd.DataFrame]], times: Times, data: Data, origin: Origin
+) -> None:
+    """Raise DataError for a few stamps far before or after all others of a table.
+
+    Args:
+        frames: returns its chunks, indexed by the place of each row: `ds`, and `series`.
+    """
+    lone, end = _lone(times.stamps)
+    if not len(lone):
+        return
+    rows: dict[int, object] = {}
+    for frame in frames():
+        apart = np.isin(micros(frame["ds"]), lone)
+        # a series of its own that has no others is no slip of the pen
+        found = frame[apart & frame["series"].isin(frame["series"][~apart]).to_numpy()]
+        for place, stamp in zip(found.index, micros(found["ds"]), strict=True):
+            far = _apart(stamp, [end])
+            rows[int(place)] = f"{_words(stamp)} lies {far} its neighbour, {_words(end)}"
+    if rows:
+        first = sorted(rows.items())[:10]
+        raise fault(origin, data.time_name, RULE, first, REMEDY, len(rows))
+
+
+def _lone(stamps: Micros) -> tuple[Micros, int]:
+    """Return stamps far from all others, and the next one to them."""
+    steps = np.diff(stamps)
+    if len(stamps) >= FEWEST:
+        for count in range(1, LONE + 1):
+            for gap, rest, lone, end in (
+                (steps[-count], steps[:-count], stamps[-count:], stamps[-count - 1]),
+                (steps[count - 1], steps[count:], stamps[:count], stamps[count]),
+            ):
+                typical = int(np.median(rest))
+                if gap > max(1.5 * FAR * typical, 10 * int(rest.max()), 0.1 * int(rest.sum())):
+                    return lone, int(end)
+    return stamps[:0], 0
+
+
+def _words(stamp: Any) -> str:
+    text = str(np.int64(stamp).astype("datetime64[us]").astype("datetime64[s]")).replace("T", " ")
+    return text.removesuffix(" 00:00:00")
+
+
+def _apart(stamp: int, around: list[int]) -> str:
+    """Return how far a stamp lies from the nearest of others, and on which side."""
+    distance = min((int(stamp) - int(other) for other in around), key=abs)
+    days = abs(distance) / DAY
+    size = f"{days / 365.25:.0f} years" if days > 550 else f"{days:.0f} days"
+    if 350 < days <= 550:
+        size = "1 year"
+    if days < 1:
+        size = f"{24 * days:.0f} hours"
+    return f"{size} {'after' if distance > 0 else 'before'}"
