@@ -125,7 +125,8 @@ def _differences(truth: Truth, data: Data, folder: Path, printed: str) -> str:
     table = tables.read(data, folder)
     frame = table.frame[table.frame["y"].notna()]
     known = {"/".join(sorted(key.split("/"))): key for key in truth.series}
-    ids = [known.get("/".join(sorted(str(i).split("/"))), str(i)) for i in frame["unique_id"]]
+    parts = [sorted(part.strip() for part in str(i).split("/")) for i in frame["unique_id"]]
+    ids = [known.get("/".join(key), "/".join(key)) for key in parts]
     if len(truth.series) == 1 and len(set(ids)) == 1:
         ids = list(truth.series) * len(ids)
     ds = pd.DatetimeIndex(frame["ds"])

@@ -134,7 +134,8 @@ def _stamps(recipe: Recipe) -> bool:
         return False  # they follow the clock on the wall
     if recipe.grid == "events":  # the answer is sums of days, of what is written in one way
         plain = recipe.layout == "one series" and recipe.covariates == recipe.gaps == "none"
-        return plain and recipe.missing == "none" and not (ways.zone or ways.holds)
+        fine = "time" in ways.units and not (ways.zone or ways.holds)
+        return plain and fine and recipe.missing == "none"
     return GRIDS[recipe.grid].unit in ways.units
 
 

@@ -106,9 +106,9 @@ def covariates(drawn: Rows, recipe: Recipe, random: Random) -> Iterator[tuple[st
         degrees = np.cumsum(random.normal(0, 1, count)) + 12
         yield "temperature", [f"{d:.1f}".replace(".", decimal) for d in degrees], "past_covariates"
     if chosen == "past, with gaps":
-        visitors = random.integers(20, 90, count).astype(str)
-        visitors[random.choice(count, count // 12)] = ""
-        yield "visitors", list(visitors), "past_covariates"
+        humidity = random.integers(20, 90, count).astype(str)
+        humidity[random.choice(count, count // 12)] = ""
+        yield "humidity", list(humidity), "past_covariates"
     if chosen == "yes and no":
         yield "promo", list(random.choice(["yes", "no"], count, p=[0.2, 0.8])), "past_covariates"
     if chosen == "past, of text":
