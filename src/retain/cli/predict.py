@@ -116,7 +116,9 @@ def forecast(
             answer.to_parquet(scratch, index=False)
         else:
             answer.to_csv(scratch, index=False, float_format="%.7g")
-    typer.echo(f"{len(answer):,} rows for {answer.iloc[:, 0].nunique():,} series in {output}")
+    # the columns before the time stamp and the mean name the series
+    series = len(answer.iloc[:, : answer.columns.get_loc("mean") - 1].drop_duplicates())
+    typer.echo(f"{len(answer):,} rows for {series:,} series in {output}")
 
 
 @contextmanager

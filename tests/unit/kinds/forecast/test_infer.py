@@ -75,15 +75,6 @@ def test_stores_by_day(tmp_path: Path) -> None:
     )
 
 
-def test_several_columns_of_numbers_and_none_named_like_a_target(tmp_path: Path) -> None:
-    table = frame().rename(columns={"revenue": "OT"})
-    table.insert(1, "HUFL", season(400, 5))
-    found = look(tmp_path, table)
-    assert found.data["y"] == "OT"
-    assert "y: column `OT`; passed over: `HUFL`" in found.sentences
-    assert "not used: `HUFL`; --past-covariate or --known-covariate uses one" in found.sentences
-
-
 def test_columns_called_alike_are_series_side_by_side(tmp_path: Path) -> None:
     table = frame().rename(columns={"revenue": "shop_1"})
     table["shop_2"] = season(400, 7, seed=1)

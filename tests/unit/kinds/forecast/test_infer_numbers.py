@@ -128,7 +128,7 @@ def test_numbers_that_may_mean_missing_are_asked_for(
     with pytest.raises(DataError) as error:
         add(tmp_path, rows(texts))
     option = f"{float(code):g}"
-    assert f"column `sales`: {option} stands 2 times" in str(error.value)
+    assert f"column `sales`: {option} stands there 2 times" in str(error.value)
     assert f"--na-value {option}" in str(error.value)
     assert f"--keep-value {option}" in str(error.value)
     missing = add(tmp_path, rows(texts), na_values=[option])
@@ -209,7 +209,7 @@ def test_workbooks(tmp_path: Path, suffix: str) -> None:
     with pd.ExcelWriter(path) as book:
         table.to_excel(book, index=False, sheet_name="Data", startrow=2)
         table.head(3).to_excel(book, index=False, sheet_name="Notes")
-    with pytest.raises(DataError, match="has 2 sheets; name one with --sheet.*: Data, Notes"):
+    with pytest.raises(DataError, match=r"has 2 sheets; name one with --sheet.*: Data, Notes"):
         infer("sales", path.name, tmp_path, 7, {}, 0.0)
     found = infer("sales", path.name, tmp_path, 7, {"sheet": "Data"}, 0.0)
     assert found.data["skip_rows"] == 2

@@ -234,11 +234,51 @@ def test_the_quality_counts_what_was_done_to_the_table() -> None:
     table = pd.concat([daily("a", "2024-01-01", TEN), daily("a", "2024-01-04", [33.0])])
     found = made(table.assign(note="-"), duplicates="first", valid_range={"y": (None, 8)})
     quality = found.quality
-    assert (quality["rows"], quality["series"], quality["steps"]) == (11, 1, 10)
-    assert (quality["first"], quality["last"]) == ("2024-01-01 00:00:00", "2024-01-10 00:00:00")
+    # the last value is out of range, and the grid ends before it
+    assert (quality["rows"], quality["series"], quality["steps"]) == (11, 1, 9)
+    assert (quality["first"], quality["last"]) == ("2024-01-01 00:00:00", "2024-01-09 00:00:00")
     assert quality["duplicates"] == {"rule": "first", "rows": 1}
     assert quality["out_of_range"] == {"y": 2}
     assert quality["unused_columns"] == ["note"]
+
+
+def test_the_quality_says_what_each_column_holds() -> None:
+    values = [0.0, 3.4, 3.4, 5.0, 3.4, 6.1, -999.0, -999.0, 7.0, 0.0]
+    table = daily("a", "2024-01-01", values).assign(rain=[0.5] * 9 + [1.5], kind="x")
+    found = made(table, past_covariates=["rain", "kind"], categorical=["kind"]).quality
+    assert found["values"] == {
+        "y": {
+            "minimum": -999.0,
+            "maximum": 7.0,
+            "zeros": 0.2,
+            "commonest": 3.4,
+            "commonest_share": 0.3,
+        },
+        "rain": {
+            "minimum": 0.5,
+            "maximum": 1.5,
+            "zeros": 0.0,
+            "commonest": 0.5,
+            "commonest_share": 0.9,
+        },
+    }
+    assert "values of `y`: -999 to 7; 20.0 % are zero; the commonest, 3.4, is 30.0 %" in (
+        quality.lines(found)
+    )
+    assert (
+        "column `y`: -999 lies far from all other values; if it means missing, add it to "
+        in (found["warnings"][-1])
+    )
+
+
+def test_rows_behind_the_last_value_are_no_part_of_the_grid() -> None:
+    table = daily("a", "2024-01-01", [*TEN, NAN, NAN, NAN]).assign(price=1.0)
+    found = made(table, known_covariates=["price"])
+    assert found.schema.steps == 10
+    assert found.index["length"].tolist() == [10]
+    np.testing.assert_array_equal(
+        found.values, made(table.head(10), known_covariates=["price"]).values
+    )
 
 
 def test_series_without_a_window_are_left_out_with_the_reason() -> None:

@@ -77,7 +77,7 @@ FAULTS = {
         {"separator": ";"},
         "t.csv: column `y`: the decimal sign is ',' where '.' is expected (2 rows):\n"
         "  row 2: '1,5'\n  row 4: '-0,5'\n"
-        'Set `decimal: ","`.',
+        'Set `decimal: ","`, or `thousands: ","` if it is no decimal sign.',
     ),
     "rows of another length": (
         "ds,y\n2020-01-01,1\n2020-01-02,2,\n2020-01-03\n",
@@ -121,12 +121,13 @@ FAULTS = {
     "bytes that are not UTF-8": (
         b"ds,y\n2020-01-01,1\n2020-01-02,\xe9\n",
         {},
-        "t.csv, row 3: byte 0xe9 is not UTF-8; save the file as UTF-8",
+        "t.csv, row 3: byte 0xe9 is not UTF-8; set `encoding` to how it is written, such as "
+        "cp1252, or save it as UTF-8",
     ),
-    "an Excel workbook": (
+    "a broken workbook": (
         b"PK\x03\x04rest",
         {},
-        "t.csv is an Excel workbook or a zip archive; save the table as CSV",
+        "t.csv cannot be read as a workbook: File is not a zip file",
     ),
     "a row without time stamp": (
         "ds,y\n2020-01-01,1\n ,2\n",

@@ -6,7 +6,8 @@ import pandas as pd
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import timestamps
-from retain.kinds.forecast.data.formats import Origin
+from retain.kinds.forecast.data.compression import compress
+from retain.kinds.forecast.data.formats import Csv, Origin
 from retain.kinds.forecast.data.reader import Raw
 
 
@@ -32,7 +33,7 @@ def melt(raw: Raw, data: Data) -> tuple[Raw, tuple[str, ...]]:
     frame, size = raw.frame, len(stamps)
     places = np.repeat(np.arange(len(frame)), size)
     long = frame[[name for name in frame if name in used]].iloc[places]
-    values = frame[stamps].to_numpy(dtype=object, na_value=None).reshape(-1)
+    values = frame[stamps].astype(object).to_numpy().reshape(-1)
     long = long.assign(**{data.time_column: np.tile(np.array(stamps, dtype=object), len(frame))})
     long[data.time_column] = long[data.time_column].astype("str")
     numeric = all(pd.api.types.is_numeric_dtype(dtype) for dtype in frame[stamps].dtypes)
@@ -63,3 +64,35 @@ def lay_across(table: pd.DataFrame, data: Data) -> pd.DataFrame:
         index=rows, columns=data.time_column, values=data.y, sort=False, dropna=False, observed=True
     )
     return wide.reset_index().rename_axis(columns=None)
+
+
+def extend(old: pd.DataFrame, more: pd.DataFrame, data: Data) -> pd.DataFrame:
+    """Return a table with the columns and the rows that another one has besides.
+
+    Both have dates across the top, as they are in their files; what both have is the same.
+    """
+    keys = list(data.id_columns)
+    if not keys:
+        extra = [name for name in more.columns if name not in old.columns]
+        return pd.concat([old.reset_index(drop=True), more[extra].reset_index(drop=True)], axis=1)
+    whole = old.set_index(keys).combine_first(more.set_index(keys))
+    names = pd.concat([old[keys], more[keys]]).drop_duplicates()
+    index = pd.MultiIndex.from_frame(names) if len(keys) > 1 else pd.Index(names[keys[0]])
+    columns = [*old.columns, *(name for name in more.columns if name not in old.columns)]
+    return whole.reindex(index).reset_index()[columns].fillna("")
+
+
+def rewritten(table: Csv, frame: pd.DataFrame) -> bytes:
+    """Return the bytes of a CSV file with other columns and rows, below its titles."""
+    with table.open() as stream:
+        text = bytes(stream.read()).decode("utf-8")
+    mark = text.startswith("\N{BYTE ORDER MARK}")
+    above = text.splitlines(keepends=True)[: table.dialect.skip_rows]
+    body = frame.to_csv(index=False, sep=table.separator, lineterminator="\n")
+    encoding = table.dialect.encoding
+    if encoding == "utf-16":  # its codec puts the mark
+        content = ("".join(above) + body).encode(encoding)
+    else:
+        sign = "\N{BYTE ORDER MARK}" * (mark and not above)
+        content = table.encode(sign + "".join(above) + body)
+    return compress(content, table.path)

@@ -15,10 +15,19 @@ from numpy.typing import NDArray
 
 from retain.errors import DataError, listed
 from retain.kinds.forecast.config import Data, Problem
-from retain.kinds.forecast.data import alignment, columns, keys, reader, tables, timestamps
+from retain.kinds.forecast.data import (
+    across,
+    alignment,
+    columns,
+    keys,
+    reader,
+    tables,
+    timestamps,
+)
 from retain.kinds.forecast.data.compression import compress
 from retain.kinds.forecast.data.formats import Csv, Origin
-from retain.kinds.forecast.data.reader import Raw
+from retain.kinds.forecast.data.reader import AnyTable, Raw
+from retain.kinds.forecast.data.sheets import Sheet
 from retain.project import raw_table
 from retain.project.files import md5, write_bytes
 
@@ -52,13 +61,11 @@ def add_rows(data: Data, root: Path, new: Path) -> Appended:
     """
     old_table = reader.open_for(data, root)
     new_table = reader.open_for(data, Path.cwd(), str(new))
+    _check_formats(data, new, old_table, new_table)
     old, more = reader.load(old_table), reader.load(new_table)
+    if data.dates_across:
+        return _add_columns(data, root, old_table, old, more)
     _check_columns(data, old, more)
-    if isinstance(old_table, Csv) != isinstance(new_table, Csv):
-        raise DataError(
-            f"{new} and {data.path} are not both CSV or both Parquet; write the new rows as the "
-            f"table is written"
-        )
     rows = (_unknown_rows if data.aggregate is None else _unknown_events)(data, old, more)
     added = more.frame.iloc[rows]
     end = int(old.frame.index[-1]) + 1
@@ -80,6 +87,32 @@ def add_rows(data: Data, root: Path, new: Path) -> Appended:
     if data.ds_is_step:
         last = timestamps.written(pd.DatetimeIndex([last]), data)[0]
     return Appended(data.path, len(rows), len(more.frame) - len(rows), str(last))
+
+
+def _check_formats(data: Data, new: Path, old_table: AnyTable, new_table: AnyTable) -> None:
+    if isinstance(old_table, Sheet) or (data.dates_across and not isinstance(old_table, Csv)):
+        what = "a workbook" if isinstance(old_table, Sheet) else "no CSV, with dates across the top"
+        raise DataError(
+            f"{data.path} is {what}: add the rows in it yourself, then run `dvc add {data.path}` "
+            "and commit"
+        )
+    if isinstance(old_table, Csv) != isinstance(new_table, Csv):
+        raise DataError(
+            f"{new} and {data.path} are not both CSV or both Parquet; write the new rows as the "
+            f"table is written"
+        )
+
+
+def _add_columns(data: Data, root: Path, table: AnyTable, old: Raw, more: Raw) -> Appended:
+    """Add the time stamps and series of a file with dates across the top; whole, or not at all."""
+    assert isinstance(table, Csv)
+    long = across.melt(more, data)[0]
+    added, known = len(_unknown_rows(data, old, long)), len(long.frame)
+    whole = across.extend(old.frame, more.frame, data)
+    checked = tables.check(Raw(whole, old.origin), data)
+    if added:
+        write_bytes(root / data.path, across.rewritten(table, whole))
+    return Appended(data.path, added, known - added, str(checked.frame["ds"].max()))
 
 
 def _check_columns(data: Data, old: Raw, more: Raw) -> None:
@@ -174,7 +207,7 @@ def _csv(table: Csv, rows: pd.DataFrame) -> bytes:
             text.write("\n")
     writer = csv.writer(text, delimiter=table.separator, lineterminator="\n")
     writer.writerows(rows[table.names].itertuples(index=False))
-    return compress(text.getvalue().encode(), table.path)
+    return compress(table.encode(text.getvalue()), table.path)
 
 
 def _parquet(target: Path, rows: pd.DataFrame, where: str, alone: bool = False) -> bytes:

@@ -119,7 +119,7 @@ def missing_codes(na_values: Iterable[str]) -> Floats:
     >>> missing_codes(["NA", "-999"])
     array([-999.])
     """
-    numbers = [text for text in na_values if re.fullmatch(r"[+-]?\d+(\.\d*)?", text)]
+    numbers = [text for text in na_values if re.fullmatch(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", text)]
     return np.array(numbers, dtype=np.float64)
 
 

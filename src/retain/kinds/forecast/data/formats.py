@@ -182,12 +182,26 @@ class Csv:
             with open_source(self.source) as file:
                 stream = decompress(file, self.path)
                 if not is_utf8(encoding):
-                    stream = pa.transcoding_input_stream(pa.PythonFile(stream), encoding, "utf-8")
+                    stream = pa.transcoding_input_stream(
+                        pa.PythonFile(stream, mode="r"), encoding, "utf-8"
+                    )
                 yield stream
         except UnicodeError as error:
             raise DataError(f"{self.path} is not written in {encoding}: {error}") from None
         except NOT_DECOMPRESSED as error:
             raise DataError(f"{self.path} cannot be decompressed: {error}") from None
+
+    def encode(self, text: str) -> bytes:
+        """Return text as it is written behind the rows of the file, without a mark of order."""
+        name = codecs.lookup(self.dialect.encoding).name
+        if name == "utf-16":
+            with open_source(self.source) as file:
+                big = decompress(file, self.path).read(2) == codecs.BOM_UTF16_BE
+            name = "utf-16-be" if big else "utf-16-le"
+        try:
+            return text.encode("utf-8" if name == "utf-8-sig" else name)
+        except UnicodeEncodeError as error:
+            raise DataError(f"{self.path}: cannot be written in {name}: {error}") from None
 
     def _check_utf8(self) -> None:
         """Raise DataError for the first row that is not UTF-8."""

@@ -37,7 +37,7 @@ def ids(frame: pd.DataFrame, data: Data, origin: Origin) -> "pd.Series[Any]":
 def join(parts: "list[pd.Series[Any]]") -> "pd.Series[Any]":
     """Return ids of several columns as one, from which `split` gets them back."""
     codes = np.column_stack([pd.factorize(part)[0] for part in parts])
-    distinct, rows, back = np.unique(codes, axis=0, return_index=True, return_inverse=True)
+    _, rows, back = np.unique(codes, axis=0, return_index=True, return_inverse=True)
     first = [part.iloc[rows].str.replace(r"([\\/])", r"\\\1", regex=True) for part in parts]
     names = [JOINT.join(words) for words in zip(*first, strict=True)]
     joined = pd.Series(names, dtype="str").to_numpy()[back.reshape(-1)]

@@ -157,7 +157,7 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
     usable, skipped = select(chunks.series, chunks.frequency, data)
     series = chunks.series[usable].sort_values("unique_id")
     grid = grid_of(series, chunks.frequency)
-    series = series.assign(last=series["last"].clip(upper=grid[-1]))
+    series = series.assign(last=series["last"].where(series["last"] <= grid[-1], grid[-1]))
     validation_step, test_step = split(grid, data)
     check_precision(series, data)
     categories = find_categories(chunks, usable, grid[validation_step], data)
@@ -220,7 +220,9 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
     panel = Panel(values, index, schema, {})
     panel = replace(panel, schema=replace(schema, whole=panel.counts))
     panel = panel.cut(validation_step, test_step, len(grid))
-    described = quality.describe(values, panel.index, grid, chunks, data, skipped, validation_step)
+    described = quality.describe(
+        values, panel.index, grid, chunks, data, columns, skipped, validation_step
+    )
     return replace(panel, quality=described)
 
 

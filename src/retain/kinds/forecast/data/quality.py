@@ -1,5 +1,6 @@
 """What was found in a table and what is done about it: quality.json, and the same for people."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from retain.errors import listed
 from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data import extremes
 from retain.kinds.forecast.data.chunks import Chunks
 from retain.kinds.forecast.data.scaling import blocks
 
@@ -18,10 +20,11 @@ def describe(
     grid: pd.DatetimeIndex,
     table: Chunks,
     data: Data,
+    columns: Sequence[str],
     skipped: list[dict[str, str]],
     validation_step: int,
 ) -> dict[str, Any]:
-    """Return the content of quality.json."""
+    """Return the content of quality.json; `columns` are those of `values`."""
     findings = table.findings
     missing, (longest, series, step) = gaps(values, index)
     warnings = []
@@ -38,6 +41,11 @@ def describe(
                 f"{len(names)} series {why} are left out of the MASE: "
                 f"{', '.join(map(str, names[:10]))}"
             )
+    target = ", ".join(data.value_columns) or data.y
+    numeric = set(data.past_covariates + data.known_covariates) - set(data.categorical)
+    shown = [(n, name) for n, name in enumerate(columns) if n and name in numeric]
+    contents, odd = extremes.describe(values, index, [(0, target), *shown])
+    warnings += odd
     if skipped:
         warnings.append(f"{len(skipped)} series are left out; `skipped_series` says why")
     return {
@@ -56,6 +64,7 @@ def describe(
         },
         "blank": findings.blank,
         "out_of_range": findings.out_of_range,
+        "values": contents,
         "unused_columns": list(findings.unused),
         "skipped_series": skipped,
         "warnings": warnings,
@@ -118,6 +127,7 @@ def lines(quality: dict[str, Any]) -> list[str]:
         f"duplicates: {repeated}",
         f"blank values: {counted(quality['blank'])}",
         f"out of range, made missing: {counted(quality['out_of_range'])}",
+        *extremes.lines(quality["values"]),
         f"columns not used: {', '.join(quality['unused_columns']) or 'none'}",
         f"series left out: {len(skipped) or 'none'}",
     ]

@@ -58,46 +58,53 @@ def find(raw: Raw, given: dict[str, Any], path: str, sentences: list[str]) -> di
     known |= signs
     converted = numbers.convert(frame, numeric, known)
 
-    y = known.get("y")
-    free = [name for name in rest if name not in {y, *told, *wide}]
+    free = [name for name in rest if name not in {known.get("y"), *told, *wide}]
     if not id_columns and not wide:
         id_columns = infer_keys.find(converted, order, free, numeric, path)
     free = [name for name in free if name not in id_columns]
     series = keys.join([frame[n].astype("str") for n in id_columns]) if id_columns else None
-    why = ""
     counted = known.get("aggregate") == "count"
-    if y is not None or counted:
-        y, wide = None if counted else y, []
-    elif not wide:
+    of_target, why = wide or ([] if counted else [known.get("y")]), ""
+    if not wide and "y" not in known and not counted:
         likely = _likely_targets(converted, [n for n in free if n in numeric], series)
-        found, why = targets.find(converted, likely, series is not None or bool(told), path)
-        y, wide = (found[0], []) if len(found) == 1 else (None, found)
-    of_target = wide or ([] if counted else [str(y)])
-    free = [name for name in free if name not in of_target]
+        of_target, why = targets.find(converted, likely, series is not None or bool(told), path)
+        wide = of_target if len(of_target) > 1 else []
+        free = [name for name in free if name not in of_target]
     roles |= _say_target(of_target, id_columns, series, why, bool(wide), sentences)
-
-    found_covariates = covariates.find(
+    found = covariates.find(
         converted, free, set(numeric), of_target, series, order, known["horizon"], sentences
     )
-    for key in COVARIATES:
-        given_columns = list(known.get(key, ()))
-        if given_columns:
-            sentences.append(f"{key}: {names(given_columns)}, as given")
-        if key == "static_covariates" and wide:
-            continue
-        if columns := [*given_columns, *found_covariates.get(key, ())]:
-            roles[key] = columns
+    roles |= _say_covariates(found, known, numeric, bool(wide), sentences)
     used = [name for key in COVARIATES for name in roles.get(key, ())]
-    categorical = [name for name in used if name not in numeric]
-    if categorical:
-        roles["categorical"] = categorical
-        sentences.append(f"categorical: {names(categorical)}, for they hold text")
     if dropped:
         sentences.append(f"not used: {names(dropped)}, as given")
     measured = [*of_target, *(name for name in used if name in numeric)]
     numbers.check_readable(frame, measured, known, raw.origin)
     sentinels.check(converted, measured, given, raw.origin, sentences)
     return roles | signs
+
+
+def _say_covariates(
+    found: dict[str, list[str]],
+    known: dict[str, Any],
+    numeric: list[str],
+    wide: bool,
+    sentences: list[str],
+) -> dict[str, Any]:
+    """Return the keys of the covariates, given and found, with a sentence for those given."""
+    roles: dict[str, Any] = {}
+    for key in COVARIATES:
+        given = list(known.get(key, ()))
+        if given:
+            sentences.append(f"{key}: {names(given)}, as given")
+        of_kind = [*given, *(() if wide and key == COVARIATES[2] else found.get(key, ()))]
+        if of_kind:
+            roles[key] = of_kind
+    categorical = [name for of_kind in roles.values() for name in of_kind if name not in numeric]
+    if categorical:
+        roles["categorical"] = categorical
+        sentences.append(f"categorical: {names(categorical)}, for they hold text")
+    return roles
 
 
 def _say_target(
@@ -149,19 +156,17 @@ def _order(frame: pd.DataFrame, known: dict[str, Any], origin: Origin) -> "pd.Se
 def _likely_targets(
     frame: pd.DataFrame, numeric: list[str], series: "pd.Series[Any] | None"
 ) -> list[str]:
-    """Return the columns of numbers that may be a target: not flags, parts of dates or constants."""
+    """Return the columns of numbers that may be a target: no flags, parts of dates, constants."""
     likely = []
     for name in numeric:
         values = frame[name].dropna()
-        steps = values.diff().iloc[1:]
         constant = values.nunique() < 3
-        counts_rows = len(steps) > 1 and steps.iloc[0] != 0 and bool((steps == steps.iloc[0]).all())
         calendar = rank(name, infer_keys.CALENDAR_NAMES) < NO_HINT
         fixed = (
             series is not None
             and series.nunique() > 1
             and bool((frame[name].groupby(series).nunique() <= 1).all())
         )
-        if not (constant or counts_rows or calendar or fixed):
+        if not (constant or covariates.counts(values) or calendar or fixed):
             likely.append(name)
     return likely or numeric

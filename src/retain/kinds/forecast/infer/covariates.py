@@ -53,13 +53,12 @@ def find(
     reaches = _typical(future, series) >= horizon
     roles: dict[str, list[str]] = {key: [] for key in ROLES}
     unused: dict[str, list[str]] = {}
-    several = series is not None and series.nunique() > 1
     for name in columns:
         column, there = frame[name], filled[name]
         reason = _why_not(column, there, name in numeric)
         if reason:
             unused.setdefault(reason, []).append(name)
-        elif several and _is_static(column, there, series):
+        elif series is not None and _is_static(column, there, series):
             values = column.groupby(series).first()
             if (name not in numeric or is_id(name)) and values.nunique() == len(values):
                 unused.setdefault("a name of each series", []).append(name)
@@ -112,27 +111,30 @@ def _behind_last(observed: Any, series: "pd.Series[Any] | None", order: Any) -> 
 def _why_not(column: "pd.Series[Any]", there: Any, is_number: bool) -> str:
     """Return why a column is no covariate; empty where it is one."""
     values = column[there]
-    distinct = values.nunique()
-    if not there.any():
-        return "it is empty"
-    if distinct == 1 and there.all():
-        return "it has the same value in every row"
-    if there.mean() < 1 - MOSTLY_EMPTY:
-        return f"{100 * (1 - there.mean()):.0f} % of it is empty"
-    if pd.api.types.is_datetime64_any_dtype(column):
-        return "it holds dates"
-    if is_number:
-        numbers = pd.to_numeric(values, errors="coerce")
-        steps = numbers.diff().dropna()
-        if len(numbers) > 2 and len(steps) and (steps == steps.iloc[0]).all() and steps.iloc[0]:
-            return "it numbers the rows"
-        return ""
-    if distinct > MAX_CATEGORIES:
-        return f"it is text with {distinct:,} different values; at most {MAX_CATEGORIES} are read"
-    return ""
+    distinct, empty = values.nunique(), 1 - there.mean()
+    numbers = pd.to_numeric(values, errors="coerce") if is_number else values
+    text = not is_number and not pd.api.types.is_datetime64_any_dtype(column)
+    reasons = {
+        "it is empty": empty == 1,
+        f"{100 * empty:.0f} % of it is empty": empty > MOSTLY_EMPTY,
+        "it has the same value in every row": distinct == 1 and empty == 0,
+        "it holds dates": not is_number and not text,
+        "it numbers the rows": is_number and counts(numbers),
+        f"it is text with {distinct:,} different values; at most {MAX_CATEGORIES} are read": (
+            text and distinct > MAX_CATEGORIES
+        ),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def counts(numbers: "pd.Series[Any]") -> bool:
+    """Return whether numbers go up or down by the same step from row to row."""
+    steps = numbers.diff().iloc[1:]
+    return len(steps) > 1 and steps.iloc[0] != 0 and bool((steps == steps.iloc[0]).all())
 
 
 def _is_static(column: "pd.Series[Any]", there: Any, series: "pd.Series[Any]") -> bool:
     """Return whether each series has one value, and has it in every row with one."""
     per_series = column[there].groupby(series[there]).nunique()
-    return len(per_series) == series.nunique() and bool((per_series == 1).all())
+    count = series.nunique()
+    return len(per_series) == count > 1 and bool((per_series == 1).all())

@@ -173,7 +173,7 @@ def _is_calendar(name: str) -> bool:
 
 def _few(column: "pd.Series[Any]") -> bool:
     """Return whether a column has several values, each in several rows."""
-    return 1 < column.nunique() and column.nunique() * 2 <= len(column)
+    return column.nunique() > 1 and column.nunique() * 2 <= len(column)
 
 
 def _whole(column: "pd.Series[Any]") -> bool:

@@ -1,4 +1,4 @@
-"""How the file of an unknown table is written: encoding, separator, lines above the header, sheet."""
+"""How the file of an unknown table is written: encoding, separator, titles, sheet."""
 
 import codecs
 import dataclasses

@@ -42,7 +42,10 @@ MARKS = (
     *("k.A.", "k. A.", "missing", "Missing", "unknown", "Unknown", "-nan", "-NaN", "#VALUE!"),
     *("#DIV/0!", "#REF!", "#NUM!", "#NAME?", "#NULL!", "#WERT!", "#BEZUG!", "#ZAHL!", "void"),
 )
-SIGNS = ((".", None), (".", ","), (",", None), (",", "."), (".", " "), (",", " "), (".", "'"))
+SIGNS: tuple[tuple[str, str | None], ...] = (
+    *((".", None), (".", ","), (",", None), (",", ".")),
+    *((".", " "), (",", " "), (".", "'")),
+)
 MOSTLY = 0.9  # of the values of a column of numbers are some
 OTHER = {".": ",", ",": "."}
 
@@ -76,7 +79,7 @@ def is_numeric(column: "pd.Series[Any]", known: dict[str, Any]) -> bool:
     signs = SIGNS
     if "decimal" in known or "thousands" in known:
         signs = ((known.get("decimal", "."), known.get("thousands")),)
-    share = max(1 - numerals.parse(text, *pair, ()).bad.mean() for pair in signs)
+    share = max(1 - numerals.parse(text, point, comma, ()).bad.mean() for point, comma in signs)
     return bool(share > MOSTLY)
 
 

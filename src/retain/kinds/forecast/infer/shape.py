@@ -52,7 +52,9 @@ def find(raw: Raw, known: dict[str, Any], path: str, sentences: list[str]) -> di
     Raises:
         DataError: the rows cannot be told apart, or a number may mean two things.
     """
-    base = {key: known[key] for key in ("ds", "y", "time_format", "dates_across") if key in known}
+    base: dict[str, Any] = {
+        key: known[key] for key in ("ds", "y", "time_format", "dates_across") if key in known
+    }
     draft = Data(path=path, horizon=1, context_length=1, **base)
     dropped = set(known.get("drop", ()))
     stamps = set(across.stamp_columns(list(map(str, raw.frame.columns)), draft))

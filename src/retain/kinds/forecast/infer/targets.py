@@ -28,7 +28,7 @@ FACTOR = 30.0  # between the levels of columns of one kind
 
 
 def of_names(columns: list[str]) -> bool:
-    """Return whether columns are called like series of one table: store_1, store_2; sales_a, …_b."""
+    """Return whether columns are called like series of one table: shop_1, shop_2; sales_a, …_b."""
     if len(columns) < 2:
         return False
     stems = {re.sub(r"\d+$", "", name) for name in columns}
