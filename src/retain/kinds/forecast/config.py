@@ -119,6 +119,10 @@ class Data(TimeAxis):
             )
         if self.value_columns and self.aggregate == "count":
             raise ValueError("aggregate: count counts rows, whatever value_columns hold")
+        if self.known_covariates and self.aggregate == "count":
+            raise ValueError(
+                "aggregate: count counts rows, those of the future too; leave known_covariates out"
+            )
         if self.ds_is_step and (self.calendar or self.holidays is not None):
             raise ValueError("ds_is_step: steps have no dates; set calendar to false, no holidays")
         for key in ("categorical", "valid_range"):

@@ -223,7 +223,8 @@ FAULTS = {
         "ds,y\n2020-01-01 00:00,1\n2020-01-01 01:00,2\n2020-01-01 02:00,3\n2020-01-01 02:30,4\n",
         {},
         "t.csv: column `ds`: off the grid of frequency h (1 row):\n"
-        "  row 5: 2020-01-01 02:30:00\nCorrect the stamps, or set `frequency`, and `align` to take them to its steps.",
+        "  row 5: 2020-01-01 02:30:00\nCorrect the stamps, or set `frequency`, and `align` to take "
+        "them to its steps.",
     ),
     "a frequency that is not the table's": (
         DAYS,

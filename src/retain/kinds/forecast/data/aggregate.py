@@ -1,8 +1,8 @@
 """Rows of a series that lie in one step of a frequency, made one: events, or too fine a table.
 
-The first and the last step of a table count where they are whole: where the stamps reach to their
-ends but for what usually lies between two of them. A step without a row is zero for `sum` and
-`count`, from the first row of a series to the end of the table, and missing for `mean`.
+The first and the last step of a table count where they seem whole: where the rows begin as early,
+or end as late, in the step as they do in half of the others. A step without a row is zero for `sum`
+and `count`, from the first row of a series to the end of the table, and missing for `mean`.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import pandas as pd
 
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data.alignment import period
+from retain.kinds.forecast.data.alignment import limits, period
 from retain.kinds.forecast.data.frequency import Micros, micros
 
 
@@ -22,7 +22,7 @@ def to_steps(long: pd.DataFrame, data: Data) -> pd.DataFrame:
     codes, _ = pd.factorize(long["unique_id"])
     begins = np.r_[True, (np.diff(codes) != 0) | (np.diff(slots) != 0)][: len(long)]
     group = np.cumsum(begins) - 1
-    merged = long[begins].assign(ds=slots[begins].astype("datetime64[us]"))
+    merged: pd.DataFrame = long[begins].assign(ds=slots[begins].astype("datetime64[us]"))
     if data.aggregate == "count":
         merged["y"] = np.bincount(group).astype(np.float64)
     else:
@@ -53,21 +53,20 @@ def whole_steps(stamps: Sequence[Micros], data: Data, where: str) -> tuple[int, 
     """
     frequency = str(data.frequency)
     every = np.unique(np.concatenate(stamps))
-    usual = int(np.median(np.diff(every))) if len(every) > 1 else 0
-    first, last = period(every[[0, -1]], frequency).tolist()
-    before, after = period(np.array([every[0] - usual, every[-1] + usual]), frequency).tolist()
-    inside = period(every, frequency)
-    later, earlier = inside[inside > first], inside[inside < last]
-    if before == first and len(later):
-        first = int(later[0])
-    if after == last and len(earlier):
-        last = int(earlier[-1])
-    if (before == first and not len(later)) or first > last:
+    slots = period(every, frequency)
+    begins = np.flatnonzero(np.r_[True, np.diff(slots) != 0])
+    ends = np.r_[begins[1:], len(every)] - 1
+    starts, nexts = limits(slots[begins], frequency)
+    since, until = every[begins] - starts, nexts - every[ends]
+    few = len(begins) < 2
+    begin = int(few or since[0] > np.median(since[1:]))
+    end = len(begins) - int(few or until[-1] > np.median(until[:-1]))
+    if begin >= end:
         raise DataError(
             f"{where}: from {_text(every[0])} to {_text(every[-1])} there is no whole step of "
             f"{frequency}; take a finer `frequency`, or bring more rows"
         )
-    return first, last
+    return int(slots[begins[begin]]), int(slots[begins[end - 1]])
 
 
 def _text(stamp: int) -> str:

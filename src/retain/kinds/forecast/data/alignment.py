@@ -30,11 +30,9 @@ def to_grid(long: pd.DataFrame, data: TimeAxis, origin: Origin) -> pd.DataFrame:
     if data.align != "series":
         return moved
     stamps, slots, frequency = micros(long["ds"]), micros(moved["ds"]), str(data.frequency)
-    own = phases(stamps, slots, frequency)
-    codes, names = pd.factorize(long["unique_id"])
-    largest = np.zeros(len(names), dtype=np.int64)  # of a day 31, less is the end of a month
-    np.maximum.at(largest, codes, own)
-    other = stamps != add(slots, largest[codes], frequency)
+    codes, _ = pd.factorize(long["unique_id"])
+    phase = of_series(stamps, slots, codes, frequency)[codes]
+    other = stamps != add(slots, phase, frequency)
     if other.any():
         rows = [
             (int(str(place)), f"{ds} of series {name!r}")
@@ -47,7 +45,7 @@ def to_grid(long: pd.DataFrame, data: TimeAxis, origin: Origin) -> pd.DataFrame:
             sorted(rows),
             "Correct the stamps, or set `align` to nearest or period.",
         )
-    return moved.assign(**{PHASE: largest[codes]})
+    return moved.assign(**{PHASE: phase})
 
 
 def aligned(ds: "pd.Series[Any]", data: TimeAxis) -> "pd.Series[Any]":
@@ -83,6 +81,43 @@ def nearest(stamps: Micros, frequency: str) -> Micros:
     left = right - 1
     nearer = np.where(stamps - grid[left] <= grid[right] - stamps, left, right)
     return np.asarray(grid[nearer])
+
+
+def limits(slots: Micros, frequency: str) -> tuple[Micros, Micros]:
+    """Return when each step begins, and when the next does."""
+    length = width(pd.tseries.frequencies.to_offset(frequency))
+    if length is not None:
+        return slots, np.asarray(slots + length)
+    days = slots // DAY
+    grid = _days(days, frequency)
+    place = np.searchsorted(grid, days)
+    if frequency.partition("-")[0] in ENDS:
+        return np.asarray((grid[place - 1] + 1) * DAY), np.asarray((grid[place] + 1) * DAY)
+    return slots, np.asarray(grid[place + 1] * DAY)
+
+
+def of_series(stamps: Micros, slots: Micros, codes: Micros, frequency: str) -> Micros:
+    """Return the distance from the grid that most stamps of each series have, (series,).
+
+    Args:
+        codes: the series of each stamp, from 0 to the last without a gap.
+    """
+    own = phases(stamps, slots, frequency)
+    count = int(codes.max()) + 1
+    kinds, kind = np.unique(own, return_inverse=True)
+    pairs, sizes = np.unique(codes * len(kinds) + kind, return_counts=True)
+    order = np.lexsort((-pairs, sizes))  # of as many the earliest last, which is what stays
+    usual = np.empty(count, dtype=np.int64)
+    usual[pairs[order] // len(kinds)] = kinds[pairs[order] % len(kinds)]
+    if not _of_months(frequency):
+        return usual
+    largest = np.full(count, own.min())  # a day 31 is less in a shorter month
+    np.maximum.at(largest, codes, own)
+    bad = [
+        np.bincount(codes, stamps != add(slots, phase[codes], frequency), count)
+        for phase in (usual, largest)
+    ]
+    return np.where(bad[1] <= bad[0], largest, usual)
 
 
 def phases(stamps: Micros, slots: Micros, frequency: str) -> Micros:

@@ -7,7 +7,7 @@ in UTC, `excel` days as Excel does.
 """
 
 import re
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -29,10 +29,10 @@ IN_UTC = ("epoch_s", "epoch_ms", "epoch_us", "epoch_ns")  # by definition
 PATTERNS = {"%Y": r"\d{4}", "%y": r"\d{2}", "%q": "([1-4])", "%K": r"(0?[1-9]|1\d|2[0-4])"}
 OWN = re.compile("%[qK]")
 OFFSET = r"(?:[Zz]|:\d{2}(?:\.\d+)?[+-]\d{2}:?(?:\d{2})?)$"
-TEXT = "pd.Series[Any]"
+Texts: TypeAlias = "pd.Series[Any]"
 
 
-def read(text: TEXT, form: str) -> pd.DatetimeIndex:
+def read(text: Texts, form: str) -> pd.DatetimeIndex:
     """Return stamps written as `form`, or `ISO8601`, NaT where one is not; aware of an offset.
 
     Raises:
@@ -64,7 +64,7 @@ def write(ds: pd.DatetimeIndex, form: str) -> "pd.Index[Any]":
     return pieces[0] + numbers + pieces[1]
 
 
-def _translate(text: TEXT, form: str) -> tuple[TEXT, str]:
+def _translate(text: Texts, form: str) -> tuple[Texts, str]:
     """Return stamps and their format in the words of strptime."""
     if "%V" in form and not re.search("%[uwaA]", form):
         return text + " 7", f"{form} %u"

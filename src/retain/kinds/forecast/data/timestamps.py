@@ -8,7 +8,7 @@ Steps without dates are microseconds since 1970, so that one of them is one.
 import re
 import zoneinfo
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ from retain.kinds.forecast.data.time_guess import LOOKS_LIKE
 from retain.kinds.forecast.time_axis import TimeAxis
 
 Refuse = Callable[[str, Mask, str], DataError]  # of a rule, the distinct stamps, the remedy
-Texts = "pd.Series[Any]"
+Texts: TypeAlias = "pd.Series[Any]"
 
 ISO_8601 = r"^\d{4}-\d{2}(-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}(:?\d{2})?)?)?)?$"
 CORRECT = "Correct the stamps or `time_format`."

@@ -1,7 +1,7 @@
 """Which columns of an unknown table hold the time stamps, and how they are written."""
 
 import re
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 
@@ -32,7 +32,7 @@ PARTS = (
 OF_YEAR = {"%m": "%d", "%d": "%H", "%Y": "%m"}  # the part that follows one
 
 Roles = dict[str, Any]
-Texts = "pd.Series[Any]"
+Texts: TypeAlias = "pd.Series[Any]"
 
 
 def find(sample: pd.DataFrame, known: Roles, path: str, sentences: list[str]) -> Roles:
@@ -111,7 +111,7 @@ def _one(sample: pd.DataFrame, known: Roles, path: str) -> tuple[str, str | None
             )
         if formats:
             return str(name), None if formats == [ISO] else formats[0]
-    if given is not None and not _is_whole(sample[given]):
+    if given is not None and not _is_whole(sample[str(given)]):
         return str(given), None  # reading it will say what is wrong
     whole = [n for n in by_hint(list(sample.columns), STEP_NAMES) if _is_whole(sample[n])]
     counted = [n for n in whole if n == given or _counts(sample[n])]

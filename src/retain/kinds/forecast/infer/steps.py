@@ -55,7 +55,8 @@ class Stamps:
     @property
     def steps(self) -> Micros:
         """Between the stamps of each series, in microseconds."""
-        return np.diff(self.micros)[np.diff(self.series) == 0]
+        steps: Micros = np.diff(self.micros)[np.diff(self.series) == 0]
+        return steps
 
 
 def settle(raw: reader.Raw, draft: Data, sentences: list[str]) -> Data:
@@ -184,14 +185,11 @@ def _own_phase(
         name = BY_CLASS.get(common, name)
     ds = stamps.micros
     slots = alignment.period(ds, name)
-    own = alignment.phases(ds, slots, name)
-    largest = np.zeros(len(stamps.names), dtype=np.int64)
-    np.maximum.at(largest, stamps.series, own)
-    phase = largest[stamps.series]
-    if (alignment.add(slots, phase, name) != ds).any():
+    own = alignment.of_series(ds, slots, stamps.series, name)
+    if (alignment.add(slots, own[stamps.series], name) != ds).any():
         return None
-    kinds = np.unique(largest)
-    first = [int(np.flatnonzero(largest == kind)[0]) for kind in kinds[:3]]
+    kinds = np.unique(own)
+    first = [int(np.flatnonzero(own == kind)[0]) for kind in kinds[:3]]
     examples = ", ".join(
         f"{stamps.names[number]!r} at {_text(int(ds[stamps.series == number][0]))}"
         for number in first

@@ -117,9 +117,10 @@ def forecast_table(
     for marks in (filled, ended, dict.fromkeys(outside, notes.OUTSIDE)):
         for name, mark in marks.items():
             of_series[name].append(mark)
-    phases = {}
+    phases: dict[str, int] = {}
     if alignment.PHASE in frame:
-        phases = frame.groupby("unique_id", sort=False)[alignment.PHASE].first().to_dict()
+        first = frame[~frame["unique_id"].duplicated()]
+        phases = dict(zip(first["unique_id"], first[alignment.PHASE], strict=True))
     answer, empty = _tabulate(model, forecasts, names, of_series, where, phases)
     messages = _messages(filled, ended, outside)
     if empty:
