@@ -46,7 +46,7 @@ of the two forecasters have a correlation of {correlation:g} and, where they are
 law; those of the better one are {better:g} times as large. Of two equal models, each is to be
 called better in 5 of 100 cases at most. The standard error of a rate is at most {error:.1f} points,
 near 5 % half of that; on the largest table nearly twice as much. The bootstrap draws {resamples}
-times here, 2,000 times in an evaluation. “Smallest” is the improvement that `describe_power`
+times here, 2,000 times in an evaluation. “Smallest” is the improvement that `smallest_difference`
 promises to tell in 80 of 100 cases.
 
 The same two equal models, the first called better in so many of 100 cases by other methods: blocks
@@ -163,7 +163,8 @@ def measure(
     equal = rates(count, series, horizon, 1.0, draws, others=not large)
     better = rates(count, series, horizon, BETTER, draws)
     first = interval(*draw(np.random.default_rng(1), count, series, horizon, 1.0), horizon, 1)
-    smallest = bootstrap.describe_power(count, series, horizon).rpartition("about ")[2]
+    told = bootstrap.smallest_difference(count, series, horizon)
+    smallest = "undecided" if told is None else f"{100 * told:.0f} %"
     shape = {"table": f"{series:,} × {length}", "horizon": horizon, "origins": count}
     percent = {name: f"{100 * share:.1f}" for name, share in equal.items()}
     row = shape | {

@@ -85,7 +85,7 @@ class Prepared:
         self.sentence = (
             f"{len(self.test.names)} series, validation from {split['validation']} and test from "
             f"{split['test']} before the end, {folds} fold{'s' * (folds > 1)}, "
-            f"{len(self.test.series):,} windows; preset `{entry['preset']}`, season "
+            f"{len(self.test.series):,} windows; ensemble of {entry['model']['ensemble']}, season "
             f"{data['season_length']}, context {data['context_length']}"
         )
 

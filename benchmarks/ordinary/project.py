@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from benchmarks.ordinary import sources
 from benchmarks.ordinary.sources import Source
+from retain.kinds.forecast.config import Problem
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore")
@@ -78,13 +79,14 @@ def train(
     """Train and evaluate; return metrics.json, scores by series, and CPU seconds by stage.
 
     Args:
-        preset: None leaves the one that `add` chose.
+        preset: None leaves the settings that `add` chose.
     """
     name = source.name
     yaml, params = YAML(), folder / "params.yaml"
     content = yaml.load(params)
     entry = content["problems"][name]
-    entry["preset"] = preset or entry["preset"]
+    for section, values in Problem.preset_sections(preset, entry).items():
+        entry[section] |= values
     entry["training"] |= {"seed": seed, "cells": list(cells)}
     yaml.dump(content, params)
     seconds = {}
@@ -96,7 +98,6 @@ def train(
         "metrics": json.loads((reports / "metrics.json").read_text(encoding="utf-8")),
         "by_series": (reports / "plots" / "error_by_series.csv").read_text(encoding="utf-8"),
         "seconds": seconds,
-        "preset": entry["preset"],
     }
 
 

@@ -7,13 +7,34 @@ and keeps its traceback.
 
 import difflib
 import errno
+import json
 import signal
 import sys
-from collections.abc import Callable, Iterable
-from typing import NoReturn, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
 
 T = TypeVar("T")
 Read = TypeVar("Read")
+
+# Whether a remedy is named as an option of the command that runs, not as a key of params.yaml.
+_BY_OPTION: ContextVar[bool] = ContextVar("by_option", default=False)
+# Keys of `data` that hold a list, of which an option names one value at a time.
+LISTS = {
+    "value_columns": "value-column",
+    "past_covariates": "past-covariate",
+    "known_covariates": "known-covariate",
+    "static_covariates": "static-covariate",
+    "na_values": "na-value",
+}
+# All keys whose option has another name.
+OPTIONS = LISTS | {
+    "split.validation": "validation",
+    "split.test": "test",
+    "evaluation.folds": "folds",
+}
 
 
 class RetainError(Exception):
@@ -26,6 +47,50 @@ class ParamsError(RetainError):
 
 class DataError(RetainError):
     """A table cannot be used as it is."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One answer to a question about a table: what it means, and the keys of `data` that say so."""
+
+    label: str
+    settings: dict[str, Any]
+
+    @property
+    def options(self) -> str:
+        """The answer as options of `retain add`."""
+        return " ".join(option(key, value) for key, value in self._pairs())
+
+    @property
+    def keys(self) -> str:
+        """The answer as keys of params.yaml, or as options where these are named."""
+        if _BY_OPTION.get():
+            return self.options
+        return ", ".join(setting(key, value) for key, value in self._pairs())
+
+    def _pairs(self) -> list[tuple[str, Any]]:
+        return [
+            (key, value)
+            for key, values in self.settings.items()
+            for value in (values if isinstance(values, list | tuple) else [values])
+        ]
+
+
+class AmbiguousError(DataError):
+    """A table has more than one reading: a question, with numbered answers.
+
+    Its text is the question and what to write or type, for where nobody can be asked.
+
+    Args:
+        question: names file, column or row, and what is doubtful.
+        choices: the readings.
+        proposal: the number of the one that is likely, from 0; None where none is.
+    """
+
+    def __init__(self, question: str, choices: Sequence[Choice], proposal: int | None = None):
+        self.question, self.choices, self.proposal = question, tuple(choices), proposal
+        lines = [f"{choice.keys}: {choice.label}" for choice in choices]
+        super().__init__(f"{question}; say which:\n{listed(lines)}")
 
 
 class ModelError(RetainError):
@@ -91,6 +156,50 @@ def run(main: Callable[[], object]) -> NoReturn:
         print("terminated: no output was written", file=sys.stderr)
         sys.exit(143)
     sys.exit(0)
+
+
+@contextmanager
+def naming_options() -> Iterator[None]:
+    """Name remedies as options of `retain add`, while the block runs."""
+    token = _BY_OPTION.set(True)
+    try:
+        yield
+    finally:
+        _BY_OPTION.reset(token)
+
+
+def option(key: str, value: Any = "") -> str:
+    """Return a key of `data` as an option of `retain add`, with its value as a shell takes it.
+
+    >>> option("decimal", ","), option("na_values", "n/a"), option("ds_is_step", True)
+    ('--decimal ,', '--na-value n/a', '--ds-is-step')
+    >>> option("time_format", "%d/%m/%Y %H:%M")
+    '--time-format "%d/%m/%Y %H:%M"'
+    """
+    name = "--" + OPTIONS.get(key, key.replace("_", "-"))
+    if value is True or value == "":
+        return name
+    text = str(value)
+    plain = text.isascii() and all(sign.isalnum() or sign in "-_.,:/%+@" for sign in text)
+    return f"{name} {text if plain else json.dumps(text, ensure_ascii=False)}"
+
+
+def setting(key: str, value: Any = "") -> str:
+    """Return a key of `data` with a value as what a person types: in params.yaml, or as an option.
+
+    >>> setting("decimal", ","), setting("duplicates", "first"), setting("timezone")
+    ('`decimal: ","`', '`duplicates: first`', '`timezone`')
+    >>> with naming_options():
+    ...     setting("decimal", ",")
+    '`--decimal ,`'
+    """
+    if _BY_OPTION.get():
+        return f"`{option(key, value)}`"
+    if value == "":
+        return f"`{key}`"
+    plain = not isinstance(value, str) or value.replace("_", "").isalnum()
+    shown = json.dumps(value, ensure_ascii=False) if not plain or value is True else str(value)
+    return f"`{key}: [{shown}]`" if key in LISTS else f"`{key}: {shown}`"
 
 
 def listed(items: list[str], limit: int = 10, count: int | None = None) -> str:

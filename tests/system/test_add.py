@@ -8,13 +8,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
 from retain import cli
 from retain.config import loader
 from retain.errors import DataError, ParamsError
-from retain.kinds.forecast.config import Problem
+from retain.kinds.forecast.config import Model, Problem, Training
+from retain.kinds.forecast.infer.written import MACHINE
+from retain.project import dvc, raw_table
 
+# As the project's own: DVC resolves it over all problems whenever a file is added.
+STAGES = """\
+stages:
+  code:
+    foreach: ${problems}
+    do:
+      cmd: echo ${item.data.path}
+"""
 EMPTY = "# settings of every problem\nproblems:  # one entry each\n"
 
 
@@ -23,7 +34,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("template")
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
         subprocess.run(command, cwd=folder, check=True)
-    (folder / "dvc.yaml").write_text("stages: {}\n")
+    (folder / "dvc.yaml").write_text(STAGES)
     (folder / "params.yaml").write_text(EMPTY)
     return folder
 
@@ -83,10 +94,11 @@ def test_a_table_becomes_a_problem(project: Path, sales: Path) -> None:
     assert [rule.check for rule in problem.gate] == [
         *("finite", "beats", *["beats_or_ties"] * 3, "coverage", "champion")
     ]
-    assert result.output.splitlines()[-3:] == [
-        f"{sales} copied to data/raw/sales.csv",
-        "data/raw/sales.csv tracked by DVC: commit data/raw/sales.csv.dvc",
-        "problems.sales written to params.yaml. Next: dvc repro register@sales",
+    assert result.output.splitlines()[-4:] == [
+        "written: problems.sales in params.yaml, with every setting",
+        f"copied:  {sales} to data/raw/sales.csv",
+        "tracked: data/raw/sales.csv by DVC; commit data/raw/sales.csv.dvc with params.yaml",
+        "next: dvc repro register@sales   (then: retain results sales)",
     ]
     assert (project / "data/raw/sales.csv").read_bytes() == sales.read_bytes()
     assert (project / "data/raw/sales.csv.dvc").is_file()
@@ -201,15 +213,100 @@ def test_a_copy_is_taken_back_where_dvc_fails(project: Path, sales: Path) -> Non
     assert (project / "params.yaml").read_text() == EMPTY
 
 
-def test_a_name_that_is_taken_is_refused(project: Path, sales: Path) -> None:
-    table = project / "t.csv"
-    table.write_bytes(sales.read_bytes())
-    subprocess.run(["git", "add", "t.csv"], cwd=project, check=True)
-    assert add("sales", "t.csv", "--horizon", 7).exit_code == 0
-    result = add("sales", "t.csv", "--horizon", 7)
-    assert str(result.exception) == (
-        "params.yaml: there is a problem `sales` already; choose another name"
+def test_what_it_writes_is_complete(project: Path, sales: Path) -> None:
+    result = add("sales", sales, "--horizon", 7, "--preset", "accurate")
+    assert result.exit_code == 0, result.output
+    entry = YAML(typ="safe").load(project / "params.yaml")["problems"]["sales"]
+    assert "preset" not in entry
+    problem = loader.load_problem(project, "sales")
+    assert isinstance(problem, Problem)
+    assert (problem.model.ensemble, problem.training.patience) == (2, 4)  # as the preset says
+    assert entry["model"].keys() == Model.model_fields.keys()
+    assert Training.model_fields.keys() - entry["training"].keys() == MACHINE
+
+
+def test_a_failing_add_leaves_nothing_behind(
+    project: Path, sales: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path: (project / path).read_bytes() for path in written(project)}
+
+    def interrupted(root: Path, path: str) -> bool:
+        table = root / path
+        assert table.is_file()
+        table.with_name(f"{table.name}.dvc").write_text("half")
+        table.with_name(".gitignore").write_text("/sales.csv")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(raw_table, "track", interrupted)
+    assert add("sales", sales, "--horizon", 7).exit_code != 0
+    assert {path: (project / path).read_bytes() for path in written(project)} == before
+    assert not (project / "data").exists()
+
+
+def test_a_name_that_is_taken(project: Path, sales: Path) -> None:
+    assert add("sales", sales, "--horizon", 7).exit_code == 0
+    assert add("other", sales, "--horizon", 7).exit_code == 0  # the same table once more
+    result = add("sales", sales, "--horizon", 14)
+    assert "there is a problem `sales` already: replace it with --force" in str(result.exception)
+    result = add("sales", sales, "--horizon", 14, "--force")
+    assert result.exit_code == 0, result.output
+    assert "used:    data/raw/sales.csv, which has the same content" in result.output
+    problems = loader.load(project)
+    assert list(problems) == ["other", "sales"]
+    assert problems["sales"].data.horizon == 14  # type: ignore[attr-defined]
+    (project / "dvc.lock").write_text("stages:\n  train@sales-lstm:\n    cmd: x\n")
+    result = add("sales", sales, "--horizon", 21, "--force")
+    assert "problems.sales was trained (dvc.lock has train@sales-lstm)" in str(result.exception)
+    assert "retain remove sales" in str(result.exception)
+
+
+def test_another_table_of_the_same_name(project: Path, sales: Path) -> None:
+    assert add("sales", sales, "--horizon", 7).exit_code == 0
+    sales.write_text(sales.read_text().replace("north", "east"))
+    result = add("other", sales, "--horizon", 7)
+    assert "has other content; rename one of the two" in str(result.exception)
+
+
+def test_a_problem_can_be_removed(project: Path, sales: Path) -> None:
+    assert add("sales", sales, "--horizon", 7).exit_code == 0
+    after_first = {name: (project / name).read_text() for name in ("params.yaml", "dvc.yaml")}
+    assert add("more", sales, "--horizon", 7).exit_code == 0
+    (project / "dvc.lock").write_text(
+        "schema: '2.0'\nstages:\n  train@sales-lstm:\n    cmd: x\n  train@more-lstm:\n    cmd: y\n"
     )
+    for folder in ("models/more/lstm", "reports/more", "data/prepared/more", "models/sales"):
+        (project / folder).mkdir(parents=True)
+    (project / "models/more/ledger.csv").write_text("a line\n")
+    (project / "data/prepared/.gitignore").write_text("/more\n/sales\n")
+
+    result = retain("remove", "more")
+    assert "Nobody can be asked here: say so with --yes" in str(result.exception)
+    assert "more" in loader.load(project)
+    result = retain("remove", "more", "--data", "--yes")
+    assert "data/raw/sales.csv is the table of sales, too" in str(result.exception)
+    result = retain("remove", "more", "--yes")
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[:2] == [
+        "removes: problems.more in params.yaml, data/prepared/more/, models/more/, reports/more/, "
+        "1 stage in dvc.lock",
+        "keeps:   models/more/ledger.csv, and the registered versions that it lists, "
+        "data/raw/sales.csv",
+    ]
+    assert {name: (project / name).read_text() for name in after_first} == after_first
+    assert dvc.stages_of(dvc.read_lock(project), "more") == []
+    assert dvc.stages_of(dvc.read_lock(project), "sales") == ["train@sales-lstm"]
+    assert {"models/more/ledger.csv", "data/raw/sales.csv"} <= written(project)
+    assert not any("more/" in path and "ledger" not in path for path in written(project))
+    assert (project / "data/prepared/.gitignore").read_text() == "/sales\n"
+
+    result = retain("remove", "sales", "--data", "--yes")
+    assert result.exit_code == 0, result.output
+    assert loader.load(project) == {}
+    assert written(project) == {
+        *(".dvcignore", "dvc.yaml", "params.yaml"),
+        *("models/more/ledger.csv", "data/prepared/.gitignore"),
+    }
+    assert add("sales", sales, "--horizon", 7).exit_code == 0  # into `problems: {}`
 
 
 def test_an_error_is_one_sentence_and_exit_code_2(

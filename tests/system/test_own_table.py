@@ -1,14 +1,21 @@
 """A table of one's own, from `retain add` to a forecast: ETTh1, with columns named differently."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from retain import cli
 from retain.config import loader
+from retain.kinds.forecast.config import Problem
+from retain.kinds.forecast.prepare import check_table
+from retain.project import raw_table
 
-from .conftest import REPOSITORY, run, small_table, write_project
+from .conftest import REPOSITORY, commit, run, small_table, write_project
+from .own_tables import EXAMPLES
 
 ETTH1 = REPOSITORY.parent / "shared" / "data" / "ETTh1.csv"
 
@@ -17,10 +24,10 @@ def shorten(folder: Path, name: str) -> None:
     """Some steps of a small network: this is about the way, not about the error."""
     text = (folder / "params.yaml").read_text()
     head, block = text.split(f"\n  {name}:\n")
-    assert block.count("    training:\n") == 1
-    assert "preset: accurate" in block or "preset: fast" in block
-    block = block.replace("preset: accurate", "preset: fast")
-    block = block.replace("    training:\n", "    training:\n      max_steps: 100\n")
+    for key, short in (("max_steps", "100"), ("alone", "false"), ("floors", "[seasonal_naive]")):
+        block, count = re.subn(rf"\n      {key}: .*", f"\n      {key}: {short}", block)
+        assert count == 1, key
+    block = re.sub(r"\n .*baseline: (theta|pool).*", "", block)
     (folder / "params.yaml").write_text(f"{head}\n  {name}:\n{block}")
 
 
@@ -66,3 +73,44 @@ def test_columns_named_differently_need_no_flag_but_the_horizon(tmp_path: Path) 
     )
     run(folder, "dvc", "repro", "prepare@sales")
     assert "series: 2" in run(folder, "retain", "check", "sales").stdout
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_table_as_people_have_it_needs_no_edit_of_yaml(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = EXAMPLES[name]
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    (tmp_path / "params.yaml").write_text("problems: {}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(raw_table, "track", lambda *_: False)
+    example.write(tmp_path / f"{name}.csv")
+    words = ["add", name, f"{name}.csv", *example.words, "--budget", "0"]
+    result = CliRunner().invoke(cli.app, words)
+    assert result.exit_code == 0, f"{result.output}\n{result.exception}"
+    problem = loader.load_problem(tmp_path, name)
+    assert isinstance(problem, Problem)
+    written = problem.data.model_dump(mode="json")
+    assert {key: written[key] for key in example.data} == example.data
+    _, lines = check_table(problem, tmp_path)
+    assert f"series: {example.series}" in lines
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["shop", "export"])
+def test_four_commands_lead_to_a_forecast(name: str, tmp_path: Path) -> None:
+    example = EXAMPLES[name]
+    folder = write_project(tmp_path / "project", small_table(), "problems: {}\n")
+    example.write(tmp_path / f"{name}.csv")
+    words = ("add", name, str(tmp_path / f"{name}.csv"), *example.words, "--budget", "0")
+    assert f"next: dvc repro register@{name}" in run(folder, "retain", *words).stdout
+    shorten(folder, name)  # for the time of the test
+    commit(folder)
+    run(folder, "dvc", "repro", f"register@{name}")
+    run(folder, "retain", "results", name)
+    run(folder, "retain", "forecast", name, "-o", "forecast.csv")
+    forecast = pd.read_csv(folder / "forecast.csv")
+    assert len(forecast) == int(example.words[1]) * example.series
+    assert forecast["median"].notna().all()
+    run(folder, "dvc", "exp", "run", "-S", f"problems.{name}.model.hidden_size=8")
+    assert loader.load_problem(folder, name).model.hidden_size == 8  # type: ignore[attr-defined]

@@ -3,12 +3,16 @@
 import datetime as dt
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from retain.cli import dialogue
 from retain.config import loader
-from retain.errors import ParamsError
+from retain.errors import AmbiguousError, ParamsError, naming_options
+
+if TYPE_CHECKING:
+    from retain.kinds.forecast.infer.entry import Inferred
 
 Columns = Annotated[list[str] | None, typer.Option(help="A column; repeat it for more.")]
 
@@ -95,21 +99,22 @@ def add(
         float | None,
         typer.Option(min=0, help="Seconds to try settings; 0 tries none. By default by its rows."),
     ] = None,
+    preset: Annotated[
+        Literal["fast", "accurate"] | None,
+        typer.Option(help="Size of the networks; by default by the table's length."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the problem of this name, if never trained.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Take every proposal; ask nothing.")
+    ] = False,
 ) -> None:
     """Make a forecasting problem of a table: look at it, choose settings, write params.yaml."""
-    from retain.kinds.forecast.config import Problem
-    from retain.kinds.forecast.data import folds as partition
-    from retain.kinds.forecast.data import panel
-    from retain.kinds.forecast.infer import entry as inference
-    from retain.project import params_file, raw_table
+    from retain.project import raw_table
 
     root = loader.find_root()
-    if name in loader.load(root):
-        raise ParamsError(f"params.yaml: there is a problem `{name}` already; choose another name")
-    if not loader.NAME.fullmatch(name):
-        raise ParamsError(
-            f"{name!r} cannot name a problem: take lower-case letters, digits and _, a letter first"
-        )
+    _check_name(root, name, force)
     signs = (("--separator", separator), ("--decimal", decimal), ("--thousands", thousands))
     for option, sign in signs:
         if sign and sign != "\\t" and len(sign) != 1:
@@ -144,6 +149,7 @@ def add(
         "duplicates": duplicates,
         "holidays": holidays,
         "folds": folds,
+        "preset": preset,
     }
     split = {"validation": validation, "test": test}
     boundaries = {key: _boundary(text) for key, text in split.items() if text is not None}
@@ -152,32 +158,104 @@ def add(
     options["split"] = boundaries
     given = {key: value for key, value in options.items() if value}
     place, copy_to = raw_table.place(path, root)
-    found = inference.infer(name, place, root, horizon, given, budget)
-    data = {**found.data, "path": copy_to or place}
-    entry = {
-        "kind": "forecast",
-        "preset": found.preset,
-        "data": data,
-        "model": found.model,
-        "training": {"seed": 1},
-        "evaluation": {"folds": found.folds, "bootstrap": 2000},
-        "gate": found.gate,
-    }
-    problem = loader.parse(name, entry)
-    assert isinstance(problem, Problem)
-    # What was inferred must be usable, not only readable.
-    partition.find(panel.build(found.table, problem.data).schema, problem.folds)
-
+    found = _infer(name, place, root, horizon, given, budget, yes)
+    entry = _entry(name, found, copy_to or place)
     for sentence in found.sentences:
         typer.echo(f"  {sentence}")
-    with raw_table.copied(Path(place), root / copy_to if copy_to else None):
-        tracked = raw_table.track(root, data["path"])
-        params_file.append(root, name, entry, inference.COMMENTS)
-    if copy_to is not None:
-        typer.echo(f"{path} copied to {copy_to}")
+    if dialogue.on_terminal() and not dialogue.confirm(
+        f"Write problems.{name} to params.yaml?", yes, default=True
+    ):
+        typer.echo("nothing written; `retain add --help` lists the options that change it")
+        raise typer.Exit(1)
+    _write(root, name, entry, place, copy_to)
+    typer.echo(f"next: dvc repro register@{name}   (then: retain results {name})")
+
+
+def _check_name(root: Path, name: str, force: bool) -> None:
+    """Raise ParamsError unless a problem of this name may be written."""
+    from retain.project import dvc
+
+    if not loader.NAME.fullmatch(name):
+        raise ParamsError(
+            f"{name!r} cannot name a problem: take lower-case letters, digits and _, a letter first"
+        )
+    if name not in loader.load(root):
+        return
+    if not force:
+        raise ParamsError(
+            f"params.yaml: there is a problem `{name}` already: replace it with --force, or choose "
+            "another name"
+        )
+    trained = [
+        stage
+        for stage in dvc.stages_of(dvc.read_lock(root), name)
+        if stage.startswith(("train@", "refit@"))
+    ]
+    if trained:
+        raise ParamsError(
+            f"params.yaml: problems.{name} was trained (dvc.lock has {trained[0]}), and --force "
+            f"replaces only what was not: change its keys in params.yaml, take it out with `retain "
+            f"remove {name}`, or choose another name"
+        )
+
+
+def _infer(
+    name: str,
+    path: str,
+    root: Path,
+    horizon: int,
+    given: dict[str, Any],
+    budget: float | None,
+    yes: bool,
+) -> "Inferred":
+    """Look at the table, as often as there is something to ask about it."""
+    from retain.kinds.forecast.infer import entry as inference
+
+    while True:
+        try:
+            return inference.infer(name, path, root, horizon, given, budget)
+        except AmbiguousError as doubt:
+            given = dialogue.merged(given, dialogue.settle(doubt, yes))
+
+
+@naming_options()
+def _entry(name: str, found: "Inferred", path: str) -> dict[str, Any]:
+    """Return the entry to write; what was inferred must be usable, not only readable."""
+    from retain.kinds.forecast.config import Problem
+    from retain.kinds.forecast.data import folds as partition
+    from retain.kinds.forecast.data import panel
+    from retain.kinds.forecast.infer import written
+
+    entry = written.entry(name, found, path)
+    problem = loader.parse(name, entry)
+    assert isinstance(problem, Problem)
+    partition.find(panel.build(found.table, problem.data).schema, problem.folds)
+    return entry
+
+
+def _write(root: Path, name: str, entry: dict[str, Any], place: str, copy_to: str | None) -> None:
+    """Write the entry and, where it is not here, a copy of the table; all of it or nothing."""
+    from retain.kinds.forecast.infer.written import COMMENTS
+    from retain.project import params_file, raw_table, undo
+
+    path = copy_to or place
+    changed = [root / "params.yaml", root / "dvc.yaml", *raw_table.written_by_dvc(root, path)]
+    if copy_to is not None and not (root / copy_to).exists():
+        changed.append(root / copy_to)
+    copied, tracked = False, False
+    with undo.on_failure(*changed):
+        if copy_to is not None:
+            copied = raw_table.copy(Path(place), root / copy_to)
+        # First: DVC reads no stage, and adds no file, where params.yaml has no problem.
+        params_file.write(root, name, entry, COMMENTS)
+        tracked = raw_table.track(root, path)
+    typer.echo(f"written: problems.{name} in params.yaml, with every setting")
+    if copied:
+        typer.echo(f"copied:  {place} to {copy_to}")
+    elif copy_to is not None:
+        typer.echo(f"used:    {copy_to}, which has the same content")
     if tracked:
-        typer.echo(f"{data['path']} tracked by DVC: commit {data['path']}.dvc")
-    typer.echo(f"problems.{name} written to params.yaml. Next: dvc repro register@{name}")
+        typer.echo(f"tracked: {path} by DVC; commit {path}.dvc with params.yaml")
 
 
 def _boundary(text: str) -> float | str:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from retain.cli import dialogue
 from retain.config import kind as manifest
 from retain.config import loader
 from retain.errors import ParamsError
@@ -41,6 +42,44 @@ def problems(
     for name, problem in loader.load(loader.find_root()).items():
         if not kind or problem.kind in kind:
             typer.echo(name)
+
+
+@app.command()
+def remove(
+    name: Name,
+    data: Annotated[bool, typer.Option("--data", help="Delete its table, too.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Take a problem out: its entry, its stages in dvc.lock, and what they wrote."""
+    from retain.project import removal
+
+    root = loader.find_root()
+    found = removal.plan(root, name)
+    if data and (not found.table or "://" in found.table):
+        raise ParamsError(f"problems.{name} has no table in the project that --data could delete")
+    if data and found.shared_by:
+        raise ParamsError(
+            f"{found.table} is the table of {', '.join(found.shared_by)}, too: leave --data out"
+        )
+    goes = [f"problems.{name} in params.yaml", *(f"{folder}/" for folder in found.folders)]
+    if found.stages:
+        count = len(found.stages)
+        goes.append(f"{count} stage{'s' * (count > 1)} in dvc.lock")
+    stays = []
+    if found.ledger is not None:
+        stays.append(f"{found.ledger}, and the registered versions that it lists")
+    if found.table:
+        (goes if data else stays).append(found.table)
+    typer.echo(f"removes: {', '.join(goes)}")
+    if stays:
+        typer.echo(f"keeps:   {', '.join(stays)}")
+    if not dialogue.confirm(f"Remove {name}?", yes, default=False):
+        typer.echo("nothing removed")
+        raise typer.Exit(1)
+    removal.carry_out(root, found, data)
+    typer.echo(
+        f"removed; commit params.yaml, dvc.yaml and dvc.lock: git commit -am 'Remove {name}'"
+    )
 
 
 @app.command()

@@ -195,8 +195,8 @@ class Problem(Section):
     """What every problem has; its kind's package adds `data`, `model` and `evaluation`.
 
     It also says, in `ERRORS` and `BASELINES`, which errors `differences` of metrics.json compares,
-    and with which other models; and in `PRESETS`, by name and section, what holds where params.yaml
-    says nothing.
+    and with which other models; and in `PRESETS`, by name and section, what an entry with the key
+    `preset` says where it says nothing else. Without that key the defaults of the schema hold.
 
     `register` is the cell that is judged, refitted and registered: the LSTM, or with `best` the one
     of the least validation loss. With `refit` its recipe is trained once more, on all rows, where
@@ -208,7 +208,7 @@ class Problem(Section):
     PRESETS: ClassVar[dict[str, dict[str, dict[str, Any]]]] = {}
 
     kind: str
-    preset: Literal["fast", "accurate"]
+    preset: Literal["fast", "accurate"] | None = None
     training: Training = Training()
     gate: tuple[Check, ...]
     refit: bool = True
@@ -226,8 +226,12 @@ class Problem(Section):
 
         The stage `code` hands it on, since DVC refuses a key that params.yaml does not have.
         """
-        keys = {"refit": self.refit, "register": self.register_cell}
-        return keys if stage in ("evaluate", "refit") else {}
+        keys: dict[str, Any] = {}
+        if self.preset is not None and stage in ("train", "refit"):
+            keys["preset"] = self.preset
+        if stage in ("evaluate", "refit"):
+            keys |= {"refit": self.refit, "register": self.register_cell}
+        return keys
 
     @property
     def folds(self) -> int:

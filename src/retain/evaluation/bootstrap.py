@@ -179,45 +179,55 @@ def share_by_chance(hits: Floats, counts: Floats, overlap: int, expected: Floats
     return least
 
 
-def smallest_difference(origins: int, series: int, block: int) -> float | None:
+def smallest_difference(
+    origins: int, series: int, block: int, spread: float | None = None
+) -> float | None:
     """Compute the smallest improvement that a test part tells at 80 % power, a share of the error.
 
-    It is that of the simulation `python -m benchmarks verdict`, whose errors have the noise of
-    NOISE, a share of which series have in common: of other tables it is a guess. None where the
-    verdict will be undecided.
+    Without a spread it is that of the simulation `python -m benchmarks verdict`, whose errors have
+    the noise of NOISE, a share of which series have in common: of other tables it is a guess. None
+    where the verdict will be undecided.
 
     Args:
         origins: forecast origins in the test part.
         series: how many series have values there.
         block: over how many origins windows overlap: the horizon.
+        spread: the standard deviation of the difference of two errors between windows that do not
+            overlap, as a share of the error, where it was measured.
     """
     judge = _choose(origins, series, block, 2 * block)
     if judge is None:
         return None
-    scale = NOISE * block**-0.4 / math.sqrt((origins + block - 1) / block)
-    true = scale * math.sqrt(IN_COMMON + (1 - IN_COMMON) / series)
+    common = math.sqrt(IN_COMMON + (1 - IN_COMMON) / series)
+    noise = NOISE * block**-0.4 if spread is None else spread / common
+    scale = noise / math.sqrt((origins + block - 1) / block)
+    true = scale * common
     estimated = scale * math.sqrt((1 - IN_COMMON) * (1 + 1 / series)) if judge.series else true
     gap = judge.quantile(0.975) * estimated + judge.quantile(0.8) * true
     return 1 - math.exp(-gap)
 
 
-def describe_power(origins: int, series: int, block: int) -> str:
+def describe_power(origins: int, series: int, block: int, spread: float | None = None) -> str:
     """Say what will judge a test part, and the smallest improvement that it tells.
 
     Args:
-        origins, series, block: as `smallest_difference` takes them.
+        origins, series, block, spread: as `smallest_difference` takes them.
     """
-    of = f"{origins:,} forecast origins of {series:,} series"
+    windows = -(-origins // block)
+    of = (
+        f"{windows:,} test window{'s' * (windows != 1)} of {series:,} series "
+        f"({origins:,} forecast origins)"
+    )
     judge, smallest = (
         _choose(origins, series, block, 2 * block),
-        smallest_difference(origins, series, block),
+        smallest_difference(origins, series, block, spread),
     )
     if judge is None or smallest is None:
         needed = FEWEST_HORIZONS * block
-        return f"undecided: the verdict would rest on {of}, and {needed:,} origins are needed"
+        return f"{of}: too few for a verdict, which needs {needed:,} origins"
     return (
-        f"the verdict will rest on {of} ({judge.method}): it tells a difference of about "
-        f"{100 * smallest:.0f} %"
+        f"{of}: a difference of about {100 * smallest:.0f} % can be told from chance, by "
+        f"{judge.method}"
     )
 
 

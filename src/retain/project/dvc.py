@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from retain.errors import DvcError
+from retain.project.files import write_text
 from retain.project.git import Git
 
 
@@ -112,6 +113,23 @@ def read_lock(root: Path, commit: str = "") -> str:
         return Git(root).show(commit, "dvc.lock") or ""
     path = root / "dvc.lock"
     return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def stages_of(lock: str, name: str) -> list[str]:
+    """Return the stages of a problem that the text of a dvc.lock has, in its order."""
+    found = re.findall(rf"^  (\w+@{re.escape(name)}(?:-\w+)?):\n", lock, re.MULTILINE)
+    return [str(stage) for stage in found]
+
+
+def forget(root: Path, stages: list[str]) -> None:
+    """Take stages out of dvc.lock, and remove it with its last stage."""
+    lock = read_lock(root)
+    for stage in stages:
+        lock = re.sub(rf"^  {re.escape(stage)}:\n(?:    .*\n?)*", "", lock, flags=re.MULTILINE)
+    if stages and not re.search(r"^  \S", lock, re.MULTILINE):
+        (root / "dvc.lock").unlink()
+    elif stages:
+        write_text(root / "dvc.lock", lock)
 
 
 def locked(lock: str, stage: str) -> dict[str, Any]:

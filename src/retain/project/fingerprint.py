@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 # Those whose version may change what comes out of a stage.
 LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow")
 
-# What of a problem a training does not look at.
-UNTRAINED = {"gate", "kind", "prove", "refit", "register_cell", "retrain"}
+# What of a problem a training does not look at; a preset is in the sections that it fills.
+UNTRAINED = {"gate", "kind", "preset", "prove", "refit", "register_cell", "retrain"}
 # What of git's files says nothing of what a stage will do: the pipeline writes the lock and the
 # ledger itself.
 NOT_CODE = (":!dvc.lock", ":!models/*/ledger.csv", ":!models/*/promotions.csv")

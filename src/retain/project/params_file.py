@@ -1,6 +1,7 @@
-"""Write a new problem into params.yaml; every byte that was there stays."""
+"""Write a problem into params.yaml, or take one out; every other byte stays."""
 
 import io
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -8,45 +9,90 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from retain.config.loader import load, parse
 from retain.errors import ParamsError
 from retain.project.files import write_text
 
 
-def append(root: Path, name: str, entry: dict[str, Any], comments: dict[str, str]) -> None:
-    """Write a new problem behind the others in params.yaml, in one go; the rest keeps its bytes.
+def write(root: Path, name: str, entry: dict[str, Any], comments: dict[str, str]) -> None:
+    """Write a problem behind the others in params.yaml, in the place of an old one of its name.
 
     Args:
         root: the project's folder.
         name: of the problem.
         entry: the problem as it will be read.
-        comments: what is written behind a key, wherever it stands in the entry.
+        comments: what is written behind a key, or behind `section.key`.
 
     Raises:
         ParamsError: the entry is wrong, or the file is not laid out so that a block can follow.
     """
     path = root / "params.yaml"
-    block = io.StringIO()
-    yaml = YAML()
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.width = 4096
-    yaml.dump({name: _commented(entry, comments)}, block)
+    before, wanted = path.read_text(encoding="utf-8"), {**load(root), name: parse(name, entry)}
     # Text behind text, unlike a round trip, cannot move a comment or a quote of what was there.
-    before = path.read_text(encoding="utf-8").rstrip("\n")
-    after = f"{before}\n\n{textwrap.indent(block.getvalue(), '  ')}"
-    wanted = {**load(root), name: parse(name, entry)}
-    try:
-        problems = YAML(typ="safe").load(after)["problems"]
-        if {key: parse(key, value) for key, value in problems.items()} != wanted:
-            raise ValueError
-    except (YAMLError, ParamsError, ValueError):
+    kept = _without(before, "problems", name).rstrip("\n")
+    kept = re.sub(r"^problems:[ ]*\{ *\}", "problems:", kept, flags=re.MULTILINE)
+    after = f"{kept}\n\n{textwrap.indent(_block(name, entry, comments), '  ')}"
+    if not _reads_as(after, wanted):
         raise ParamsError(
             "params.yaml: no entry can be added: write `problems:` as a block, last in the file, "
             "its names indented by two spaces"
-        ) from None
+        )
     _add_artifact(root / "dvc.yaml", name)
     write_text(path, after)
+
+
+def remove(root: Path, name: str) -> None:
+    """Take a problem out of params.yaml and of the artifacts of dvc.yaml; the rest keeps its bytes.
+
+    Raises:
+        ParamsError: the file is not laid out so that a block can be taken out.
+    """
+    path, artifacts = root / "params.yaml", root / "dvc.yaml"
+    wanted = {key: value for key, value in load(root).items() if key != name}
+    after = _without(path.read_text(encoding="utf-8"), "problems", name)
+    if not wanted:  # DVC reads no stage where there is nothing behind `problems:`
+        after = re.sub(r"^problems:(?! *\{)", "problems: {}", after, flags=re.MULTILINE)
+    if not _reads_as(after, wanted):
+        raise ParamsError(f"params.yaml: problems.{name} is no block of its own: remove it by hand")
+    text = artifacts.read_text(encoding="utf-8")
+    if name in (YAML(typ="safe").load(text).get("artifacts") or {}):
+        text = _without(text, "artifacts", name)
+        text = re.sub(r"\n*^artifacts:\s*\Z", "\n", text, flags=re.MULTILINE)
+        write_text(artifacts, text)
+    write_text(path, after)
+
+
+def _reads_as(text: str, wanted: dict[str, Any]) -> bool:
+    """Whether a text of params.yaml holds these problems, and nothing else."""
+    try:
+        problems = YAML(typ="safe").load(text)["problems"]
+        return {key: parse(key, value) for key, value in problems.items()} == wanted
+    except (YAMLError, ParamsError, AttributeError):
+        return False
+
+
+def _without(text: str, section: str, name: str) -> str:
+    """Return a YAML text without one entry of a section, and without the comment above it."""
+    content = YAML().load(text)
+    block = content.get(section) if isinstance(content, dict) else None
+    if not isinstance(block, CommentedMap) or name not in block:
+        return text
+    lines = text.splitlines(keepends=True)
+
+    def top(line: int) -> int:
+        """Return the first line of the comment that stands above a line."""
+        while line > 0 and lines[line - 1].lstrip().startswith("#"):
+            line -= 1
+        return line
+
+    begin = block.lc.key(name)[0]
+    later = [block.lc.key(key)[0] for key in block] + [content.lc.key(key)[0] for key in content]
+    behind = [line for line in later if line > begin]
+    end = top(min(behind)) if behind else len(lines)
+    begin = top(begin)
+    return "".join(lines[:begin]).rstrip("\n") + "\n" * (1 + bool(behind)) + "".join(lines[end:])
 
 
 def _add_artifact(path: Path, name: str) -> None:
@@ -65,18 +111,38 @@ def _add_artifact(path: Path, name: str) -> None:
     write_text(path, after)
 
 
-def _commented(entry: dict[str, Any], comments: dict[str, str], depth: int = 0) -> CommentedMap:
+class _Representer(RoundTripRepresenter):
+    """Writes `null` where a key has no value, instead of nothing."""
+
+
+_Representer.add_representer(
+    type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
+)
+
+
+def _block(name: str, entry: dict[str, Any], comments: dict[str, str]) -> str:
+    """Return an entry as YAML, not indented."""
+    block, yaml = io.StringIO(), YAML()
+    yaml.Representer = _Representer
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.width = 4096
+    yaml.dump({name: _commented(entry, comments)}, block)
+    return block.getvalue()
+
+
+def _commented(entry: dict[str, Any], comments: dict[str, str], section: str = "") -> CommentedMap:
     """An entry as ruamel writes it: a block a section, one line a value, comments in a column."""
     block = CommentedMap()
     for key, value in entry.items():
-        if isinstance(value, dict) and depth == 0:
-            block[key] = _commented(value, comments, depth + 1)
+        if isinstance(value, dict) and not section:
+            block[key] = _commented(value, comments, key)
         elif isinstance(value, list | tuple) and value and isinstance(value[0], dict):
             block[key] = CommentedSeq(map(_on_one_line, value))
         else:
             block[key] = _on_one_line(value)
-        if key in comments:
-            block.yaml_add_eol_comment(comments[key], key, column=38)
+        comment = comments.get(f"{section}.{key}", comments.get(key))
+        if comment is not None:
+            block.yaml_add_eol_comment(comment, key, column=38)
     return block
 
 

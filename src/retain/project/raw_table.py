@@ -1,12 +1,11 @@
 """A raw table in the project: its place, a copy of it, and what git or DVC keeps of it."""
 
-import contextlib
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from retain.errors import DataError, DvcError
-from retain.project import dvc
+from retain.project import dvc, fingerprint
+from retain.project.files import write_text
 from retain.project.git import Git
 
 
@@ -20,24 +19,29 @@ def place(path: str, root: Path) -> tuple[str, str | None]:
     return str(absolute), f"data/raw/{absolute.name}"
 
 
-@contextlib.contextmanager
-def copied(source: Path, target: Path | None) -> Iterator[None]:
-    """Copy a table, or a folder of it, to `target`; remove the copy where the block fails."""
-    if target is None:
-        yield
-        return
+def copy(source: Path, target: Path) -> bool:
+    """Copy a table, or a folder of it, into the project; return False where it is there already.
+
+    Raises:
+        DataError: `target` is another table.
+    """
     if target.exists():
-        raise DataError(f"{target} exists already; rename one of the two")
+        if fingerprint.path_md5(target) == fingerprint.path_md5(source):
+            return False
+        raise DataError(
+            f"{target} exists already, and {source} has other content; rename one of the two"
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
-        yield
-    except BaseException:
-        if target.is_dir():
-            shutil.rmtree(target)
-        else:
-            target.unlink(missing_ok=True)
-        raise
+    (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
+    return True
+
+
+def written_by_dvc(root: Path, path: str) -> tuple[Path, ...]:
+    """Return the files that `dvc add` writes for a table, beside its cache."""
+    if "://" in path:
+        return ()
+    table = root / path
+    return table.with_name(f"{table.name}.dvc"), table.with_name(".gitignore")
 
 
 def dvc_file(root: Path, path: str) -> str:
@@ -101,3 +105,26 @@ def record(root: Path, path: str) -> str:
     except DvcError as error:
         raise DataError(f"{path}: {error}") from None
     return f"{whole}.dvc"
+
+
+def delete(root: Path, path: str) -> None:
+    """Delete a table with its .dvc file; git and DVC's cache keep what they have of it."""
+    table, (file, ignored) = root / path, written_by_dvc(root, path)
+    file.unlink(missing_ok=True)
+    drop_line(ignored, f"/{table.name}")
+    if table.is_dir():
+        shutil.rmtree(table)
+    else:
+        table.unlink(missing_ok=True)
+
+
+def drop_line(file: Path, line: str) -> None:
+    """Take a line out of a .gitignore, and remove the file with its last line."""
+    if not file.is_file():
+        return
+    lines = file.read_text(encoding="utf-8").splitlines()
+    kept = [other for other in lines if other != line]
+    if not kept:
+        file.unlink()
+    elif kept != lines:
+        write_text(file, "\n".join(kept) + "\n")

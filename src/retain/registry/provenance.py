@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>\w+)|/(?P<version>\d+))")
-SHOWN = ("preset", "model.hidden_size", "training.seed", "training.reproducible", "data.horizon")
+SHOWN = ("model.hidden_size", "training.seed", "training.reproducible", "data.horizon")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """A mistake in params.yaml is named with its whole key path and the nearest valid key."""
 
+import json
 import textwrap
 from pathlib import Path
 
@@ -79,10 +80,6 @@ MISTAKES = {
     "a preset that does not exist": (
         changed("preset: fast", "preset: best"),
         "params.yaml: `problems.sales.preset` is 'best': input should be 'fast' or 'accurate'",
-    ),
-    "no preset": (
-        changed("    preset: fast\n", ""),
-        "params.yaml: `problems.sales.preset` is missing",
     ),
     "a missing key": (
         changed("      horizon: 28\n", ""),
@@ -219,7 +216,7 @@ def test_an_entry_is_appended_and_every_byte_before_it_stays(tmp_path: Path) -> 
     write(tmp_path, text)
     stages = "stages: {}  # none yet\n"
     (tmp_path / "dvc.yaml").write_text(stages)
-    params_file.append(tmp_path, "other", ENTRY, {"horizon": "steps"})
+    params_file.write(tmp_path, "other", ENTRY, {"horizon": "steps"})
     after = (tmp_path / "params.yaml").read_text(encoding="utf-8")
     assert after.startswith(text)
     assert "horizon: 1                        # steps\n" in after
@@ -233,7 +230,7 @@ def test_an_entry_is_appended_and_every_byte_before_it_stays(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "text",
     [
-        "problems: {}\n",
+        "problems: {sales: " + json.dumps(ENTRY) + "}\n",
         GOOD.replace("\n  ", "\n    "),
         GOOD.replace("  ", " "),  # there, the entry would become a key of `sales`
     ],
@@ -242,8 +239,44 @@ def test_an_entry_is_appended_and_every_byte_before_it_stays(tmp_path: Path) -> 
 def test_an_entry_that_does_not_fit_leaves_the_file_as_it_is(tmp_path: Path, text: str) -> None:
     write(tmp_path, text)
     with pytest.raises(ParamsError, match="no entry can be added"):
-        params_file.append(tmp_path, "other", ENTRY, {})
+        params_file.write(tmp_path, "other", ENTRY, {})
     assert (tmp_path / "params.yaml").read_text(encoding="utf-8") == text
+
+
+def test_an_entry_is_the_first_one_behind_an_empty_mapping(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    for text in ("problems: {}  # none\n", "problems:  # none\n"):
+        write(tmp_path, text)
+        params_file.write(tmp_path, "other", ENTRY, {})
+        after = (tmp_path / "params.yaml").read_text(encoding="utf-8")
+        assert after.startswith("problems:  # none\n\n  other:\n")
+
+
+def test_an_entry_is_taken_out_with_its_comment(tmp_path: Path) -> None:
+    first = GOOD.replace("  sales:", "  # about sales,\n  # of two shops\n  sales:")
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    write(tmp_path, first)
+    params_file.write(tmp_path, "other", ENTRY, {})
+    params_file.write(tmp_path, "third", ENTRY, {})
+    whole = (tmp_path / "params.yaml").read_text(encoding="utf-8")
+    write(tmp_path, whole.replace("  third:", "  # about the third\n  third:"))
+    params_file.remove(tmp_path, "sales")
+    after = (tmp_path / "params.yaml").read_text(encoding="utf-8")
+    assert "sales" not in after
+    assert "  # about the third\n  third:" in after
+    params_file.remove(tmp_path, "other")
+    params_file.remove(tmp_path, "third")
+    assert (tmp_path / "params.yaml").read_text().strip() == "problems: {}"
+    assert (tmp_path / "dvc.yaml").read_text() == "stages: {}\n"
+
+
+def test_without_a_preset_the_defaults_of_the_schema_hold(tmp_path: Path) -> None:
+    write(tmp_path, GOOD.replace("    preset: fast\n", ""))
+    problem = loader.load(tmp_path)["sales"]
+    assert problem.training == type(problem.training)()
+    assert problem.settings("train").get("preset") is None
+    write(tmp_path, GOOD)
+    assert loader.load(tmp_path)["sales"].settings("train")["preset"] == "fast"
 
 
 @pytest.mark.parametrize(

@@ -119,19 +119,22 @@ def test_series_drawn_alone_are_too_sure_and_the_verdict_is_not() -> None:
 
 def test_what_a_test_part_can_tell_is_said_before_any_training() -> None:
     assert bootstrap.describe_power(49, 1, 12) == (
-        "the verdict will rest on 49 forecast origins of 1 series (Student t (4 degrees of "
-        "freedom)): it tells a difference of about 31 %"
+        "5 test windows of 1 series (49 forecast origins): a difference of about 31 % can be told "
+        "from chance, by Student t (4 degrees of freedom)"
     )
     assert bootstrap.describe_power(13, 4, 12) == (
-        "undecided: the verdict would rest on 13 forecast origins of 4 series, and 24 origins "
-        "are needed"
+        "2 test windows of 4 series (13 forecast origins): too few for a verdict, which needs 24 "
+        "origins"
     )
-    few, many = (int(bootstrap.describe_power(49, series, 12).split()[-2]) for series in (1, 100))
+    few, many = (bootstrap.smallest_difference(49, series, 12) for series in (1, 100))
+    assert few is not None
+    assert many is not None
     assert many < few
 
 
 def test_what_is_promised_is_kept() -> None:
-    promised = int(bootstrap.describe_power(31, 4, 6).split()[-2]) / 100
+    promised = bootstrap.smallest_difference(31, 4, 6)
+    assert promised is not None
     found = verdict.rates(31, 4, 6, 1 - promised, draws=200)
     assert found["better"] > 0.72
 

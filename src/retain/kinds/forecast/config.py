@@ -286,7 +286,7 @@ class Problem(CommonProblem):
         if self.model.base != "none" and not self.training.rehearsals:
             raise ValueError(
                 "model.base is pool, and training.rehearsals is 0: whether a network is worth it "
-                "is rehearsed; take 1 or more, or leave the key out"
+                "is rehearsed; take 1 or more"
             )
         return self
 

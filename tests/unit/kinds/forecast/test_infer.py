@@ -262,8 +262,8 @@ def test_the_split_and_the_folds_follow_from_the_length(
     assert ("folds" in told) == (folds > 1)
     origins = test * horizon - horizon + 1
     (power,) = (sentence for sentence in found.sentences if sentence.startswith("test:"))
-    assert f"rest on {origins:,} forecast origins" in power
-    assert ("undecided" in power) == (origins < 2 * horizon)
+    assert f"({origins:,} forecast origins)" in power
+    assert ("too few for a verdict" in power) == (origins < 2 * horizon)
     ties = [check for check in found.gate if check["check"] == "beats_or_ties"]
     assert [check["baseline"] for check in ties] == ["rnn", "theta", "pool"]
     share = smallest_difference(origins, len(built.index), horizon)
@@ -293,10 +293,9 @@ def test_the_gate_judges_by_what_no_large_series_and_no_zeros_decide(
     table.loc[np.tile(empty, len(scales)), "revenue"] = 0
     found = look(tmp_path, table)
     assert {check["metric"] for check in found.gate if "metric" in check} == {metric}
-    told = [sentence for sentence in found.sentences if sentence.startswith("gate: by ")]
-    assert [sentence.split(",")[0] for sentence in told] == (
-        [] if metric == "mae" else [f"gate: by {metric.upper()}"]
-    )
+    told = [sentence for sentence in found.sentences if sentence.startswith("gate: judged")]
+    assert len(told) == (metric != "mae")
+    assert all(f"judged by {metric.upper()}" in sentence for sentence in told)
     entry = {"kind": "forecast", "preset": "fast", "data": found.data, "gate": found.gate}
     loader.parse("sales", entry)
 
@@ -307,7 +306,7 @@ def test_where_there_is_a_classical_base_it_must_not_be_better_alone() -> None:
     ties = [check for check in checks if check["check"] == "beats_or_ties"]
     assert [check["baseline"] for check in ties] == ["rnn", "theta", "pool"]
     assert len({check["margin"] for check in ties}) == 1
-    assert "behind the RNN or Theta or its classical base" in sentences[-1]
+    assert "worse than the RNN or Theta or its classical base" in sentences[-1]
 
 
 def test_known_covariates_of_stores_come_through(tmp_path: Path) -> None:
@@ -420,7 +419,7 @@ def test_nothing_is_tried_without_a_budget(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Search, "compare", refuse)
     found = look(tmp_path, panel_of(6, 120, "MS", 12), 6)
     assert found.model["normalisation"] == "last"
-    assert "budget: 0 seconds, so that no setting is tried" in found.sentences
+    assert "budget: 0 seconds; no setting is tried" in found.sentences
 
 
 def test_a_validation_part_without_a_window_decides_nothing(tmp_path: Path) -> None:

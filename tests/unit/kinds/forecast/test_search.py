@@ -148,6 +148,9 @@ def test_a_multiplicative_season_asks_for_the_logarithm() -> None:
     found = search.compare([alone, transformed(alone, "log1p")], 15, 30)
     assert found.chosen == 1
     assert found.complete
+    updates = sum(found.updates.values())  # of each candidate, in both folds
+    assert search.pace.updates == search.folds * updates
+    assert search.pace.seconds > 0
 
 
 def test_the_same_search_finds_the_same_and_leaves_no_trace() -> None:

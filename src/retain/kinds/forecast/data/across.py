@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from retain.errors import DataError
+from retain.errors import DataError, setting
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import timestamps
 from retain.kinds.forecast.data.compression import compress
@@ -27,8 +27,8 @@ def melt(raw: Raw, data: Data) -> tuple[Raw, tuple[str, ...]]:
     stamps = stamp_columns(others, data)
     if not stamps:
         raise DataError(
-            f"{raw.origin.where}: no name of a column is a time stamp; leave out `dates_across`, "
-            "or set `time_format` to how they are written"
+            f"{raw.origin.where}: no name of a column is a time stamp; leave out "
+            f"{setting('dates_across')}, or set {setting('time_format')} to how they are written"
         )
     frame, size = raw.frame, len(stamps)
     places = np.repeat(np.arange(len(frame)), size)

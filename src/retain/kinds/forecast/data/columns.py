@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from retain.errors import DataError, listed
+from retain.errors import DataError, listed, setting
 from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import numerals
@@ -138,10 +138,11 @@ def _parse_numbers(
         if all(re.fullmatch(swapped, value.strip()) for value in column[parsed.bad]):
             rule = f"the decimal sign is {other!r} where {data.decimal!r} is expected"
             remedy = (
-                f'Set `decimal: "{other}"`, or `thousands: "{other}"` if it is no decimal sign.'
+                f"Set {setting('decimal', other)}, or {setting('thousands', other)} if it is no "
+                "decimal sign."
             )
             raise fault(origin, name, rule, rows, remedy)
-        remedy = "Correct the values, or name the texts that mean missing in `na_values`."
+        remedy = f"Correct the values, or name the texts that mean missing: {setting('na_values')}."
         raise fault(origin, name, "not a number", rows, remedy)
     values = parsed.text.cast(pa.float64()).to_numpy(zero_copy_only=False)
     if parsed.units is not None:

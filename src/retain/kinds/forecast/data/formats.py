@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from retain.errors import DataError, listed
+from retain.errors import DataError, listed, setting
 from retain.kinds.forecast.data.compression import decompress
 from retain.project.files import md5
 
@@ -103,10 +103,10 @@ class Csv:
         if len(names) == 1:
             other = max(SEPARATORS, key=names[0].count)
             if names[0].count(other):
-                quoted = '"\\t"' if other == "\t" else f'"{other}"'
                 raise DataError(
                     f"{self.path}, row {row}: read with {self.separator!r} there is one column, "
-                    f"{names[0]!r}; it looks separated by {other!r}: set `separator: {quoted}`"
+                    f"{names[0]!r}; it looks separated by {other!r}: set "
+                    f"{setting('separator', other)}"
                 )
         check_unique(f"{self.path}, row {row}", names)
         return names
@@ -212,7 +212,8 @@ class Csv:
                 except UnicodeDecodeError as error:
                     raise DataError(
                         f"{self.path}, row {row:,}: byte 0x{line[error.start]:02x} is not UTF-8; "
-                        "set `encoding` to how it is written, such as cp1252, or save it as UTF-8"
+                        f"set {setting('encoding')} to how it is written, such as cp1252, or save "
+                        "it as UTF-8"
                     ) from None
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from retain.errors import DataError, did_you_mean
+from retain.errors import AmbiguousError, Choice, DataError, did_you_mean
 from retain.kinds.forecast.data.formats import (
     PLACE,
     Dialect,
@@ -116,10 +116,8 @@ class Sheet:
         if wanted is None and len(sheets) == 1:
             return sheets[0]
         if wanted is None:
-            raise DataError(
-                f"{self.path} has {len(sheets)} sheets; name one with --sheet, or `sheet` in "
-                f"params.yaml: {', '.join(sheets)}"
-            )
+            choices = [Choice(f"the sheet {sheet}", {"sheet": sheet}) for sheet in sheets]
+            raise AmbiguousError(f"{self.path} has {len(sheets)} sheets", choices, 0)
         if wanted not in sheets:
             raise DataError(f"{self.path} has no sheet {wanted!r}{did_you_mean(wanted, sheets)}")
         return wanted

@@ -13,65 +13,25 @@ import numpy as np
 import pandas as pd
 
 from retain.config import loader
-from retain.errors import DataError
+from retain.errors import DataError, naming_options
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import frequency, panel, reader, slots, tables
-from retain.kinds.forecast.infer import columns, gate, hints, keys, layout, splitting, steps, tuning
+from retain.kinds.forecast.infer import (
+    columns,
+    gate,
+    hints,
+    keys,
+    layout,
+    power,
+    splitting,
+    steps,
+    tuning,
+)
 from retain.kinds.forecast.split import Split
 
 TIME_KEYS = ("timezone", "local_dates", "ambiguous", "align", "aggregate", "holidays")
 WRITTEN = ("decimal", "thousands", "na_values")  # how numbers are
 DEFAULTS = {"separator": ",", "encoding": "utf-8", "decimal": "."}
-# the comment behind each key that is written
-COMMENTS = {
-    "kind": "what the network is for",
-    "preset": "of model and training: fast or accurate; keys below override it",
-    "path": "CSV, Parquet or workbook, from the project's folder",
-    "ds": "column of the time stamps",
-    "time_format": "as in strptime, or epoch_s, epoch_ms, excel and such",
-    "y": "column to forecast",
-    "unique_id": "column, or columns together, that tell the series apart",
-    "value_columns": "columns to forecast, each a series",
-    "past_covariates": "columns known up to the present",
-    "known_covariates": "columns known for the future too",
-    "static_covariates": "columns that are one value a series",
-    "categorical": "columns of text",
-    "ds_is_step": "the column of time holds whole numbers and no dates",
-    "local_dates": "stamps are dates of the time zone, whose offset from UTC is left out",
-    "ambiguous": "an hour that came twice: error, or by the order of the rows",
-    "align": "stamps off the grid: nearest or period; series keeps a distance of its own in each",
-    "aggregate": "of the rows of a series in a step: sum, mean, count",
-    "calendar": "whether the network is told the time of day, of the week and of the year",
-    "frequency": "pandas alias; every time stamp lies on its grid",
-    "timezone": "the place whose days and hours the data follow",
-    "holidays": "country, or country-subdivision, of a holiday feature",
-    "horizon": "steps to forecast",
-    "context_length": "steps the network looks back on",
-    "season_length": "steps of the season, of the naive forecast too",
-    "transform": "of the target before the network: none, log1p or box_cox",
-    "minimum": "that no value is below, nor a forecast",
-    "base": "a classical forecast that the network corrects: pool, or none",
-    "split": "where validation and test begin, before the end of the table, or at dates",
-    "separator": "between the fields of a row",
-    "decimal": "the decimal sign",
-    "thousands": "the sign between groups of three digits",
-    "encoding": "of the file's text",
-    "skip_rows": "lines above the header",
-    "sheet": "of the workbook",
-    "na_values": "texts and numbers that mean missing",
-    "dates_across": "a row is a series, and the time stamps are names of columns",
-    "duplicates": "of a series and time stamp: error, first, last, mean",
-    "hidden_size": "width of the LSTM",
-    "segment_length": "steps the cell reads at a time; 1 is step by step",
-    "normalisation": "of a window, without a base: mean_std, last, or series",
-    "residual": "without a base, forecast the difference to the seasonal-naive forecast, or none",
-    "mean": "from the quantiles (calibrated), or by an output of its own: tweedie",
-    "series_embedding": "numbers that the network learns of each series",
-    "seed": "of weights, order and dropout",
-    "folds": "pieces of the test part, each forecast by a model trained on all before it",
-    "bootstrap": "resamples behind an interval of many origins",
-    "gate": "what a model must pass to be registered",
-}
 
 
 @dataclass(frozen=True)
@@ -87,6 +47,7 @@ class Inferred:
     table: tables.Table
 
 
+@naming_options()
 def infer(
     name: str,
     path: str,
@@ -98,7 +59,7 @@ def infer(
     """Find what the table at `path` means.
 
     Args:
-        given: keys of `data` that the user fixed, and `folds`.
+        given: keys of `data` that the user fixed, `folds` and `preset`.
         seconds: of the processor, to try settings; by default as `tuning.budget`, 0 tries none.
 
     Raises:
@@ -106,8 +67,8 @@ def infer(
         ParamsError: what the user fixed does not go together.
     """
     sentences: list[str] = []
-    folds = given.get("folds")
-    given = {key: value for key, value in given.items() if key != "folds"}
+    folds, preset = given.get("folds"), given.get("preset")
+    given = {key: value for key, value in given.items() if key not in ("folds", "preset")}
     opened = reader.open_table(path, root)
     opened, dialect = layout.find(opened, given, sentences)
     raw = reader.load(opened)
@@ -132,11 +93,12 @@ def infer(
             f"gaps: {closed}; these steps do not count in scores, and forecasts leave them empty, "
             "with a note"
         )
-    tuned, preset, model = tuning.tune(name, built, draft, given, folds, sentences, seconds)
+    tuned, preset, model = tuning.tune(name, built, draft, given, folds, sentences, seconds, preset)
     origins = splitting.count_origins(extent, draft)
     series = splitting.count_series(table, draft.model_copy(update=tuned))
     judging = gate.metric(built, sentences)
-    checks = gate.choose(origins, series, horizon, sentences, judging, pool=True)
+    spread = power.spread(built, tuned["season_length"])
+    checks = gate.choose(origins, series, horizon, sentences, judging, pool=True, spread=spread)
     written = {key: meaning[key] for key in WRITTEN if key in meaning}
     data: dict[str, Any] = {
         "path": path,

@@ -23,16 +23,16 @@ def metric(source: Panel, sentences: list[str]) -> str:
     zeros = share_of_zeros(source.values, source.index, source.schema.validation_step)
     if zeros > MOSTLY_ZERO:
         sentences.append(
-            f"gate: by RMSSE, of the mean forecast, for {100 * zeros:.0f} % of the training "
-            "values are zero, where the MAE is least for always zero"
+            f"gate: judged by RMSSE of the mean forecast; {100 * zeros:.0f} % of the training "
+            "values are zero, and by MAE a forecast that is always zero would be best"
         )
         return "rmsse"
     scales = source.index["mase_scale"].dropna()
     ratio = scales.max() / scales.min() if len(scales) else 1.0
     if ratio > APART:
         sentences.append(
-            f"gate: by MASE, for the changes of the series differ in size by a factor of "
-            f"{ratio:,.0f}, and of the MAE the large ones would be nearly all"
+            f"gate: judged by MASE; the changes of the series differ in size by a factor of "
+            f"{ratio:,.0f}, and the large ones would decide the MAE"
         )
         return "mase"
     return "mae"
@@ -45,6 +45,7 @@ def choose(
     sentences: list[str],
     metric: str = "mae",
     pool: bool = False,
+    spread: float | None = None,
 ) -> list[dict[str, Any]]:
     """Return the checks of the section `gate`, with a sentence about the verdict to expect.
 
@@ -53,17 +54,17 @@ def choose(
         series: how many series have values there.
         metric: to judge by.
         pool: whether the network corrects a classical base, which must not be better alone.
+        spread: of the errors before the test part, as `power.spread` measures it.
     """
     told = smallest_difference(origins, series, horizon)
     margin = LEAST_MARGIN if told is None else max(LEAST_MARGIN, round(SHARE * told, 2))
-    sentences.append(f"test: {describe_power(origins, series, horizon)}")
+    sentences.append(f"test: {describe_power(origins, series, horizon, spread)}")
     tied = ("rnn", "theta", *(("pool",) if pool else ()))
     if margin > LEAST_MARGIN:
         names = {"rnn": "the RNN", "theta": "Theta", "pool": "its classical base"}
         sentences.append(
-            f"gate: the LSTM may be {100 * margin:.0f} % behind "
-            f"{' or '.join(names[name] for name in tied)} where that may be chance, half of what "
-            "the verdict can tell"
+            f"gate: the LSTM may be up to {100 * margin:.0f} % worse than "
+            f"{' or '.join(names[name] for name in tied)}, where that may be chance"
         )
     return [
         {"check": "finite"},

@@ -17,6 +17,7 @@ from retain.kinds.forecast.presets import UPDATE_SECONDS
 LEAST = 20  # training windows, for short trainings to tell anything
 PLANNED = 50  # updates of all comparisons and their scoring, by those of a first round
 FIRST = (15, 60)  # updates of a first round, at least and at most
+MEASURED = 20  # updates, from which their pace is known
 ROUNDS = 4  # times as many has the last one
 
 
@@ -49,9 +50,7 @@ class Trials:
         Args:
             few: whether there are so few windows that a network learns no season from them.
         """
-        windows = self._search.windows(start)
-        enough = len(windows) == start.training.rehearsals and min(windows) >= rehearsal.FEWEST
-        problem = start
+        problem, enough = start, self.enough(start)
         if enough:
             problem = self._choose("transform", problem, _transforms(problem))
         alone = self._alone(problem, few)
@@ -66,6 +65,17 @@ class Trials:
         why = f"; nothing else is tried with fewer than {rehearsal.FEWEST} windows to learn from"
         self._told |= dict.fromkeys(("transform", "context_length"), why)
         return problem
+
+    def enough(self, problem: Problem) -> bool:
+        """Return whether there are so many windows that a network on the base may be kept."""
+        windows = self._search.windows(problem)
+        return len(windows) == problem.training.rehearsals and min(windows) >= rehearsal.FEWEST
+
+    @property
+    def update_seconds(self) -> float | None:
+        """Seconds of the processor for one update of one network; None if few were made."""
+        pace = self._search.pace
+        return pace.seconds / pace.updates if pace.updates >= MEASURED else None
 
     def told(self, key: str) -> str:
         """Return what a sentence says of how a key was chosen."""
@@ -129,7 +139,9 @@ def _describe(found: Compared, options: Sequence[Option]) -> str:
         rounds.append(f"after {updates} updates {errors}")
     left = len(options) - len(found.errors)
     text = (
-        f"; a network errs by these deviations of a series: {'; '.join(rounds)}" if rounds else ""
+        f"; errors in short trainings, in standard deviations: {'; '.join(rounds)}"
+        if rounds
+        else ""
     )
     if left:
         text += f"; {left} not tried, for the budget"

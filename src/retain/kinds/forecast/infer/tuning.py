@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retain.config import loader
-from retain.kinds.forecast.config import Data, Problem
+from retain.kinds.forecast.config import Data, Evaluation, Problem
 from retain.kinds.forecast.data import sample
 from retain.kinds.forecast.data.cycles import natural, segment_length
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.powers import MOSTLY_ZERO, share_of_zeros, takes_logarithms
+from retain.kinds.forecast.infer import cost
 from retain.kinds.forecast.presets import ON_BASE, UPDATE_SECONDS
 
 Counts = NDArray[np.int64]
@@ -65,6 +66,7 @@ def tune(
     folds: int,
     sentences: list[str],
     seconds: float | None = None,
+    preset: str | None = None,
 ) -> tuple[dict[str, Any], str, dict[str, Any]]:
     """Choose what fits a table, with a sentence for each choice; `given` keys are kept.
 
@@ -72,6 +74,7 @@ def tune(
         folds: of the test part, each with networks of its own.
         seconds: of the processor, that may be spent on trying settings; by default as many as the
             length of the table asks for, and with 0 nothing is tried.
+        preset: as given; otherwise by the number of windows.
 
     Returns:
         Keys of the section `data`, the preset, and keys of the section `model`.
@@ -93,14 +96,14 @@ def tune(
     start = _start(name, draft, built, rules, season, contexts[0])
     if start.model.mean == "tweedie":
         sentences.append(
-            f"mean: tweedie; {100 * _zeros(built):.0f} % of the training values are zero, and the "
-            "median of such a series says little"
+            f"mean: tweedie, an output of its own; {100 * _zeros(built):.0f} % of the training "
+            "values are zero, and the median of such a series says little"
         )
     sentences.append(
-        f"budget: at most {seconds:.0f} seconds of the processor to try settings (--budget changes "
-        "it); ties go to the one named first: less than 1 % better, or not in every part"
+        f"budget: at most {seconds:.0f} seconds of the processor to try settings (--budget); the "
+        "first of them stays unless another is 1 % better, and better in every part"
         if seconds > 0
-        else "budget: 0 seconds, so that no setting is tried"
+        else "budget: 0 seconds; no setting is tried"
     )
     tried = Trials(drawn, clock, seconds > 0)
     # A network learns no season from a few windows, and its difference to the season is safer where
@@ -110,15 +113,29 @@ def tune(
     context = problem.data.context_length
     if "context_length" not in given:
         sentences.append(f"context_length: {context}{tried.told('context_length')}")
-    sentences.append(f"segment_length: {problem.model.segment_length} steps are read at a time")
+    sentences.append(f"segment_length: {problem.model.segment_length} steps are read at once")
     sentences.append(f"transform: {problem.data.transform}{tried.told('transform')}")
     if told := tried.told("hidden_size"):
         sentences.append(f"hidden_size: {problem.model.hidden_size}{told}")
     sentences.append(
-        f"normalisation: {problem.model.normalisation}, residual: {problem.model.residual}, of a "
-        f"network without the classical base{tried.told('normalisation')}"
+        f"normalisation: {problem.model.normalisation}, residual: {problem.model.residual}, for a "
+        f"network without base{tried.told('normalisation')}"
     )
-    preset = _preset(problem, rules, folds, sentences)
+    if preset is None:
+        preset = _preset(problem, rules, folds, sentences)
+    whole = problem.model_copy(
+        update={
+            "model": problem.model.model_copy(update=ON_BASE[preset]["model"]),
+            "evaluation": Evaluation(folds=folds),
+        }
+    )
+    learned = rules.windows(context, rules.before_test)
+    spent = cost.seconds(whole, learned, tried.enough(whole), tried.update_seconds)
+    measured = "by the short ones" if tried.update_seconds else "not measured on this machine"
+    sentences.append(
+        f"training: about {cost.describe(*spent)} of the processor ({measured}), for {folds} "
+        f"fold{'s' * (folds > 1)} of {len(whole.training.cells)} cells and the refit"
+    )
     model = {
         "base": "pool",
         "segment_length": problem.model.segment_length,
@@ -147,7 +164,8 @@ def _preset(problem: Problem, rules: Rules, folds: int, sentences: list[str]) ->
     seconds = training.epochs(learned) * steps * networks * folds * UPDATE_SECONDS
     many = windows >= ENOUGH and rules.origins(context) >= DIFFERENT
     preset = "accurate" if many and seconds <= MINUTE else "fast"
-    why = f"; accurate might train for {seconds:.0f} seconds" if many and preset == "fast" else ""
+    long = many and preset == "fast"
+    why = f"; --preset accurate may train for {seconds:.0f} seconds" if long else ""
     sentences.append(f"preset: {preset}, for {windows:,} training windows{why}")
     return preset
 
@@ -194,8 +212,8 @@ def _season(built: Panel, measured: bool, sentences: list[str]) -> int:
     names = {m: f"{m}" if m > 1 else "none" for m in errors}
     told = ", ".join(f"{names[m]}: {np.nanmean(error):.3f}" for m, error in errors.items())
     sentences.append(
-        f"season_length: {season}; exponential smoothing with a season errs by these deviations of "
-        f"a series: {told}; a longer one than the first must be "
+        f"season_length: {season}; errors of exponential smoothing by season, in standard "
+        f"deviations: {told}; a longer one than the first must be "
         f"{100 * seasons.CLEARLY:.0f} % better"
     )
     return season

@@ -13,6 +13,7 @@ better whose intervals hold in what was not learned from, and do not burst.
 import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -56,6 +57,22 @@ class Budget:
     def left(self) -> float:
         """Seconds that are left; negative where more were taken."""
         return self.seconds - self.spent
+
+
+@dataclass
+class Pace:
+    """How many updates of one network were made, and the seconds of the processor for them."""
+
+    updates: int = 0
+    seconds: float = 0.0
+
+    @contextmanager
+    def counting(self, updates: int) -> Iterator[None]:
+        """Add what the block takes for so many updates."""
+        begin = time.process_time()
+        yield
+        self.updates += updates
+        self.seconds += time.process_time() - begin
 
 
 @dataclass(frozen=True)
@@ -140,6 +157,7 @@ class Search:
 
     def __init__(self, source: Panel, budget: Budget, cell: Cell = "lstm", folds: int = FOLDS):
         self.source, self.budget, self.cell, self.folds = source, budget, cell, folds
+        self.pace = Pace()
         self._bases: dict[tuple[int, int], tuple[Pool, Run]] = {}
 
     def compare(self, candidates: Sequence[Problem], first: int, most: int) -> Compared:
@@ -156,7 +174,7 @@ class Search:
             if number not in trials:
                 problem = candidates[number]
                 trials[number] = [
-                    _Trial(problem, self.cell, cut, rows, self._base(problem, cut))
+                    _Trial(problem, self.cell, cut, rows, self._base(problem, cut), self.pace)
                     for cut, rows in ((panels[number], rows) for panels, rows in folds)
                 ]
             return _least([trial.errors_until(updates) for trial in trials[number]])
@@ -216,8 +234,9 @@ class _Trial:
         cut: Panel,
         rows: NDArray[np.int64],
         base: tuple[Pool, Run] | None,
+        pace: Pace,
     ):
-        self.problem = problem
+        self.problem, self.pace = problem, pace
         torch.manual_seed(SEED)
         made = learner.make(cut, problem, cell, ensemble=1, limit=LEARNED, fitted=base)
         training = problem.training
@@ -232,8 +251,9 @@ class _Trial:
 
     def errors_until(self, updates: int) -> list[float]:
         """Train up to so many updates; return the errors now and before, those of a base first."""
-        while self.steps < updates:
-            self._update(next(self.batches))
+        with self.pace.counting(updates - self.steps):
+            while self.steps < updates:
+                self._update(next(self.batches))
         self.errors.append(self._error())
         return self.errors
 

@@ -1,0 +1,60 @@
+"""What commands ask: on a terminal a person, otherwise an option that the error names."""
+
+import sys
+from typing import Any
+
+import typer
+
+from retain.errors import AmbiguousError, ParamsError
+
+
+def on_terminal() -> bool:
+    """Whether a person sees what is printed and can answer."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def settle(doubt: AmbiguousError, yes: bool) -> dict[str, Any]:
+    """Return the settings that answer a doubt about a table.
+
+    On a terminal the person chooses, with the proposal as default. With `yes` the proposal is
+    taken, and said.
+
+    Raises:
+        AmbiguousError: nobody can be asked, and there is no proposal that may be taken.
+    """
+    if yes and doubt.proposal is not None:
+        chosen = doubt.choices[doubt.proposal]
+        typer.echo(f"  {doubt.question}: taken is {chosen.options} ({chosen.label})")
+        return chosen.settings
+    if yes or not on_terminal():
+        raise doubt
+    typer.echo(f"{doubt.question}. Which is right?")
+    for number, choice in enumerate(doubt.choices, 1):
+        typer.echo(f"  {number}  {choice.label} ({choice.options})")
+    answers = [str(number) for number in range(1, len(doubt.choices) + 1)]
+    default = None if doubt.proposal is None else answers[doubt.proposal]
+    while (answer := str(typer.prompt("Number", default=default)).strip()) not in answers:
+        typer.echo(f"Type one of {', '.join(answers)}, or Ctrl-C to stop.")
+    return doubt.choices[int(answer) - 1].settings
+
+
+def confirm(question: str, yes: bool, default: bool) -> bool:
+    """Ask a person yes or no; with `yes` nobody is asked.
+
+    Raises:
+        ParamsError: nobody can be asked.
+    """
+    if yes:
+        return True
+    if not on_terminal():
+        raise ParamsError(f"{question} Nobody can be asked here: say so with --yes")
+    return typer.confirm(question, default=default)
+
+
+def merged(given: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Return what was given with further settings; lists are joined."""
+    joined = {
+        key: [*given[key], *value] if isinstance(value, list) and key in given else value
+        for key, value in settings.items()
+    }
+    return given | joined
