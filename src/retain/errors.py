@@ -8,6 +8,7 @@ and keeps its traceback.
 import difflib
 import errno
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -174,14 +175,13 @@ def option(key: str, value: Any = "") -> str:
     >>> option("decimal", ","), option("na_values", "n/a"), option("ds_is_step", True)
     ('--decimal ,', '--na-value n/a', '--ds-is-step')
     >>> option("time_format", "%d/%m/%Y %H:%M")
-    '--time-format "%d/%m/%Y %H:%M"'
+    "--time-format '%d/%m/%Y %H:%M'"
     """
+    key = key.removeprefix("data.")
     name = "--" + OPTIONS.get(key, key.replace("_", "-"))
     if value is True or value == "":
         return name
-    text = str(value)
-    plain = text.isascii() and all(sign.isalnum() or sign in "-_.,:/%+@" for sign in text)
-    return f"{name} {text if plain else json.dumps(text, ensure_ascii=False)}"
+    return f"{name} {shlex.quote(str(value))}"
 
 
 def setting(key: str, value: Any = "") -> str:

@@ -117,7 +117,7 @@ def forecast(
         else:
             answer.to_csv(scratch, index=False, float_format="%.7g")
     # the columns before the time stamp and the mean name the series
-    series = len(answer.iloc[:, : answer.columns.get_loc("mean") - 1].drop_duplicates())
+    series = len(answer.iloc[:, : list(answer.columns).index("mean") - 1].drop_duplicates())
     typer.echo(f"{len(answer):,} rows for {series:,} series in {output}")
 
 

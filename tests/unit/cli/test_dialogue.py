@@ -41,7 +41,7 @@ def test_the_error_names_an_option_for_each_reading() -> None:
 
 def test_an_option_is_written_as_a_shell_takes_it() -> None:
     choice = Choice("two", {"value_columns": ["a", "b c"], "ds_is_step": True})
-    assert choice.options == '--value-column a --value-column "b c" --ds-is-step'
+    assert choice.options == "--value-column a --value-column 'b c' --ds-is-step"
 
 
 def test_a_person_chooses_by_number(monkeypatch: pytest.MonkeyPatch) -> None:

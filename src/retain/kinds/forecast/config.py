@@ -19,10 +19,7 @@ ALONE = "alone"  # the folder of a cell without a classical base, beside that of
 
 
 class Data(TimeAxis):
-    """The table, the meaning of its columns, and what is done about its faults.
-
-    With `aggregate: count` a row counts 1, and `y` is not read.
-    """
+    """The table, the meaning of its columns (`y` is not read by `aggregate: count`), its faults."""
 
     path: str
     # the meaning of the columns
@@ -34,8 +31,6 @@ class Data(TimeAxis):
     known_covariates: tuple[str, ...] = ()
     static_covariates: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
-    calendar: bool = True
-    holidays: str | None = None
     # the forecasting task
     horizon: int = Field(ge=1)
     context_length: int = Field(ge=1)
@@ -76,13 +71,6 @@ class Data(TimeAxis):
         """All covariate columns of the table: past-only, known-future, static."""
         return self.past_covariates + self.known_covariates + self.static_covariates
 
-    @field_validator("holidays")
-    @classmethod
-    def _known_country(cls, value: str | None) -> str | None:
-        if value is not None:
-            check_region(value)
-        return value
-
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, value: str) -> str:
@@ -108,6 +96,18 @@ class Data(TimeAxis):
         twice = sorted({column for column in columns if columns.count(column) > 1})
         if twice:
             raise ValueError(f"column {twice[0]!r} is given two meanings")
+        for key in ("categorical", "valid_range"):
+            known = self.covariates if key == "categorical" else (*self.covariates, *target)
+            for column in getattr(self, key):
+                if column not in known:
+                    raise ValueError(f"{key} names {column!r}, which is not a column in use")
+        for column, (low, high) in self.valid_range.items():
+            if low is not None and high is not None and low >= high:
+                raise ValueError(f"valid_range of {column!r}: {low} is not below {high}")
+        return self
+
+    @model_validator(mode="after")
+    def _layout_is_one(self) -> Self:
         if self.value_columns and self.unique_id is not None:
             raise ValueError("a wide table (value_columns) has no unique_id column")
         if self.value_columns and self.static_covariates:
@@ -123,31 +123,7 @@ class Data(TimeAxis):
             raise ValueError(
                 "aggregate: count counts rows, those of the future too; leave known_covariates out"
             )
-        if self.ds_is_step and (self.calendar or self.holidays is not None):
-            raise ValueError("ds_is_step: steps have no dates; set calendar to false, no holidays")
-        for key in ("categorical", "valid_range"):
-            known = self.covariates if key == "categorical" else (*self.covariates, *target)
-            for column in getattr(self, key):
-                if column not in known:
-                    raise ValueError(f"{key} names {column!r}, which is not a column in use")
-        for column, (low, high) in self.valid_range.items():
-            if low is not None and high is not None and low >= high:
-                raise ValueError(f"valid_range of {column!r}: {low} is not below {high}")
         return self
-
-
-def check_region(region: str) -> None:
-    """Raise ValueError unless `region` is a country, or `COUNTRY-SUBDIVISION`, with holidays."""
-    import holidays  # here: most problems need it not
-
-    country, _, subdivision = region.partition("-")
-    known = holidays.list_supported_countries()
-    if country not in known:
-        raise ValueError("expected an ISO country code such as US, or US-MN with a subdivision")
-    if subdivision and subdivision not in known[country]:
-        raise ValueError(
-            f"no subdivision {subdivision!r}; {country} has {', '.join(known[country]) or 'none'}"
-        )
 
 
 class Model(Section):
@@ -288,6 +264,12 @@ class Problem(CommonProblem):
                 "model.base is pool, and training.rehearsals is 0: whether a network is worth it "
                 "is rehearsed; take 1 or more"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _steps_have_no_age(self) -> Self:
+        if self.data.ds_is_step and self.retrain.max_lag is not None:
+            raise ValueError("retrain.max_lag: steps without dates (ds_is_step) have no age")
         return self
 
     @model_validator(mode="after")

@@ -22,6 +22,8 @@ class TimeAxis(Section):
         align: how stamps off the grid of `frequency` are taken to it: the `nearest` step, the
             `period` they lie in, or each `series` at a distance of its own, which forecasts keep.
         aggregate: what becomes of the rows of a series in one step of `frequency`.
+        calendar: whether hour, weekday and day of the year are features.
+        holidays: the country, or `COUNTRY-SUBDIVISION`, whose holidays are a feature.
     """
 
     ds: str | tuple[str, ...] = "ds"
@@ -33,6 +35,8 @@ class TimeAxis(Section):
     time_format: str | None = None
     align: Literal["nearest", "period", "series"] | None = None
     aggregate: Literal["sum", "mean", "count"] | None = None
+    calendar: bool = True
+    holidays: str | None = None
 
     @property
     def time_columns(self) -> tuple[str, ...]:
@@ -68,8 +72,17 @@ class TimeAxis(Section):
             raise ValueError("give the name of one column, or a list of two or more")
         return value
 
+    @field_validator("holidays")
+    @classmethod
+    def _known_country(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_region(value)
+        return value
+
     @model_validator(mode="after")
     def _keys_go_together(self) -> Self:
+        if self.ds_is_step and (self.calendar or self.holidays is not None):
+            raise ValueError("ds_is_step: steps have no dates; set calendar to false, no holidays")
         if self.ds_is_step:
             for key in ("timezone", "time_format", "align", "aggregate"):
                 if getattr(self, key) is not None:
@@ -84,3 +97,17 @@ class TimeAxis(Section):
         if self.ambiguous == "order" and self.timezone is None:
             raise ValueError("ambiguous: order needs timezone: the place whose clocks they are")
         return self
+
+
+def check_region(region: str) -> None:
+    """Raise ValueError unless `region` is a country, or `COUNTRY-SUBDIVISION`, with holidays."""
+    import holidays  # here: most problems need it not
+
+    country, _, subdivision = region.partition("-")
+    known = holidays.list_supported_countries()
+    if country not in known:
+        raise ValueError("expected an ISO country code such as US, or US-MN with a subdivision")
+    if subdivision and subdivision not in known[country]:
+        raise ValueError(
+            f"no subdivision {subdivision!r}; {country} has {', '.join(known[country]) or 'none'}"
+        )

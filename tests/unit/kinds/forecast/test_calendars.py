@@ -6,8 +6,8 @@ import pytest
 
 from retain.config.loader import parse
 from retain.errors import ParamsError
-from retain.kinds.forecast.config import check_region
 from retain.kinds.forecast.data.calendars import feature_names, features, step_of
+from retain.kinds.forecast.time_axis import check_region
 
 CYCLES = {
     "hour_of_day": ["hour_of_day_sin", "hour_of_day_cos"],

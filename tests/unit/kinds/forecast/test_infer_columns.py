@@ -79,11 +79,10 @@ def test_sensors_that_are_read_in_turn_are_series(tmp_path: Path) -> None:
     table = pd.DataFrame({"sensor": np.tile(names, DAYS), "time": ds, "value": values(0, len(ds))})
     with pytest.raises(DataError, match="of series 'cellar'"):  # each on a grid of its own
         add(tmp_path, table)
-    table["sensor"] = table["sensor"].to_numpy()
     unnamed = table.rename(columns={"sensor": "raum"})
-    unnamed["value"] += np.tile([0, 100, 200], DAYS)
     with pytest.raises(DataError) as error:
         add(tmp_path, unnamed)
+    assert "read in turn" in str(error.value)
     assert "--unique-id raum or --past-covariate raum" in str(error.value)
 
 
@@ -93,11 +92,15 @@ def test_series_of_different_years_are_told_by_their_runs(tmp_path: Path) -> Non
     assert add(tmp_path, table).data["unique_id"] == "what"
 
 
-def test_a_text_that_changes_once_in_time_is_no_key(tmp_path: Path) -> None:
-    table = panel([{}]).assign(phase=["before"] * 60 + ["after"] * 60)
-    found = add(tmp_path, table)
+@pytest.mark.parametrize("marks", [("before", "after"), (3, 1, 2)])
+def test_a_column_of_runs_in_order_of_time_is_asked_for(
+    tmp_path: Path, marks: tuple[Any, ...]
+) -> None:
+    table = panel([{}]).assign(phase=np.repeat(marks, DAYS // len(marks)))
+    with pytest.raises(DataError, match="--unique-id phase or --past-covariate phase"):
+        add(tmp_path, table)
+    found = add(tmp_path, table, past_covariates=["phase"])
     assert "unique_id" not in found.data
-    assert found.data["past_covariates"] == ["phase"]
 
 
 def test_rows_that_a_column_may_tell_apart_are_never_averaged(tmp_path: Path) -> None:
@@ -111,6 +114,13 @@ def test_rows_that_a_column_may_tell_apart_are_never_averaged(tmp_path: Path) ->
 def test_ids_that_hold_the_sign_that_joins_them(tmp_path: Path) -> None:
     table = panel([{"store": a, "sku": b} for a in ("a/b", "a") for b in ("c", "b/c")])
     assert add(tmp_path, table).table.frame["unique_id"].nunique() == 4
+
+
+def test_the_target_is_no_key(tmp_path: Path) -> None:
+    week = pd.DataFrame({"date": days(), "foo": np.arange(DAYS) % 7})
+    assert add(tmp_path, week).data["y"] == "foo"
+    stairs = pd.DataFrame({"date": days(), "rain": values(0), "sales": np.arange(DAYS) // 20})
+    assert add(tmp_path, stairs).data["y"] == "sales"
 
 
 # Wide tables
@@ -209,6 +219,13 @@ def test_what_is_known_ahead_what_is_not_and_what_is_fixed(tmp_path: Path) -> No
     dropped = add(tmp_path, table, drop=["visits", "price"])
     assert dropped.data["past_covariates"] == ["weather"]
     assert "known_covariates" not in dropped.data
+
+
+def test_free_text_in_a_short_table_is_no_covariate(tmp_path: Path) -> None:
+    table = panel([{}], 48).assign(note=[f"delivery {n}" for n in range(48)])
+    found = add(tmp_path, table)
+    assert "past_covariates" not in found.data
+    assert "not used: `note`; it is text, and most rows have one of their own" in found.sentences
 
 
 def test_fewer_rows_than_the_horizon_make_nothing_known(tmp_path: Path) -> None:

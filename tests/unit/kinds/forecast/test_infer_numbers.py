@@ -94,6 +94,17 @@ def test_columns_written_in_two_ways_are_asked_for(tmp_path: Path) -> None:
         add(tmp_path, rows(points, commas, header="date;sales;price"))
 
 
+def test_signs_that_do_not_suit_another_column_are_asked_for(tmp_path: Path) -> None:
+    counts = [f"{value:,.0f}".replace(",", ".") for value in numbers()]
+    prices = [f"{value:.2f}" for value in numbers(1, 1, 9)]
+    content = rows(counts, prices, header="date;sales;price")
+    with pytest.raises(DataError) as error:
+        add(tmp_path, content, thousands=".")
+    assert "column `price`: " in str(error.value)
+    assert "is no number with --thousands .; give other signs, or leave" in str(error.value)
+    assert "past_covariates" not in add(tmp_path, content, thousands=".", drop=["price"]).data
+
+
 @pytest.mark.parametrize("mark", ["#N/A", "-", "n/a", "--", "?", ".", "None", "#DIV/0!"])
 def test_marks_of_missing_values_are_found(tmp_path: Path, mark: str) -> None:
     texts = [f"{value:.2f}" for value in numbers()]

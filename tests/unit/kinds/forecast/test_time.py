@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retain.errors import DataError
+from retain.errors import DataError, ParamsError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import chunks, reader, tables, timestamps
 from retain.kinds.forecast.data.calendars import features
@@ -32,7 +32,7 @@ def found(folder: Path, table: pd.DataFrame, **given: Any) -> tuple[Data, Table,
     raw = reader.load(reader.open_table("t.csv", folder))
     sentences: list[str] = []
     known = {"path": "t.csv", "horizon": 2, "context_length": 1, **given}
-    data = Data.model_validate(known | columns.find(raw.frame, known, "t.csv", sentences))
+    data = Data.model_validate(known | columns.find(raw, known, "t.csv", sentences))
     data = steps.settle(raw, data, sentences)
     # as a later stage reads it, from what is written alone
     data = Data.model_validate(data.model_dump(mode="json"))
@@ -112,6 +112,21 @@ def test_a_format_that_does_not_read_a_quarter_is_refused(tmp_path: Path) -> Non
     table = written([f"{s.year}-Q{s.quarter}" for s in QUARTERS])
     table.loc[3, "date"] = "1990-Q5"
     assert "'1990-Q5'" in refused(tmp_path, table, time_format="%Y-Q%q")
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%m/%d/%Y", "%d-%b-%Y", "%G-W%V-%u", "%Y%m%d"])
+def test_a_line_of_sums_below_the_table_is_the_row_that_is_named(form: str, tmp_path: Path) -> None:
+    table = pd.concat([written(DAYS.strftime(form)), written(["Sum"])])
+    text = refused(tmp_path, table)
+    assert "(1 row):\n  row 202: 'Sum'" in text
+
+
+def test_the_order_of_day_and_month_is_known_by_one_day(tmp_path: Path) -> None:
+    days = pd.date_range("2020-01-01", periods=13, freq="MS").append(
+        pd.DatetimeIndex(["2021-01-13"])
+    )
+    data, _, _ = found(tmp_path, written(days.strftime("%m/%d/%Y")), frequency="D")
+    assert data.time_format == "%m/%d/%Y"
 
 
 # --- offsets and time zones ---
@@ -274,6 +289,12 @@ def events(count: int = 600, days: int = 100) -> pd.DataFrame:
 def test_events_are_recognised_and_the_remedy_is_an_option(tmp_path: Path) -> None:
     text = refused(tmp_path, events())
     assert "--aggregate sum, mean or count (of rows) --frequency D" in text
+
+
+@pytest.mark.parametrize("key", ["aggregate", "align"])
+def test_steps_to_make_need_a_frequency(key: str, tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=f"t.csv: --{key} needs --frequency"):
+        found(tmp_path, events(), **{key: "sum"})
 
 
 @pytest.mark.parametrize("how", ["sum", "mean", "count"])

@@ -12,7 +12,7 @@ from retain.kinds.forecast.data.reader import Raw
 
 
 def melt(raw: Raw, data: Data) -> tuple[Raw, tuple[str, ...]]:
-    """Return a row for each series and time stamp, in the columns `data.ds` and `data.y`.
+    """Return a row for each series and time stamp, in the columns `data.time_column` and `data.y`.
 
     Each has the place of its series in the file.
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from retain.errors import DataError
+from retain.errors import DataError, setting
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data.alignment import limits, period
 from retain.kinds.forecast.data.frequency import Micros, micros
@@ -64,7 +64,7 @@ def whole_steps(stamps: Sequence[Micros], data: Data, where: str) -> tuple[int, 
     if begin >= end:
         raise DataError(
             f"{where}: from {_text(every[0])} to {_text(every[-1])} there is no whole step of "
-            f"{frequency}; take a finer `frequency`, or bring more rows"
+            f"{frequency}; take a finer {setting('frequency')}, or bring more rows"
         )
     return int(slots[begins[begin]]), int(slots[begins[end - 1]])
 

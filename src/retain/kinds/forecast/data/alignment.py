@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retain.errors import setting
 from retain.kinds.forecast.data.columns import fault
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.frequency import DAY, Micros, micros, width
@@ -43,7 +44,7 @@ def to_grid(long: pd.DataFrame, data: TimeAxis, origin: Origin) -> pd.DataFrame:
             data.time_name,
             f"at another distance from the steps of {frequency} than the others of their series",
             sorted(rows),
-            "Correct the stamps, or set `align` to nearest or period.",
+            f"Correct the stamps, or set {setting('align')} to nearest or period.",
         )
     return moved.assign(**{PHASE: phase})
 

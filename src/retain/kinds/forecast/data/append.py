@@ -15,15 +15,7 @@ from numpy.typing import NDArray
 
 from retain.errors import DataError, listed
 from retain.kinds.forecast.config import Data, Problem
-from retain.kinds.forecast.data import (
-    across,
-    alignment,
-    columns,
-    keys,
-    reader,
-    tables,
-    timestamps,
-)
+from retain.kinds.forecast.data import across, alignment, columns, keys, reader, tables, timestamps
 from retain.kinds.forecast.data.compression import compress
 from retain.kinds.forecast.data.formats import Csv, Origin
 from retain.kinds.forecast.data.reader import AnyTable, Raw

@@ -8,7 +8,7 @@ split and ends where the piece begins. The first fold is the split itself.
 from dataclasses import dataclass
 from itertools import pairwise
 
-from retain.errors import DataError
+from retain.errors import DataError, setting
 from retain.kinds.forecast.data.panel import Panel, Schema
 
 
@@ -39,11 +39,12 @@ def find(schema: Schema, count: int) -> list[Fold]:
     """
     steps, horizon = schema.steps - schema.test_step, schema.data["horizon"]
     if steps < count * horizon:
+        folds, test = setting("evaluation.folds"), setting("data.split.test")
         raise DataError(
-            f"{schema.data['path']}: evaluation.folds is {count}, and the test part has {steps:,} "
-            f"steps; each fold needs the horizon of {horizon}, {count * horizon:,} steps in all: "
-            f"let data.split.test begin earlier, at least {count} horizons before the end, or take "
-            f"at most {max(steps // horizon, 1)} folds"
+            f"{schema.data['path']}: {folds} is {count}, and the test part has {steps:,} steps; "
+            f"each fold needs the horizon of {horizon}, {count * horizon:,} steps in all: let "
+            f"{test} begin earlier, at least {count} horizons before the end, or take at most "
+            f"{max(steps // horizon, 1)} folds"
         )
     length = schema.test_step - schema.validation_step
     bounds = [schema.test_step + steps * number // count for number in range(count + 1)]

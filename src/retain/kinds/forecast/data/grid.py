@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retain.errors import DataError
+from retain.errors import DataError, setting
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import frequency
 from retain.kinds.forecast.data.columns import fault
@@ -38,7 +38,7 @@ def check_grid(
             name = frequency.infer(times)
         except DataError as error:
             raise DataError(
-                f"{origin.where}: column `{data.time_name}`: {error}; set `frequency`"
+                f"{origin.where}: column `{data.time_name}`: {error}; set {setting('frequency')}"
             ) from None
         for frame in frames():
             steps = frequency.other_frequencies(frame["series"].to_numpy(), frame["ds"], times)
@@ -55,13 +55,17 @@ def check_grid(
             )
     off = frequency.off_grid(times.stamps, times.stamp_counts, name)
     if off.any():
-        remedy = "Correct the stamps, or set `frequency`, and `align` to take them to its steps."
+        given, align = setting("frequency"), setting("align")
+        remedy = f"Correct the stamps, or set {given}, and {align} to take them to its steps."
         if data.frequency is not None:
-            remedy = "Correct the stamps or `frequency`, or set `align` to take them to its steps."
+            remedy = f"Correct the stamps or {given}, or set {align} to take them to its steps."
             if len(times.steps) and (usual := frequency.infer(times)) != name:
-                remedy = f"Correct the stamps or `frequency`; their most common step is {usual}."
+                remedy = f"Correct the stamps or {given}; their most common step is {usual}."
         elif data.timezone is not None and not name.endswith(("h", "min", "s")):
-            remedy = "For data by the day leave `timezone` out: the local date is the time stamp."
+            remedy = (
+                f"For data by the day leave {setting('timezone')} out: the local date is the time "
+                "stamp."
+            )
         count = 0
         for frame in frames():
             bad = frame[np.isin(frequency.micros(frame["ds"]), times.stamps[off])]
@@ -96,7 +100,7 @@ def without_duplicates(long: pd.DataFrame, data: Data, origin: Origin) -> tuple[
             data.time_name,
             "more than one row for a time stamp" + (" of a series" if data.id_columns else ""),
             shown_rows(long[long.duplicated(key, keep=False)], data),
-            "Set `duplicates` to first, last or mean, or correct the file.",
+            f"Set {setting('duplicates')} to first, last or mean, or correct the file.",
         )
     if data.duplicates == "mean":
         texts = [name for name in data.categorical if name in long]

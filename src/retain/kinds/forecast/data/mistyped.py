@@ -19,15 +19,15 @@ REMEDY = "Correct the time stamps."
 RULE = "time stamps far from those around them"
 
 
-def check_order(long: pd.DataFrame, name: str, origin: Origin) -> None:
+def check_order(long: pd.DataFrame, codes: Micros, name: str, origin: Origin) -> None:
     """Raise DataError for a stamp out of order whose place in the file lacks one between two.
 
     Args:
-        long: rows by series and time, indexed by their place in the file: `unique_id`, `ds`.
+        long: rows by series and time, indexed by their place in the file: `ds`.
+        codes: the series of each.
         name: of the column of time stamps.
     """
     places = long.index.to_numpy()
-    codes, _ = pd.factorize(long["unique_id"])
     if not ((np.diff(places) < 0) & (np.diff(codes) == 0)).any():
         return
     order = np.lexsort((places, codes))

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retain.errors import DataError
+from retain.errors import DataError, setting
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import calendars, powers, quality, scaling
 from retain.kinds.forecast.data.chunks import Chunks, in_memory
@@ -190,7 +190,8 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
     ):
         if not observed[begin:end].any():
             raise DataError(
-                f"{data.path}: the {part} part has no value of the target; move data.split"
+                f"{data.path}: the {part} part has no value of the target; move "
+                f"{setting(f'data.split.{part}')}"
             )
 
     static_names = feature_names(data.static_covariates, categories)

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retain.config.durations import span
-from retain.errors import DataError, listed
+from retain.errors import DataError, listed, setting
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.split import Boundary, horizons
 
@@ -57,9 +57,10 @@ def select(
     usable = ~series["unique_id"].isin(list(reasons)).to_numpy()
     if not usable.any():
         lines = [f"{name}: {reason}" for name, reason in sorted(reasons.items())]
+        context, horizon = setting("data.context_length"), setting("data.horizon")
         raise DataError(
-            f"{data.path}: no series can be learned from; shorten data.context_length or "
-            f"data.horizon, or bring more rows:\n{listed(lines)}"
+            f"{data.path}: no series can be learned from; shorten {context} or {horizon}, or bring "
+            f"more rows:\n{listed(lines)}"
         )
     return usable, [{"unique_id": name, "reason": reasons[name]} for name in sorted(reasons)]
 
@@ -116,18 +117,19 @@ def split(grid: pd.DatetimeIndex, data: Data) -> tuple[int, int]:
     count = horizons(data.split.validation)
     if count is not None and validation == 0:
         needed = (count + 1) * data.horizon + data.context_length
+        boundary, context = setting("data.split.validation"), setting("data.context_length")
         raise DataError(
-            f"{data.path} has {len(grid):,} steps ({grid[0]} to {grid[-1]}); data.split.validation "
-            f'"{data.split.validation}", of {data.horizon} steps each, needs at least {needed:,}, '
-            f"with data.context_length and one horizon before it: give fewer horizons, or bring "
-            f"more rows"
+            f"{data.path} has {len(grid):,} steps ({grid[0]} to {grid[-1]}); {boundary}, which "
+            f"is {data.split.validation} of {data.horizon} steps each, needs at least {needed:,}, "
+            f"with {context} and one horizon before it: give fewer horizons, or bring more rows"
         )
     for name, begin, end in (("validation", validation, test), ("test", test, len(grid))):
         if begin == 0 or end - begin < data.horizon:
+            boundary = setting(f"data.split.{name}")
             raise DataError(
-                f"{data.path}: data.split.{name} leaves {max(end - begin, 0):,} of {len(grid):,} "
-                f"steps ({grid[0]} to {grid[-1]}) for {name}; it needs at least the horizon "
-                f"of {data.horizon}, with values before it to learn from"
+                f"{data.path}: {boundary} leaves {max(end - begin, 0):,} of {len(grid):,} steps "
+                f"({grid[0]} to {grid[-1]}) for {name}; it needs at least the horizon of "
+                f"{data.horizon}, with values before it to learn from"
             )
     return validation, test
 
@@ -144,7 +146,8 @@ def check_training(
             f"{data.path}: no series has more than {longest:,} steps before validation begins, at "
             f"{grid[validation_step]}; one needs context_length + horizon = {needed:,} there to be "
             f"learned from: bring {needed - longest:,} rows more of a series, shorten "
-            f"data.context_length, or let data.split.validation begin later"
+            f"{setting('data.context_length')}, or let {setting('data.split.validation')} begin "
+            f"later"
         )
 
 

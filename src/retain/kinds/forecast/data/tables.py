@@ -186,8 +186,8 @@ def to_long(raw: Raw, data: Data, like: object = None) -> tuple[pd.DataFrame, Fi
         parts.append(pd.DataFrame(content, index=frame.index))
     long = pd.concat(parts) if len(parts) > 1 else parts[0]
     codes, _ = pd.factorize(long["unique_id"], sort=True)
-    long = long.iloc[np.lexsort((long["ds"].to_numpy(), codes))]  # a stable sort
-    long, duplicates, stamps = _to_steps(long, data, origin)
+    order = np.lexsort((long["ds"].to_numpy(), codes))  # a stable sort
+    long, duplicates, stamps = _to_steps(long.iloc[order], codes[order], data, origin)
     for name in data.static_covariates:
         long[name] = _static(long, name, origin)
     # a row of a wide table is one row a series
@@ -197,12 +197,12 @@ def to_long(raw: Raw, data: Data, like: object = None) -> tuple[pd.DataFrame, Fi
 
 
 def _to_steps(
-    long: pd.DataFrame, data: Data, origin: Origin
+    long: pd.DataFrame, codes: Micros, data: Data, origin: Origin
 ) -> tuple[pd.DataFrame, int, tuple[Micros, ...]]:
     """Return rows at their steps, how many were dropped, and the stamps of what is aggregated."""
     if data.aggregate is not None:
         return aggregate.to_steps(long, data), 0, aggregate.stamps(long)
-    mistyped.check_order(long, data.time_name, origin)
+    mistyped.check_order(long, codes, data.time_name, origin)
     if data.align is not None:
         long = alignment.to_grid(long, data, origin)
     return *grid.without_duplicates(long, data, origin), ()

@@ -15,10 +15,10 @@ LOOKS_LIKE = (
     (1e14, 1e16, "microseconds since 1970", "epoch_us"),
     (1e11, 1e13, "milliseconds since 1970", "epoch_ms"),
     (1e8, 1e10, "seconds since 1970", "epoch_s"),
-    (19000101, 21001231, "dates without dashes", '"%Y%m%d"'),
-    (190001, 210012, "years and months without a dash", '"%Y%m"'),
+    (19000101, 21001231, "dates without dashes", "%Y%m%d"),
+    (190001, 210012, "years and months without a dash", "%Y%m"),
     (20_000, 80_000, "days of Excel", "excel"),
-    (1800, 2200, "years", '"%Y"'),
+    (1800, 2200, "years", "%Y"),
 )
 DIGITS = {10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # by how many there are
 CLOCKS = (
@@ -54,6 +54,8 @@ QUARTERLY = tuple(
         *("Q%q %y", "Q%q-%y", "%Y/Q%q", "%Y.Q%q", "Q%q '%y", "%qQ %Y"),
     )
 )
+NEARLY = 0.9  # of the stamps, that one format must read
+SLACK = 0.1  # by which the first stamps may be read less often than all
 FEW = 50  # stamps, of which a format must read each before it is tried on all
 
 
@@ -61,25 +63,38 @@ def digits(text: "pd.Series[Any]") -> list[str]:
     """Return the formats of stamps that are numbers."""
     lengths = text.str.len()
     dated = DIGITS.get(int(lengths.iloc[0])) if (lengths == lengths.iloc[0]).all() else None
-    if dated is not None and text.str.fullmatch(r"(19|20)\d+").all() and _reads(text, dated):
+    if (
+        dated is not None
+        and text.str.fullmatch(r"(19|20)\d+").all()
+        and _share(text, dated, 1.0) == 1
+    ):
         return [dated]
     middle = float(text.astype(float).median())
-    forms = [form.strip('"') for low, high, _, form in LOOKS_LIKE if low <= middle <= high]
+    forms = [form for low, high, _, form in LOOKS_LIKE if low <= middle <= high]
     return forms[:1]
 
 
 def formats(text: "pd.Series[Any]") -> list[str]:
     """Return the formats that read every one of the stamps; more than one if they differ.
 
+    Where none does, as with a line of sums below a table, those that read the most, if nearly all.
+
     Args:
         text: distinct stamps, stripped; neither ISO 8601 nor numbers.
     """
-    for alternatives in _candidates(str(text.iloc[0])):
-        readable = [form for form in alternatives if _reads(text, form)]
-        if readable:
-            if readable[0].startswith("%m") and "%d" not in readable[0] and _are_quarters(text):
-                readable.append(readable[0].replace("%m", "%q"))
-            return readable
+    shape = text.str.replace(r"\d+", "9", regex=True).str.replace(r"[A-Za-z]+", "a", regex=True)
+    usual = str(text[shape == shape.mode()[0]].iloc[0])
+    for least in (1.0, NEARLY):
+        for alternatives in _candidates(usual):
+            shares = {form: _share(text, form, least) for form in alternatives}
+            best = max(shares.values())
+            if best >= least:
+                readable = [form for form, share in shares.items() if share == best]
+                if readable[0].startswith("%m") and "%d" not in readable[0]:
+                    months = text[text.str.match(r"\d")]
+                    if _are_quarters(months):
+                        readable.append(readable[0].replace("%m", "%q"))
+                return readable
     return []
 
 
@@ -103,11 +118,12 @@ def _candidates(first: str) -> Iterator[list[str]]:
         yield [f"%Y%m%d{clock}{time}" for time in ("%H%M", "%H%M%S", "%H%M%S%z")]
 
 
-def _reads(text: "pd.Series[Any]", form: str) -> bool:
-    few = text.head(FEW)
-    return bool(time_formats.read(few, form).notna().all()) and (
-        len(text) <= FEW or bool(time_formats.read(text, form).notna().all())
-    )
+def _share(text: "pd.Series[Any]", form: str, least: float) -> float:
+    """Return the share of the stamps that a format reads; 0 if it is too small in the first."""
+    few = time_formats.read(text.head(FEW), form).notna().mean()
+    if few < least - SLACK or len(text) <= FEW:
+        return float(few)
+    return float(time_formats.read(text, form).notna().mean())
 
 
 def _are_quarters(text: "pd.Series[Any]") -> bool:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from retain.errors import DataError, nearest
+from retain.errors import DataError, nearest, setting
 from retain.kinds.forecast.data import time_formats, time_guess
 from retain.kinds.forecast.data.columns import Mask, fault, shown
 from retain.kinds.forecast.data.formats import Origin
@@ -25,8 +25,6 @@ Refuse = Callable[[str, Mask, str], DataError]  # of a rule, the distinct stamps
 Texts: TypeAlias = "pd.Series[Any]"
 
 ISO_8601 = r"^\d{4}-\d{2}(-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}(:?\d{2})?)?)?)?$"
-CORRECT = "Correct the stamps or `time_format`."
-SET_FORMAT = "Correct the stamps, or set `time_format` to how they are written."
 
 
 def column(frame: pd.DataFrame, axis: TimeAxis) -> Texts:
@@ -104,7 +102,9 @@ def _from_steps(distinct: Texts, refuse: Refuse) -> pd.DatetimeIndex:
     number = pd.to_numeric(distinct, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     bad = ~((np.abs(number) < 2.0**53) & (number == np.round(number)))
     if bad.any():
-        raise refuse("no whole number", bad, "Correct the steps, or leave `ds_is_step` out.")
+        raise refuse(
+            "no whole number", bad, f"Correct the steps, or leave {setting('ds_is_step')} out."
+        )
     return pd.DatetimeIndex(number.astype(np.int64).astype("datetime64[us]"))
 
 
@@ -112,7 +112,7 @@ def _from_numbers(distinct: Texts, form: str, refuse: Refuse) -> pd.DatetimeInde
     number = pd.to_numeric(distinct, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     parsed, bad = time_formats.from_numbers(number, form)
     if bad.any():
-        raise refuse(f"not written as `time_format: {form}` says", bad, CORRECT)
+        raise refuse(f"not written as `time_format: {form}` says", bad, _correct())
     return parsed
 
 
@@ -124,7 +124,9 @@ def _from_text(distinct: Texts, data: TimeAxis, refuse: Refuse, like: object) ->
         parsed = time_formats.read(text, data.time_format)
         unread = np.asarray(parsed.isna())
         if unread.any():
-            raise refuse(f"not written as `time_format: {data.time_format}` says", unread, CORRECT)
+            raise refuse(
+                f"not written as `time_format: {data.time_format}` says", unread, _correct()
+            )
         return parsed
     unread = ~np.asarray(text.str.fullmatch(ISO_8601), dtype=bool)
     if unread.any():
@@ -160,16 +162,30 @@ def _why_unread(text: Texts) -> tuple[str, str]:
         middle = float(text.astype(float).median())
         for low, high, meaning, form in LOOKS_LIKE:
             if low <= middle <= high:
-                return f"numbers that look like {meaning}", f"Set `time_format: {form}`."
-        return "numbers that are no time stamps", SET_FORMAT
+                remedy = f"Set {setting('time_format', form)}."
+                return f"numbers that look like {meaning}", remedy
+        return "numbers that are no time stamps", _set_format()
     if text.str.match(r"\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}\b").all():
         sign = text.iloc[0].lstrip("0123456789")[0]
         year = "%Y" if re.search(r"\d{4}", text.iloc[0]) else "%y"
-        forms = f"`%d{sign}%m{sign}{year}` (day first) or `%m{sign}%d{sign}{year}` (month first)"
-        return "day and month cannot be told apart", f"Set `time_format`, for instance {forms}."
+        days, months = f"%d{sign}%m{sign}{year}", f"%m{sign}%d{sign}{year}"
+        return "day and month cannot be told apart", (
+            f"Set {setting('time_format', days)} (day first) or {setting('time_format', months)} "
+            "(month first)."
+        )
     rule = "not a time stamp of ISO 8601 (2020-01-31 or 2020-01-31 23:59:00)"
     found = time_guess.formats(text.drop_duplicates())
-    return rule, f'Set `time_format: "{found[0]}"`.' if len(found) == 1 else SET_FORMAT
+    if len(found) == 1:
+        return rule, f"Set {setting('time_format', found[0])}."
+    return rule, _set_format()
+
+
+def _correct() -> str:
+    return f"Correct the stamps or {setting('time_format')}."
+
+
+def _set_format() -> str:
+    return f"Correct the stamps, or set {setting('time_format')} to how they are written."
 
 
 def _to_utc(
@@ -183,7 +199,10 @@ def _to_utc(
     if data.timezone is None:
         if parsed.tz is None:
             return parsed
-        remedy = "Set `timezone` to the place whose days and hours the data follow, such as `UTC`."
+        remedy = (
+            f"Set {setting('timezone')} to the place whose days and hours the data follow, such as "
+            "UTC."
+        )
         raise refuse("time stamps with an offset from UTC", np.ones(len(parsed), bool), remedy)
     try:
         zoneinfo.ZoneInfo(data.timezone)
@@ -200,9 +219,9 @@ def _to_utc(
         if local.hasnans:
             rule = f"this hour came twice in {data.timezone}, when the clocks were set back"
             remedy = (
-                "Set `ambiguous: order` if the rows of a series stand in order of time, so that "
-                "the first row of a stamp is the first hour; or write the stamps with their offset "
-                "from UTC, such as 2020-10-25T02:30:00+01:00."
+                f"Set {setting('ambiguous', 'order')} if the rows of a series stand in order of "
+                "time, so that the first row of a stamp is the first hour; or write the stamps "
+                "with their offset from UTC, such as 2020-10-25T02:30:00+01:00."
             )
             raise refuse(rule, np.asarray(local.isna()), remedy)
     hour = np.full(len(parsed), bool(summer))
@@ -211,7 +230,7 @@ def _to_utc(
         rule = f"there was no such time in {data.timezone}, when the clocks were set forward"
         remedy = (
             "Write the stamps with their offset from UTC, such as 2020-03-29T03:30:00+02:00; leave "
-            "`timezone` out if the clock of the data is never changed."
+            f"{setting('timezone')} out if the clock of the data is never changed."
         )
         raise refuse(rule, np.asarray(local.isna()), remedy)
     return local.tz_convert("UTC").tz_localize(None)

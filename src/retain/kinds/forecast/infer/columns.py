@@ -9,17 +9,18 @@ from typing import Any
 import pandas as pd
 
 from retain.errors import DataError
+from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import keys, tables, timestamps
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.reader import Raw
 from retain.kinds.forecast.infer import covariates, numbers, sentinels, shape, stamps, targets
 from retain.kinds.forecast.infer import keys as infer_keys
 from retain.kinds.forecast.infer.hints import NO_HINT, names, rank
-from retain.kinds.forecast.time_axis import TimeAxis
 
 COVARIATES = ("past_covariates", "known_covariates", "static_covariates")
 TIME_KEYS = ("ds", "ds_is_step", "time_format", "timezone", "local_dates")
 SAMPLE = 10_000  # rows that decide what a column may be
+OF_TIME = ("ds", "ds_is_step", "calendar", "time_format", "timezone", "local_dates", "ambiguous")
 ASKED = ("na_values", "drop", "keep_values")  # what the user says of values and columns
 
 
@@ -40,8 +41,8 @@ def find(raw: Raw, given: dict[str, Any], path: str, sentences: list[str]) -> di
     id_columns = _listed(known.get("unique_id"))
     wide = list(known.get("value_columns", ()))
     across_keys = shape.dates_across(raw.frame, known, path)
-    time = [] if across_keys else _listed(known.get("ds"))
-    named = [*time, *([known["y"]] if "y" in known and not across_keys else []), *id_columns]
+    named = [] if across_keys else [*_listed(known.get("ds")), *_listed(known.get("y"))]
+    named += id_columns
     tables.check_names(path, list(raw.frame.columns), [*named, *wide, *told, *dropped])
     if across_keys:
         return shape.find(raw, known | across_keys, path, sentences)
@@ -54,6 +55,8 @@ def find(raw: Raw, given: dict[str, Any], path: str, sentences: list[str]) -> di
 
     rest = [name for name in frame.columns if name not in time]
     numeric = [name for name in rest if numbers.is_numeric(sample[name], known)]
+    text = [name for name in rest if name not in {*numeric, *id_columns, *told}]
+    numbers.check_signs(sample, text, known, path)
     signs = numbers.find(frame, numeric, known, path, sentences)
     known |= signs
     converted = numbers.convert(frame, numeric, known)
@@ -63,17 +66,23 @@ def find(raw: Raw, given: dict[str, Any], path: str, sentences: list[str]) -> di
         id_columns = infer_keys.find(converted, order, free, numeric, path)
     free = [name for name in free if name not in id_columns]
     series = keys.join([frame[n].astype("str") for n in id_columns]) if id_columns else None
-    counted = known.get("aggregate") == "count"
+    counted = known.get("aggregate") == "count" and not wide
     of_target, why = wide or ([] if counted else [known.get("y")]), ""
-    if not wide and "y" not in known and not counted:
+    if not wide and not counted and "y" not in known:
         likely = _likely_targets(converted, [n for n in free if n in numeric], series)
         of_target, why = targets.find(converted, likely, series is not None or bool(told), path)
         wide = of_target if len(of_target) > 1 else []
         free = [name for name in free if name not in of_target]
     roles |= _say_target(of_target, id_columns, series, why, bool(wide), sentences)
-    found = covariates.find(
-        converted, free, set(numeric), of_target, series, order, known["horizon"], sentences
-    )
+    found: dict[str, list[str]] = {}
+    if "aggregate" not in known:
+        found = covariates.find(
+            converted, free, set(numeric), of_target, series, order, known["horizon"], sentences
+        )
+    elif free:
+        sentences.append(
+            f"not used: {names(free)}; --past-covariate COLUMN uses its mean in a step"
+        )
     roles |= _say_covariates(found, known, numeric, bool(wide), sentences)
     used = [name for key in COVARIATES for name in roles.get(key, ())]
     if dropped:
@@ -131,7 +140,7 @@ def _say_target(
             f"unique_id: columns {names(id_columns)} together, {series.nunique():,} series"
         )
     unique_id = {"unique_id": id_columns[0] if len(id_columns) == 1 else id_columns}
-    roles: dict[str, Any] = unique_id if id_columns else {}
+    roles = unique_id if id_columns else {}
     if not of_target:
         sentences.append("y: the number of rows in a step; no column is read for it")
         return roles
@@ -145,10 +154,11 @@ def _listed(value: Any) -> list[str]:
 
 def _order(frame: pd.DataFrame, known: dict[str, Any], origin: Origin) -> "pd.Series[Any]":
     """Return the time stamp of each row; as it is written where it cannot be read."""
-    axis = TimeAxis(**{key: known[key] for key in TIME_KEYS if key in known})
-    column = timestamps.column(frame, axis)
+    keys_of_time = {key: known[key] for key in OF_TIME if key in known}
+    data = Data(path=origin.where, horizon=1, context_length=1, **keys_of_time)
+    column = timestamps.column(frame, data)
     try:
-        return timestamps.parse(column, axis, origin)
+        return timestamps.parse(column, data, origin)
     except DataError:  # which is said when the table is checked
         return column.astype("str")
 

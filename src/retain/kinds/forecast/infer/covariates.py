@@ -123,6 +123,7 @@ def _why_not(column: "pd.Series[Any]", there: Any, is_number: bool) -> str:
         f"it is text with {distinct:,} different values; at most {MAX_CATEGORIES} are read": (
             text and distinct > MAX_CATEGORIES
         ),
+        "it is text, and most rows have one of their own": text and 2 * distinct > len(values),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 

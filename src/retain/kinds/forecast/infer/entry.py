@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from retain.config import loader
-from retain.errors import DataError, naming_options
+from retain.errors import AmbiguousError, Choice, naming_options
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import frequency, panel, reader, slots, tables
 from retain.kinds.forecast.infer import (
@@ -102,7 +102,7 @@ def infer(
     written = {key: meaning[key] for key in WRITTEN if key in meaning}
     data: dict[str, Any] = {
         "path": path,
-        **{key: value for key, value in meaning.items() if key not in WRITTEN},
+        **{key: value for key, value in meaning.items() if key not in (*WRITTEN, *TIME_KEYS)},
         **({} if draft.ds_is_step else {"frequency": table.frequency}),
         **{key: getattr(draft, key) for key in TIME_KEYS if key in draft.model_fields_set},
         "horizon": horizon,
@@ -171,20 +171,23 @@ def _choose_duplicates(raw: reader.Raw, draft: Data, sentences: list[str]) -> Da
         count = int(differing.any(axis=1).sum())
         others = [name for name in frame.columns if name not in {*key, *targets}]
         likely = keys.likely(frame, others)
-        remedy = (
-            "say what to do with --duplicates first, last or mean, or which column tells the "
-            "series apart with --unique-id"
-        )
-        if likely:  # a mean would make one series of several
-            remedy = (
-                f"name the columns that tell series apart with --unique-id, perhaps {likely}; if "
-                "the rows are of one series, say which of them counts with --duplicates first or "
-                "last"
-            )
-        raise DataError(
+        choices = [
+            Choice(f"`{column}` tells series apart", {"unique_id": [*draft.id_columns, column]})
+            for column in likely
+        ]
+        choices += [
+            Choice("the first row counts", {"duplicates": "first"}),
+            Choice("the last row counts", {"duplicates": "last"}),
+        ]
+        if not likely:  # a mean would make one series of several
+            choices += [
+                Choice("their mean counts", {"duplicates": "mean"}),
+                Choice("the sum in each day counts", {"aggregate": "sum", "frequency": "D"}),
+            ]
+        raise AmbiguousError(
             f"{raw.origin.where}: {count:,} time stamps have several rows that differ in "
-            f"{hints.names(targets)}; {remedy}; --aggregate sum, mean or count, with --frequency, "
-            "makes one row of those in a step"
+            f"{hints.names(targets)}",
+            choices,
         )
     rows = int(frame.duplicated(key).sum())
     sentences.append(f"duplicates: first; {rows:,} rows repeat a time stamp, with the same value")

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retain.errors import DataError
-from retain.kinds.forecast.infer.hints import NO_HINT, by_hint, names, rank
+from retain.errors import AmbiguousError, Choice
+from retain.kinds.forecast.infer.hints import NO_HINT, by_hint, rank
 from retain.kinds.forecast.infer.targets import TARGET_NAMES
 
 ID_NAMES = (
@@ -37,10 +37,12 @@ ID_NAMES = (
 # columns that repeat in time, whatever they hold
 CALENDAR_NAMES = (
     *("weekday", "dow", "dayofweek", "day", "month", "week", "year", "quarter", "hour", "minute"),
-    *("date", "time", "season", "holiday", "shift", "wochentag", "monat", "jahr", "tag"),
+    *("date", "time", "season", "holiday", "shift", "period", "slot", "wochentag", "monat", "jahr"),
+    *("tag", "stunde", "weekend"),
 )
 TOGETHER = 3  # columns at most that make a key,
 MOST = 12  # of so many
+LOOKED_AT = 200_000  # rows, whole time stamps
 EXPLAINED = 0.99  # of the rows have a key and time stamp of their own
 HINTED = 0.9  # where the name says that it is an id, and some rows are there twice
 REGULAR = 0.9  # of the steps within a series are alike, where series are read in turn
@@ -77,10 +79,17 @@ def find(
         if is_id(name) and not (name in whole and rank(name, TARGET_NAMES) < NO_HINT)
     ]
     plain = [name for name in texts if name not in hinted]
+    # A column of numbers may be the target itself.
+    rest = [
+        name
+        for name in whole
+        if not (name in hinted or is_calendar(name) or rank(name, TARGET_NAMES) < NO_HINT)
+        and len(numeric) > 1
+    ]
     if order.duplicated().any():
-        rest = [name for name in whole if name not in hinted and not _is_calendar(name)]
         return _of_repeated(frame, order, hinted, plain, rest)
-    return _of_order(frame, order, hinted, plain, numeric, path)
+    numbers = [name for name in rest if frame[name].nunique() > 2]
+    return _of_order(frame, order, hinted, [*plain, *numbers], path)
 
 
 def _of_repeated(
@@ -95,8 +104,11 @@ def _of_repeated(
     if len(frame) < 1.5 * order.nunique():
         hinted = [name for name in hinted if name.strip().lower() in ID_NAMES]
         plain, whole = [], []
-    codes = {name: pd.factorize(frame[name])[0] for name in [*hinted, *plain, *whole]}
     stamps = pd.factorize(order)[0]
+    looked_at = stamps < max(1, LOOKED_AT * (int(stamps.max()) + 1) // len(stamps))
+    stamps = stamps[looked_at]
+    names_of = [*hinted, *plain, *whole]
+    codes = {name: pd.factorize(frame[name].to_numpy()[looked_at])[0] for name in names_of}
 
     def explained(key: tuple[str, ...]) -> float:
         pairs = pd.DataFrame({"": stamps, **{name: codes[name] for name in key}})
@@ -119,30 +131,35 @@ def _of_repeated(
 
 
 def _of_order(
-    frame: pd.DataFrame,
-    order: "pd.Series[Any]",
-    hinted: list[str],
-    plain: list[str],
-    numeric: list[str],
-    path: str,
+    frame: pd.DataFrame, order: "pd.Series[Any]", hinted: list[str], others: list[str], path: str
 ) -> list[str]:
-    """Return the key of a table none of whose time stamps repeats."""
+    """Return the key of a table none of whose time stamps repeats.
+
+    Args:
+        hinted: columns that are named like an id.
+        others: columns of text or of whole numbers that are not.
+    """
     starts_again = not (order.is_monotonic_increasing or order.is_monotonic_decreasing)
     for name in hinted:
         in_runs = starts_again and _runs(frame[name]) == frame[name].nunique()
         strong = rank(name, STRONG) < NO_HINT and frame[name].nunique() * 5 <= len(frame)
-        if in_runs or _in_turn(frame, name) or (strong and name not in numeric):
+        text = not pd.api.types.is_numeric_dtype(frame[name])
+        if in_runs or _in_turn(frame, name) or (strong and text):
             return [name]
-    for name in plain:
-        if _is_calendar(name):
-            continue
-        if starts_again and _runs(frame[name]) == frame[name].nunique():
+    for name in others:
+        in_runs = _runs(frame[name]) == frame[name].nunique()
+        if in_runs and starts_again:
             return [name]
-        if _in_turn(frame, name) and _differ(frame, name, numeric):
-            raise DataError(
-                f"{path}: column `{name}` may tell series apart, which are read in turn, or "
-                f"change in time within one; say which with --unique-id {name} or "
-                f"--past-covariate {name}"
+        in_turn = _in_turn(frame, name)
+        if (in_runs or in_turn) and not is_calendar(name):
+            how = "read in turn" if in_turn else "one after another"
+            raise AmbiguousError(
+                f"{path}: column `{name}` may tell series apart, {how}, or change in time within "
+                "one",
+                [
+                    Choice("it tells series apart", {"unique_id": name}),
+                    Choice("it changes in time", {"past_covariates": [name]}),
+                ],
             )
     return []
 
@@ -152,14 +169,14 @@ def _runs(column: "pd.Series[Any]") -> int:
     return int((column != column.shift()).sum())
 
 
-def likely(frame: pd.DataFrame, columns: list[str]) -> str:
-    """Return the columns that may be ids, as they are named in a sentence."""
+def likely(frame: pd.DataFrame, columns: list[str]) -> list[str]:
+    """Return the columns that may be ids."""
     texts = [name for name in columns if not pd.api.types.is_numeric_dtype(frame[name])]
-    return names(
+    return [
         name
         for name in columns
         if is_id(name) or (name in texts and _few(frame[name]) and not _whole(frame[name]))
-    )
+    ]
 
 
 def is_id(name: str) -> bool:
@@ -167,7 +184,8 @@ def is_id(name: str) -> bool:
     return rank(name, ID_NAMES) < NO_HINT
 
 
-def _is_calendar(name: str) -> bool:
+def is_calendar(name: str) -> bool:
+    """Return whether a column is named like a part of a date."""
     return rank(name, CALENDAR_NAMES) < NO_HINT
 
 
@@ -195,13 +213,3 @@ def _in_turn(frame: pd.DataFrame, name: str) -> bool:
     steps = np.diff(codes) % size
     usual = np.bincount(steps, minlength=size)
     return bool(usual.argmax() != 0 and usual.max() >= REGULAR * len(steps))
-
-
-def _differ(frame: pd.DataFrame, name: str, numeric: list[str]) -> bool:
-    """Return whether a column of numbers differs more between the values than within them."""
-    for column in numeric:
-        values = pd.to_numeric(frame[column], errors="coerce")
-        between = values.groupby(frame[name]).transform("mean").var()
-        if values.var() > 0 and between > 0.5 * values.var():
-            return True
-    return False

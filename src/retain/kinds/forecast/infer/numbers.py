@@ -4,6 +4,7 @@ A sign that may mean two things is asked for: 1.101 is a thousand in one country
 """
 
 import re
+import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retain.errors import DataError, listed
+from retain.errors import AmbiguousError, Choice, DataError, listed
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import numerals
 from retain.kinds.forecast.data.formats import Origin
@@ -46,6 +47,7 @@ SIGNS: tuple[tuple[str, str | None], ...] = (
     *((".", None), (".", ","), (",", None), (",", ".")),
     *((".", " "), (",", " "), (".", "'")),
 )
+LOOKED_AT = 10_000  # values at first
 MOSTLY = 0.9  # of the values of a column of numbers are some
 OTHER = {".": ",", ",": "."}
 
@@ -76,11 +78,30 @@ def is_numeric(column: "pd.Series[Any]", known: dict[str, Any]) -> bool:
     text = _filled(column, known)
     if not len(text):
         return False
-    signs = SIGNS
-    if "decimal" in known or "thousands" in known:
-        signs = ((known.get("decimal", "."), known.get("thousands")),)
+    signs = [_pair(known)] if known.get("decimal") or known.get("thousands") else SIGNS
     share = max(1 - numerals.parse(text, point, comma, ()).bad.mean() for point, comma in signs)
     return bool(share > MOSTLY)
+
+
+def check_signs(frame: pd.DataFrame, columns: list[str], known: dict[str, Any], path: str) -> None:
+    """Raise DataError where columns hold numbers, but not with the signs that the user gave."""
+    given = {key: known[key] for key in ("decimal", "thousands") if known.get(key)}
+    others = {key: value for key, value in known.items() if key not in given}
+    for name in columns if given else ():
+        if is_numeric(frame[name], others) and not is_numeric(frame[name], known):
+            text = _filled(frame[name], known)
+            bad = numerals.parse(text, *_pair(known), ()).bad
+            options = " ".join(f"--{key} {sign}" for key, sign in given.items())
+            raise DataError(
+                f"{path}: column `{name}`: {text[bad].iloc[0]!r} is no number with {options}; give "
+                f"other signs, or leave the column out with --drop {shlex.quote(name)}"
+            )
+
+
+def _pair(known: dict[str, Any]) -> tuple[str, str | None]:
+    """Return the decimal and the thousands sign; where one of `.` and `,` is the latter, both."""
+    thousands = known.get("thousands")
+    return known.get("decimal") or OTHER.get(thousands or "", "."), thousands
 
 
 def find(
@@ -132,14 +153,14 @@ def check_readable(
             continue
         if pd.api.types.is_datetime64_any_dtype(column):
             continue  # the reader has the words
-        pair = known.get("decimal", "."), known.get("thousands")
+        pair = _pair(known)
         bad = numerals.parse(column.astype("str"), *pair, tuple(marks)).bad
         if not bad.any():
             continue
         found = column[bad].astype("str").str.strip()
         rows = [f"{origin.row(int(str(place)))}: {value!r}" for place, value in found.items()]
         common = found.value_counts().index[:3]
-        remedy = " ".join(f"--na-value {_quoted(str(text))}" for text in common)
+        remedy = " ".join(f"--na-value {shlex.quote(str(text))}" for text in common)
         raise DataError(
             f"{origin.where}: column `{name}`: not a number ({len(rows):,} rows):\n{listed(rows)}\n"
             f"Correct the values, or say that they mean missing with {remedy}"
@@ -149,7 +170,7 @@ def check_readable(
 def convert(frame: pd.DataFrame, columns: list[str], known: dict[str, Any]) -> pd.DataFrame:
     """Return a table whose columns of numbers are numbers, NaN where there is none."""
     converted = {}
-    pair = known.get("decimal", "."), known.get("thousands")
+    pair = _pair(known)
     marks = tuple(known.get("na_values", DEFAULT_MARKS))
     for name in columns:
         column = frame[name]
@@ -161,10 +182,6 @@ def convert(frame: pd.DataFrame, columns: list[str], known: dict[str, Any]) -> p
         numbers = column.astype("float64")
         converted[name] = numbers.where(np.isfinite(numbers))
     return frame.assign(**converted)
-
-
-def _quoted(text: str) -> str:
-    return text if re.fullmatch(r"[\w.#/+-]+", text) and "#" not in text else f"'{text}'"
 
 
 def _filled(column: "pd.Series[Any]", known: dict[str, Any]) -> "pd.Series[Any]":
@@ -197,19 +214,24 @@ def _signs(
         name: evidence[grouping].thousands or evidence[grouping].either
         for name, evidence in found.items()
     }
-    for sign in (" ", "'"):
-        if not any(used.values()):
-            grouping = sign
+    if not any(used.values()):
+        unread = {name: text[_bad(text, decimal)] for name, text in texts.items()}
+        for sign in (" ", "'"):
             pattern = rf"\d{numerals.ALIKE[sign]}\d{{3}}(?!\d)"
-            used = {
-                name: next(iter(text[text.str.contains(pattern)]), "")
-                for name, text in texts.items()
-            }
+            of_sign = {n: text[text.str.contains(pattern)] for n, text in unread.items()}
+            if any(map(len, of_sign.values())):
+                grouping = sign
+                used = {name: next(iter(text), "") for name, text in of_sign.items()}
+                break
     name, example = next(((name, value) for name, value in used.items() if value), ("", ""))
     if example:
         sentences.append(f"thousands: {grouping!r}, as in {example!r} of column `{name}`")
         signs |= {"decimal": decimal, "thousands": grouping}
     return signs
+
+
+def _bad(text: "pd.Series[Any]", decimal: str) -> Any:
+    return numerals.parse(text, decimal, None, ()).bad
 
 
 def _decimal(found: dict[str, dict[str, Evidence]], path: str) -> str | None:
@@ -238,10 +260,13 @@ def _decimal(found: dict[str, dict[str, Evidence]], path: str) -> str | None:
             if doubtful and (decimal is None or (decimal == sign and of_sign.mixed)):
                 value = of_sign.either
                 whole, part = value.replace(sign, ""), value.replace(sign, ".")
-                raise DataError(
+                raise AmbiguousError(
                     f"{path}: column `{name}`: {value!r} may be {whole} or {part}, for three "
-                    f"digits stand behind every {sign!r}; say which with --thousands {sign} or "
-                    f"--decimal {sign}"
+                    f"digits stand behind every {sign!r}",
+                    [
+                        Choice(f"it is {whole}", {"thousands": sign}),
+                        Choice(f"it is {part}", {"decimal": sign}),
+                    ],
                 )
     return decimal
 
@@ -255,7 +280,17 @@ def _example(found: dict[str, dict[str, Evidence]], decimal: str) -> str:
 
 
 def _evidence(text: "pd.Series[Any]", sign: str) -> Evidence:
-    """Return what the values of a column say of a sign."""
+    """Return what the values of a column say of a sign: the first ones, where that is certain."""
+    has = text.str.contains(sign, regex=False)
+    if not has.any():
+        return Evidence("", "", "", False)
+    first = _look(text[has].head(LOOKED_AT), sign)
+    if first.decimal or first.thousands:
+        return first
+    return _look(text[has | text.str.fullmatch(r"[+-]?\d{1,3}")], sign)
+
+
+def _look(text: "pd.Series[Any]", sign: str) -> Evidence:
     point, other = re.escape(sign), re.escape(OTHER[sign])
     array = pa.array(text.astype("str"), pa.large_string())
     digits = pc.replace_substring_regex(array, r"[A-Za-z]{2,}|[^\d.,eE+-]", "")

@@ -20,8 +20,8 @@ def spread(source: Panel, season: int) -> float | None:
     that end with it. None where fewer than FEWEST have a forecast, or there is no error.
     """
     schema, horizon = source.schema, int(source.schema.data["horizon"])
-    length = max(schema.test_step - schema.validation_step, WANTED * horizon)
-    begin = max(schema.test_step - length, 0)
+    measured = max(schema.test_step - schema.validation_step, WANTED * horizon)
+    begin = max(schema.test_step - measured, 0)
     starts = np.arange(schema.test_step - horizon, begin - 1, -horizon)
     ahead = np.arange(horizon)
     steps = starts[:, None] + ahead  # (windows, horizon)
@@ -29,12 +29,12 @@ def spread(source: Panel, season: int) -> float | None:
     sums, counts = np.zeros((2, len(starts))), np.zeros(len(starts))
     index = source.index
     chosen = np.unique(np.linspace(0, len(index) - 1, min(len(index), MOST)).astype(np.int64))
-    for row in index.iloc[chosen].itertuples():
-        y = source.values[row.start : row.start + row.length, 0]
-        truth, last, before = (
-            _at(y, steps - row.first_step - lag) for lag in (0, back, back + season)
-        )
-        errors = np.abs(np.stack([truth - last, truth - (last + before) / 2])) / row.mase_scale
+    places = index[["start", "length", "first_step"]].to_numpy(dtype=np.int64)[chosen]
+    scales = index["mase_scale"].to_numpy(dtype=np.float64)[chosen]
+    for (start, length, first), scale in zip(places, scales, strict=True):
+        y = source.values[start : start + length, 0]
+        truth, last, before = (_at(y, steps - first - lag) for lag in (0, back, back + season))
+        errors = np.abs(np.stack([truth - last, truth - (last + before) / 2])) / scale
         known = np.isfinite(errors).all(axis=0)
         sums += np.where(known, errors, 0).sum(axis=2)
         counts += known.sum(axis=1)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retain.errors import DataError
+from retain.errors import AmbiguousError, Choice
 from retain.kinds.forecast.data import extremes
 from retain.kinds.forecast.data.columns import missing_codes
 from retain.kinds.forecast.data.formats import Origin
@@ -18,7 +18,7 @@ def check(
     origin: Origin,
     sentences: list[str],
 ) -> None:
-    """Raise DataError where the least or the largest value of a column may mean missing.
+    """Raise AmbiguousError where the least or the largest value of a column may mean missing.
 
     Args:
         frame: with numbers in `columns`.
@@ -35,10 +35,14 @@ def check(
         rest = values[values != number]
         times = int((values == number).sum())
         often = f"{times:,} times" if times > 1 else "once"
-        raise DataError(
+        raise AmbiguousError(
             f"{origin.where}: column `{name}`: {number:.15g} stands there {often}, and the other "
-            f"values lie between {rest.min():g} and {rest.max():g}: if it means missing, say so "
-            f"with --na-value {number:.15g}, and if it is a value, with --keep-value {number:.15g}"
+            f"values lie between {rest.min():g} and {rest.max():g}",
+            [
+                Choice("it means missing", {"na_values": [f"{number:.15g}"]}),
+                Choice("it is a value", {"keep_values": [number]}),
+            ],
+            proposal=0,
         )
 
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from retain.errors import DataError
+from retain.errors import AmbiguousError, DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import across
 from retain.kinds.forecast.data.reader import Raw
 from retain.kinds.forecast.infer import keys, numbers, sentinels
 from retain.kinds.forecast.infer.hints import by_hint, names
-from retain.kinds.forecast.infer.stamps import ISO, formats_of, looks_like_time
+from retain.kinds.forecast.infer.stamps import ISO, formats_of, looks_like_time, readings
 
 LEAST = 3  # columns named by dates
 
@@ -38,9 +38,9 @@ def dates_across(frame: pd.DataFrame, known: dict[str, Any], path: str) -> dict[
     if told is None and (not forms or looks_like_time(frame)):
         return {}
     if len(forms) > 1:
-        raise DataError(
-            f"{path}: the name {stamps[0]!r} of a column may be two days; say which with "
-            + " or ".join(f'--time-format "{form}"' for form in forms)
+        raise AmbiguousError(
+            f"{path}: the name {stamps[0]!r} of a column may be two days",
+            readings(stamps[0], forms),
         )
     form = next(iter(forms), ISO)
     return {"dates_across": True} | ({} if form == ISO else {"time_format": form})

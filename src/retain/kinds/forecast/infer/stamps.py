@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from retain.errors import DataError
+from retain.errors import AmbiguousError, Choice, DataError, ParamsError
 from retain.kinds.forecast.data import time_formats, time_guess
 from retain.kinds.forecast.data.time_formats import BETWEEN
 from retain.kinds.forecast.data.timestamps import ISO_8601
@@ -44,6 +44,11 @@ def find(sample: pd.DataFrame, known: Roles, path: str, sentences: list[str]) ->
     Raises:
         DataError: no column can be the time, or one may mean two things.
     """
+    for key in ("align", "aggregate"):
+        if known.get(key) and not known.get("frequency"):
+            raise ParamsError(
+                f"{path}: --{key} needs --frequency, the steps to make, such as --frequency D"
+            )
     if known.get("ds_is_step"):
         return _steps(sample, known, path, sentences)
     given = known.get("ds")
@@ -105,9 +110,9 @@ def _one(sample: pd.DataFrame, known: Roles, path: str) -> tuple[str, str | None
         formats = formats_of(sample[name], numbers_too=hinted)
         if len(formats) > 1:
             what = "days" if "%d" in formats[0] else "times"
-            raise DataError(
-                f"{path}: column `{name}`: {_text(sample[name]).iloc[0]!r} may be two {what}; say "
-                "which with " + " or ".join(f'--time-format "{form}"' for form in formats)
+            text = str(_text(sample[name]).iloc[0])
+            raise AmbiguousError(
+                f"{path}: column `{name}`: {text!r} may be two {what}", readings(text, formats)
             )
         if formats:
             return str(name), None if formats == [ISO] else formats[0]
@@ -124,6 +129,15 @@ def _one(sample: pd.DataFrame, known: Roles, path: str) -> tuple[str, str | None
         f"{path}: no column looks like time stamps; name it with --ds, and how it is written "
         f"with --time-format{steps}. The columns are: {names(sample.columns)}"
     )
+
+
+def readings(text: str, formats: list[str]) -> list[Choice]:
+    """Return what a stamp may mean, an answer for each format."""
+    stamps = [time_formats.read(pd.Series([text]), form)[0] for form in formats]
+    return [
+        Choice(f"it is {stamp}".removesuffix(" 00:00:00"), {"time_format": form})
+        for stamp, form in zip(stamps, formats, strict=True)
+    ]
 
 
 def looks_like_time(frame: pd.DataFrame) -> bool:
@@ -144,10 +158,11 @@ def formats_of(column: Texts, numbers_too: bool) -> list[str]:
         return [ISO]
     if not len(text):
         return []
-    if text.str.fullmatch(ISO_8601).all():
-        return [ISO]
-    if text.str.fullmatch(time_guess.NUMBERS).all():
-        return time_guess.digits(text) if numbers_too else []
+    if text.str.fullmatch(ISO_8601).mean() >= time_guess.NEARLY:
+        return [ISO]  # reading the others will say what is wrong
+    number = text.str.fullmatch(time_guess.NUMBERS)
+    if number.mean() >= time_guess.NEARLY:
+        return time_guess.digits(text[number]) if numbers_too else []
     return time_guess.formats(text)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retain.errors import DataError
+from retain.errors import AmbiguousError, Choice, DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import (
     across,
@@ -23,7 +23,8 @@ from retain.kinds.forecast.data import (
     timestamps,
 )
 from retain.kinds.forecast.data.frequency import DAY, SECOND, WEEKDAYS, Micros
-from retain.kinds.forecast.infer import zones
+from retain.kinds.forecast.infer import events, zones
+from retain.kinds.forecast.infer.events import FEW
 
 # steps that people take, in seconds
 USUAL = (
@@ -33,7 +34,6 @@ USUAL = (
 NEAR = 0.3  # of a step: how far a stamp may be from it
 NEARLY = 0.05  # of a step: how far the middle of the steps may be from a usual one
 TINY = 0.1  # of a step: a stamp so near is no fault, however few are off the grid
-FEW = 0.05  # of the stamps may be off the grid by a fault in each
 BY_CLASS = {-1: "MS", -2: "QS-JAN", -3: "YS-JAN"}
 # days between stamps, at least and at most in the middle, of longer steps
 LONGER = {"MS": (27, 33), "QS-JAN": (85, 97), "YS-JAN": (355, 376)}
@@ -77,7 +77,7 @@ def settle(raw: reader.Raw, draft: Data, sentences: list[str]) -> Data:
     if draft.aggregate is not None:
         _tell_aggregate(long, draft, origin.where, sentences)
         return draft
-    mistyped.check_order(long.iloc[order], draft.time_name, origin)
+    mistyped.check_order(long.iloc[order], codes[order], draft.time_name, origin)
     long = long.assign(series=codes).iloc[order]
     distinct = long[~long.duplicated(["series", "ds"])]
     stamps = Stamps(distinct["series"].to_numpy(), distinct["ds"], every)
@@ -95,9 +95,8 @@ def settle(raw: reader.Raw, draft: Data, sentences: list[str]) -> Data:
     found = _own_phase(stamps, name, draft, sentences) or _near_steps(stamps, draft, sentences)
     if found is not None:
         return draft.model_copy(update=found)
-    _check_events(
-        stamps, times.stamp_counts[off].sum() / times.stamp_counts.sum(), draft, origin.where
-    )
+    share = times.stamp_counts[off].sum() / times.stamp_counts.sum()
+    events.check(stamps.steps, share, draft, origin.where)
     return draft
 
 
@@ -154,12 +153,17 @@ def _check_clock_change(long: pd.DataFrame, draft: Data, where: str) -> None:
     if zone is not None and draft.duplicates == "error":
         first, last = repeated["ds"].min(), repeated["ds"].max()
         count = repeated["ds"].nunique()
-        raise DataError(
+        raise AmbiguousError(
             f"{where}: column `{draft.time_name}`: {count:,} time stamps, from {first} to {last}, "
-            f"have two rows, all of an hour that came twice when clocks were set back, as in "
-            f"{zone}: say so with --timezone {zone} --ambiguous order, which takes the first row "
-            "of a stamp for the first hour; or say what to do with rows that repeat with "
-            "--duplicates"
+            f"have two rows, all of an hour that came twice as clocks were set back, as in {zone}",
+            [
+                Choice(
+                    "the first row of a stamp is of the first hour",
+                    {"timezone": zone, "ambiguous": "order"},
+                ),
+                Choice("the first row counts", {"duplicates": "first"}),
+                Choice("their mean counts", {"duplicates": "mean"}),
+            ],
         )
 
 
@@ -221,8 +225,8 @@ def _near_steps(stamps: Stamps, draft: Data, sentences: list[str]) -> dict[str, 
     if far.max() <= NEAR * length and (steps == 0).mean() < FEW:
         sentences.append(
             f"align: nearest; {off.sum():,} of {len(ds):,} time stamps are off the steps of "
-            f"{name}, by {_size(int(far.max()))} at most, and are taken to the nearest step, which "
-            "forecasts have. --frequency takes other steps"
+            f"{name}, by {events.size(int(far.max()))} at most, and are taken to the nearest step, "
+            "which forecasts have. --frequency takes other steps"
         )
         return {"align": "nearest", "frequency": name}
     slots = alignment.period(ds, name)
@@ -258,36 +262,10 @@ def _usual(stamps: Stamps) -> str | None:
     return frequency.canonical(f"{nearest}s")
 
 
-def _check_events(stamps: Stamps, off: float, draft: Data, where: str) -> None:
-    """Raise DataError for stamps of which most are at no step."""
-    if off < FEW:
-        return
-    low, middle, high = (_size(int(q)) for q in np.quantile(stamps.steps, (0.1, 0.5, 0.9)))
-    if draft.frequency is not None:
-        raise DataError(
-            f"{where}: column `{draft.time_name}`: most time stamps are at no step of "
-            f"{draft.frequency}; they lie {middle} apart in the middle. To make one row of those "
-            f"in a step: --aggregate sum, mean or count (of rows) --frequency {draft.frequency}"
-        )
-    raise DataError(
-        f"{where}: column `{draft.time_name}`: the time stamps follow no steps: they lie {low} to "
-        f"{high} apart, {middle} in the middle, like events at random times. Make steps of them "
-        "with --aggregate sum, mean or count (of rows) --frequency D, or another step than a day"
-    )
-
-
 def _length(name: str) -> int:
     """Return about how long a step is, in microseconds."""
     few = pd.date_range("2001-01-01", periods=14, freq=name)
     return int(np.median(np.diff(few.to_numpy(dtype="datetime64[us]").astype(np.int64))))
-
-
-def _size(size: int) -> str:
-    """Return a length of time in words."""
-    for unit, length in (("days", DAY), ("hours", 3600 * SECOND), ("minutes", 60 * SECOND)):
-        if size >= 2 * length:
-            return f"{size / length:.3g} {unit}"
-    return f"{size / SECOND:.3g} seconds"
 
 
 def _text(stamp: int) -> str:

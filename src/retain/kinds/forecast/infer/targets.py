@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retain.errors import DataError
+from retain.errors import AmbiguousError, Choice, DataError
 from retain.kinds.forecast.infer.hints import NO_HINT, by_hint, names, rank
 
 TARGET_NAMES = (
@@ -23,6 +23,7 @@ COVARIATE_NAMES = (
     *("weekday", "dow", "day", "month", "week", "year", "quarter", "hour", "minute", "weekend"),
     *("lag", "flag", "lat", "lon", "latitude", "longitude", "size", "area", "population", "school"),
 )
+ASKED = 8  # columns that are named one by one as answers
 LEAST = 3  # columns of one kind that are proposed as series without any hint
 FACTOR = 30.0  # between the levels of columns of one kind
 
@@ -70,20 +71,12 @@ def find(
     if not several_series and len(others) == len(numeric) >= LEAST and _alike(frame, numeric):
         return numeric, "; no name is that of a target or covariate, and their values are alike"
     likely = others or numeric
-    asked = [f"--y {_quoted(name)}" for name in likely[:3]]
-    more = " …" if len(likely) > 3 else ""
-    sides = ""
+    choices = [Choice(f"only `{name}` is forecast", {"y": name}) for name in likely[:ASKED]]
     if not several_series:
-        columns = " ".join(f"--value-column {_quoted(name)}" for name in likely[:2])
-        sides = f", or, if each is a series, {columns}{' …' if len(likely) > 2 else ''}"
-    raise DataError(
-        f"{path}: which column is to be forecast cannot be told: {names(likely)}; say it with "
-        f"{' or '.join(asked)}{more}{sides}"
+        choices.append(Choice("each column is one series", {"value_columns": likely}))
+    raise AmbiguousError(
+        f"{path}: which column is to be forecast cannot be told: {names(likely)}", choices
     )
-
-
-def _quoted(name: str) -> str:
-    return name if re.fullmatch(r"\w+", name) else f"'{name}'"
 
 
 def _alike(frame: pd.DataFrame, columns: list[str]) -> bool:
