@@ -18,7 +18,6 @@ from retain.kinds.forecast.infer import keys as infer_keys
 from retain.kinds.forecast.infer.hints import NO_HINT, names, rank
 
 COVARIATES = ("past_covariates", "known_covariates", "static_covariates")
-TIME_KEYS = ("ds", "ds_is_step", "time_format", "timezone", "local_dates")
 SAMPLE = 10_000  # rows that decide what a column may be
 OF_TIME = ("ds", "ds_is_step", "calendar", "time_format", "timezone", "local_dates", "ambiguous")
 ASKED = ("na_values", "drop", "keep_values")  # what the user says of values and columns
