@@ -28,6 +28,7 @@ LISTS = {
     "past_covariates": "past-covariate",
     "known_covariates": "known-covariate",
     "static_covariates": "static-covariate",
+    "keep_values": "keep-value",
     "na_values": "na-value",
 }
 # All keys whose option has another name.

@@ -191,6 +191,8 @@ def _step(truth: Truth, frequency: str) -> str:
 
 def _read_otherwise(table: tables.Table, data: Data, folder: Path) -> str:
     """Return how the table differs where it is read in chunks, as `prepare` does."""
+    if not data.id_columns:  # it is read whole then, too
+        return ""
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         read = chunks.read(data, folder, Path(scratch))
         rows = pd.concat(list(read.frames()))
