@@ -173,10 +173,10 @@ def _other_roles(truth: Truth, data: Data, printed: str) -> str:
     """Return which other columns have another role than they should, or are not spoken of."""
     for name, role in truth.roles.items():
         keys = ("past_covariates", "known_covariates", "static_covariates")
-        found = next((key for key in keys if name in getattr(data, key)), "")
+        found = next((key for key in keys if name in map(str.strip, getattr(data, key))), "")
         if found != role:
             return f"column {name!r} is in {found or 'no key'}, not {role or 'left out'}"
-        if f"`{name}`" not in printed:
+        if not re.search(rf"` ?{re.escape(name)}`", printed):
             return f"column {name!r} is not spoken of"
     return ""
 

@@ -73,7 +73,8 @@ def make(recipe: Recipe) -> Made:
         **fault.answers,
     }
     series = _series(drawn, ids, wide)
-    doubtful = recipe.file != "Parquet" and may_mean_two([str(text) for text in drawn.texts.flat])
+    certain = recipe.file == "Parquet" or recipe.covariates in ("past", "known", "several")
+    doubtful = not certain and may_mean_two([str(text) for text in drawn.texts.flat])
     truth = Truth(
         series=series,
         holds=_holds(recipe),
