@@ -23,6 +23,7 @@ RUN_NOT_IMPORTED |= {
     "zizmor",
 }
 RUN_NOT_IMPORTED |= {"httptools", "uvloop"}  # by uvicorn, as it is told
+RUN_NOT_IMPORTED |= {"odfpy", "openpyxl"}  # by pandas, for workbooks
 
 
 def python_files(*folders: str) -> list[Path]:

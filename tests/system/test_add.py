@@ -325,3 +325,33 @@ def test_an_error_is_one_sentence_and_exit_code_2(
             cli.main()
         assert end.value.code == 2
         assert said in capsys.readouterr().err
+
+
+def test_a_table_as_a_spreadsheet_writes_it(project: Path, tmp_path: Path) -> None:
+    """Titles, cp1252, semicolons, two id columns, marks of missing values, a row of the future."""
+    days = pd.date_range("2021-01-01", periods=120)
+    lines = ["Umsätze;;;;", "Datum;Filiale;Artikel;Preis;Umsatz"]
+    for store in (1, 2):
+        for item in ("Äpfel", "Birnen"):
+            for number, day in enumerate(days):
+                value = "-999" if number == 7 else "-" if number == 9 else f"1.{100 + number},50 €"
+                value = value if number < 113 else ""
+                lines.append(f"{day:%d.%m.%Y};{store};{item};{2 + number % 3},90;{value}")
+    (tmp_path / "umsatz.csv").write_bytes("\n".join(lines).encode("cp1252"))
+    options = ("--unique-id", "Filiale", "--unique-id", "Artikel", "--na-value", "-999")
+    result = retain(
+        "add", "sales", tmp_path / "umsatz.csv", "--horizon", 7, "--budget", 0, *options
+    )
+    assert result.exit_code == 0, result.output
+    problem = loader.load_problem(project, "sales")
+    assert isinstance(problem, Problem)
+    data = problem.data
+    assert (data.encoding, data.skip_rows, data.separator) == ("cp1252", 1, ";")
+    assert (data.decimal, data.thousands) == (",", ".")
+    assert data.unique_id == ("Filiale", "Artikel")
+    assert (data.y, data.known_covariates) == ("Umsatz", ("Preis",))
+    assert data.na_values[-2:] == ("-999", "-")
+    checked = retain("check", "sales").output
+    assert "blank values: `Umsatz` 36" in checked
+    assert "span: 2021-01-01 00:00:00 to 2021-04-23 00:00:00" in checked
+    assert "values of `Umsatz`: 1100.5 to 1212.5; 0.0 % are zero" in checked

@@ -157,6 +157,8 @@ def add(
         raise ParamsError("give both --validation and --test, or neither")
     options["split"] = boundaries
     given = {key: value for key, value in options.items() if value}
+    if skip_rows is not None:  # 0 is an answer, too
+        given["skip_rows"] = skip_rows
     place, copy_to = raw_table.place(path, root)
     found = _infer(name, place, root, horizon, given, budget, yes)
     entry = _entry(name, found, copy_to or place)

@@ -29,6 +29,10 @@ MODELS: dict[str, tuple[dict[str, Any], Callable[[pd.DataFrame], pd.DataFrame]]]
         {"unique_id": "shop", "calendar": False, "valid_range": {"y": [9, None]}},
         lambda t: t.drop(columns="rain"),
     ),
+    "numbers that mean missing": (
+        {"unique_id": "shop", "past_covariates": ["rain"], "na_values": ["", "-999"]},
+        lambda t: t.assign(y=t["y"].mask(t.index % 9 == 5, -999.0)),
+    ),
     "holidays": (
         {"unique_id": "shop", "holidays": "US"},
         lambda t: t.drop(columns="rain"),

@@ -191,7 +191,7 @@ def test_dates_across_the_top(tmp_path: Path, form: str, written: str | None) ->
     frame = found.table.frame
     assert len(frame) == 3 * DAYS
     assert frame.loc[frame["unique_id"] == "b", "y"].tolist() == values(1).tolist()
-    assert "not used: `Total`" in found.sentences
+    assert said(found, "not used: `Total`")
 
 
 # Covariates

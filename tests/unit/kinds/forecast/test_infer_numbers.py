@@ -200,6 +200,16 @@ def test_lines_above_the_header(tmp_path: Path) -> None:
     assert "'Sales report'" in told
 
 
+@pytest.mark.parametrize("above", ["Exported by X; Y\n\n", "\n\n", "sep=;\n", "Report;\n"])
+def test_titles_that_look_like_rows(tmp_path: Path, above: str) -> None:
+    texts = [f"{value:.2f}" for value in numbers()]
+    found = add(tmp_path, above + rows(texts))
+    assert found.data["skip_rows"] == above.count("\n")
+    assert len(found.table.frame) == DAYS
+    blank = rows(texts).replace("\n", "\n\n", 3)  # blank lines below the header are no title
+    assert "skip_rows" not in add(tmp_path, blank).data
+
+
 def test_quotes_and_semicolons(tmp_path: Path) -> None:
     texts = [f'"{german(value)}"' for value in numbers()]
     notes = ['"a; b"'] * DAYS

@@ -131,8 +131,20 @@ def _header(lines: list[str], separator: str, skipped: int | None) -> tuple[int,
     if usual < 2 or times < 0.5 * sum(count > 0 for count in counts):
         return next((n for n, count in enumerate(counts) if count), 0), counts
     for number, (row, count) in enumerate(zip(rows, counts, strict=True)):
-        if count == usual and sum(bool(cell.strip()) for cell in row) > 0.5 * usual:
+        filled = sum(bool(cell.strip()) for cell in row) > 0.5 * usual
+        if count == usual and filled and not _is_title(rows[number + 1 :], usual):
             return number, counts
         if count > usual:
             return 0, counts
     return 0, counts
+
+
+def _is_title(below: list[list[str]], usual: int) -> bool:
+    """Return whether a line is a title with as many fields as a row by chance.
+
+    Shorter lines stand below it, and then a header, in which there is no digit.
+    """
+    if not below or len(below[0]) >= usual:
+        return False
+    next_row = next((row for row in below if len(row) == usual), [])
+    return bool(next_row) and not any(char.isdigit() for cell in next_row for char in cell)

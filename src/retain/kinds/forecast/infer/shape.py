@@ -87,7 +87,10 @@ def find(raw: Raw, known: dict[str, Any], path: str, sentences: list[str]) -> di
     if categorical := [name for name in fixed if name not in sample]:
         roles["categorical"] = categorical
     if left or dropped:
-        sentences.append(f"not used: {names([*left, *sorted(dropped)])}")
+        sentences.append(
+            f"not used: {names([*left, *sorted(dropped)])}; given with --drop, or the same in all "
+            "rows, or different in each"
+        )
     measured = [draft.y, *(name for name in fixed if name in sample)]
     numbers.check_readable(long.frame, measured, known | signs, raw.origin)
     converted = numbers.convert(long.frame, measured, known | signs)

@@ -53,6 +53,7 @@ class FastReader:
             or len(self._ids) > 1
             or data.dates_across
         )
+        self._missing = columns.missing_codes(data.na_values)
         self._calendar = _calendar(data, schema.frequency, self._step)
 
     def read(self, table: Mapping[str, list[Any]]) -> LastWindows | None:
@@ -81,6 +82,8 @@ class FastReader:
             return None
         ds = np.tile(ds, len(first)) if same else ds
         by_column: dict[str, Any] = numbers
+        for values in by_column.values() if len(self._missing) else ():
+            values[np.isin(values, self._missing)] = np.nan
         for name, limits in data.valid_range.items():
             by_column[name][columns.outside(by_column[name], limits)] = np.nan
         static = np.array([by_column[name] for name in data.static_covariates]).reshape(-1, size)
