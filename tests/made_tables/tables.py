@@ -116,7 +116,9 @@ def covariates(drawn: Rows, recipe: Recipe, random: Random) -> Iterator[tuple[st
         yield "weather", list(random.choice(["sun", "rain", "snow"], count)), "past_covariates"
     if chosen == "known":
         prices = random.choice([1.99, 2.49, 2.99], count)
-        yield "price", [f"{p:.2f}".replace(".", decimal) for p in prices], "known_covariates"
+        # A price may be a target, where no other column is named like one.
+        kind = "discount" if recipe.names == "of no meaning" else "price"
+        yield kind, [f"{p:.2f}".replace(".", decimal) for p in prices], "known_covariates"
     if chosen in ("static", "several"):
         regions = [("coast", "hills", "coast", "plain")[series] for series in drawn.series]
         yield "region", regions, "static_covariates"
