@@ -10,7 +10,7 @@ from tests.made_tables import faults
 from tests.made_tables.faults import Fault
 from tests.made_tables.grids import Random
 from tests.made_tables.numbers import NUMBERS
-from tests.made_tables.recipes import Recipe
+from tests.made_tables.recipes import TYPED, Recipe
 
 SEPARATORS = {"semicolons": ";", "tabs": "\t", "pipes": "|"}
 ENCODINGS = {"latin-1": "latin-1", "UTF-16": "utf-16", "a mark of byte order": "utf-8-sig"}
@@ -20,10 +20,13 @@ def write(
     columns: dict[str, list[str]], recipe: Recipe, random: Random
 ) -> tuple[str, bytes, Fault]:
     """Return name and content of the file, and what is wrong with its lines."""
-    if recipe.file == "Parquet":
-        stream = io.BytesIO()
-        _typed(columns, recipe).to_parquet(stream, index=False)
-        return "table.parquet", stream.getvalue(), Fault()
+    if recipe.file in TYPED:
+        stream, frame = io.BytesIO(), _typed(columns, recipe)
+        if recipe.file == "Parquet":
+            frame.to_parquet(stream, index=False)
+            return "table.parquet", stream.getvalue(), Fault()
+        frame.to_excel(stream, index=False)
+        return "table.xlsx", stream.getvalue(), Fault()
     text = io.StringIO()
     quoting = csv.QUOTE_ALL if recipe.file == "all in quotes" else csv.QUOTE_MINIMAL
     sign = SEPARATORS.get(recipe.file, ",")

@@ -71,7 +71,9 @@ FILES = (
     "UTF-16",
     "gzip",
     "Parquet",
+    "a workbook",
 )
+TYPED = FILES[-2:]  # they hold numbers and dates, not text alone
 NOT_ASCII = ("latin-1", "UTF-16")  # of these files, names and ids are not
 NAMES = ("plain", "German", "of no meaning", "capitals and blanks")
 
@@ -164,25 +166,25 @@ def _numbers(recipe: Recipe) -> bool:
 
 
 def _fault(recipe: Recipe) -> bool:
-    fault, ways, unit = recipe.fault, STAMPS[recipe.stamps], GRIDS[recipe.grid].unit
-    if fault in ("a row too short", "blanks around fields", "a column twice") and _quoted(recipe):
-        return False  # the lines are changed as text
-    if recipe.grid == "events":  # stamps that are not alike are no fault of theirs
-        return fault == "none" or fault in IN_LINES
-    if fault == "a year mistyped":
-        return unit not in ("quarter", "year", "step") and recipe.stamps.startswith(DATED)
-    if fault == "seconds off the grid":
-        return unit == "time" and recipe.stamps.startswith(("ISO with", "epoch"))
-    if fault == "the autumn hour twice":
-        fine = (
-            recipe.order == "by time"
-            and recipe.grid in ("hours", "quarter hours")
-            and not ways.zone
-        )
-        return fine and recipe.layout == "one series" and recipe.gaps == recipe.missing == "none"
-    if fault == "a text among numbers":
-        return recipe.missing == "none"
-    return not fault.startswith("rows twice") or recipe.missing == "none"
+    fault, unit = recipe.fault, GRIDS[recipe.grid].unit
+    if recipe.grid == "events" and fault not in ("none", *IN_LINES):
+        return False  # stamps that are not alike are no fault of theirs
+    hours = recipe.grid in ("hours", "quarter hours") and recipe.layout == "one series"
+    whole = recipe.gaps == recipe.missing == "none" and recipe.order == "by time"
+    told = recipe.missing == "none"  # a value or a mark, not both
+    rules = {
+        "a row too short": not _quoted(recipe),  # the lines are changed as text
+        "blanks around fields": not _quoted(recipe),
+        "a column twice": not _quoted(recipe),
+        "a year mistyped": unit in ("time", "date", "week", "month")
+        and recipe.stamps.startswith(DATED),
+        "seconds off the grid": unit == "time" and recipe.stamps.startswith(("ISO with", "epoch")),
+        "the autumn hour twice": hours and whole and not STAMPS[recipe.stamps].zone,
+        "a text among numbers": told,
+        "rows twice": told,
+        "rows twice, values differ": told,
+    }
+    return rules.get(fault, True)
 
 
 def _quoted(recipe: Recipe) -> bool:
@@ -201,7 +203,7 @@ def _covariates(recipe: Recipe) -> bool:
 
 
 def _file(recipe: Recipe) -> bool:
-    if recipe.file == "Parquet":  # it has neither titles nor rows of another length
+    if recipe.file in TYPED:  # it has neither titles nor rows of another length
         return recipe.fault not in IN_LINES
     return recipe.file != "latin-1" or "€" not in NUMBERS[recipe.numbers].around
 

@@ -10,7 +10,7 @@ from tests.made_tables import faults, files, rows
 from tests.made_tables.grids import GRIDS, Random
 from tests.made_tables.names import name_of
 from tests.made_tables.numbers import MISSING, NUMBERS, may_mean_two
-from tests.made_tables.recipes import NOT_ASCII, WIDE, Recipe
+from tests.made_tables.recipes import NOT_ASCII, TYPED, WIDE, Recipe
 from tests.made_tables.rows import Rows
 from tests.made_tables.stamps import STAMPS
 from tests.made_tables.truth import Made, Series, Truth
@@ -73,7 +73,7 @@ def make(recipe: Recipe) -> Made:
         **fault.answers,
     }
     series = _series(drawn, ids, wide)
-    certain = recipe.file == "Parquet" or recipe.covariates in ("past", "known", "several")
+    certain = recipe.file in TYPED or recipe.covariates in ("past", "known", "several")
     doubtful = not certain and may_mean_two([str(text) for text in drawn.texts.flat])
     truth = Truth(
         series=series,
