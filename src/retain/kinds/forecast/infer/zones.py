@@ -28,8 +28,14 @@ def of_offsets(column: "pd.Series[Any]", form: str | None, sentences: list[str])
         zone = getattr(column.dtype, "tz", None)
         if zone is None:
             return {}
-        sentences.append(f"timezone: {zone}, as the column says; --timezone takes another")
-        return {"timezone": str(zone)}
+        if str(zone) in zoneinfo.available_timezones():
+            sentences.append(f"timezone: {zone}, as the column says; --timezone takes another")
+            return {"timezone": str(zone)}
+        sentences.append(
+            f"timezone: UTC, to which the stamps are taken; the offset of the column is {zone}: "
+            "--timezone follows the days of a place"
+        )
+        return {"timezone": "UTC"}
     text = column.dropna().astype("str").str.strip()
     text = text[text != ""].drop_duplicates()
     if form is None:
