@@ -30,6 +30,8 @@ LISTS = {
     "static_covariates": "static-covariate",
     "keep_values": "keep-value",
     "na_values": "na-value",
+    "keep_values": "keep-value",
+    "drop": "drop",
 }
 # All keys whose option has another name.
 OPTIONS = LISTS | {
@@ -182,7 +184,7 @@ def option(key: str, value: Any = "") -> str:
     name = "--" + OPTIONS.get(key, key.replace("_", "-"))
     if value is True or value == "":
         return name
-    return f"{name} {shlex.quote(str(value))}"
+    return f"{name} {shlex.quote(f'{value:.15g}' if isinstance(value, float) else str(value))}"
 
 
 def setting(key: str, value: Any = "") -> str:
@@ -197,7 +199,7 @@ def setting(key: str, value: Any = "") -> str:
     if _BY_OPTION.get():
         return f"`{option(key, value)}`"
     if value == "":
-        return f"`{key}`"
+        return key if "." in key else f"`{key}`"
     plain = not isinstance(value, str) or value.replace("_", "").isalnum()
     shown = json.dumps(value, ensure_ascii=False) if not plain or value is True else str(value)
     return f"`{key}: [{shown}]`" if key in LISTS else f"`{key}: {shown}`"

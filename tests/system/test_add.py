@@ -164,7 +164,7 @@ def test_split_and_folds_may_be_given(project: Path, sales: Path) -> None:
     subprocess.run(["git", "add", "data.csv"], cwd=project, check=True)
     words = ("data.csv", "--horizon", 7, "--validation", "9 horizons", "--test", "6 horizons")
     result = add("many", *words, "--folds", 7)
-    assert "evaluation.folds is 7, and the test part has 42 steps" in str(result.exception)
+    assert "`--folds` is 7, and the test part has 42 steps" in str(result.exception)
     result = add("one", *words[:-2])
     assert str(result.exception) == "give both --validation and --test, or neither"
     result = add("sales", *words, "--folds", 3)

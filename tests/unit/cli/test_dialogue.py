@@ -86,6 +86,6 @@ def test_a_remedy_is_a_key_or_an_option() -> None:
     assert setting("ds_is_step", True) == "`ds_is_step: true`"
     with naming_options():
         assert setting("na_values", "n/a") == "`--na-value n/a`"
-        assert setting("split.test") == "`--test`"
+        assert setting("data.split.test") == "`--test`"
         assert setting("ds_is_step", True) == "`--ds-is-step`"
-    assert setting("split.test") == "`split.test`"
+    assert setting("data.split.test") == "data.split.test"

@@ -141,8 +141,9 @@ def test_a_day_that_may_be_a_month_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         look(tmp_path, frame(steps=10, frequency="MS"), date_format="%d/%m/%Y")
     assert str(error.value) == (
-        "t.csv: column `timestamp`: '01/01/2021' may be two days; say which with "
-        '--time-format "%d/%m/%Y" or --time-format "%m/%d/%Y"'
+        "t.csv: column `timestamp`: '01/02/2021' may be two days; say which:\n"
+        "  --time-format %d/%m/%Y: it is 2021-02-01\n"
+        "  --time-format %m/%d/%Y: it is 2021-01-02"
     )
 
 
@@ -176,10 +177,11 @@ def test_repeated_rows_that_differ_are_asked_for(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         look(tmp_path, table)
     assert str(error.value) == (
-        "t.csv: 3 time stamps have several rows that differ in `revenue`; say what to do with "
-        "--duplicates first, last or mean, or which column tells the series apart with "
-        "--unique-id; --aggregate sum, mean or count, with --frequency, makes one row of those in "
-        "a step"
+        "t.csv: 3 time stamps have several rows that differ in `revenue`; say which:\n"
+        "  --duplicates first: the first row counts\n"
+        "  --duplicates last: the last row counts\n"
+        "  --duplicates mean: their mean counts\n"
+        "  --aggregate sum --frequency D: the sum in each day counts"
     )
     assert look(tmp_path, table, duplicates="last").data["duplicates"] == "last"
 

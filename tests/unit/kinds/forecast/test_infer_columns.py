@@ -88,13 +88,14 @@ def test_sensors_that_are_read_in_turn_are_series(tmp_path: Path) -> None:
     names = np.array(["kitchen", "cellar", "roof"])
     ds = days(3 * DAYS, "20min")
     table = pd.DataFrame({"sensor": np.tile(names, DAYS), "time": ds, "value": values(0, len(ds))})
-    with pytest.raises(DataError, match="of series 'cellar'"):  # each on a grid of its own
-        add(tmp_path, table)
+    found = add(tmp_path, table)
+    assert (found.data["unique_id"], found.data["align"]) == ("sensor", "series")
     unnamed = table.rename(columns={"sensor": "raum"})
     with pytest.raises(DataError) as error:
         add(tmp_path, unnamed)
     assert "read in turn" in str(error.value)
-    assert "--unique-id raum or --past-covariate raum" in str(error.value)
+    assert "--unique-id raum: it tells series apart" in str(error.value)
+    assert "--past-covariate raum: it changes in time" in str(error.value)
 
 
 def test_series_of_different_years_are_told_by_their_runs(tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_a_column_of_runs_in_order_of_time_is_asked_for(
     tmp_path: Path, marks: tuple[Any, ...]
 ) -> None:
     table = panel([{}]).assign(phase=np.repeat(marks, DAYS // len(marks)))
-    with pytest.raises(DataError, match="--unique-id phase or --past-covariate phase"):
+    with pytest.raises(DataError, match=r"(?s)--unique-id phase: .*--past-covariate phase"):
         add(tmp_path, table)
     found = add(tmp_path, table, past_covariates=["phase"])
     assert "unique_id" not in found.data
@@ -118,7 +119,7 @@ def test_rows_that_a_column_may_tell_apart_are_never_averaged(tmp_path: Path) ->
     table = panel([{"store": 1}, {"store": 1}, {"store": 2}])
     with pytest.raises(DataError) as error:
         add(tmp_path, table)
-    assert "--unique-id, perhaps `store`" in str(error.value)
+    assert "--unique-id store: `store` tells series apart" in str(error.value)
     assert "mean" not in str(error.value)
 
 
@@ -172,7 +173,7 @@ def test_columns_that_may_be_series_or_not_are_asked_for(
 ) -> None:
     with pytest.raises(DataError) as error:
         add(tmp_path, table)
-    assert "--y foo or --y bar" in str(error.value)
+    assert "--y foo: only `foo` is forecast" in str(error.value)
     assert "--value-column foo --value-column bar" in str(error.value)
     assert add(tmp_path, table, y="bar").data["y"] == "bar"
     assert add(tmp_path, table, value_columns=["foo", "bar"]).data["value_columns"] == [

@@ -73,7 +73,9 @@ def test_a_sign_that_may_mean_two_things_is_asked_for(tmp_path: Path, sign: str)
     content = rows([f"{value:,.0f}".replace(",", sign) for value in values])
     with pytest.raises(DataError) as error:
         add(tmp_path, content)
-    assert f"say which with --thousands {sign} or --decimal {sign}" in str(error.value)
+    assert f"say which:\n  --thousands {sign}: it is 1774\n  --decimal {sign}: it is 1.774" in str(
+        error.value
+    )
     assert y(add(tmp_path, content, thousands=sign)) == values.tolist()
     as_decimal = [value / 1000 if value >= 1000 else value for value in values]
     assert y(add(tmp_path, content, decimal=sign)) == pytest.approx(as_decimal)

@@ -165,14 +165,14 @@ FAULTS = {
         {},
         "t.csv: column `ds`: day and month cannot be told apart (2 rows):\n"
         "  row 2: '01/02/2020'\n  row 3: '02/02/2020'\n"
-        "Set `time_format`, for instance `%d/%m/%Y` (day first) or `%m/%d/%Y` (month first).",
+        'Set `time_format: "%d/%m/%Y"` (day first) or `time_format: "%m/%d/%Y"` (month first).',
     ),
     "day and month that only one row tells apart": (
         "ds,y\n12.01.20,1\n13.01.20,2\n",
         {},
         "t.csv: column `ds`: day and month cannot be told apart (2 rows):\n"
         "  row 2: '12.01.20'\n  row 3: '13.01.20'\n"
-        "Set `time_format`, for instance `%d.%m.%y` (day first) or `%m.%d.%y` (month first).",
+        'Set `time_format: "%d.%m.%y"` (day first) or `time_format: "%m.%d.%y"` (month first).',
     ),
     "a stamp that is not of the given form": (
         "ds,y\n31/01/2020,1\n2020-02-01,2\n",
@@ -258,7 +258,7 @@ FAULTS = {
         "t.csv: column `ds`: time stamps with an offset from UTC (3 rows):\n"
         "  row 2: '2020-01-01T00:00Z'\n  row 3: '2020-01-01T01:00Z'\n"
         "  row 4: '2020-01-01T02:00Z'\n"
-        "Set `timezone` to the place whose days and hours the data follow, such as `UTC`.",
+        "Set `timezone` to the place whose days and hours the data follow, such as UTC.",
     ),
     "a time zone that does not exist": (
         UTC,

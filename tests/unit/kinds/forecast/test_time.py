@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retain.errors import DataError, ParamsError
+from retain.errors import DataError, ParamsError, naming_options
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import chunks, reader, tables, timestamps
 from retain.kinds.forecast.data.calendars import features
@@ -26,6 +26,7 @@ SUNDAYS = pd.date_range("2019-12-29", periods=120, freq="W-SUN")
 BERLIN = pd.date_range("2023-10-01", periods=1500, freq="h", tz="Europe/Berlin")
 
 
+@naming_options()
 def found(folder: Path, table: pd.DataFrame, **given: Any) -> tuple[Data, Table, str]:
     """Return what `retain add` finds of a table's time, the table read by it, and what is said."""
     table.to_csv(folder / "t.csv", index=False)
@@ -104,7 +105,9 @@ def test_stamps_are_read_and_written_as_the_table_has_them(
 
 def test_what_may_be_a_month_or_a_quarter_is_asked_for(tmp_path: Path) -> None:
     text = refused(tmp_path, written([f"{s.quarter}/{s.year}" for s in QUARTERS]))
-    assert '--time-format "%m/%Y" or --time-format "%q/%Y"' in text
+    assert "'2/1990' may be two times" in text
+    assert "--time-format %m/%Y: it is 1990-02-01" in text
+    assert "--time-format %q/%Y: it is 1990-04-01" in text
     found(tmp_path, written([f"{s.quarter}/{s.year}" for s in QUARTERS]), time_format="%q/%Y")
 
 
@@ -166,7 +169,7 @@ def test_an_hour_that_came_twice_is_named_before_duplicates(tmp_path: Path) -> N
     text = refused(tmp_path, table)
     assert "--timezone Europe/Berlin --ambiguous order" in text
     assert text.index("--ambiguous") < text.index("--duplicates")
-    assert "ambiguous: order" in refused(tmp_path, table, timezone="Europe/Berlin")
+    assert "--ambiguous order" in refused(tmp_path, table, timezone="Europe/Berlin")
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
@@ -316,7 +319,8 @@ def events(count: int = 600, days: int = 100) -> pd.DataFrame:
 
 def test_events_are_recognised_and_the_remedy_is_an_option(tmp_path: Path) -> None:
     text = refused(tmp_path, events())
-    assert "--aggregate sum, mean or count (of rows) --frequency D" in text
+    for how in ("sum", "mean", "count"):
+        assert f"--aggregate {how} --frequency D: " in text
 
 
 @pytest.mark.parametrize("key", ["aggregate", "align"])

@@ -142,7 +142,9 @@ def _parse_numbers(
                 "decimal sign."
             )
             raise fault(origin, name, rule, rows, remedy)
-        remedy = f"Correct the values, or name the texts that mean missing: {setting('na_values')}."
+        remedy = (
+            f"Correct the values, or name the texts that mean missing in {setting('na_values')}."
+        )
         raise fault(origin, name, "not a number", rows, remedy)
     values = parsed.text.cast(pa.float64()).to_numpy(zero_copy_only=False)
     if parsed.units is not None:

@@ -36,7 +36,7 @@ def fit(
     if least is not None and least < 0:
         raise DataError(
             f"{data['path']}: data.transform is {transform}, which takes no negative value, and "
-            f"the training part has {least:.6g}: write `transform: none`"
+            f"the training part has {least:.6g}: take `transform: none`"
         )
     if transform == "log1p":
         return 0.0

@@ -119,8 +119,8 @@ def split(grid: pd.DatetimeIndex, data: Data) -> tuple[int, int]:
         needed = (count + 1) * data.horizon + data.context_length
         boundary, context = setting("data.split.validation"), setting("data.context_length")
         raise DataError(
-            f"{data.path} has {len(grid):,} steps ({grid[0]} to {grid[-1]}); {boundary}, which "
-            f"is {data.split.validation} of {data.horizon} steps each, needs at least {needed:,}, "
+            f"{data.path} has {len(grid):,} steps ({grid[0]} to {grid[-1]}); {boundary} "
+            f'"{data.split.validation}", of {data.horizon} steps each, needs at least {needed:,}, '
             f"with {context} and one horizon before it: give fewer horizons, or bring more rows"
         )
     for name, begin, end in (("validation", validation, test), ("test", test, len(grid))):

@@ -38,10 +38,8 @@ def dates_across(frame: pd.DataFrame, known: dict[str, Any], path: str) -> dict[
     if told is None and (not forms or looks_like_time(frame)):
         return {}
     if len(forms) > 1:
-        raise AmbiguousError(
-            f"{path}: the name {stamps[0]!r} of a column may be two days",
-            readings(stamps[0], forms),
-        )
+        name, choices = readings(pd.Series(stamps, dtype="str"), forms)
+        raise AmbiguousError(f"{path}: the name {name!r} of a column may be two days", choices)
     form = next(iter(forms), ISO)
     return {"dates_across": True} | ({} if form == ISO else {"time_format": form})
 

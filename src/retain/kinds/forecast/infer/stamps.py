@@ -113,10 +113,8 @@ def _one(sample: pd.DataFrame, known: Roles, path: str) -> tuple[str, str | None
         formats = formats_of(sample[name], numbers_too=hinted)
         if len(formats) > 1:
             what = "days" if "%d" in formats[0] else "times"
-            text = str(_text(sample[name]).iloc[0])
-            raise AmbiguousError(
-                f"{path}: column `{name}`: {text!r} may be two {what}", readings(text, formats)
-            )
+            text, choices = readings(_text(sample[name]), formats)
+            raise AmbiguousError(f"{path}: column `{name}`: {text!r} may be two {what}", choices)
         if formats:
             return str(name), None if formats == [ISO] else formats[0]
     if given is not None and not _is_whole(sample[str(given)]):
@@ -134,12 +132,13 @@ def _one(sample: pd.DataFrame, known: Roles, path: str) -> tuple[str, str | None
     )
 
 
-def readings(text: str, formats: list[str]) -> list[Choice]:
-    """Return what a stamp may mean, an answer for each format."""
-    stamps = [time_formats.read(pd.Series([text]), form)[0] for form in formats]
-    return [
-        Choice(f"it is {stamp}".removesuffix(" 00:00:00"), {"time_format": form})
-        for stamp, form in zip(stamps, formats, strict=True)
+def readings(texts: Texts, formats: list[str]) -> tuple[str, list[Choice]]:
+    """Return a stamp that formats read differently, and an answer for each of them."""
+    stamps = pd.DataFrame({form: time_formats.read(texts, form) for form in formats})
+    row = int((stamps.nunique(axis=1) > 1).to_numpy().argmax())
+    return str(texts.iloc[row]), [
+        Choice(f"it is {stamps[form].iloc[row]}".removesuffix(" 00:00:00"), {"time_format": form})
+        for form in formats
     ]
 
 
