@@ -28,7 +28,6 @@ LISTS = {
     "past_covariates": "past-covariate",
     "known_covariates": "known-covariate",
     "static_covariates": "static-covariate",
-    "keep_values": "keep-value",
     "na_values": "na-value",
     "keep_values": "keep-value",
     "drop": "drop",

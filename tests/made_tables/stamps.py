@@ -126,7 +126,9 @@ STAMPS = {
     "epoch milliseconds": Stamps(_numbers("ms"), ("time", "date"), "epoch_ms", zone="UTC"),
     "days of Excel": Stamps(_excel, ("time", "date", "month"), "excel"),
     "date and time": Stamps(_columns(date="%Y-%m-%d", time="%H:%M"), ("time",)),
-    "dd.mm.yyyy and time": Stamps(_columns(date="%d.%m.%Y", time="%H:%M:%S"), ("time",)),
+    "dd.mm.yyyy and time": Stamps(
+        _columns(date="%d.%m.%Y", time="%H:%M:%S"), ("time",), "%d.%m.%Y"
+    ),
     "date and hour from 0": Stamps(_date_and_hour(0), ("time",), holds="hour"),
     "date and hour to 24": Stamps(_date_and_hour(1), ("time",), holds="hour"),
     "year and month": Stamps(_plain(year="year", month="month"), ("month",), "", "M"),

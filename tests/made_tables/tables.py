@@ -90,6 +90,12 @@ def make(recipe: Recipe) -> Made:
     truth = _of_grid(truth, recipe)
     name, content, fault = files.write(columns, recipe, random)
     answers = truth.answers | fault.answers
+    if recipe.fault == "blanks around fields":
+        first = next(iter(columns))
+        answers = {
+            option: [f" {text}" if text in columns and text != first else text for text in texts]
+            for option, texts in answers.items()
+        }
     cure = fault.cure or truth.cure
     return Made(name, content, dataclasses.replace(truth, answers=answers, cure=cure))
 
