@@ -39,6 +39,17 @@ def panel(keys: list[dict[str, Any]], steps: int = DAYS, level: float = 100) -> 
     return pd.concat(parts, ignore_index=True)
 
 
+# The target
+
+
+def test_zeros_and_ones_are_a_target_where_they_are_named_like_one(tmp_path: Path) -> None:
+    rare = (values(1) > 108).astype(int)
+    table = pd.DataFrame({"date": days(), "demand": rare, "temperature": values(2, level=12)})
+    assert add(tmp_path, table).data["y"] == "demand"
+    flag = table.rename(columns={"demand": "holiday"})
+    assert add(tmp_path, flag).data["y"] == "temperature"
+
+
 # Keys
 
 

@@ -149,14 +149,18 @@ def test_days_with_offsets_are_dates_of_their_place(tmp_path: Path) -> None:
     assert table.frame["ds"].tolist() == days.tz_localize(None).tolist()
 
 
-def test_a_column_with_a_zone_says_which(tmp_path: Path) -> None:
-    table = written(BERLIN)
+@pytest.mark.parametrize(
+    ("zone", "expected"), [("Europe/Berlin", "Europe/Berlin"), ("+05:30", "UTC")]
+)
+def test_a_column_with_a_zone_says_which(tmp_path: Path, zone: str, expected: str) -> None:
+    stamps = BERLIN.tz_convert(zone)
+    table = written(stamps)
     table.to_parquet(tmp_path / "t.parquet", index=False)
     raw = reader.load(reader.open_table("t.parquet", tmp_path))
     known = {"path": "t.parquet", "horizon": 2, "context_length": 1}
-    data = Data.model_validate(known | columns.find(raw.frame, known, "t.parquet", []))
+    data = Data.model_validate(known | columns.find(raw, known, "t.parquet", []))
     read = tables.check(raw, steps.settle(raw, data, []))
-    assert data.timezone == "Europe/Berlin"
+    assert data.timezone == expected  # an offset alone is no time zone
     assert read.frame["ds"].tolist() == BERLIN.tz_convert("UTC").tz_localize(None).tolist()
 
 

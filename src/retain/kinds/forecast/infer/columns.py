@@ -169,13 +169,14 @@ def _likely_targets(
     likely = []
     for name in numeric:
         values = frame[name].dropna()
-        constant = values.nunique() < 3
+        distinct = values.nunique()
+        flag = distinct < 2 or (distinct < 3 and rank(name, targets.TARGET_NAMES) == NO_HINT)
         calendar = rank(name, infer_keys.CALENDAR_NAMES) < NO_HINT
         fixed = (
             series is not None
             and series.nunique() > 1
             and bool((frame[name].groupby(series).nunique() <= 1).all())
         )
-        if not (constant or covariates.counts(values) or calendar or fixed):
+        if not (flag or covariates.counts(values) or calendar or fixed):
             likely.append(name)
     return likely or numeric

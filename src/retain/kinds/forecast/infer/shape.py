@@ -8,12 +8,13 @@ import pandas as pd
 
 from retain.errors import AmbiguousError, DataError
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import across
+from retain.kinds.forecast.data import across, time_formats
 from retain.kinds.forecast.data.reader import Raw
 from retain.kinds.forecast.infer import keys, numbers, sentinels
 from retain.kinds.forecast.infer.hints import by_hint, names
 from retain.kinds.forecast.infer.stamps import ISO, formats_of, looks_like_time, readings
 
+STAMP = r"\s*\d|[A-Za-z]{3,9}\W+\d|[Qq][1-4]\b"  # what the name of such a column begins like
 LEAST = 3  # columns named by dates
 
 
@@ -24,15 +25,14 @@ def dates_across(frame: pd.DataFrame, known: dict[str, Any], path: str) -> dict[
         DataError: a stamp may be two days.
     """
     told = known.get("dates_across")
-    stamps = [
-        name for name in map(str, frame.columns) if re.match(r"\s*\d|[A-Za-z]{3,9}\W+\d", name)
-    ]
+    stamps = [name for name in map(str, frame.columns) if re.match(STAMP, name)]
     if told is None and (
         len(stamps) < LEAST or 2 * len(stamps) < len(frame.columns) or "ds" in known
     ):
         return {}
     if "time_format" in known:
-        forms = [known["time_format"]] if told else []
+        form = str(known["time_format"])
+        forms = [form] if told or _reads(stamps, form) else []
     else:
         forms = formats_of(pd.Series(stamps, dtype="str"), numbers_too=True)
     if told is None and (not forms or looks_like_time(frame)):
@@ -42,6 +42,12 @@ def dates_across(frame: pd.DataFrame, known: dict[str, Any], path: str) -> dict[
         raise AmbiguousError(f"{path}: the name {name!r} of a column may be two days", choices)
     form = next(iter(forms), ISO)
     return {"dates_across": True} | ({} if form == ISO else {"time_format": form})
+
+
+def _reads(stamps: list[str], form: str) -> bool:
+    if form in time_formats.NUMBER_FORMATS:
+        return False
+    return bool(time_formats.read(pd.Series(stamps, dtype="str"), form).notna().all())
 
 
 def find(raw: Raw, known: dict[str, Any], path: str, sentences: list[str]) -> dict[str, Any]:

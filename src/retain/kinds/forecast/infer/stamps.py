@@ -57,7 +57,7 @@ def find(sample: pd.DataFrame, known: Roles, path: str, sentences: list[str]) ->
         _say(list(given), form, sentences)
         return {"ds": list(given), "time_format": form}
     name, found = _one(sample, known, path)
-    if given is None and "time_format" not in known:
+    if given is None:
         others = [n for n in sample.columns if n != name and n not in _taken(known)]
         joined = _companions(sample, name, found, others)
         if joined is not None:

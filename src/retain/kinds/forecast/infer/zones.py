@@ -25,11 +25,7 @@ def of_offsets(column: "pd.Series[Any]", form: str | None, sentences: list[str])
         form: their `time_format`, None for ISO 8601.
     """
     if pd.api.types.is_datetime64_any_dtype(column):
-        zone = getattr(column.dtype, "tz", None)
-        if zone is None:
-            return {}
-        sentences.append(f"timezone: {zone}, as the column says; --timezone takes another")
-        return {"timezone": str(zone)}
+        return _of_type(getattr(column.dtype, "tz", None), sentences)
     text = column.dropna().astype("str").str.strip()
     text = text[text != ""].drop_duplicates()
     if form is None:
@@ -68,6 +64,19 @@ def of_offsets(column: "pd.Series[Any]", form: str | None, sentences: list[str])
         else f"; the offsets are {found}: --timezone follows the days of a place"
     )
     sentences.append(f"timezone: UTC, to which the stamps are taken{hint}")
+    return {"timezone": "UTC"}
+
+
+def _of_type(zone: Any, sentences: list[str]) -> Roles:
+    if zone is None:
+        return {}
+    if str(zone) in zoneinfo.available_timezones():
+        sentences.append(f"timezone: {zone}, as the column says; --timezone takes another")
+        return {"timezone": str(zone)}
+    sentences.append(
+        f"timezone: UTC, to which the stamps are taken; the offset of the column is {zone}: "
+        "--timezone follows the days of a place"
+    )
     return {"timezone": "UTC"}
 
 
