@@ -137,9 +137,9 @@ def test_it_is_filled_and_marked(
     assert filled["ds"].tolist() == answer["ds"].iloc[:HORIZON].tolist()
     assert (np.diff(filled[LEVELS], axis=1) > 0).all()
     assert found.messages == [f"1 series are filled:\n  s001: filled by {used}"]
-    rest = Forecasts(
-        answer[answer["unique_id"] != "s001"].reset_index(drop=True), {}, {}, [], found.history
-    )
+    others = (answer["unique_id"] != "s001").to_numpy()
+    table_of, rows_of = (part[others].reset_index(drop=True) for part in (answer, found.rows))
+    rest = Forecasts(table_of, {}, {}, [], rows_of, found.history)
     assert same(rest, model, table[table["shop"] != "s001"])
 
 
@@ -307,7 +307,7 @@ def test_a_future_that_does_not_fit(
 
 def test_a_model_without_known_covariates_takes_no_future(model: Path, tmp_path: Path) -> None:
     coming = shops(1).drop(columns="y")
-    assert "leave --future out" in refused(model, shops(1), tmp_path, future=coming)
+    assert "has no known covariates" in refused(model, shops(1), tmp_path, future=coming)
 
 
 def test_the_future_of_a_wide_table_is_that_of_all_its_series(tmp_path: Path) -> None:

@@ -25,9 +25,9 @@ def seconds(
     epoch = min(-(-examples // training.batch_size), training.epoch_steps)
     most = training.epochs(examples) * epoch
     fewest = most if training.patience is None else min(most, (training.patience + 1) * epoch)
-    networks = training.rehearsals + problem.model.ensemble
-    recipes = (kept or problem.model.base == "none") + bool(problem.beside)
-    trained = len(training.cells) * problem.folds * recipes * networks
+    recipes = [problem] * (kept or problem.model.base == "none") + [*problem.beside.values()]
+    networks = sum(recipe.training.rehearsals + recipe.model.ensemble for recipe in recipes)
+    trained = len(training.cells) * problem.folds * networks
     refitted = problem.refit * kept * problem.model.ensemble
     pace = UPDATE_SECONDS if update_seconds is None else update_seconds
     start = START * (len(training.cells) + problem.refit)
