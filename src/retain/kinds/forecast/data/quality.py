@@ -46,8 +46,8 @@ def describe(
             )
     target = ", ".join(data.value_columns) or data.y
     numeric = set(data.past_covariates + data.known_covariates) - set(data.categorical)
-    shown = [(n, name) for n, name in enumerate(columns) if n and name in numeric]
-    contents, odd = extremes.describe(values, index, [(0, target), *shown])
+    others = [(n, name) for n, name in enumerate(columns) if n and name in numeric]
+    contents, odd = extremes.describe(values, index, [(0, target), *others])
     warnings += odd
     if skipped:
         warnings.append(f"{len(skipped)} series are left out; `skipped_series` says why")
