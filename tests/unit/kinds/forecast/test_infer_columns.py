@@ -206,6 +206,26 @@ def test_dates_across_the_top(tmp_path: Path, form: str, written: str | None) ->
     assert said(found, "not used: `Total`")
 
 
+def test_quarters_across_the_top(tmp_path: Path) -> None:
+    quarters = pd.date_range("1990-01-01", periods=40, freq="QS")
+    table = pd.DataFrame(
+        [values(n, 40) for n in range(3)], columns=[f"Q{q.quarter} {q.year}" for q in quarters]
+    )
+    table.insert(0, "shop", ["a", "b", "c"])
+    found = add(tmp_path, table, horizon=2)
+    assert (found.data["dates_across"], found.data["time_format"]) == (True, "Q%q %Y")
+    assert found.table.frame["ds"].unique().tolist() == quarters.tolist()
+
+
+def test_dates_across_the_top_are_read_by_the_format_that_is_given(tmp_path: Path) -> None:
+    months = pd.date_range("2019-01-01", periods=36, freq="MS")
+    table = pd.DataFrame([values(1, 36)], columns=months.strftime("%d/%m/%Y"))
+    with pytest.raises(DataError, match="may be two days"):
+        add(tmp_path, table, horizon=2)
+    found = add(tmp_path, table, horizon=2, time_format="%d/%m/%Y")
+    assert found.table.frame["ds"].tolist() == months.tolist()
+
+
 # Covariates
 
 

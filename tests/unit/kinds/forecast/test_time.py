@@ -232,6 +232,15 @@ def test_a_line_of_sums_below_joined_columns_is_named(
     assert f"row {len(table) + 1:,}: 'Sum" in text
 
 
+def test_with_the_format_of_the_date_given_the_time_is_joined(tmp_path: Path) -> None:
+    truth = pd.date_range("2020-09-06", periods=144, freq="h")  # day and month may be swapped
+    table = written(truth.strftime("%d.%m.%Y")).assign(time=truth.strftime("%H:%M"))
+    assert "--time-format %d.%m.%Y: " in refused(tmp_path, table)
+    data, read, _ = found(tmp_path, table, time_format="%d.%m.%Y")
+    assert data.ds == ("date", "time")
+    assert read.frame["ds"].tolist() == truth.tolist()
+
+
 def test_an_hour_beside_a_whole_stamp_is_not_joined(tmp_path: Path) -> None:
     data, _, _ = found(tmp_path, written(HOURS, hour=HOURS.hour))
     assert data.ds == "date"
