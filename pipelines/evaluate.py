@@ -37,7 +37,8 @@ def main() -> None:
         )
         page = replace(page, outlook=outlook)
     compared = [*cells, *(getattr(check, "baseline", "") for check in problem.gate)]
-    scores = results.headlines(name, found.metrics, judged, problem.ERRORS[0], compared)
+    error = next(iter(problem.ERRORS), "")
+    scores = results.headlines(name, found.metrics, judged, error, compared)
     with files.folder(root, f"evaluate-{name}") as scratch:
         (scratch / layout.scores.name).write_text(files.to_json(scores), "utf-8")
         (scratch / "metrics.json").write_text(files.to_json(found.metrics), "utf-8")

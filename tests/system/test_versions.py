@@ -86,7 +86,7 @@ def state(folder: Path) -> list[dict[str, Any]]:
         {
             key: value
             for key, value in row.items()
-            if key not in ("registered", "age", "commit", "sentence")
+            if key not in ("registered", "age", "commit", "sentence", "versus")
         }
         for row in listing.plain(listing.rows(folder, "small"))
     ]

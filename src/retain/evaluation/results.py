@@ -158,6 +158,12 @@ HEADLINES = (
 )
 
 
+def of_note(scores: Mapping[str, float]) -> dict[str, float]:
+    """Return the scores of HEADLINES; all, where a kind of another package has none of them."""
+    noted = {key: scores[key] for key in HEADLINES if key in scores}
+    return noted or dict(scores)
+
+
 def headlines(
     name: str, metrics: Metrics, model: str, error: str, others: Iterable[str]
 ) -> dict[str, dict[str, Any]]:
@@ -169,15 +175,14 @@ def headlines(
     Args:
         name: of the problem.
         model: the judged one.
-        error: the score that is listed of the other models.
+        error: the score that is listed of the other models; empty where a kind has none.
         others: the models that the judged one is compared with; itself among them, and those that
             were not scored, are left out.
     """
     scores = metrics["models"]
-    judged = {key: scores[model][key] for key in HEADLINES if key in scores[model]}
     compared = [other for other in others if other in scores and other != model]
-    beside = {f"{error}_{other}": scores[other][error] for other in compared}
-    return {name: {"model": model, **judged, **beside}}
+    beside = {f"{error}_{other}": scores[other][error] for other in compared if error}
+    return {name: {"model": model, **of_note(scores[model]), **beside}}
 
 
 def plots(

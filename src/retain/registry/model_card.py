@@ -18,7 +18,7 @@ from retain.config.kind import kind_of
 from retain.config.schema import Problem
 from retain.evaluation.quality_gate import CheckResult
 from retain.evaluation.report import MARKDOWN, Table, markdown_table
-from retain.evaluation.results import HEADLINES, Metrics
+from retain.evaluation.results import Metrics, of_note
 from retain.project import fingerprint, raw_table
 
 NAME = "README.md"  # of the file, as a hub expects it
@@ -40,7 +40,7 @@ def write(
         tags: of the version, as `version_tags.of_model` gives them, with those of its run.
     """
     path = str(getattr(getattr(problem, "data", None), "path", ""))
-    keys = [key for key in HEADLINES if key in metrics["models"][tags["cell"]]]
+    keys = list(of_note(metrics["models"][tags["cell"]]))
     blocks = [
         f"# {name}",
         f"{problem.purpose} The network's cell is `{tags['cell']}`; retain {__version__} made it.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from retain.config.kind import Predictor
 from retain.evaluation.quality_gate import CheckResult
-from retain.evaluation.results import HEADLINES, Metrics
+from retain.evaluation.results import Metrics, of_note
 from retain.model_files import load_model
 from retain.project import fingerprint
 from retain.registry.ledger import VERSUS_CHAMPION
@@ -49,7 +49,7 @@ def of_model(
     if rows := labels.data_sentence(root, name):
         tags["data.rows"] = rows
     scores = metrics["models"][cell]
-    shown = {key: scores[key] for key in HEADLINES if math.isfinite(scores.get(key, math.nan))}
+    shown = {key: score for key, score in of_note(scores).items() if math.isfinite(score)}
     tags |= {f"{TEST}{key}": f"{value:.6g}" for key, value in shown.items()}
     return tags | {key: run_tags[key] for key in PROVENANCE if key in run_tags}
 
@@ -76,7 +76,7 @@ def of_decision(sentence: str, checks: Iterable[CheckResult]) -> dict[str, str]:
 
 def champion_figures(scores: Mapping[str, float]) -> dict[str, float]:
     """Return a champion's scores as a check's figures hold them."""
-    shown = {key: scores[key] for key in HEADLINES if math.isfinite(scores.get(key, math.nan))}
+    shown = {key: score for key, score in of_note(scores).items() if math.isfinite(score)}
     return {f"{CHAMPION}{key}": float(value) for key, value in shown.items()}
 
 

@@ -12,6 +12,7 @@ from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.frequency import DAY, Micros, Times, micros
 
 FAR = 20  # steps from its neighbours, from which on a stamp is no mere disorder
+MONTH = 27 * DAY  # a shorter gap may be an outage
 LONE = 3  # stamps, at most, that stand apart from all others
 MOST = 0.02  # of the rows may be out of order in a table that is in order
 FEWEST = 10  # stamps, of which one can stand apart
@@ -87,7 +88,8 @@ def _lone(stamps: Micros) -> tuple[Micros, int]:
                 (steps[count - 1], steps[count:], stamps[:count], stamps[count]),
             ):
                 typical = int(np.median(rest))
-                if gap > max(1.5 * FAR * typical, 10 * int(rest.max()), 0.1 * int(rest.sum())):
+                least = max(1.5 * FAR * typical, 10 * int(rest.max()), 0.1 * int(rest.sum()))
+                if gap > max(least, MONTH):  # a slip in the month or the year
                     return lone, int(end)
     return stamps[:0], 0
 
