@@ -270,7 +270,8 @@ def test_an_empty_store_is_filled_again_and_a_second_time_changes_nothing(
     assert said[-1].startswith("small: 4 versions; @challenger is version 4, @champion")
     assert state(project) == before
     assert forecast() == answer
-    here = {"git.commit", "git.dirty"}  # a version is now of the commit that holds it
+    # A version is now of the commit that holds it; no ledger has the champion's figures beside it.
+    here = {"git.commit", "git.dirty", "versus"}
     for version, recorded in old.items():
         new = tags(project, version)
         assert {key: new[key] for key in recorded.keys() - here} == {

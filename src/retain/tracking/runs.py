@@ -148,7 +148,7 @@ def log_evaluation(root: Path, name: str, problem: Problem, cells: list[str]) ->
 
 
 def _log_evaluation(root: Path, name: str, problem: Problem, cells: list[str]) -> None:
-    layout, error = Layout(root, name), problem.ERRORS[0]
+    layout = Layout(root, name)
     judged, now = choice.judged(layout.metrics), offline_run.now()
     for cell in cells:
         run = find_run(root, name, problem, cell, layout.model(cell))
@@ -159,8 +159,10 @@ def _log_evaluation(root: Path, name: str, problem: Problem, cells: list[str]) -
         run.deliver()
         if cell == judged:
             whole = _pipeline_of(run, problem)
-            errors = fingerprint.test_errors(root, name, error)
-            whole.message.log(test | {f"{error}/{m}": value for m, value in errors.items()}, 0, now)
+            for error in problem.ERRORS[:1]:
+                errors = fingerprint.test_errors(root, name, error)
+                test |= {f"{error}/{model}": value for model, value in errors.items()}
+            whole.message.log(test, 0, now)
             whole.message.status, whole.message.ended = "FINISHED", now
             whole.deliver()
             for entry in fingerprint.EVALUATED:
