@@ -469,3 +469,13 @@ def test_what_was_tried_is_said_and_used(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(("rows", "seconds"), [(144, 7.504), (10_000, 42.0), (10_000_000, 45.0)])
 def test_the_budget_follows_from_the_rows(rows: int, seconds: float) -> None:
     assert budget(rows) == pytest.approx(seconds)
+
+
+def test_series_that_are_too_short_or_ended_are_named(tmp_path: Path) -> None:
+    table = stores("001", "002", "003", "004")
+    late = (table["store"] == "002") & (table["timestamp"] < "2022-01-30")
+    over = (table["store"] == "003") & (table["timestamp"] > "2021-06-01")
+    said = "\n".join(look(tmp_path, table[~late & ~over]).sentences)
+    assert "left out: 1 of 4 series: 002 (6 steps are fewer than context_length + horizon" in said
+    assert "ended: 1 of 4 series more than a season before the table does: 003 (2021-06-01)" in said
+    assert "ended" not in "\n".join(look(tmp_path, table).sentences)

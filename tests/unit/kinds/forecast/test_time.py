@@ -146,6 +146,17 @@ def test_days_with_offsets_are_dates_of_their_place(tmp_path: Path) -> None:
     assert table.frame["ds"].tolist() == days.tz_localize(None).tolist()
 
 
+def test_a_column_with_a_zone_says_which(tmp_path: Path) -> None:
+    table = written(BERLIN)
+    table.to_parquet(tmp_path / "t.parquet", index=False)
+    raw = reader.load(reader.open_table("t.parquet", tmp_path))
+    known = {"path": "t.parquet", "horizon": 2, "context_length": 1}
+    data = Data.model_validate(known | columns.find(raw.frame, known, "t.parquet", []))
+    read = tables.check(raw, steps.settle(raw, data, []))
+    assert data.timezone == "Europe/Berlin"
+    assert read.frame["ds"].tolist() == BERLIN.tz_convert("UTC").tz_localize(None).tolist()
+
+
 def test_an_hour_that_came_twice_is_named_before_duplicates(tmp_path: Path) -> None:
     table = written(BERLIN.tz_localize(None).astype(str))
     text = refused(tmp_path, table)
@@ -199,6 +210,19 @@ def test_time_in_several_columns_is_joined(
     assert "together" in said
     texts = pd.Series(timestamps.written(truth, data))
     assert timestamps.parse(texts, data, reader.Origin("t")).tolist() == truth.tolist()
+
+
+@pytest.mark.parametrize("kind", ["a date and a time", "a date and an hour", "year and month"])
+@pytest.mark.parametrize("named", [False, True])
+def test_a_line_of_sums_below_joined_columns_is_named(
+    kind: str, named: bool, tmp_path: Path
+) -> None:
+    _, parts = JOINED[kind]
+    table = pd.DataFrame({**parts, "kWh": 1.5 + np.arange(len(JOINED[kind][0])) % 9}).head(60)
+    below = pd.DataFrame({next(iter(parts)): ["Sum"], "kWh": [9.0]})
+    table = pd.concat([table.astype(dict.fromkeys(parts, "str")), below])
+    text = refused(tmp_path, table, **({"ds": list(parts)} if named else {}))
+    assert f"row {len(table) + 1:,}: 'Sum" in text
 
 
 def test_an_hour_beside_a_whole_stamp_is_not_joined(tmp_path: Path) -> None:

@@ -58,6 +58,9 @@ def test_forecasts_continue_numbers_of_steps(tmp_path: Path) -> None:
     table = series(range(10, 90), "t")
     found = asked(tmp_path, table, ds="t", ds_is_step=True, calendar=False)
     assert found["t"].tolist() == [90, 91, 92]
+    assert predictor.load(tmp_path / "model").trained_on() == "step 10 to 60"
+    quality = (tmp_path / "prepared" / "quality.json").read_text()
+    assert '"first": "10"' in quality
 
 
 def test_a_time_in_two_columns_is_one_in_a_forecast(tmp_path: Path) -> None:
@@ -83,6 +86,24 @@ def test_each_series_is_forecast_at_its_own_times(tmp_path: Path) -> None:
     options = ForecastOptions(fill_with="theta")
     found = forecast_file(tmp_path / "model", str(tmp_path / "h.csv"), tmp_path, options).table
     assert found["when"].tolist() == answer.tolist()
+
+
+def test_what_is_known_of_the_future_has_the_phase_too(tmp_path: Path) -> None:
+    own = {"a": HOURS, "b": HOURS + pd.Timedelta(minutes=20)}
+    table = pd.concat([series(stamps).assign(sensor=name) for name, stamps in own.items()])
+    table["price"] = np.arange(len(table)) % 5
+    keys = {"unique_id": "sensor", "align": "series", "frequency": "h", "ds": "when"}
+    model_of(tmp_path, table.astype({"when": "str"}), {}, known_covariates=["price"], **keys)
+    ahead = [
+        pd.DataFrame({"when": pd.date_range(stamps[-1], periods=4, freq="h")[1:], "sensor": name})
+        for name, stamps in own.items()
+    ]
+    future = pd.concat(ahead).assign(price=2)
+    table.to_csv(tmp_path / "h.csv", index=False)
+    future.to_csv(tmp_path / "f.csv", index=False)
+    options = ForecastOptions(future=str(tmp_path / "f.csv"))
+    found = forecast_file(tmp_path / "model", str(tmp_path / "h.csv"), tmp_path, options).table
+    assert found["when"].tolist() == future["when"].tolist()
 
 
 @pytest.mark.parametrize("day", [15, 31])

@@ -1,6 +1,7 @@
 """What was found in a table and what is done about it: quality.json, and the same for people."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import extremes
 from retain.kinds.forecast.data.chunks import Chunks
 from retain.kinds.forecast.data.scaling import blocks
+from retain.kinds.forecast.data.timestamps import in_words
 
 
 def describe(
@@ -26,6 +28,7 @@ def describe(
 ) -> dict[str, Any]:
     """Return the content of quality.json; `columns` are those of `values`."""
     findings = table.findings
+    when = partial(in_words, data=data) if data.ds_is_step else str
     missing, (longest, series, step) = gaps(values, index)
     warnings = []
     late = index["first_step"] + 2 > validation_step
@@ -51,8 +54,8 @@ def describe(
     return {
         "rows": findings.rows,
         "series": len(index),
-        "first": str(grid[0]),
-        "last": str(grid[-1]),
+        "first": when(grid[0]),
+        "last": when(grid[-1]),
         "frequency": table.frequency,
         "steps": len(values) - data.reach,
         "duplicates": {"rule": data.duplicates, "rows": findings.duplicates},
@@ -60,7 +63,7 @@ def describe(
             "steps": missing,
             "longest_gap": longest,
             "longest_gap_series": str(index["unique_id"].iloc[series]) if longest else None,
-            "longest_gap_from": str(grid[step]) if longest else None,
+            "longest_gap_from": when(grid[step]) if longest else None,
         },
         "blank": findings.blank,
         "out_of_range": findings.out_of_range,

@@ -67,7 +67,7 @@ def digits(text: "pd.Series[Any]") -> list[str]:
     if (
         dated is not None
         and text.str.fullmatch(r"(19|20)\d+").all()
-        and _share(text, dated, 1.0) == 1
+        and share(text, dated, 1.0) == 1
     ):
         return [dated]
     middle = float(text.astype(float).median())
@@ -81,16 +81,16 @@ def formats(text: "pd.Series[Any]") -> list[str]:
     Where none does, as with a line of sums below a table, those that read the most, if nearly all.
 
     Args:
-        text: distinct stamps, stripped; neither ISO 8601 nor numbers.
+        text: stamps, stripped; neither ISO 8601 nor numbers.
     """
     shape = text.str.replace(r"\d+", "9", regex=True).str.replace(r"[A-Za-z]+", "a", regex=True)
     usual = str(text[shape == shape.mode()[0]].iloc[0])
     for least in (1.0, NEARLY):
         for alternatives in _candidates(usual):
-            shares = {form: _share(text, form, least) for form in alternatives}
+            shares = {form: share(text, form, least) for form in alternatives}
             best = max(shares.values())
             if best >= least:
-                readable = [form for form, share in shares.items() if share == best]
+                readable = [form for form, found in shares.items() if found == best]
                 if readable[0].startswith("%m") and "%d" not in readable[0]:
                     months = text[text.str.match(r"\d")]
                     if _are_quarters(months):
@@ -119,7 +119,7 @@ def _candidates(first: str) -> Iterator[list[str]]:
         yield [f"%Y%m%d{clock}{time}" for time in ("%H%M", "%H%M%S", "%H%M%S%z")]
 
 
-def _share(text: "pd.Series[Any]", form: str, least: float) -> float:
+def share(text: "pd.Series[Any]", form: str, least: float) -> float:
     """Return the share of the stamps that a format reads; 0 if it is too small in the first."""
     few = float(np.mean(np.asarray(time_formats.read(text.head(FEW), form).notna())))
     if few < least - SLACK or len(text) <= FEW:

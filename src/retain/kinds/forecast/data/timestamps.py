@@ -98,6 +98,18 @@ def written(ds: pd.DatetimeIndex, data: TimeAxis) -> "pd.Index[Any]":
     return time_formats.write(ds, data.time_format)
 
 
+def in_words(stamp: pd.Timestamp, data: TimeAxis) -> str:
+    """Return a stamp of a checked table for a message, without a time of day that is midnight.
+
+    In the time zone of the table; the number of a step without a date.
+    """
+    if data.ds_is_step:
+        return str(written(pd.DatetimeIndex([stamp]), data)[0])
+    if data.zone is not None:
+        stamp = stamp.tz_localize("UTC").tz_convert(data.zone)
+    return f"{stamp:%Y-%m-%d}" if stamp == stamp.normalize() else f"{stamp:%Y-%m-%d %H:%M}"
+
+
 def _from_steps(distinct: Texts, refuse: Refuse) -> pd.DatetimeIndex:
     number = pd.to_numeric(distinct, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     bad = ~((np.abs(number) < 2.0**53) & (number == np.round(number)))

@@ -15,7 +15,15 @@ import pandas as pd
 from retain.config import loader
 from retain.errors import AmbiguousError, Choice, naming_options
 from retain.kinds.forecast.config import Data, Problem
-from retain.kinds.forecast.data import frequency, panel, reader, slots, tables
+from retain.kinds.forecast.data import (
+    chunks,
+    frequency,
+    panel,
+    reader,
+    slots,
+    tables,
+    unseen,
+)
 from retain.kinds.forecast.infer import (
     columns,
     gate,
@@ -95,7 +103,11 @@ def infer(
         )
     tuned, preset, model = tuning.tune(name, built, draft, given, folds, sentences, seconds, preset)
     origins = splitting.count_origins(extent, draft)
-    series = splitting.count_series(table, draft.model_copy(update=tuned))
+    chosen = draft.model_copy(update=tuned)
+    series = splitting.count_series(table, chosen)
+    splitting.tell_series(table, chosen, sentences)
+    if draft.categorical:
+        sentences += unseen.after_training(chunks.in_memory(table, draft), built, draft)
     judging = gate.metric(built, sentences)
     spread = power.spread(built, tuned["season_length"])
     checks = gate.choose(origins, series, horizon, sentences, judging, pool=True, spread=spread)

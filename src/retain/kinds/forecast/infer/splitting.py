@@ -5,6 +5,7 @@ tested, up to half of it with the validation part, and in folds, so that the mod
 pieces learn from what comes before them.
 """
 
+from collections.abc import Sized
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +17,13 @@ from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data.cycles import natural
 from retain.kinds.forecast.data.series import grid_of, select, split, summarize
 from retain.kinds.forecast.data.tables import Table
+from retain.kinds.forecast.data.timestamps import in_words
 
 SHARE = 0.15  # of the span of a long table is tested, and as much validates
 ENOUGH = 10  # tested horizons, from which one fold of a long table has enough origins
 FEWEST = 4  # that are tested, where half of the table allows, even if two seasons are not left
 QUICK = 2_000  # training rows, up to which a training takes seconds
+SHOWN = 3  # series that a sentence names
 FOLDS = {True: 5, False: 3}  # at most, by whether a training is quick
 
 
@@ -42,6 +45,38 @@ class Extent:
 def count_series(table: Table, data: Data) -> int:
     """Return how many series are long enough for the context and the horizon."""
     return int(select(summarize(table.frame, data), table.frequency, data)[0].sum())
+
+
+def tell_series(table: Table, data: Data, sentences: list[str]) -> None:
+    """Say which series are too short, and which ended long before the others."""
+    series = summarize(table.frame, data)
+    _, skipped = select(series, table.frequency, data)
+    if skipped:
+        lines = [f"{left['unique_id']} ({left['reason']})" for left in skipped[:SHOWN]]
+        sentences.append(f"left out: {_count(skipped, series)}: {_several(lines, skipped)}")
+    grid = grid_of(series, table.frequency)
+    if len(grid) > data.season_length:
+        early = series["last_seen"] < grid[-1 - data.season_length]
+        ended = series[
+            early.to_numpy()
+            & ~series["unique_id"].isin([left["unique_id"] for left in skipped]).to_numpy()
+        ]
+        if len(ended):
+            some = ended[["unique_id", "last_seen"]].head(SHOWN).itertuples(index=False)
+            lines = [f"{name} ({in_words(last, data)})" for name, last in some]
+            sentences.append(
+                f"ended: {_count(ended, series)} more than a season before the table does: "
+                f"{_several(lines, ended)}; a forecast begins at a series' own end, with a note"
+            )
+
+
+def _count(some: Sized, series: pd.DataFrame) -> str:
+    return f"{len(some):,} of {len(series):,} series"
+
+
+def _several(lines: list[str], some: Sized) -> str:
+    more = len(some) - len(lines)
+    return ", ".join(lines) + (f" and {more:,} more" if more else "")
 
 
 def measure(table: Table, draft: Data) -> Extent:

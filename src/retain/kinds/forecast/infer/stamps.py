@@ -96,7 +96,10 @@ def _steps(sample: pd.DataFrame, known: Roles, path: str, sentences: list[str]) 
                 f"{path}: no column of whole numbers to be the steps; name it with --ds"
             )
         name = whole[0]
-    sentences.append(f"ds: column `{name}`, numbers of steps; forecasts continue them")
+    sentences.append(
+        f"ds: column `{name}`, numbers of steps, which forecasts continue; they have no calendar, "
+        "and a season only with --season-length"
+    )
     return {"ds": name, "ds_is_step": True, "calendar": False}
 
 
@@ -148,7 +151,7 @@ def looks_like_time(frame: pd.DataFrame) -> bool:
 
 def _text(column: Texts) -> Texts:
     text = column.dropna().astype("str").str.strip()
-    return text[text != ""].drop_duplicates()
+    return text[text != ""]
 
 
 def formats_of(column: Texts, numbers_too: bool) -> list[str]:
@@ -202,10 +205,10 @@ def _date_format(column: Texts, form: str | None) -> str | None:
         return None if re.search("%[HIKMSpfzqV]", form) or not form.startswith("%") else form
     if pd.api.types.is_datetime64_any_dtype(column):
         return "%Y-%m-%d" if (column.dropna() == column.dropna().dt.normalize()).all() else None
-    text = _text(column)
-    clock = text.str.extract(r"^\d{4}-\d{2}-\d{2}([T ]00:00(?::00(?:\.0+)?)?)?$")[0]
-    if not text.str.fullmatch(r"\d{4}-\d{2}-\d{2}([T ]00:00(:00(\.0+)?)?)?").all():
+    text = _mostly(_text(column), r"\d{4}-\d{2}-\d{2}([T ]00:00(:00(\.0+)?)?)?")
+    if text is None:
         return None
+    clock = text.str.extract(r"^\d{4}-\d{2}-\d{2}(.+)?$")[0]
     return None if clock.nunique(dropna=False) > 1 else f"%Y-%m-%d{clock.fillna('').iloc[0]}"
 
 
@@ -215,8 +218,8 @@ def _clock(sample: pd.DataFrame, dates: list[str], others: list[str]) -> tuple[s
     for name in others:
         text = _text(sample[name])
         forms: list[str] = []
-        if len(text) and text.str.fullmatch(CLOCK).all():
-            forms = [form for form in CLOCKS if time_formats.read(text, form).notna().all()]
+        if (clocks := _mostly(text, CLOCK)) is not None:
+            forms = [form for form in CLOCKS if time_guess.share(clocks, form, 1.0) == 1]
         elif len(text) > 1 and rank(name, PARTS[4][3]) < NO_HINT:
             forms = [part for part, low, high, _ in PARTS[4:] if _part(text, part, low, high)]
         if forms and sample.duplicated([*dates, name]).mean() < repeated:
@@ -227,8 +230,8 @@ def _clock(sample: pd.DataFrame, dates: list[str], others: list[str]) -> tuple[s
 def _part(column: Texts, form: str, low: int, high: int) -> str | None:
     """Return the format of a column that is a part of a stamp; None if it is none."""
     text = _text(column)
-    if len(text) and text.str.fullmatch(r"\d{1,2}").all():
-        return form if text.astype(int).between(low, high).all() else None
+    if (numbers := _mostly(text, r"\d{1,2}")) is not None:
+        return form if numbers.astype(int).between(low, high).all() else None
     if form == "%q" and len(text) and text.str.fullmatch(r"[Qq][1-4]").all():
         return "Q%q"
     if form == "%m" and len(text):
@@ -246,7 +249,7 @@ def _joined_format(sample: pd.DataFrame, given: list[str], path: str) -> str:
         dated = _date_format(sample[name], None if found == [ISO] else found[0]) if found else None
         if len(found) == 1 and dated and not forms:
             forms.append(dated)
-        elif len(found) < 2 and (clock := _clock(sample, given[: len(forms)], [name])) and forms:
+        elif forms and len(found) < 2 and (clock := _clock(sample, given[: len(forms)], [name])):
             forms.append(clock[1])
         else:
             used = "".join(forms)
@@ -268,6 +271,12 @@ def _joined_format(sample: pd.DataFrame, given: list[str], path: str) -> str:
     return BETWEEN.join(forms)
 
 
+def _mostly(text: Texts, pattern: str) -> "pd.Series[Any] | None":
+    """Return the texts of a pattern, if nearly all are; reading will say what the others are."""
+    fits = text.str.fullmatch(pattern)
+    return text[fits] if len(text) and fits.mean() >= time_guess.NEARLY else None
+
+
 def _is_whole(column: Texts) -> bool:
     text = _text(column)
     return bool(len(text)) and bool(text.str.fullmatch(r"\d+(\.0*)?").all())
@@ -275,5 +284,5 @@ def _is_whole(column: Texts) -> bool:
 
 def _counts(column: Texts) -> bool:
     """Return whether whole numbers are mostly one step apart."""
-    steps = _text(column).astype(float).sort_values().diff().dropna()
+    steps = _text(column).drop_duplicates().astype(float).sort_values().diff().dropna()
     return len(steps) >= 9 and bool((steps == steps.mode()[0]).mean() > 0.9)

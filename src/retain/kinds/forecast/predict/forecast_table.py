@@ -122,7 +122,7 @@ def forecast_table(
     phases: dict[str, int] = {}
     if alignment.PHASE in frame:
         first = frame[~frame["unique_id"].duplicated()]
-        phases = dict(zip(first["unique_id"], first[alignment.PHASE], strict=True))
+        phases = dict(zip(first["unique_id"], first[alignment.PHASE].astype(np.int64), strict=True))
     answer, ahead, empty = _tabulate(model, forecasts, names, of_series, where, phases)
     messages = _messages(filled, ended, outside)
     if empty:

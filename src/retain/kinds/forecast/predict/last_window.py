@@ -59,7 +59,7 @@ def last_windows(frame: pd.DataFrame, data: Data, schema: Schema, where: str) ->
         )
         return calendar[steps], stamps.to_numpy()[steps[:, data.reach :]]
 
-    phase = frame[PHASE].to_numpy()[first] if PHASE in frame else None
+    phase = frame[PHASE].to_numpy()[first].astype(np.int64) if PHASE in frame else None
     covariates = encode(frame, [*data.past_covariates, *data.known_covariates], schema.categories)
     windows = lay_out(
         names,

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retain.kinds.forecast.data import slots
+from retain.kinds.forecast.data.timestamps import in_words
 from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.predict.predictor import Predictor
 
@@ -29,17 +30,10 @@ def ended(frame: pd.DataFrame, model: Predictor) -> dict[str, str]:
     early = grid[-1 - model.data.season_length] if len(grid) > model.data.season_length else None
     if early is None:
         return {}
-    timezone = model.data.zone
     return {
-        str(name): f"ended {written(stamp, timezone)}" for name, stamp in last[last < early].items()
+        str(name): f"ended {in_words(stamp, model.data)}"
+        for name, stamp in last[last < early].items()
     }
-
-
-def written(stamp: pd.Timestamp, timezone: str | None) -> str:
-    """Return a stamp of a checked table in local time, without a time of day that is midnight."""
-    if timezone is not None:
-        stamp = stamp.tz_localize("UTC").tz_convert(timezone)
-    return f"{stamp:%Y-%m-%d}" if stamp == stamp.normalize() else f"{stamp:%Y-%m-%d %H:%M}"
 
 
 def outside(

@@ -68,6 +68,11 @@ class Predictor:
     def trained_on(self) -> str:
         """Return the first and the last time stamp of the data that it was trained on."""
         origin = pd.Timestamp(self.schema.origin)
+        if self.data.ds_is_step:
+            first, last = timestamps.written(
+                pd.DatetimeIndex([origin, self.trained_until()]), self.data
+            )
+            return f"step {first} to {last}"
         return f"{origin:%Y-%m-%d %H:%M} to {self.trained_until():%Y-%m-%d %H:%M}"
 
     def known_series(

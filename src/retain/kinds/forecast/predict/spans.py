@@ -14,6 +14,7 @@ from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import unseen
 from retain.kinds.forecast.data.panel import Schema
+from retain.kinds.forecast.data.timestamps import in_words
 
 Steps = NDArray[np.int64]
 HINT = ": add rows behind the history, or name their table with --future"
@@ -156,7 +157,7 @@ def set_apart(
         data,
         unit,
         where,
-        lambda step: f"{grid[step]:%Y-%m-%d %H:%M}".removesuffix(" 00:00"),
+        lambda step: in_words(grid[step], data),
     ):
         for number in np.flatnonzero(fault.bad & usable).tolist():
             reasons[str(names[number])] = fault.of_one(number)
