@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data import alignment
 from retain.kinds.forecast.data.cycles import natural
 from retain.kinds.forecast.data.series import grid_of, select, split, summarize
 from retain.kinds.forecast.data.tables import Table
@@ -62,8 +63,12 @@ def tell_series(table: Table, data: Data, sentences: list[str]) -> None:
             & ~series["unique_id"].isin([left["unique_id"] for left in skipped]).to_numpy()
         ]
         if len(ended):
-            some = ended[["unique_id", "last_seen"]].head(SHOWN).itertuples(index=False)
-            lines = [f"{name} ({in_words(last, data)})" for name, last in some]
+            some = ended.head(SHOWN)
+            own = alignment.own(some["last_seen"], some.get("phase"), table.frequency)
+            lines = [
+                f"{name} ({in_words(last, data)})"
+                for name, last in zip(some["unique_id"], own, strict=True)
+            ]
             sentences.append(
                 f"ended: {_count(ended, series)} more than a season before the table does: "
                 f"{_several(lines, ended)}; a forecast begins at a series' own end, with a note"

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from retain.config.forecasts import ForecastOptions, Forecasts
 from retain.errors import DataError, listed
 from retain.evaluation.arrays import Floats
-from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import alignment, slots, tables
+from retain.kinds.forecast.data import alignment, slots, tables, timestamps
 from retain.kinds.forecast.data.tables import Table
 from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.predict import floors, future, notes, predictor, spans
@@ -100,14 +99,9 @@ def forecast_table(
         left_out |= dict.fromkeys(request.names[~finite].tolist(), NOT_FINITE)
         for number in np.flatnonzero(finite).tolist():
             forecasts[request.names[number]] = request.ahead[number], values[number]
-    filled: dict[str, str] = {}
+    filled = {}
     if options.fill_with is not None and left_out:
-        for name, series in _of(frame, left_out):
-            floor = _floor(series, model, options.fill_with)
-            if floor is not None:
-                *forecasts[name], method = floor  # type: ignore[assignment]
-                filled[name] = f"filled by {method}"
-                del left_out[name]
+        filled = _fill(frame, model, options.fill_with, left_out, forecasts)
     for name in left_out.keys() & ended.keys():
         left_out[name] += f"; it {ended.pop(name)}"
     if options.strict and left_out:
@@ -129,19 +123,19 @@ def forecast_table(
         closed = model.config["slots"]
         times = slots.warnings(closed)
         messages.append(f"{empty:,} rows are left empty: {'; '.join(times)}")
-    history = frame[["unique_id", "ds", "y"]].assign(ds=_on_the_clock(frame["ds"], data))
-    rows_ahead = pd.DataFrame(
-        {"unique_id": np.repeat(names, data.horizon), "ds": _on_the_clock(ahead.reshape(-1), data)}
+    history = frame[["unique_id", "ds", "y"]].assign(
+        ds=_on_an_axis(frame["ds"], frame.get(alignment.PHASE), model)
     )
+    phase = np.repeat([phases[name] for name in names], data.horizon) if phases else None
+    ds = _on_an_axis(ahead.reshape(-1), phase, model)
+    rows_ahead = pd.DataFrame({"unique_id": np.repeat(names, data.horizon), "ds": ds})
     return Forecasts(answer, left_out, unknown, messages, rows_ahead, history)
 
 
-def _on_the_clock(ds: Any, data: Data) -> pd.DatetimeIndex:
-    """Return time stamps as the place of the data has them, without a zone."""
-    stamps = pd.DatetimeIndex(ds)
-    if data.zone is None:
-        return stamps
-    return stamps.tz_localize("UTC").tz_convert(data.zone).tz_localize(None)
+def _on_an_axis(slots: Any, phase: Any, model: Predictor) -> Any:
+    """Return steps for an axis, at the times of their series."""
+    own = alignment.own(slots, phase, model.schema.frequency)
+    return timestamps.axis(own, model.data)
 
 
 def _tabulate(
@@ -176,6 +170,24 @@ def _tabulate(
         dtype="str",
     )
     return answer, ahead, int(closed.sum())
+
+
+def _fill(
+    frame: pd.DataFrame,
+    model: Predictor,
+    method: str,
+    left_out: dict[str, str],
+    forecasts: dict[str, Forecast],
+) -> dict[str, str]:
+    """Forecast series that are left out by another method, and return by which, for each."""
+    filled = {}
+    for name, series in _of(frame, left_out):
+        floor = _floor(series, model, method)
+        if floor is not None:
+            *forecasts[name], used = floor  # type: ignore[assignment]
+            filled[name] = f"filled by {used}"
+            del left_out[name]
+    return filled
 
 
 def _of(frame: pd.DataFrame, names: Iterable[str]) -> list[tuple[str, pd.DataFrame]]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retain.kinds.forecast.data import slots
+from retain.kinds.forecast.data import alignment, slots
 from retain.kinds.forecast.data.timestamps import in_words
 from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.predict.predictor import Predictor
@@ -25,14 +25,17 @@ Mask = NDArray[np.bool_]
 def ended(frame: pd.DataFrame, model: Predictor) -> dict[str, str]:
     """Return the series that ended more than a season before the table's last value, and when."""
     seen = frame[frame["y"].notna().to_numpy()]
-    last = seen.groupby("unique_id", sort=False)["ds"].max()
+    newest = seen.drop_duplicates("unique_id", keep="last").set_index("unique_id")
+    last = newest["ds"]
     grid = pd.date_range(last.min(), last.max(), freq=model.schema.frequency)
     early = grid[-1 - model.data.season_length] if len(grid) > model.data.season_length else None
     if early is None:
         return {}
+    ended = newest[(last < early).to_numpy()]
+    own = alignment.own(ended["ds"], ended.get(alignment.PHASE), model.schema.frequency)
     return {
         str(name): f"ended {in_words(stamp, model.data)}"
-        for name, stamp in last[last < early].items()
+        for name, stamp in zip(ended.index, own, strict=True)
     }
 
 

@@ -63,17 +63,18 @@ class Predictor:
 
     def evaluated_until(self) -> str:
         """Return until when the model was trained that was scored on test data, in its place."""
-        return str(self.config.get("refit", {}).get("evaluated_until", self.trained_until()))
+        found = self.config.get("refit", {}).get("evaluated_until", self.trained_until())
+        return timestamps.text(pd.Timestamp(found), self.data)
 
     def trained_on(self) -> str:
         """Return the first and the last time stamp of the data that it was trained on."""
-        origin = pd.Timestamp(self.schema.origin)
-        if self.data.ds_is_step:
-            first, last = timestamps.written(
-                pd.DatetimeIndex([origin, self.trained_until()]), self.data
-            )
-            return f"step {first} to {last}"
-        return f"{origin:%Y-%m-%d %H:%M} to {self.trained_until():%Y-%m-%d %H:%M}"
+        stamps = pd.Timestamp(self.schema.origin), self.trained_until()
+        first, last = (
+            timestamps.undated(stamp, self.data)
+            or f"{timestamps.local([stamp], self.data)[0]:%Y-%m-%d %H:%M}"
+            for stamp in stamps
+        )
+        return f"{'step ' * self.data.ds_is_step}{first} to {last}"
 
     def known_series(
         self, names: NDArray[np.object_], scales: NDArray[np.float64]
