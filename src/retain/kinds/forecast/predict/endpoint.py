@@ -50,7 +50,8 @@ class ForecastAnswer(endpoint.Answer):
 
     forecast: dict[str, list[Any]] = Field(
         description="By column: series and time stamp as the table names them, mean, median, and "
-        "one for each quantile; the horizon's steps of each series one after the other."
+        "one for each quantile, null at times when a series never had a value; `note`, which says "
+        "so; the horizon's steps of each series one after the other."
     )
 
 

@@ -21,11 +21,10 @@ from retain.kinds.forecast.data.tables import Table
 from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.predict import floors, future, notes, predictor, spans
 from retain.kinds.forecast.predict.future import Future
-from retain.kinds.forecast.predict.predictor import Predictor
+from retain.kinds.forecast.predict.predictor import CLOSED, NOTE, Predictor
 from retain.kinds.forecast.predict.request import Request, RequestReader
 
 NOT_FINITE = "its values are too far from what the model was trained on for a finite forecast"
-NOTE = "note"
 
 Stamps = NDArray[np.datetime64]
 # Of a series: time stamps (horizon,); quantiles and mean (horizon, levels + 1).
@@ -158,12 +157,10 @@ def _tabulate(
     answer = pd.DataFrame(model.tabulate(request, values))
     if not names:  # of a part: it must have the types of the others
         answer = answer.astype(dict.fromkeys(model.data.names_columns, "str"))
-    closed = notes.closed(request.names, ahead, model)
-    first = len(model.data.names_columns) + 1  # behind the series and the time stamp
-    answer.loc[closed.reshape(-1), answer.columns[first:]] = np.nan
+    closed = model.closed(request.names, ahead)
     answer[NOTE] = pd.Series(
         [
-            "; ".join([*of_series[name], *[notes.CLOSED] * bool(shut)])
+            "; ".join([*of_series[name], *[CLOSED] * bool(shut)])
             for name, row in zip(names, closed, strict=True)
             for shut in row
         ],
