@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retain.errors import DataError
+from retain.evaluation.bootstrap import FEWEST_HORIZONS
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import alignment
 from retain.kinds.forecast.data.cycles import natural
@@ -132,6 +133,22 @@ def choose(extent: Extent, draft: Data, frequency: str) -> tuple[int, int, int]:
     quick = bool(rows < QUICK)
     folds = test if quick else round(test / max(wanted, 1))
     return validation + test, test, max(1, min(folds, test, FOLDS[quick]))
+
+
+def lacking(extent: Extent, draft: Data, frequency: str) -> int | None:
+    """Return how many more steps a table needs for a split whose test part gives a verdict.
+
+    That is the first table of more whole horizons which `choose` splits so that forecasts begin
+    at two horizons of steps; None where ten times the table is too little.
+    """
+    horizon, grid = draft.horizon, extent.grid
+    for more in range(horizon, 10 * len(grid), horizon):
+        steps = len(grid) + more
+        longer = pd.date_range(grid[0], periods=steps, freq=frequency)
+        _, test, _ = choose(Extent(longer, extent.begins, extent.span + more), draft, frequency)
+        if (test - 1) * horizon + 1 >= FEWEST_HORIZONS * horizon:
+            return more
+    return None
 
 
 def count_origins(extent: Extent, data: Data) -> int:
