@@ -151,7 +151,7 @@ def test_a_column_with_a_zone_says_which(tmp_path: Path) -> None:
     table.to_parquet(tmp_path / "t.parquet", index=False)
     raw = reader.load(reader.open_table("t.parquet", tmp_path))
     known = {"path": "t.parquet", "horizon": 2, "context_length": 1}
-    data = Data.model_validate(known | columns.find(raw.frame, known, "t.parquet", []))
+    data = Data.model_validate(known | columns.find(raw, known, "t.parquet", []))
     read = tables.check(raw, steps.settle(raw, data, []))
     assert data.timezone == "Europe/Berlin"
     assert read.frame["ds"].tolist() == BERLIN.tz_convert("UTC").tz_localize(None).tolist()
