@@ -1,6 +1,5 @@
 """Backtest of retraining policies, without a look ahead."""
 
-import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from retain.project import fingerprint
 from retain.training import portable_cpu, trainer
 
 NOISE = np.random.default_rng(0).normal(0, 1, 24 * 60)
-START = dt.datetime(2024, 2, 5)
+START = "2024-02-05"
 
 
 def problem(**data: Any) -> Problem:
@@ -130,12 +129,12 @@ def test_the_text_names_costs_and_differences(replayed: tuple[Path, backtest.Bac
     ("every", "start", "error", "said"),
     [
         ("monthly", START, ParamsError, "--every is 'monthly': give a duration such as"),
-        ("8d", dt.datetime(2024, 2, 25), DataError, "there are 1 dates to retrain at"),
-        ("8d", dt.datetime(2024, 1, 3), DataError, "data.split"),
+        ("8d", "2024-02-25", DataError, "there are 1 dates to retrain at"),
+        ("8d", "2024-01-03", DataError, "data.split"),
     ],
 )
 def test_what_cannot_be_replayed_says_why(
-    every: str, start: dt.datetime, error: type[Exception], said: str, tmp_path: Path
+    every: str, start: str, error: type[Exception], said: str, tmp_path: Path
 ) -> None:
     write(tmp_path)
     with pytest.raises(error, match=said):

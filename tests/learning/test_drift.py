@@ -97,7 +97,7 @@ def test_the_data_it_was_trained_on_have_not_drifted(tmp_path: Path, champion: A
     found = check(tmp_path, table(), champion)
     assert (passed(found), found.worse, found.notes) == (set(), [], [])
     assert {each.name for each in found.drifts} == {"y", "warm", "champion's error"}
-    assert found.newest == "2024-02-26 00:00:00 to 2024-02-29 23:00:00"
+    assert found.newest == "26 Feb 2024 00:00 to 29 Feb 2024 23:00"
 
 
 def test_a_slow_season_is_usual_and_no_drift(tmp_path: Path, champion: Any) -> None:

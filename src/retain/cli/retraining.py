@@ -1,13 +1,11 @@
 """The commands of `retain` about new data and retraining."""
 
-import datetime as dt
 from typing import Annotated
 
 import typer
 
 from retain.config import loader
 from retain.config.kind import kind_of, require
-from retain.errors import ParamsError
 from retain.project import files
 from retain.project.layout import Layout
 from retain.training import portable_cpu
@@ -19,8 +17,8 @@ Name = Annotated[str, typer.Argument(help="Name of the problem in params.yaml.")
 @app.command()
 def replay(
     name: Name,
-    start: Annotated[str, typer.Option("--from", help="First date at which to retrain.")],
-    every: Annotated[str, typer.Option(help="Time between two retrainings, such as 30d.")] = "30d",
+    start: Annotated[str, typer.Option("--from", help="First date, or step, at which to retrain.")],
+    every: Annotated[str, typer.Option(help="Time, or steps, between two.")] = "30d",
 ) -> None:
     """Retrain at dates of the past, and compare the error and the cost of each retraining policy.
 
@@ -33,11 +31,7 @@ def replay(
         kind_of(problem).backtest,
         f"{name} is of kind {problem.kind}, whose data have no dates to replay",
     )
-    try:
-        begin = dt.datetime.fromisoformat(start)
-    except ValueError:
-        raise ParamsError(f"--from is {start!r}: give a date, such as 2024-01-31") from None
-    found = backtest(problem, name, root, every, begin)
+    found = backtest(problem, name, root, every, start)
     folder = Layout(root, name).reports
     folder.mkdir(parents=True, exist_ok=True)
     table = found.table()

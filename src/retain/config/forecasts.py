@@ -45,7 +45,8 @@ class Forecasts:
         unknown: what the model does not know of the table, with how many rows have it.
         messages: what to say besides.
         rows: unique_id and ds of each row of `table`: text, and a time without a zone on the clock
-            of the problem's place, however the table names and writes them.
+            of the problem's place, or the number of a step without a date, however the table names
+            and writes them.
         history: columns unique_id, ds and y of all series, as in `rows`.
     """
 

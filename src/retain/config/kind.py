@@ -202,7 +202,7 @@ class Backtest(Protocol[P]):
     """Retrain at past dates under each policy (`retain replay`)."""
 
     def __call__(
-        self, problem: P, name: str, root: Path, every: str, start: dt.datetime
+        self, problem: P, name: str, root: Path, every: str, start: str
     ) -> BacktestResult: ...
 
 

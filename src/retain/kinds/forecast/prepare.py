@@ -5,7 +5,16 @@ from pathlib import Path
 
 from retain.errors import listed
 from retain.kinds.forecast.config import Data, Problem
-from retain.kinds.forecast.data import chunks, folds, panel, quality, slots, tables, unseen
+from retain.kinds.forecast.data import (
+    chunks,
+    folds,
+    frequency,
+    panel,
+    quality,
+    slots,
+    tables,
+    unseen,
+)
 from retain.kinds.forecast.data.chunks import Chunks
 from retain.kinds.forecast.data.panel import Panel
 
@@ -18,8 +27,9 @@ def prepare(problem: Problem, root: Path, out: Path) -> None:
         add_warnings(built, table, problem.data)
     panel.save(built, out)
     counts = built.quality
+    steps = f"{counts['steps']:,} {frequency.units(counts['frequency'])}"
     print(
-        f"{counts['series']:,} series, {counts['steps']:,} steps of {counts['frequency']} from "
+        f"{counts['series']:,} series, {steps} from "
         f"{counts['first']} to {counts['last']}, {counts['missing']['steps']:,} without a value"
     )
     for warning in counts["warnings"]:

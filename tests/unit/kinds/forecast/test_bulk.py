@@ -50,7 +50,7 @@ def test_in_parts_it_is_the_same(model: Path, tmp_path: Path) -> None:
     assert done == BulkForecasts(9, 0, 0, {}, {})
     assert len(list(out.iterdir())) > 2
     pd.testing.assert_frame_equal(
-        pd.read_parquet(out).drop(columns="note"),
+        pd.read_parquet(out),
         predictor.load(model).predict(table),
         check_exact=True,
     )
@@ -145,7 +145,7 @@ def test_csv_and_a_table_of_one_file(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     forecast_bulk(model, str(tmp_path / "t.csv"), tmp_path, out, "m", lambda done, of: None)
     pd.testing.assert_frame_equal(
-        pd.read_parquet(out).drop(columns="note"),
+        pd.read_parquet(out),
         predictor.load(model).predict(table),
         check_exact=True,
     )

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from retain.config.forecasts import Forecasts
-from retain.kinds.forecast.config import Problem
+from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.evaluation import fan, wording
 
 LEVELS = tuple(round(level / 10, 1) for level in range(1, 10))
@@ -89,3 +89,29 @@ def test_a_frequency_without_a_name_is_said_as_it_is() -> None:
     assert wording.step_unit("MS") == "months"
     assert wording.season_before(7, "D") == "last week's value"
     assert wording.season_before(3, "100ms") == "the value 3 steps of 100ms before"
+
+
+STEPS = Data(path="t.csv", ds="t", ds_is_step=True, calendar=False, horizon=3, context_length=8)
+
+
+def number(step: int) -> pd.Timestamp:
+    return pd.Timestamp(step, unit="us")
+
+
+def test_steps_and_quarters_are_written_as_the_table_has_them() -> None:
+    assert wording.span(number(10), number(89), STEPS, "us") == "step 10 to 89"
+    assert wording.steps(3, "us") == "3 steps"
+    assert wording.every("us") == "every step"
+    assert wording.every("10us") == "every step of 10"
+    quarters = Data(path="t.csv", time_format="%Y-Q%q", horizon=3, context_length=8)
+    assert wording.stamp(pd.Timestamp("2010-04-01"), quarters, "QS") == "2010-Q2"
+    berlin = Data(path="t.csv", timezone="Europe/Berlin", horizon=3, context_length=8)
+    assert wording.stamp(pd.Timestamp("2024-06-30 22:00"), berlin) == "1 Jul 2024"
+
+
+def test_an_axis_of_steps_has_numbers() -> None:
+    steps = np.arange(10, 30)
+    one = fan.Fan("a", steps[:-3], np.arange(17.0), steps[-3:], np.ones((3, 3)) * 17)
+    drawing = fan.future([one], (0.1, 0.5, 0.9), "lstm", "y")
+    assert ">15</text>" in drawing
+    assert "1970" not in drawing

@@ -1,7 +1,9 @@
 """A forecast is always to be had: what has none is left out or filled, and the rest is noted."""
 
+import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -11,7 +13,7 @@ from retain.config.forecasts import ForecastOptions, Forecasts
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import chunks, panel, tables
-from retain.kinds.forecast.predict import notes, predictor
+from retain.kinds.forecast.predict import endpoint, notes, predictor
 from retain.kinds.forecast.predict.forecast_table import forecast_file
 from retain.kinds.forecast.prepare import add_warnings
 
@@ -68,7 +70,7 @@ def shortened(table: pd.DataFrame, steps: int = 6) -> pd.DataFrame:
 def same(found: Forecasts, model: Path, table: pd.DataFrame) -> bool:
     expected = predictor.load(model).predict(table)
     expected.columns = ["unique_id", "ds", *expected.columns[2:]]
-    return found.table.drop(columns="note").equals(expected)
+    return found.table.drop(columns="note").equals(expected.drop(columns="note"))
 
 
 # --- series that have no forecast ---
@@ -243,9 +245,20 @@ def test_times_that_never_had_a_value_are_empty_and_marked(tmp_path: Path) -> No
     history = table[table["ds"] < "2024-03-07 22:00"]
     answer = forecast(tmp_path / "model", history, tmp_path).table
     assert answer[LEVELS].notna().all(axis=1).tolist() == [True, True, False]
-    assert answer["note"].tolist() == ["", "", notes.CLOSED]
+    assert answer["note"].tolist() == ["", "", predictor.CLOSED]
     served = predictor.load(tmp_path / "model").predict(history)
-    assert served.notna().all(axis=None)  # an answer over HTTP is whole
+    assert served.equals(answer)
+    champion = SimpleNamespace(
+        predictor=predictor.load(tmp_path / "model"),
+        version="1",
+        identity={"name": "shop", "version": "1", "md5": "0"},
+    )
+    request = champion.predictor.requests.read_frame(history.astype({"ds": "str"}))
+    values = np.ones((1, 3, len(LEVELS) + 1), np.float32)
+    body = endpoint.write_answer(cast("Any", champion), request, values, False).body
+    forecast_of = json.loads(bytes(body))["forecast"]
+    assert forecast_of["median"] == [1.0, 1.0, None]
+    assert forecast_of["note"] == ["", "", predictor.CLOSED]
 
 
 # --- the future in a table of its own ---

@@ -481,3 +481,16 @@ def test_series_that_are_too_short_or_ended_are_named(tmp_path: Path) -> None:
     assert "left out: 1 of 4 series: 002 (6 steps are fewer than context_length + horizon" in said
     assert "ended: 1 of 4 series more than a season before the table does: 003 (2021-06-01)" in said
     assert "ended" not in "\n".join(look(tmp_path, table).sentences)
+
+
+def test_a_table_too_short_for_a_verdict_says_how_much_more_is_enough(tmp_path: Path) -> None:
+    def power(steps: int) -> str:
+        found = look(tmp_path, frame(steps=steps, frequency="MS"), 12)
+        return next(sentence for sentence in found.sentences if sentence.startswith("test:"))
+
+    short = power(60)
+    assert "too few for a verdict, which needs 24 origins; " in short
+    found = re.search(r"; (\d+) months more of the table are enough$", short)
+    assert found is not None
+    assert "too few" in power(60 + int(found[1]) - 12)
+    assert "can be told from chance" in power(60 + int(found[1]))

@@ -106,7 +106,7 @@ def newest(table: pd.DataFrame, steps: int = CONTEXT + SEASON) -> pd.DataFrame:
 
 def test_an_answer_is_a_row_a_step_and_a_column_a_quantile(served: Predictor) -> None:
     answer = served.predict(newest(shops(2)))
-    assert list(answer.columns) == ["shop", "ds", "mean", "median", *LEVELS]
+    assert list(answer.columns) == ["shop", "ds", "mean", "median", *LEVELS, "note"]
     assert answer["shop"].tolist() == ["s000"] * 3 + ["s001"] * 3
     days = pd.to_datetime(["2024-03-01", "2024-03-02", "2024-03-03"])
     assert answer["ds"].tolist() == [*days, *days]

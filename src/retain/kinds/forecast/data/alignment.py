@@ -145,6 +145,20 @@ def add(slots: Micros, phase: Micros, frequency: str) -> Micros:
     return np.asarray(np.minimum(begin + whole % 32, end) * DAY + clock)
 
 
+def own(slots: Any, phase: Any, frequency: str) -> pd.DatetimeIndex:
+    """Return the stamps that steps have in their table.
+
+    Args:
+        phase: of their series, one or one a step; None where they are those of the grid.
+    """
+    ds = pd.DatetimeIndex(slots)
+    if phase is None:
+        return ds
+    numbers = ds.to_numpy(dtype="datetime64[us]").astype(np.int64)
+    moved = add(numbers, np.broadcast_to(phase, numbers.shape).astype(np.int64), frequency)
+    return pd.DatetimeIndex(moved.astype("datetime64[us]"))
+
+
 def _of_months(frequency: str) -> bool:
     return frequency.partition("-")[0] in ("MS", "QS", "YS")
 

@@ -30,6 +30,25 @@ CALENDAR_ALIASES = {"W", "MS", "ME", "BMS", "BME", "QS", "QE", "YS", "YE"}
 CLASS_NAMES = {-1: "one month", -2: "one quarter", -3: "one year"}
 
 
+def in_steps(frequency: str) -> str:
+    """Return a frequency for people: that of steps without dates, which count, as a number.
+
+    >>> in_steps("h"), in_steps("us"), in_steps("10us")
+    ('h', '1', '10')
+    """
+    count = re.fullmatch(r"(\d*)us", frequency)
+    return frequency if count is None else count[1] or "1"
+
+
+def units(frequency: str) -> str:
+    """Return what steps of a frequency are called.
+
+    >>> units("15min"), units("us"), units("10us")
+    ('steps of 15min', 'steps', 'steps of 10')
+    """
+    return "steps" if frequency == "us" else f"steps of {in_steps(frequency)}"
+
+
 class Times(NamedTuple):
     """The distinct time stamps of a table and steps within its series, and how often each occurs.
 

@@ -96,7 +96,7 @@ class Panel:
             reach back before the first series; row r of a series is step `first_step + r`.
         index: one row a series: unique_id, first_step, start (row in `values`), length, mean, std,
             mase_scale and rmsse_scale of the target's training part (of a late series as `scaling`
-            says), and `static.*`.
+            says), `phase` with `align: series`, and `static.*`.
         schema: what the columns mean.
         quality: the content of quality.json.
     """
@@ -237,6 +237,8 @@ def _index(series: pd.DataFrame, grid: pd.DatetimeIndex, reach: int) -> pd.DataF
         "start": reach + np.cumsum(length) - length,
         "length": length,
     }
+    if "phase" in series:
+        columns["phase"] = series["phase"].to_numpy(dtype=np.int64)
     return pd.DataFrame(columns)
 
 

@@ -1,7 +1,6 @@
 """What was found in a table and what is done about it: quality.json, and the same for people."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,10 +9,11 @@ from numpy.typing import NDArray
 
 from retain.errors import listed
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import extremes
+from retain.kinds.forecast.data import alignment, extremes
 from retain.kinds.forecast.data.chunks import Chunks
+from retain.kinds.forecast.data.frequency import in_steps
 from retain.kinds.forecast.data.scaling import blocks
-from retain.kinds.forecast.data.timestamps import in_words
+from retain.kinds.forecast.data.timestamps import text
 
 
 def describe(
@@ -28,7 +28,6 @@ def describe(
 ) -> dict[str, Any]:
     """Return the content of quality.json; `columns` are those of `values`."""
     findings = table.findings
-    shown = partial(in_words, data=data) if data.ds_is_step else str
     missing, (longest, series, step) = gaps(values, index)
     warnings = []
     late = index["first_step"] + 2 > validation_step
@@ -54,8 +53,8 @@ def describe(
     return {
         "rows": findings.rows,
         "series": len(index),
-        "first": shown(grid[0]),
-        "last": shown(grid[-1]),
+        "first": text(grid[0], data),
+        "last": text(grid[-1], data),
         "frequency": table.frequency,
         "steps": len(values) - data.reach,
         "duplicates": {"rule": data.duplicates, "rows": findings.duplicates},
@@ -63,7 +62,9 @@ def describe(
             "steps": missing,
             "longest_gap": longest,
             "longest_gap_series": str(index["unique_id"].iloc[series]) if longest else None,
-            "longest_gap_from": shown(grid[step]) if longest else None,
+            "longest_gap_from": _gap_from(grid[step], index.iloc[series], table, data)
+            if longest
+            else None,
         },
         "blank": findings.blank,
         "out_of_range": findings.out_of_range,
@@ -72,6 +73,10 @@ def describe(
         "skipped_series": skipped,
         "warnings": warnings,
     }
+
+
+def _gap_from(stamp: pd.Timestamp, row: "pd.Series[Any]", table: Chunks, data: Data) -> str:
+    return text(alignment.own([stamp], row.get("phase"), table.frequency)[0], data)
 
 
 def gaps(values: NDArray[np.float32], index: pd.DataFrame) -> tuple[int, tuple[int, int, int]]:
@@ -125,7 +130,7 @@ def lines(quality: dict[str, Any]) -> list[str]:
         f"rows: {quality['rows']:,}",
         f"series: {quality['series']:,}",
         f"span: {quality['first']} to {quality['last']}",
-        f"frequency: {quality['frequency']}",
+        f"frequency: {in_steps(quality['frequency'])}",
         f"missing: {gap}",
         f"duplicates: {repeated}",
         f"blank values: {counted(quality['blank'])}",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from retain.config.durations import span
 from retain.errors import DataError, listed, setting
 from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data.alignment import PHASE
 from retain.kinds.forecast.split import Boundary, horizons
 
 STATIC = "static."  # what the columns of static covariates begin with, here and in a panel's index
@@ -23,7 +24,7 @@ def summarize(frame: pd.DataFrame, data: Data) -> pd.DataFrame:
     Returns:
         A row a series: unique_id; rows, how many it has; first and last stamp; first_seen and
         last_seen, the stamps of values, NaT where there is none; spread and level, the deviation
-        and the largest magnitude of the target; its static covariates.
+        and the largest magnitude of the target; `phase`, if it has its own; its static covariates.
     """
     codes, names = pd.factorize(frame["unique_id"])
     by_series, y = frame["ds"].groupby(codes), frame["y"]
@@ -38,6 +39,8 @@ def summarize(frame: pd.DataFrame, data: Data) -> pd.DataFrame:
         "spread": y.groupby(codes).std(ddof=0),
         "level": y.abs().groupby(codes).max(),
     }
+    if PHASE in frame:
+        summary["phase"] = frame[PHASE].groupby(codes).first()
     for name in data.static_covariates:
         summary[STATIC + name] = frame[name].groupby(codes).head(1).reset_index(drop=True)
     summarized = pd.DataFrame(summary)

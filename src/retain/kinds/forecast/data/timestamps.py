@@ -21,6 +21,7 @@ from retain.kinds.forecast.data.time_formats import BETWEEN, IN_UTC, NUMBER_FORM
 from retain.kinds.forecast.data.time_guess import LOOKS_LIKE
 from retain.kinds.forecast.time_axis import TimeAxis
 
+PERIODS = re.compile("%[qV]")  # of a format: quarters and weeks of ISO 8601
 Refuse = Callable[[str, Mask, str], DataError]  # of a rule, the distinct stamps, the remedy
 Texts: TypeAlias = "pd.Series[Any]"
 
@@ -98,15 +99,36 @@ def written(ds: pd.DatetimeIndex, data: TimeAxis) -> "pd.Index[Any]":
     return time_formats.write(ds, data.time_format)
 
 
-def in_words(stamp: pd.Timestamp, data: TimeAxis) -> str:
-    """Return a stamp of a checked table for a message, without a time of day that is midnight.
+def local(ds: Any, data: TimeAxis) -> pd.DatetimeIndex:
+    """Return stamps of a checked table as the clock of their place had them, without a zone."""
+    stamps = pd.DatetimeIndex(ds)
+    if data.zone is None:
+        return stamps
+    return stamps.tz_localize("UTC").tz_convert(data.zone).tz_localize(None)
 
-    In the time zone of the table; the number of a step without a date.
-    """
-    if data.ds_is_step:
+
+def axis(ds: pd.DatetimeIndex, data: TimeAxis) -> Any:
+    """Return stamps of a checked table for an axis: numbers of steps, or local times."""
+    return written(ds, data).to_numpy() if data.ds_is_step else local(ds, data).to_numpy()
+
+
+def undated(stamp: pd.Timestamp, data: TimeAxis) -> str | None:
+    """Return a stamp as the table writes it, where that is a step, a quarter or a week."""
+    if data.ds_is_step or (isinstance(data.ds, str) and PERIODS.search(data.time_format or "")):
         return str(written(pd.DatetimeIndex([stamp]), data)[0])
-    if data.zone is not None:
-        stamp = stamp.tz_localize("UTC").tz_convert(data.zone)
+    return None
+
+
+def text(stamp: pd.Timestamp, data: TimeAxis) -> str:
+    """Return a stamp of a checked table for a file: as `undated`, or local date and time."""
+    return undated(stamp, data) or str(local([stamp], data)[0])
+
+
+def in_words(stamp: pd.Timestamp, data: TimeAxis) -> str:
+    """Return a stamp of a checked table for a message: as `text`, without a time at midnight."""
+    if name := undated(stamp, data):
+        return name
+    stamp = local([stamp], data)[0]
     return f"{stamp:%Y-%m-%d}" if stamp == stamp.normalize() else f"{stamp:%Y-%m-%d %H:%M}"
 
 

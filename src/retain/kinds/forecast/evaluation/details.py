@@ -12,6 +12,8 @@ from torch import nn
 from retain.evaluation.arrays import Floats
 from retain.evaluation.lstm_gates import saturation_text
 from retain.evaluation.results import stack
+from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data import alignment, timestamps
 from retain.kinds.forecast.data.folds import Fold
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Batch, Windows
@@ -39,7 +41,7 @@ class Part:
     models: Mapping[str, QuantileModel]
 
 
-def views(sums: MetricSums, parts: Sequence[Part]) -> list[View]:
+def views(sums: MetricSums, parts: Sequence[Part], data: Data) -> list[View]:
     """Return windows to look at, chosen by the errors of one model, with the forecasts of all.
 
     Args:
@@ -51,23 +53,29 @@ def views(sums: MetricSums, parts: Sequence[Part]) -> list[View]:
     chosen = []
     for title, number in _choose(sums, series, step, parts[0].windows.horizon):
         place = int(np.searchsorted(begins, number, side="right")) - 1
-        chosen.append(_view(title, parts[place], number - int(begins[place])))
+        chosen.append(_view(title, parts[place], number - int(begins[place]), data))
     return chosen
 
 
-def _view(title: str, part: Part, number: int) -> View:
+def _view(title: str, part: Part, number: int, data: Data) -> View:
     numbers, windows = np.array([number]), part.windows
     batch = windows.batch(numbers)
     series, step = (int(place[0]) for place in windows.places(numbers))
     stamps = part.panel.grid[max(step - windows.context, 0) : step + windows.horizon]
     y = batch.window[0, 0, -len(stamps) :].double().numpy()
-    index = part.panel.index
+    index, schema = part.panel.index, part.panel.schema
+    phase = index["phase"].iloc[series] if "phase" in index else None
+    stamps = alignment.own(stamps, phase, schema.frequency)
+    shown = timestamps.axis(stamps, data)
+    first = stamps[-windows.horizon]
+    if not data.ds_is_step:
+        first = timestamps.local([first], data)[0].normalize()
     name = f"{index['unique_id'].iloc[series]}, " if len(index) > 1 else ""
     return View(
-        title=f"{title}, {name}{wording.stamp(stamps[-windows.horizon].normalize())}",
-        context_ds=stamps[: -windows.horizon].to_numpy(),
+        title=f"{title}, {name}{wording.stamp(first, wording.on_the_clock(data))}",
+        context_ds=shown[: -windows.horizon],
         context_y=y[: -windows.horizon],
-        horizon_ds=stamps[-windows.horizon :].to_numpy(),
+        horizon_ds=shown[-windows.horizon :],
         truth=y[-windows.horizon :],
         quantiles={
             name: model(batch)[0, :, :-1]  # without the mean

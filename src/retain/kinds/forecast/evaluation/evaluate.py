@@ -192,7 +192,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     return Evaluation(
         metrics,
         tables | {"training": stack_histories(models)},
-        details.views(sums[chosen["model"]], parts),
+        details.views(sums[chosen["model"]], parts, problem.data),
         source.schema,
         source.grid,
         [part.fold for part in parts],

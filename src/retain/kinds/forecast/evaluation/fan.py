@@ -6,11 +6,11 @@ from functools import partial
 
 import matplotlib.dates as mdates
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from retain.config.forecasts import Forecasts
 from retain.evaluation.arrays import Dates, Floats
@@ -115,9 +115,13 @@ class _Formatter(mdates.ConciseDateFormatter):
         ]
 
 
-def date_ticks(axes: Axes, **ticks: int) -> None:
-    """Label the horizontal axis with dates that do not touch, years among them."""
-    locator = mdates.AutoDateLocator(**ticks)  # type: ignore[no-untyped-call]
+def time_ticks(axes: Axes, maxticks: int, minticks: int = 5) -> None:
+    """Label the horizontal axis with steps, or dates that do not touch, years among them."""
+    if not isinstance(axes.xaxis.get_major_locator(), mdates.AutoDateLocator):  # of no dates
+        axes.xaxis.set_major_locator(MaxNLocator(maxticks, integer=True))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
+        return
+    locator = mdates.AutoDateLocator(minticks=minticks, maxticks=maxticks)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(_Formatter(locator, **DATES))  # type: ignore[no-untyped-call]
 
@@ -142,7 +146,7 @@ def _future(fans: Sequence[Fan], levels: Sequence[float], model: str, unit: str)
         axes.plot(fan.ahead, median(fan.quantiles, levels), color=colour, marker=one)
         axes.axvline(fan.ahead[0], color=MUTED, linewidth=0.8)
         axes.set_title(unit if alone else short(fan.title, 28), color=MUTED if alone else INK)
-        date_ticks(axes, minticks=2, maxticks=8 if alone else 4)
+        time_ticks(axes, minticks=2, maxticks=8 if alone else 4)
         plain(axes)
     for axes in panels[len(fans) :]:
         axes.set_axis_off()
@@ -176,13 +180,13 @@ def fans_of(found: Forecasts) -> tuple[list[Fan], tuple[float, ...]]:
     fans = []
     for name, places in list(found.rows.groupby("unique_id", sort=False).indices.items())[:MOST]:
         before = past[str(name)]
-        ahead = pd.DatetimeIndex(found.rows["ds"].iloc[places])
-        ds = pd.DatetimeIndex(before["ds"])
+        ahead = found.rows["ds"].iloc[places].to_numpy()
+        ds = before["ds"].to_numpy()
         known = np.flatnonzero(np.asarray(before["y"].notna() & (ds < ahead[0])))
         last = known[-1] + 1 if len(known) else len(ds)
         shown = slice(max(last - max(HORIZONS * len(ahead), FEWEST), 0), last)
         y = before["y"].to_numpy(dtype=float)[shown]
-        fans.append(Fan(str(name), ds.to_numpy()[shown], y, ahead.to_numpy(), values_of[places]))
+        fans.append(Fan(str(name), ds[shown], y, ahead, values_of[places]))
     return fans, levels
 
 

@@ -91,7 +91,7 @@ def _forecast(axes: Axes, view: View, levels: tuple[float, ...]) -> list[Patch]:
     axes.plot(ds, y, color=INK, linewidth=1.3, zorder=5)
     axes.axvline(view.horizon_ds[0], color=MUTED, linewidth=0.8)
     axes.set_title(short(view.title, 28), color=INK)
-    fan.date_ticks(axes, minticks=2, maxticks=4)
+    fan.time_ticks(axes, minticks=2, maxticks=4)
     plain(axes)
     return shades
 
@@ -206,7 +206,7 @@ def backtest(frame: pd.DataFrame) -> Figure:
     for policy, model in styles.items():
         rows = frame[frame["policy"] == policy]
         handles += axes.plot(
-            pd.to_datetime(rows["date"]),
+            rows["date"],
             rows["mae"],
             markevery=np.flatnonzero(rows["trained"]).tolist(),
             markeredgecolor="auto",
@@ -214,8 +214,8 @@ def backtest(frame: pd.DataFrame) -> Figure:
             **style_of(model),
         )
     legend(figure, handles)
-    axes.set_title("mean absolute error until the next date")
+    axes.set_title("mean absolute error until the next training")
     axes.set_ylim(bottom=0)
-    fan.date_ticks(axes, maxticks=8)
+    fan.time_ticks(axes, maxticks=8)
     plain(axes)
     return figure

@@ -12,7 +12,8 @@ from torch import nn
 from retain.errors import DataError, ModelError, ParamsError, nearest
 from retain.evaluation.lstm_gates import Inspection, Values
 from retain.kinds.forecast.config import Data, Problem
-from retain.kinds.forecast.data import panel
+from retain.kinds.forecast.data import alignment, panel, timestamps
+from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Windows
 from retain.kinds.forecast.evaluation import wording
@@ -71,14 +72,18 @@ def inspect(
         inputs = network.inputs(window.context).transpose(0, 1)  # (1, segments, …)
         gates = Gates(*(part[0] for part in recurrent.gates(network.recurrent, inputs)))
 
+    phase = row["phase"].iloc[0] if "phase" in row else None
+    unit = source.schema.frequency
     context, lead = windows.context, -windows.context % network.segment
     first = np.maximum(np.arange(0, lead + context, network.segment) - lead, 0)
-    *steps, end = _format_stamps(source.grid[[*(step - context + first), step]], problem.data)
+    *steps, end = _format_stamps(
+        alignment.own(source.grid[[*(step - context + first), step]], phase, unit), problem.data
+    )
     y = batch.window[0, 0, -windows.horizon - context : -windows.horizon].double().numpy()
     several = bool(problem.data.id_columns) or bool(problem.data.value_columns)
     of = f", {row['unique_id'].iloc[0]}" if several else ""
     note = [
-        f"Each step of the cell reads {wording.steps(network.segment, source.schema.frequency)}, "
+        f"Each step of the cell reads {wording.steps(network.segment, unit)}, "
         "and is named by the first of them; the forecast begins behind the last."
     ]
     if len(model.network.members) > 1:
@@ -131,7 +136,13 @@ def _windows_of(
 
 
 def _parse_stamp(text: str, data: Data) -> pd.Timestamp:
-    """Parse a time stamp as the grid has it: in UTC where the problem has a time zone."""
+    """Parse a stamp as the grid has it: in UTC where the problem has a time zone.
+
+    One that is a step, a quarter or a week is written as in the table.
+    """
+    if timestamps.undated(pd.Timestamp(0), data):
+        parsed = timestamps.parse(pd.Series([text], name="--at"), data, Origin("--at", 1))
+        return pd.Timestamp(parsed.iloc[0])
     try:
         stamp = pd.Timestamp(dt.datetime.fromisoformat(text))
         if data.zone is None and stamp.tz is not None:
@@ -147,7 +158,8 @@ def _parse_stamp(text: str, data: Data) -> pd.Timestamp:
 
 def _format_stamps(stamps: pd.DatetimeIndex, data: Data) -> list[str]:
     """Format time stamps in the problem's own time zone; without a time if all are midnight."""
-    if data.zone is not None:
-        stamps = stamps.tz_localize("UTC").tz_convert(data.zone)
+    if timestamps.undated(stamps[0], data):
+        return [str(timestamps.undated(stamp, data)) for stamp in stamps]
+    stamps = timestamps.local(stamps, data)
     days = bool((stamps == stamps.normalize()).all())
     return [f"{stamp:%Y-%m-%d}" if days else f"{stamp:%Y-%m-%d %H:%M}" for stamp in stamps]

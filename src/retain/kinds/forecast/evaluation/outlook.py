@@ -3,9 +3,8 @@
 The forecast is that of `retain forecast` without a file, made of the prepared arrays.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +14,9 @@ from retain.errors import DataError
 from retain.evaluation import choice, plotting
 from retain.evaluation.report import Figure, Outlook, Section
 from retain.evaluation.results import DriftFindings
-from retain.kinds.forecast.config import Problem
-from retain.kinds.forecast.data import panel, quality
+from retain.kinds.forecast.config import Data, Problem
+from retain.kinds.forecast.data import panel, quality, timestamps
+from retain.kinds.forecast.data.alignment import PHASE
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.tables import Findings, Table
 from retain.kinds.forecast.evaluation import fan, wording
@@ -45,7 +45,7 @@ def build(name: str, problem: Problem, prepared: Path, judged: Path, final: Path
     return Outlook(
         opening=_opening(problem, source, found, model, folder),
         forecast=_forecast_section(name, problem, source, found, model),
-        data=_data_section(source, drift.check(problem, prepared, evaluated)),
+        data=_data_section(source, problem.data, drift.check(problem, prepared, evaluated)),
     )
 
 
@@ -77,7 +77,7 @@ def _forecast(model: Predictor, source: Panel) -> Forecasts | str:
 
 def _rows(frame: pd.DataFrame) -> pd.DataFrame:
     """Leave out the steps that the table lacks, but for the last one."""
-    given = frame.columns.difference(["unique_id", "ds"])
+    given = frame.columns.difference(["unique_id", "ds", PHASE])
     kept = frame[given].notna().any(axis=1)
     kept.iloc[-1] = True
     return frame[kept]
@@ -97,14 +97,15 @@ def _opening(
     )
     when = ""
     if isinstance(found, Forecasts):
-        ds = pd.DatetimeIndex(found.rows["ds"])
-        when = f": {wording.span(ds.min(), ds.max(), frequency)}"
+        ds = pd.DatetimeIndex(found.rows["ds"].to_numpy().astype("datetime64[us]"))
+        clock = wording.on_the_clock(data)
+        when = f": {wording.span(ds.min(), ds.max(), clock, frequency)}"
     schema = model.schema
     if "refit" in model.config:
-        seen = f"on all rows until {wording.stamp(source.grid[-1], frequency)}"
+        seen = f"on all rows until {wording.stamp(source.grid[-1], data, frequency)}"
     else:
         step = schema.test_step if problem.training.rehearsals else schema.validation_step
-        seen = f"on the rows before {wording.stamp(source.grid[step], frequency)}"
+        seen = f"on the rows before {wording.stamp(source.grid[step], data, frequency)}"
     maker = f"the {plotting.mark(str(model.config['cell'])).label}"
     if not is_kept(model.config):
         maker = f"the classical base of {maker}"
@@ -146,34 +147,35 @@ def _forecast_section(
     )
 
 
-def _data_section(source: Panel, found: DriftFindings) -> Section:
-    facts = _quality(source.quality, source.schema.frequency)
+def _data_section(source: Panel, data: Data, found: DriftFindings) -> Section:
+    facts = _quality(source, data)
     left_out = quality.left_out(source.quality)
     if left_out:
         facts.append((f"Left out: {len(left_out):,} series", _some(left_out)))
     facts += [("To know", warning) for warning in source.quality["warnings"]]
-    return Section("The data", "", facts=(*facts, *_drift(found, source.schema.frequency)))
+    return Section("The data", "", facts=(*facts, *_drift(found)))
 
 
-def _quality(found: Mapping[str, Any], frequency: str) -> list[tuple[str, str]]:
+def _quality(source: Panel, data: Data) -> list[tuple[str, str]]:
     """Say what quality.json says, for people."""
+    found, frequency = source.quality, source.schema.frequency
     missing, repeated = found["missing"], found["duplicates"]
-    first, last = (pd.Timestamp(found[key]) for key in ("first", "last"))
     gap = "none"
     if missing["steps"]:
         share = plotting.percent(missing["steps"] / found["steps"])
-        begin = wording.stamp(pd.Timestamp(missing["longest_gap_from"]), frequency)
+        begin = _written(missing["longest_gap_from"], data, frequency)
         of = f" in {missing['longest_gap_series']}" if found["series"] > 1 else ""
         gap = (
             f"{missing['steps']:,} of {found['steps']:,} ({share}); they are not filled in and "
             f"not scored. The longest gap is {steps(missing['longest_gap'], frequency)} from "
             f"{begin}{of}"
         )
+    span = wording.span(source.grid[0], source.grid[-1], data, frequency)
     counted = f"{found['rows']:,} rows, {found['series']:,} series"
     facts = [
         (
             "Table",
-            f"{counted}, {wording.span(first, last, frequency)}, {wording.every(frequency)}",
+            f"{counted}, {span}, {wording.every(frequency)}",
         ),
         ("Steps without a value", gap),
     ]
@@ -193,10 +195,16 @@ def _quality(found: Mapping[str, Any], frequency: str) -> list[tuple[str, str]]:
     return facts
 
 
-def _drift(found: DriftFindings, frequency: str) -> list[tuple[str, str]]:
+def _written(text: str, data: Data, frequency: str) -> str:
+    """Return a stamp of quality.json, which is on the clock of the table's place, for people."""
+    if timestamps.undated(pd.Timestamp(0), data):
+        return f"step {text}" if data.ds_is_step else text
+    return wording.stamp(pd.Timestamp(text), wording.on_the_clock(data), frequency)
+
+
+def _drift(found: DriftFindings) -> list[tuple[str, str]]:
     """Say whether the newest data are like those that the evaluated model learned from."""
-    begin, end = (pd.Timestamp(text) for text in found.newest.split(" to "))
-    newest = f"in the newest part, {wording.span(begin, end, frequency)}"
+    newest = f"in the newest part, {found.newest}"
     far = [drift for drift in found.drifts if drift.passed]
     said = [*found.worse]
     for one in far:

@@ -7,7 +7,7 @@ import pandas as pd
 from retain.evaluation import curves
 from retain.evaluation.quality_gate import MODEL, CheckResult
 from retain.evaluation.report import Figure, Report, Table
-from retain.kinds.forecast.config import Problem
+from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.evaluation import fan, figures, scores, wording, worth
 from retain.kinds.forecast.evaluation.evaluate import Evaluation
 from retain.kinds.forecast.evaluation.scores import label
@@ -17,7 +17,7 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
     """Build the report of a problem."""
     data, metrics, schema = problem.data, found.metrics, found.schema
     validation, test, last = (
-        wording.stamp(found.grid[step], schema.frequency)
+        wording.stamp(found.grid[step], data, schema.frequency)
         for step in (schema.validation_step, schema.test_step, -1)
     )
     rehearsed = problem.training.rehearsals > 0
@@ -33,7 +33,7 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
         tables=(
             scores.differences_table(metrics, problem, schema.frequency),
             scores.scores_table(metrics, problem, schema.frequency),
-            *([folds_table(found, rehearsed)] if len(found.folds) > 1 else []),
+            *([folds_table(found, data, rehearsed)] if len(found.folds) > 1 else []),
         ),
         figures=tuple(_figures(problem, found)),
         facts=(
@@ -113,20 +113,24 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
     return table[~table["model"].isin(figures.NOT_DRAWN)]
 
 
-def folds_table(found: Evaluation, rehearsed: bool) -> Table:
+def folds_table(found: Evaluation, data: Data, rehearsed: bool) -> Table:
     """List the folds: from when to when the models of each were trained and scored.
 
     Args:
         rehearsed: whether the models learned from the validation parts, too.
     """
     grid, horizon = found.grid, found.schema.data["horizon"]
-    frequency = found.schema.frequency
     rows = [
         (
             f"fold {fold.number}",
-            wording.stamp(grid[fold.test_step if rehearsed else fold.validation_step], frequency),
-            wording.stamp(grid[fold.test_step], frequency),
-            wording.stamp(grid[fold.reach - horizon], frequency),
+            *(
+                wording.stamp(grid[step], data, found.schema.frequency)
+                for step in (
+                    fold.test_step if rehearsed else fold.validation_step,
+                    fold.test_step,
+                    fold.reach - horizon,
+                )
+            ),
         )
         for fold in found.folds
     ]

@@ -5,6 +5,10 @@ import re
 
 import pandas as pd
 
+from retain.kinds.forecast.data import timestamps
+from retain.kinds.forecast.data.frequency import units
+from retain.kinds.forecast.time_axis import TimeAxis
+
 NAMES = {
     "s": "second",
     "min": "minute",
@@ -46,7 +50,8 @@ def steps(count: int, frequency: str) -> str:
     """
     found = _counted(count, frequency)
     if found is None:
-        return f"{count:,} step{'s' * (count != 1)} of {frequency}"
+        name = units(frequency)
+        return f"{count:,} {name if count != 1 else name.replace('steps', 'step', 1)}"
     return f"{found[0]:,} {found[1]}{'s' * (found[0] != 1)}"
 
 
@@ -62,7 +67,7 @@ def every(frequency: str) -> str:
 def step_unit(frequency: str) -> str:
     """Return what one step of a frequency is called on an axis, in the plural."""
     found = re.fullmatch(r"([A-Za-z]+)(-\w+)?", frequency)
-    return f"{NAMES[found[1]]}s" if found and found[1] in NAMES else f"steps of {frequency}"
+    return f"{NAMES[found[1]]}s" if found and found[1] in NAMES else units(frequency)
 
 
 def season_before(season: int, frequency: str) -> str:
@@ -78,25 +83,40 @@ def season_before(season: int, frequency: str) -> str:
     return next(names, f"the value {steps(season, frequency)} before")
 
 
-def stamp(when: pd.Timestamp, frequency: str = "") -> str:
-    """Write a date with its year, and the time of day unless it is midnight.
+def stamp(when: pd.Timestamp, data: TimeAxis, frequency: str = "") -> str:
+    """Write a stamp of the grid: a date with its year, and the time of day unless it is midnight.
 
-    Of a frequency of months, quarters or years no day is written.
+    Of a frequency of months, quarters or years no day is written. A step, a quarter or a week is
+    written as the table does.
 
-    >>> stamp(pd.Timestamp("2018-10-01 23:00")), stamp(pd.Timestamp("2018-10-31"), "ME")
-    ('1 Oct 2018 23:00', 'Oct 2018')
+    >>> stamp(pd.Timestamp("2018-10-01 23:00"), TimeAxis())
+    '1 Oct 2018 23:00'
+    >>> stamp(pd.Timestamp("2018-10-31"), TimeAxis(), "ME")
+    'Oct 2018'
+    >>> stamp(pd.Timestamp("2018-10-01"), TimeAxis(time_format="%Y-Q%q"), "QS")
+    '2018-Q4'
     """
+    if name := timestamps.undated(when, data):
+        return f"step {name}" if data.ds_is_step else name
+    when = timestamps.local([when], data)[0]
     if re.match(r"\d*[MQY][SE]", frequency):
         return f"{when:%Y}" if "Y" in frequency else f"{when:%b %Y}"
     time = "" if when == when.normalize() else f" {when:%H:%M}"
     return f"{when.day} {when:%b %Y}{time}"
 
 
-def span(first: pd.Timestamp, last: pd.Timestamp, frequency: str = "") -> str:
-    """Write two dates; both have the time of day if one needs it."""
+def on_the_clock(data: TimeAxis) -> TimeAxis:
+    """Return the axis of stamps that are on the clock of their place already."""
+    return data.model_copy(update={"timezone": None, "local_dates": False})
+
+
+def span(first: pd.Timestamp, last: pd.Timestamp, data: TimeAxis, frequency: str = "") -> str:
+    """Write two stamps of the grid; both have the time of day if one needs it."""
     if first == last:
-        return stamp(first, frequency)
-    one, other = stamp(first, frequency), stamp(last, frequency)
+        return stamp(first, data, frequency)
+    one, other = stamp(first, data, frequency), stamp(last, data, frequency)
+    if data.ds_is_step:
+        return f"{one} to {other.removeprefix('step ')}"
     if (":" in one) != (":" in other):
         one, other = (text if ":" in text else f"{text} 00:00" for text in (one, other))
     return f"{one} to {other}"

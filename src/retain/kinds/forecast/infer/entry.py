@@ -16,6 +16,7 @@ from retain.config import loader
 from retain.errors import AmbiguousError, Choice, naming_options
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import chunks, frequency, panel, reader, slots, tables, unseen
+from retain.kinds.forecast.evaluation import wording
 from retain.kinds.forecast.infer import (
     columns,
     gate,
@@ -102,7 +103,11 @@ def infer(
         sentences += unseen.after_training(chunks.in_memory(table, draft), built, draft)
     judging = gate.metric(built, sentences)
     spread = power.spread(built, tuned["season_length"])
-    checks = gate.choose(origins, series, horizon, sentences, judging, pool=True, spread=spread)
+    more = None if "split" in given else splitting.lacking(extent, draft, table.frequency)
+    lacking = None if more is None else wording.steps(more, table.frequency)
+    checks = gate.choose(
+        origins, series, horizon, sentences, judging, pool=True, spread=spread, lacking=lacking
+    )
     written = {key: meaning[key] for key in WRITTEN if key in meaning}
     data: dict[str, Any] = {
         "path": path,

@@ -46,6 +46,7 @@ def choose(
     metric: str = "mae",
     pool: bool = False,
     spread: float | None = None,
+    lacking: str | None = None,
 ) -> list[dict[str, Any]]:
     """Return the checks of the section `gate`, with a sentence about the verdict to expect.
 
@@ -55,10 +56,12 @@ def choose(
         metric: to judge by.
         pool: whether the network corrects a classical base, which must not be better alone.
         spread: of the errors before the test part, as `power.spread` measures it.
+        lacking: what a longer table must bring for a verdict, where that is known.
     """
     told = smallest_difference(origins, series, horizon)
     margin = LEAST_MARGIN if told is None else max(LEAST_MARGIN, round(SHARE * told, 2))
-    sentences.append(f"test: {describe_power(origins, series, horizon, spread)}")
+    more = f"; {lacking} more of the table are enough" if told is None and lacking else ""
+    sentences.append(f"test: {describe_power(origins, series, horizon, spread)}{more}")
     tied = ("rnn", "theta", *(("pool",) if pool else ()))
     if margin > LEAST_MARGIN:
         names = {"rnn": "the RNN", "theta": "Theta", "pool": "its classical base"}

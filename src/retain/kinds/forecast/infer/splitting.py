@@ -13,7 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retain.errors import DataError
+from retain.evaluation.bootstrap import FEWEST_HORIZONS
 from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data import alignment
 from retain.kinds.forecast.data.cycles import natural
 from retain.kinds.forecast.data.series import grid_of, select, split, summarize
 from retain.kinds.forecast.data.tables import Table
@@ -62,8 +64,12 @@ def tell_series(table: Table, data: Data, sentences: list[str]) -> None:
             & ~series["unique_id"].isin([left["unique_id"] for left in skipped]).to_numpy()
         ]
         if len(ended):
-            some = ended[["unique_id", "last_seen"]].head(SHOWN).itertuples(index=False)
-            lines = [f"{name} ({in_words(last, data)})" for name, last in some]
+            some = ended.head(SHOWN)
+            own = alignment.own(some["last_seen"], some.get("phase"), table.frequency)
+            lines = [
+                f"{name} ({in_words(last, data)})"
+                for name, last in zip(some["unique_id"], own, strict=True)
+            ]
             sentences.append(
                 f"ended: {_count(ended, series)} more than a season before the table does: "
                 f"{_several(lines, ended)}; a forecast begins at a series' own end, with a note"
@@ -127,6 +133,22 @@ def choose(extent: Extent, draft: Data, frequency: str) -> tuple[int, int, int]:
     quick = bool(rows < QUICK)
     folds = test if quick else round(test / max(wanted, 1))
     return validation + test, test, max(1, min(folds, test, FOLDS[quick]))
+
+
+def lacking(extent: Extent, draft: Data, frequency: str) -> int | None:
+    """Return how many more steps a table needs for a split whose test part gives a verdict.
+
+    That is the first table of more whole horizons which `choose` splits so that forecasts begin
+    at two horizons of steps; None where ten times the table is too little.
+    """
+    horizon, grid = draft.horizon, extent.grid
+    for more in range(horizon, 10 * len(grid), horizon):
+        steps = len(grid) + more
+        longer = pd.date_range(grid[0], periods=steps, freq=frequency)
+        _, test, _ = choose(Extent(longer, extent.begins, extent.span + more), draft, frequency)
+        if (test - 1) * horizon + 1 >= FEWEST_HORIZONS * horizon:
+            return more
+    return None
 
 
 def count_origins(extent: Extent, data: Data) -> int:

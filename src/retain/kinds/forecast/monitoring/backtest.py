@@ -9,6 +9,7 @@ are scored. A model is trained once for each date, whichever policies need it, a
 import dataclasses
 import datetime as dt
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from retain.evaluation.results import Interval
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import panel, profile, tables
 from retain.kinds.forecast.data.tables import Table
+from retain.kinds.forecast.data.timestamps import axis, in_words
 from retain.kinds.forecast.data.windows import Windows
 from retain.kinds.forecast.evaluation import evaluate, figures
 from retain.kinds.forecast.evaluation.metrics import MEASURES, MetricSums
@@ -57,17 +59,18 @@ class Track:
 class Backtest:
     """Errors and costs of the policies."""
 
+    data: Data
     dates: list[pd.Timestamp]
     tracks: list[Track]
     differences: dict[str, Interval]  # MAE of a policy minus that of `never`
 
     def table(self) -> pd.DataFrame:
         """Make a row for each policy and date: whether it trained, and its error to the next."""
+        dates = axis(pd.DatetimeIndex(self.dates), self.data)
         rows = [
-            {"policy": track.policy, "date": at.date().isoformat(), "trained": at in track.trained}
-            | {"mae": error}
+            {"policy": track.policy, "date": date, "trained": at in track.trained} | {"mae": error}
             for track in self.tracks
-            for at, error in zip(self.dates, track.errors, strict=True)
+            for at, date, error in zip(self.dates, dates, track.errors, strict=True)
         ]
         return pd.DataFrame(rows)
 
@@ -86,10 +89,11 @@ class Backtest:
             cost = f"{len(track.trained)}", f"{track.seconds:.0f}"
             rows.append((track.policy, mae, *difference, *cost))
         columns = ("policy", "MAE", "− never", "95 % interval", "is", "trainings", "seconds")
+        first, *_, last = (in_words(date, self.data) for date in self.dates)
         return (
             f"## {name}: what retraining would have given\n\n{name}, looked at every {every} from "
-            f"{self.dates[0]:%Y-%m-%d} to {self.dates[-1]:%Y-%m-%d}: the error of the forecasts "
-            f"between the dates, and what the trainings took. {methods(self.differences.values())}"
+            f"{first} to {last}: the error of the forecasts between the dates, and what the "
+            f"trainings took. {methods(self.differences.values())}"
             f"\n\n{markdown_table(report.Table('', columns, tuple(rows)))}"
         )
 
@@ -133,19 +137,16 @@ class Past:
         return (pd.Timestamp(boundary) - (self.end - date)).isoformat()
 
 
-def backtest(problem: Problem, name: str, root: Path, every: str, start: dt.datetime) -> Backtest:
+def backtest(problem: Problem, name: str, root: Path, every: str, start: str) -> Backtest:
     """Run each policy from `start` to the end of the table, with a date `every` so long.
 
     Raises:
         DataError: the table does not reach far enough before or after `start`.
-        ParamsError: `every` is no duration.
+        ParamsError: `every` is no duration, or `start` no date; of steps without dates, no number.
     """
-    try:
-        step = durations.span(every)
-    except ValueError as error:
-        raise ParamsError(f"--every is {every!r}: {error}") from None
+    first, step = _parse(start, every, problem.data)
     past = Past(problem, name, root)
-    dates = _dates(past, pd.Timestamp(start), step)
+    dates = _dates(past, first, step)
     grid = past.panel.grid
     bounds = [int(grid.searchsorted(date)) for date in [*dates, dates[-1] + step]]
     levels, series = problem.model.quantiles, len(past.panel.index)
@@ -162,7 +163,7 @@ def backtest(problem: Problem, name: str, root: Path, every: str, start: dt.date
                 track.seconds += facts(track.model)["seconds"]
         _score(past, tracks, bounds[number], bounds[number + 1])
         print(
-            f"{date:%Y-%m-%d}: MAE "
+            f"{in_words(date, problem.data)}: MAE "
             + ", ".join(f"{track.policy} {track.errors[-1]:.4g}" for track in tracks),
             flush=True,
         )
@@ -170,15 +171,44 @@ def backtest(problem: Problem, name: str, root: Path, every: str, start: dt.date
     differences = {
         track.policy: evaluate.compare(track.sums, never, problem)["mae"] for track in tracks[1:]
     }
-    return Backtest(dates, tracks, differences)
+    return Backtest(problem.data, dates, tracks, differences)
+
+
+def _parse(start: str, every: str, data: Data) -> tuple[pd.Timestamp, dt.timedelta]:
+    """Return the first date, as the grid has it, and the time to the next."""
+    if data.ds_is_step:
+        for option, text in (("--from", start), ("--every", every)):
+            if not re.fullmatch(r"[1-9]\d*", text):
+                raise ParamsError(f"{option} is {text!r}: give a number of steps, such as 30")
+        return pd.Timestamp(int(start), unit="us"), dt.timedelta(microseconds=int(every))
+    try:
+        first = _in_utc(start, data)
+    except ValueError:
+        raise ParamsError(f"--from is {start!r}: give a date, such as 2024-01-31") from None
+    try:
+        return first, durations.span(every)
+    except ValueError as error:
+        raise ParamsError(f"--every is {every!r}: {error}") from None
+
+
+def _in_utc(text: str, data: Data) -> pd.Timestamp:
+    stamp = pd.Timestamp(dt.datetime.fromisoformat(text))
+    if data.zone is not None:
+        stamp = stamp.tz_localize(data.zone) if stamp.tz is None else stamp
+        return stamp.tz_convert("UTC").tz_localize(None)
+    if stamp.tz is not None:
+        raise ValueError
+    return stamp
 
 
 def _dates(past: Past, start: pd.Timestamp, step: dt.timedelta) -> list[pd.Timestamp]:
     last = past.end - past.problem.data.horizon * (past.panel.grid[1] - past.panel.grid[0])
     dates = list(pd.date_range(start, last, freq=step))
     if len(dates) < 2:
+        data = past.problem.data
         raise DataError(
-            f"{past.problem.data.path} reaches to {past.end}: from {start} there are {len(dates)} "
+            f"{data.path} reaches to {in_words(past.end, data)}: from {in_words(start, data)} "
+            f"there are {len(dates)} "
             f"dates to retrain at; begin earlier, or take a shorter --every"
         )
     return dates
@@ -189,7 +219,9 @@ class Snapshot:
 
     def __init__(self, past: Past, date: pd.Timestamp):
         self.past, self.date = past, date
-        self.folder = past.folder / f"{date:%Y-%m-%dT%H%M}"
+        data = past.problem.data
+        name = in_words(date, data) if data.ds_is_step else f"{date:%Y-%m-%dT%H%M}"
+        self.folder = past.folder / name
 
     @cached_property
     def prepared(self) -> Path:
@@ -210,7 +242,7 @@ class Snapshot:
         problem = self.past.at(self.date)[1]
         trainer.seed_everything(problem.training)
         training = setup.build(problem, self.prepared, MODEL)
-        label = f"{self.past.name} at {self.date:%Y-%m-%d}"
+        label = f"{self.past.name} at {in_words(self.date, problem.data)}"
         history = trainer.fit(training, problem.training, MODEL, label)
         training.calibrate()
         model_files.write_model(out, training.model, training.config, history)

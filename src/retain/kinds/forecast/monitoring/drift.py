@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retain.config.schema import Retrain
 from retain.errors import ModelError
 from retain.evaluation.arrays import Floats
 from retain.evaluation.results import Drift, DriftFindings
-from retain.kinds.forecast.config import Problem
-from retain.kinds.forecast.data import panel, profile
+from retain.kinds.forecast.config import Data, Problem
+from retain.kinds.forecast.data import panel, profile, timestamps
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Windows
-from retain.kinds.forecast.evaluation import evaluate
+from retain.kinds.forecast.evaluation import evaluate, wording
 from retain.kinds.forecast.predict import predictor
 from retain.kinds.forecast.predict.predictor import Predictor
 
@@ -44,7 +43,7 @@ def check(
     model, note = _comparable(source, champion)
     frozen = model.config["reference"] if model else profile.measure(source)
     begin = max(end - frozen["window"], 0)
-    findings = DriftFindings(newest=f"{source.grid[begin]} to {source.grid[end - 1]}")
+    findings = DriftFindings(newest=_newest(source, begin, end, problem.data))
     if note:
         findings.notes.append(note)
     scales = source.index[["mean", "std"]].to_numpy(dtype=np.float64)
@@ -52,7 +51,7 @@ def check(
         names = source.index["unique_id"].to_numpy(dtype=object)
         scales = model.known_series(names, scales)[1].double().numpy()
     _, values = profile.sample(source, scales, begin, end)
-    findings.worse.extend(_reasons_not_to_train(source, values, frozen, model, settings))
+    findings.worse.extend(_reasons_not_to_train(source, values, frozen, model, problem))
     if model is None or findings.worse:
         return findings
     for name, column in zip(profile.table_columns(source.schema), values.T, strict=True):
@@ -70,6 +69,10 @@ def check(
     else:
         findings.drifts.append(Drift("champion's error", SCALED, now / before, settings.error))
     return findings
+
+
+def _newest(source: Panel, begin: int, end: int, data: Data) -> str:
+    return wording.span(source.grid[begin], source.grid[end - 1], data, source.schema.frequency)
 
 
 def error(model: Predictor, source: Panel, begin: int, end: int) -> float | None:
@@ -106,10 +109,10 @@ def _reasons_not_to_train(
     values: Floats,
     frozen: dict[str, Any],
     model: Predictor | None,
-    settings: Retrain,
+    problem: Problem,
 ) -> list[str]:
     """List what the data have lost."""
-    reasons = []
+    reasons, settings, data = [], problem.retrain, problem.data
     last = source.grid[profile.last_step(source)]
     where = f"in the newest {frozen['window']:,} steps"
     if model is not None:
@@ -122,8 +125,9 @@ def _reasons_not_to_train(
             )
         if last < pd.Timestamp(frozen["last"]):
             reasons.append(
-                f"time goes backwards: the last value is of {last}, and the champion's data reach "
-                f"to {frozen['last']}"
+                f"time goes backwards: the last value is of {timestamps.in_words(last, data)}, and "
+                "the champion's data reach to "
+                f"{timestamps.in_words(pd.Timestamp(frozen['last']), data)}"
             )
     share = np.isnan(values).mean(axis=0)
     for name, empty in zip(profile.table_columns(source.schema), share, strict=True):

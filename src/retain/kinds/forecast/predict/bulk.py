@@ -79,9 +79,9 @@ def forecast_bulk(
             unfinished = target.with_suffix(".part")
             found.table.to_parquet(unfinished, index=False)
             unfinished.replace(target)
-        marks = pyarrow.parquet.read_table(target, columns=[forecast_table.NOTE])
+        marks = pyarrow.parquet.read_table(target, columns=[predictor.NOTE])
         count += len(marks) // data.horizon
-        noted += pc.sum(pc.not_equal(marks[forecast_table.NOTE], "")).as_py() or 0
+        noted += pc.sum(pc.not_equal(marks[predictor.NOTE], "")).as_py() or 0
         of_part = json.loads(reasons.read_text("utf-8"))
         left_out |= of_part[0]
         unknown.update(of_part[1])

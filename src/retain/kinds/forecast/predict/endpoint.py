@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
+from retain.kinds.forecast.data import timestamps
 from retain.kinds.forecast.predict.batcher import Batcher
 from retain.kinds.forecast.predict.predictor import Predictor
 from retain.kinds.forecast.predict.request import CHUNK, Request
@@ -26,8 +27,17 @@ SIZES = (1, 2, 4, 8, 16, 32, 64)
 SHAPE = 'send {"history": {"COLUMN": [VALUE, ...], ...}} or {"history": [{"COLUMN": VALUE}, ...]}'
 VALUE: dict[str, Any] = {"type": ["number", "string", "null"]}
 DESCRIBED = {
-    *("unique_id", "ds", "known_covariates", "timezone", "time_format", "separator", "decimal"),
-    *("thousands", "dates_across"),
+    *(
+        "unique_id",
+        "ds",
+        "ds_is_step",
+        "known_covariates",
+        "timezone",
+        "time_format",
+        "separator",
+        "decimal",
+    ),
+    *("thousands", "dates_across", "ds_is_step"),
     *("context_length", "horizon", "unit"),
 }
 
@@ -40,7 +50,8 @@ class ForecastAnswer(endpoint.Answer):
 
     forecast: dict[str, list[Any]] = Field(
         description="By column: series and time stamp as the table names them, mean, median, and "
-        "one for each quantile; the horizon's steps of each series one after the other."
+        "one for each quantile, null at times when a series never had a value; `note`, which says "
+        "so; the horizon's steps of each series one after the other."
     )
 
 
@@ -98,7 +109,7 @@ class ForecastEndpoint:
             "y": list(data.value_columns or (data.y,)),
             "frequency": predictor.schema.frequency,
             "quantiles": list(predictor.network.levels),
-            "trained_until": str(predictor.trained_until()),
+            "trained_until": timestamps.text(predictor.trained_until(), data),
             "evaluated_until": predictor.evaluated_until(),
         }
 

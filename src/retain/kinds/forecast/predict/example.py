@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import across, keys, panel
+from retain.kinds.forecast.data import across, alignment, keys, panel
+from retain.kinds.forecast.data.alignment import PHASE
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.time_formats import BETWEEN
 from retain.kinds.forecast.data.timestamps import written
@@ -22,6 +23,8 @@ def series_frame(source: Panel, number: int, data: Data) -> pd.DataFrame:
     steps = slice(series["first_step"], series["first_step"] + series["length"])
     values = pd.DataFrame(np.asarray(source.values[rows], dtype=float), columns=schema.columns)
     table = pd.DataFrame({"unique_id": series["unique_id"], "ds": source.grid[steps]})
+    if "phase" in series:
+        table[PHASE] = series["phase"]
     table["y"] = values["y"]
     for name in schema.static:
         values[name] = series[f"static.{name}"]
@@ -49,7 +52,8 @@ def newest_window(prepared: Path, data: Data) -> pd.DataFrame:
     source = panel.load(prepared)
     series = series_frame(source, int(source.index["length"].to_numpy().argmax()), data)
     values = series["y"]
-    stamps = pd.Series(written(pd.DatetimeIndex(series["ds"]), data))
+    own = alignment.own(series["ds"], series.get(PHASE), source.schema.frequency)
+    stamps = pd.Series(written(own, data))
     if isinstance(data.ds, str):
         table = pd.DataFrame({data.ds: stamps})
     else:

@@ -16,17 +16,15 @@ from numpy.typing import NDArray
 from retain.config.forecasts import ForecastOptions, Forecasts
 from retain.errors import DataError, listed
 from retain.evaluation.arrays import Floats
-from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import alignment, slots, tables
+from retain.kinds.forecast.data import alignment, slots, tables, timestamps
 from retain.kinds.forecast.data.tables import Table
 from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.predict import floors, future, notes, predictor, spans
 from retain.kinds.forecast.predict.future import Future
-from retain.kinds.forecast.predict.predictor import Predictor
+from retain.kinds.forecast.predict.predictor import CLOSED, NOTE, Predictor
 from retain.kinds.forecast.predict.request import Request, RequestReader
 
 NOT_FINITE = "its values are too far from what the model was trained on for a finite forecast"
-NOTE = "note"
 
 Stamps = NDArray[np.datetime64]
 # Of a series: time stamps (horizon,); quantiles and mean (horizon, levels + 1).
@@ -100,14 +98,9 @@ def forecast_table(
         left_out |= dict.fromkeys(request.names[~finite].tolist(), NOT_FINITE)
         for number in np.flatnonzero(finite).tolist():
             forecasts[request.names[number]] = request.ahead[number], values[number]
-    filled: dict[str, str] = {}
+    filled = {}
     if options.fill_with is not None and left_out:
-        for name, series in _of(frame, left_out):
-            floor = _floor(series, model, options.fill_with)
-            if floor is not None:
-                *forecasts[name], method = floor  # type: ignore[assignment]
-                filled[name] = f"filled by {method}"
-                del left_out[name]
+        filled = _fill(frame, model, options.fill_with, left_out, forecasts)
     for name in left_out.keys() & ended.keys():
         left_out[name] += f"; it {ended.pop(name)}"
     if options.strict and left_out:
@@ -129,19 +122,19 @@ def forecast_table(
         closed = model.config["slots"]
         times = slots.warnings(closed)
         messages.append(f"{empty:,} rows are left empty: {'; '.join(times)}")
-    history = frame[["unique_id", "ds", "y"]].assign(ds=_on_the_clock(frame["ds"], data))
-    rows_ahead = pd.DataFrame(
-        {"unique_id": np.repeat(names, data.horizon), "ds": _on_the_clock(ahead.reshape(-1), data)}
+    history = frame[["unique_id", "ds", "y"]].assign(
+        ds=_on_an_axis(frame["ds"], frame.get(alignment.PHASE), model)
     )
+    phase = np.repeat([phases[name] for name in names], data.horizon) if phases else None
+    ds = _on_an_axis(ahead.reshape(-1), phase, model)
+    rows_ahead = pd.DataFrame({"unique_id": np.repeat(names, data.horizon), "ds": ds})
     return Forecasts(answer, left_out, unknown, messages, rows_ahead, history)
 
 
-def _on_the_clock(ds: Any, data: Data) -> pd.DatetimeIndex:
-    """Return time stamps as the place of the data has them, without a zone."""
-    stamps = pd.DatetimeIndex(ds)
-    if data.zone is None:
-        return stamps
-    return stamps.tz_localize("UTC").tz_convert(data.zone).tz_localize(None)
+def _on_an_axis(slots: Any, phase: Any, model: Predictor) -> Any:
+    """Return steps for an axis, at the times of their series."""
+    own = alignment.own(slots, phase, model.schema.frequency)
+    return timestamps.axis(own, model.data)
 
 
 def _tabulate(
@@ -164,18 +157,34 @@ def _tabulate(
     answer = pd.DataFrame(model.tabulate(request, values))
     if not names:  # of a part: it must have the types of the others
         answer = answer.astype(dict.fromkeys(model.data.names_columns, "str"))
-    closed = notes.closed(request.names, ahead, model)
-    first = len(model.data.names_columns) + 1  # behind the series and the time stamp
-    answer.loc[closed.reshape(-1), answer.columns[first:]] = np.nan
+    closed = model.closed(request.names, ahead)
     answer[NOTE] = pd.Series(
         [
-            "; ".join([*of_series[name], *[notes.CLOSED] * bool(shut)])
+            "; ".join([*of_series[name], *[CLOSED] * bool(shut)])
             for name, row in zip(names, closed, strict=True)
             for shut in row
         ],
         dtype="str",
     )
     return answer, ahead, int(closed.sum())
+
+
+def _fill(
+    frame: pd.DataFrame,
+    model: Predictor,
+    method: str,
+    left_out: dict[str, str],
+    forecasts: dict[str, Forecast],
+) -> dict[str, str]:
+    """Forecast series that are left out by another method, and return by which, for each."""
+    filled = {}
+    for name, series in _of(frame, left_out):
+        floor = _floor(series, model, method)
+        if floor is not None:
+            *forecasts[name], used = floor  # type: ignore[assignment]
+            filled[name] = f"filled by {used}"
+            del left_out[name]
+    return filled
 
 
 def _of(frame: pd.DataFrame, names: Iterable[str]) -> list[tuple[str, pd.DataFrame]]:

@@ -13,6 +13,7 @@ from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import calendars
 from retain.kinds.forecast.data.alignment import PHASE
 from retain.kinds.forecast.data.features import encode
+from retain.kinds.forecast.data.frequency import units
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.predict.spans import Steps, find_faults, known_rows, locate, spans_of
 
@@ -70,7 +71,7 @@ def last_windows(frame: pd.DataFrame, data: Data, schema: Schema, where: str) ->
         encode(frame.iloc[first], data.static_covariates, schema.categories),
         clock,
         data,
-        f"steps of {schema.frequency}",
+        units(schema.frequency),
         where,
     )
     return replace(windows, phase=phase)

@@ -7,13 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retain.kinds.forecast.data import slots
+from retain.kinds.forecast.data import alignment
 from retain.kinds.forecast.data.timestamps import in_words
 from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.predict.predictor import Predictor
 
 OUTSIDE = "history far outside the training range"
-CLOSED = "never had a value at this time"
 DEVIATIONS = 4.0  # from the mean of the training part, besides what growth explains
 GROWTH = 2.0  # times as fast as a straight line through the training part
 NARROWEST = 0.05  # of the mean: the least deviation that is believed
@@ -25,14 +24,17 @@ Mask = NDArray[np.bool_]
 def ended(frame: pd.DataFrame, model: Predictor) -> dict[str, str]:
     """Return the series that ended more than a season before the table's last value, and when."""
     seen = frame[frame["y"].notna().to_numpy()]
-    last = seen.groupby("unique_id", sort=False)["ds"].max()
+    newest = seen.drop_duplicates("unique_id", keep="last").set_index("unique_id")
+    last = newest["ds"]
     grid = pd.date_range(last.min(), last.max(), freq=model.schema.frequency)
     early = grid[-1 - model.data.season_length] if len(grid) > model.data.season_length else None
     if early is None:
         return {}
+    ended = newest[(last < early).to_numpy()]
+    own = alignment.own(ended["ds"], ended.get(alignment.PHASE), model.schema.frequency)
     return {
         str(name): f"ended {in_words(stamp, model.data)}"
-        for name, stamp in last[last < early].items()
+        for name, stamp in zip(ended.index, own, strict=True)
     }
 
 
@@ -69,15 +71,6 @@ def outside(
     small = (np.abs(median) < SMALL * np.abs(mean)) & (np.abs(mean) > 3 * deviation)
     known = batch.series.numpy() > 0
     return np.asarray(known & (far | small))
-
-
-def closed(names: NDArray[np.object_], ahead: NDArray[np.datetime64], model: Predictor) -> Mask:
-    """Return which stamps are at times when their series never has a value, (series, horizon)."""
-    found = model.config.get("slots")
-    if not found:
-        return np.zeros(ahead.shape, dtype=bool)
-    numbers, _ = model.known_series(names, np.ones((len(names), 2)))
-    return slots.is_closed(found, numbers.numpy(), ahead, model.data.zone)
 
 
 def _micros(stamps: Any) -> Any:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from retain.errors import ModelError
 from retain.kinds.forecast.config import Data, level_column
-from retain.kinds.forecast.data import alignment, keys, tables, timestamps
+from retain.kinds.forecast.data import alignment, keys, slots, tables, timestamps
 from retain.kinds.forecast.data.panel import Panel, Schema, steps_between
 from retain.kinds.forecast.data.windows import Batch, without_base
 from retain.kinds.forecast.model.forecaster import Forecaster, load_forecaster
@@ -28,6 +28,8 @@ from retain.kinds.forecast.predict.last_window import LastWindows, refuse
 from retain.kinds.forecast.predict.request import HISTORY, Request, RequestReader
 from retain.model_files import check_same
 
+NOTE = "note"  # the column of a forecast that says why a row is empty, and more
+CLOSED = "never had a value at this time"
 ALIGNED = 8  # batches of a multiple of 8 rows give each row the same bits whatever its neighbours
 
 
@@ -63,17 +65,18 @@ class Predictor:
 
     def evaluated_until(self) -> str:
         """Return until when the model was trained that was scored on test data, in its place."""
-        return str(self.config.get("refit", {}).get("evaluated_until", self.trained_until()))
+        found = self.config.get("refit", {}).get("evaluated_until", self.trained_until())
+        return timestamps.text(pd.Timestamp(found), self.data)
 
     def trained_on(self) -> str:
         """Return the first and the last time stamp of the data that it was trained on."""
-        origin = pd.Timestamp(self.schema.origin)
-        if self.data.ds_is_step:
-            first, last = timestamps.written(
-                pd.DatetimeIndex([origin, self.trained_until()]), self.data
-            )
-            return f"step {first} to {last}"
-        return f"{origin:%Y-%m-%d %H:%M} to {self.trained_until():%Y-%m-%d %H:%M}"
+        stamps = pd.Timestamp(self.schema.origin), self.trained_until()
+        first, last = (
+            timestamps.undated(stamp, self.data)
+            or f"{timestamps.local([stamp], self.data)[0]:%Y-%m-%d %H:%M}"
+            for stamp in stamps
+        )
+        return f"{'step ' * self.data.ds_is_step}{first} to {last}"
 
     def known_series(
         self, names: NDArray[np.object_], scales: NDArray[np.float64]
@@ -182,7 +185,8 @@ class Predictor:
 
         Series and time stamp under the names that the training table has for them (`unique_id`
         where it has no column of series, `ds` where several columns hold the time), `mean`,
-        `median`, and each quantile under its level, the median once more as `0.5`.
+        `median`, and each quantile under its level, the median once more as `0.5`; NOTE. At times
+        when its series never had a value a row is empty, and its note says so.
 
         Args:
             request: whose batch it was.
@@ -197,23 +201,42 @@ class Predictor:
             f"{request.where}: the values are too far from what the model was trained on for a "
             f"finite forecast of",
         )
-        by_column = forecasts.reshape(-1, forecasts.shape[-1]).T  # (levels + 1, series * horizon)
-        *quantiles, mean = np.ascontiguousarray(by_column, np.float64)  # orjson reads no other
+        rows = forecasts.reshape(-1, forecasts.shape[-1])
+        # (levels + 1, series * horizon), in the one type that orjson reads; a copy
+        by_column = rows.T.astype(np.float64, order="C")
+        shut = self.closed(request.names, request.ahead).reshape(-1)
+        by_column[:, shut] = np.nan
+        *quantiles, mean = by_column
         return {
             **keys.split(np.repeat(request.names, self.network.horizon), self.data),
             self.data.time_column: self._stamps(request),
             "mean": mean,
             "median": quantiles[self.network.levels.index(0.5)],
             **dict(zip(map(level_column, self.network.levels), quantiles, strict=True)),
+            NOTE: np.where(shut, CLOSED, "").astype(object),
         }
+
+    def closed(
+        self, names: NDArray[np.object_], ahead: NDArray[np.datetime64]
+    ) -> NDArray[np.bool_]:
+        """Return which stamps are at times when their series never has a value.
+
+        Args:
+            names: of the series, (series,).
+            ahead: stamps of the grid, (series, horizon).
+        """
+        found = self.config.get("slots")
+        if not found:
+            return np.zeros(ahead.shape, dtype=bool)
+        return slots.is_closed(found, self._numbers(names), ahead, self.data.zone)
 
     def _stamps(self, request: Request) -> Any:
         """Return the time stamps of a forecast: as the table writes them, where not as dates."""
         ahead = request.ahead.astype("datetime64[us]")
         if request.phase is not None:
-            slots = ahead.astype(np.int64)
-            phase = np.broadcast_to(request.phase[:, None], slots.shape)
-            ahead = alignment.add(slots, phase, self.schema.frequency).astype("datetime64[us]")
+            steps = ahead.astype(np.int64)
+            phase = np.broadcast_to(request.phase[:, None], steps.shape)
+            ahead = alignment.add(steps, phase, self.schema.frequency).astype("datetime64[us]")
         ds = pd.DatetimeIndex(ahead.reshape(-1))
         if self.data.ds_is_step or (self.data.time_format and isinstance(self.data.ds, str)):
             return timestamps.written(ds, self.data).to_numpy()

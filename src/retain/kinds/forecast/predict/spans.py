@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import unseen
+from retain.kinds.forecast.data.frequency import units
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.data.timestamps import in_words
 
@@ -63,8 +64,8 @@ def locate(
     usual = int(np.bincount(apart).argmax()) if len(apart) else 1
     if usual != 1:  # every second hour lies on an hourly grid, but is not what was learned
         raise DataError(
-            f"{where}: its rows are mostly {usual} steps of {schema.frequency} apart; the model "
-            f"reads one row for each step of {schema.frequency}"
+            f"{where}: its rows are mostly {usual} {units(schema.frequency)} apart; the model "
+            f"reads one row for each of the {units(schema.frequency)}"
         )
     first = np.flatnonzero(np.r_[True, np.diff(codes) != 0])
     return names.to_numpy(dtype=object), first, step
@@ -146,7 +147,7 @@ def set_apart(
     names, first, step = locate(frame, schema, where)
     spans = spans_of(first, step, frame["y"].to_numpy(), data)
     usable, reasons = np.ones(len(names), dtype=bool), dict[str, str]()
-    unit = f"steps of {schema.frequency}"
+    unit = units(schema.frequency)
     steps = int(spans.origin.max()) + data.horizon
     grid = pd.date_range(frame["ds"].min(), periods=steps, freq=schema.frequency)
     known = known_rows(frame, data)
