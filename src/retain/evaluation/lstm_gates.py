@@ -1,7 +1,7 @@
-"""The gates of an LSTM to look at: one page that needs nothing else, and a figure.
+"""The gates of an LSTM as a self-contained page, and as a figure.
 
 Both are functions of an `Inspection`, whatever a step is, a word or a week. The page is one file
-that needs no network, with a script of its own: `gates.html` is its template.
+with its script and needs no network connection; `gates.html` is its template.
 """
 
 import base64
@@ -26,7 +26,7 @@ from retain.networks.recurrent import Gates, half_life, saturation
 
 UNITS = 24  # of the figure: more rows would be too thin to read
 LEVELS = 16  # of a colour in the figure
-MOST_LABELS = 60  # letters under the figure side by side; longer ones are turned upright
+MOST_LABELS = 60  # letters of horizontal labels under the figure; longer ones are vertical
 TITLES = {
     "forget": "forget gate",
     "input": "input gate",
@@ -38,7 +38,7 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Values:
-    """Numbers to draw above the steps, evenly over all of them; NaN where one is missing."""
+    """Numbers to draw above the steps, at equal distances; NaN where one is missing."""
 
     name: str
     numbers: Floats  # (any,)
@@ -46,17 +46,17 @@ class Values:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What an LSTM did with one sequence.
+    """The gates and cell states of an LSTM on one sequence.
 
     Attributes:
         title: what is shown.
-        note: what a step is, and what else a reader must know.
+        note: what a step is, and other remarks for the reader.
         steps: the label of each step, any text.
-        gates: as `recurrent.gates` gives them, of this sequence alone: (steps, units) each.
-        values: drawn above them, if there is something to draw.
-        marked: the step by whose change the units are sorted; None is the one after the first at
+        gates: those of `recurrent.gates` for this sequence: (steps, units) each.
+        values: numbers to draw above the gates, if any.
+        marked: the step by whose change the units are sorted; None: the step, after the first, at
             which the cell changed most.
-        order: another order of the units to begin with.
+        order: another initial order of the units.
     """
 
     title: str
