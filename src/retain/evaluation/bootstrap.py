@@ -228,10 +228,7 @@ def describe_power(origins: int, series: int, block: int, spread: float | None =
     if judge is None or smallest is None:
         needed = FEWEST_HORIZONS * block
         return f"{of}: too few for a verdict, which needs {needed:,} origins"
-    return (
-        f"{of}: a difference of about {100 * smallest:.0f} % can be told from chance, by "
-        f"{judge.method}"
-    )
+    return f"{of}: a difference of about {100 * smallest:.0f} % is detectable, by {judge.method}"
 
 
 def _moving_block(
