@@ -6,8 +6,9 @@ from retain.config.kind import find_kind, kind_names
 
 
 def params_schema() -> dict[str, Any]:
-    """Return the schema of the whole file; each problem has the schema of its kind. The pipeline
-    checks what a schema cannot express, such as the names of baselines.
+    """Return the schema of the whole file; each problem has the schema of its kind.
+
+    The pipeline checks what a schema cannot express, such as the names of baselines.
     """
     kinds, definitions = kind_names(), {}
     for name in kinds:

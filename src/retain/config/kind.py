@@ -250,8 +250,7 @@ AnyKind = Kind["Problem", Evaluation]
 
 
 def find_kind(name: object) -> AnyKind | None:
-    """Return the kind of this name, built-in or from an installed package; None if there is
-    none."""
+    """Return the kind of this name, built-in or from a package; None if there is none."""
     return _load_kind(name) if isinstance(name, str) else None
 
 

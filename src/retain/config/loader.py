@@ -1,5 +1,6 @@
-"""Read params.yaml into checked objects. A typo is an error that names the full key path and the
-nearest valid key.
+"""Read params.yaml into checked objects.
+
+A typo is an error that names the full key path and the nearest valid key.
 """
 
 import re

@@ -126,8 +126,7 @@ def _errors(sums: Floats, root: bool = False) -> Floats:
 
 
 def _influence(sums: Floats, root: bool = False) -> Floats:
-    """Compute the influence of each column on the logarithm of the ratio of the two errors; they
-    sum to zero.
+    """Compute the influence of each column on the log ratio of the two errors; the sum is zero.
 
     On their difference, if one of them is zero or less. That of a root is by the delta method, to
     the first order: half of that of the mean, in the logarithm.

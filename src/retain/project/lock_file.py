@@ -63,8 +63,9 @@ def mend(root: Path) -> str:
 
 
 def _is_whole(text: str) -> bool:
-    """Whether DVC can read the text. A cut at the end of a line may leave it readable: DVC then
-    runs again what is missing, which does no harm.
+    """Whether DVC can read the text.
+
+    A file cut at the end of a line may be readable: then DVC runs the missing stages again.
     """
     from dvc.exceptions import DvcException
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA

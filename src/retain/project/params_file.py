@@ -133,8 +133,7 @@ def _block(name: str, entry: dict[str, Any], comments: dict[str, str]) -> str:
 
 
 def _commented(entry: dict[str, Any], comments: dict[str, str], section: str = "") -> CommentedMap:
-    """Return an entry for ruamel: a block for each section, a line for each value, aligned
-    comments."""
+    """Return an entry for ruamel: a block per section, a line per value, aligned comments."""
     block = CommentedMap()
     for key, value in entry.items():
         if isinstance(value, dict) and not section:
