@@ -59,8 +59,8 @@ def write(path: Path, state: dict[str, Any]) -> None:
         with suppress(OSError):
             scratch.unlink()  # it may be what fills up the disk
         raise RetainError(
-            f"no checkpoint can be written into {path.parent}: {error.strerror}; make room there "
-            f"and start again: the training goes on from the last one"
+            f"no checkpoint can be written into {path.parent}: {error.strerror}; free space there "
+            f"and start again: the training resumes from the last one"
         ) from None
     for older in _newest_first(path.parent)[KEPT:]:
         older.unlink()

@@ -107,7 +107,7 @@ def fit(
         enable_model_summary=False,
     )
     if resumed is not None:
-        print(f"{name}: goes on from step {int(resumed.stem):,}", flush=True)
+        print(f"{name}: resumes at step {int(resumed.stem):,}", flush=True)
     with warnings.catch_warnings():  # batches come from one gather; workers would slow them down
         warnings.filterwarnings("ignore", message=".*does not have many workers")
         warnings.filterwarnings("ignore", message=".*smaller than the logging interval")

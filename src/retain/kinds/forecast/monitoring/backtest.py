@@ -43,7 +43,7 @@ POLICIES = ("never", "always", "drift")
 
 @dataclass
 class Track:
-    """One policy: its present model, its trainings and its errors so far."""
+    """One policy: its current model, its trainings and its errors so far."""
 
     policy: str
     sums: MetricSums
@@ -87,7 +87,7 @@ class Backtest:
             rows.append((track.policy, mae, *difference, *cost))
         columns = ("policy", "MAE", "− never", "95 % interval", "is", "trainings", "seconds")
         return (
-            f"## {name}: what retraining would have given\n\n{name}, looked at every {every} from "
+            f"## {name}: what retraining would have given\n\n{name}, checked every {every} from "
             f"{self.dates[0]:%Y-%m-%d} to {self.dates[-1]:%Y-%m-%d}: the error of the forecasts "
             f"between the dates, and what the trainings took. {methods(self.differences.values())}"
             f"\n\n{markdown_table(report.Table('', columns, tuple(rows)))}"
@@ -95,7 +95,7 @@ class Backtest:
 
 
 class Past:
-    """A problem, its table, and both as they were at any date."""
+    """A problem and its table, at any date of the past."""
 
     def __init__(self, problem: Problem, name: str, root: Path):
         self.problem, self.name, self.root = problem, name, root
@@ -115,7 +115,7 @@ class Past:
         return self.root / "scratch" / "replay" / self.name / md5
 
     def at(self, date: pd.Timestamp) -> tuple[Table, Problem]:
-        """Return the table before a date, and the problem with its boundaries moved as far."""
+        """Return the table before a date, and the problem with its boundaries moved accordingly."""
         frame = self.table.frame
         known = frame[frame["ds"] < date].reset_index(drop=True)
         data = self.problem.data
@@ -127,18 +127,18 @@ class Past:
         )
 
     def _moved(self, boundary: Any, date: pd.Timestamp) -> Any:
-        """Move a boundary to where it is as far from the date as now from the table's end."""
+        """Move a boundary to its current distance from the table's end, counted from the date."""
         if isinstance(boundary, float | str):
             return boundary
         return (pd.Timestamp(boundary) - (self.end - date)).isoformat()
 
 
 def backtest(problem: Problem, name: str, root: Path, every: str, start: dt.datetime) -> Backtest:
-    """Run each policy from `start` to the end of the table, with a date `every` so long.
+    """Run each policy from `start` to the end of the table, with a retraining date each `every`.
 
     Raises:
         DataError: the table does not reach far enough before or after `start`.
-        ParamsError: `every` is no duration.
+        ParamsError: `every` is not a duration.
     """
     try:
         step = durations.span(every)

@@ -1,4 +1,4 @@
-"""What to know of a forecast: the series ended, or is far from what it was trained on."""
+"""Notes about a forecast: the series ended, or is far from its training part."""
 
 import warnings
 from typing import Any
@@ -13,10 +13,10 @@ from retain.kinds.forecast.predict.predictor import Predictor
 
 OUTSIDE = "history far outside the training range"
 CLOSED = "never had a value at this time"
-DEVIATIONS = 4.0  # from the mean of the training part, besides what growth explains
-GROWTH = 2.0  # times as fast as a straight line through the training part
-NARROWEST = 0.05  # of the mean: the least deviation that is believed
-SMALL = 0.01  # of the mean: below it is another unit, where values never came near zero
+DEVIATIONS = 4.0  # deviations from the mean of the training part, besides growth
+GROWTH = 2.0  # allowed growth, in multiples of a straight line through the training part
+NARROWEST = 0.05  # share of the mean: the smallest deviation that is used
+SMALL = 0.01  # share of the mean: lower values mean another unit, if values were never near zero
 
 Mask = NDArray[np.bool_]
 
@@ -48,12 +48,11 @@ def outside(
     begins: NDArray[np.datetime64],
     model: Predictor,
 ) -> Mask:
-    """Return which series are far outside of what they were trained on, (series,).
+    """Return which series are far outside their training range, (series,).
 
     The median of the context is compared with mean and deviation of the training part. A straight
     line through the training part is √12 (k − ½) deviations from its mean at k times its length:
-    growth of twice that is allowed, and four deviations besides. Of a series that the model does
-    not know nothing is said.
+    growth of twice that is allowed, plus four deviations. New series are never marked.
 
     Args:
         ahead: time stamps to forecast, (series, horizon).
