@@ -193,7 +193,7 @@ def test_the_best_cell_is_judged_and_the_report_says_what_the_other_would_give(
     assert "Mean absolute error of the RNN over 6 steps: " in page.lead
     loss = found.metrics["validation_loss"]["lstm"]
     assert (
-        "The RNN is used: it has the least validation loss. The LSTM has the higher " in page.lead
+        "The RNN is used: it has the lowest validation loss. The LSTM has the higher " in page.lead
     )
     assert f"validation loss, {loss:.4g} against 0.01, and on the test windows MAE " in page.lead
     facts = dict(page.facts)

@@ -118,7 +118,7 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_taken(
     assert train(tmp_path) == undisturbed
     said = capsys.readouterr().out
     assert "000000000003.checkpoint is damaged: the checkpoint before it is taken" in said
-    assert "goes on from step 2" in said
+    assert "resumes at step 2" in said
 
 
 def test_a_disk_that_is_full_leaves_the_checkpoint_before(

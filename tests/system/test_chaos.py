@@ -112,7 +112,7 @@ def test_a_disk_that_fills_up_ends_it_with_a_sentence_and_it_goes_on_from_there(
     assert [made.status for made in project.new_runs()] == ["FAILED"]
     code, said = forked(project, None)
     assert code == 0, said
-    assert "goes on from step 4" in said
+    assert "resumes at step 4" in said
     trials.check_finished(project, False, 1, said)
 
 
@@ -136,7 +136,7 @@ def test_a_refit_that_is_killed_ends_with_the_same_bits_in_the_same_run(project:
         assert not final.exists()
     code, said = forked(project, None, REFIT)
     assert code == 0, said
-    assert "goes on from step" in said
+    assert "resumes at step" in said
     assert fingerprint.folder_md5(final) == undisturbed
     (made,) = project.new_runs()
     assert (made.status, made.tags["model.md5"]) == ("FINISHED", undisturbed)
@@ -144,9 +144,9 @@ def test_a_refit_that_is_killed_ends_with_the_same_bits_in_the_same_run(project:
     assert not (project.folder / "scratch/checkpoints/refit-small").exists()
 
 
-@pytest.mark.parametrize(("damaged", "goes_on"), [(1, "from step 6"), (2, "")])
+@pytest.mark.parametrize(("damaged", "resumes"), [(1, "at step 6"), (2, "")])
 def test_checkpoints_cut_in_half_are_not_taken(
-    project: Project, damaged: int, goes_on: str
+    project: Project, damaged: int, resumes: str
 ) -> None:
     project.restore()
     code, said = forked(project, Kill("in some batch", signal.SIGKILL, number=9))
@@ -156,5 +156,5 @@ def test_checkpoints_cut_in_half_are_not_taken(
     code, said = forked(project, None)
     assert code == 0, said
     assert said.count("is damaged: the checkpoint before it is taken") == damaged
-    assert f"goes on {goes_on}" in said or not goes_on
+    assert f"resumes {resumes}" in said or not resumes
     trials.check_finished(project, False, 1, said)

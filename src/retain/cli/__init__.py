@@ -1,4 +1,4 @@
-"""`retain …`: everything a person does that is not a DVC stage.
+"""The commands of `retain`: everything that is not a DVC stage.
 
 Commands import what they need when they run, so that `retain --help` answers at once.
 """
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for group in (project, add, data, predict, sequences, models, retraining):
-    app.add_typer(group.app)  # without a name: its commands are commands of this one
+    app.add_typer(group.app)  # without a name: its commands are added to this one
 
 
 def main() -> NoReturn:

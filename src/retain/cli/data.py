@@ -17,7 +17,7 @@ app = typer.Typer()
 
 @app.command()
 def check(name: Name) -> None:
-    """Read and validate a problem's table, without training, and say what was found."""
+    """Read and check a problem's table, without training, and print the findings."""
     root = loader.find_root()
     problem = loader.load_problem(root, name)
     check_table = manifest.require(
@@ -52,7 +52,7 @@ def remove(
     data: Annotated[bool, typer.Option("--data", help="Delete its table, too.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Take a problem out: its entry, its stages in dvc.lock, and what they wrote."""
+    """Remove a problem: its entry, its stages in dvc.lock, and their outputs."""
     from retain.project import removal
 
     root = loader.find_root()
@@ -87,9 +87,9 @@ def remove(
 @app.command()
 def append(
     name: Name,
-    path: Annotated[Path, typer.Argument(help="File with new rows, in the form of the table.")],
+    path: Annotated[Path, typer.Argument(help="File with new rows, in the format of the table.")],
 ) -> None:
-    """Add new rows to a problem's table; it ignores rows that are there and refuses conflicts."""
+    """Add new rows to a problem's table; known rows are ignored, and conflicts are an error."""
     from retain.project import raw_table
 
     root = loader.find_root()

@@ -1,4 +1,4 @@
-"""What commands ask: on a terminal a person, otherwise an option that the error names."""
+"""Questions of commands: asked on a terminal; otherwise an error names the options."""
 
 import sys
 from typing import Any
@@ -14,13 +14,13 @@ def on_terminal() -> bool:
 
 
 def settle(doubt: AmbiguousError, yes: bool) -> dict[str, Any]:
-    """Return the settings that answer a doubt about a table.
+    """Return the settings that resolve a doubt about a table.
 
-    On a terminal the person chooses, with the proposal as default. With `yes` the proposal is
-    taken, and said.
+    On a terminal the user chooses, with the proposal as default. With `yes` the proposal is
+    accepted and printed.
 
     Raises:
-        AmbiguousError: nobody can be asked, and there is no proposal that may be taken.
+        AmbiguousError: there is no terminal, and no proposal that may be accepted.
     """
     if yes and doubt.proposal is not None:
         chosen = doubt.choices[doubt.proposal]
@@ -39,10 +39,10 @@ def settle(doubt: AmbiguousError, yes: bool) -> dict[str, Any]:
 
 
 def confirm(question: str, yes: bool, default: bool) -> bool:
-    """Ask a person yes or no; with `yes` nobody is asked.
+    """Ask the user yes or no; with `yes`, do not ask.
 
     Raises:
-        ParamsError: nobody can be asked.
+        ParamsError: there is no terminal.
     """
     if yes:
         return True
@@ -52,7 +52,7 @@ def confirm(question: str, yes: bool, default: bool) -> bool:
 
 
 def merged(given: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """Return what was given with further settings; lists are joined."""
+    """Merge further settings into the given ones; lists are joined."""
     joined = {
         key: [*given[key], *value] if isinstance(value, list) and key in given else value
         for key, value in settings.items()

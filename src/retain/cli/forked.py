@@ -1,8 +1,8 @@
-"""`retain run`: DVC's repro, whose stages are forked from one process that has their libraries.
+"""`retain run`: `dvc repro` with stages that are forked from one process with their libraries.
 
-What DVC records is the same: its own command runs, and each stage is a process with the script,
-arguments, folder and environment that it would have. To start Python and to import torch,
-Lightning and MLflow for each of them takes most of the time of a small problem.
+DVC records the same: its command runs, and each stage is a process with the same script, arguments,
+folder and environment. Starting Python and importing torch, Lightning and MLflow for each stage
+would take most of the time of a small problem.
 """
 
 import multiprocessing
@@ -24,7 +24,7 @@ from retain.training.portable_cpu import NUMPY, TORCH, pin_cpu_kernels
 if TYPE_CHECKING:
     from retain.config.schema import Problem
 
-# What stages import when they run, besides the parts of their kind.
+# Modules that stages import, besides the parts of their kind.
 LIBRARIES = (
     "retain.training.trainer",
     "retain.tracking.runs",
@@ -38,17 +38,16 @@ HEAVY = ("train", "refit", "evaluate", "register")  # the stages that need them
 
 
 def repro(problems: "Mapping[str, Problem]", options: list[str]) -> int:
-    """Run the stages of problems as far as something changed; return DVC's exit code.
+    """Run the stages of problems that have changed; return DVC's exit code.
 
-    Stages of problems that want other instructions of the processor than the first one are started
-    as DVC does.
+    Stages of problems that need other CPU instructions than the first one are started as DVC does.
     """
     from dvc.cli import main
     from dvc.stage import run
 
     mode = next(iter(problems.values())).training.reproducible
     inherited = dict(os.environ)
-    with suppress(RuntimeError):  # NumPy is there already, as in a notebook: then nothing is forked
+    with suppress(RuntimeError):  # NumPy is imported already: then nothing is forked
         pin_cpu_kernels(mode)
         same = {
             name: problem
@@ -62,7 +61,7 @@ def repro(problems: "Mapping[str, Problem]", options: list[str]) -> int:
 
 
 class _Stages:
-    """Which commands can be forked, and the libraries for them."""
+    """The commands that can be forked, and the libraries for them."""
 
     def __init__(self, problems: "Mapping[str, Problem]", pinned: bool):
         self._problems, self._pinned, self._imported = problems, pinned, set[str]()
@@ -96,10 +95,10 @@ def _run(
     env: dict[str, str],
     **options: Any,
 ) -> None:
-    """Run a stage's command, in the place of `dvc.stage.run._run`.
+    """Run a stage's command, instead of `dvc.stage.run._run`.
 
     Raises:
-        StageCmdFailedError: it ended with another exit code than 0.
+        StageCmdFailedError: its exit code is not 0.
     """
     from dvc.stage.exceptions import StageCmdFailedError
 
@@ -125,7 +124,7 @@ def _run(
 
 
 def _be(words: list[str], folder: str, environ: dict[str, str]) -> None:
-    """Be a stage: the script that its command names."""
+    """Run the script of a stage in this process."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
     os.environ.clear()

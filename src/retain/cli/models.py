@@ -1,4 +1,4 @@
-"""The commands of `retain` that look at the registry and change it."""
+"""The commands of `retain` that read and change the registry."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,10 @@ from retain.project.layout import Layout
 app = typer.Typer()
 Name = Annotated[str, typer.Argument(help="Name of the problem and of its model.")]
 By = Annotated[
-    str, typer.Option(help="Name of the person who decides; without it, the name that git has.")
+    str,
+    typer.Option(
+        help="Name of the person who decides; by default the name in git's configuration."
+    ),
 ]
 Model = Annotated[
     str,
@@ -123,7 +126,7 @@ def rehydrate(
 
 @app.command()
 def trace(model: Model) -> None:
-    """Print what a model was made of: version, run, commit, stage, params, data, raw file."""
+    """Print the origin of a model: version, run, commit, stage, params, data, raw file."""
     from retain.registry import provenance
 
     root = loader.find_root()
@@ -143,7 +146,7 @@ def prove(
         Path | None, typer.Option(help="A folder with files of that lock, besides wheels/.")
     ] = None,
 ) -> None:
-    """Train a model again from what is recorded of it, in a scratch clone, and compare the files.
+    """Train a model again from its recorded inputs, in a scratch clone, and compare the files.
 
     Exit code 0: identical. 3: the test metrics differ within prove.tolerance. 1: they differ more.
     """
@@ -160,7 +163,7 @@ def prove(
 
 @app.command()
 def sync() -> None:
-    """Send MLflow the runs and scores that were kept on disk while it did not answer."""
+    """Send MLflow the runs and scores that are kept on disk because it did not answer."""
     from retain.tracking import runs
 
     sent = runs.sync(loader.find_root())
@@ -173,7 +176,7 @@ def show_runs(
         str, typer.Option(help="Address at which MLflow's pages are served.")
     ] = "http://127.0.0.1:5000",
 ) -> None:
-    """Print where MLflow's pages show the runs and the versions of each problem."""
+    """Print the addresses of the runs and versions of each problem in MLflow's pages."""
     from retain.tracking import store
 
     root = loader.find_root()
@@ -185,7 +188,7 @@ def show_runs(
 
 
 def _decision(root: Path, name: str) -> str:
-    """What became of the present model in the registry, if it was registered here."""
+    """Return the registry's decision about the current model, if it was registered here."""
     from retain.evaluation import choice
 
     layout = Layout(root, name)

@@ -21,14 +21,14 @@ Name = Annotated[str, typer.Argument(help="Name of the problem in params.yaml.")
 
 
 class Floor(StrEnum):
-    """Methods that need a series' own values alone."""
+    """Methods that need only the values of a series."""
 
     THETA = "theta"
     SEASONAL_NAIVE = "seasonal_naive"
 
 
 class Unseen(StrEnum):
-    """What is done about categories that the model does not know."""
+    """How to handle categories that the model was not trained on."""
 
     REFUSE = "refuse"
     UNKNOWN = "unknown"
@@ -39,7 +39,7 @@ def forecast(
     name: Name,
     history: Annotated[
         str | None,
-        typer.Option(help="Table with the past to forecast from; by default the problem's own."),
+        typer.Option(help="Table with the past to forecast from; by default the problem's table."),
     ] = None,
     output: Annotated[
         Path | None,
@@ -139,7 +139,7 @@ def forecast(
 
 @contextmanager
 def model_folder(root: Path, name: str, version: int | None = None) -> Iterator[Path]:
-    """Yield the model folder to ask; say so where it is not the champion's."""
+    """Yield the model folder to use; print a line if it is not the champion's."""
     from retain.registry import lookup
 
     with lookup.forecasting_folder(root, name, version) as (folder, warning):
@@ -149,7 +149,7 @@ def model_folder(root: Path, name: str, version: int | None = None) -> Iterator[
 
 
 def _say_unknown(unknown: Mapping[str, int]) -> None:
-    """Say which categories the model does not know, and how many rows have them."""
+    """Print the categories that the model was not trained on, and their numbers of rows."""
     if unknown:
         lines = listed([f"{named}: {rows:,} rows" for named, rows in unknown.items()])
         typer.echo(
@@ -160,7 +160,7 @@ def _say_unknown(unknown: Mapping[str, int]) -> None:
 
 
 def _write_left_out(left_out: Mapping[str, str], output: Path | None) -> None:
-    """Write the series without a forecast beside the output, or say them where there is none."""
+    """Write the series without a forecast to a file next to the output, or print them."""
     path = None if output is None else output.with_suffix(".left-out.csv")
     if left_out:
         text = io.StringIO()
@@ -180,7 +180,7 @@ def _write_left_out(left_out: Mapping[str, str], output: Path | None) -> None:
 
 @contextmanager
 def progress() -> Iterator[Callable[[int, int], None]]:
-    """Show a bar; call what it yields with how much is done, and of how much, 0 if unknown."""
+    """Show a progress bar; yield a function of the amount done and the total, 0 if unknown."""
     from rich import progress as rich
     from rich.console import Console
 

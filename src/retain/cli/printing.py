@@ -1,4 +1,4 @@
-"""How commands print tables and reports: figures stay whole, however narrow the terminal is."""
+"""Print tables and reports; numbers are never broken, however narrow the terminal is."""
 
 import os
 import re
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-SENTENCE = 40  # characters from which a cell is words, which may wrap
-WIDTH = 110  # where neither a terminal nor COLUMNS says how wide a line may be
+SENTENCE = 40  # characters from which a cell counts as text, which may wrap
+WIDTH = 110  # width without a terminal and without COLUMNS
 
 
 def console() -> "Console":
-    """Return a console as wide as the terminal or as COLUMNS says."""
+    """Return a console with the width of the terminal or of COLUMNS."""
     from rich.console import Console
 
     known = sys.stdout.isatty() or "COLUMNS" in os.environ
@@ -27,7 +27,7 @@ def console() -> "Console":
 
 
 def table(shown: "Table") -> None:
-    """Print a table: columns that do not wrap stay whole, and the terminal may break the lines."""
+    """Print a table; columns that do not wrap keep their width; the terminal may break lines."""
     place, least = console(), 0
     for column in shown.columns:
         longest = max(len(str(cell)) for cell in (column.header, *column.cells))
@@ -37,7 +37,7 @@ def table(shown: "Table") -> None:
 
 
 def split_report(text: str) -> tuple[str, str]:
-    """Divide a report in Markdown into what precedes its first table, and the rest.
+    """Split a report in Markdown into the part before its first table, and the rest.
 
     >>> split_report("## sales\\n\\nGood.\\n\\n### Scores\\n\\n| a |\\n")
     ('## sales\\n\\nGood.', '### Scores\\n\\n| a |\\n')
@@ -47,7 +47,7 @@ def split_report(text: str) -> tuple[str, str]:
 
 
 def markdown(text: str) -> None:
-    """Print Markdown: paragraphs as wide as the terminal, tables as wide as their figures need."""
+    """Print Markdown: paragraphs as wide as the terminal, tables as wide as their numbers need."""
     from rich.markdown import Markdown
 
     for block in filter(None, re.split(r"\n\n+", text)):
@@ -61,7 +61,7 @@ def markdown(text: str) -> None:
 
 
 def _table_width(block: str) -> int:
-    """Return how many columns of a screen a table in Markdown needs; only sentences may wrap."""
+    """Return the width that a table in Markdown needs; only sentences may wrap."""
     lines = [line.strip("|").split(" | ") for line in block.splitlines()]
     rows = [line for line in lines if not set("".join(line)) <= set(" :-|")]
     widths = [max(len(cell.strip()) for cell in column) for column in zip(*rows, strict=False)]

@@ -1,4 +1,4 @@
-"""The commands of `retain` about a project as a whole: make it, run it, look after it."""
+"""The commands of `retain` about a whole project: create, run, upgrade and check it."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,9 @@ from retain.errors import ParamsError
 app = typer.Typer()
 Wheel = Annotated[
     Path | None,
-    typer.Option(help="The file retain was installed from, if the installer did not note it."),
+    typer.Option(
+        help="The wheel that retain was installed from, if the installer did not record it."
+    ),
 ]
 
 
@@ -21,7 +23,7 @@ def init(
     example: Annotated[bool, typer.Option("--example", help="With the sample problems.")] = False,
     wheel: Wheel = None,
 ) -> None:
-    """Make a project: git and DVC, params.yaml, the pipeline, a Makefile and workflows of CI."""
+    """Create a project: git and DVC, params.yaml, the pipeline, a Makefile and CI workflows."""
     from retain.project import scaffold
 
     for line in scaffold.make(folder, example, wheel):
@@ -30,12 +32,14 @@ def init(
 
 @app.command()
 def run(
-    names: Annotated[list[str] | None, typer.Argument(help="Problems; all if none.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Though nothing changed.")] = False,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Problems; all if none is given.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run even if nothing changed.")] = False,
 ) -> None:
-    """Train, score, judge and register, as far as something changed; then print the results.
+    """Train, score, judge and register what has changed; then print the results.
 
-    The stages are those of `dvc repro register@NAME`, and so is what is recorded of them.
+    Stages and records are those of `dvc repro register@NAME`.
     """
     from retain.cli import forked, models
     from retain.config import loader
@@ -57,16 +61,16 @@ def run(
 def upgrade(
     to: Annotated[str, typer.Option(metavar="VERSION", help="Fetch this release first.")] = "",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done.")
+        bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.")
     ] = False,
     wheels: Annotated[
         Path | None, typer.Option(help="A folder with the wheel of VERSION; by default wheels/.")
     ] = None,
     wheel: Wheel = None,
 ) -> None:
-    """Bring a project's managed files and lock to the installed release, or to VERSION.
+    """Upgrade a project's managed files and lock to the installed release, or to VERSION.
 
-    Says what will be trained anew, and why. Files that you changed stay as they are.
+    Prints what will be trained again, and why. Files that you changed are kept.
     """
     from retain.config import loader, release
     from retain.retraining import upgrade as upgrading
@@ -85,7 +89,7 @@ def upgrade(
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of params.yaml, by which editors complete and check it."""
+    """Print the JSON Schema of params.yaml, with which editors complete and check it."""
     import json
 
     from retain.config.json_schema import params_schema
@@ -95,9 +99,9 @@ def schema() -> None:
 
 @app.command()
 def doctor() -> None:
-    """Look at what the commands rest on: what is wrong, and how to mend it. Exit code 1: something.
+    """Check the set-up: print what is wrong, and how to fix it. Exit code 1: something is wrong.
 
-    Python, versions, git, DVC and its remote, MLflow's store, disk, locks.
+    Checks Python, versions, git, DVC and its remote, MLflow's store, disk, locks.
     """
     from retain.config import loader
     from retain.retraining.doctor import WRONG, examine

@@ -1,4 +1,4 @@
-"""The commands of `retain` that ask a model of sequences or of text, and look into an LSTM."""
+"""The commands of `retain` for models of sequences and text, and for the gates of an LSTM."""
 
 from pathlib import Path
 from typing import Annotated
@@ -51,7 +51,7 @@ def complete(
     ] = 0.5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random draws.")] = 1,
 ) -> None:
-    """Print the likeliest next letters of a text, and continue it, by the champion."""
+    """Print the likeliest next letters of a text, and a continuation, from the champion."""
     root = loader.find_root()
     problem = loader.load_problem(root, name)
     kind = kind_of(problem)
@@ -70,12 +70,12 @@ def complete(
 @app.command()
 def gates(
     name: Name,
-    what: Annotated[str | None, typer.Argument(help="Sentence that the model reads.")] = None,
+    what: Annotated[str | None, typer.Argument(help="Text that the model reads.")] = None,
     series: Annotated[
-        str | None, typer.Option(help="Of a table: the series that the model reads.")
+        str | None, typer.Option(help="For a table: the series that the model reads.")
     ] = None,
     at: Annotated[
-        str | None, typer.Option(help="Of a table: the first time stamp after the window.")
+        str | None, typer.Option(help="For a table: the first time stamp after the window.")
     ] = None,
     output: Annotated[
         Path | None,
@@ -92,7 +92,7 @@ def gates(
 ) -> None:
     """Write a page that shows an LSTM's gates and cell state, for each step and each unit.
 
-    Of a table it shows the newest test window, or the one that --series and --at name.
+    For a table it shows the newest test window, or the one of --series and --at.
     """
     root = loader.find_root()
     problem = loader.load_problem(root, name)

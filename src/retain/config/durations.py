@@ -12,7 +12,7 @@ UNITS = {"w": "weeks", "d": "days", "h": "hours", "min": "minutes"}
 
 
 def span(text: str) -> dt.timedelta:
-    """A duration such as 30d; raises ValueError, with the words for a user, where it is none."""
+    """Parse a duration such as 30d; raises ValueError with a message for the user."""
     found = DURATION.fullmatch(text)
     if found is None:
         raise ValueError("give a duration such as 4w, 30d, 12h or 15min")

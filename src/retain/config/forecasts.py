@@ -1,4 +1,4 @@
-"""What a person asks of a forecast, and what becomes of it: between the command and a kind."""
+"""The options of `retain forecast` and its results, shared by the command and the kinds."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ P = TypeVar("P", bound="Problem", contravariant=True)  # noqa: PLC0105
 
 @dataclass(frozen=True)
 class ForecastOptions:
-    """What a person asks of a forecast.
+    """The options of a forecast.
 
     Attributes:
         future: file of the known covariates of the future; None if the history has them.
         strict: whether a series that cannot be forecast is an error.
         fill_with: method that forecasts those series instead; None if they are left out.
-        unseen: what is done about unseen categories, `refuse` or `unknown`; as the model's problem
-            says it if None.
+        unseen: how to handle unseen categories, `refuse` or `unknown`; None: as the model's problem
+            does.
     """
 
     future: str | None = None
@@ -37,7 +37,7 @@ class ForecastOptions:
 
 @dataclass(frozen=True)
 class Forecasts:
-    """What was forecast of a table.
+    """The forecasts of a table.
 
     Attributes:
         table: the forecasts by row, with a column `note`.
@@ -60,12 +60,12 @@ class Forecasts:
 
 @dataclass(frozen=True)
 class BulkForecasts:
-    """What was forecast of a table in parts.
+    """The forecasts of a table in parts.
 
     Attributes:
-        series: how many there are.
-        done_before: how many parts an earlier run had done.
-        noted: how many rows have a note.
+        series: number of series.
+        done_before: number of parts that an earlier run had finished.
+        noted: number of rows with a note.
         left_out: as of `Forecasts`.
         unknown: as of `Forecasts`.
     """
@@ -78,7 +78,7 @@ class BulkForecasts:
 
 
 class ForecastFile(Protocol):
-    """Forecast the series of a file with a model, or those of its own table (`retain forecast`)."""
+    """Forecast the series of a file, or of the problem's table (`retain forecast`)."""
 
     def __call__(
         self, folder: Path, history: str | None, root: Path, options: ForecastOptions
@@ -101,13 +101,13 @@ class ForecastBulk(Protocol):
 
 
 class PlotForecasts(Protocol[P]):
-    """Draw forecasts behind the history: the bytes of a file, `.svg` or `.png` (`--plot`)."""
+    """Draw history and forecasts; return the bytes of an `.svg` or `.png` (`--plot`)."""
 
     def __call__(self, problem: P, found: Forecasts, suffix: str) -> bytes: ...
 
 
 class BuildOutlook(Protocol[P]):
-    """Say for the report what comes next, and what the data are like.
+    """Return the forecast of the future and a description of the data, for the report.
 
     `judged` is the model folder that was evaluated, `final` the refitted one, if there is one.
     """

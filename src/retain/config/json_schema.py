@@ -1,4 +1,4 @@
-"""The JSON Schema of params.yaml, by which an editor completes and checks it."""
+"""The JSON Schema of params.yaml, with which an editor completes and checks the file."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from retain.config.kind import find_kind, kind_names
 
 
 def params_schema() -> dict[str, Any]:
-    """Return the schema of the whole file: of each problem that of its kind.
+    """Return the schema of the whole file; each problem has the schema of its kind.
 
-    What it cannot say, such as which baseline is compared, the pipeline still checks.
+    The pipeline checks what a schema cannot express, such as the names of baselines.
     """
     kinds, definitions = kind_names(), {}
     for name in kinds:

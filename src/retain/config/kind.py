@@ -1,4 +1,4 @@
-"""The manifest of a kind of problem: what the pipeline, the registry and the server ask of it.
+"""The manifest of a kind of problem: the parts that pipeline, registry and server call.
 
 A kind is a package that names its parts as `Lazy` targets: reading the manifest imports nothing,
 and mypy checks each part against its protocol here. Another distribution brings a kind by an entry
@@ -37,7 +37,7 @@ E_co = TypeVar("E_co", bound="Evaluation", covariant=True)
 
 BUILT_IN = {name: f"retain.kinds.{name}:KIND" for name in ("forecast", "recall", "text")}
 GROUP = "retain.kinds"
-# The parts that a stage runs: what DVC's lists of code follow, besides the stage's own script.
+# The parts that a stage runs; DVC's lists of code have their modules and the stage's script.
 STAGES = {
     "prepare": ("problem", "prepare"),
     "train": ("problem", "training", "fold"),
@@ -49,7 +49,7 @@ STAGES = {
 
 @dataclass(frozen=True)
 class Lazy(Generic[T]):
-    """An attribute of a module, `package.module:attribute`, that is imported when it is asked for.
+    """An attribute of a module, `package.module:attribute`, that is imported on first use.
 
     A manifest checks the type of the target under `TYPE_CHECKING`.
     """
@@ -63,7 +63,7 @@ class Lazy(Generic[T]):
 
 
 class Evaluation(Protocol):
-    """What `evaluate` returns: the content of metrics.json, and tables to plot by name."""
+    """The result of `evaluate`: the content of metrics.json, and tables to plot by name."""
 
     @property
     def metrics(self) -> Metrics: ...
@@ -82,7 +82,7 @@ class Predictor(Protocol):
 
 
 class AppendedRows(Protocol):
-    """What became of the rows of a new table."""
+    """The result of adding the rows of a new table."""
 
     @property
     def table(self) -> str: ...
@@ -95,7 +95,7 @@ class AppendedRows(Protocol):
 
 
 class BacktestResult(Protocol):
-    """What each policy of retraining would have given."""
+    """The result of each retraining policy on the past."""
 
     def table(self) -> pd.DataFrame: ...
     def figure(self) -> str: ...
@@ -133,7 +133,7 @@ class Evaluate(Protocol[P, E_co]):
 
 
 class BuildReport(Protocol[P, E]):
-    """Say in tables, figures and words what an evaluation found."""
+    """Write the report of an evaluation: tables, figures and sentences."""
 
     def __call__(
         self, name: str, problem: P, found: E, checks: Sequence[CheckResult]
@@ -208,11 +208,11 @@ class Backtest(Protocol[P]):
 
 @dataclass(frozen=True)
 class Kind(Generic[P, E]):
-    """A kind of problem: the parts that every kind has, and those that not all have.
+    """A kind of problem: its required and its optional parts.
 
     Attributes:
-        name: as `kind` in params.yaml.
-        command: what a person asks a champion with.
+        name: the value of `kind` in params.yaml.
+        command: the command that uses a champion.
     """
 
     name: str
@@ -241,7 +241,7 @@ class Kind(Generic[P, E]):
     backtest: Lazy[Backtest[P]] | None = None
 
     def targets(self, stage: str) -> dict[str, str]:
-        """The targets of the parts that a stage of the pipeline runs, by part."""
+        """Return the targets of the parts that a stage of the pipeline runs, by part."""
         parts = {part: cast("Lazy[object] | None", getattr(self, part)) for part in STAGES[stage]}
         return {name: part.target for name, part in parts.items() if part is not None}
 
@@ -250,32 +250,32 @@ AnyKind = Kind["Problem", Evaluation]
 
 
 def find_kind(name: object) -> AnyKind | None:
-    """Find the kind of this name, built in or of an installed package; None if there is none."""
+    """Return the kind of this name, built-in or from a package; None if there is none."""
     return _load_kind(name) if isinstance(name, str) else None
 
 
 def kind_of(problem: Problem) -> AnyKind:
-    """The kind of a problem."""
+    """Return the kind of a problem."""
     kind = find_kind(problem.kind)
     assert kind is not None, "params.yaml was read by it"
     return kind
 
 
 def kind_names() -> list[str]:
-    """The names of all kinds, those of this package first."""
+    """Return the names of all kinds, those of this package first."""
     return [*BUILT_IN, *sorted(_entry_points())]
 
 
 def require(part: Lazy[T] | None, refusal: str) -> T:
-    """Load a part of a kind; raises ParamsError with `refusal` where the kind does not have it."""
+    """Load a part of a kind; raises ParamsError with `refusal` if the kind does not have it."""
     if part is None:
         raise ParamsError(refusal)
     return part.load
 
 
 def manifest_of(name: str) -> str:
-    """The target of the manifest of the kind of this name; empty if there is none."""
-    # Reading the entry points takes longer than all the rest.
+    """Return the target of the manifest of a kind; empty if there is no such kind."""
+    # Reading the entry points takes longer than everything else.
     return BUILT_IN.get(name) or _entry_points().get(name, "")
 
 
@@ -288,7 +288,7 @@ def _load_kind(name: str) -> AnyKind | None:
 
 @cache
 def _entry_points() -> dict[str, str]:
-    """The manifests of kinds that other distributions bring, by name."""
+    """Return the manifests of kinds from other distributions, by name."""
     from importlib.metadata import entry_points
 
     return {entry.name: entry.value for entry in entry_points(group=GROUP)}

@@ -1,6 +1,6 @@
-"""Read params.yaml: a typo is an error that names the whole key path and the nearest valid key.
+"""Read params.yaml into checked objects.
 
-Nothing downstream ever sees a dictionary.
+A typo is an error that names the full key path and the nearest valid key.
 """
 
 import re
@@ -11,7 +11,7 @@ from retain.config import release
 from retain.config.kind import find_kind, kind_names
 from retain.errors import ParamsError, clipped, did_you_mean, listed
 
-if TYPE_CHECKING:  # every command imports this module, and pydantic takes a while
+if TYPE_CHECKING:  # every command imports this module, and importing pydantic is slow
     from pydantic import BaseModel, ValidationError
 
     from retain.config.schema import Problem
@@ -20,13 +20,13 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def find_root(any_release: bool = False) -> Path:
-    """The project's folder: the nearest one, from here upwards, that holds dvc.yaml.
+    """Return the project's folder: the nearest folder with a dvc.yaml, from here upwards.
 
     Args:
-        any_release: also one that was made with another release of retain.
+        any_release: also accept a project of another release of retain.
 
     Raises:
-        ParamsError: there is none, or it is of another release.
+        ParamsError: there is no such folder, or the project is of another release.
     """
     here = Path.cwd()
     for folder in (here, *here.parents):
@@ -70,10 +70,10 @@ def load(root: Path) -> "dict[str, Problem]":
 
 
 def load_problem(root: Path, name: str) -> "Problem":
-    """The problem `name` of `root/params.yaml`; raises ParamsError where there is none.
+    """Return the problem `name` of `root/params.yaml`; raises ParamsError if there is none.
 
-    Every stage reads its problem so. It raises the same where the project is of another release of
-    retain, whose work would be recorded as that of the one which the project names.
+    Every stage reads its problem with this function. It also raises ParamsError if the project is
+    of another release of retain, since the outputs would be recorded under the wrong release.
     """
     release.check(root)
     problems = load(root)
@@ -83,7 +83,7 @@ def load_problem(root: Path, name: str) -> "Problem":
 
 
 def some(root: Path, names: list[str]) -> "dict[str, Problem]":
-    """The problems of these names, or all; raises ParamsError where there is no such problem."""
+    """Return the problems of these names, or all; raises ParamsError if one does not exist."""
     return {name: load_problem(root, name) for name in names} or load(root)
 
 
@@ -94,7 +94,7 @@ def parse(name: str, entry: Any) -> "Problem":
     where = f"problems.{name}"
     if not NAME.fullmatch(name):
         raise ParamsError(
-            f"params.yaml: `{where}`: a problem's name has lower-case letters, digits and _ alone"
+            f"params.yaml: `{where}`: a problem's name has only lower-case letters, digits and _"
         )
     if not isinstance(entry, dict):
         raise ParamsError(f"params.yaml: `{where}` must be a mapping with the key `kind`")
@@ -114,7 +114,7 @@ def parse(name: str, entry: Any) -> "Problem":
 def describe_errors(
     source: str, error: "ValidationError", schema: "type[BaseModel]", where: str = ""
 ) -> str:
-    """Describe what does not fit the schema at the key path `where`: in a sentence, or in lines."""
+    """Describe the errors at the key path `where`: one in a sentence, several in lines."""
     problems = error.errors(include_url=False)
     if len(problems) == 1:
         return f"{source}: {_describe(problems[0], schema, where)}"

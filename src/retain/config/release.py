@@ -1,8 +1,9 @@
-"""Which retain runs here, and which one a project was made with.
+"""The installed release of retain, and the release that a project was made with.
 
-A project names its retain twice: in the first line of each managed file, and in requirements.lock
-with the wheel's hash. Its stages depend on that lock as those of a checkout do on src/retain, so a
-stage that another retain ran would be recorded as what it is not. A checkout has no such line.
+A project names its release twice: in the first line of each managed file, and in requirements.lock
+with the wheel's hash. Its stages depend on that lock, as those of a checkout depend on src/retain.
+So a stage that another release ran would be recorded with the wrong code. A checkout has no such
+line.
 """
 
 import hashlib
@@ -16,20 +17,20 @@ import retain
 from retain.errors import ParamsError
 
 MARK = "Managed by retain"
-SCHEMA = "params.schema.json"  # of the managed files the one that nobody has a reason to change
+SCHEMA = "params.schema.json"  # the managed file that users have no reason to change
 STAMP = re.compile(rf"{MARK} (?P<version>\d[\w.+!]*) (?P<digest>[0-9a-f]{{16}})\b")
 PACKAGE = Path(retain.__file__).parent
 
 
 def version() -> str:
-    """Return the version of the retain that runs."""
+    """Return the version of the installed retain."""
     return retain.__version__
 
 
 def distribution() -> Distribution | None:
-    """Return what is recorded of the wheel that this package was installed from; None if of none.
+    """Return the metadata of the wheel that this package was installed from.
 
-    A checkout has none, though it may be installed for editing.
+    None in a checkout, also if it is installed in editable mode.
     """
     for found in distributions(name="retain", path=[str(PACKAGE.parent)]):
         if "retain/__init__.py," in (found.read_text("RECORD") or ""):
@@ -40,7 +41,8 @@ def distribution() -> Distribution | None:
 def content_sha256() -> str:
     """Return the sha256 of the wheel's modules, as its RECORD lists them; empty in a checkout.
 
-    The list in the wheel is the same; what an installer adds (bytecode, scripts) is not counted.
+    Files that an installer adds (bytecode, scripts) are left out, so the wheel gives the same
+    sha256.
     """
     found = distribution()
     lines = (found.read_text("RECORD") or "").splitlines() if found else []
@@ -49,7 +51,7 @@ def content_sha256() -> str:
 
 
 def origin() -> tuple[str, str]:
-    """Return the address of the wheel's file and its sha256; empty where an index gave it."""
+    """Return the URL of the wheel's file and its sha256; empty if it came from an index."""
     found = distribution()
     recorded: dict[str, Any] = json.loads((found and found.read_text("direct_url.json")) or "{}")
     archive = recorded.get("archive_info", {})
@@ -75,7 +77,7 @@ def newer(one: str, other: str) -> bool:
 
 
 def check(root: Path) -> None:
-    """Raise ParamsError, with the command that helps, where a project is of another retain."""
+    """Raise ParamsError, with the command that helps, if a project is of another release."""
     project, here = of_project(root), version()
     if project in ("", here):
         return

@@ -33,12 +33,12 @@ class Section(BaseModel):
 
 
 class Training(Section):
-    """How a network is trained; the same for every cell but for its learning rate.
+    """How a network is trained; the same for every cell except its learning rate.
 
-    An epoch is a pass over the examples or, where they are many, over `epoch_steps` batches of them
-    that are drawn anew each time. There are `max_epochs` of them, or as many as `max_steps` batches
-    fill; by default three passes or 1,500 batches, in at most 100 epochs or 600 batches. `portable`
-    trains on the CPU; what `reproducible` promises is in `portable_cpu.pin_cpu_kernels`.
+    An epoch is a pass over the examples or, with many examples, `epoch_steps` batches sampled from
+    them. There are `max_epochs` epochs, or as many as `max_steps` batches fill; by default three
+    passes or 1,500 batches, in at most 100 epochs or 600 batches. `portable` trains on the CPU;
+    `portable_cpu.pin_cpu_kernels` describes the values of `reproducible`.
     """
 
     cells: tuple[Cell, ...] = ("lstm", "rnn")
@@ -88,7 +88,7 @@ class Training(Section):
         return self
 
     def epochs(self, examples: int) -> int:
-        """How many epochs there are for so many examples, at most."""
+        """Return the maximum number of epochs for a number of examples."""
         if self.max_epochs is not None:
             return self.max_epochs
         whole = -(-examples // self.batch_size)
@@ -97,7 +97,7 @@ class Training(Section):
         return min(max(100, -(-600 // one)), -(-steps // one))
 
     def rate(self, cell: str) -> float:
-        """The learning rate of `cell`."""
+        """Return the learning rate of `cell`."""
         if isinstance(self.learning_rate, dict):
             return self.learning_rate.get(cell, self.learning_rate["lstm"])  # type: ignore[call-overload, no-any-return]
         return self.learning_rate
@@ -110,7 +110,7 @@ class FiniteCheck(Section):
 
 
 class BeatsCheck(Section):
-    """Better than a baseline, with the whole interval of the difference on the good side."""
+    """Better than a baseline: the whole interval of the difference is below zero."""
 
     check: Literal["beats"]
     baseline: str
@@ -118,9 +118,9 @@ class BeatsCheck(Section):
 
 
 class TiesCheck(Section):
-    """Within `margin`, a share of its error, of a baseline, or better.
+    """Better than a baseline, or worse by at most `margin`, a share of its error.
 
-    The whole interval of the difference lies below the margin; or no difference is clear, and the
+    The whole interval of the difference is below the margin; or the interval contains zero, and the
     difference itself is within the margin.
     """
 
@@ -133,7 +133,7 @@ class TiesCheck(Section):
 class CoverageCheck(Section):
     """The 80 % interval covers 80 % of the test values, give or take `tolerance` and chance.
 
-    And as near is the share of the values at or below each quantile to its level.
+    The share of the values at or below each quantile must be as near to the quantile's level.
     """
 
     check: Literal["coverage"]
@@ -141,7 +141,7 @@ class CoverageCheck(Section):
 
 
 class AtLeastCheck(Section):
-    """A figure of the model is at least so large."""
+    """A figure of the model is at least a given value."""
 
     check: Literal["at_least"]
     metric: str
@@ -149,10 +149,9 @@ class AtLeastCheck(Section):
 
 
 class ChampionCheck(Section):
-    """Better than the present champion on the same test windows by more than `margin`.
+    """Better than the current champion on the same test windows by more than `margin`.
 
-    The whole interval of the difference must lie beyond it; the margin is a share of the champion's
-    error.
+    The whole interval of the difference must be beyond the margin, a share of the champion's error.
     """
 
     check: Literal["champion"]
@@ -167,7 +166,7 @@ Check = Annotated[
 
 
 class Prove(Section):
-    """How near a model made anew must come, where its bits are others, to count as the same.
+    """How close a reproduced model must be to count as the same, if its bits differ.
 
     `tolerance` is the largest relative difference of a test metric.
     """
@@ -176,14 +175,14 @@ class Prove(Section):
 
 
 class Retrain(Section):
-    """When a problem is trained anew, and what of its data stops that.
+    """When a problem is retrained, and which faults of its data prevent that.
 
     The policy `always` trains whenever data, params or code changed. `drift` trains for new data
     only where a column or the champion's error is beyond its threshold, or the champion is older
     than `max_age`. `never` trains for changed params and code alone. `psi`, and `wasserstein` in
-    standard deviations, are of the newest part of each column against what the champion was trained
-    on; `error` is the champion's error there, as a multiple of what it was on its test part. Data
-    whose newest row is older than `max_lag`, or whose newest part lacks more than the share
+    standard deviations, compare the newest part of each column with the champion's training data;
+    `error` is the champion's error on the newest part, as a multiple of its error on its test part.
+    Data whose newest row is older than `max_lag`, or whose newest part lacks more than the share
     `max_missing` of its values, are refused.
     """
 
@@ -197,15 +196,15 @@ class Retrain(Section):
 
 
 class Problem(Section):
-    """What every problem has; its kind's package adds `data`, `model` and `evaluation`.
+    """The keys of every problem; its kind's package adds `data`, `model` and `evaluation`.
 
-    It also says, in `ERRORS` and `BASELINES`, which errors `differences` of metrics.json compares,
-    and with which other models; and in `PRESETS`, by name and section, what an entry with the key
-    `preset` says where it says nothing else. Without that key the defaults of the schema hold.
+    `ERRORS` and `BASELINES` are the errors and the other models that `differences` of metrics.json
+    compares. `PRESETS` has, by name and section, the values of omitted keys in an entry with the
+    key `preset`; without that key the defaults of the schema hold.
 
     `register` is the cell that is judged, refitted and registered: the LSTM, or with `best` the one
-    of the least validation loss. With `refit` its recipe is trained once more, on all rows, where
-    the kind can do so: the model that forecasts.
+    with the lowest validation loss. With `refit` its recipe is trained once more, on all rows, if
+    the kind supports it: this is the model that forecasts.
     """
 
     ERRORS: ClassVar[tuple[str, ...]] = ()
@@ -224,13 +223,14 @@ class Problem(Section):
 
     @classmethod
     def preset_sections(cls, name: Any, problem: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        """What the preset of that name says, by section; nothing where there is none."""
+        """Return the values of a preset, by section; empty if there is no such preset."""
         return cls.PRESETS.get(str(name), {})
 
     def settings(self, stage: str) -> dict[str, Any]:
-        """What a stage reads of this entry besides the sections that dvc.yaml names for it.
+        """Return what a stage reads of this entry besides the sections that dvc.yaml names for it.
 
-        The stage `code` hands it on, since DVC refuses a key that params.yaml does not have.
+        The stage `code` writes it to a file, since DVC refuses a key that params.yaml does not
+        have.
         """
         keys: dict[str, Any] = {}
         if self.preset is not None and stage in ("train", "refit"):
@@ -241,21 +241,21 @@ class Problem(Section):
 
     @property
     def purpose(self) -> str:
-        """Say in a sentence what a model of this problem does."""
+        """Return a sentence about what a model of this problem does."""
         return f"Answers requests of the kind {self.kind}."
 
     @property
     def folds(self) -> int:
-        """How many models of each cell are trained, each for a later part of the test data."""
+        """The number of models of each cell, each trained for another part of the test data."""
         return 1
 
     @property
     def beside(self) -> Mapping[str, Self]:
-        """Other recipes of each cell, to compare it with, by the folder beside its model."""
+        """Other recipes of each cell for comparison, by their folder in the cell's folder."""
         return {}
 
     def advice(self) -> tuple[str, ...]:
-        """Say what of the entry to know or to write otherwise; the stage `code` prints it."""
+        """Return warnings about the entry; the stage `code` prints them."""
         named = {str(getattr(check, "baseline", "")) for check in self.gate}
         missing = named & {*get_args(Cell)} - {*self.training.cells}
         return tuple(

@@ -1,1 +1,1 @@
-"""What every kind shares to judge a model: intervals, quality gate, report, figures."""
+"""Evaluation code that all kinds share: intervals, quality gate, report, figures."""

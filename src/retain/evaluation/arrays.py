@@ -1,4 +1,4 @@
-"""Types of arrays, shared by everything that computes with NumPy."""
+"""Array types for code that computes with NumPy."""
 
 from typing import Any
 

@@ -1,26 +1,28 @@
-"""A difference between two models, and how far it may be chance.
+"""The difference between two models' errors, with a confidence interval.
 
 Errors of neighbouring forecast origins have steps in common, and series have shocks in common. So
-it is the stretch of time that says how much is known, and series count by averaging each other's
-own errors out: their sums by origin are one series of differences (Timmermann & Zhu 2019), tested
-as Diebold & Mariano (1995) do. What the origins allow, judges:
+the length of time limits what can be known, and more series only average out their separate errors:
+the sums over series by origin are one series of differences (Timmermann & Zhu 2019), tested as by
+Diebold & Mariano (1995). The method depends on the number of origins:
 
 * 40 blocks of two horizons and more: a moving-block bootstrap (Künsch 1989). With fewer blocks its
-  interval is too narrow, with 3 to 6 of them so much that it calls one of two equal models better
-  in 12 to 25 of 100 cases.
+  interval is too narrow: with 3 to 6 blocks it calls one of two equal models better in 12 to 25 of
+  100 cases.
 * two horizons and more: the long-run variance as the mean of the squares of the K lowest cosines,
   and Student's t with K degrees of freedom (Müller 2004; Lazarus et al. 2018; for forecasts Coroneo
   & Iacone 2020). K is the number of whole horizons that fit into the origins, so that no cosine
-  reaches into what the overlap of windows smooths. Bounds are those of the ratio of the two errors,
-  by which hard and easy times weigh on both models alike, times the error of the second model.
-* fewer, and 6 series or more: the interval in which the ratio of one series more would lie, Student
-  t between series. Series that are drawn alone know nothing of the shocks that they share, and call
-  one of two equal models better in 17 to 47 of 100 cases; this interval holds as long as the shared
-  part of the variance of a difference is not larger than a series' own.
+  reaches the frequencies that the overlap of windows smooths. The bounds are computed for the ratio
+  of the two errors, since hard and easy times have the same effect on both, and multiplied by the
+  error of the second model.
+* fewer, and 6 series or more: the prediction interval for the ratio of one more series, by
+  Student's t between series. A bootstrap of series ignores the shocks that they share, and calls
+  one of two equal models better in 17 to 47 of 100 cases; this interval is valid as long as the
+  shared part of the variance of a difference is not larger than the part of one series.
 * fewer still: undecided.
 
-`python -m benchmarks verdict` simulates all of it, beside the correction of Harvey, Leybourne &
-Newbold (1997), which is too sure here, and series and blocks drawn together (Owen 2007), too.
+`python -m benchmarks verdict` simulates all methods, and also the correction of Harvey, Leybourne &
+Newbold (1997) and a bootstrap of series and blocks together (Owen 2007), whose intervals are too
+narrow here.
 """
 
 import math
@@ -36,9 +38,9 @@ FEWEST_BLOCKS = 40  # of the bootstrap
 WANTED_BLOCKS = 8  # of Student's t: blocks are shortened down to the overlap before they are fewer
 FEWEST_HORIZONS = 2
 FEWEST_SERIES = 6
-NOISE, IN_COMMON = 0.6, 0.22  # of the simulation: a step's noise, and the share of it in common
+NOISE, IN_COMMON = 0.6, 0.22  # of the simulation: noise of a step, and the share that series share
 DRAWN_AT_ONCE = 1_000_000  # blocks, which bounds the memory
-MOST_COSINES = 50  # of a share: more tell little more, and take memory
+MOST_COSINES = 50  # of a share: more cosines add little, and take memory
 
 
 def difference(
@@ -57,10 +59,10 @@ def difference(
         sums: sums and counts of the first model's errors, then of the second's, by origin in order
             of time: (4, origins).
         by_series: the same by series: (4, series).
-        overlap: over how many origins neighbours share steps: the horizon.
-        block: over how many they may have more in common, where there are so many origins.
+        overlap: number of origins over which neighbours share steps: the horizon.
+        block: number of origins over which errors may be correlated, if there are so many.
         draws, seed: of the bootstrap.
-        root: whether an error is the square root of a mean; the sums are those of squares then.
+        root: whether an error is the square root of a mean; then the sums are sums of squares.
     """
     by_series = by_series[:, by_series[1] + by_series[3] > 0]
     judge = _choose(sums.shape[1], by_series.shape[1], overlap, block)
@@ -87,7 +89,7 @@ def difference(
 
 @dataclass(frozen=True)
 class _Judge:
-    """What judges: a bootstrap of blocks so long, or Student's t, over time or between series."""
+    """The method: a bootstrap with a block length, or Student's t over time or between series."""
 
     freedom: int
     block: int = 0
@@ -105,8 +107,8 @@ class _Judge:
 
 
 def _choose(count: int, series: int, overlap: int, block: int) -> _Judge | None:
-    """Choose what judges; None where there is too little even for a guess."""
-    shortest = min(2 * overlap, max(block, overlap))  # the least that a bootstrap draws together
+    """Choose the method; None if there are too few data for any."""
+    shortest = min(2 * overlap, max(block, overlap))  # the shortest block of a bootstrap
     drawn = max(shortest, min(block, count // FEWEST_BLOCKS))
     if count >= FEWEST_BLOCKS * drawn:
         return _Judge(count // drawn, block=drawn)
@@ -124,14 +126,14 @@ def _errors(sums: Floats, root: bool = False) -> Floats:
 
 
 def _influence(sums: Floats, root: bool = False) -> Floats:
-    """What each column adds to the logarithm of the ratio of the two errors; zero in all.
+    """Compute the influence of each column on the log ratio of the two errors; the sum is zero.
 
-    Of their difference, where one of them is zero or less. That of a root is by the delta method,
-    to the first order: half of that of the mean, in the logarithm.
+    On their difference, if one of them is zero or less. That of a root is by the delta method, to
+    the first order: half of that of the mean, in the logarithm.
     """
     errors, counts = _errors(sums), sums[1::2].sum(1)
     scales = errors * (2 if root else 1) if (errors > 0).all() else np.ones(2)
-    if root and not (errors > 0).all():  # what has no error at all adds nothing
+    if root and not (errors > 0).all():  # no error, no influence
         scales = np.where(errors > 0, 2 * np.sqrt(errors), 1.0)
     parts = (sums[::2] - errors[:, None] * sums[1::2]) / (counts * scales)[:, None]
     difference: Floats = parts[0] - parts[1]
@@ -139,7 +141,7 @@ def _influence(sums: Floats, root: bool = False) -> Floats:
 
 
 def _bounds(ours: float, theirs: float, half: float) -> tuple[float, float]:
-    """Bounds of the difference, from half of the width of the interval that `_influence` has."""
+    """Compute the bounds of the difference from half the width of the interval of `_influence`."""
     if min(ours, theirs) > 0:
         return float(ours * math.exp(-half) - theirs), float(ours * math.exp(half) - theirs)
     return float(ours - theirs - half), float(ours - theirs + half)
@@ -157,15 +159,15 @@ def standard_errors(influence: Floats, cosines: int) -> Floats:
 
 
 def share_by_chance(hits: Floats, counts: Floats, overlap: int, expected: Floats) -> Floats:
-    """Compute how far chance moves a share of the test values, in 95 of 100 cases: (shares,).
+    """Compute the 95 % bound of the random deviation of a share of the test values: (shares,).
 
-    By Student's t over time, but by no more than as if the values of a window that does not overlap
-    another all fell alike; by the latter alone where there are too few origins.
+    By Student's t over time, but at most the bound for windows that do not overlap and whose values
+    all fall on the same side; the latter alone if there are too few origins.
 
     Args:
         hits: of each share by origin: (shares, origins).
         counts: of test values by origin: (origins,).
-        expected: the shares that there should be: (shares,).
+        expected: the nominal shares: (shares,).
     """
     origins = len(counts)
     most = special.ndtri(0.975) * np.sqrt(expected * (1 - expected) / -(-origins // overlap))
@@ -182,16 +184,16 @@ def share_by_chance(hits: Floats, counts: Floats, overlap: int, expected: Floats
 def smallest_difference(
     origins: int, series: int, block: int, spread: float | None = None
 ) -> float | None:
-    """Compute the smallest improvement that a test part tells at 80 % power, a share of the error.
+    """Compute the smallest improvement, a share of the error, that is detected with 80 % power.
 
-    Without a spread it is that of the simulation `python -m benchmarks verdict`, whose errors have
-    the noise of NOISE, a share of which series have in common: of other tables it is a guess. None
-    where the verdict will be undecided.
+    Without a spread, the noise is that of the simulation `python -m benchmarks verdict`, NOISE, a
+    share of which series have in common: for other tables it is a guess. None if the verdict will
+    be undecided.
 
     Args:
         origins: forecast origins in the test part.
-        series: how many series have values there.
-        block: over how many origins windows overlap: the horizon.
+        series: number of series with values there.
+        block: number of origins over which windows overlap: the horizon.
         spread: the standard deviation of the difference of two errors between windows that do not
             overlap, as a share of the error, where it was measured.
     """
@@ -208,7 +210,7 @@ def smallest_difference(
 
 
 def describe_power(origins: int, series: int, block: int, spread: float | None = None) -> str:
-    """Say what will judge a test part, and the smallest improvement that it tells.
+    """Describe a test part, and the smallest difference that it can detect.
 
     Args:
         origins, series, block, spread: as `smallest_difference` takes them.
@@ -225,10 +227,7 @@ def describe_power(origins: int, series: int, block: int, spread: float | None =
     if judge is None or smallest is None:
         needed = FEWEST_HORIZONS * block
         return f"{of}: too few for a verdict, which needs {needed:,} origins"
-    return (
-        f"{of}: a difference of about {100 * smallest:.0f} % can be told from chance, by "
-        f"{judge.method}"
-    )
+    return f"{of}: a difference of about {100 * smallest:.0f} % is detectable, by {judge.method}"
 
 
 def _moving_block(

@@ -12,17 +12,17 @@ from retain.evaluation.results import Metrics
 
 
 class Choice(TypedDict):
-    """What metrics.json says of the choice: the cell, and the least validation loss of each."""
+    """The choice as in metrics.json: the cell, and the lowest validation loss of each cell."""
 
     model: str
     validation_loss: dict[str, float]
 
 
 def choose(register: str, folders: Mapping[str, Path]) -> Choice:
-    """Choose the cell that params name: the LSTM, or with `best` that of the least validation loss.
+    """Choose the LSTM, or with `best` the cell with the lowest validation loss.
 
     Args:
-        register: what params.yaml says under this key.
+        register: the value of this key in params.yaml.
         folders: the model folder of each trained cell.
     """
     losses = {cell: validation_loss(folder) for cell, folder in folders.items()}
@@ -31,19 +31,19 @@ def choose(register: str, folders: Mapping[str, Path]) -> Choice:
 
 
 def validation_loss(folder: Path) -> float:
-    """Return the least validation loss in a model's history.csv, the mean over its folds."""
+    """Return the lowest validation loss in a model's history.csv, the mean over its folds."""
     return statistics.fmean(
         min(float(row["validation_loss"]) for row in history(fold)) for fold in fold_folders(folder)
     )
 
 
 def fold_folder(folder: Path, fold: int) -> Path:
-    """Return where a model folder holds the model of a fold: of the first it is the folder."""
+    """Return the folder of a fold's model; for the first fold, the model folder itself."""
     return folder if fold == 1 else folder / f"fold-{fold}"
 
 
 def fold_folders(folder: Path) -> list[Path]:
-    """Return the model folders of all folds that a model folder holds, in order."""
+    """Return the model folders of all folds in a model folder, in order."""
     folders = [folder]
     while (later := fold_folder(folder, len(folders) + 1)).is_dir():
         folders.append(later)
@@ -57,7 +57,7 @@ def history(folder: Path) -> list[dict[str, str]]:
 
 
 def judged(metrics: Path) -> str:
-    """Return the cell that a metrics.json judges; the LSTM where it, or its key, is not there."""
+    """Return the judged cell of a metrics.json; the LSTM if the file or the key is missing."""
     content = json.loads(metrics.read_text(encoding="utf-8")) if metrics.is_file() else {}
     return str(content.get("model", MODEL))
 
@@ -65,13 +65,13 @@ def judged(metrics: Path) -> str:
 def explain(
     register: str, metrics: Metrics, error: str, names: Iterable[str], label: Callable[[str], str]
 ) -> str:
-    """Say which cell is used and why, and what the next best would give; empty without another.
+    """Describe which cell is used, why, and the scores of the next best; empty without another.
 
     Args:
-        register: what params.yaml says under this key.
-        error: the score of metrics.json to compare, the less the better.
+        register: the value of this key in params.yaml.
+        error: the score of metrics.json to compare; lower is better.
         names: of the cells.
-        label: returns a model's name for a person.
+        label: returns a model's display name.
     """
     model, losses = metrics.get("model", MODEL), metrics.get("validation_loss", {})
     others = [name for name in names if name != model and name in losses]
@@ -81,7 +81,7 @@ def explain(
     ours, theirs = losses[model], losses[other]
     order = "lower" if theirs < ours else "higher" if theirs > ours else "same"
     scores = metrics["models"]
-    why = "it has the least validation loss" if register == "best" else "params say so"
+    why = "it has the lowest validation loss" if register == "best" else "params say so"
     return (
         f"The {label(model)} is used: {why}. The {label(other)} has the {order} validation loss, "
         f"{theirs:.4g} against {ours:.4g}, and on the test windows {error.upper()} "

@@ -1,4 +1,4 @@
-"""The figures of a network's training and memory, whatever it learns."""
+"""Figures of a network's training and memory, for every kind of problem."""
 
 import math
 
@@ -24,20 +24,20 @@ def training_curves(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-@drawn("look_back", "Norm of the gradient of what is said by input step, on a logarithmic axis")
+@drawn("look_back", "Norm of the gradient of the output by input step, on a logarithmic axis")
 def look_back(frame: pd.DataFrame, back_from: str, decades: int) -> Figure:
     """Draw the columns model, lag (how many steps back), norm of the gradient there.
 
     Args:
-        back_from: what lies at lag 0, or before lag 1.
-        decades: at most so many powers of ten are shown; below, nothing is learned.
+        back_from: what is at lag 0, or before lag 1.
+        decades: the most powers of ten to show; smaller gradients teach nothing.
     """
     figure = Figure(figsize=(WIDTH, 3.6))
     axes = figure.subplots()
     frame = frame.assign(norm=frame["norm"].where(frame["norm"] > 0))  # an underflow is a gap
     positive = frame["norm"].dropna()
     if len(positive):
-        # whole decades, so that two labels are there at least
+        # whole decades, for at least two labels
         top = math.ceil(math.log10(positive.max()) + 1e-9)
         low = max(math.floor(math.log10(positive.min())), top - decades)
         axes.set_yscale("log")

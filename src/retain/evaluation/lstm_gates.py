@@ -1,7 +1,7 @@
-"""The gates of an LSTM to look at: one page that needs nothing else, and a figure.
+"""The gates of an LSTM as a self-contained page, and as a figure.
 
 Both are functions of an `Inspection`, whatever a step is, a word or a week. The page is one file
-that needs no network, with a script of its own: `gates.html` is its template.
+with its script and needs no network connection; `gates.html` is its template.
 """
 
 import base64
@@ -26,7 +26,7 @@ from retain.networks.recurrent import Gates, half_life, saturation
 
 UNITS = 24  # of the figure: more rows would be too thin to read
 LEVELS = 16  # of a colour in the figure
-MOST_LABELS = 60  # letters under the figure side by side; longer ones are turned upright
+MOST_LABELS = 60  # letters of horizontal labels under the figure; longer ones are vertical
 TITLES = {
     "forget": "forget gate",
     "input": "input gate",
@@ -38,7 +38,7 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Values:
-    """Numbers to draw above the steps, evenly over all of them; NaN where one is missing."""
+    """Numbers to draw above the steps, at equal distances; NaN where one is missing."""
 
     name: str
     numbers: Floats  # (any,)
@@ -46,17 +46,17 @@ class Values:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What an LSTM did with one sequence.
+    """The gates and cell states of an LSTM on one sequence.
 
     Attributes:
         title: what is shown.
-        note: what a step is, and what else a reader must know.
+        note: what a step is, and other remarks for the reader.
         steps: the label of each step, any text.
-        gates: as `recurrent.gates` gives them, of this sequence alone: (steps, units) each.
-        values: drawn above them, if there is something to draw.
-        marked: the step by whose change the units are sorted; None is the one after the first at
+        gates: those of `recurrent.gates` for this sequence: (steps, units) each.
+        values: numbers to draw above the gates, if any.
+        marked: the step by whose change the units are sorted; None: the step, after the first, at
             which the cell changed most.
-        order: another order of the units to begin with.
+        order: another initial order of the units.
     """
 
     title: str
@@ -83,7 +83,7 @@ class Inspection:
 
     @property
     def changes(self) -> Floats:
-        """How far each unit's cell moved at each step, from 0 at first: (steps, units)."""
+        """The change of each unit's cell state at each step, from 0 at first: (steps, units)."""
         cell = self.gates.cell.double().numpy()
         return np.abs(np.diff(cell, axis=0, prepend=0.0))
 
@@ -103,7 +103,7 @@ class Inspection:
 
 
 def saturation_text(gates: Gates) -> str:
-    """Say how many of the gates are saturated."""
+    """Describe how many of the gates are saturated."""
     share = {name: percent(value) for name, value in saturation(gates).items()}
     return (
         f"{share['forget']} of the forget gates above 0.99, {share['modulation']} of the "
@@ -113,11 +113,10 @@ def saturation_text(gates: Gates) -> str:
 
 
 def page(shown: Inspection) -> str:
-    """Write one HTML page that shows an inspection, from a file or a server, without a network.
+    """Render an inspection as one self-contained HTML page.
 
-    Labels and names are data and nothing else: they are in a block of JSON, in which no markup can
-    begin, and reach the page as text. The page's Content-Security-Policy lets no script run but the
-    one in the template, and lets nothing be loaded.
+    Labels and names are only data: they are in a JSON block without markup and are displayed as
+    text. The page's Content-Security-Policy allows only the script of the template, and no loading.
     """
     text = files("retain.evaluation").joinpath("gates.html").read_text(encoding="utf-8")
     script = _hash(text, r'<script type="module">(.*?)</script>')
@@ -130,7 +129,7 @@ def page(shown: Inspection) -> str:
 
 
 def _hash(text: str, pattern: str) -> str:
-    """Return the hash by which a Content-Security-Policy names the content of an element."""
+    """Return the hash of an element's content for a Content-Security-Policy."""
     match = re.search(pattern, text, re.DOTALL)
     assert match is not None
     digest = hashlib.sha256(match[1].encode()).digest()
@@ -138,7 +137,7 @@ def _hash(text: str, pattern: str) -> str:
 
 
 def as_json(shown: Inspection) -> dict[str, Any]:
-    """Return the data of the page; half-lives without end are null."""
+    """Return the data of the page; infinite half-lives are null."""
     values = shown.values
     return {
         "title": shown.title,
@@ -158,14 +157,14 @@ def as_json(shown: Inspection) -> dict[str, Any]:
 
 
 def _rounded(numbers: Floats) -> list[float | None]:
-    """Round to six significant digits; None for what is not finite."""
+    """Round to six significant digits; None if not finite."""
     return [float(f"{value:.6g}") if np.isfinite(value) else None for value in numbers.tolist()]
 
 
 def packed(numbers: Floats) -> dict[str, Any]:
-    """Encode numbers as whole ones of 16 bits between their lowest and highest, in base64.
+    """Encode numbers as 16-bit integers between their minimum and maximum, in base64.
 
-    Each is right to a 130,000th of the distance between these two, in less than three bytes.
+    Each has an error of at most 1/130,000 of this range, and takes less than three bytes.
     """
     low, high = float(numbers.min()), float(numbers.max())
     whole = np.round((numbers - low) / ((high - low) or 1.0) * 65535).astype("<u2")
@@ -175,9 +174,9 @@ def packed(numbers: Floats) -> dict[str, Any]:
 def heat_maps(shown: Inspection, units: int = UNITS) -> str:
     """Draw the gates and the cell state of the `units` that changed most at the marked step.
 
-    Positive values are drawn in the colour of the LSTM, negative ones in that of the RNN, the more
-    of it the larger; the cell state relative to its largest value. Beside the forget gate are the
-    half-lives.
+    Positive values have the colour of the LSTM, negative ones that of the RNN; larger values are
+    darker. The cell state is relative to its largest value. The half-lives are next to the forget
+    gate.
     """
     # edges that are smooth would leave a light line between two shades
     crisp = r"\1; shape-rendering: crispEdges"

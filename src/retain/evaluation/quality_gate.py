@@ -28,7 +28,7 @@ MODEL: Final = "lstm"  # the model that is judged where metrics.json names no ot
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The outcome of one check, in a sentence and in figures."""
+    """The result of one check, in a sentence and in figures."""
 
     check: str
     passed: bool
@@ -38,10 +38,10 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Scores of two models on the same test part, each pair in the order of the models.
+    """Scores of two models on the same test part; each pair is in the order of the models.
 
-    `measures` names the scores that a person looks at, `differences` are those of the first minus
-    the second by metric, `by_step` is an error at each step ahead, if any.
+    `measures` names the scores to show, `differences` are the first model's minus the second's by
+    metric, `by_step` is an error at each step ahead, if any.
     """
 
     measures: tuple[str, ...]
@@ -51,7 +51,7 @@ class Comparison:
 
 
 def run_checks(metrics: Metrics, gate: Iterable[Check]) -> list[CheckResult]:
-    """Check the judged model's metrics against the gate, but for the check `champion`.
+    """Check the judged model's metrics against the gate, except for the check `champion`.
 
     Args:
         metrics: the content of metrics.json.
@@ -64,7 +64,7 @@ def run_checks(metrics: Metrics, gate: Iterable[Check]) -> list[CheckResult]:
 
 
 def verdict(checks: list[CheckResult], model: str = MODEL) -> dict[str, Any]:
-    """The content of verdict.json."""
+    """Return the content of verdict.json."""
     return {
         "passed": all(check.passed for check in checks),
         "model": model,
@@ -84,7 +84,7 @@ def _result(metrics: Metrics, check: Check) -> CheckResult:
     if isinstance(check, AtLeastCheck):
         value = _figure(scores, check.metric)
         label = check.metric.replace("_", " ")
-        sentence = f"{label} {value:.4g}; {check.value:g} is asked for"
+        sentence = f"{label} {value:.4g}; {check.value:g} is required"
         figures = {check.metric: value, "least": check.value}
         return CheckResult(
             f"{label} at least {check.value:g}", value >= check.value, sentence, figures
@@ -106,7 +106,7 @@ def _result(metrics: Metrics, check: Check) -> CheckResult:
     change = Interval.from_dict(differences[check.metric])
     theirs = metrics["models"][name][check.metric]
     ours, sample = scores[check.metric], metrics["models"][name].get("windows")
-    if sample:  # a baseline that forecast some of the windows is compared on these
+    if sample:  # a baseline that forecast only some of the windows is compared on these
         ours = theirs + change.value
     sentence = f"{check.metric.upper()} {ours:.4g} against {theirs:.4g}: {change}"
     sentence += f", on the {sample:,} windows of a sample" if sample else ""
@@ -121,10 +121,10 @@ def _result(metrics: Metrics, check: Check) -> CheckResult:
 
 
 def _coverage(metrics: Metrics, check: CoverageCheck) -> CheckResult:
-    """Check the 80 % interval and every quantile level, whichever is furthest beyond chance."""
+    """Check the 80 % interval and every quantile level; the result is that of the worst one."""
     tolerance = check.tolerance
     coverage = _figure(metrics["models"][metrics.get("model", MODEL)], "coverage_80")
-    shares = dict(metrics.get("calibration", {}))  # metrics of an older version have none
+    shares = dict(metrics.get("calibration", {}))  # older versions of metrics.json have none
     interval = shares.pop("coverage_80", {"observed": coverage, "by_chance": 0.0})
     coverage, chance = interval["observed"], interval["by_chance"]
     figures = {"coverage_80": coverage, "tolerance": tolerance}
@@ -161,7 +161,7 @@ def _figure(scores: Mapping[str, float], metric: str) -> float:
     """Return a figure of the model; NaN passes no check."""
     if metric not in scores:
         raise ParamsError(
-            f"params.yaml: the gate names `{metric}`, and of this kind of problem are measured "
+            f"params.yaml: the gate names `{metric}`, and this kind of problem has only "
             f"{', '.join(scores)}"
         )
     return scores[metric]
@@ -172,7 +172,7 @@ def differences(
     compare: Callable[[T, T], Mapping[str, Interval]],
     model: str = MODEL,
 ) -> dict[str, dict[str, Difference]]:
-    """Compare the LSTM with each other model, and so the judged one; as metrics.json has it.
+    """Compare the LSTM, and the judged model, with each other model; as in metrics.json.
 
     Args:
         model: the judged one.
@@ -194,7 +194,7 @@ def difference_rows(
     """Describe the differences of metrics.json: models, metric, value, interval, judgement.
 
     Args:
-        label: returns a model's name for a person.
+        label: returns a model's display name.
     """
     rows = []
     for name, by_metric in metrics["differences"].items():
@@ -207,13 +207,13 @@ def difference_rows(
 
 
 def methods(changes: Iterable[Interval]) -> str:
-    """Say in a sentence how the intervals were found; empty where there is none."""
+    """Describe the methods of intervals in a sentence; empty if there is none."""
     ways = dict.fromkeys(change.evidence for change in changes if change.evidence)
     return f"Intervals by {'; '.join(ways)}." if ways else ""
 
 
 def methods_of(metrics: Metrics) -> str:
-    """Say in a sentence how the intervals of metrics.json were found."""
+    """Describe the methods of the intervals of metrics.json in a sentence."""
     return methods(
         Interval.from_dict(difference)
         for by_metric in metrics["differences"].values()

@@ -1,7 +1,7 @@
 """A report of one problem: the verdict, the tables behind it, figures, and provenance.
 
-One HTML file that needs nothing else (no network, no script), and Markdown for a pull request.
-Both are pure functions of a `Report`, whatever the kind of problem.
+One self-contained HTML file (no network, no script), and Markdown for a pull request. Both are pure
+functions of a `Report`, for every kind of problem.
 """
 
 import re
@@ -14,16 +14,16 @@ from jinja2 import Environment, StrictUndefined
 from retain.evaluation.quality_gate import CheckResult
 
 NUMBER = re.compile(r"[-+±<≤\u2212]?\s*[\d.]+")
-MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~&@])")  # what would be read as markup, or as a mention
+MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~&@])")  # characters that are markup, or a mention
 
 
 @dataclass(frozen=True)
 class Table:
-    """Formatted cells; the first of a row is its name.
+    """A table of formatted cells; the first cell of a row is its name.
 
     Attributes:
         best: the best row of each column.
-        terms: the words of the columns, each with what it means.
+        terms: the terms in the column heads, with their meanings.
     """
 
     title: str
@@ -44,7 +44,7 @@ class Table:
         return bool(self.best) and self.best[column] == row
 
     def is_numeric(self, column: int) -> bool:
-        """Whether the column holds numbers, which are set flush right."""
+        """Whether the column has numbers, which are right-aligned."""
         return column > 0 and any(NUMBER.match(row[column]) for row in self.rows)
 
 
@@ -60,7 +60,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report under a heading of its own."""
+    """A section of a report with its heading."""
 
     title: str
     text: str
@@ -70,9 +70,9 @@ class Section:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What the model that is used says of the future, and what the data are like.
+    """The forecast of the future and a description of the data.
 
-    `opening` says what is forecast, for when, and by which model.
+    `opening` says what is forecast, for which time, and by which model.
     """
 
     opening: str
@@ -85,9 +85,9 @@ class Report:
     """The parts of a report.
 
     Attributes:
-        lead: why the model is used, behind the outcome of the gate.
-        headline: how good it is, in a sentence for people who do not know the terms.
-        outlook: from the stage `evaluate`; None where the kind has none.
+        lead: why the model is used, after the outcome of the gate.
+        headline: how good it is, in a sentence without technical terms.
+        outlook: from the stage `evaluate`; None if the kind has none.
     """
 
     title: str
@@ -117,7 +117,7 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """Whether the gate let the model pass, in words."""
+        """Return whether the model passed the gate, in words."""
         failed = sum(not check.passed for check in self.checks)
         if failed:
             return f"Did not pass the gate: {failed} of {len(self.checks)} checks failed"

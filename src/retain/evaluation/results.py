@@ -1,4 +1,4 @@
-"""What an evaluation and a comparison with new data find, whatever the kind of problem."""
+"""Results of an evaluation and of a comparison with new data, for every kind of problem."""
 
 import json
 import math
@@ -28,10 +28,10 @@ class Interval:
     """A difference of two errors and its 95 % confidence interval.
 
     Attributes:
-        low, high: infinite where there are too few data to know, NaN where `value` is not finite.
-        method: how the interval was found; empty where there is none.
-        count, unit: how many of what it rests on, such as 49 forecast origins.
-        needed: where the interval is unknown, how many there must be.
+        low, high: infinite if there are too few data, NaN if `value` is not finite.
+        method: the method of the interval; empty if there is none.
+        count, unit: the size of the sample, such as 49 forecast origins.
+        needed: if the interval is unknown, the sample size that is needed.
     """
 
     value: float
@@ -44,12 +44,12 @@ class Interval:
 
     @classmethod
     def undecided(cls, value: float, count: int, needed: int, unit: str) -> Self:
-        """Make the interval of a difference that too few data say nothing of."""
+        """Return the unknown interval of a difference with too few data."""
         return cls(value, -math.inf, math.inf, "", count, unit, needed)
 
     @classmethod
     def from_dict(cls, difference: Difference) -> Self:
-        """Make it of what `read_metrics` returns."""
+        """Parse a difference from `read_metrics`."""
         return cls(**difference)
 
     def to_dict(self) -> Difference:
@@ -66,7 +66,7 @@ class Interval:
 
     @property
     def figures(self) -> dict[str, float]:
-        """What a check's result keeps of it."""
+        """Return the fields for a check's result."""
         return {"value": self.value, "low": self.low, "high": self.high}
 
     @property
@@ -95,11 +95,11 @@ class Interval:
 
     @property
     def evidence(self) -> str:
-        """Name the method and what it rests on; empty where there is no interval."""
+        """Describe the method and the sample; empty if there is no interval."""
         return f"{self.method} of {self.count:,} {self.unit}" if self.method else ""
 
     def __str__(self) -> str:
-        """Describe judgement, value, interval and method in a sentence without an end."""
+        """Describe judgement, value, interval and method, without a full stop."""
         interval = self.bounds
         if self.judgement not in ("undecided", "not finite"):
             interval = f"95 % interval {interval}"
@@ -108,7 +108,7 @@ class Interval:
 
 
 class Share(TypedDict):
-    """An observed share of the test values, and how far chance may move it."""
+    """An observed share of the test values, and its random deviation."""
 
     observed: float
     by_chance: float
@@ -117,11 +117,11 @@ class Share(TypedDict):
 class Metrics(TypedDict):
     """The content of metrics.json; a kind may add keys.
 
-    `models` has the scores of each model, `differences` those between the LSTM and each other, and
-    between the judged model and each other, as MODEL_minus_OTHER and by metric. `model` is the
-    judged one, the LSTM where it is absent; `validation_loss` is the least one of each cell.
-    `calibration` has, of the judged model, the share of the values at or below each quantile by its
-    level, and that within the 80 % interval as `coverage_80`.
+    `models` has the scores of each model. `differences` has the LSTM minus each other model, and
+    the judged model minus each other model, as MODEL_minus_OTHER and by metric. `model` is the
+    judged one, by default the LSTM; `validation_loss` is the lowest one of each cell. `calibration`
+    has, for the judged model, the share of the values at or below each quantile by its level, and
+    that within the 80 % interval as `coverage_80`.
     """
 
     model: NotRequired[str]
@@ -132,7 +132,7 @@ class Metrics(TypedDict):
 
 
 def read_metrics(path: Path) -> Metrics:
-    """Read metrics.json; what JSON could not hold is NaN again, and infinite as a bound."""
+    """Read metrics.json; null becomes NaN, and infinity for a bound."""
     content: Any = json.loads(path.read_text(encoding="utf-8"))
     shares = content.get("calibration", {})
     for scores in (*content["models"].values(), *shares.values()):
@@ -151,7 +151,7 @@ def read_metrics(path: Path) -> Metrics:
     return metrics
 
 
-# The scores that `dvc metrics` and `dvc exp show` list of the judged model, whatever its kind.
+# The scores of the judged model for `dvc metrics` and `dvc exp show`, for every kind.
 HEADLINES = (
     *("mae", "mase", "rmsse", "crps", "coverage_80"),
     *("bits", "perplexity", "error", "accuracy", "memory_horizon"),
@@ -167,10 +167,10 @@ def of_note(scores: Mapping[str, float]) -> dict[str, float]:
 def headlines(
     name: str, metrics: Metrics, model: str, error: str, others: Iterable[str]
 ) -> dict[str, dict[str, Any]]:
-    """Return the content of scores.json: the few figures by which a person compares experiments.
+    """Return the content of scores.json: the few figures for the comparison of experiments.
 
-    The problem's name is the key of all, since DVC makes a column of each key and shows those of
-    several problems in one table.
+    The top-level key is the problem's name, since DVC makes a column of each key and shows several
+    problems in one table.
 
     Args:
         name: of the problem.
@@ -190,8 +190,8 @@ def plots(
 ) -> "dict[str, pd.DataFrame]":
     """Return tables for `dvc plots`, with the columns x, model and y: a line for each model.
 
-    DVC takes one x and one y for all files of a folder, so all have these names; y is a mean where
-    a table has several rows of a model for one x.
+    DVC uses the same x and y for all files of a folder, so all have these names; y is a mean if a
+    table has several rows of a model for one x.
 
     Args:
         plotted: by table, the columns of x and y.
@@ -224,9 +224,9 @@ def stack_histories(folders: Mapping[str, Path]) -> "pd.DataFrame":
 
 @dataclass(frozen=True)
 class Drift:
-    """A column, or the error, then and now: what is measured, and its bound.
+    """The drift of a column, or of the error, and its bound.
 
-    `usual` says that the bound is what the training part itself reaches.
+    `usual` says that the bound is what windows of the training part reach.
     """
 
     name: str
@@ -243,11 +243,11 @@ class Drift:
 
 @dataclass(frozen=True)
 class DriftFindings:
-    """What became of the data since the champion was trained.
+    """The changes of the data since the champion was trained.
 
     Attributes:
-        newest: the part that was looked at.
-        drifts: each column and the error, beside their bounds.
+        newest: the part that was checked.
+        drifts: each column and the error, with their bounds.
         worse: reasons not to train on the data at all.
         notes: what could not be compared, and why.
     """

@@ -1,7 +1,7 @@
-"""What `recall` and `text` share: a request's column, the gates of a sequence, and their figure.
+"""Code that `recall` and `text` share: a request's column, the gates of a sequence, their figure.
 
-Nothing that is trained depends on this module. What draws is imported where it is used, so that a
-model answers without it.
+No training depends on this module. Plotting code is imported where it is used, so that a model
+answers without it.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ class Predictor(Protocol):
         """The content of config.json."""
 
     def inspect(self, title: str, text: str) -> "Inspection":
-        """Return the gates of its LSTM in the steps in which it reads a text."""
+        """Return the gates of its LSTM at each step of a text."""
 
 
 def inspect_gates(
@@ -39,12 +39,12 @@ def inspect_gates(
     at: str | None,
     example: str,
 ) -> "Inspection":
-    """Return the gates of a model in the steps in which it reads a text.
+    """Return the gates of a model at each step of a text.
 
     Args:
         model: the model in `folder`.
         name: of the problem.
-        noun: what a text is called in messages.
+        noun: the word for a text in messages.
         what: the text.
         at: None, since a text has no time stamps.
         example: a text that the model can read.
@@ -77,7 +77,7 @@ def read_column(table: "pd.DataFrame", name: str, read: Callable[[Any], Read]) -
 
 
 def gates_figure(inspection: "Inspection", sequence: str) -> "Figure":
-    """Draw the gates in a sequence of the test part for a report; name what that sequence is."""
+    """Draw the gates on a sequence of the test part for a report; `sequence` describes it."""
     from retain.evaluation.lstm_gates import heat_maps
     from retain.evaluation.report import Figure
 

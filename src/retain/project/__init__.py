@@ -1,1 +1,1 @@
-"""The project's folder: layout, files, git, DVC, and the identity of what lies in it."""
+"""The project's folder: layout, files, git, DVC, and md5 of its content."""

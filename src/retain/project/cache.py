@@ -1,4 +1,4 @@
-"""DVC's cache, in which a file lies under its md5, and a folder under that of its listing."""
+"""DVC's cache, which names a file by its md5, and a folder by the md5 of its listing."""
 
 import json
 import shutil
@@ -11,20 +11,20 @@ from retain.project.fingerprint import file_md5, short
 
 
 class Cache:
-    """The cache of a project; nothing is copied out of it that is not what its md5 says."""
+    """The cache of a project; a file is copied from it only if its md5 is right."""
 
     def __init__(self, root: Path):
         self.root, self.folder = root, dvc.cache_folder(root)
         self._refusal = ""
 
     def has(self, md5: str) -> bool:
-        """Whether a file, or a folder with all its files, is here."""
+        """Whether a file, or a folder with all its files, is in the cache."""
         return all(self._path(part).is_file() for part in (md5, *self._listing(md5).values()))
 
     def fetch(self, md5s: Collection[str]) -> None:
-        """Bring what is not here from the default remote, if that answers.
+        """Download missing files from the default remote, if it answers.
 
-        By md5, from the remote of today: `dvc fetch` asks of each commit for the remote it names.
+        By md5, from the current remote: `dvc fetch` would use the remote of each commit.
         """
         try:
             self._pull(md5s)
@@ -36,7 +36,7 @@ class Cache:
         """Copy a file or folder, which a message calls `label`, to `target`.
 
         Raises:
-            ModelError: it is not here, or is not what its md5 says.
+            ModelError: it is not in the cache, or its md5 is wrong.
         """
         if not self.has(md5):
             where = f"neither in DVC's cache nor its remote{self._refusal}"
@@ -62,7 +62,7 @@ class Cache:
         return self.folder / md5[:2] / md5[2:]
 
     def _listing(self, md5: str) -> dict[str, str]:
-        """Return the md5 of each file of a folder; of a file, and of a damaged listing, nothing."""
+        """Return the md5 of each file of a folder; empty for a file or a damaged listing."""
         path = self._path(md5)
         if not (md5.endswith(".dir") and path.is_file()):
             return {}

@@ -1,9 +1,9 @@
-"""List the modules that a stage runs for a kind of problem, each with the md5 of what it does.
+"""List the modules that a stage runs for a kind of problem, each with the md5 of its code.
 
-So a change of one kind's code runs no other kind's stages again, a change of a figure trains no
-network, and a change of a comment runs nothing. Modules are found from import statements; nothing
-is imported. A string that names a file beside a module counts as an import, as that of a page's
-template does.
+So a change of one kind's code does not run other kinds' stages again, a change of a figure trains
+no network, and a change of a comment runs nothing. Modules are found from import statements;
+nothing is imported. A string that names a file in the module's folder counts as an import, such as
+the template of a page.
 """
 
 import ast
@@ -25,10 +25,10 @@ def code_list(
 ) -> str:
     """Return the content of data/code/P/STAGE.txt for the problems of a kind.
 
-    First what the stage reads of params.yaml besides the sections that dvc.yaml names, then the
-    parts of the kind that it runs, then the md5 of each file. A file of a package has its path from
-    the folder that the package is in, so that the list is the same in a checkout (src/retain) and
-    where a wheel was installed; a script has its path in the project.
+    First the keys of params.yaml that the stage reads besides the sections in dvc.yaml, then the
+    parts of the kind that it runs, then the md5 of each file. The path of a package's file starts
+    at the folder that contains the package, so the list is the same in a checkout (src/retain) and
+    with an installed wheel; a script has its path in the project.
     """
     lines = [f"{key}  {json.dumps(value)}" for key, value in settings.items()]
     lines += [f"{part}  {target}" for part, target in kind.targets(stage).items()]
@@ -38,17 +38,17 @@ def code_list(
 
 
 def training_md5(root: Path, kind: AnyKind, stage: str = "train") -> str:
-    """Return the md5 of the code and of the libraries that a training runs: `train`, `refit`."""
+    """Return the md5 of the code and the library versions of a training: `train`, `refit`."""
     versions = [f"{library} {version(library)}" for library in ("torch", "pytorch-lightning")]
     return text_md5("\n".join([code_list(root, kind, stage), *versions]))
 
 
 def _find_files(root: Path, kind: AnyKind, stage: str) -> dict[str, Path]:
-    """Return the files that a stage may run for a kind, by the label that the list gives them."""
+    """Return the files that a stage may run for a kind, by their label in the list."""
     source, script = root / "src", root / "pipelines" / f"{stage}.py"
     parts = {target.partition(":")[0] for target in kind.targets(stage).values()}
     packages = {"retain", *(name.partition(".")[0] for name in parts)}
-    # What these say of the stage is in its targets, and what a program imports concerns no stage.
+    # The stage's targets have what it uses of these; what a program imports concerns no stage.
     manifest = manifest_of(kind.name).partition(":")[0]
     left_out = {"retain", "retain.config.kind", manifest} - parts
     files: dict[str, Path] = {}
@@ -79,7 +79,7 @@ def _find_files(root: Path, kind: AnyKind, stage: str) -> dict[str, Path]:
 
 
 def _locate(source: Path, name: str) -> Path | None:
-    """Return the file of a module: of the checkout, or else installed; None if there is none."""
+    """Return the file of a module, in the checkout or installed; None if there is none."""
     top, *rest = name.split(".")
     folder = source / top
     if not folder.is_dir():
@@ -99,7 +99,7 @@ def _read(path: Path) -> tuple[str, frozenset[str], frozenset[str]]:
 
 @cache
 def _parse(text: str) -> tuple[str, frozenset[str], frozenset[str]]:
-    """Return the md5 of what a module does, the names that it imports, and the strings in it."""
+    """Return the md5 of a module's code, the names that it imports, and its strings."""
     tree = _Runtime().visit(ast.parse(text))
     imports, strings = set(), set()
     for node in ast.walk(tree):
@@ -115,7 +115,7 @@ def _parse(text: str) -> tuple[str, frozenset[str], frozenset[str]]:
 
 
 class _Runtime(ast.NodeTransformer):
-    """Takes out of a module what has no effect when it runs: docstrings, and what is for types."""
+    """Remove from a module what has no effect at run time: docstrings and code for type checks."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         return None if isinstance(node.value, ast.Constant) else node
@@ -135,7 +135,7 @@ class _Runtime(ast.NodeTransformer):
 
 
 def _outline(node: Any) -> Any:
-    """A syntax tree as lists and texts: the same under all versions of Python.
+    """Return a syntax tree as lists and strings, the same under all versions of Python.
 
     `ast.dump` shows the empty fields that a version has, and `ast.unparse` chooses quotes.
     """

@@ -1,4 +1,4 @@
-"""DVC, started or opened in one place: what it refuses is raised, with its words."""
+"""All calls of DVC; its errors are raised as DvcError with its message."""
 
 import json
 import logging
@@ -35,14 +35,14 @@ def run(root: Path, *words: str) -> str:
 
 
 def call(root: Path, *words: str) -> int:
-    """Run a command, which prints what it has to say, and return its exit code."""
+    """Run a command, whose output is printed, and return its exit code."""
     return subprocess.run([sys.executable, "-m", "dvc", *words], cwd=root, check=False).returncode
 
 
 def repro(root: Path, stages: list[str], python: Path, environment: Mapping[str, str]) -> int:
-    """Run stages and all before them anew, under another interpreter; return the exit code."""
+    """Run stages and all before them again, with another interpreter; return the exit code."""
     command = [str(python), "-m", "dvc", "repro", "--force", *stages]
-    # A group of its own, since dvc would leave its stage running when it is ended.
+    # A separate process group, since dvc leaves its stage running when it is ended.
     process = subprocess.Popen(command, cwd=root, env=environment, start_new_session=True)
     try:
         return process.wait()
@@ -56,7 +56,7 @@ def opened(root: Path) -> Iterator[Any]:
     """Open the repository, a `dvc.repo.Repo`, while the block runs.
 
     Raises:
-        DvcError: DVC refuses to open it, or something in the block.
+        DvcError: DVC fails to open it, or fails in the block.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -70,7 +70,7 @@ def opened(root: Path) -> Iterator[Any]:
 
 
 def status(root: Path, target: str) -> dict[str, list[Any]]:
-    """Return what differs from dvc.lock in a stage and those before it, or in a .dvc file.
+    """Return the differences from dvc.lock in a stage and those before it, or in a .dvc file.
 
     Raises:
         DvcError: there is no such stage, or dvc.yaml is wrong.
@@ -79,20 +79,20 @@ def status(root: Path, target: str) -> dict[str, list[Any]]:
         with opened(root) as repo:
             return dict(repo.status(targets=[target], with_deps=True))
     except DvcError as error:
-        raise DvcError(f"DVC cannot tell what changed: {error}") from None
+        raise DvcError(f"DVC cannot determine what changed: {error}") from None
 
 
 def cache_folder(root: Path) -> Path:
-    """Return the folder of the cache, in which a file lies under its md5."""
+    """Return the folder of the cache, in which files are named by their md5."""
     with opened(root) as repo:
         return Path(repo.cache.local.path)
 
 
 def pull(root: Path, md5s: list[str]) -> None:
-    """Bring files and listings of folders from the remote into the cache.
+    """Download files and listings of folders from the remote into the cache.
 
     Raises:
-        DvcError: there is no remote, or it refuses.
+        DvcError: there is no remote, or it fails.
     """
     from dvc.output import HashInfo
 
@@ -102,7 +102,7 @@ def pull(root: Path, md5s: list[str]) -> None:
 
 
 def has_remote(root: Path) -> bool:
-    """Whether DVC has a place to push to and pull from."""
+    """Whether DVC has a default remote."""
     from dvc.config import Config
 
     return bool(Config(dvc_dir=str(root / ".dvc"), validate=False).get("core", {}).get("remote"))
@@ -117,13 +117,13 @@ def read_lock(root: Path, commit: str = "") -> str:
 
 
 def stages_of(lock: str, name: str) -> list[str]:
-    """Return the stages of a problem that the text of a dvc.lock has, in its order."""
+    """Return the stages of a problem in the text of a dvc.lock, in its order."""
     found = re.findall(rf"^  (\w+@{re.escape(name)}(?:-\w+)?):\n", lock, re.MULTILINE)
     return [str(stage) for stage in found]
 
 
 def forget(root: Path, stages: list[str]) -> None:
-    """Take stages out of dvc.lock, and remove it with its last stage."""
+    """Remove stages from dvc.lock, and the file with its last stage."""
     lock = read_lock(root)
     for stage in stages:
         lock = re.sub(rf"^  {re.escape(stage)}:\n(?:    .*\n?)*", "", lock, flags=re.MULTILINE)
@@ -134,9 +134,9 @@ def forget(root: Path, stages: list[str]) -> None:
 
 
 def locked(lock: str, stage: str) -> dict[str, Any]:
-    """Return what the text of a dvc.lock says of one stage; empty where it does not name it.
+    """Return the entry of one stage in the text of a dvc.lock; empty if there is none.
 
-    Its block is cut out of the text, since to parse a whole dvc.lock takes a third of a second.
+    Only its block is parsed, since a whole dvc.lock takes a third of a second.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -145,7 +145,7 @@ def locked(lock: str, stage: str) -> dict[str, Any]:
     try:
         return YAML(typ="safe").load(textwrap.dedent(block[1])) or {} if block else {}
     except YAMLError:
-        return {}  # as where a merge was committed half done
+        return {}  # as after an unfinished merge was committed
 
 
 def ask_remote(root: Path) -> tuple[str, str, bool]:
@@ -154,13 +154,13 @@ def ask_remote(root: Path) -> tuple[str, str, bool]:
         remote = repo.cloud.get_remote()
         try:
             answers = bool(remote.fs.exists(remote.path))
-        except Exception:  # of whatever library its kind of address has
+        except Exception:  # of the library for this type of URL
             answers = False
         return str(remote.name), str(remote.config.get("url", remote.path)), answers
 
 
 def lock_holders(root: Path) -> list[int]:
-    """Return the processes that DVC notes as reading or writing something here."""
+    """Return the processes that DVC records as reading or writing in this project."""
     path = root / ".dvc" / "tmp" / "rwlock"
     try:
         noted = json.loads(path.read_text(encoding="utf-8") or "{}")

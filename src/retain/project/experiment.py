@@ -1,8 +1,8 @@
-"""What `dvc exp run -S` does to params.yaml, made good: the layout and the comments stay.
+"""Restore the layout and the comments of params.yaml after `dvc exp run -S`.
 
-DVC reads the file, replaces every list in it by one of its own, and writes all of it: a list on one
-line becomes several, and the comments in a list and behind it are lost, in problems that the
-experiment does not touch, too. A wrong value stays in the file when the experiment has failed.
+DVC reads the file, replaces every list in it, and writes the whole file: a list on one line takes
+several lines, and the comments in and after a list are lost, also in problems that the experiment
+does not change. A wrong value stays in the file when the experiment has failed.
 """
 
 import copy
@@ -24,10 +24,10 @@ from retain.project.git import Git
 
 @contextmanager
 def keeping_params(root: Path) -> Iterator[None]:
-    """Bring the lists of params.yaml back into the layout of the last commit, in an experiment.
+    """Restore the layout of params.yaml's lists from the last commit, in an experiment.
 
-    The block checks the file. Where it raises ParamsError, the keys that the command line has set
-    are set back as well, and the error says so.
+    The block checks the file. If it raises ParamsError, the keys that the command line has set are
+    restored as well, and the error says so.
     """
     if not os.environ.get("DVC_EXP_NAME") or not _is_written_by_dvc(root / "params.yaml"):
         yield
@@ -43,13 +43,13 @@ def keeping_params(root: Path) -> Iterator[None]:
 
 
 def _mend(root: Path, undo: list[str]) -> bool:
-    """Give the lists of params.yaml the layout of the commit that the experiment begins with.
+    """Give the lists of params.yaml the layout of the commit that the experiment starts from.
 
     Args:
         undo: keys, with dots, that get the values of that commit.
 
     Returns:
-        Whether there is such a commit, and it has YAML.
+        Whether there is such a commit, with valid YAML.
     """
     path, commit = root / "params.yaml", os.environ.get("DVC_EXP_BASELINE_REV") or "HEAD"
     yaml = YAML()
@@ -75,7 +75,7 @@ def _mend(root: Path, undo: list[str]) -> bool:
 
 
 def _is_written_by_dvc(path: Path) -> bool:
-    """Whether DVC would write the file as it is; a person's lists it would not."""
+    """Whether DVC would write the file in this form, unlike lists written by a person."""
     yaml = YAML()
     yaml.default_flow_style = False
     written = io.StringIO()
@@ -87,7 +87,7 @@ def _is_written_by_dvc(path: Path) -> bool:
 
 
 def _take_lists(content: CommentedMap, before: CommentedMap) -> None:
-    """Take each list, in place, from where it was not rewritten, with the comments that it had."""
+    """Replace each list, in place, by the original one with its comments."""
     for key, value in content.items():
         then = before.get(key)
         if isinstance(value, CommentedMap) and isinstance(then, CommentedMap):
@@ -107,7 +107,7 @@ def _on_one_line(value: list[Any]) -> list[Any]:
 
 
 def _set_back(content: CommentedMap, before: CommentedMap, path: list[str]) -> None:
-    """Give one key the value that it had, in place, or remove it if it had none."""
+    """Restore the value of one key, in place, or remove the key if it had none."""
     *parents, last = path
     for key in parents:
         if not isinstance(content.get(key), CommentedMap):

@@ -1,7 +1,7 @@
-"""Outputs appear whole or not at all: written into a scratch folder, then renamed into place.
+"""Write outputs atomically: into a scratch folder, then rename them into place.
 
-A stage that is killed leaves at most a folder under `scratch/`, which DVC does not look at and the
-next run of the same stage removes.
+A stage that is killed leaves at most a folder under `scratch/`, which DVC ignores and the next run
+of the same stage removes.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from typing import Any
 
 from retain.errors import ModelError, RetainError
 
-LEFT_OUT = "left-out.txt"  # all that is in the folder of a model that is not trained
+LEFT_OUT = "left-out.txt"  # the only file in the folder of a model that is not trained
 
 
 @contextmanager
@@ -25,8 +25,8 @@ def folder(root: Path, stage: str) -> Iterator[Path]:
     """Make an empty scratch folder for one stage, and remove it at the end.
 
     Raises:
-        RetainError: another process runs the same stage, as when `dvc` was killed but not what it
-            had started.
+        RetainError: another process runs the same stage, for example because `dvc` was killed but
+            its child process was not.
     """
     from filelock import FileLock, Timeout
 
@@ -46,33 +46,33 @@ def folder(root: Path, stage: str) -> Iterator[Path]:
 
 
 def checkpoint_folder(root: Path, stage: str, recipe: str) -> Path:
-    """Return the folder of the checkpoints of a stage and recipe, where DVC does not look."""
+    """Return the folder of the checkpoints of a stage and recipe, which DVC ignores."""
     return root / "scratch" / "checkpoints" / stage / recipe
 
 
 def publish(scratch: Path, target: Path) -> None:
-    """Move the scratch folder to `target`, in the place of what was there."""
+    """Move the scratch folder to `target`, and replace what was there."""
     target.parent.mkdir(parents=True, exist_ok=True)
     before = scratch.with_name(f"{scratch.name}.before")
     shutil.rmtree(before, ignore_errors=True)
-    if target.exists():  # moved first, since half of it could be removed when a kill comes
+    if target.exists():  # moved first, since a kill could leave it half removed
         target.rename(before)
     scratch.rename(target)
     shutil.rmtree(before, ignore_errors=True)
 
 
 def leave_out(root: Path, stage: str, target: Path, why: str) -> None:
-    """Write a folder of a sentence for a model that is not trained; DVC wants its output."""
+    """Write a folder with a sentence for a model that is not trained; DVC requires the output."""
     with folder(root, stage) as scratch:
         (scratch / LEFT_OUT).write_text(f"{why}\n", encoding="utf-8")
         publish(scratch, target)
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Return the path of `name` in a folder; names come from files that others may have written.
+    """Return the path of `name` in a folder; names may come from untrusted files.
 
     Raises:
-        ModelError: it lies outside of the folder, through `..`, a leading slash or a link.
+        ModelError: the path is outside the folder, through `..`, a leading slash or a link.
     """
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
@@ -81,7 +81,7 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder, whole or not at all: what is left after a kill does not have its name."""
+    """Remove a folder atomically: after a kill, a remaining part has another name."""
     gone = folder.with_name(f"{folder.name}.gone")
     shutil.rmtree(gone, ignore_errors=True)
     if folder.exists():
@@ -90,7 +90,7 @@ def remove(folder: Path) -> None:
 
 
 def publish_each(scratch: Path, target: Path) -> None:
-    """Move everything in the scratch folder into `target`, beside what other stages put there."""
+    """Move everything in the scratch folder into `target`, and keep other stages' files there."""
     target.mkdir(parents=True, exist_ok=True)
     for entry in sorted(scratch.iterdir()):
         place = target / entry.name
@@ -101,7 +101,7 @@ def publish_each(scratch: Path, target: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a path to write to; what is written takes the place of `path`, whole or not at all."""
+    """Yield a path to write to; the written file replaces `path` atomically."""
     scratch = path.with_name(f".{os.getpid()}.{path.name}")  # of the same ending
     try:
         yield scratch
@@ -111,18 +111,18 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all."""
+    """Write a file atomically."""
     with replacing(path) as scratch:
         scratch.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file in UTF-8, whole or not at all."""
+    """Write a file in UTF-8 atomically."""
     write_bytes(path, text.encode())
 
 
 def md5(content: bytes | io.BufferedIOBase) -> str:
-    """Return the md5 of bytes, or of what an open file holds."""
+    """Return the md5 of bytes, or of the content of an open file."""
     file = io.BytesIO(content) if isinstance(content, bytes) else content
     return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 

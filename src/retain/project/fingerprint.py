@@ -1,8 +1,8 @@
-"""Identity by content: the md5 that DVC gives a file or folder, and the state of the code.
+"""Identify files by content: DVC's md5 of a file or folder, and the state of the code.
 
-A model is known by the md5 of its folder, the very number that dvc.lock holds, so that a run in the
-tracking store, a version in the registry and a line of dvc.lock can be joined without ever writing
-a run's id into anything that DVC tracks.
+A model is identified by the md5 of its folder, as in dvc.lock. So a run in the tracking store, a
+version in the registry and a line of dvc.lock can be joined, and no file that DVC tracks contains a
+run's id.
 """
 
 import json
@@ -23,33 +23,32 @@ from retain.project.layout import Layout
 if TYPE_CHECKING:
     from retain.config.schema import Problem
 
-# Those whose version may change what comes out of a stage.
+# Libraries whose version may change the outputs of a stage.
 LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow")
 
-# What of a problem a training does not look at; a preset is in the sections that it fills.
+# Keys of a problem that a training does not read; a preset's values are in the other sections.
 UNTRAINED = {"gate", "kind", "preset", "prove", "refit", "register_cell", "retrain"}
-# What of git's files says nothing of what a stage will do: the pipeline writes the lock and the
-# ledger itself.
+# Files in git that do not change what a stage does: the pipeline writes the lock and the ledger.
 NOT_CODE = (":!dvc.lock", ":!models/*/ledger.csv", ":!models/*/promotions.csv")
-# Where a file that git does not know yet decides what a stage does.
+# Paths where an untracked file changes what a stage does.
 CODE = ("src", "pipelines", "dvc.yaml", "params.yaml", "requirements.lock")
-# What `evaluate` leaves in reports/P.
+# What `evaluate` writes into reports/P.
 EVALUATED = ("metrics.json", "scores.json", "report.html", "report.md", "plots", "figures")
 
 
 def file_md5(path: Path) -> str:
-    """Return the md5 of a file, as DVC gives it."""
+    """Return the md5 of a file, as in DVC."""
     with path.open("rb") as file:
         return md5(file)
 
 
 def path_md5(path: Path) -> str:
-    """Return the md5 of a folder or a file, as DVC gives it."""
+    """Return the md5 of a folder or a file, as in DVC."""
     return folder_md5(path) if path.is_dir() else file_md5(path)
 
 
 def folder_md5(folder: Path) -> str:
-    """Return the md5 that DVC gives a folder: of the JSON list of its files and their md5."""
+    """Return DVC's md5 of a folder: that of the JSON list of its files and their md5."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     entries = [
         {"md5": file_md5(path), "relpath": path.relative_to(folder).as_posix()} for path in files
@@ -64,12 +63,12 @@ def text_md5(text: str) -> str:
 
 
 def short(md5: str | None) -> str:
-    """Return the first digits of an md5, as a person reads it."""
+    """Return the first digits of an md5, for display."""
     return md5[:12] if md5 else "not recorded"
 
 
 def output_md5s(root: Path, name: str) -> dict[str, str]:
-    """Return the md5 of what the stages of a problem left here, by path."""
+    """Return the md5 of the outputs of a problem's stages, by path."""
     layout = Layout(root, name)
     models, reports = sorted(layout.models.glob("*/")), (layout.reports / e for e in EVALUATED)
     paths = [path for path in (layout.prepared, *models, *reports) if path.exists()]
@@ -92,7 +91,7 @@ def test_errors(root: Path, name: str, error: str) -> dict[str, float]:
 
 
 def training_tags(root: Path, name: str, problem: "Problem", cell: str) -> dict[str, str]:
-    """Return what a model is made of, as tags of its run: data, params, code and machine."""
+    """Return the inputs of a model as tags of its run: data, params, code and machine."""
     recipe = {
         "cell": cell,
         "model": problem.model_dump(mode="json")["model"],
@@ -111,7 +110,7 @@ def training_tags(root: Path, name: str, problem: "Problem", cell: str) -> dict[
 
 
 def flat(problem: "Problem", cell: str) -> dict[str, str]:
-    """Return a problem's params by `section.key`, as MLflow's table compares them."""
+    """Return a problem's params by `section.key`, for MLflow's table."""
     params: dict[str, Any] = {"cell": cell}
 
     def walk(prefix: str, value: Any) -> None:
@@ -123,12 +122,12 @@ def flat(problem: "Problem", cell: str) -> dict[str, str]:
 
     for section, content in problem.model_dump(mode="json", exclude=UNTRAINED).items():
         walk(section, content)
-    # A column's name may hold what MLflow's keys may not.
+    # A column's name may have characters that MLflow's keys may not have.
     return {re.sub(r"[^\w\-. :/]", "_", key): value for key, value in params.items()}
 
 
 def _raw_md5(root: Path, name: str, data_md5: str) -> str:
-    """Return the md5 of what `prepare` read; empty where dvc.lock has that of other data."""
+    """Return the md5 of the input of `prepare`; empty if dvc.lock has that of other data."""
     stage = dvc.locked(dvc.read_lock(root), f"prepare@{name}")
     if any(out["md5"] == data_md5 for out in stage.get("outs", ())):
         raw = stage["params"]["params.yaml"][f"problems.{name}.data"]["path"]
@@ -137,7 +136,7 @@ def _raw_md5(root: Path, name: str, data_md5: str) -> str:
 
 
 def code_state(root: Path) -> dict[str, str]:
-    """Return commit, whether the tree differs from it, and DVC's stage and experiment, as tags."""
+    """Return commit, whether there are changes, and DVC's stage and experiment, as tags."""
     tags = {key: os.environ[key] for key in ("DVC_STAGE", "DVC_EXP_NAME") if os.environ.get(key)}
     commit = Git(root).find("HEAD")
     if commit:
@@ -146,7 +145,7 @@ def code_state(root: Path) -> dict[str, str]:
 
 
 def patch(root: Path) -> dict[str, str]:
-    """Return what makes the tree of the last commit: `code.patch`, or nothing where it is clean."""
+    """Return the uncommitted changes as `code.patch`; empty if there are none."""
     if Git(root).find("HEAD") is None:
         return {}
     with TemporaryDirectory() as folder:
@@ -154,12 +153,12 @@ def patch(root: Path) -> dict[str, str]:
         git = Git(root, GIT_INDEX_FILE=str(index))
         used = root / Git(root).run("rev-parse", "--git-path", "index")
         if used.is_file():
-            shutil.copy2(used, index)  # with its time, by which git knows what may have changed
-        # Code that git does not track yet is in the patch as if it were added.
+            shutil.copy2(used, index)  # with its time stamp, which git uses to find changes
+        # Untracked code is in the patch as if it were added.
         names = git.run("ls-files", "--others", "--exclude-standard", "-z", "--", *CODE)
         if names:
             git.run("add", "--intent-to-add", "--", *names.strip("\0").split("\0"))
-        usual = ("--src-prefix=a/", "--dst-prefix=b/")  # whatever the user's git would write
+        usual = ("--src-prefix=a/", "--dst-prefix=b/")  # whatever the user's git configuration says
         options = ("--binary", "--no-ext-diff", "--no-color", *usual)
         words = ("diff", *options, "HEAD", "--", ".", *NOT_CODE)
         try:
@@ -173,9 +172,10 @@ def patch(root: Path) -> dict[str, str]:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """Return what else may decide over the last bits of a model, as tags: machine, libraries.
+    """Return what else may change the last bits of a model, as tags: machine and libraries.
 
-    Of retain itself the version, and with a wheel what its modules are; in a checkout git says so.
+    For retain itself, the version and, with a wheel, the sha256 of its modules; in a checkout git
+    has the code.
     """
     from importlib.metadata import version
 

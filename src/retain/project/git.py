@@ -1,8 +1,8 @@
-"""Git, started in one place: what it refuses is raised, with its words.
+"""All calls of git; its errors are raised with its message.
 
-A folder outside a repository, or a machine without git, has no commit; that alone is no error. All
-else is, above all a repository that git does not read since another user owns it, as in a
-container: a model must not be recorded without its commit in silence.
+A folder outside a repository, or a machine without git, has no commit; this is not an error. Every
+other failure is, above all a repository that git does not read because another user owns it, as in
+a container: otherwise a model would be recorded without its commit.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from retain.errors import GitError, NoRepositoryError
 
-# What git says of a folder or file that is in no repository; of a damaged one it says otherwise.
+# Git's messages for a folder or file outside a repository; for a damaged one it has others.
 OUTSIDE = ("not a git repository (or any", "is outside repository")
 
 
@@ -21,7 +21,7 @@ class Git:
     Args:
         root: the folder.
         options: options of git itself, which precede each command.
-        variables: of the environment, beside those of this process.
+        variables: additional environment variables.
     """
 
     def __init__(self, root: Path, *options: str, **variables: str):
@@ -32,12 +32,12 @@ class Git:
 
         Args:
             words: the command and its arguments.
-            given: what git reads from its standard input.
-            codes: the exit codes that are no error.
+            given: standard input of git.
+            codes: the exit codes that are not an error.
 
         Raises:
             NoRepositoryError: git is not installed, or the folder is in no repository.
-            GitError: git refuses.
+            GitError: git fails.
         """
         environment = os.environ | self.variables | {"LC_ALL": "C"}  # English, as OUTSIDE
         command = ["git", "-C", str(self.root), *self.options, *words]
@@ -62,10 +62,10 @@ class Git:
     def find(self, revision: str) -> str | None:
         """Return the id of `HEAD`, `abc1^{commit}`, `HEAD:./a/file` and the like.
 
-        None where the repository has no such thing, and where there is no repository.
+        None if the repository has no such object, or there is no repository.
 
         Raises:
-            GitError: git refuses to look.
+            GitError: git fails.
         """
         try:
             return self.run("rev-parse", "--verify", "-q", revision, codes=(0, 1)) or None
@@ -73,12 +73,12 @@ class Git:
             return None
 
     def show(self, revision: str, path: str) -> str | None:
-        """Return a file's text in a commit; `path` is relative to the folder. None as `find`."""
+        """Return a file's text in a commit; `path` is relative to the folder. None as in `find`."""
         blob = self.find(f"{revision}:./{path}")
         return None if blob is None else self.run("cat-file", "blob", blob)
 
     def config(self, key: str) -> str:
-        """Return a setting, empty where it is not set."""
+        """Return a setting of git; empty if it is not set."""
         try:
             return self.run("config", key, codes=(0, 1))
         except NoRepositoryError:
@@ -92,13 +92,13 @@ class Git:
             return False
 
     def clone(self, target: Path) -> "Git":
-        """Make a clone without files that borrows this one's objects: it costs next to nothing."""
+        """Make a clone without files that shares this repository's objects, which is cheap."""
         top = self.run("rev-parse", "--show-toplevel")
         self.run("clone", "-q", "--shared", "--no-checkout", top, str(target.resolve()))
         return Git(target)
 
     def check_out(self, commit: str, patch: str = "") -> None:
-        """Make the tree that of a commit with a patch upon it; what else lies there is removed."""
+        """Check out a commit, apply a patch, and remove all other files."""
         self.run("clean", "-qffdx")
         self.run("checkout", "-q", "--force", "--detach", commit)
         if patch:

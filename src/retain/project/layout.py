@@ -1,22 +1,22 @@
-"""Where the files of a problem lie in a project."""
+"""The paths of a problem's files in a project."""
 
 from pathlib import Path
 
 
 class Layout:
-    """The paths of one problem: below `root`, or as dvc.lock writes them where that is `Path()`.
+    """The paths of one problem, below `root`; with `Path()`, as in dvc.lock.
 
     Attributes:
-        code: the lists of what each stage runs, STAGE.txt.
+        code: the lists of each stage's code, STAGE.txt.
         prepared: the arrays that `prepare` writes.
         models: the model folders, by cell.
-        final: the model folder of the refitted model, or a sentence why there is none.
-        ledger: which models were registered, and what was decided about them.
+        final: the model folder of the refitted model, or a file that says why there is none.
+        ledger: the registered models and the decisions about them.
         reports: what `evaluate` and `register` write.
         metrics: all figures of the evaluation, with intervals.
         scores: the few of them that `dvc metrics` and `dvc exp show` list.
-        decision: what the registry of this clone did with the model; in no commit.
-        summary: what came of a retraining, for a person.
+        decision: the decision of this clone's registry about the model; not committed.
+        summary: the result of a retraining, for a person.
     """
 
     def __init__(self, root: Path, name: str):
@@ -34,10 +34,10 @@ class Layout:
         self.summary = self.reports / "retrain.md"
 
     def model(self, cell: str) -> Path:
-        """The model folder of a cell."""
+        """Return the model folder of a cell."""
         return self.models / cell
 
     @property
     def refitted(self) -> Path | None:
-        """The folder `final`, if there is a model in it."""
+        """Return the folder `final`, if there is a model in it."""
         return self.final if (self.final / "config.json").is_file() else None

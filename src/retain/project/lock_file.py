@@ -1,7 +1,7 @@
-"""dvc.lock, kept beside the checkpoints and put back where a kill cut it off.
+"""Keep a copy of dvc.lock, and restore it if a kill cut it off.
 
-DVC writes dvc.lock in place: a kill at that moment leaves it empty or cut, and every later command
-fails. So each stage keeps a copy of what is there when it starts, when DVC has just read it.
+DVC writes dvc.lock in place: a kill at that moment leaves it empty or cut off, and every later
+command fails. So each stage copies it at its start, when DVC has just read it.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from retain.project import dvc, files
 from retain.project.git import Git
 
 NAME = "dvc.lock"
-COPIES = ("dvc.lock.kept", "dvc.lock.kept-before")  # another `dvc` may write while one is taken
+COPIES = ("dvc.lock.kept", "dvc.lock.kept-before")  # another `dvc` may write during the copy
 CONFLICT = ("<<<<<<<", "=======", ">>>>>>>")
 
 
@@ -30,13 +30,13 @@ def keep(root: Path) -> None:
 
 
 def mend(root: Path) -> str:
-    """Put the last whole dvc.lock back where the present one is cut off.
+    """Restore the last complete dvc.lock if the current one is cut off.
 
     Returns:
-        A sentence about what was done; empty where nothing was wrong.
+        A sentence about what was done; empty if nothing was wrong.
 
     Raises:
-        DvcError: dvc.lock holds the marks of a merge.
+        DvcError: dvc.lock has merge conflict marks.
     """
     path = root / NAME
     if not path.is_file():
@@ -63,8 +63,9 @@ def mend(root: Path) -> str:
 
 
 def _is_whole(text: str) -> bool:
-    """Whether DVC can read the text. A cut at the end of a line may leave it readable: DVC then
-    runs again what is missing, which does no harm.
+    """Whether DVC can read the text.
+
+    A file cut at the end of a line may be readable: then DVC runs the missing stages again.
     """
     from dvc.exceptions import DvcException
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA

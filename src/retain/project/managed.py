@@ -1,9 +1,9 @@
-"""The files that retain writes into a project: the engine's own, which carry a mark.
+"""The managed files: files of retain's repository that are written into each project.
 
-A file of the engine whose first line has the mark is written into each project, with the release
-and a digest in that line; so `retain upgrade` knows which files a person changed. What follows the
-line YOURS in a file is the person's. The build packs the same files into the wheel. It runs this
-module, which therefore imports nothing that has to be installed.
+A file of the repository with a mark in its first line is written into each project, with the
+release and a digest in that line; so `retain upgrade` knows which files the user changed. The text
+after the line YOURS is the user's. The build packs the same files into the wheel. It runs this
+module, which therefore imports no package that must be installed.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from retain.config.release import MARK, PACKAGE, SCHEMA, STAMP, version
 YOURS = "# Below this line is yours"
 FIRST_LINE = f"# yaml-language-server: $schema={SCHEMA}\n"  # of params.yaml, for editors
 RULE = "`retain upgrade` rewrites this file, unless it was changed"
-# Where the engine has files with the mark, and where a wheel has them.
+# Folders of the repository with marked files, and their folder in a wheel.
 FOLDERS = ("", "pipelines", ".github/workflows")
 PACKED = "template"
 # Written once, and then the person's.
@@ -34,13 +34,13 @@ SAMPLE = (
 
 
 def source() -> Path:
-    """Return the folder that has the files: in the wheel, or the checkout itself."""
+    """Return the folder with the files: in the wheel, or the checkout."""
     packed = PACKAGE / PACKED
     return packed if packed.is_dir() else PACKAGE.parents[1]
 
 
 def pack(checkout: Path, package: Path) -> None:
-    """Copy what projects are made of into the package that is being built."""
+    """Copy the files of a project into the package that is being built."""
     for name in (*marked(checkout), *INITIAL, *SAMPLE):
         target = package / PACKED / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -51,13 +51,13 @@ def texts(lock_line: str = "") -> dict[str, str]:
     """Return the managed files of this release, by their path in a project.
 
     Args:
-        lock_line: what requirements.lock says of retain itself: its version and hash.
+        lock_line: the entry of retain in requirements.lock: its version and hash.
     """
     found = {}
     for name in marked(source()):
         text = (source() / name).read_text(encoding="utf-8")
         text = split(text)[0]
-        if name == "dvc.yaml":  # the code of a project is what its lock names
+        if name == "dvc.yaml":  # the code of a project is the version in its lock
             text = text.replace("- src/retain\n", "- requirements.lock\n")
         if name == "requirements.lock":
             first, _, rest = text.partition("\n")
@@ -68,7 +68,7 @@ def texts(lock_line: str = "") -> dict[str, str]:
 
 
 def schema_text() -> str:
-    """Return the JSON Schema of params.yaml, its first line with the mark."""
+    """Return the JSON Schema of params.yaml, with the mark in its first line."""
     from retain.config.json_schema import params_schema
 
     text = json.dumps(params_schema(), indent=1, ensure_ascii=False)
@@ -97,25 +97,25 @@ def stamped(text: str) -> str:
 
 
 def is_untouched(text: str) -> bool:
-    """Whether a file is as retain wrote it, but for what is below the line YOURS."""
+    """Whether a file is unchanged, apart from the text below the line YOURS."""
     found = STAMP.search(text.partition("\n")[0])
     return found is not None and found["digest"] == digest(text)
 
 
 def split(text: str) -> tuple[str, str]:
-    """Return what is retain's of a managed file, and what is the person's below the line YOURS."""
+    """Split a managed file into retain's part, and the user's part below the line YOURS."""
     line = re.search(rf"^{YOURS}.*\n?", text, re.MULTILINE)
     return (text[: line.end()], text[line.end() :]) if line else (text, "")
 
 
 def digest(text: str) -> str:
-    """Return the digest of what is below the first line, as far as it is not the person's."""
+    """Return the digest of retain's part below the first line."""
     rest = split(text.partition("\n")[2])[0]
     return hashlib.sha256(rest.rstrip().encode()).hexdigest()[:16]
 
 
 def marked(folder: Path) -> list[str]:
-    """Return the paths of the files of the engine that have the mark in their first line."""
+    """Return the paths of the repository's files with the mark in their first line."""
     return [name for below in FOLDERS for name in sorted(_with_mark(folder, below))]
 
 

@@ -1,4 +1,4 @@
-"""Write a problem into params.yaml, or take one out; every other byte stays."""
+"""Add a problem to params.yaml, or remove one; every other byte stays."""
 
 import io
 import re
@@ -17,20 +17,20 @@ from retain.project.files import write_text
 
 
 def write(root: Path, name: str, entry: dict[str, Any], comments: dict[str, str]) -> None:
-    """Write a problem behind the others in params.yaml, in the place of an old one of its name.
+    """Append a problem to params.yaml, and remove an old one with its name.
 
     Args:
         root: the project's folder.
         name: of the problem.
-        entry: the problem as it will be read.
-        comments: what is written behind a key, or behind `section.key`.
+        entry: the problem's sections and keys.
+        comments: comments by key, or by `section.key`.
 
     Raises:
-        ParamsError: the entry is wrong, or the file is not laid out so that a block can follow.
+        ParamsError: the entry is wrong, or the layout of the file allows no further block.
     """
     path = root / "params.yaml"
     before, wanted = path.read_text(encoding="utf-8"), {**load(root), name: parse(name, entry)}
-    # Text behind text, unlike a round trip, cannot move a comment or a quote of what was there.
+    # Appended text, unlike a YAML round trip, changes no comment or quote of the old text.
     kept = _without(before, "problems", name).rstrip("\n")
     kept = re.sub(r"^problems:[ ]*\{ *\}", "problems:", kept, flags=re.MULTILINE)
     after = f"{kept}\n\n{textwrap.indent(_block(name, entry, comments), '  ')}"
@@ -44,18 +44,20 @@ def write(root: Path, name: str, entry: dict[str, Any], comments: dict[str, str]
 
 
 def remove(root: Path, name: str) -> None:
-    """Take a problem out of params.yaml and of the artifacts of dvc.yaml; the rest keeps its bytes.
+    """Remove a problem from params.yaml and from the artifacts of dvc.yaml; all other bytes stay.
 
     Raises:
-        ParamsError: the file is not laid out so that a block can be taken out.
+        ParamsError: the problem is not a separate block in the file.
     """
     path, artifacts = root / "params.yaml", root / "dvc.yaml"
     wanted = {key: value for key, value in load(root).items() if key != name}
     after = _without(path.read_text(encoding="utf-8"), "problems", name)
-    if not wanted:  # DVC reads no stage where there is nothing behind `problems:`
+    if not wanted:  # DVC reads no stage if `problems:` is empty
         after = re.sub(r"^problems:(?! *\{)", "problems: {}", after, flags=re.MULTILINE)
     if not _reads_as(after, wanted):
-        raise ParamsError(f"params.yaml: problems.{name} is no block of its own: remove it by hand")
+        raise ParamsError(
+            f"params.yaml: problems.{name} is not a separate block: remove it yourself"
+        )
     text = artifacts.read_text(encoding="utf-8")
     if name in (YAML(typ="safe").load(text).get("artifacts") or {}):
         text = _without(text, "artifacts", name)
@@ -65,7 +67,7 @@ def remove(root: Path, name: str) -> None:
 
 
 def _reads_as(text: str, wanted: dict[str, Any]) -> bool:
-    """Whether a text of params.yaml holds these problems, and nothing else."""
+    """Whether a text of params.yaml has exactly these problems."""
     try:
         problems = YAML(typ="safe").load(text)["problems"]
         return {key: parse(key, value) for key, value in problems.items()} == wanted
@@ -82,7 +84,7 @@ def _without(text: str, section: str, name: str) -> str:
     lines = text.splitlines(keepends=True)
 
     def top(line: int) -> int:
-        """Return the first line of the comment that stands above a line."""
+        """Return the first line of the comment above a line."""
         while line > 0 and lines[line - 1].lstrip().startswith("#"):
             line -= 1
         return line
@@ -112,7 +114,7 @@ def _add_artifact(path: Path, name: str) -> None:
 
 
 class _Representer(RoundTripRepresenter):
-    """Writes `null` where a key has no value, instead of nothing."""
+    """Write `null` for a key without a value."""
 
 
 _Representer.add_representer(
@@ -131,7 +133,7 @@ def _block(name: str, entry: dict[str, Any], comments: dict[str, str]) -> str:
 
 
 def _commented(entry: dict[str, Any], comments: dict[str, str], section: str = "") -> CommentedMap:
-    """An entry as ruamel writes it: a block a section, one line a value, comments in a column."""
+    """Return an entry for ruamel: a block per section, a line per value, aligned comments."""
     block = CommentedMap()
     for key, value in entry.items():
         if isinstance(value, dict) and not section:

@@ -1,4 +1,4 @@
-"""A raw table in the project: its place, a copy of it, and what git or DVC keeps of it."""
+"""A raw table in the project: its path, its copy, and its state in git or DVC."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,7 @@ from retain.project.git import Git
 
 
 def place(path: str, root: Path) -> tuple[str, str | None]:
-    """Return a table's path for params.yaml, or its absolute path and where to copy it."""
+    """Return a table's path for params.yaml, or its absolute path and the path to copy it to."""
     if "://" in path:
         return path, None
     absolute = Path(path).resolve()
@@ -20,7 +20,7 @@ def place(path: str, root: Path) -> tuple[str, str | None]:
 
 
 def copy(source: Path, target: Path) -> bool:
-    """Copy a table, or a folder of it, into the project; return False where it is there already.
+    """Copy a table, a file or a folder, into the project; return False if it is there already.
 
     Raises:
         DataError: `target` is another table.
@@ -45,7 +45,7 @@ def written_by_dvc(root: Path, path: str) -> tuple[Path, ...]:
 
 
 def dvc_file(root: Path, path: str) -> str:
-    """Return the .dvc file of a table, or of a folder it lies in; empty where there is none."""
+    """Return the .dvc file of a table, or of a folder that contains it; empty if there is none."""
     if "://" in path:
         return ""
     files = (f"{place.as_posix()}.dvc" for place in (Path(path), *Path(path).parents[:-1]))
@@ -53,7 +53,7 @@ def dvc_file(root: Path, path: str) -> str:
 
 
 def card(root: Path, path: str) -> str:
-    """Return the file that describes a raw table: NAME.md beside it, or a README."""
+    """Return the file that describes a raw table: NAME.md or a README in its folder."""
     table = Path(path)
     card = table.with_name(f"{table.name.partition('.')[0]}.md")
     for candidate in (card, table / "README.md", table.parent / "README.md"):
@@ -63,14 +63,14 @@ def card(root: Path, path: str) -> str:
 
 
 def is_imported(root: Path, file: str) -> bool:
-    """Whether a .dvc file says where its table comes from."""
+    """Whether a .dvc file names the source of its table."""
     from ruamel.yaml import YAML
 
     return "deps" in YAML(typ="safe").load(root / file)
 
 
 def check_recoverable(root: Path, path: str) -> None:
-    """Raise DataError unless git, or git and DVC, can bring back what the table is now."""
+    """Raise DataError unless git, or git and DVC, can restore the current table."""
     if "://" in path:
         raise DataError(f"{path} is not in the project: nothing can be added to it here")
     git, file = Git(root), dvc_file(root, path)
@@ -93,7 +93,7 @@ def check_recoverable(root: Path, path: str) -> None:
 
 
 def track(root: Path, path: str) -> bool:
-    """Add a table to DVC, unless git or DVC has it: clones and queued experiments need it."""
+    """Add a table to DVC, unless git or DVC tracks it: clones and queued experiments need it."""
     if "://" in path or dvc_file(root, path) or Git(root).knows(path):
         return False
     record(root, path)
@@ -101,24 +101,24 @@ def track(root: Path, path: str) -> bool:
 
 
 def record(root: Path, path: str) -> str:
-    """Add the table as it is now to DVC, unless it is git's; return the file to commit.
+    """Add the current table to DVC, unless git tracks it; return the file to commit.
 
     Raises:
-        DataError: DVC refuses.
+        DataError: DVC fails.
     """
     file = dvc_file(root, path)
     if not file and Git(root).knows(path):
         return path
     whole = file.removesuffix(".dvc") or path
     try:
-        dvc.run(root, "add", whole)  # --quiet would swallow the reason too
+        dvc.run(root, "add", whole)  # --quiet would suppress the reason, too
     except DvcError as error:
         raise DataError(f"{path}: {error}") from None
     return f"{whole}.dvc"
 
 
 def delete(root: Path, path: str) -> None:
-    """Delete a table with its .dvc file; git and DVC's cache keep what they have of it."""
+    """Delete a table with its .dvc file; git and DVC's cache keep their copies."""
     table, (file, ignored) = root / path, written_by_dvc(root, path)
     file.unlink(missing_ok=True)
     drop_line(ignored, f"/{table.name}")
@@ -129,7 +129,7 @@ def delete(root: Path, path: str) -> None:
 
 
 def drop_line(file: Path, line: str) -> None:
-    """Take a line out of a .gitignore, and remove the file with its last line."""
+    """Remove a line from a .gitignore, and the file with its last line."""
     if not file.is_file():
         return
     lines = file.read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""Take a problem out of the project: its entry, its stages in dvc.lock, and what they wrote."""
+"""Remove a problem from the project: its entry, its stages in dvc.lock, and their outputs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +10,15 @@ from retain.project.layout import Layout
 
 @dataclass(frozen=True)
 class Removal:
-    """What goes with a problem, and what stays; paths are relative to the project.
+    """What is removed with a problem, and what is kept; paths are relative to the project.
 
     Attributes:
         name: of the problem.
-        stages: of it in dvc.lock.
-        folders: that its stages wrote and that are there.
-        table: where its data lie.
+        stages: its stages in dvc.lock.
+        folders: existing outputs of its stages.
+        table: the path of its data.
         shared_by: other problems with the same table.
-        ledger: the file that lists its registered versions; None where there is none.
+        ledger: the file that lists its registered versions; None if there is none.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Removal:
 
 
 def plan(root: Path, name: str) -> Removal:
-    """Return what goes with a problem; raises ParamsError where there is none of this name."""
+    """Plan the removal of a problem; raises ParamsError if there is none with this name."""
     problem, layout = loader.load_problem(root, name), Layout(Path(), name)
     table = _table_of(problem)
     shared = [other for other, one in loader.load(root).items() if _table_of(one) == table]
@@ -46,10 +46,10 @@ def plan(root: Path, name: str) -> Removal:
 
 
 def carry_out(root: Path, removal: Removal, with_data: bool = False) -> None:
-    """Remove what a plan names; the ledger of registered versions stays, and the data unless asked.
+    """Carry out a plan; the ledger of registered versions stays, and by default the data.
 
     Raises:
-        ParamsError: the entry is no block of its own in params.yaml; nothing is removed then.
+        ParamsError: the entry is not a separate block in params.yaml; then nothing is removed.
     """
     params_file.remove(root, removal.name)
     dvc.forget(root, removal.stages)

@@ -32,15 +32,16 @@ retain forecast sales -o forecast.csv
 
 
 def make(folder: Path, example: bool, wheel: Path | None) -> list[str]:
-    """Write a project, and return what to say about it.
+    """Write a project, and return the lines to print about it.
 
     Args:
         folder: new, or empty.
         example: with the sample problems and their tables.
-        wheel: the file that retain was installed from; without it, what the installer noted.
+        wheel: the file that retain was installed from; by default the one that the installer
+            recorded.
 
     Raises:
-        ParamsError: the folder has files, which are never overwritten, or the wheel is not there.
+        ParamsError: the folder has files, which are never overwritten, or the wheel is missing.
     """
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if folder.exists() and (there != [".git"] if there else not folder.is_dir()):
@@ -51,7 +52,7 @@ def make(folder: Path, example: bool, wheel: Path | None) -> list[str]:
     content["README.md"] = README.format(name=folder.resolve().name).encode()
     content["params.yaml"] = f"{managed.FIRST_LINE}problems: {{}}\n".encode()
     content |= managed.sample() if example else {}
-    if example:  # the sample's model is declared behind the line that a person's follow
+    if example:  # the sample's model is declared below the line after which users add theirs
         engine = (managed.source() / "dvc.yaml").read_text(encoding="utf-8")
         content["dvc.yaml"] += managed.split(engine)[1].encode()
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,10 +70,10 @@ def make(folder: Path, example: bool, wheel: Path | None) -> list[str]:
 
 
 def lock_line(wheel: Path | None = None) -> tuple[str, Path | None]:
-    """Return what requirements.lock says of retain, and the wheel's file if it is on this disk.
+    """Return the entry of retain in requirements.lock, and the wheel's file if it is local.
 
     Raises:
-        ParamsError: the wheel's hash is not known, or it is of another version.
+        ParamsError: the wheel's hash is not known, or the wheel is of another version.
     """
     if wheel is None:
         address, sha256 = release.origin()
@@ -107,13 +108,14 @@ def _top(names: "dict[str, bytes]") -> set[str]:
 
 
 def _commit(folder: Path) -> list[str]:
-    """Begin a repository with the project as its first commit; return what else to say."""
+    """Create a repository with the project as its first commit; return further lines to print."""
     git = Git(folder)
     with contextlib.suppress(NoRepositoryError):
         top = Path(git.run("rev-parse", "--show-toplevel"))
         if top.resolve() != folder.resolve():
             return [
-                f"it lies in the repository {top}: commit it there; its workflows run at its top"
+                f"it is inside the repository {top}: commit it there; workflows run only at "
+                "the top of a repository"
             ]
     try:
         git.run("init", "-q", "-b", "main")

@@ -1,4 +1,4 @@
-"""Files as they were, where what changes them fails on the way."""
+"""Restore files if a change fails halfway."""
 
 import shutil
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from retain.project.files import write_bytes
 
 @contextmanager
 def on_failure(*paths: Path) -> Iterator[None]:
-    """Bring files back to what they are now if the block fails; remove what was not there.
+    """Restore files to their current content if the block fails; remove new ones.
 
-    Folders that had to be made for them are removed, too. A folder among the paths must not exist.
+    Folders created for them are removed, too. A path that is a folder must not exist yet.
     """
     before = {path: path.read_bytes() if path.is_file() else None for path in paths}
     made = {folder for path in paths for folder in path.parents if not folder.exists()}

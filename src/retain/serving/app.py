@@ -1,6 +1,6 @@
-"""What the server answers, path by path.
+"""The paths of the server.
 
-A request is answered by the model that is champion when it has arrived, whatever becomes champion
+A request is answered by the model that is champion when it arrives, even if the champion changes
 meanwhile.
 """
 
@@ -29,13 +29,13 @@ from retain.serving.middleware import AccessMiddleware, require_key
 
 
 class ErrorAnswer(BaseModel):
-    """Why a request is refused."""
+    """The reason why a request is refused."""
 
     error: str = Field(description="What is wrong, and what to do.")
 
 
 def describe_refusals(reasons: dict[int, str]) -> dict[int | str, dict[str, Any]]:
-    """Describe in OpenAPI why a request may be refused, by status."""
+    """Describe for OpenAPI why a request may be refused, by status."""
     return {status: {"model": ErrorAnswer, "description": why} for status, why in reasons.items()}
 
 
@@ -65,9 +65,9 @@ def build(
 
     Args:
         holder: of the champion.
-        limits: what a client may ask for.
-        key: what clients must show, or None.
-        hosts: names under which the server may be asked, or any.
+        limits: of a request.
+        key: the API key that clients must send, or None.
+        hosts: allowed host names; empty: any.
     """
     counters = CollectorRegistry()
     endpoint = holder.champion.build_endpoint(limits, counters)
@@ -75,7 +75,7 @@ def build(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # For what takes longer than a millisecond: two requests, and the next champion.
+        # For work of more than a millisecond: two requests, and loading the next champion.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(3))
         following = asyncio.create_task(follow(holder, limits.follow))
         yield
@@ -132,7 +132,7 @@ def build(
             summary=f"The champion, version {champion.version}",
             routes=app.routes,
         )
-        # A request's columns, and an example of it, are those of the present champion.
+        # A request's columns, and its example, are those of the current champion.
         content["paths"][endpoint.path]["post"] |= endpoint.describe_request(champion)
         return http_io.json(content)
 
@@ -164,13 +164,13 @@ def build(
     @app.exception_handler(Exception)
     async def fail(request: Request, error: Exception) -> Response:
         sentence = "something went wrong here; the server's log says what"
-        return http_io.json({"error": sentence}, 500)  # and the error goes on, to the log
+        return http_io.json({"error": sentence}, 500)  # and the error is raised again, for the log
 
     return AccessMiddleware(app, metrics, hosts)
 
 
 async def follow(holder: ChampionHolder, seconds: float) -> None:
-    """Look for another champion every so many seconds."""
+    """Check for another champion at a fixed interval, in seconds."""
     while True:
         await asyncio.sleep(seconds)
         await asyncio.to_thread(holder.refresh)

@@ -31,7 +31,7 @@ class LoadedChampion(Generic[P_co]):
 
     name: str  # of the problem
     version: str
-    md5: str  # of the folder of the model that answers, with which its files were compared
+    md5: str  # of the folder of the model that answers; its files were compared with it
     kind: str
     origin: dict[str, Any]  # its verdict, test metrics and lineage
     predictor: P_co
@@ -40,12 +40,12 @@ class LoadedChampion(Generic[P_co]):
 
     @property
     def identity(self) -> dict[str, str]:
-        """Which model it is, as each answer says it."""
+        """Return the model's identity for each answer."""
         return {"name": self.name, "version": self.version, "md5": self.md5}
 
 
 class ChampionHolder:
-    """Holds the present champion of a problem.
+    """Holds the current champion of a problem.
 
     Args:
         root: the project's folder.
@@ -58,15 +58,15 @@ class ChampionHolder:
     def __init__(self, root: Path, name: str):
         self._name = name
         self._client = store.connect(root)
-        self.registry_error = ""  # why the present champion could not be loaded last time
+        self.registry_error = ""  # why the champion could not be loaded last time
         self.champion = _load(registry.champion(self._client, name))
 
     def refresh(self) -> None:
-        """Load the present champion, if it is another version or has other content.
+        """Load the current champion, if it is another version or has other content.
 
-        Whatever goes wrong is logged and said in `registry_error`; the server keeps the model that
-        it has, and the next call tries again. A registry that was rebuilt has new numbers and may
-        give a known number to other content, so both are compared.
+        Every error is logged and stored in `registry_error`; the server keeps its model, and the
+        next call tries again. A rebuilt registry has new numbers and may give a known number to
+        other content, so both are compared.
         """
         try:
             version = registry.champion(self._client, self._name)
@@ -75,7 +75,7 @@ class ChampionHolder:
                 self.champion = _load(version, self.champion.kind)
                 log.info("swapped", extra={"version": self.champion.version})
             self.registry_error = ""
-        except Exception as error:  # one that nobody foresaw must not end the following
+        except Exception as error:  # an unexpected error must not stop the checks
             is_known = isinstance(error, RetainError)
             sentence = str(error) if is_known else f"{type(error).__name__}: {error}"
             if sentence != self.registry_error:
@@ -89,7 +89,7 @@ def _md5(version: "ModelVersion") -> str:
 
 
 def _load(version: "ModelVersion", kind: str | None = None) -> LoadedChampion[Predictor]:
-    """Load a version that can be served; of `kind`, if given, as paths and page are the kind's."""
+    """Load a version that can be served, of `kind` if given, since paths and page depend on it."""
     with artifacts.downloaded(version, final=True) as folder:
         predictor = load_model(folder)
     manifest = find_kind(predictor.config["kind"])
@@ -105,7 +105,7 @@ def _load(version: "ModelVersion", kind: str | None = None) -> LoadedChampion[Pr
         f"`{manifest.command} {version.name} …`, or serve it with `mlflow models serve`",
     )
     example = artifacts.example(version)
-    predictor.predict(example)  # the first call is slow, and a model must answer to be taken
+    predictor.predict(example)  # the first call is slow, and a model must answer before it is used
     tags = version.tags
     origin = {
         "verdict": tags.get("verdict", ""),

@@ -1,6 +1,6 @@
-"""What the server asks of a kind: an `Endpoint`, through which its champions answer.
+"""The interface between the server and a kind: an `Endpoint`, which answers with its champions.
 
-The server knows no kind. Where a kind has no endpoint, `retain serve` refuses its models.
+The server works for every kind. If a kind has no endpoint, `retain serve` refuses its models.
 """
 
 from collections.abc import Callable
@@ -22,18 +22,18 @@ P_contra = TypeVar(
 
 @dataclass(frozen=True)
 class Limits:
-    """What a client may ask for."""
+    """Limits of a request."""
 
     body: int = 32 * 2**20  # bytes
     rows: int = 1_000_000
     waiting: int = 20_000  # series that wait for the network
     receive: float = 30.0  # seconds for a client to send its request
     answer: float = 60.0  # seconds to answer it
-    follow: float = 5.0  # seconds between looks for another champion
+    follow: float = 5.0  # seconds between two checks for another champion
 
 
 class ModelName(BaseModel):
-    """Which model answers."""
+    """The model that answers."""
 
     name: str
     version: str
@@ -41,37 +41,37 @@ class ModelName(BaseModel):
 
 
 class Answer(BaseModel):
-    """What every answer in JSON has; a kind adds its own."""
+    """The fields of every answer in JSON; a kind adds others."""
 
     model: ModelName
     ignored: list[str] = Field(description="Columns of a CSV file that the model does not read.")
 
 
 class Endpoint(Protocol[P_contra]):
-    """How a champion of a kind answers over HTTP."""
+    """Answers HTTP requests with a champion of a kind."""
 
     path: str  # of its POST
-    summary: str  # what its POST does
+    summary: str  # description of its POST
     answer_model: type[Answer]  # the answer in JSON, for the description
     page: str  # the HTML at /
     max_body: int  # bytes of a request
 
     async def answer(self, champion: LoadedChampion[P_contra], request: RawRequest) -> Response:
-        """Answer with `champion`, which is the present one when the request has arrived.
+        """Answer with `champion`, the current one when the request arrived.
 
         Raises:
-            HTTPException, RetainError: the request is wrong; or too many wait.
+            HTTPException, RetainError: the request is wrong, or too many requests wait.
         """
 
     def describe(self, champion: LoadedChampion[P_contra]) -> dict[str, Any]:
-        """Describe what a request must bring, and what its answer has, for /model."""
+        """Describe the fields of a request and of its answer, for /model."""
 
     def describe_request(self, champion: LoadedChampion[P_contra]) -> dict[str, Any]:
-        """Describe requests to this champion in OpenAPI: `requestBody`, and `parameters` if any."""
+        """Describe requests to this champion for OpenAPI: `requestBody`, and any `parameters`."""
 
     def example_csv(self, champion: LoadedChampion[P_contra]) -> str:
         """Write the champion's example as a request in CSV."""
 
 
-# Makes the endpoint of a kind, which counts what it answers.
+# Makes the endpoint of a kind, which counts its answers.
 BuildEndpoint = Callable[[Limits, CollectorRegistry], Endpoint[Any]]

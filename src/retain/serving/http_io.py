@@ -1,4 +1,4 @@
-"""Requests and answers as bytes, with sentences for what cannot be read."""
+"""Requests and answers as bytes, with error messages for what cannot be read."""
 
 import asyncio
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ ANSWERS = {"*/*": JSON, "application/*": JSON, JSON: JSON, "text/*": CSV, CSV: C
 
 @dataclass(frozen=True)
 class RawRequest:
-    """A request that has arrived and is not parsed yet."""
+    """A received request that is not parsed yet."""
 
     body: bytes
     query: list[tuple[str, str]]
@@ -35,7 +35,7 @@ class CsvResponse(Response):
 
 
 class OverloadedError(HTTPException):
-    """More waits than the server takes on."""
+    """Too many requests wait."""
 
     def __init__(self, waiting: str):
         sentence = f"{waiting}; try again in a second"
@@ -49,7 +49,7 @@ def json(content: object, status: int = 200, headers: Mapping[str, str] | None =
 
 
 def answer(champion: LoadedChampion[Predictor], content: pd.DataFrame | dict[str, Any]) -> Response:
-    """Write what a model answers, a table as CSV and anything else as JSON, with its name."""
+    """Write a model's answer, with the model's identity: a table as CSV, anything else as JSON."""
     if isinstance(content, pd.DataFrame):
         response: Response = CsvResponse(content.to_csv(index=False, float_format="%.7g"))
     else:
@@ -62,8 +62,8 @@ async def receive(request: Request, limit: int, seconds: float) -> RawRequest:
     """Receive a request of at most `limit` bytes.
 
     Raises:
-        HTTPException: 415 or 406, the type is none of ours; 413, 408 or 400, the body is too
-            large, too slow, or broken off.
+        HTTPException: 415 or 406, the type is not supported; 413, 408 or 400, the body is too
+            large, too slow, or incomplete.
     """
     kind = _media_types(request.headers.get("content-type", ""))[0]
     if kind not in (JSON, CSV):
@@ -86,7 +86,7 @@ async def receive(request: Request, limit: int, seconds: float) -> RawRequest:
         raise HTTPException(408, f"the request was not complete within {seconds:g} s") from None
     except ClientDisconnect:
         raise HTTPException(400, "the client left before its request was complete") from None
-    if size > limit:  # FastAPI's own limit would answer at once, to a client that still sends
+    if size > limit:  # FastAPI's limit would answer immediately, while the client is still sending
         raise HTTPException(413, f"the body is larger than {limit:,} bytes; send less at once")
     query = request.query_params.multi_items()
     return RawRequest(b"".join(parts), query, kind == CSV, wanted == CSV)
@@ -100,7 +100,7 @@ def parse_json(body: bytes) -> Any:
     """Parse a body in JSON.
 
     Raises:
-        HTTPException: 400, it is none.
+        HTTPException: 400, it is not JSON.
     """
     try:
         return orjson.loads(body)
@@ -109,6 +109,6 @@ def parse_json(body: bytes) -> Any:
 
 
 def describe_body(as_json: dict[str, Any], example_csv: str) -> dict[str, Any]:
-    """Describe in OpenAPI a request that may be JSON or CSV."""
+    """Describe for OpenAPI a request that may be JSON or CSV."""
     as_csv = {"schema": {"type": "string"}, "examples": {"CSV": {"value": example_csv}}}
     return {"required": True, "content": {JSON: as_json, CSV: as_csv}}

@@ -1,4 +1,4 @@
-"""What the server counts, in the format of Prometheus."""
+"""The server's counters, in the format of Prometheus."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -9,11 +9,11 @@ SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30
 
 
 class Metrics:
-    """Counters of one server; nothing of a request's content.
+    """Counters of one server, without any content of requests.
 
     Args:
         holder: of the champion.
-        counters: where the endpoint's counters are, too.
+        counters: the registry that also has the endpoint's counters.
         path: of the endpoint.
     """
 
@@ -46,7 +46,7 @@ class Metrics:
         self._seconds.labels(known).observe(seconds)
 
     def exposition(self) -> bytes:
-        """Write all of it as Prometheus reads it."""
+        """Write all counters in Prometheus' format."""
         champion = self._holder.champion
         self._version.clear()
         self._version.labels(champion.name, champion.md5).set(int(champion.version))

@@ -1,4 +1,4 @@
-"""Around every request: who may ask, what is logged and counted, what a browser may do with it."""
+"""Middleware for every request: access, log, counters, and headers for browsers."""
 
 import hmac
 import json
@@ -34,7 +34,7 @@ HEADERS = [
 
 
 def require_key(key: str) -> Callable[..., Awaitable[None]]:
-    """Make the dependency of a path that clients must show `key` for."""
+    """Make the dependency of a path that requires `key`."""
     header = APIKeyHeader(name="X-API-Key", auto_error=False)
     bearer = HTTPBearer(auto_error=False)
 
@@ -51,18 +51,18 @@ def require_key(key: str) -> Callable[..., Awaitable[None]]:
 
 
 class AccessMiddleware:
-    """Logs and counts requests, adds headers, and refuses names that are not this server's.
+    """Logs and counts requests, adds headers, and refuses other host names.
 
     Args:
-        hosts: names under which the server may be asked; empty means any. Without a key they keep
-            a page in a browser from reaching a loopback server under a name of its own.
+        hosts: allowed host names; empty means any. Without a key they prevent a web page from
+            reaching a loopback server under another name (DNS rebinding).
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, hosts: tuple[str, ...]):
         self._app, self._metrics, self._hosts = app, metrics, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as ASGI asks for it."""
+        """Handle a request by the ASGI interface."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -99,8 +99,8 @@ class AccessMiddleware:
 
     def _refuse_host(self, header: bytes) -> ASGIApp | None:
         """Return the answer to a request under another name than this server's."""
-        # Starlette's TrustedHostMiddleware answers 400 without a sentence, where a client that has
-        # reached the wrong server is due 421 and the right name.
+        # Starlette's TrustedHostMiddleware answers 400 without a message, but the right answer from
+        # a wrong server is 421 with the right name.
         host = re.sub(r":\d+$", "", header.decode("latin-1")).lower()
         if not self._hosts or host in self._hosts:
             return None
@@ -129,7 +129,7 @@ class JsonLines(logging.Formatter):
 
 
 def _request_id(given: bytes) -> str:
-    """Return the client's own, if it can be logged as it is, or a new one."""
+    """Return the client's request id, if it is safe to log, or a new one."""
     if re.fullmatch(rb"[\w.-]{1,64}", given):
         return given.decode()
     return uuid.uuid4().hex

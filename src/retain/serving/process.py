@@ -1,4 +1,4 @@
-"""The process: a socket, the champion, and uvicorn between them."""
+"""The server process: socket, champion and uvicorn."""
 
 import asyncio
 import ipaddress
@@ -25,7 +25,7 @@ CONNECTIONS = 1000
 
 
 HEAD = 32_768  # bytes of the head of a request
-PIECE = 8_192  # bytes of a head that are parsed before its length is looked at again
+PIECE = 8_192  # bytes of a head that are parsed between two checks of its length
 SENTENCE = f'{{"error": "the head of a request may have at most {HEAD:,} bytes"}}\n'
 REFUSED = (
     "HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\n"
@@ -36,7 +36,7 @@ REFUSED = (
 class LimitedProtocol(HttpToolsProtocol):
     """HTTP with limits on the head of a request, which is read before any key is checked.
 
-    A connection is closed whose client sends a head of more than HEAD bytes, or takes too long.
+    A connection is closed if its client sends a head of more than HEAD bytes, or takes too long.
     """
 
     seconds = 30.0
@@ -49,7 +49,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._start_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come, of a head piece by piece."""
+        """Parse received bytes; a head in pieces."""
         while data and not self.transport.is_closing():
             if self._head is None:
                 piece, data = data, b""
@@ -69,7 +69,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._start_timer()
 
     def on_headers_complete(self) -> None:
-        """Wait no longer: the time for the body is limited where it is read."""
+        """Stop the timer: the time for the body is limited where it is read."""
         self._timer.cancel()
         self._head = None
         super().on_headers_complete()
@@ -84,16 +84,16 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 def serve(root: Path, name: str, host: str, port: int, limits: Limits) -> None:
-    """Serve a problem's champion until SIGTERM or Ctrl-C; requests under way are answered first.
+    """Serve a problem's champion until SIGTERM or Ctrl-C; requests in progress are finished first.
 
     Args:
         root: the project's folder.
         name: the problem.
         host: an address of this machine.
-        port: 0 takes one that is free.
+        port: 0 selects a free one.
 
     Raises:
-        ParamsError: the address cannot be used, or is open to others and no key is set.
+        ParamsError: the address cannot be used, or others can reach it and no key is set.
         RegistryError: there is no champion, or the registry does not answer.
     """
     key = os.environ.get(KEY) or None
@@ -131,7 +131,7 @@ def serve(root: Path, name: str, host: str, port: int, limits: Limits) -> None:
         )
         address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         print(f"{name} version {holder.champion.version} on {address}", flush=True)
-        with suppress(Terminated, KeyboardInterrupt):  # it has stopped as it should
+        with suppress(Terminated, KeyboardInterrupt):  # a normal stop
             uvicorn.Server(config).run(sockets=[listening])
 
 

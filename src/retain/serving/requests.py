@@ -1,4 +1,4 @@
-"""Parse requests of lines: JSON or a column of CSV, with settings in the body or the address."""
+"""Parse requests of text lines: JSON or a column of CSV, with settings in the body or the URL."""
 
 import csv
 import io
@@ -50,11 +50,11 @@ R = TypeVar("R", bound=LinesRequest)
 
 
 def parse(model: type[R], raw: RawRequest) -> tuple[R, list[str]]:
-    """Parse a request; also return the names of the columns of CSV that are not read.
+    """Parse a request; also return the names of the CSV columns that are not read.
 
     Raises:
-        HTTPException: 400, the body is no JSON.
-        DataError: the request is not one of `model`, or a setting is given twice.
+        HTTPException: 400, the body is not JSON.
+        DataError: the request does not fit `model`, or a setting is given twice.
     """
     if raw.is_csv:
         lines, ignored = parse_csv(raw.body, model.column())
@@ -80,7 +80,7 @@ def parse_csv(body: bytes, column: str) -> tuple[list[str], list[str]]:
     """Parse a column of a CSV file; also return the names of the others.
 
     Raises:
-        DataError: it is no CSV, or has no such column.
+        DataError: it is not CSV, or has no such column.
     """
     try:
         text = body.decode("utf-8-sig").rstrip("\r\n")

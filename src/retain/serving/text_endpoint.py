@@ -1,8 +1,8 @@
-"""What the endpoints of kinds share that answer lines of text.
+"""The base of endpoints that answer lines of text.
 
-A request has one line or several, and settings for all of them. The lines are answered one after
-another in a thread beside the sockets, and each request waits for its turn again after each line:
-so a long request does not keep the others waiting, and one whose time is over takes no more.
+A request has one or several lines, and settings for all of them. The lines are answered one after
+another in a worker thread, and requests take turns after each line: so a long request does not
+block the others, and a request that has timed out is not continued.
 """
 
 import asyncio
@@ -28,15 +28,15 @@ from retain.serving.requests import LinesRequest, parse
 BODY = 2 * 2**20  # bytes of a request
 LINES = 500  # of a request
 LETTERS = 100_000  # of a line
-UNITS = 10_000  # of a line, letters or words: it is read at a stretch, in a second or two
-STEPS = 50_000  # of the network for a request, and for all that wait
+UNITS = 10_000  # of a line, letters or words: it is read without a pause, in a second or two
+STEPS = 50_000  # of the network for a request, and for all waiting requests
 
 P = TypeVar("P", bound=Predictor)  # the class of the kind's predictors
 R = TypeVar("R", bound=LinesRequest)
 
 
 class Likeliest(BaseModel):
-    """What may be the answer."""
+    """A possible answer."""
 
     value: str | float
     probability: float = Field(0.0, ge=0, le=1, description="There is none for a number.")
@@ -55,13 +55,13 @@ class LinesAnswer(Answer):
 
 
 class LinesEndpoint(ABC, Generic[P, R]):
-    """Answers lines of text; a subclass says how its kind does."""
+    """Answers lines of text; a subclass implements its kind."""
 
     path: str
     summary: str
     answer_model: type[Answer] = LinesAnswer
     request_model: type[R]
-    lines_name: str  # what lines are, in the plural
+    lines_name: str  # the word for lines, in the plural
 
     def __init__(self, limits: Limits, counters: CollectorRegistry):
         self.max_body, self._max_rows = min(limits.body, BODY), min(limits.rows, LINES)
@@ -93,7 +93,7 @@ class LinesEndpoint(ABC, Generic[P, R]):
 
     @abstractmethod
     def describe_vocabulary(self, predictor: P) -> dict[str, Any]:
-        """Describe what a line may consist of, for /model."""
+        """Describe the allowed units of a line, for /model."""
 
     def count_steps(self, units: int, request: R) -> int:
         """Count the steps of the network that the answer to a line takes."""
@@ -121,7 +121,7 @@ class LinesEndpoint(ABC, Generic[P, R]):
         answers = []
         try:
             for line, size in zip(request.lines, steps, strict=True):
-                async with self._turn:  # those that wait get it in the order in which they came
+                async with self._turn:  # waiting requests get it in the order of their arrival
                     answer = asyncio.to_thread(self.answer_line, predictor, line, request)
                     answers.append(await answer)
                 self._waiting_steps -= size
@@ -134,10 +134,10 @@ class LinesEndpoint(ABC, Generic[P, R]):
         return answers
 
     def _check(self, predictor: P, request: R, first_row: int) -> list[int]:
-        """Check what the lines ask of the network; return the steps of each.
+        """Check the number of steps of the lines; return the steps of each.
 
         Raises:
-            HTTPException: 413, they are too many.
+            HTTPException: 413, there are too many.
             DataError: the model cannot read some of them.
         """
         rows = len(request.lines)
@@ -171,7 +171,7 @@ class LinesEndpoint(ABC, Generic[P, R]):
         return steps
 
     def describe(self, champion: LoadedChampion[P]) -> dict[str, Any]:
-        """Describe what a request may say."""
+        """Describe the fields of a request."""
         return {
             "path": self.path,
             "column": self._column,

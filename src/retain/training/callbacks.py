@@ -1,4 +1,4 @@
-"""What happens beside a training: history, curves in MLflow, checkpoints."""
+"""Callbacks of a training: history, curves in MLflow, checkpoints."""
 
 import math
 import time
@@ -24,9 +24,8 @@ from retain.training.setup import Epoch
 class WeightAverage(WeightAveraging):
     """A moving average of the weights over the steps (Polyak & Juditsky 1992).
 
-    It forecasts as weights at a far smaller learning rate would, at any time of the training: which
-    epoch is the best then depends less on where in its schedule the learning rate is. The first
-    steps count less.
+    It has the effect of a much smaller learning rate at any time of the training, so which epoch is
+    the best depends less on the learning rate schedule. The first steps have less weight.
     """
 
     def __init__(self, decay: float):
@@ -40,7 +39,7 @@ class WeightAverage(WeightAveraging):
         super().setup(trainer, pl_module, stage)
 
     def state(self) -> dict[str, Tensor]:
-        """Copy the averaged network's state to the CPU."""
+        """Return a copy of the averaged network's state on the CPU."""
         assert self._average_model is not None
         weights = self._average_model.get_submodule("module.network").state_dict()
         return {key: value.cpu().clone() for key, value in weights.items()}
@@ -100,7 +99,7 @@ class History(Callback):
             )
 
 
-# What Lightning calls a curve, and the metric of the run; what it adds itself is left out.
+# Lightning's name of a curve, and the metric of the run; Lightning's other metrics are left out.
 CURVES = {
     "learning_rate": "train/learning_rate",
     "train/loss": "train/loss",
@@ -109,7 +108,7 @@ CURVES = {
 
 
 class MlflowCurves(Logger):
-    """Logs the curves to a run; Lightning's own logger would end the training with the server.
+    """Logs the curves to a run; Lightning's logger would stop the training when the server fails.
 
     A resumed training may log an epoch a second time; that changes nothing.
     """
@@ -126,7 +125,7 @@ class MlflowCurves(Logger):
         self.run.log(named, step or 0)
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """The run has them already."""
+        """Do nothing: the run has the params already."""
 
 
 class CheckpointEvery(Callback):
@@ -141,8 +140,8 @@ class CheckpointEvery(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any
     ) -> None:
-        # After the last batch of an epoch comes validation, and Lightning's state does not say
-        # which of the two a checkpoint follows; the next batch is near.
+        # Validation follows the last batch of an epoch, and Lightning's state does not say which of
+        # the two a checkpoint follows; so wait for the next batch.
         if trainer.is_last_batch:
             return
         due = trainer.global_step - self.last_step >= self.steps

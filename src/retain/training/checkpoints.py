@@ -20,7 +20,7 @@ from torch.utils import _pytree as pytree
 
 from retain.errors import RetainError
 
-KEPT = 2  # the newest, and the one before it should the newest be damaged
+KEPT = 2  # the newest, and the one before it in case the newest is damaged
 SUFFIX = ".checkpoint"
 DIGEST = hashlib.sha256().digest_size
 
@@ -30,7 +30,7 @@ class DamagedError(ValueError):
 
 
 def write(path: Path, state: dict[str, Any]) -> None:
-    """Write a training state; a crash leaves the file that was there, or none.
+    """Write a training state; a crash leaves the previous file, or none.
 
     Raises:
         RetainError: the disk is full, or the folder cannot be written to.
@@ -57,10 +57,10 @@ def write(path: Path, state: dict[str, Any]) -> None:
             os.close(folder)
     except OSError as error:
         with suppress(OSError):
-            scratch.unlink()  # it may be what fills the disk
+            scratch.unlink()  # it may be what fills up the disk
         raise RetainError(
-            f"no checkpoint can be written into {path.parent}: {error.strerror}; make room there "
-            f"and start again: the training goes on from the last one"
+            f"no checkpoint can be written into {path.parent}: {error.strerror}; free space there "
+            f"and start again: the training resumes from the last one"
         ) from None
     for older in _newest_first(path.parent)[KEPT:]:
         older.unlink()
@@ -111,7 +111,7 @@ def _newest_first(folder: Path) -> list[Path]:
 
 
 class SafetensorsCheckpointIO(CheckpointIO):
-    """Lightning's reading and writing of checkpoints without pickle."""
+    """Read and write Lightning's checkpoints without pickle."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None

@@ -1,4 +1,4 @@
-"""The devices that a training asks for: refused with a sentence where they are not there."""
+"""The devices of a training; an error if they are not available."""
 
 import os
 import threading
@@ -16,7 +16,8 @@ def build_trainer(training: Training, **options: Any) -> pl.Trainer:
     """Build Lightning's trainer for the devices that a problem's section `training` names.
 
     Raises:
-        ParamsError: they are not there, or accelerator, devices and strategy do not go together.
+        ParamsError: they are not available, or accelerator, devices and strategy do not fit
+            together.
     """
     accelerator = "cpu" if training.reproducible == "portable" else training.accelerator
     there = os.cpu_count() or 1
@@ -42,13 +43,13 @@ def build_trainer(training: Training, **options: Any) -> pl.Trainer:
 
 
 def follow(seconds: float = 1.0) -> bool:
-    """Return whether Lightning started this process to help another, which alone writes.
+    """Return whether Lightning started this process as a worker of the one that writes outputs.
 
-    If so, it ends when the process that started it is gone: a leader that is killed cannot end its
-    followers, which would wait for it for half an hour.
+    If so, this process ends when its parent has ended: a killed parent cannot end its workers,
+    which would wait for it for half an hour.
 
     Args:
-        seconds: between two looks at the leader.
+        seconds: between two checks of the parent.
     """
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:
         return False

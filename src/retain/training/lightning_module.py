@@ -1,4 +1,4 @@
-"""A training setup under Lightning: optimiser, learning rate, seeds and sums of the loss."""
+"""A TrainingSetup as a Lightning module: optimiser, learning rate, seeds and loss sums."""
 
 import math
 from typing import Any
@@ -26,8 +26,8 @@ class Module(pl.LightningModule):
     It holds no examples, since `WeightAverage` copies it.
 
     Args:
-        rate: peak of the learning rate where the setup names no groups.
-        steps: of the whole training.
+        rate: peak of the learning rate if the setup has no groups.
+        steps: number of steps of the whole training.
     """
 
     def __init__(self, setup: TrainingSetup, training: Training, rate: float, steps: int):
@@ -70,9 +70,9 @@ class Module(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         step = self.global_step
-        # Two numbers in one seed: no run has a million steps more than its seed has room for.
+        # Epoch seed and step in one seed; no run has more than a million steps.
         seed = (self.training_params.seed << 32) + step * 64 + self.global_rank
-        # torch.manual_seed would queue a seed at every step for each device that is not there.
+        # torch.manual_seed would queue a seed at every step for each missing device.
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)

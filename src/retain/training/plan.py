@@ -1,6 +1,4 @@
-"""The networks that one cell of a problem needs: for each fold, and beside them what it is compared
-with.
-"""
+"""The networks to train for one cell of a problem: its folds, and its recipes for comparison."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,23 +12,23 @@ from retain.training.setup import TrainingSetup
 
 @dataclass(frozen=True)
 class Planned:
-    """One network of a cell: of the recipe `beside` (empty for the problem's own), for a fold."""
+    """One network of a cell: the recipe `beside` (empty for the main one) and the fold."""
 
     beside: str
     fold: int
 
     def folder(self, base: Path) -> Path:
-        """Return where it lies in a cell's folder."""
+        """Return its path in a cell's folder."""
         return choice.fold_folder(base / self.beside, self.fold)
 
     def label(self, name: str, cell: Cell, folds: int) -> str:
-        """Return what lines of progress call it."""
+        """Return its name in lines of progress."""
         return " ".join(filter(None, [name, cell, self.beside])) + (
             f", fold {self.fold} of {folds}" if folds > 1 else ""
         )
 
     def build(self, kind: AnyKind, problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
-        """Build its training; seeds are set before, so that the weights are always the same."""
+        """Build its training; seeds are set first, so that the weights are always the same."""
         recipe = problem.beside[self.beside] if self.beside else problem
         trainer.seed_everything(recipe.training)
         if self.fold == 1 or kind.fold is None:

@@ -1,8 +1,8 @@
-"""Which instructions arithmetic may use, so that every processor computes the same bits.
+"""Limit the CPU instructions of arithmetic, so that every x86 processor computes the same bits.
 
-NumPy, torch and the libraries under them choose kernels by the processor they find, and other
-kernels round otherwise. What is set here, before they are imported, keeps them to AVX2 (that is, to
-x86-64-v3) wherever they run; processors of other kinds have only their own.
+NumPy, torch and the libraries that they use choose kernels by the processor, and different kernels
+round differently. The settings made here, before they are imported, limit them to AVX2 (x86-64-v3)
+on every such processor; other processors use their normal kernels.
 """
 
 import os
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
     from retain.config.schema import Mode
 
 NUMPY = {
-    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",  # all that it has above AVX2
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",  # all instruction sets above AVX2
     "OPENBLAS_CORETYPE": "Haswell",
     "OPENBLAS_NUM_THREADS": "1",
 }
 TORCH = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
-    "MKL_CBWR": "COMPATIBLE",  # MKL takes AVX2 on processors of one maker only
+    "MKL_CBWR": "COMPATIBLE",  # MKL uses AVX2 only on processors of one maker
     "OMP_NUM_THREADS": "1",
 }
 
 
 def pin_cpu_kernels(mode: "Mode") -> None:
-    """Set what a stage's arithmetic may use.
+    """Set the instructions that a stage's arithmetic may use.
 
     Args:
-        mode: `portable` gives the same bits on every processor with AVX2, `machine` on those of
-            this kind; `off` leaves the same to chance, on a GPU above all.
+        mode: `portable` gives the same bits on every processor with AVX2, `machine` on processors
+            of the same kind; `off` guarantees nothing, above all on a GPU.
 
     Raises:
-        RuntimeError: NumPy or torch is imported already, and would not look again.
+        RuntimeError: NumPy or torch is imported already, and reads the settings only once.
     """
     if mode != "portable":
         return

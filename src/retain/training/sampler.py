@@ -1,7 +1,7 @@
 """The batches of an epoch, in an order that is a function of seed and epoch alone.
 
-The order is computed where it is needed and never held whole, so that memory does not grow with the
-number of examples and an epoch that is taken up in its middle has nothing to catch up on.
+The order is computed in chunks and never stored whole, so that memory does not grow with the number
+of examples, and resuming in the middle of an epoch costs nothing.
 """
 
 import math
@@ -16,7 +16,7 @@ AHEAD = 1 << 15  # examples whose order is computed at once
 
 
 class Examples(Protocol):
-    """Training examples that are fetched a batch at a time, by number."""
+    """Training examples that are fetched in batches, by number."""
 
     def __len__(self) -> int: ...
 
@@ -28,22 +28,22 @@ class Examples(Protocol):
 class ResumableSampler:
     """All examples, batch by batch: shuffled by (seed, epoch) if there is a seed, else in order.
 
-    Of several devices each takes every n-th example of a batch, so that the batches are the same
-    whatever their number. Lightning keeps and restores the position through `state_dict`.
+    With several devices, each takes every n-th example of a batch, so that the batches do not
+    depend on the number of devices. Lightning keeps and restores the position through `state_dict`.
 
     Args:
         examples: to take the batches from.
-        size: examples a batch.
-        seed: of the order; without one they come in order.
-        most: batches an epoch, at most; each epoch draws its own examples.
+        size: examples per batch.
+        seed: of the order; without one the examples are in order.
+        most: the most batches per epoch; each epoch samples other examples.
     """
 
     def __init__(self, examples: Examples, size: int, seed: int | None, most: int | None = None):
         self.examples, self.size, self.seed, self.most = examples, size, seed, most
-        self.epoch = 0  # set by the module; an iteration reads it when its first batch is asked for
+        self.epoch = 0  # set by the module; an iteration reads it at its first batch
         self.rank, self.world = 0, 1
-        self._first = 0  # batch of the next iteration to begin with
-        self._done = 0  # batches of this iteration that were handed out
+        self._first = 0  # first batch of the next iteration
+        self._done = 0  # batches of this iteration that were yielded
 
     def __len__(self) -> int:
         whole = math.ceil(len(self.examples) / self.size)
@@ -52,7 +52,7 @@ class ResumableSampler:
     def __iter__(self) -> Iterator[Any]:
         first, self._first = self._first, 0
         for number, numbers in enumerate(self._numbers(first), start=first):
-            # An empty share would leave the other devices waiting: then take the first example.
+            # An empty share would make the other devices wait: then take the first example.
             share = numbers[self.rank :: self.world]
             self._done = number + 1
             yield self.examples.batch(share if len(share) else numbers[:1])
@@ -77,15 +77,15 @@ class ResumableSampler:
         return {"epoch": self.epoch, "done": self._done}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Resume there at the next iteration."""
+        """Resume at this position in the next iteration."""
         self.epoch, self._first = state["epoch"], state["done"]
 
 
 def shuffled(places: NDArray[np.int64], count: int, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Compute which of `count` examples are at these places of the order that the keys define.
+    """Compute which of `count` examples are at these positions of the order that the keys define.
 
-    A Feistel network over a rectangle that holds the numbers; a number that falls outside is
-    permuted again until it is inside (Black & Rogaway 2002): each number comes once, whatever the
+    A Feistel network over a rectangle that contains the numbers; a number outside the range is
+    permuted again until it is inside (Black & Rogaway 2002): each number occurs once, whatever the
     keys.
     """
     width = np.uint64(math.isqrt(count - 1) + 1)
@@ -105,7 +105,7 @@ def shuffled(places: NDArray[np.int64], count: int, keys: NDArray[np.uint64]) ->
 
 
 def _mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Mix bits, so that each depends on every bit given."""
+    """Mix bits, so that each output bit depends on every input bit."""
     for _ in range(2):
         bits = (bits ^ (bits >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
     return bits ^ (bits >> np.uint64(32))

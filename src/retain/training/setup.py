@@ -1,6 +1,6 @@
-"""What a kind of problem hands to a training, and what the training hands back.
+"""The input and the result of a training, for every kind of problem.
 
-Nothing here imports Lightning, so that a kind can build its part without it.
+This module does not import Lightning, so that a kind can build its part without it.
 """
 
 from collections.abc import Callable
@@ -14,23 +14,23 @@ from retain.training.sampler import Examples
 
 @dataclass(frozen=True)
 class Group:
-    """Parameters with a learning rate of their own, whose gradients are clipped by themselves."""
+    """Parameters with a separate learning rate and separate gradient clipping."""
 
     parameters: tuple[nn.Parameter, ...]
     rate: float
 
 
 def _nothing() -> None:
-    """Leave a network as the training left it."""
+    """Do nothing after the training."""
 
 
 @dataclass(frozen=True)
 class Length:
-    """How long a training is that nothing stops early.
+    """The length of a training without early stopping.
 
     Attributes:
         updates: of the weights, rounded up to epochs of equal length.
-        schedule: updates over which the learning rate falls; more than there are where it is not to
+        schedule: updates over which the learning rate falls; more than `updates` if it should not
             reach its end.
     """
 
@@ -40,15 +40,14 @@ class Length:
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """What a kind of problem hands to training.
+    """What a kind of problem gives to a training.
 
-    `loss(network, batch)` returns the sum of the loss over the batch and its weight, both
-    scalar tensors, so that masked values count nowhere. Networks that learn side by side, each
-    apart from the others, are a group each; otherwise all parameters have the rate of params.
-    `config` is the model's config.json; `calibrate()` is called once, after the training. Without
-    a validation part there is a `length`, and the weights at its end are kept. `model` is what is
-    written of the network: a part of it where `written` says so. If `epochs` is given, there are no
-    more than so many.
+    `loss(network, batch)` returns the sum of the loss over the batch and its weight, both scalar
+    tensors, so that masked values have no effect. Independent networks that are trained together
+    are a group each; otherwise all parameters have the learning rate of params. `config` is the
+    model's config.json; `calibrate()` is called once, after the training. Without a validation part
+    there is a `length`, and the weights at its end are kept. `model` is the network that is saved:
+    `written`, if it is given. `epochs`, if given, is the most epochs.
     """
 
     network: nn.Module

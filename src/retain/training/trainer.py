@@ -1,8 +1,8 @@
 """Training with Lightning, as a pure function of data, params and code.
 
 The order of an epoch is a function of seed and epoch, dropout of seed and step, the learning rate
-of the step alone; nothing depends on what ran before in the process. Knows no kind of problem: a
-`TrainingSetup` brings the network, the windows and the loss.
+of the step alone; nothing depends on what ran before in the process. It works for every kind of
+problem: a `TrainingSetup` has the network, the examples and the loss.
 """
 
 import logging
@@ -24,19 +24,19 @@ from retain.training.setup import Epoch, TrainingSetup
 
 
 def seed_everything(training: Training) -> None:
-    """Set threads and seeds before a network is built; the same call gives the same weights."""
+    """Set threads and seeds before a network is built, so that its weights are the same."""
     torch.set_num_threads(training.threads)
     torch.manual_seed(training.seed)
-    # Deterministic kernels fill what they are about to overwrite, to show who reads it too early.
+    # Deterministic kernels fill memory before they overwrite it, to show early reads.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def equal_epochs(updates: int, training: Training, examples: int) -> tuple[int, int]:
     """Divide updates into epochs of equal length; return how many, and the updates of each.
 
-    There is none shorter at the end, so that an epoch's end, where no checkpoint is written, is
-    the end of its batches. They are as few as no epoch is longer than `training` allows; together
-    they have less than one update for each epoch too many.
+    No epoch is shorter, so that every epoch ends with its last batch; no checkpoint is written
+    there. No epoch is longer than `training` allows, and there are as few as possible; rounding
+    adds less than one update per epoch.
 
     >>> equal_epochs(1001, Training(batch_size=10, epoch_steps=200), examples=5_000)
     (6, 167)
@@ -56,19 +56,19 @@ def fit(
 ) -> list[Epoch]:
     """Train the network of a setup, in place, and leave the weights of the best epoch in it.
 
-    Without a validation part those are the weights of the last one.
+    Without a validation part these are the weights of the last epoch.
 
     Args:
-        cell: chooses the learning rate where params has one for each cell.
+        cell: chooses the learning rate if params has one for each cell.
         name: prefix of the lines of progress.
         run: the MLflow run that logs the curves.
-        folder: of the checkpoints; training resumes from the newest in it that is whole.
+        folder: of the checkpoints; training resumes from the newest complete one.
 
     Returns:
         The history, an entry for each epoch.
 
     Raises:
-        ModelError: the loss is no longer a number.
+        ModelError: the loss is not finite.
     """
     for noisy in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(f"{noisy}.utilities.rank_zero").setLevel(logging.WARNING)
@@ -107,7 +107,7 @@ def fit(
         enable_model_summary=False,
     )
     if resumed is not None:
-        print(f"{name}: goes on from step {int(resumed.stem):,}", flush=True)
+        print(f"{name}: resumes at step {int(resumed.stem):,}", flush=True)
     with warnings.catch_warnings():  # batches come from one gather; workers would slow them down
         warnings.filterwarnings("ignore", message=".*does not have many workers")
         warnings.filterwarnings("ignore", message=".*smaller than the logging interval")

@@ -60,7 +60,7 @@ def trial(project: Project, start: Start, kills: list[Kill]) -> Iterator[Kill]:
         assert said.count("Traceback") == dropped, f"a traceback: {story}"
         if kill is None or code == 0:  # it came to its end before the kill
             assert code == 0, f"exit code: {story}"
-            assert ("goes on from step" in said) == resumes, f"begins where? {story}"
+            assert ("resumes at step" in said) == resumes, f"begins where? {story}"
             check_finished(project, start in (cold, by_dvc), 1 + overs, story)
             return
         yield kill

@@ -154,8 +154,7 @@ MISTAKES = {
     ),
     "a name in capitals": (
         changed("  sales:", "  Sales:"),
-        "params.yaml: `problems.Sales`: a problem's name has lower-case letters, digits and _ "
-        "alone",
+        "params.yaml: `problems.Sales`: a problem's name has only lower-case letters, digits and _",
     ),
     "no mapping at all": (
         "- sales\n",

@@ -119,8 +119,8 @@ def test_series_drawn_alone_are_too_sure_and_the_verdict_is_not() -> None:
 
 def test_what_a_test_part_can_tell_is_said_before_any_training() -> None:
     assert bootstrap.describe_power(49, 1, 12) == (
-        "5 test windows of 1 series (49 forecast origins): a difference of about 31 % can be told "
-        "from chance, by Student t (4 degrees of freedom)"
+        "5 test windows of 1 series (49 forecast origins): a difference of about 31 % is "
+        "detectable, by Student t (4 degrees of freedom)"
     )
     assert bootstrap.describe_power(13, 4, 12) == (
         "2 test windows of 4 series (13 forecast origins): too few for a verdict, which needs 24 "

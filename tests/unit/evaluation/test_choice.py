@@ -1,4 +1,4 @@
-"""Which cell is judged: the LSTM, or the one of the least validation loss, and in words why."""
+"""Which cell is judged: the LSTM, or the one of the lowest validation loss, and in words why."""
 
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ def test_the_choice_is_explained_beside_the_next_best() -> None:
         "0.0474, and on the test windows MAE 195 against 196."
     )
     assert choice.explain("best", metrics("rnn"), "mae", cells, str.upper) == (
-        "The RNN is used: it has the least validation loss. The LSTM has the higher validation "
+        "The RNN is used: it has the lowest validation loss. The LSTM has the higher validation "
         "loss, 0.0474 against 0.0471, and on the test windows MAE 196 against 195."
     )
     assert choice.explain("lstm", metrics("lstm"), "mae", ("lstm",), str.upper) == ""

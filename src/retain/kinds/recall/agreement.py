@@ -1,14 +1,14 @@
 """Generated English, in which one word decides another that comes much later.
 
-Four questions, each asked as it is and after a change:
+Four questions, each without and with a change:
 
-* pronoun: whoever is buying apples is he, she or they later;
+* pronoun: the person who is buying apples is he, she or they later;
 * number: a subject before a long bracket has is or are after it;
-* place: the city where somebody lives gives the name of the state;
-* bill: whoever proposes a bill is he or she when it passes.
+* place: the city where a person lives gives the name of the state;
+* bill: the person who proposes a bill is he or she when it passes.
 
-With a change there is another subject or city first, and the later one counts. Between the word
-that decides and the question come clauses about other things, with verbs that agree with other
+With a change, another subject or city comes first, and the later one counts. Between the deciding
+word and the question there are clauses about other things, with verbs that agree with other
 subjects.
 """
 
@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 WORD = re.compile(r"\w+(?:-\w+)*|[.;()]")
-# Words before the deciding one: several counts, so that no network learns its place; few, so that a
-# batch has one length. The shortest is too short for another subject.
+# Numbers of words before the deciding one: several, so that no network learns its position; few, so
+# that all sequences of a batch have the same length. The shortest is too short for another subject.
 LEADS = (3, 9, 14, 20)
 MEN = ("martin", "paul", "peter", "john", "thomas", "robert")
 WOMEN = ("jennifer", "martha", "mary", "anna", "laura", "helen")
@@ -51,7 +51,7 @@ CLAUSES = (
     "the river ran under the bridge",
     "two boats lay at the bridge",
 )
-FILLERS = {1: ["indeed"], 2: ["yes", "indeed"]}  # for what is too short for a clause
+FILLERS = {1: ["indeed"], 2: ["yes", "indeed"]}  # for gaps too short for a clause
 ASKED = {
     "pronoun": "then",
     "number": "still",
@@ -60,12 +60,12 @@ ASKED = {
 }
 ANSWERS = ("he", "she", "they", "is", "are", *STATES.values())
 GROUPS = tuple(f"{question}{change}" for question in ASKED for change in ("", ", changed"))
-CHANCE = (1 / 3 + 1 / 2 + 1 / len(STATES) + 1 / 2) / len(ASKED)  # guessing what fits the question
+CHANCE = (1 / 3 + 1 / 2 + 1 / len(STATES) + 1 / 2) / len(ASKED)  # guessing a fitting answer
 NUMBER = "number"
 
 
 class Statement(NamedTuple):
-    """A statement that decides an answer: its words up to the deciding one, and the rest."""
+    """A statement that decides an answer: its words up to the deciding word, and the rest."""
 
     answer: str
     deciding: str
@@ -82,7 +82,7 @@ def example(group: int, gap: int, noise: np.random.Generator) -> tuple[list[str]
 
     Args:
         group: number of one of GROUPS.
-        gap: words between the deciding one and the last one of the question.
+        gap: words between the deciding word and the last one of the question.
         noise: the source of all random numbers.
     """
     question, changed = list(ASKED)[group // 2], group % 2
@@ -138,7 +138,7 @@ def _one(options: tuple[str, ...], noise: np.random.Generator) -> str:
 
 
 def _clauses(count: int, end: str, noise: np.random.Generator) -> list[str]:
-    """Generate so many words: clauses, each with its end, of lengths that leave no rest."""
+    """Generate a given number of words: complete clauses of suitable lengths."""
     words: list[str] = []
     while (left := count - len(words)) > 2:
         clause = _one(CLAUSES, noise).split()

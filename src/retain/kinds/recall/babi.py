@@ -1,8 +1,8 @@
 """Stories with questions in the text format of the bAbI tasks (Weston et al. 2015).
 
-A line is a number and a sentence, or a number, a question, its answer and the numbers of the lines
-that it follows from, with tabs between; a number of 1 begins a story. Files are named
-`qaN_….train.txt` or `qaN_…_train.txt`, and the same with `test`.
+A line has a number and a sentence, or a number, a question, its answer and the numbers of the
+supporting lines, separated by tabs; the number 1 begins a story. Files are named `qaN_….train.txt`
+or `qaN_…_train.txt`, and the same with `test`.
 """
 
 import re
@@ -35,7 +35,7 @@ class Question:
 
     words: list[str]
     answer: str
-    gap: int  # words after the first of the sentences that it follows from
+    gap: int  # words after the first supporting sentence
     where: str
 
 
@@ -97,10 +97,10 @@ def read_questions(path: Path) -> Iterator[Question]:
 
 
 def find_files(data: Data, root: Path) -> list[File]:
-    """Find the files of training, then those of test, each by name.
+    """Find the training files, then the test files, sorted by name.
 
     Raises:
-        DataError: the folder is not there, or lacks files.
+        DataError: the folder or a file is missing.
     """
     folder = root / data.path
     if not folder.is_dir():

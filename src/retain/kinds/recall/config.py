@@ -8,12 +8,12 @@ from retain.config.schema import Cell, Section
 from retain.config.schema import Problem as CommonProblem
 from retain.config.schema import Training as CommonTraining
 
-# What DVC watches of examples that are made: it takes no stage whose `path` is missing.
+# The dependency of generated examples: DVC refuses a stage whose `path` is missing.
 MADE_BY = "pipelines/prepare.py"
 FORMER_PATH = "src/retain/recall/made.py"
 LEAST_GAP = {"adding": 2, "agreement": 8}
 Gaps = tuple[Annotated[int, Field(ge=1)], ...]
-# The section `training` where params.yaml has no other value; `accurate` trains longer.
+# Default values of the section `training`; `accurate` trains longer.
 TRAINING = {"cells": ["lstm", "gru", "rnn"], "batch_size": 32, "epoch_steps": 50}
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "fast": {"training": {**TRAINING, "max_epochs": 10, "patience": 100}},
@@ -22,12 +22,12 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 class Data(Section):
-    """Where the examples come from, and how many there are.
+    """The source of the examples, and their number.
 
-    A gap is the number of steps between what must be remembered and the question. `copy`, `adding`
-    and `agreement` are generated: `train` examples in all, as many of each training gap, and
-    `validation` and `test` examples of each gap. `babi` reads a folder in the format of the bAbI
-    tasks, which `path` names.
+    A gap is the number of steps between the token to remember and the question. `copy`, `adding`
+    and `agreement` are generated: `train` examples in total, the same number of each training gap,
+    and `validation` and `test` examples of each gap. `babi` reads the folder `path` in the format
+    of the bAbI tasks.
     """
 
     source: Literal["copy", "adding", "agreement", "babi"]
@@ -60,10 +60,10 @@ class Data(Section):
 
 
 class Model(Section):
-    """The networks; `hidden_size` is the LSTM's, others get the size with as many parameters.
+    """The networks; `hidden_size` is the LSTM's, other cells get a size with as many parameters.
 
-    With `chrono`, gated cells begin with a memory of up to so many steps (Tallec & Ollivier 2018);
-    without it an LSTM's forget gate begins with a bias of 1, a GRU's update gate with 0.
+    With `chrono`, gated cells start with a memory of up to that many steps (Tallec & Ollivier
+    2018); without it an LSTM's forget gate starts with a bias of 1, a GRU's update gate with 0.
     """
 
     hidden_size: int = Field(24, ge=1, le=16_384)
@@ -71,11 +71,11 @@ class Model(Section):
 
 
 class Training(CommonTraining):
-    """As for every kind; besides, each cell is trained with several seeds and learning rates.
+    """As for every kind, but each cell is trained with several seeds and learning rates.
 
-    Of the rates, as many for each cell, the one with the lowest validation loss over all seeds is
-    kept. Seeds are counted from `seed`. A network learns the answer alone (`answer`) or, as a
-    language model, each next word, the last of which is the answer (`words`).
+    Each cell has the same number of rates; the one with the lowest validation loss over all seeds
+    is kept. Seeds are counted from `seed`. The loss is that of the answer alone (`answer`) or, as
+    in a language model, of each next word, the last of which is the answer (`words`).
     """
 
     objective: Literal["answer", "words"] = "answer"
@@ -104,7 +104,7 @@ class Training(CommonTraining):
 
 
 class Evaluation(Section):
-    """How test sequences are scored: the accuracy from which a gap counts, and the bootstrap."""
+    """How test sequences are scored: the accuracy for the memory horizon, and the bootstrap."""
 
     threshold: float = Field(0.95, gt=0, le=1)
     bootstrap: int = Field(2000, ge=100, le=1_000_000)
@@ -112,7 +112,7 @@ class Evaluation(Section):
 
 
 class Problem(CommonProblem):
-    """A recall problem, whole."""
+    """A recall problem."""
 
     ERRORS = ("error",)
     PRESETS = PRESETS
@@ -127,7 +127,7 @@ class Problem(CommonProblem):
 
     @property
     def purpose(self) -> str:
-        """Say what is answered."""
+        """Return a sentence about what a model answers."""
         return f"Answers a question at the end of a sequence of the source `{self.data.source}`."
 
     @field_validator("register_cell")
@@ -147,7 +147,7 @@ class Problem(CommonProblem):
         return self
 
     def advice(self) -> tuple[str, ...]:
-        """Name the path of an earlier version, at which nothing lies any more."""
+        """Raise an error for the path of an earlier version, which no longer exists."""
         if self.data.path != FORMER_PATH:
             return super().advice()
         return (

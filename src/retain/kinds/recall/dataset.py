@@ -1,8 +1,8 @@
 """The prepared examples of a recall problem, on disk and in batches.
 
-All sequences lie one after another in `tokens.npy`; a row of `index.npy` says where one begins. A
-batch has sequences of one length where that is possible. Only batches need torch, which is imported
-when one is made.
+All sequences are stored one after another in `tokens.npy`; a row of `index.npy` has the start of
+one. A batch has sequences of the same length where possible. Only batches need torch, which is
+imported when one is made.
 """
 
 import json
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 PARTS = ("train", "validation", "test")
 PART, GAP, START, STEPS, GROUP = range(5)  # columns of the index
 ARRAYS = ("tokens", "values", "index", "targets")
-LENGTH_CLASSES = 12  # that training sequences of many lengths are sorted into
+LENGTH_CLASSES = 12  # classes of lengths for training sequences
 CHUNK = 250  # sequences that are answered at once
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Schema:
-    """What the tokens and targets mean."""
+    """The meaning of tokens and targets."""
 
     source: str
     vocabulary: tuple[str, ...]
@@ -38,12 +38,12 @@ class Schema:
 
     @property
     def features(self) -> int:
-        """Numbers that a step has: one for each token, and a value where answers are numbers."""
+        """Input features of a step: one for each token, and a value if answers are numbers."""
         return len(self.vocabulary) + (not self.answers)
 
 
 class Batch(NamedTuple):
-    """Sequences that end together; those that are shorter begin later, with nothing before."""
+    """Sequences aligned at their end; shorter ones are padded at the beginning."""
 
     tokens: "Tensor"  # (steps, batch), -1 before a sequence begins
     values: "Tensor"  # (steps, batch), or (0, batch) where there are only tokens
@@ -65,7 +65,7 @@ class Sequences:
         return np.flatnonzero(self.index[:, PART] == PARTS.index(name))
 
     def batch(self, numbers: Ints) -> Batch:
-        """Return the examples of these numbers; before shorter ones stand −1 and 0."""
+        """Return the examples of these numbers; shorter ones are padded with −1 and 0."""
         import torch
 
         start, length = self.index[numbers, START], self.index[numbers, STEPS]
@@ -132,9 +132,9 @@ def parse_schema(content: dict[str, Any]) -> Schema:
 class Examples:
     """The examples of one part, by number.
 
-    A batch of training has examples of one class of lengths, that of its first number: otherwise
-    the many short sequences would wait for a long one. So short and long gaps alternate from the
-    first step on, and what is learned of the short ones helps with the long.
+    A training batch has examples of one class of lengths, that of its first number: otherwise many
+    short sequences would be padded to a long one. So short and long gaps alternate from the first
+    step on, and learning the short ones helps to learn the long ones.
     """
 
     def __init__(self, source: Sequences, part: str):

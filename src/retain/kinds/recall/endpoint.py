@@ -1,4 +1,4 @@
-"""How `retain serve` answers with a recaller: the answers to sequences."""
+"""The endpoint of a recall model: the answers to sequences."""
 
 from typing import Any
 
@@ -47,5 +47,5 @@ class AskEndpoint(LinesEndpoint[Predictor, AskRequest]):
         }
 
     def describe_vocabulary(self, predictor: Predictor) -> dict[str, Any]:
-        """Return the words that it knows, and its answers; none where the answer is a number."""
+        """Return its words and its answers; no answers if the answer is a number."""
         return {"vocabulary": predictor.schema.vocabulary, "answers": predictor.schema.answers}

@@ -1,4 +1,4 @@
-"""Every network of a recall problem on every test sequence, and which steps its answers use."""
+"""Score every network of a recall problem, and measure which steps its answers depend on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ LOOK_BACK_SEQUENCES = 64
 
 
 class RecallMetrics(Metrics):
-    """The content of metrics.json: also by seed, by group, and how many sequences there are."""
+    """The content of metrics.json, also by seed and by group, with the number of sequences."""
 
     seeds: dict[str, dict[str, Any]]
     groups: dict[str, dict[str, Any]]
@@ -44,7 +44,7 @@ class Evaluation:
     tried: pd.DataFrame  # model, rate, seed, accuracy, loss, kept: on the validation part
 
     def plots(self) -> dict[str, pd.DataFrame]:
-        """Return the tables for `dvc plots`: a line a model, of several seeds the mean."""
+        """Return the tables for `dvc plots`: a line for each model, the mean over its seeds."""
         return plots(
             self.tables,
             {
@@ -56,7 +56,7 @@ class Evaluation:
 
 
 def answer_test(network: GapClassifier, source: Sequences) -> Outcomes:
-    """Have the networks answer all test sequences."""
+    """Let the networks answer all test sequences."""
     correct, losses = network.answer_all(Examples(source, "test"))
     index = source.index[source.part("test")]
     return Outcomes(
@@ -143,7 +143,7 @@ def compare_with_champion(
     """Score a new model and the champion, both on today's test.
 
     Raises:
-        IncomparableError: the champion reads other words, or knows other answers.
+        IncomparableError: the champion has other words or answers.
     """
     source, settings = dataset.load(prepared), problem.evaluation
     gaps, threshold = source.schema.gaps, settings.threshold
@@ -163,7 +163,7 @@ def compare_with_champion(
 def inspect_test(model: Predictor, source: Sequences) -> Inspection:
     """Return the gates in a test sequence of the shortest gap, after a change if there is one.
 
-    Marked is the step that decides the answer, where its place is known.
+    The step that decides the answer is marked, if its position is known.
     """
     numbers, gap = source.part("test"), source.schema.gaps[0]
     numbers = numbers[source.index[numbers, GAP] == gap]
@@ -180,8 +180,8 @@ def look_back(network: GapClassifier, source: Sequences) -> pd.DataFrame:
     """Return how much the right answer depends on each step: columns lag, 0 at the last, and norm.
 
     The root mean square norm of the gradient of the right answer's score (the answer itself, where
-    it is a number) with respect to the input of a step, over test sequences of the longest gap; of
-    several seeds the median.
+    it is a number) with respect to the input of a step, over test sequences of the longest gap; the
+    median over the seeds.
     """
     numbers = source.part("test")
     numbers = numbers[source.index[numbers, GAP] == source.schema.gaps[-1]][:LOOK_BACK_SEQUENCES]

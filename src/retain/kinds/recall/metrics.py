@@ -1,4 +1,4 @@
-"""How well networks of several seeds remember, and how much two cells differ."""
+"""Scores of networks of several seeds, and differences between two cells."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from retain.kinds.recall.config import Evaluation
 
 @dataclass(frozen=True)
 class Outcomes:
-    """How the networks of one cell, one a seed, answered the test sequences."""
+    """Answers of the networks of one cell, one for each seed, to the test sequences."""
 
     correct: NDArray[np.bool_]  # (seeds, sequences)
     losses: Floats  # (seeds, sequences)
@@ -20,13 +20,13 @@ class Outcomes:
     groups: NDArray[np.int64]  # (sequences,)
 
     def accuracy(self, gap: int, group: int | None = None) -> Floats:
-        """Return the share of right answers at a gap, of a group: (seeds,); NaN without any."""
+        """Return the share of right answers at a gap, of a group: (seeds,); NaN if no sequences."""
         chosen = (self.gaps == gap) & (group is None or self.groups == group)
         counts: Floats = self.correct[:, chosen].sum(1)
         return counts / chosen.sum() if chosen.any() else counts * np.nan
 
     def horizons(self, gaps: tuple[int, ...], threshold: float) -> list[int]:
-        """Return for each seed the longest gap with at least that accuracy; 0 without one."""
+        """Return for each seed the longest gap with at least that accuracy; 0 if there is none."""
         enough = np.stack([self.accuracy(gap) >= threshold for gap in gaps])  # (gaps, seeds)
         horizons: list[int] = (enough * np.array(gaps)[:, None]).max(0).tolist()
         return horizons
@@ -50,8 +50,8 @@ class Outcomes:
 def compare(ours: Outcomes, theirs: Outcomes, settings: Evaluation) -> dict[str, Interval]:
     """Return the error of `ours` minus that of `theirs`, with a two-stage bootstrap's interval.
 
-    Seeds are drawn with replacement, for each cell by itself, and the test sequences of each gap,
-    the same for both. With few seeds the interval is narrower than it should be.
+    Seeds are resampled for each cell separately, and the test sequences of each gap, the same for
+    both cells. With few seeds the interval is narrower than it should be.
     """
     generator = np.random.Generator(np.random.Philox(settings.seed))
     gaps, draws = np.unique(ours.gaps), settings.bootstrap
@@ -61,7 +61,7 @@ def compare(ours: Outcomes, theirs: Outcomes, settings: Evaluation) -> dict[str,
         count = int(chosen.sum())
         times = generator.multinomial(count, np.full(count, 1 / count), draws).astype(np.float64)
         for number, outcomes in enumerate((ours, theirs)):
-            # Sums of whole numbers, which are the same on every processor.
+            # Sums of integers, which are the same on every processor.
             wrong = (~outcomes.correct[:, chosen]).T.astype(np.float64)
             errors[number] += times @ wrong / count / len(gaps)
     means = []

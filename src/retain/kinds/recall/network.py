@@ -1,9 +1,9 @@
 """Networks that read a sequence and answer at its end, several of one cell at once.
 
-They differ by seed and learning rate alone, are given the same batches, and learn independently of
-one another: what else is trained with a network changes no bit of it. For GRU and RNN this is so
-with the kernels of `portable_cpu` alone, since one product serves all networks; others may choose
-their instructions by the number of networks.
+They differ only by seed and learning rate, get the same batches, and learn independently: the other
+networks change no bit of a network. For GRU and RNN this holds only with the kernels of
+`portable_cpu`, since all networks share one matrix product; other kernels may depend on the number
+of networks.
 """
 
 from typing import cast
@@ -23,9 +23,9 @@ class Member(nn.Module):
     Args:
         cell: `lstm`, `gru` or `rnn`.
         hidden: width of the cell.
-        features: numbers a step.
-        outputs: answers to choose from, or 1 for a number.
-        chrono: the longest memory to begin with, in steps (Tallec & Ollivier 2018).
+        features: input features per step.
+        outputs: number of possible answers, or 1 for a number.
+        chrono: the longest initial memory, in steps (Tallec & Ollivier 2018).
     """
 
     def __init__(self, cell: str, hidden: int, features: int, outputs: int, chrono: int | None):
@@ -49,7 +49,7 @@ class Member(nn.Module):
                 self.bias[hidden : 2 * hidden] = memory
 
     def lstm_weights(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return an LSTM's weights as torch has them: its second bias is zero and not trained."""
+        """Return an LSTM's weights in torch's form; the second bias is zero and not trained."""
         return self.into.T, self.across.T, self.bias, torch.zeros_like(self.bias)
 
     def lstm_states(self, inputs: Tensor) -> Tensor:
@@ -60,23 +60,23 @@ class Member(nn.Module):
         """
         zeros = inputs.new_zeros(1, inputs.shape[1], len(self.across))
         with_gradient = torch.is_grad_enabled()
-        states, _, _ = torch.lstm(  # what nn.LSTM calls
+        states, _, _ = torch.lstm(  # the function behind nn.LSTM
             inputs, (zeros, zeros), self.lstm_weights(), True, 1, 0.0, with_gradient, False, False
         )
         return states
 
 
 class GapClassifier(nn.Module):
-    """Several networks of one cell, its members.
+    """Several networks of one cell: the members.
 
     Args:
         cell: `lstm`, `gru` or `rnn`.
         hidden: width of each.
-        schema: what the tokens and answers are.
+        schema: tokens and answers.
         seeds: of the members, each with every rate.
-        rates: how many learning rates.
+        rates: number of learning rates.
         chrono: see `Member`.
-        predicts_words: whether a member learns each next word too, not the answer alone.
+        predicts_words: whether the loss has each next word, and not only the answer.
     """
 
     members: list[Member]
@@ -100,7 +100,7 @@ class GapClassifier(nn.Module):
         outputs = _output_count(schema, predicts_words)
         members = []
         for seed in seeds:
-            for _ in range(rates):  # each rate begins with the same weights
+            for _ in range(rates):  # the same initial weights for each rate
                 torch.manual_seed(seed)
                 members.append(Member(cell, hidden, schema.features, outputs, chrono))
         self.members = cast("list[Member]", nn.ModuleList(members))
@@ -114,7 +114,7 @@ class GapClassifier(nn.Module):
         return self.answer_scores(self.states(self.inputs(batch))[:, -1])
 
     def inputs(self, batch: Batch) -> Tensor:
-        """Return a batch as numbers: (1, steps, batch, features)."""
+        """Return a batch as input features: (1, steps, batch, features)."""
         words = len(self.schema.vocabulary)
         inputs = functional.one_hot(batch.tokens + 1, words + 1)[..., 1:].float()
         if len(batch.values):
@@ -163,7 +163,7 @@ class GapClassifier(nn.Module):
     def training_loss(self, batch: Batch) -> Tensor:
         """Return the loss of each sequence for each member: (members, batch).
 
-        That of the answer, or the mean over all words but the first and the answer after them.
+        The loss of the answer, or the mean over all words except the first, and the answer.
         """
         states = self.states(self.inputs(batch))
         if not self.predicts_words:
@@ -180,7 +180,7 @@ class GapClassifier(nn.Module):
     def is_correct(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return whether each answer is right: (members, batch); a number is within 0.04.
 
-        As Hochreiter & Schmidhuber (1997) counted.
+        As by Hochreiter & Schmidhuber (1997).
         """
         if not self.schema.answers:
             return (scores[..., 0] - targets).abs() < 0.04
@@ -203,7 +203,7 @@ class GapClassifier(nn.Module):
         return torch.cat(correct, dim=1)[:, order], torch.cat(losses, dim=1)[:, order]
 
     def keep_rate(self, chosen: int) -> None:
-        """Keep the members of one learning rate, one a seed."""
+        """Return the members of one learning rate, one for each seed."""
         self.chosen.fill_(chosen)
         self.members = self.members[chosen :: self.losses.shape[1]]
 

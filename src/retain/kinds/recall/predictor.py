@@ -1,4 +1,4 @@
-"""A trained recall model: sequences in, answers with their probabilities out."""
+"""A trained recall model: answers sequences, with probabilities."""
 
 import re
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ NUMBER = re.compile(r"(\+?)(\d+(?:\.\d+)?|\.\d+)")  # no two ways to read the sa
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model folder, loaded: networks of several seeds, of whose answers the mean is taken."""
+    """A loaded model folder: networks of several seeds, whose answers are averaged."""
 
     network: GapClassifier
     schema: Schema
@@ -40,7 +40,7 @@ class Predictor:
 
     @property
     def chosen(self) -> int:
-        """The number of the learning rate that was kept."""
+        """The index of the learning rate that was kept."""
         return int(self.network.chosen)
 
     def check_fits(self, schema: Schema, where: str) -> None:
@@ -52,7 +52,7 @@ class Predictor:
         return [COLUMN]
 
     def trained_on(self) -> str:
-        """Return what it was trained on, in a few words."""
+        """Describe its training data in a few words."""
         return f"{self.schema.source}, {len(self.schema.vocabulary)} words"
 
     def tried(self) -> pd.DataFrame:
@@ -83,15 +83,15 @@ class Predictor:
         return " ".join(words)
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Answer each sequence of a table: `answer`, `probability`, and one column an answer.
+        """Answer each sequence of a table: `answer`, `probability`, and a column for each answer.
 
-        Where answers are numbers there is `answer` alone.
+        If answers are numbers, there is only `answer`.
 
         Raises:
-            DataError: the table has not the column `sequence` alone, or a sequence is no text, is
-                empty, or has a word that the model does not know.
+            DataError: the table has other columns than `sequence`, or a sequence is not text, is
+                empty, or has a word that the model was not trained on.
         """
-        # One at a time: so an answer does not depend on the other sequences of the table.
+        # One at a time, so that an answer does not depend on the other sequences of the table.
         shares = np.stack([self._answer(*read) for read in read_column(table, COLUMN, self.read)])
         if not np.isfinite(shares).all():
             raise DataError("sequence: the numbers are too large for a finite answer")
@@ -144,10 +144,10 @@ class Predictor:
         return [known[word] for word in words], []
 
     def inspect(self, title: str, text: str, marked: int | None = None) -> "Inspection":
-        """Return the gates of the first seed's network, a step a word or a number.
+        """Return the gates of the first seed's network; a step is a word or a number.
 
         Args:
-            marked: the step that decides the answer, where it is known.
+            marked: the step that decides the answer, if it is known.
         """
         from retain.evaluation.lstm_gates import Inspection
 
@@ -219,7 +219,7 @@ def ask(folder: Path, sequence: str) -> list[tuple[str, float | None]]:
 def inspect(
     problem: Problem, name: str, root: Path, folder: Path, what: str | None, at: str | None
 ) -> "Inspection":
-    """Show the gates of a model in a sequence that `retain ask` can read; see `inspect_gates`."""
+    """Return the gates of a model on a sequence of `retain ask`; see `inspect_gates`."""
     model, example = load(folder), ""
     if what is None:
         example = str(model.example(Layout(root, name).prepared)[COLUMN][0])[:200]

@@ -36,7 +36,7 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
         ),
         Figure(
             "look_back",
-            "What the answer hangs on",
+            "What the answer depends on",
             "Norm of the gradient of the right answer's score with respect to each input step, at "
             f"the longest gap, {schema.gaps[-1]:,}; the median over the seeds. Where a line has "
             "fallen, a small change of that input changes the answer no more.",
@@ -82,7 +82,7 @@ def accuracy_by_gap(
 
     Args:
         table: columns model, gap, seed, accuracy.
-        threshold: of a gap that is remembered; drawn, as `chance` is unless it is NaN.
+        threshold: accuracy of the memory horizon; it is drawn, and also `chance` unless it is NaN.
         chance: the accuracy of a guess.
     """
     figure = matplotlib.figure.Figure(figsize=(WIDTH, 4.2))
@@ -119,7 +119,7 @@ def accuracy_by_gap(
 
 
 def chance(schema: Schema) -> float:
-    """Return the share of right answers by guessing, where all answers are as frequent."""
+    """Return the share of right answers by guessing, if all answers are equally frequent."""
     if schema.source == "agreement":
         return agreement.CHANCE
     return 1 / len(schema.answers) if schema.answers else math.nan
@@ -132,7 +132,7 @@ def _trained_on(problem: Problem) -> str:
 
 
 def _lead(metrics: RecallMetrics, threshold: float, gaps: tuple[int, ...]) -> str:
-    """Say in a sentence how far each cell remembers."""
+    """Describe the memory horizon of each cell in a sentence."""
     parts = []
     for cell, scores in metrics["models"].items():
         horizon, seeds = scores["memory_horizon"], metrics["seeds"][cell].values()
@@ -166,10 +166,10 @@ def accuracy_table(metrics: RecallMetrics, gaps: tuple[int, ...]) -> Table:
 
 
 def groups_table(metrics: RecallMetrics, schema: Schema) -> Table:
-    """Return the right answers of every cell in every group at every gap, means of the seeds."""
+    """Return the right answers of every cell in every group at every gap, means over the seeds."""
     note = "Means over the seeds."
     if schema.source == "agreement":
-        note += " Changed: another subject or city stands before the one that decides."
+        note += " Changed: another subject or city comes before the deciding one."
     rows = tuple(
         (f"{_label(cell)}, {group}", *(_share(by_gap[str(gap)]) for gap in schema.gaps))
         for cell, groups in metrics["groups"].items()
@@ -180,7 +180,7 @@ def groups_table(metrics: RecallMetrics, schema: Schema) -> Table:
 
 
 def horizon_table(metrics: RecallMetrics, threshold: float) -> Table:
-    """Return the memory horizon of every seed, and how many reach the longest gap."""
+    """Return the memory horizon of every seed, and the number of seeds with the longest gap."""
     rows = tuple(
         (
             _label(cell),
@@ -215,7 +215,7 @@ def tried_table(tried: pd.DataFrame) -> Table:
 
 
 def differences_table(metrics: RecallMetrics) -> Table:
-    """Return how much the LSTM differs from each other cell, with confidence intervals."""
+    """Return the differences of the LSTM from each other cell, with confidence intervals."""
     return Table(
         "Differences in error",
         ("difference", "value", "95\N{NO-BREAK SPACE}% interval", "the LSTM is"),

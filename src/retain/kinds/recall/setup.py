@@ -1,4 +1,4 @@
-"""What training needs of a recall problem: networks, examples, loss; and the choice of a rate."""
+"""The training setup of a recall problem: networks, examples, loss, and choice of the rate."""
 
 import functools
 from dataclasses import asdict
@@ -52,9 +52,9 @@ def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
 
 
 def loss(network: nn.Module, batches: list[Batch]) -> tuple[Tensor, Tensor]:
-    """Return the mean loss of the members; each gets the gradient of its own loss alone.
+    """Return the mean loss of the members; each gets only the gradient of its loss.
 
-    A member whose loss is not finite, since its rate was too high, is left out of the mean.
+    A member whose loss is not finite, since its rate is too high, is left out of the mean.
     """
     assert isinstance(network, GapClassifier)
     losses = torch.cat([network.training_loss(batch) for batch in batches], dim=1)

@@ -15,7 +15,7 @@ PLAIN, MARKED = ".", "+"
 
 
 def schema(data: Data) -> Schema:
-    """Return what tokens and targets mean."""
+    """Return the meaning of tokens and targets."""
     if data.source == "adding":
         return Schema("adding", (PLAIN, MARKED), (), data.test_gaps, "")
     if data.source == "agreement":
@@ -27,7 +27,7 @@ def schema(data: Data) -> Schema:
 
 
 def examples(data: Data) -> Iterator[Example]:
-    """Yield the examples of all parts; each gap of each part has its own random numbers."""
+    """Yield the examples of all parts; each gap of each part has a separate random generator."""
     of_a_gap = -(-data.train // len(data.train_gaps))
     counts = [("train", gap, of_a_gap) for gap in data.train_gaps]
     counts += [("validation", gap, data.validation) for gap in data.train_gaps]
@@ -50,7 +50,7 @@ def copy(data: Data, part: str, gap: int, noise: np.random.Generator) -> Example
 def adding(data: Data, part: str, gap: int, noise: np.random.Generator) -> Example:
     """Generate `gap` numbers between 0 and 1, one of each half marked, whose sum is the answer.
 
-    As Arjovsky, Shah & Bengio (2016) have it, after Hochreiter & Schmidhuber (1997).
+    In the form of Arjovsky, Shah & Bengio (2016), after Hochreiter & Schmidhuber (1997).
     """
     values = noise.random(gap).astype(np.float32)
     half = gap // 2

@@ -1,4 +1,4 @@
-"""A text as numbers: its units, the vocabulary, the three parts, on disk; knows NumPy alone."""
+"""A text as numbers: units, vocabulary and the three parts, on disk; needs only NumPy."""
 
 import json
 import re
@@ -25,7 +25,7 @@ Tokens = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Schema:
-    """What the numbers mean."""
+    """The meaning of the numbers."""
 
     unit: str
     lower: bool
@@ -45,7 +45,7 @@ class Schema:
 
 @dataclass(frozen=True)
 class Corpus:
-    """All units of a text, one after another, and where its parts end."""
+    """All units of a text in order, and the ends of its parts."""
 
     schema: Schema
     tokens: NDArray[np.uint16]  # (all units,)
@@ -59,7 +59,7 @@ class Corpus:
 
 
 def normalise(text: str, lower: bool, blanks: str) -> str:
-    """Return a text as the networks read it."""
+    """Return a text in the form that the networks read."""
     text = text.lower() if lower else text
     return BLANKS.sub(" ", text) if blanks == "one" else text
 

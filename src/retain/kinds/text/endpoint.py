@@ -1,4 +1,4 @@
-"""How `retain serve` answers with a language model: what comes next, and the text continued."""
+"""The endpoint of a language model: the likeliest next units, and a continuation."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ SHOWN = 5  # likeliest units
 
 
 class CompleteRequest(LinesRequest):
-    """Texts to continue; without settings they are those of `retain complete`."""
+    """Texts to continue; the default settings are those of `retain complete`."""
 
     lines: Lines = Field(alias=COLUMN)
     length: WholeNumber = Field(60, ge=1, le=1000, description="Letters, or words, to go on with.")
@@ -24,13 +24,13 @@ class CompleteRequest(LinesRequest):
 
 
 class Continuation(LineAnswer):
-    """What comes next in a text."""
+    """The likeliest next units of a text, and a continuation."""
 
     continued: str = Field(description="What follows the text.")
 
 
 class CompleteAnswer(Answer):
-    """What comes next in each text, in their order."""
+    """The answers to the texts, in their order."""
 
     answers: list[Continuation]
 
@@ -74,6 +74,6 @@ class CompleteEndpoint(LinesEndpoint[Predictor, CompleteRequest]):
         return row | {"continued": answer["continued"]}
 
     def describe_vocabulary(self, predictor: Predictor) -> dict[str, Any]:
-        """Return its units, and which it knows."""
+        """Return the type of its units, and its vocabulary."""
         schema = predictor.schema
         return {"unit": schema.unit, "lower": schema.lower, "vocabulary": schema.vocabulary[1:]}

@@ -1,4 +1,4 @@
-"""Every network of a text problem on the whole test part, and how much more context helps it."""
+"""Score every network of a text problem on the whole test part, and the effect of more context."""
 
 import math
 from collections.abc import Mapping
@@ -25,9 +25,9 @@ from retain.kinds.text.network import LanguageModel
 from retain.model_files import load_champion
 from retain.networks.recurrent import State
 
-READ_AT_ONCE = 2000  # steps of one text, or texts of one step: it bounds the memory
+READ_AT_ONCE = 2000  # steps of one text, or texts of one step; this limits the memory
 CONTEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-PLACES = 1000  # of the test part, at which each context is tried
+PLACES = 1000  # places of the test part at which each context is tested
 PROMPT = {"letter": 60, "word": 12}
 
 
@@ -46,10 +46,10 @@ class Evaluation:
     schema: Schema
     gates: Inspection  # of the judged model in the prompt
     prompt: str  # the beginning of the test part
-    written: dict[str, str]  # how each network continues it
+    written: dict[str, str]  # the continuation by each network
 
     def plots(self) -> dict[str, pd.DataFrame]:
-        """Return the tables for `dvc plots`: a line a model."""
+        """Return the tables for `dvc plots`: a line for each model."""
         columns = {"context": ("context", "bits"), "training": ("epoch", "validation_loss")}
         return plots(self.tables, columns)
 
@@ -146,7 +146,7 @@ def scores(bits: Floats, ranks: Tokens | None = None) -> dict[str, float]:
 
     Args:
         bits: −log2 of the probability of each unit.
-        ranks: how many other units were more probable than each.
+        ranks: number of other units that were more probable.
     """
     mean = float(bits.mean())
     with np.errstate(over="ignore"):
@@ -162,7 +162,7 @@ def scores(bits: Floats, ranks: Tokens | None = None) -> dict[str, float]:
 def compare(ours: Floats, theirs: Floats, settings: config.Evaluation) -> dict[str, Interval]:
     """Return the mean bits of `ours` minus those of `theirs`, with their interval.
 
-    Neighbours have a subject and a style in common, over about a block.
+    Neighbouring units share subject and style, over about a block.
     """
     ones = np.ones_like(ours)
     sums, block = np.stack([ours, ones, theirs, ones]), settings.block
@@ -173,10 +173,10 @@ def compare(ours: Floats, theirs: Floats, settings: config.Evaluation) -> dict[s
 
 
 def carried(network: LanguageModel, tokens: Tokens) -> tuple[Floats, Tokens]:
-    """Score each unit of a text but the first, with the state carried over all units before it.
+    """Score each unit of a text except the first, with the state carried from the beginning.
 
     Returns:
-        Bits, (tokens − 1,), and how many other units were more probable, (tokens − 1,).
+        Bits, (tokens − 1,), and the number of other units that were more probable, (tokens − 1,).
     """
     state: State | None = None
     bits, ranks = [], []
@@ -191,11 +191,11 @@ def carried(network: LanguageModel, tokens: Tokens) -> tuple[Floats, Tokens]:
 
 
 def by_context(network: LanguageModel, tokens: Tokens, whole: Floats) -> pd.DataFrame:
-    """Return a table of context and bits: what a unit takes with so many units before it read.
+    """Return a table of context and bits: the bits per unit after a given number of units.
 
-    The state is zero before them. Contexts that the test part is too short for are left out. They
-    are tried at some places alone, which may be easier or harder than the rest; so what these take
-    more than with everything before them is added to what the whole part takes.
+    The state is zero before them. Contexts longer than the test part are left out. They are tested
+    only at some places, which may be easier or harder than the rest. So the difference from the
+    bits with the full context at these places is added to the bits of the whole part.
 
     Args:
         network: any.

@@ -1,4 +1,4 @@
-"""Networks that read a text unit by unit and predict which comes next."""
+"""Networks that read a text unit by unit and predict the next unit."""
 
 from typing import Any
 
@@ -27,26 +27,26 @@ class LanguageModel(nn.Module):
         self.answer = nn.Linear(hidden, units)
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Return the scores of what follows each unit, and the state after the last.
+        """Return the scores of the next unit after each unit, and the final state.
 
         Args:
             tokens: (steps, batch).
-            state: of the call before; without one the text begins here.
+            state: of the previous call; without one the text begins here.
 
         Returns:
-            (steps, batch, units), and the state to carry on.
+            (steps, batch, units), and the state for the next call.
         """
         states, state = self.cell(self.dropout(self.embedding(tokens)), state)
         return self.answer(self.dropout(states)), state
 
     def last(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Return the scores after the last step alone, (batch, units), and the state there."""
+        """Return the scores after the last step only, (batch, units), and the state there."""
         states, state = self.cell(self.embedding(tokens), state)
         return self.answer(states[-1]), state
 
 
 def detach(state: State) -> State:
-    """Return the state without its history, so that the gradient ends there."""
+    """Return the state detached from the graph, so that the gradient ends there."""
     if isinstance(state, tuple):
         return state[0].detach(), state[1].detach()
     return state.detach()

@@ -1,7 +1,7 @@
-"""Counts of what followed the last few units: the baseline that needs no network.
+"""N-gram counts: the baseline without a network.
 
 The estimate of each order is that of Witten & Bell (1991): the counted frequencies, mixed with the
-estimate of the order below, which has the more weight the more different units followed.
+estimate of the order below, whose weight grows with the number of different units that followed.
 """
 
 import numpy as np
@@ -14,15 +14,15 @@ ORDERS = {1: "unigram", 2: "bigram", 3: "trigram", 5: "fivegram"}
 
 
 def probabilities(train: Tokens, test: Tokens, units: int) -> dict[str, Floats]:
-    """Return the probability of each unit of `test` but the first, by order: (test − 1,) each.
+    """Return the probability of each unit of `test` except the first, by order: (test − 1,).
 
     Args:
-        train: the units that are counted.
-        test: the units that are scored; what stands before them is not known.
+        train: the units to count.
+        test: the units to score, without any context before them.
         units: size of the vocabulary.
     """
     estimate = np.full(len(test), 1 / units)
-    # The number of the n-gram that ends at each place; -1 where none was counted.
+    # The number of the n-gram that ends at each position; -1 if it was not counted.
     train_ends, test_ends = (
         np.zeros(len(train), dtype=np.int64),
         np.zeros(len(test), dtype=np.int64),
@@ -52,6 +52,6 @@ def probabilities(train: Tokens, test: Tokens, units: int) -> dict[str, Floats]:
 
 
 def _find(known: Tokens, keys: Tokens) -> tuple[Tokens, NDArray[np.bool_]]:
-    """Return the place of each key among the sorted known ones, and whether it is one."""
+    """Return the index of each key in the sorted known keys, and whether it is there."""
     places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
     return places, known[places] == keys

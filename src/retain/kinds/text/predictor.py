@@ -1,4 +1,4 @@
-"""A trained text model: a text in, what comes next out."""
+"""A trained text model: predicts the next units of a text."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from retain.evaluation.lstm_gates import Inspection
 
 COLUMN = "text"
-NEXT = 3  # likeliest units that an answer names
-LENGTH = {"letter": 60, "word": 15}  # units that an answer continues with
+NEXT = 3  # likeliest units in an answer
+LENGTH = {"letter": 60, "word": 15}  # units of a continuation
 TEMPERATURE, SEED = 0.5, 1
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model folder, loaded."""
+    """A loaded model folder."""
 
     network: LanguageModel
     schema: Schema
@@ -46,7 +46,7 @@ class Predictor:
         return [COLUMN]
 
     def trained_on(self) -> str:
-        """Return what it was trained on, in a few words."""
+        """Describe its training data in a few words."""
         return f"a text of {len(self.schema.vocabulary) - 1:,} different {self.schema.unit}s"
 
     def example(self, prepared: Path) -> pd.DataFrame:
@@ -58,18 +58,18 @@ class Predictor:
         return pd.DataFrame({COLUMN: [self.schema.joined(part) for part in parts]})
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Predict what comes next in each text of a table.
+        """Predict the next units of each text of a table.
 
         Returns:
             `next_1` to `next_3`, the likeliest units, with `probability_1` to `probability_3`, and
             `continued`, which is drawn from a fixed seed.
 
         Raises:
-            DataError: the table has not the column `text` alone, or a text is empty or has a letter
-                that the model does not know.
+            DataError: the table has other columns than `text`, or a text is empty or has a letter
+                that the model was not trained on.
         """
         texts, rows = read_column(table, COLUMN, self.read), []
-        # One at a time: so an answer does not depend on the other texts of the table.
+        # One at a time, so that an answer does not depend on the other texts of the table.
         for tokens in texts:
             row: dict[str, Any] = {}
             for number, (unit, share) in enumerate(self.following(tokens)[:NEXT], start=1):
@@ -105,7 +105,7 @@ class Predictor:
         return [(self.schema.vocabulary[n], float(shares[n])) for n in order if n]
 
     def continued(self, tokens: list[int], length: int, temperature: float, seed: int) -> str:
-        """Return what follows, drawn unit by unit; the same for the same seed.
+        """Generate a continuation unit by unit; the same for the same seed.
 
         Args:
             tokens: of the text so far.
@@ -125,18 +125,18 @@ class Predictor:
 
     @torch.inference_mode()
     def _scores(self, tokens: list[int], state: State | None) -> tuple[Floats, State | None]:
-        """Return the scores of what comes next, (units,), without `<unk>`, and the state."""
+        """Return the scores of the next unit, (units,), without `<unk>`, and the state."""
         last, state = self.network.last(torch.tensor(tokens).unsqueeze(1), state)
         scores = last[0].double().numpy()
         scores[0] = -np.inf
         return scores, state
 
     def inspect(self, title: str, text: str) -> "Inspection":
-        """Return the gates of the LSTM, of several layers of the last one; a step is a unit."""
+        """Return the gates of the LSTM's last layer; a step is a unit."""
         return self.inspect_tokens(title, self.read(text), self.schema.cut(text))
 
     def inspect_tokens(self, title: str, tokens: list[int], labels: list[str]) -> "Inspection":
-        """Return the gates in a text that is numbers already, with a label for each."""
+        """Return the gates on a text of numbers, with a label for each."""
         from retain.evaluation.lstm_gates import Inspection
 
         lstm = self.network.cell
@@ -177,7 +177,7 @@ def load(folder: Path) -> Predictor:
 def complete(
     folder: Path, text: str, length: int, temperature: float, seed: int
 ) -> tuple[list[tuple[str, float]], str]:
-    """Continue a text with the model in a folder: the likeliest next units, and what follows."""
+    """Continue a text with the model in a folder: the likeliest next units, and a continuation."""
     predictor = load(folder)
     tokens = predictor.read(text)
     following = predictor.following(tokens)

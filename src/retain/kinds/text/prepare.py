@@ -1,4 +1,4 @@
-"""The stage `prepare` of a text problem: files of text into numbered units; imports no torch."""
+"""The stage `prepare` of a text problem: text files to numbered units; imports no torch."""
 
 import gzip
 import zlib

@@ -84,12 +84,12 @@ def by_context(table: pd.DataFrame, unit: str) -> matplotlib.figure.Figure:
 
 
 def label(model: str) -> str:
-    """Return a model's name for a person."""
+    """Return a model's display name."""
     return NAMES.get(model, plotting.mark(model).label)
 
 
 def _lead(metrics: TextMetrics, unit: str) -> str:
-    """Say how well each predicts, and how the judged one compares with the RNN and n-grams."""
+    """Describe the scores, and the judged model compared with the RNN and n-grams."""
     models, model = metrics["models"], metrics.get("model", MODEL)
     parts = [f"{label(name)} {scores['bits']:.3f}" for name, scores in models.items()]
     ngrams = [name for name, scores in models.items() if "parameters" not in scores]
@@ -140,7 +140,7 @@ def scores_table(metrics: TextMetrics, unit: str) -> Table:
 
 
 def differences_table(metrics: TextMetrics, unit: str) -> Table:
-    """Return how much the judged model, and the LSTM, differ from each other one, in intervals."""
+    """Return the differences of the judged model, and of the LSTM, from each other model."""
     return Table(
         f"Differences in bits a {unit}",
         ("difference", "value", "95\N{NO-BREAK SPACE}% interval", "the first is"),
@@ -151,7 +151,7 @@ def differences_table(metrics: TextMetrics, unit: str) -> Table:
 
 
 def context_table(found: Evaluation) -> Table:
-    """Return the bits by context, a row a context."""
+    """Return the bits by context, a row for each context."""
     wide = found.tables["context"].pivot(index="context", columns="model", values="bits")
     cells = plotting.models_of(found.tables["context"])
     rows = tuple(
@@ -163,7 +163,7 @@ def context_table(found: Evaluation) -> Table:
 
 
 def written_table(problem: Problem, found: Evaluation) -> Table:
-    """Return how each cell continues the beginning of the test part."""
+    """Return the continuations of the beginning of the test part by each cell."""
     settings = problem.evaluation
     rows = [("the text", f"{found.prompt}…")]
     rows += [(label(cell), f"…{text}") for cell, text in found.written.items()]

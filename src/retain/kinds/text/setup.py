@@ -1,8 +1,9 @@
-"""What training needs of a text problem: network, stretches of text, loss.
+"""The training setup of a text problem: network, sequences of text, loss.
 
-A stretch is several chunks long. The state begins at zero and is carried from chunk to chunk; the
-gradient ends at a chunk's border: truncated backpropagation (Williams & Peng 1990). No state goes
-from one batch to the next, so an epoch has its batches in any order and is taken up anywhere.
+A sequence (`stretch`) has several chunks. The state starts at zero and is carried from chunk to
+chunk; the gradient ends at the border of a chunk: truncated backpropagation (Williams & Peng 1990).
+No state is carried from one batch to the next, so the batches of an epoch can be in any order, and
+training can resume at any batch.
 """
 
 import functools
@@ -59,7 +60,7 @@ def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
 
 
 def loss(network: nn.Module, batch: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
-    """Return the sum of −ln p of all units of a batch but the first, and how many these are."""
+    """Return the sum of −ln p of all units of a batch except the first, and their number."""
     assert isinstance(network, LanguageModel)
     inputs, targets = batch[:-1], batch[1:]  # (length, batch)
     total = torch.zeros((), device=batch.device)

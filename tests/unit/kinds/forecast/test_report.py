@@ -48,25 +48,24 @@ def lead(found: Any, metric: str = "mae") -> str:
     return worth.lead(problem(metric), found, lambda name: plotting.mark(name).label)
 
 
-def test_the_first_sentence_says_what_the_network_took_off_its_base() -> None:
+def test_the_first_sentence_says_by_how_much_the_network_improved_on_its_base() -> None:
     found = lead(metrics(pool=100, theta=90))
     assert found.startswith(
-        f"The LSTM took 20.0{SPACE}% off the error of its classical base: MAE 80 against 100, "
+        f"The LSTM reduced the error of its classical base by 20.0{SPACE}%: MAE 80 against 100, "
         f"better (95{SPACE}% interval -21 to -19). "
     )
     found = lead(metrics(pool=79.5, theta=90))
     assert found.startswith(
-        "The LSTM took nothing off the error of its classical base: MAE 80 against 79.5, no clear "
+        "The LSTM did not reduce the error of its classical base: MAE 80 against 79.5, no clear "
     )
 
 
-def test_a_network_that_is_not_kept_earned_nothing() -> None:
+def test_a_network_that_is_not_kept_did_not_improve_on_its_base() -> None:
     found = metrics(pool=80, theta=90)
     found["network"] = [{"kept": False, "enough": True, "gains": [-0.02, 0.005]}]
     assert lead(found).startswith(
-        "The network earned nothing over its classical base, and the base serves: where that was "
-        f"rehearsed last, its error was 2.0{SPACE}% above the base's and 0.5{SPACE}% below the "
-        "base's. "
+        "The network did not improve on its classical base, which forecasts alone: in the last "
+        f"rehearsals its error was 2.0{SPACE}% above the base's and 0.5{SPACE}% below the base's. "
     )
     assert "A network was worth it" not in lead(found)
     assert "The base is worth more than a floor: the MAE of the LSTM is" in lead(found)

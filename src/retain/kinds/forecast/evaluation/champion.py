@@ -22,11 +22,12 @@ def compare_with_champion(
 ) -> Comparison:
     """Score a new model and the champion on today's test windows, fold by fold.
 
-    Each fold is forecast by the newest model of either that was trained before it begins.
+    Each fold is forecast by the newest model, of each of the two, that was trained before it
+    begins.
 
     Raises:
-        IncomparableError: the champion does not read today's columns, or was trained on what is
-            today's test part.
+        IncomparableError: the champion does not read today's columns, or was trained on today's
+            test part.
     """
     source = panel.load(prepared)
     old = [load_champion(predictor.load, each, source.schema) for each in fold_folders(champion)]
@@ -51,16 +52,16 @@ def compare_with_champion(
 
 
 def _newest_before(models: Sequence[Predictor], begins: pd.Timestamp) -> Predictor:
-    """Return the newest model that knows nothing from `begins` on.
+    """Return the newest model that was not trained on rows from `begins` on.
 
-    One whose validation part reaches beyond is better than none: it did not learn from that, but
-    was stopped and calibrated by it.
+    A model whose validation part reaches beyond is better than none: these rows only stopped and
+    calibrated it.
 
     Args:
         models: of the folds, in order.
 
     Raises:
-        IncomparableError: all were trained on what comes after `begins`.
+        IncomparableError: all were trained on rows after `begins`.
     """
     trained = [model for model in models if model.trained_until() <= begins]
     if not trained:

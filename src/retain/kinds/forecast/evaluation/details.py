@@ -1,4 +1,4 @@
-"""What a report shows besides the scores: windows to look at, and the tables behind the figures."""
+"""The contents of a report besides the scores: sample windows, and tables for the figures."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -135,9 +135,9 @@ def tables(
 
 
 def cell_facts(network: Forecaster, windows: Windows) -> tuple[tuple[str, str], ...]:
-    """Say how many steps an LSTM takes through the context, and how many gates are saturated.
+    """Describe the steps of an LSTM over the context, and its saturated gates.
 
-    Of an ensemble it is the first network, of several layers the last, as `retain gates` shows it.
+    As in `retain gates`, for the first network of an ensemble, and the last layer.
     """
     member = network.members[0]
     assert isinstance(member, SegRNN)
@@ -150,7 +150,7 @@ def cell_facts(network: Forecaster, windows: Windows) -> tuple[tuple[str, str], 
 
 
 def _some(windows: Windows) -> Batch:
-    """Return LOOK_BACK_WINDOWS windows, evenly spaced, or all where they are fewer."""
+    """Return LOOK_BACK_WINDOWS windows, evenly spaced, or all if there are fewer."""
     numbers = np.linspace(0, len(windows) - 1, min(len(windows), LOOK_BACK_WINDOWS))
     return windows.batch(np.unique(numbers.astype(np.int64)))
 
@@ -159,8 +159,8 @@ def look_back(network: Forecaster, windows: Windows) -> Floats:
     """Measure how strongly the forecast depends on each input step: (context,), the newest first.
 
     The root mean square norm of the gradient of the forecast, in normalised units, with respect to
-    the network's input at each lag, by random projections (Hutchinson 1990). What the normalisation
-    carries past the cell is left out: this is the memory of the cell alone.
+    the network's input at each lag, by random projections (Hutchinson 1990). Paths around the cell
+    through the normalisation are left out: this is the memory of the cell alone.
     """
     network.eval()
     with torch.no_grad():

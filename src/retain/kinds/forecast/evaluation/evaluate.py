@@ -1,7 +1,7 @@
 """Score the networks and the baselines on every test window, fold by fold.
 
-The baselines get their intervals as the networks do, from the validation windows of the fold, so
-that the comparison is fair. Scores are over all folds: each forecast origin counts once.
+For a fair comparison, the intervals of baselines are calibrated like those of networks, on the
+validation windows of the fold. Scores are over all folds: each forecast origin counts once.
 """
 
 import copy
@@ -45,8 +45,8 @@ PLOTTED = {
 class ForecastMetrics(Metrics):
     """The content of metrics.json; `windows` counts those of the test part.
 
-    `network` says of each fold whether the judged network was kept on its classical base. Scores of
-    a model that forecast a sample of the windows have a key `windows` of their own.
+    `network` says for each fold whether the judged network was kept on its classical base. Scores
+    of a model that forecast only a sample of the windows have a separate key `windows`.
     """
 
     windows: dict[str, int]
@@ -55,7 +55,7 @@ class ForecastMetrics(Metrics):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures for metrics.json, tables for the plots, and windows to look at."""
+    """Figures for metrics.json, tables for the plots, and sample windows."""
 
     metrics: ForecastMetrics
     tables: dict[str, pd.DataFrame]
@@ -66,7 +66,7 @@ class Evaluation:
     cell_facts: tuple[tuple[str, str], ...]  # of the LSTM, for the report
 
     def plots(self) -> dict[str, pd.DataFrame]:
-        """Return the tables for `dvc plots`: a line a model.
+        """Return the tables for `dvc plots`: a line for each model.
 
         By series, y is the MASE and x its rank among the series of a model; all scores follow.
         """
@@ -78,12 +78,12 @@ class Evaluation:
 
 
 def network_model(model: Predictor, source: Panel, base_alone: bool = False) -> QuantileModel:
-    """Make a model folder a model of the series of a panel: calibrated, in data units.
+    """Return a model folder as a function of a panel's windows: calibrated, in data units.
 
-    A series keeps the number and the scale that it had when the model was trained.
+    A series keeps its number and scale from the model's training.
 
     Args:
-        base_alone: forecast by the classical base that the model has, without the network.
+        base_alone: forecast with the model's classical base, without the network.
     """
     network = model.network.eval()
     predict = network.predict_base if base_alone else network.predict
@@ -106,7 +106,7 @@ def network_model(model: Predictor, source: Panel, base_alone: bool = False) -> 
 
 
 def empty_sums(parts: Sequence[Windows], source: Panel, levels: tuple[float, ...]) -> MetricSums:
-    """Return sums that have room for the windows of all parts."""
+    """Allocate sums for the windows of all parts."""
     steps = np.concatenate([windows.step for windows in parts])
     first, last = int(steps.min()), int(steps.max())
     unit = 1.0 if source.counts else 0.0
@@ -145,7 +145,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     """
     source = panel.load(prepared)
     chosen = choose(problem.register_cell, models)
-    # Figures draw the intervals of the first, and by its errors windows are chosen to look at.
+    # Figures draw the intervals of the first model; its errors choose the sample windows.
     cells = sorted(models, key=lambda cell: cell != chosen["model"])
     folders = {cell: models[cell] for cell in cells}
     folders |= {f"{cell}_{ALONE}": models[cell] / ALONE for cell in cells if problem.beside}
@@ -208,7 +208,7 @@ def _smoothed(problem: Problem, source: Panel) -> Classical | None:
 
 @dataclass(frozen=True)
 class _Scored:
-    """The sums of every model, and of those that forecast every window on the sample, too."""
+    """The sums of every model; for models that forecast every window, also those on the sample."""
 
     sums: dict[str, MetricSums]
     sampled: tuple[str, ...] = ()
@@ -232,7 +232,7 @@ def _score(
     empty = empty_sums([part.windows for part in parts], source, levels)
 
     def score(name: str, windows: Sequence[Windows]) -> MetricSums:
-        sums = copy.deepcopy(empty)  # to make it looks at every value of the table
+        sums = copy.deepcopy(empty)  # making it reads every value of the table
         for part, some in zip(parts, windows, strict=True):
             sum_metrics(part.models[name], some, source, levels, sums)
         return sums

@@ -1,4 +1,4 @@
-"""Intervals of 80 and 50 % in every figure, and the forecast of the future behind its history."""
+"""Intervals of 80 and 50 % for every figure, and the figure of history and forecast."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,8 +55,8 @@ def interval(
 ) -> tuple[Floats, Floats] | None:
     """Return the bounds between which a share of the values is expected, each (...,).
 
-    A level between two of the model's is interpolated linearly. None where the levels are not as
-    far apart.
+    A level between two of the model's is interpolated linearly. None if the share is larger than
+    that between the outermost levels.
 
     Args:
         quantiles: (..., levels), which increase.
@@ -103,7 +103,7 @@ def median(quantiles: Floats, levels: Sequence[float]) -> Floats:
 
 
 class _Formatter(mdates.ConciseDateFormatter):
-    """Short dates, with the year below the first of them, and below each of another year."""
+    """Short dates, with the year below the first one, and below each first one of another year."""
 
     def format_ticks(self, values: list[float]) -> list[str]:
         labels: list[str] = super().format_ticks(values)  # type: ignore[no-untyped-call]
@@ -131,7 +131,7 @@ def _future(fans: Sequence[Fan], levels: Sequence[float], model: str, unit: str)
 
     Args:
         levels: of the last axis of `Fan.quantiles`.
-        model: whose colour is taken.
+        model: the model whose colour is used.
         unit: of the values.
     """
     alone = len(fans) == 1
@@ -160,11 +160,11 @@ def _future(fans: Sequence[Fan], levels: Sequence[float], model: str, unit: str)
     return figure
 
 
-future = drawn("future", "The history, and the forecast behind it with its intervals")(_future)
+future = drawn("future", "The history, and the forecast after it with its intervals")(_future)
 
 
 def axis_unit(problem: Problem) -> str:
-    """Return what the values of a problem are called on an axis."""
+    """Return the label of a problem's values on an axis."""
     data = problem.data
     name = "value" if data.value_columns else data.y
     return data.unit or name

@@ -32,7 +32,7 @@ from retain.evaluation.plotting import (
 from retain.kinds.forecast.evaluation import fan
 from retain.kinds.forecast.evaluation.wording import number
 
-# More lines than those of the networks, their base and two floors nobody could tell apart.
+# More lines than those of the networks, their base and two floors could not be distinguished.
 NOT_DRAWN = (
     *("naive", "drift", "zero", "seasonal_mean", "ets"),
     *("lstm_alone", "rnn_alone", "gru_alone"),
@@ -54,7 +54,7 @@ class View:
     quantiles: dict[str, Floats]  # model -> (horizon, levels)
 
 
-@drawn("forecasts", "Test windows: what came, and what each model had forecast")
+@drawn("forecasts", "Test windows: the observed values, and the forecast of each model")
 def forecasts(views: Sequence[View], levels: tuple[float, ...], unit: str = "value") -> Figure:
     """Draw a panel for each of `views`: median of every model, and the intervals of the first.
 
@@ -100,8 +100,8 @@ def _forecast(axes: Axes, view: View, levels: tuple[float, ...]) -> list[Patch]:
 def error_by_step(frame: pd.DataFrame, unit: str = "", ahead: str = "steps") -> Figure:
     """Draw the columns model, step (1 = the first step of the horizon), mae.
 
-    The axis is that of the models which one compares; a floor far above them has its mean in the
-    legend instead of a line.
+    The compared models set the scale of the axis; a floor far above them has its mean in the legend
+    instead of a line.
     """
     figure = Figure(figsize=(WIDTH, 3.6))
     axes = figure.subplots()
@@ -134,7 +134,7 @@ def error_by_step(frame: pd.DataFrame, unit: str = "", ahead: str = "steps") -> 
 def calibration(frame: pd.DataFrame) -> Figure:
     """Draw the columns model, level, observed: the share of the truth at or below the quantile.
 
-    The axis is their difference: on a diagonal no two models could be told apart.
+    The axis is their difference: along a diagonal, models could not be distinguished.
     """
     figure = Figure(figsize=(WIDTH, 3.6))
     axes = figure.subplots()

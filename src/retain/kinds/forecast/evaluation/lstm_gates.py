@@ -27,22 +27,22 @@ from retain.project.layout import Layout
 def inspect(
     problem: Problem, name: str, root: Path, folder: Path, what: str | None, at: str | None
 ) -> Inspection:
-    """Return the gates of the steps in which a model reads one window, a segment each.
+    """Return the gates at the steps in which a model reads one window, one segment per step.
 
-    The steps of the decoder are not among them: they start from the last state, one for each
-    segment of the forecast. Of an ensemble it is the first network, of several layers the last.
+    The steps of the decoder are not included: they start from the last state, one for each segment
+    of the forecast. An ensemble is represented by its first network, several layers by the last.
 
     Args:
         name: of the problem, in the project at `root`.
         folder: of the model.
-        what: the series; if not given, the first that has such a window.
-        at: the first time stamp to forecast, where the window ends; if not given, that of the
+        what: the series; by default the first with such a window.
+        at: the first time stamp to forecast, at the end of the window; by default that of the
             newest test window.
 
     Raises:
         ModelError: the model has no LSTM, or does not fit the data.
         DataError: there is no such series or window, or the data are not prepared.
-        ParamsError: `at` is no time stamp.
+        ParamsError: `at` is not a time stamp.
     """
     model = predictor.load(folder)
     network = model.network.members[0]

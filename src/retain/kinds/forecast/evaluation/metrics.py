@@ -16,7 +16,7 @@ MEASURES = (
     *("square_scaled", "signed", "zero"),
 )
 SCALES = ("mase_scale", "rmsse_scale")  # columns of a panel's index
-MOST_ZEROS = 0.2  # of the truths, up to which the symmetric error means something
+MOST_ZEROS = 0.2  # share of zeros in the truths up to which the symmetric error is meaningful
 
 
 def measures(truth: Floats, forecast: Floats, levels: tuple[float, ...], scales: Floats) -> Floats:
@@ -64,7 +64,7 @@ class MetricSums:
         first_step: grid step of the first possible forecast origin.
         steps: how many origins there may be.
         horizon, series: the lengths of the other two sums.
-        unit: the least difference of two values, 1 of counts; 0 where values are continuous.
+        unit: the smallest difference of two values: 1 for counts, 0 for continuous values.
     """
 
     def __init__(
@@ -81,7 +81,8 @@ class MetricSums:
         self.by_step = np.zeros((2, len(MEASURES), horizon))
         self.by_series = np.zeros((2, len(MEASURES), series))
         self.below_by_origin = np.zeros((len(levels), steps))  # truths at or below each quantile
-        # And those that are below it, or at it, by the unit of the values: the first and the last.
+        # And the truths below it, and at or below it, by the unit of the values: the first and the
+        # last.
         self.rounded_by_origin = np.zeros((2, len(levels), steps))
         self.not_finite = 0
         self.by_window: list[Floats] = []  # mean absolute error of each window, in order
@@ -100,7 +101,7 @@ class MetricSums:
         """
         self.not_finite += int(np.count_nonzero(~np.isfinite(forecast)))
         values = measures(truth, forecast, self.levels, scales)
-        # What is left out depends on the truth alone: a forecast that is not a number must count.
+        # Only missing truths are left out: a forecast that is NaN must count.
         known = np.isfinite(truth)
         seen = np.repeat(known[None], len(MEASURES), axis=0)
         for measure, scale in zip(("scaled", "square_scaled"), scales.T, strict=True):
@@ -136,12 +137,12 @@ class MetricSums:
         return np.stack([below, np.full_like(below, self.by_origin[1, 0].sum())])
 
     def calibration(self) -> dict[str, Share]:
-        """Compare the share of truths at or below each quantile, by level, with what chance does.
+        """Return the shares of truths at or below each quantile, with their random deviations.
 
-        And, as `coverage_80`, the share of those within the 80 % interval. Of counts many truths
-        are at a quantile, as at 0; it is right where its level lies between the share of those
-        below it and that of those below or at it, and otherwise the nearer of the two is compared.
-        So is the interval, whose ends may count half.
+        And, as `coverage_80`, the share of those within the 80 % interval. Many counts equal a
+        quantile, such as 0. Then the quantile is right if its level lies between the share of
+        truths below it and the share at or below it; otherwise the nearer of the two is compared.
+        The same holds for the interval, whose ends may count half.
         """
         used = _used(self.by_origin[1, 0])
         counts = self.by_origin[1, MEASURES.index("covered"), used]
@@ -151,7 +152,7 @@ class MetricSums:
         below, up_to = (np.vstack(pair) for pair in zip((below, up_to), within, strict=True))
         expected = np.array([*self.levels, 0.8])
         ends = np.stack([below.sum(1), up_to.sum(1)]) / max(counts.sum(), 1)
-        # The nearest to the level of all shares between the two, as a mixture of them.
+        # The share between these two that is nearest to the level, as a mixture of them.
         wanted = np.clip(expected, ends[0], ends[1])
         gap = ends[1] - ends[0]
         part = np.divide(wanted - ends[0], gap, out=np.ones_like(gap), where=gap > 0)[:, None]
@@ -191,8 +192,8 @@ def _ratio(sums: Floats, counts: Floats) -> Floats:
 def _scores(sums: Floats, counts: Floats) -> dict[str, float]:
     """Compute the scores from sums and counts of MEASURES.
 
-    Of all values, RMSSE (Makridakis, Spiliotis & Assimakopoulos 2022) is the root of the mean over
-    them, so that it is that of M5 for each series, and MAE, WAPE and bias are sums over sums.
+    Over all values, RMSSE (Makridakis, Spiliotis & Assimakopoulos 2022) is the root of the mean, so
+    that for one series it is that of M5; MAE, WAPE and bias are ratios of sums.
     """
     mean = dict(zip(MEASURES, _ratio(sums, counts).tolist(), strict=True))
     size = mean["size"] or float("nan")
@@ -222,8 +223,8 @@ def difference(
 
     Args:
         metric: one of COMPARED.
-        block: over how many origins neighbours may have something in common, besides the horizon
-            over which windows overlap.
+        block: number of origins over which errors may be correlated, besides the horizon over which
+            windows overlap.
         draws, seed: of the bootstrap, where there are many origins.
     """
     measure = MEASURES.index(COMPARED[metric])

@@ -1,6 +1,6 @@
-"""What a report says of the future and of the data: the forecast from the last row, and drift.
+"""The report's part about the future and the data: the forecast from the last row, and drift.
 
-The forecast is that of `retain forecast` without a file, made of the prepared arrays.
+The forecast is that of `retain forecast` without a file, computed from the prepared arrays.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from retain.kinds.forecast.predict.example import series_frame
 from retain.kinds.forecast.predict.predictor import Predictor
 from retain.project import fingerprint
 
-MOST_NAMED = 20  # series, or reasons, that the report names
+MOST_NAMED = 20  # series, or reasons, listed in the report
 MEASURES = {
     "psi": "population stability index: how much the shares of small and large values differ",
     "wasserstein": "Wasserstein distance: how far the values moved, in standard deviations",
@@ -36,7 +36,7 @@ MEASURES = {
 
 
 def build(name: str, problem: Problem, prepared: Path, judged: Path, final: Path | None) -> Outlook:
-    """Forecast from the last row of the prepared data, and look at the data."""
+    """Forecast from the last row of the prepared data, and describe the data."""
     source = panel.load(prepared)
     folder = final or judged
     model = predictor.load(folder)
@@ -50,7 +50,7 @@ def build(name: str, problem: Problem, prepared: Path, judged: Path, final: Path
 
 
 def chosen(source: Panel) -> list[int]:
-    """Return the numbers of the series to show: all or, of many, the largest that still go on."""
+    """Return the numbers of the series to show: all, or the largest that have not ended."""
     index = source.index
     if len(index) <= fan.MOST:
         return list(range(len(index)))
@@ -60,7 +60,7 @@ def chosen(source: Panel) -> list[int]:
 
 
 def _forecast(model: Predictor, source: Panel) -> Forecasts | str:
-    """Forecast the chosen series from their last row; what is in the way if none can be."""
+    """Forecast the chosen series from their last row; return the reason if none can be."""
     data = model.data
     frames = [_rows(series_frame(source, number, data)) for number in chosen(source)]
     frame = pd.concat(frames, ignore_index=True)
@@ -181,7 +181,7 @@ def _quality(source: Panel, data: Data) -> list[tuple[str, str]]:
     ]
     if repeated["rows"]:
         facts.append(
-            ("Rows of one time", f"{repeated['rows']:,} taken away (rule: {repeated['rule']})")
+            ("Rows with the same time", f"{repeated['rows']:,} removed (rule: {repeated['rule']})")
         )
     for title, counts in (
         ("Blank values", found["blank"]),

@@ -39,7 +39,7 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
         facts=(
             ("Test windows", f"{metrics['windows']['test']:,}"),
             ("Series", f"{found.tables['error_by_series']['unique_id'].nunique():,}"),
-            ("It looks back, and forecasts", " and ".join(spans[:2])),
+            ("Context, and horizon", " and ".join(spans[:2])),
             *found.cell_facts,
             ("Season", spans[2]),
             ("Evaluated model trained until", test if rehearsed else validation),
@@ -53,13 +53,13 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
 
 
 def _figures(problem: Problem, found: Evaluation) -> Iterator[Figure]:
-    """Draw the figures in order; errors by series only where there are several."""
+    """Draw the figures in order; errors by series only if there are several."""
     tables = {name: _shown(table) for name, table in found.tables.items()}
     used, unit = label(found.metrics.get("model", MODEL)), fan.axis_unit(problem)
     ahead = wording.step_unit(found.schema.frequency)
     yield Figure(
         "forecasts",
-        "Forecasts and what came",
+        "Forecasts and observed values",
         f"Two typical, two best and two worst test windows. The {used} expected "
         "80\N{NO-BREAK SPACE}% of the values in the light band and half in the dark one; the lines "
         "are medians.",
@@ -68,7 +68,7 @@ def _figures(problem: Problem, found: Evaluation) -> Iterator[Figure]:
     yield Figure(
         "error_by_step",
         "Error by step ahead",
-        "How much harder each model finds it to look further ahead; lower is better. The axis "
+        "The error of each model at each step of the horizon; lower is better. The axis "
         "need not begin at zero, so that the models can be told apart.",
         figures.error_by_step(tables["error_by_step"], unit, ahead),
     )
@@ -117,7 +117,7 @@ def folds_table(found: Evaluation, data: Data, rehearsed: bool) -> Table:
     """List the folds: from when to when the models of each were trained and scored.
 
     Args:
-        rehearsed: whether the models learned from the validation parts, too.
+        rehearsed: whether the models were trained on the validation parts, too.
     """
     grid, horizon = found.grid, found.schema.data["horizon"]
     rows = [

@@ -25,18 +25,18 @@ SCORES = {
     "wape": "WAPE",
     "bias": "bias",
 }
-LEAST = ("mae", "rmse", "mase", "rmsse", "smape", "wape", "crps")  # the less, the better
+LEAST = ("mae", "rmse", "mase", "rmsse", "smape", "wape", "crps")  # lower is better
 
 
 def label(name: str) -> str:
-    """Return a model's name for a person."""
+    """Return a model's display name."""
     return plotting.mark(name).label
 
 
 def judging_metric(problem: Problem) -> str:
-    """Return the metric by which the gate compares with other models: that of its first such check.
+    """Return the metric of the gate's first check against another model.
 
-    MAE where the gate compares with none.
+    MAE if there is no such check.
     """
     named = (check.metric for check in problem.gate if isinstance(check, BeatsCheck | TiesCheck))
     return next(named, problem.ERRORS[0])
@@ -49,7 +49,7 @@ def scores_table(metrics: ForecastMetrics, problem: Problem, frequency: str) -> 
         frequency: of the table, an alias of pandas.
     """
     models = metrics["models"]
-    columns = {  # metrics of an older version have fewer
+    columns = {  # older versions of metrics.json have fewer
         key: title
         for key, title in SCORES.items()
         if any(key in scores for scores in models.values())
@@ -104,9 +104,9 @@ def _terms(columns: Iterable[str], problem: Problem, frequency: str) -> tuple[tu
 
 
 def _note(metrics: ForecastMetrics) -> str:
-    """Say what the columns are of, and why some have no figure."""
+    """Describe the columns, and why some have no figure."""
     sentences = [
-        "The best of each column stands out. Every model's interval is calibrated by its errors "
+        "The best of each column is marked. Every model's interval is calibrated by its errors "
         "before the test part, but for always zero. RMSSE and bias are of the mean forecast, the "
         "other errors of the median."
     ]
@@ -125,9 +125,9 @@ def _note(metrics: ForecastMetrics) -> str:
 
 
 def differences_table(metrics: ForecastMetrics, problem: Problem, frequency: str) -> Table:
-    """List how the judged model differs from each other one, the best of the others first.
+    """List the differences of the judged model from each other one, the best of the others first.
 
-    It is by the metric by which the gate compares; the CRPS stands beside it.
+    By the gate's metric, and by the CRPS.
 
     Args:
         frequency: of the table, an alias of pandas.
@@ -190,10 +190,10 @@ def _methods(names: Sequence[str], problem: Problem, frequency: str) -> Iterator
         "rnn": network,
         "gru": network,
         "pool": "the classical base, a blend of exponential smoothing, which networks correct",
-        "naive": "the last value goes on",
+        "naive": "the last value, continued",
         "seasonal_naive": wording.season_before(season, frequency),
         "seasonal_mean": "the mean of all values at the same place in the season",
-        "drift": "the straight line through the first and the last value goes on",
+        "drift": "the straight line through the first and the last value, continued",
         "theta": "a classical method: a trend and exponential smoothing",
         "ets": "a classical method: exponential smoothing of level, trend and season",
     }

@@ -12,11 +12,11 @@ from retain.kinds.forecast.evaluation.evaluate import ForecastMetrics
 from retain.kinds.forecast.evaluation.scores import judging_metric
 from retain.kinds.forecast.evaluation.wording import number, season_before
 
-Label = Callable[[str], str]  # a model's name for a person
+Label = Callable[[str], str]  # returns a model's display name
 SAME = 0.005  # of the other's error: a smaller difference is none to a reader
 ALMOST = 0.02  # where chance may explain it
 BASE = "pool"  # the classical base alone
-VERDICTS = {  # by what serves
+VERDICTS = {  # by what forecasts
     "network": {
         "better": "A network was worth it",
         "worse": "No network was needed",
@@ -32,11 +32,11 @@ UNCLEAR = {"network": "a network was worth it", "base": "the base is worth more 
 
 
 def headline(problem: Problem, metrics: ForecastMetrics, frequency: str, label: Label) -> str:
-    """Say how good the forecast is, for people who do not know the terms.
+    """Describe how good the forecast is, without technical terms.
 
     Args:
         frequency: of the table, an alias of pandas.
-        label: returns a model's name for a person.
+        label: returns a model's display name.
     """
     model, data = metrics.get("model", MODEL), problem.data
     scores = metrics["models"][model]
@@ -78,7 +78,7 @@ def lead(problem: Problem, metrics: ForecastMetrics, label: Label) -> str:
     """Say what the network earned over its base and over the best floor, and why it is used.
 
     Args:
-        label: returns a model's name for a person.
+        label: returns a model's display name.
     """
     metric = judging_metric(problem)
     cells, error = problem.training.cells, problem.ERRORS[0]
@@ -99,16 +99,16 @@ def _over_base(metrics: ForecastMetrics, metric: str, label: Label) -> str:
             why = "the table has fewer windows than a network needs"
         else:
             gains = " and ".join(_gain(gain) for gain in folds[-1]["gains"])
-            why = f"where that was rehearsed last, its error was {gains}"
-        return f"The network earned nothing over its classical base, and the base serves: {why}."
+            why = f"in the last rehearsals its error was {gains}"
+        return f"The network did not improve on its classical base, which forecasts alone: {why}."
     change = _change(metrics, model, BASE, metric)
     if change is None:
         return ""
     theirs = metrics["models"][BASE][metric]
     if not change.value < 0:
-        what = "took nothing off the error of its classical base"
+        what = "did not reduce the error of its classical base"
     else:
-        what = f"took {_share(-change.value, theirs)} off the error of its classical base"
+        what = f"reduced the error of its classical base by {_share(-change.value, theirs)}"
     ours, kept = theirs + change.value, sum(fold["kept"] for fold in folds)
     partly = f" It was kept in {kept} of {len(folds)} folds." if kept < len(folds) else ""
     return (

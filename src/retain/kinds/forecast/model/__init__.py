@@ -1,1 +1,1 @@
-"""The forecaster: network, baselines, and what training needs of them."""
+"""The forecaster: network, baselines, and their training."""

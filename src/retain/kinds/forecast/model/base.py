@@ -1,8 +1,8 @@
 """The classical base of a forecaster: what a network reads of the pool, and how it corrects it.
 
-The network says, for each step ahead, how the experts of the pool are mixed and what is added to
-the mixture, in units of the errors that the pool made in the window's own context. Before training
-it says nothing, so that the forecast is the pool's.
+For each step ahead, the network returns changes of the experts' weights and corrections that are
+added to the mixture, in units of the pool's errors in the window's context. Before training all of
+them are zero, so the forecast is the pool's.
 """
 
 from typing import NamedTuple
@@ -19,9 +19,9 @@ from retain.kinds.forecast.model.pool.pool import Pool
 from retain.kinds.forecast.model.transform import Transform, elementwise
 
 CHANNELS = 4  # of a step: level, error of the pool, change from the season before, whether observed
-SIGNED = 3  # how many of them change their sign with that of the window
+SIGNED = 3  # number of channels whose sign changes with that of the window
 LEAST_OF_DEVIATION = 1e-3  # of a series, for the unit of one that the pool forecasts exactly
-LEAST_UNIT = 0.25  # of a series' own unit, for a window in which the pool made no errors
+LEAST_UNIT = 0.25  # share of a series' unit, for a window in which the pool made no errors
 
 
 class OnBase(NamedTuple):
@@ -70,7 +70,7 @@ class Base(nn.Module):
         return Pool.from_arrays(self.experts, self.horizon, self.log, arrays)
 
     def hold(self, pool: Pool) -> None:
-        """Take the pool's numbers: during training without the states, which serving needs."""
+        """Store the pool's numbers; in training without the states, which only serving needs."""
         for name, array in pool.arrays().items():
             self.register_buffer(_buffer(name), torch.from_numpy(array))
 
@@ -79,7 +79,7 @@ class Base(nn.Module):
         return Calibration(self.widths, self.offsets, self.mean_offsets)
 
     def fit_units(self, windows: Windows, transform: Transform) -> None:
-        """Fit the units to windows of the training part, which bring the pool's forecasts."""
+        """Fit the units to windows of the training part, which contain the pool's forecasts."""
         count = len(self.unit)
         sums, seen = np.zeros(count), np.zeros(count)
         for batch in windows.chunks():
@@ -104,7 +104,7 @@ class Base(nn.Module):
             self.growth.copy_(torch.from_numpy(np.maximum(spreads, LEAST_OF_DEVIATION)))
 
     def measure(self, batch: Batch, transform: Transform) -> OnBase:
-        """Put a batch of windows into the units of the base."""
+        """Convert a batch of windows to the units of the base."""
         context = batch.ahead.shape[1]
         now = batch.window.shape[-1] - self.horizon
         y = transform.forward(batch.window[:, 0, :now])
@@ -143,14 +143,14 @@ class Base(nn.Module):
 
 
 def mixed(values: Tensor, window: OnBase) -> Tensor:
-    """Return the forecast that a network's values stand for: (batch, horizon, outputs).
+    """Return the forecast for a network's values: (batch, horizon, outputs).
 
     Args:
-        values: (batch, horizon, experts + outputs), what is added to the logarithms of the experts'
+        values: (batch, horizon, experts + outputs), to add to the logarithms of the experts'
             weights, and to the mixture.
     """
     experts = window.distances.shape[1]
-    gates = values[..., :experts].transpose(1, 2)  # torch is slow along a last axis so short
+    gates = values[..., :experts].transpose(1, 2)  # torch is slow along a short last axis
     weights = (window.prior.unsqueeze(-1) + gates).softmax(dim=1)
     mixture = (weights * window.distances).sum(1)
     return mixture.unsqueeze(-1) + values[..., experts:]
@@ -168,5 +168,5 @@ def _buffer(name: str) -> str:
 
 
 def _near(values: Tensor) -> Tensor:
-    """Draw far values nearer, and take missing ones for 0."""
+    """Compress large values, and replace missing ones by 0."""
     return elementwise(values, np.arcsinh, torch.asinh).nan_to_num(nan=0.0)

@@ -61,10 +61,10 @@ def seasonal_naive(past: Tensor, horizon: int, season: int, fallback: Tensor) ->
 
 
 def nearest_season(past: Tensor, horizon: int, seasons: tuple[int, ...], recent: int) -> Tensor:
-    """Find which of `seasons` has repeated itself best in each row: its index, (batch,).
+    """Find which of `seasons` repeats best in each row: its index, (batch,).
 
     Measured on the newest `recent` steps, at the shortest and the longest distance at which the
-    seasonal-naive forecast repeats a value; a season that shows no pair of values comes last.
+    seasonal-naive forecast repeats a value; a season without a pair of values comes last.
 
     >>> past = torch.tensor([[1.0, 2.0, 1.0, 2.0], [1.0, 2.0, 3.0, 1.0]])
     >>> nearest_season(past, horizon=1, seasons=(2, 3), recent=4)
@@ -100,7 +100,7 @@ def drift(past: Tensor, horizon: int) -> Tensor:
 def seasonal_mean(source: Panel, horizon: int) -> Callable[[Batch], Tensor]:
     """Forecast the mean of each phase of the season over the training part of a series.
 
-    A phase without a value has the mean of all; with a season of one step every one has it.
+    A phase without a value has the mean of all values, and so has a season of one step.
     """
     index, season = source.index, source.schema.data["season_length"]
     start, means = index["start"].to_numpy(), index["mean"].to_numpy()
@@ -132,12 +132,12 @@ def quantile_models(
 ) -> dict[str, QuantileModel]:
     """Build the baselines by name, calibrated on the validation windows as the networks are.
 
-    Those that `evaluation.floors` names; `zero` alone is not calibrated, or it would be another
-    constant, and is left out where the training part has negative values.
+    Those in `evaluation.floors`. `zero` is not calibrated, since calibration would make it another
+    constant; it is left out if the training part has negative values.
 
     Args:
-        classical: what forecasts the series of the panel by theta and ETS; these are left out
-            without it.
+        classical: the Theta and ETS forecasts of the panel's series; without it these two are left
+            out.
     """
     horizon, season = problem.data.horizon, problem.data.season_length
     context = problem.data.context_length

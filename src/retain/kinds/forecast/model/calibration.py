@@ -1,6 +1,6 @@
-"""Calibrated forecasts: quantiles that increase and a mean, from what a network or a baseline says.
+"""Calibrated forecasts: increasing quantiles and a mean, from a network's or a baseline's values.
 
-What is applied here is fitted on the validation windows, in `conformal`.
+`conformal` fits the calibration on the validation windows.
 """
 
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ class Forecast(NamedTuple):
     values: Tensor  # (batch, horizon, outputs): increasing quantiles, or one point forecast
     base: Tensor  # (batch, horizon)
     scale: Tensor  # (batch, 1 or horizon)
-    mean: Tensor | None = None  # (batch, horizon), in data units, where it is an output of its own
+    mean: Tensor | None = None  # (batch, horizon), in data units, if the mean is a separate output
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is forecast.
+    """The target of a forecast.
 
     Attributes:
         levels: of the quantiles.
-        low: what the data cannot be below, None where they have no such bound.
-        transform: of the data, undone in the forecast.
-        whole: whether quantiles are whole numbers, as those of counts are.
+        low: lower bound of the data; None if there is none.
+        transform: of the data, inverted in the forecast.
+        whole: whether quantiles are whole numbers, such as those of counts.
     """
 
     levels: tuple[float, ...]
@@ -40,15 +40,15 @@ class Target:
 
 
 class Calibration(NamedTuple):
-    """What is added to a forecast, in the units of its values."""
+    """Corrections of a forecast, in the units of its values."""
 
-    widths: Tensor  # (series + 1,) factors of the intervals of each series; 0 is one never seen
+    widths: Tensor  # (series + 1,) factors of the intervals of each series; 0 is a new series
     offsets: Tensor  # (horizon, levels)
-    mean_offsets: Tensor  # (horizon,), of a mean of its own to the logarithm
+    mean_offsets: Tensor  # (horizon,), added to the logarithm of a separate mean
 
     @classmethod
     def none(cls, series: int, horizon: int, levels: int) -> "Calibration":
-        """Return the calibration that leaves quantiles as they are."""
+        """Return the calibration that changes no quantile."""
         return cls(torch.ones(series + 1), torch.zeros(horizon, levels), torch.zeros(horizon))
 
 
@@ -56,11 +56,11 @@ def apply(forecast: Forecast, calibration: Calibration, series: Tensor, target: 
     """Return calibrated quantiles and the mean in data units: (batch, horizon, levels + 1).
 
     The mean is the integral of the quantile function over the levels, with trapezoids between them
-    and the outermost quantiles beyond them, and an offset for what that leaves out of the tails.
-    Where a network says a mean of its own, it is that one.
+    and the outermost quantiles beyond them, plus an offset for the tails. If the network has a
+    separate output for the mean, it is that output.
 
     Args:
-        series: (batch,) numbers, from 1; 0 is a series never seen.
+        series: (batch,) numbers, from 1; 0 is a new series.
     """
     values, base, scale, own = forecast
     levels, low, transform = target.levels, target.low, target.transform
@@ -84,9 +84,9 @@ def apply(forecast: Forecast, calibration: Calibration, series: Tensor, target: 
 def calibrated(values: Tensor, width: Tensor, offsets: Tensor, levels: tuple[float, ...]) -> Tensor:
     """Return calibrated quantiles that increase, in the units of `values`.
 
-    Offsets may make quantiles cross. They are then sorted, which brings a quantile function nearer
-    to the true one (Chernozhukov, Fernández-Val & Galichon 2010) and makes no two of them equal,
-    as a running maximum does.
+    Offsets may make quantiles cross. Then they are sorted, which brings a quantile function nearer
+    to the true one (Chernozhukov, Fernández-Val & Galichon 2010) and, unlike a running maximum,
+    makes no two of them equal.
 
     Args:
         values: as in `Forecast`.
@@ -98,9 +98,9 @@ def calibrated(values: Tensor, width: Tensor, offsets: Tensor, levels: tuple[flo
 
 
 def mean_of(quantiles: Tensor, levels: tuple[float, ...]) -> Tensor:
-    """Return the mean of a quantile function, as `apply` says: (batch, horizon)."""
+    """Return the mean of a quantile function, as in `apply`: (batch, horizon)."""
     mean = torch.zeros_like(quantiles[..., 0])
-    for number, weight in enumerate(mean_weights(levels)):  # in a fixed order, for its bits
+    for number, weight in enumerate(mean_weights(levels)):  # in a fixed order, for the same bits
         mean = mean + weight * quantiles[..., number]
     return mean
 
@@ -117,5 +117,5 @@ def mean_weights(levels: tuple[float, ...]) -> list[float]:
 
 
 def point_of(values: Any, levels: tuple[float, ...]) -> Any:
-    """Return the point forecast of an array or tensor, (..., 1): the median where there is one."""
+    """Return the point forecast of an array or tensor, (..., 1): the median if there is one."""
     return values[..., [levels.index(0.5)]] if values.shape[-1] > 1 else values

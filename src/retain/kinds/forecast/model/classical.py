@@ -1,8 +1,8 @@
 """Theta and exponential smoothing, estimated by statsmodels and run along whole series.
 
-A forecast knows all rows of its series that precede it and no other: the states are updated at
-every row, and the parameters, season and line are estimated again at some of them, from the newest
-rows before. What is estimated is rounded, so that it does not hang on the processor.
+A forecast uses all earlier rows of its series and no others: the states are updated at every row,
+and the parameters, season and line are estimated again at some rows, from the newest rows before
+them. Estimates are rounded, so that they do not depend on the processor.
 """
 
 import warnings
@@ -19,10 +19,10 @@ from retain.kinds.forecast.data.panel import Panel
 
 NAMES = ("theta", "ets")
 LEAST = 10  # values; below them lines and smoothing are mostly noise
-ROWS = 1_000  # the newest ones, or three seasons, are estimated from
-# What may be spent: parameters are estimated once for each series, again where its past has grown
-# by half, and as often besides as estimated rows, and as many as an estimation costs in itself,
-# allow; of larger panels a sample is drawn.
+ROWS = 1_000  # the newest rows, or three seasons, for an estimation
+# Limit of the cost: parameters are estimated once for each series, and again where its past has
+# grown by half; further estimations depend on this budget of rows, to which each estimation adds a
+# fixed cost. For larger panels a random sample of series is used.
 SERIES, TOTAL_ROWS = 128, 500_000
 ESTIMATED_ROWS, ONE_ESTIMATION = 120_000, 500
 MOST_ESTIMATIONS = 24  # of a series, evenly spaced
@@ -34,14 +34,14 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Smoother:
-    """Exponential smoothing with a damped trend, and what is around it.
+    """Exponential smoothing with a damped trend, a drift and a season.
 
     Attributes:
         alpha, beta, phi: of level, trend and damping.
         level, slope: the states before the first row.
-        drift: what a forecast rises at each step besides: half of the line of the theta method.
-        index: what is taken out before, from the first row on: (period,).
-        multiplied: whether it is divided by, and not subtracted.
+        drift: additional rise of a forecast per step: half the slope of the theta method's line.
+        index: the season to remove first, from the first row on: (period,).
+        multiplied: whether the season is divided by, not subtracted.
     """
 
     alpha: float
@@ -77,7 +77,7 @@ class Run:
 
 
 def run(smoother: Smoother, y: Floats) -> Run:
-    """Run a smoother along values; a missing one, NaN, is what was forecast."""
+    """Run a smoother along values; a missing one, NaN, is replaced by its forecast."""
     index = np.resize(np.array(smoother.index), len(y))
     alpha, beta, phi = smoother.alpha, smoother.beta, smoother.phi
     level, slope = smoother.level, smoother.slope
@@ -96,7 +96,7 @@ def run(smoother: Smoother, y: Floats) -> Run:
 def fit_theta(known: Floats, season: int) -> tuple[Any, Any]:
     """Fit the theta method (Assimakopoulos & Nikolopoulos 2000): statsmodels' model and results.
 
-    The season, where a test finds one, is taken out before.
+    The season, if a test finds one, is removed first.
 
     Args:
         known: (steps,), none missing.
@@ -104,17 +104,17 @@ def fit_theta(known: Floats, season: int) -> tuple[Any, Any]:
     from statsmodels.tsa.forecasting.theta import ThetaModel  # here: it takes a second
 
     seasonal = season > 1 and len(known) >= 2 * season + 1
-    with warnings.catch_warnings():  # of an optimiser that comes to no end: it is near enough
+    with warnings.catch_warnings():  # the optimiser may not converge: near enough
         warnings.simplefilter("ignore")
         model = ThetaModel(known, period=season if seasonal else None, deseasonalize=seasonal)
         return model, model.fit()
 
 
 def estimate(known: Floats, season: int, names: Iterable[str] = NAMES) -> dict[str, Smoother]:
-    """Estimate the methods of these names; of few values or a constant they repeat the last one.
+    """Estimate the named methods; with few values or a constant, they repeat the last value.
 
     Args:
-        known: (steps,), none missing, one at least.
+        known: (steps,), none missing, at least one.
     """
     names = list(names)
     if len(known) < LEAST or known.min() == known.max():
@@ -132,7 +132,7 @@ def _theta(known: Floats, season: int) -> Smoother:
     slope, alpha = (float(value) for value in fitted.params)
     index: tuple[float, ...] = (0.0,)
     multiplied = False
-    if model.deseasonalize:  # if it was asked for; where no season was found, it is ones or zeros
+    if model.deseasonalize:  # if requested; ones or zeros if no season was found
         ahead = np.asarray(fitted.forecast_components(season)["seasonal"], dtype=np.float64)
         multiplied = str(model.method).startswith("mul")
         index = _rounded(np.roll(ahead, len(known)), 1.0 if multiplied else unit)
@@ -146,8 +146,8 @@ def _theta(known: Floats, season: int) -> Smoother:
 def _ets(known: Floats, theta: Smoother) -> Smoother:
     """Fit level and damped trend (Gardner & McKenzie 1985; Hyndman et al. 2008), by least squares.
 
-    The season is taken out before, as that of the theta method is: multiplied where all values are
-    positive, and of any length, which seasonal states of so many parameters are not fit for.
+    The season is removed first, as in the theta method: multiplicative if all values are positive,
+    and of any length; seasonal states would need too many parameters for long seasons.
     """
     from statsmodels.tsa.holtwinters import ExponentialSmoothing
 
@@ -185,7 +185,7 @@ def _ets(known: Floats, theta: Smoother) -> Smoother:
 
 
 def _rounded(values: Any, unit: float) -> tuple[float, ...]:
-    """Round values to DIGITS of a unit, which is made a power of two."""
+    """Round values to DIGITS of a unit, which is rounded to a power of two."""
     unit = 2.0 ** np.floor(np.log2(unit)) if unit > 0 else 1.0
     return tuple((np.round(np.asarray(values) / unit, DIGITS) * unit).tolist())
 
@@ -206,8 +206,8 @@ class Classical:
     chosen: NDArray[np.bool_]
     sampled: bool
     start: Rows
-    # Of a series: the rows of it at which parameters are estimated, and for each of them the row
-    # at which the runs begin, and the runs by name.
+    # For each series: the rows at which parameters are estimated, and for each of these rows the
+    # first row of the runs, and the runs by name.
     runs: Mapping[int, tuple[Rows, list[tuple[int, dict[str, Run]]]]] = field(repr=False)
 
     def forecast(self, name: str, series: Rows, origin: Rows) -> Floats:
@@ -265,7 +265,7 @@ def build(source: Panel, names: Iterable[str], seed: int) -> Classical:
 
 
 def _schedule(first: int, end: int, count: int) -> Rows:
-    """Return the rows before which parameters are estimated: `count` of them, and as it grows."""
+    """Return the `count` rows before which parameters are estimated, at growing distances."""
     growing = first * GROWN ** np.arange(1 + np.log(end / first) / np.log(GROWN))
     rows = np.r_[np.linspace(first, end, count, endpoint=False), growing[growing < end]]
     return np.unique(rows.astype(np.int64))
@@ -274,8 +274,8 @@ def _schedule(first: int, end: int, count: int) -> Rows:
 def _part(
     y: Floats, at: int, end: int, limit: int, season: int, names: tuple[str, ...]
 ) -> tuple[int, dict[str, Run]]:
-    """Estimate from the rows before `at`, and run up to `end`; return where the runs begin, too."""
-    # A window has a value in its context: where none came before `at`, it begins after the first.
+    """Estimate from the rows before `at`, and run up to `end`; also return the runs' first row."""
+    # A window has a value in its context: if there is none before `at`, it begins after the first.
     known = np.flatnonzero(np.isfinite(y[:end]) & (np.arange(end) >= at - limit))
     begin = int(known[0]) if len(known) else 0
     history: Floats = pd.Series(y[begin : max(at, begin + 1)]).interpolate().to_numpy()

@@ -1,7 +1,7 @@
-"""Fit what makes quantiles hold, and the mean unbiased, on the validation windows.
+"""Fit the calibration of quantiles and mean on the validation windows.
 
-A width for each series, an offset for each step and level, and one of the mean for each step; of
-networks and of baselines alike. Everything is in normalised units and float64.
+A width for each series, an offset for each step and level, and an offset of the mean for each step,
+for networks and baselines. Everything is in normalised units and float64.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,16 +28,16 @@ from retain.kinds.forecast.model.transform import Transform
 if TYPE_CHECKING:
     from retain.kinds.forecast.model.forecaster import Forecaster
 
-# A step's residuals weigh n / (n + 50) beside those of all steps: with fewer, a decile of a step
-# is mostly noise, for its share among n truths has a deviation of about 0.5 / √n.
+# A step's residuals have the weight n / (n + 50) against those of all steps: with fewer, a decile
+# of a step is mostly noise, since its share among n truths has a deviation of about 0.5 / √n.
 STEP_PRIOR = 50
-# A series' residuals weigh n / (n + 10), n being the steps that its windows observe. Neighbouring
-# windows share most of them and are not counted twice.
+# A series' residuals have the weight n / (n + 10), where n is the number of observed steps in its
+# windows; steps that neighbouring windows share are counted once.
 SERIES_PRIOR = 10
-WIDEST = 100.0  # no series' interval is so many times wider, or narrower, than the others'
-ROUNDS = 12  # of fitting offsets, sorting, and fitting what is left; three are usually enough
-CLOSE = 0.002  # shares of truths below a quantile that are so near to its level need no more
-LARGEST = 1 << 24  # residuals by window, step and level; long horizons are thinned to so many
+WIDEST = 100.0  # limit of how many times a series' interval is wider, or narrower, than the others'
+ROUNDS = 12  # rounds of fitting offsets, sorting, and fitting again; three are usually enough
+CLOSE = 0.002  # shares of truths below a quantile that are this near to its level are good enough
+LARGEST = 1 << 24  # most residuals by window, step and level; long horizons are thinned
 
 
 class Residuals(NamedTuple):
@@ -50,7 +50,7 @@ class Residuals(NamedTuple):
     deviation: Floats  # (windows,) of its series, in data units
     series: NDArray[np.int64]  # (windows,) from 1
     origin: NDArray[np.int64]  # (windows,) first step of the horizon, increasing in each series
-    mean: Floats | None = None  # (windows, horizon) in data units, where it is an output of its own
+    mean: Floats | None = None  # (windows, horizon) in data units, if the mean is a separate output
 
 
 def calibrate(network: "Forecaster", windows: Windows) -> None:
@@ -102,10 +102,9 @@ def fit(residuals: Residuals, target: Target, series: int, centre: float = 1.0) 
     """Fit the calibration of a forecast to its residuals.
 
     Args:
-        centre: the share of what is found for the median and the mean that is applied to them, and
-            moves the interval: where residuals are of a short time, it is chance that all have one
-            sign.
-        series: how many there are; a series without a window has the width 1, as an unknown one.
+        centre: the share of the offsets of the median and the mean that is applied, also to the
+            interval: residuals of a short time may all have the same sign by chance.
+        series: number of series; a series without a window has the width 1, like a new one.
     """
     levels = target.levels
     thin = -(-residuals.values.shape[0] * residuals.values.shape[1] * len(levels) // LARGEST)
@@ -125,10 +124,10 @@ def _fit_offsets(residuals: Residuals, widths: Floats, levels: tuple[float, ...]
     """Fit (horizon, levels) offsets, so that each quantile has its share of the truths below it.
 
     Split conformal prediction (Vovk et al. 2005; Romano et al. 2019), one-sided and at every level,
-    the median's too. Of each step's offsets and those of all steps together, which grow with the
-    spread of the step, the weighted mean is taken: a table with few validation windows has not
-    enough residuals of a step to find its deciles by. Sorting changes which truths are below a
-    quantile, so that shares are measured after it and offsets are fitted again.
+    including the median. The offset is the weighted mean of the step's offset and that of all steps
+    together, which is scaled by the spread of the step: a table with few validation windows has too
+    few residuals of a step for its deciles. Sorting changes which truths are below a quantile, so
+    shares are measured after it and offsets are fitted again.
     """
     width = widths[residuals.series][:, None]
     point = point_of(residuals.values, levels)
@@ -165,13 +164,13 @@ def _fit_offsets(residuals: Residuals, widths: Floats, levels: tuple[float, ...]
 def _fit_widths(
     residuals: Residuals, offsets: Floats, levels: tuple[float, ...], series: int
 ) -> Floats:
-    """Fit how much wider the intervals of each series must be than those of all: (series + 1,).
+    """Fit the factors by which each series' intervals are wider than those of all: (series + 1,).
 
-    The ratio of mean absolute residual and mean 80 % interval, over the same ratio of all series.
-    A network that knows that a series is steady has narrow intervals for it already, and a ratio of
-    1. With few observations it is drawn towards 1, in logarithms, for widths are factors. A
-    series that never changed has a scale of its own that means nothing (1): without a width its
-    interval would be that of the others.
+    The ratio of mean absolute residual to mean 80 % interval, divided by the same ratio of all
+    series. If a network has already narrow intervals for a steady series, the factor is 1. With few
+    observations it is shrunk towards 1, in logarithms, since widths are factors. A series that
+    never changed has an arbitrary scale (1): without a width its interval would be that of the
+    others.
     """
     point = point_of(residuals.values, levels)
     quantiles = np.sort(residuals.values - point + offsets, axis=-1)
@@ -198,11 +197,11 @@ def _fit_widths(
 
 
 def _fit_mean(residuals: Residuals, widths: Floats, offsets: Floats, target: Target) -> Floats:
-    """Fit what is added to the mean at each step, (horizon,), so that its errors sum to zero.
+    """Fit the offsets of the mean at each step, (horizon,), so that its errors sum to zero.
 
-    The errors are those in data units, in deviations of the series: in units of the window, one
-    that is nearly flat, as those of an intermittent series are, would count a hundred times as much
-    as another. The offsets of steps are drawn to those of all steps, as the quantiles' are.
+    The errors are in data units, divided by the deviation of the series: in units of the window, a
+    nearly flat window, as in an intermittent series, would count a hundred times as much as
+    another. The offsets of steps are shrunk towards that of all steps, as for quantiles.
     """
     levels, transform = target.levels, target.transform
     if residuals.mean is not None:
@@ -244,10 +243,10 @@ def _fit_mean(residuals: Residuals, widths: Floats, offsets: Floats, target: Tar
 
 
 def step_spreads(errors: Floats) -> Floats:
-    """Return the mean absolute error at each step, (horizon,), such that it does not decrease.
+    """Return the mean absolute error at each step, (horizon,), made non-decreasing.
 
-    A forecast gets no better further ahead; what seems so in few windows is chance. Steps that were
-    never observed have that of the next one that was.
+    A forecast does not get better further ahead; in few windows it may seem so by chance. Steps
+    that were never observed have the error of the next observed one.
     """
     size = np.abs(errors)
     seen = np.isfinite(size)

@@ -37,9 +37,9 @@ class Forecaster(nn.Module):
         hidden_size: width of the cell and of the segment embedding, in each member.
         model: the section `model` of the problem.
         schema: columns and lengths of the panel.
-        series_count: how many series the embedding, where there is one, must tell apart.
-        pool: of the base, where there is one.
-        earlier: as folders of format 3 and before have the members.
+        series_count: number of series for the embedding, if there is one.
+        pool: of the base, if there is one.
+        earlier: whether the members are those of model folders up to format 3.
     """
 
     column_means: Tensor
@@ -103,7 +103,7 @@ class Forecaster(nn.Module):
         return self._forecast(self.decode(window), window, batch)
 
     def by_member(self, batch: Batch) -> Forecast:
-        """As `forward`, with the values of each member: (members, batch, horizon, outputs)."""
+        """Like `forward`, with the values of each member: (members, batch, horizon, outputs)."""
         window = self.normalise(batch)
         return self._forecast(self._members(window), window, batch)
 
@@ -129,24 +129,24 @@ class Forecaster(nn.Module):
     def predict(self, batch: Batch) -> Tensor:
         """Forecast calibrated quantiles and the mean in data units: (batch, horizon, levels + 1).
 
-        Where no value of the training part is negative, no forecast is.
+        If no value of the training part is negative, no forecast is.
         """
         calibration = Calibration(self.widths, self.offsets, self.mean_offsets)
         return self.calibrated(self(batch), batch, calibration)
 
     def predict_base(self, batch: Batch) -> Tensor:
-        """As `predict`, of the classical base alone."""
+        """Like `predict`, for the classical base alone."""
         assert self.base is not None
         return self.calibrated(self.forecast_base(batch), batch, self.base.calibration())
 
     def forecast_base(self, batch: Batch) -> Forecast:
-        """Forecast a batch by the classical base alone, as `forward`."""
+        """Like `forward`, for the classical base alone."""
         window = self.normalise(batch)
         assert window.on_base is not None
         return Forecast(blended(window.on_base), window.base, window.scale)
 
     def calibrated(self, forecast: Forecast, batch: Batch, calibration: Calibration) -> Tensor:
-        """Return quantiles and mean in data units of a forecast: as `predict`."""
+        """Return quantiles and mean of a forecast in data units, like `predict`."""
         return apply(forecast, calibration, batch.series, self.target)
 
     def normalise(self, batch: Batch) -> Normalised:
@@ -190,7 +190,7 @@ class Forecaster(nn.Module):
         parts = [level, recent_seen.float()]
         base = centre.expand(-1, horizon)
         if self.model.residual == "seasonal":
-            # Of a day and a week, say, each window has the one that it repeats best.
+            # For example of a day and a week, each window uses the one that repeats best.
             chosen = nearest_season(y, horizon, self.seasons, context)
             rows = torch.arange(len(y), device=y.device)
             before = torch.stack([y[:, season - m : now - m] for m in self.seasons])
@@ -257,14 +257,14 @@ def load_forecaster(folder: Path) -> tuple[Forecaster, Schema, dict[str, Any]]:
             _empty_pool(config, schema),
             earlier=written_in < 4,
         )
-        # Folders of formats 1 and 2 are calibrated by offsets alone: the rest is neutral.
+        # Folders of formats 1 and 2 have only offsets as calibration: the rest is neutral.
         added = ADDED if written_in < 3 else ()
         network.load_state_dict({name: network.state_dict()[name] for name in added} | weights)
     return network.eval(), schema, config
 
 
 def _empty_pool(config: dict[str, Any], schema: Schema) -> Pool | None:
-    """Return a pool of the shapes of a model's, if it has one."""
+    """Return an empty pool with the shapes of a model's pool, if it has one."""
     if "pool" not in config:
         return None
     shape, data = config["pool"], schema.data

@@ -1,4 +1,4 @@
-"""A forecaster with the windows it learns from, and its loss."""
+"""A forecaster with its training windows, and its loss."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,11 +22,11 @@ from retain.kinds.forecast.model.pool.pool import Pool
 from retain.kinds.forecast.model.pool.running import Run
 from retain.kinds.forecast.model.segrnn import SegRNN
 
-# Windows that are learned from on a base, whose forecasts for each are held in memory: no more than
-# fit into the updates of a training, and into so many numbers.
+# Training windows on a base, whose forecasts are held in memory: at most those of the updates of a
+# training, and at most this many numbers.
 HELD = 130_000
 NUMBERS = 1 << 26
-UNITS = 5_000  # windows that the units of the base are measured in
+UNITS = 5_000  # windows from which the units of the base are estimated
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Learner:
     def finish(self) -> None:
         """Complete the network after its training.
 
-        A series without a training window gets the embedding of a series never seen.
+        A series without a training window gets the embedding of a new series.
         """
         for embedding in (member.series for member in self.network.members):
             if isinstance(embedding, nn.Embedding):
@@ -89,12 +89,12 @@ def make(
     limit: int = HELD,
     fitted: tuple[Pool, Run] | None = None,
 ) -> Learner:
-    """Build a network of `cell` that learns from the training part of a panel.
+    """Build a network of `cell` for the training part of a panel.
 
     Args:
-        ensemble: how many members it has, if not as many as params say.
-        limit: windows that it learns from on a base, at most.
-        fitted: its base, where that is fitted already.
+        ensemble: number of members, if not that of params.
+        limit: the most training windows on a base.
+        fitted: its base, if it is fitted already.
 
     Raises:
         DataError: the training part has no window with a value.
@@ -110,7 +110,7 @@ def make(
         pool, bases = fitted or fit_base(source)
         most = NUMBERS // (len(pool.experts) * pool.horizon + train.context)
         train = train.thinned(min(limit, most)).on(bases, hold=True)
-    # Copies of the network that a training keeps are small without the states.
+    # Without the states, the copies of the network in a training are small.
     light = None if pool is None else pool.without_states()
     network, sizes = build_matched(cell, model, source.schema, len(source.index), light)
     if network.base is not None:
@@ -133,7 +133,7 @@ def loss_of(problem: Problem, network: Forecaster, batch: Batch) -> tuple[Tensor
         losses = pinball(error, levels).mean(-1)
     else:
         losses = error[..., 0].abs() if problem.model.loss == "mae" else error[..., 0].square()
-    if mean is not None:  # NaN in windows that are upside down
+    if mean is not None:  # NaN in mirrored windows
         known, deviation = seen & mean.isfinite(), batch.scales[:, 1:]
         expected = torch.where(known, mean / deviation, 1.0)
         found = deviance(torch.where(seen, observed / deviation, 0.0), expected)
@@ -147,9 +147,9 @@ def pinball(error: Tensor, levels: Tensor) -> Tensor:
 
 
 def begin_at_base(network: Forecaster, windows: Windows) -> None:
-    """Fit the units of a network's base to windows, and let it begin with the base's forecast.
+    """Fit the units of a network's base to windows, and initialise it with the base's forecast.
 
-    Its quantiles begin where the base's errors have theirs.
+    Its initial quantiles are those of the base's errors.
     """
     assert network.base is not None
     network.base.fit_units(windows, network.target.transform)
@@ -163,7 +163,7 @@ def begin_at_base(network: Forecaster, windows: Windows) -> None:
 
 
 def rest_on_base(network: Forecaster) -> None:
-    """Take back what a network has learned: its forecast is the base's."""
+    """Reset a network, so that its forecast is the base's."""
     _say_always(network, np.zeros(_outputs(network)))
 
 
@@ -172,7 +172,7 @@ def _outputs(network: Forecaster) -> int:
 
 
 def _say_always(network: Forecaster, outputs: Floats) -> None:
-    """Let the members leave the experts' weights as they are, and add the same to each mixture."""
+    """Set the members to change no expert weight, and to add the same to each mixture."""
     assert network.base is not None
     values = np.r_[np.zeros(len(network.base.experts)), outputs]
     for member in network.members:

@@ -1,12 +1,13 @@
-"""Windows turned upside down, so that a network on a base learns no drift that all series share.
+"""Mirrored windows, so that a network on a base learns no drift that all series share.
 
-All series of a table share its time. What they did together in the training part, such as to
-decline, a network takes for a law, and the folds that judge it lie in the same time. Each training
-window is mirrored with probability ½, and a forecast is the mean of those of a window and of its
-mirror image, turned back: an odd function of what it reads.
+All series of a table cover the same time. What they did together in the training part, such as a
+decline, a network would learn as a rule, and the folds that judge it cover the same time. So each
+training window is mirrored with probability ½, that is, its signs are reversed. A forecast is the
+mean of the forecast of a window and that of its mirror image with the sign reversed back: an odd
+function of the input.
 
-A long table shows what is law and what is chance, and the hour, the weekday and the season have
-effects of their own there, which an odd function cannot have: its windows are left as they are.
+A long table is long enough to separate a rule from chance, and there hour, weekday and season have
+effects that an odd function cannot represent: its windows are not mirrored.
 """
 
 from collections.abc import Callable
@@ -20,16 +21,16 @@ from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.model.base import CHANNELS, SIGNED, OnBase, mixed
 from retain.kinds.forecast.model.segrnn import Normalised
 
-LONG = 300  # horizons; the sample, which has 1,700, errs 3 % less without mirrors in validation
+LONG = 300  # horizons; the sample, with 1,700, has a 3 % smaller validation error without mirrors
 
 
 class Mirror:
     """How the windows of a schema are mirrored.
 
-    Not at all where the table is long, or the quantiles are not symmetric.
+    They are not mirrored if the table is long, or the quantiles are not symmetric.
 
-    The sign of the target, of its changes and errors, of the experts and of the covariates changes.
-    The hour of the day and the day of the year stay as they are: they say when, and not how much.
+    The signs of target, changes, errors, experts and covariates are reversed. Time features such as
+    the hour of the day and the day of the year are not.
     """
 
     def __init__(self, model: Model, schema: Schema):

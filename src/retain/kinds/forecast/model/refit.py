@@ -1,8 +1,8 @@
 """The refit: the recipe of an evaluated forecaster, trained once more, on all rows of the table.
 
-Nothing is left to validate on: how long it trains and how its quantiles are calibrated is taken
-over from the evaluated model. It has seen the test part, so it is compared with the evaluated model
-there only to find out whether something went wrong.
+There is no validation part: the length of training and the calibration are those of the evaluated
+model. The refit was trained on the test part, so the comparison with the evaluated model there only
+shows whether something went wrong.
 """
 
 import statistics
@@ -26,14 +26,14 @@ from retain.model_files import read_config
 from retain.training.setup import Length, TrainingSetup
 
 CHECKED = 500  # windows, evenly spaced over the test part
-TOLERANCE = 0.05  # by which its error there may be larger than the evaluated model's
+TOLERANCE = 0.05  # share by which its error there may be larger than the evaluated model's
 
 
 def build(problem: Problem, prepared: Path, evaluated: Path) -> TrainingSetup:
     """Build the training of an evaluated model's recipe on all rows.
 
-    Its `calibrate` takes the calibration over, compares the two models, and says in the key `refit`
-    of the config what it found. A refit that is refused leaves the evaluated model in its place.
+    Its `calibrate` copies the calibration, compares the two models, and writes the result to the
+    key `refit` of the config. If the refit is refused, the evaluated model is used instead.
 
     Args:
         evaluated: the model folder, with those of the later folds in it.
@@ -43,12 +43,12 @@ def build(problem: Problem, prepared: Path, evaluated: Path) -> TrainingSetup:
 
 
 def build_until(until: int, source: Panel, problem: Problem, evaluated: Path) -> TrainingSetup:
-    """As `build`, on the rows of a panel before grid step `until`."""
+    """Like `build`, on the rows of a panel before grid step `until`."""
     whole = source.cut(until, until, until)
     folds = choice.fold_folders(evaluated)
     length = training_length(problem, source, folds, len(Windows(whole, "train")))
     if not is_kept(read_config(folds[-1])):
-        length = Length(1, 1)  # what it learns is taken back
+        length = Length(1, 1)  # the training has no effect
     built = setup.build_on(whole, problem, read_config(evaluated)["cell"], length)
     network = built.network
     assert isinstance(network, Forecaster)
@@ -83,22 +83,22 @@ def build_until(until: int, source: Panel, problem: Problem, evaluated: Path) ->
 
 
 def is_kept(config: dict[str, Any]) -> bool:
-    """Whether the config.json of a model says that its network is used."""
+    """Whether a model uses its network, by its config.json."""
     return bool(config.get("network", {"kept": True})["kept"])
 
 
 def training_length(problem: Problem, source: Panel, folds: list[Path], windows: int) -> Length:
-    """Return how long to train on `windows`, from how long the models of the folds trained.
+    """Return the length of training on `windows`, from that of the folds' models.
 
-    Each trained `updates` until its best epoch, of so many that its learning rate was planned for.
-    Medians over the folds of the updates per training window, and of their share in the plan, give
-    the length: more data are more updates, and the learning rate ends where it did.
+    Each was trained for `updates` until its best epoch, a share of the updates of its learning rate
+    schedule. The medians over the folds of the updates per training window and of this share give
+    the length: more data mean more updates, and the learning rate ends at the same value.
     """
     training, rates, shares = problem.training, [], []
     for folder in folds:
         schema = Schema.from_json(read_config(folder)["schema"])
         count = windows_of = len(Windows(source, (0, schema.validation_step)))
-        if training.rehearsals:  # they have epochs of one length, however few windows there are
+        if training.rehearsals:  # they have epochs of the same length, even with few windows
             count = max(count, training.batch_size * training.epoch_steps)
         epoch = min(-(-count // training.batch_size), training.epoch_steps)
         best = min(choice.history(folder), key=lambda row: float(row["validation_loss"]))
@@ -112,11 +112,11 @@ def training_length(problem: Problem, source: Panel, folds: list[Path], windows:
 def compare(
     network: Forecaster, whole: Panel, before: Forecaster, source: Panel
 ) -> tuple[str, bool]:
-    """Say how the refitted network forecasts the test part beside the evaluated one.
+    """Compare the refitted network with the evaluated one on the test part.
 
     Returns:
-        A sentence, and whether the refitted network can take the place of the other: all its
-        forecasts are finite, and its error is not larger by more than TOLERANCE.
+        A sentence, and whether the refitted network can replace the other: all its forecasts are
+        finite, and its error is not larger by more than TOLERANCE.
     """
     part = (source.schema.test_step, whole.schema.steps)
     ours, finite = _errors(network, whole, part)
@@ -137,7 +137,7 @@ def compare(
 
 
 def _errors(network: Forecaster, source: Panel, part: tuple[int, int]) -> tuple[Floats, bool]:
-    """Return the absolute errors of the medians, (windows, horizon), and whether all is finite."""
+    """Return the absolute errors of the medians, (windows, horizon), and whether all are finite."""
     network.eval()
     windows = Windows(source, part).thinned(CHECKED)
     if network.base is not None:

@@ -1,10 +1,10 @@
-"""Rehearsals: networks that learn from what precedes parts of the past, and are judged by them.
+"""Rehearsals: networks trained on the rows before a part of the past, and scored on that part.
 
-Each rehearses the forecast of a part as long as the validation part: that part, and those before
-it. What they reach says for how many updates to train, and on a classical base whether a network is
-kept at all; their errors calibrate the intervals. The network that is scored learns from everything
-before the test part meanwhile, and never sees how it does. All of them are one training, so that
-whatever stops it stops all, and goes on with all.
+Each part is as long as the validation part: the validation part itself, and the parts before it.
+Their scores decide for how many updates to train, and on a classical base whether a network is
+kept; their errors calibrate the intervals. The evaluated network is trained at the same time, on
+all rows before the test part, without any scores. All of them are one training, which stops and
+resumes as a whole.
 """
 
 import math
@@ -32,17 +32,17 @@ from retain.kinds.forecast.model.learner import Learner
 from retain.training.setup import Group, TrainingSetup
 
 FEWEST = 50  # training windows of a rehearsal, for a network to be kept
-REHEARSED = 1_000  # windows of a part that a rehearsal forecasts, at most
-CENTRED = 20  # horizons in which the rehearsals' errors count half for where the median lies
-GAIN = 0.01  # of the base's error that a network must take off, on average
-LOSS = 0.1  # and may add in no rehearsal
+REHEARSED = 1_000  # most windows of a part that a rehearsal forecasts
+CENTRED = 20  # horizons of rehearsal errors for which half of the median's offset is applied
+GAIN = 0.01  # share by which a network must reduce the base's error, on average
+LOSS = 0.1  # share by which it may increase the error in no rehearsal
 
 
 class Outcome(TypedDict):
-    """What config.json and metrics.json say of a network on a base.
+    """The result for a network on a base, in config.json and metrics.json.
 
-    `gains` are the shares that it took off the base's error in each rehearsal; `enough` says
-    whether there were as many windows as a network needs: with fewer none is kept.
+    `gains` are the shares by which it reduced the base's error in each rehearsal; `enough` says
+    whether there were enough windows: with fewer no network is kept.
     """
 
     kept: bool
@@ -52,12 +52,12 @@ class Outcome(TypedDict):
 
 @dataclass(frozen=True)
 class Trust:
-    """How far the residuals of a short time are believed.
+    """The weight of residuals of a short time.
 
     Attributes:
-        centre: the share of their median that is applied: that all have one sign may be chance.
-        spread: by which intervals are wider than they are, as those of a mean of few values are by
-            Student's t.
+        centre: the share of their median that is applied: they may all have the same sign by
+            chance.
+        spread: factor of the intervals, as by Student's t for the mean of few values.
     """
 
     centre: float
@@ -65,9 +65,9 @@ class Trust:
 
     @classmethod
     def of(cls, horizons: float, series: int) -> Self:
-        """Return the trust in residuals of so many horizons of some series.
+        """Return the trust in residuals, from the numbers of horizons and series.
 
-        Series have much of their errors in common: n of them count for the root of n.
+        Errors of series are correlated: n series count as √n.
         """
         freedom = max(horizons * math.sqrt(series) - 1, 2)
         spread = stats.t.ppf(0.9, freedom) / stats.norm.ppf(0.9)
@@ -84,7 +84,7 @@ class Together:
     """Windows of several panels: a batch is one of each.
 
     Args:
-        least: how many examples there are said to be, at least; windows come again then.
+        least: the least number of examples; windows are repeated to reach it.
     """
 
     def __init__(self, parts: Sequence[Windows], least: int = 0):
@@ -94,12 +94,12 @@ class Together:
         return self._count
 
     def batch(self, numbers: NDArray[np.int64]) -> tuple[Batch, ...]:
-        """Return the windows of the given numbers, counted on from the first behind the last."""
+        """Return the windows of the given numbers, modulo the number of windows."""
         return tuple(part.batch(numbers % len(part)) for part in self.parts)
 
 
 class Rehearsed(nn.Module):
-    """The networks that rehearse, and last the one that is scored."""
+    """The rehearsals, and last the evaluated network."""
 
     def __init__(self, networks: Sequence[Forecaster]):
         super().__init__()
@@ -107,12 +107,12 @@ class Rehearsed(nn.Module):
 
     @property
     def rehearsals(self) -> list[Forecaster]:
-        """Those that rehearse."""
+        """The rehearsals."""
         return [network for network in self.networks if isinstance(network, Forecaster)][:-1]
 
     @property
     def final(self) -> Forecaster:
-        """The one that is scored."""
+        """The evaluated network."""
         last = self.networks[-1]
         assert isinstance(last, Forecaster)
         return last
@@ -123,8 +123,7 @@ def build(source: Panel, problem: Problem, cell: Cell, config: dict[str, Any]) -
 
     Args:
         source: its training part ends where the last rehearsal's part begins.
-        config: what config.json says of the network that is scored; what the training finds is
-            added to it.
+        config: the config.json of the evaluated network; the training adds its results.
     """
     learners, panels = _rehearsals(source, problem, cell)
     final = learner.make(before_test(source), problem, cell)
@@ -178,7 +177,7 @@ def build(source: Panel, problem: Problem, cell: Cell, config: dict[str, Any]) -
 
 
 def before_test(source: Panel) -> Panel:
-    """Return a panel whose training part is everything before the test part."""
+    """Return a panel whose training part is all rows before the test part."""
     schema = source.schema
     return source.cut(schema.test_step, schema.test_step, schema.steps)
 
@@ -186,7 +185,7 @@ def before_test(source: Panel) -> Panel:
 def cuts(source: Panel, count: int) -> list[Panel]:
     """Return the panels of rehearsals, the earliest first; the last is the source itself.
 
-    Fewer than `count` where an earlier one would have no window to learn from.
+    Fewer than `count` if an earlier one would have no training window.
     """
     schema, panels = source.schema, [source]
     length = schema.test_step - schema.validation_step
@@ -202,7 +201,7 @@ def cuts(source: Panel, count: int) -> list[Panel]:
 
 
 def _rehearsals(source: Panel, problem: Problem, cell: Cell) -> tuple[list[Learner], list[Panel]]:
-    """Build the networks that rehearse, the earliest first; the last must have windows."""
+    """Build the rehearsals, the earliest first; the last must have windows."""
     panels = cuts(source, problem.training.rehearsals)
     return [learner.make(cut, problem, cell, ensemble=1) for cut in panels], panels
 
@@ -214,11 +213,11 @@ def _calibrate(
     trust: Trust,
     enough: bool,
 ) -> Outcome | None:
-    """Calibrate the final network by its rehearsals, once it is decided whether it is kept.
+    """Decide whether the final network is kept, and calibrate it by its rehearsals.
 
     Args:
         trust: in the residuals of the rehearsals.
-        enough: whether the rehearsals learned from enough windows to keep a network for them.
+        enough: whether the rehearsals had enough training windows to keep a network.
     """
     outcome, pairs = None, list(zip(rehearsals, parts, strict=True))
     residuals = [_residuals(*pair) for pair in pairs]

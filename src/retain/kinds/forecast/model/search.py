@@ -1,13 +1,13 @@
-"""Settings compared by what networks with them reach in short trainings.
+"""Compare settings by short trainings of networks.
 
-Each candidate's networks learn what precedes parts of the past, as in a rehearsal, and are judged
-by their errors there, at the number of updates at which they are least; on a classical base by
-those of the base, where they are less, since such a network would not be kept. Candidates that lag
-behind are left, and the others are trained on, as long as a budget of seconds allows: successive
-halving (Jamieson & Talwalkar 2016). Nothing here knows what the candidates differ in.
+Each candidate's networks are trained on the rows before parts of the past, as in a rehearsal. They
+are judged by their smallest errors there over the number of updates; on a classical base by the
+base's errors if these are smaller, since then the network would not be kept. The worse candidates
+are dropped, and the others are trained further, as long as a budget of seconds allows: successive
+halving (Jamieson & Talwalkar 2016). This module does not depend on what the candidates differ in.
 
-Errors are those of the quantiles, before calibration: of two that have the same median, that is the
-better whose intervals hold in what was not learned from, and do not burst.
+Errors are those of the quantiles, before calibration: of two candidates with the same median, the
+one with the better intervals on unseen data is better.
 """
 
 import copy
@@ -32,18 +32,18 @@ from retain.kinds.forecast.model.pool.pool import Pool
 from retain.kinds.forecast.model.pool.running import Run
 from retain.training.sampler import ResumableSampler
 
-FOLDS = 2  # parts of the past that candidates are judged in
-LEARNED = 2_000  # windows that a short training learns from, at most
-JUDGED = 500  # windows of a part, at most
-WARMUP = 20  # updates until the learning rate is that of params
-WORTHWHILE = 0.01  # a candidate's error must be so much less than that of a safer one
+FOLDS = 2  # parts of the past on which candidates are judged
+LEARNED = 2_000  # most training windows of a short training
+JUDGED = 500  # most windows of a part
+WARMUP = 20  # updates until the learning rate of params is reached
+WORTHWHILE = 0.01  # share by which a candidate's error must be smaller than that of a safer one
 SEED = 1
 
 Errors = tuple[float, ...]  # by fold, in deviations of the series
 
 
 class Budget:
-    """Seconds of the processor that may be spent from now on."""
+    """A budget of processor seconds, from now on."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.process_time):
         self.seconds, self._clock, self._begin = seconds, clock, clock()
@@ -55,20 +55,20 @@ class Budget:
 
     @property
     def left(self) -> float:
-        """Seconds that are left; negative where more were taken."""
+        """Seconds that are left; negative if more were used."""
         return self.seconds - self.spent
 
 
 @dataclass
 class Pace:
-    """How many updates of one network were made, and the seconds of the processor for them."""
+    """The number of updates of one network, and their processor seconds."""
 
     updates: int = 0
     seconds: float = 0.0
 
     @contextmanager
     def counting(self, updates: int) -> Iterator[None]:
-        """Add what the block takes for so many updates."""
+        """Add the seconds of the block for a number of updates."""
         begin = time.process_time()
         yield
         self.updates += updates
@@ -77,13 +77,13 @@ class Pace:
 
 @dataclass(frozen=True)
 class Compared:
-    """What a comparison found.
+    """The result of a comparison.
 
     Attributes:
         chosen: the number of a candidate.
-        errors: by candidate that was tried, as of the last round that it took part in.
-        updates: by candidate, that its networks had been trained for then.
-        complete: whether no round was left out for the budget.
+        errors: by candidate, in the last round that it took part in.
+        updates: by candidate, the number of updates of its networks in that round.
+        complete: whether the budget allowed all rounds.
     """
 
     chosen: int
@@ -99,15 +99,15 @@ def halve(
     first: int,
     most: int,
 ) -> Compared:
-    """Compare candidates 0, 1, …, of which the first is the safest, and so on.
+    """Compare candidates 0, 1, …, in order from the safest to the least safe.
 
-    In each round the candidates that are left are trained to twice as many updates. The better half
-    goes on, and the safest always.
+    In each round the remaining candidates are trained to twice as many updates. The better half
+    stays, and the safest always.
 
     Args:
-        errors_of: takes a candidate and the updates to train it to; returns its errors.
+        errors_of: takes a candidate and the number of updates to train it to; returns its errors.
         first: updates of the first round.
-        most: updates of the last one, at least where no candidate fails.
+        most: updates of the last round, if no candidate fails.
     """
     alive, updates = list(range(count)), first
     errors: dict[int, Errors] = {}
@@ -135,9 +135,9 @@ def halve(
 
 
 def safest(errors: dict[int, Errors]) -> int:
-    """Return the first candidate that none behind it is clearly better than; 0 if none was tried.
+    """Return the first candidate that no later one clearly beats; 0 if none was tried.
 
-    Better by WORTHWHILE on average, and in each fold.
+    Clearly: better by WORTHWHILE on average, and better in each fold.
     """
     chosen = min(errors, default=0)
     for number in sorted(errors):
@@ -151,8 +151,8 @@ class Search:
     """Comparisons of problems on one panel, within one budget.
 
     Args:
-        source: what all candidates learn from and are judged on: its validation part, and one as
-            long before it. Windows may reach back before its first row.
+        source: the panel for all candidates, which are judged on its validation part and a part of
+            the same length before it. Windows may reach back before its first row.
     """
 
     def __init__(self, source: Panel, budget: Budget, cell: Cell = "lstm", folds: int = FOLDS):
@@ -198,7 +198,7 @@ class Search:
         return rehearsal.cuts(source, self.folds)
 
     def _base(self, problem: Problem, cut: Panel) -> tuple[Pool, Run] | None:
-        """Fit the base of a fold, which is the same whatever the network on it."""
+        """Fit the base of a fold, which is the same for all networks."""
         if problem.model.base == "none":
             return None
         key = cut.schema.validation_step, problem.data.season_length
@@ -208,13 +208,13 @@ class Search:
 
 
 def _least(by_fold: list[list[float]]) -> Errors:
-    """Return the errors of all folds at the number of updates at which their mean is least."""
+    """Return the errors of all folds at the number of updates with the smallest mean."""
     every = np.array(by_fold)  # (folds, times)
     return tuple(every[:, int(every.mean(axis=0).argmin())].tolist())
 
 
 def _common(cuts: tuple[Panel, ...]) -> tuple[tuple[Panel, ...], NDArray[np.int64]]:
-    """Return the panels of a fold, and where the windows begin that all can be judged by."""
+    """Return the panels of a fold, and the first step of windows that all candidates forecast."""
     rows = None
     for cut in cuts:
         windows = Windows(cut, "validation")
@@ -258,7 +258,7 @@ class _Trial:
         return self.errors
 
     def _error(self) -> float:
-        """Return the mean quantile loss, twice, so that it is the absolute error of a median."""
+        """Return twice the mean quantile loss, which is the absolute error for a median."""
         network = self.averaged
         found = collect(network, self.part, network.target.transform)
         errors = torch.from_numpy(rehearsal.output_errors(found, network.target))

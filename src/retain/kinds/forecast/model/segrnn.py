@@ -4,10 +4,10 @@ The window is cut into segments of `segment_length` steps, read by the cell, and
 segment is decoded in parallel from the cell's last state and its position (SegRNN, Lin et al.
 2023). With `segment_length: 1` this is the classic step-by-step recurrent network.
 
-A linear head reads two hidden states for every output segment: the decoded one, and the one in
-which the cell stood one cycle before, at the same hour of the day, say. The second has seen what
-the segment most resembles as its newest input, so that the head learns a season within a few
-batches; to carry one through the decoder's step takes the cell thousands of them.
+A linear head reads two hidden states for every output segment: the decoded state, and the state of
+the cell one cycle before, for example at the same hour of the previous day. The newest input of
+this second state is the segment that resembles the output most, so the head learns a season within
+a few batches; through the decoder alone, the cell would need thousands of batches.
 """
 
 import math
@@ -24,24 +24,24 @@ from retain.networks import recurrent
 
 
 class Normalised(NamedTuple):
-    """A window ready for the cell, and the way back to the units of the data."""
+    """A window for the cell, and the scaling back to the units of the data."""
 
     context: Tensor  # (batch, context, features)
     future: Tensor  # (batch, horizon, known features)
-    series: Tensor  # (batch,) number of the series, 0 for one never seen
+    series: Tensor  # (batch,) number of the series, 0 for a new one
     static: Tensor  # (batch, static features)
     base: Tensor  # (batch, horizon), transformed
     scale: Tensor  # (batch, 1), or (batch, horizon) on a classical base
-    on_base: OnBase | None  # what the network corrects, if there is a base
+    on_base: OnBase | None  # the forecast of the base, if there is one
 
 
 class SegRNN(nn.Module):
     """Segments, cell, decoder and head; the other arguments are those of `Forecaster`.
 
     Args:
-        experts: of the classical base; the decoder reads their forecasts, and says their weights.
-        earlier: as folders of format 3 and before have it: the embedding of a segment passes a
-            ReLU, and the head reads the decoded state alone.
+        experts: of the classical base; the decoder reads their forecasts and returns their weights.
+        earlier: for model folders up to format 3: the embedding of a segment passes through a ReLU,
+            and the head reads only the decoded state.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class SegRNN(nn.Module):
         )
         self.decoded = -(-self.horizon // self.segment)  # output segments, the last one cut
         self.segments = -(-schema.data["context_length"] // self.segment)
-        # A cycle in segments, the shortest that the context holds whole; without one, the newest.
+        # A cycle in segments, the shortest that fits into the context; without one, the newest.
         cycles = natural(schema.frequency) or (schema.data["season_length"],)
         whole = [cycle // self.segment for cycle in cycles if cycle % self.segment == 0]
         self.cycle = next((cycle for cycle in whole if cycle <= self.segments), 1)
@@ -77,7 +77,7 @@ class SegRNN(nn.Module):
         self.embed = nn.Linear(self.segment * features, hidden_size) if self.segment > 1 else None
         inputs = hidden_size if self.segment > 1 else features
         self.recurrent = recurrent.build(cell, inputs, hidden_size, model.layers, model.dropout)
-        # Few features must move the gates as much as many do: inputs of variance 1 give sums of
+        # Few features must change the gates as much as many: inputs of variance 1 give sums of
         # variance 1 (LeCun et al. 1998).
         bound = math.sqrt(3 / inputs)
         nn.init.uniform_(self.recurrent.all_weights[0][0], -bound, bound)
@@ -119,7 +119,7 @@ class SegRNN(nn.Module):
         return values[:, : self.horizon]  # type: ignore[no-any-return]
 
     def start_at(self, outputs: Tensor) -> None:
-        """Let every forecast be `outputs`, and 0 behind them, until training has changed the head.
+        """Set every forecast to `outputs`, followed by zeros, until training changes the head.
 
         Args:
             outputs: (outputs,), or fewer.
@@ -138,7 +138,7 @@ class SegRNN(nn.Module):
         inputs: Tensor = segments.transpose(0, 1)
         if self.embed is not None:
             inputs = self.embed(inputs)
-            # Bounded, so that it saturates no gate at once.
+            # Bounded, so that large inputs do not saturate the gates.
             inputs = inputs.relu() if self.earlier else inputs.tanh()
         return inputs
 
@@ -146,6 +146,6 @@ class SegRNN(nn.Module):
         if self.series is None:
             return window.static
         series = window.series
-        if self.training:  # train the embedding of a series never seen
+        if self.training:  # train the embedding of new series
             series = torch.where(torch.rand(series.shape, device=series.device) < 0.1, 0, series)
         return torch.cat([window.static, self.series(series)], dim=-1)

@@ -1,4 +1,4 @@
-"""What training needs of a forecasting problem: network, windows, loss, calibration."""
+"""The training setup of a forecasting problem: network, windows, loss, calibration."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -34,10 +34,10 @@ def build_fold(problem: Problem, prepared: Path, cell: Cell, fold: int) -> Train
 def build_on(
     source: Panel, problem: Problem, cell: Cell, length: Length | None = None
 ) -> TrainingSetup:
-    """Build the training of `cell` on a panel; with a `length` nothing is validated or calibrated.
+    """Build the training of `cell` on a panel; with a `length`, without validation or calibration.
 
     Raises:
-        DataError: a part that is needed has no window with a value.
+        DataError: a required part has no window with a value.
     """
     validation = Windows(source, "validation").thinned(VALIDATION_WINDOWS)
     if length is None and not len(validation):
@@ -69,7 +69,7 @@ def build_on(
 
 
 def _config(source: Panel, problem: Problem, cell: Cell) -> dict[str, Any]:
-    """Return what config.json says of a network that learns from a panel, but for the network."""
+    """Return the config.json of a network trained on a panel, without the network's sizes."""
     return {
         "kind": problem.kind,
         "cell": cell,

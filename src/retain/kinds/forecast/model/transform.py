@@ -1,4 +1,4 @@
-"""Transforms of the target before a network reads it, undone with its forecast.
+"""Transforms of the target before a network reads it, inverted for its forecast.
 
 Box & Cox (1964), of 1 + y so that zero is allowed: ((1 + y)^λ − 1) / λ, which for λ = 0 is
 log(1 + y). Quantiles are those of the transformed target, transformed back.
@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LEAST = 0.05  # powers nearer to 0 are taken for 0
-LARGEST = 1e30  # of a value transformed back; float32 has room for it and its square root's width
+LEAST = 0.05  # powers nearer to 0 count as 0
+LARGEST = 1e30  # limit of a value transformed back, within the range of float32
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Transform:
         return elementwise(self.power * logs, np.expm1, torch.expm1) / self.power
 
     def inverse(self, values: Tensor) -> Tensor:
-        """Undo it; what lies outside of its range is cut there."""
+        """Invert the transform; values outside its range are clipped."""
         if self.power is None:
             return values
         if self.power:
@@ -56,9 +56,9 @@ IDENTITY = Transform()
 def elementwise(
     values: Tensor, of_numpy: Callable[..., object], of_torch: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """Apply a function to each value: on the CPU NumPy's, whose bits no processor changes.
+    """Apply a function to each value; on the CPU with NumPy, which gives the same bits everywhere.
 
-    torch's are those of MKL for some functions, and not the same on every processor.
+    For some functions torch uses MKL, whose bits depend on the processor.
     """
     if values.device.type != "cpu":
         return of_torch(values)

@@ -1,1 +1,1 @@
-"""What becomes of a forecaster over time: drift, and back-tests of retraining."""
+"""A forecaster over time: drift, and backtests of retraining."""

@@ -45,7 +45,7 @@ POLICIES = ("never", "always", "drift")
 
 @dataclass
 class Track:
-    """One policy: its present model, its trainings and its errors so far."""
+    """One policy: its current model, its trainings and its errors so far."""
 
     policy: str
     sums: MetricSums
@@ -99,7 +99,7 @@ class Backtest:
 
 
 class Past:
-    """A problem, its table, and both as they were at any date."""
+    """A problem and its table, at any date of the past."""
 
     def __init__(self, problem: Problem, name: str, root: Path):
         self.problem, self.name, self.root = problem, name, root
@@ -119,7 +119,7 @@ class Past:
         return self.root / "scratch" / "replay" / self.name / md5
 
     def at(self, date: pd.Timestamp) -> tuple[Table, Problem]:
-        """Return the table before a date, and the problem with its boundaries moved as far."""
+        """Return the table before a date, and the problem with its boundaries moved accordingly."""
         frame = self.table.frame
         known = frame[frame["ds"] < date].reset_index(drop=True)
         data = self.problem.data
@@ -131,7 +131,7 @@ class Past:
         )
 
     def _moved(self, boundary: Any, date: pd.Timestamp) -> Any:
-        """Move a boundary to where it is as far from the date as now from the table's end."""
+        """Move a boundary to its current distance from the table's end, counted from the date."""
         if isinstance(boundary, float | str):
             return boundary
         return (pd.Timestamp(boundary) - (self.end - date)).isoformat()

@@ -1,6 +1,7 @@
 """Drift: how far new data are from the champion's training data, and its error on them.
 
-Both are measured on the newest part of the data: as many steps as the champion's reference has.
+Both are measured on the newest part of the data, which has the length of the windows in the
+champion's profile.
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from retain.kinds.forecast.evaluation import evaluate, wording
 from retain.kinds.forecast.predict import predictor
 from retain.kinds.forecast.predict.predictor import Predictor
 
-SCALED = "mase"  # the error to watch: the scale of the series does not count
+SCALED = "mase"  # the error to monitor: the scale of the series has no effect
 
 
 def check(
@@ -30,7 +31,7 @@ def check(
     champion: Path | None = None,
     expected: Mapping[str, float] | None = None,
 ) -> DriftFindings:
-    """Compare prepared data with what the champion was trained on.
+    """Compare prepared data with the champion's training data.
 
     Args:
         prepared: what `prepare` wrote.

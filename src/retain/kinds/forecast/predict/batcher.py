@@ -1,9 +1,9 @@
 """Run the network once for requests that wait together.
 
-The network runs in the event loop's own thread, at most `CHUNK` series at a time, between looks at
-the sockets: in a thread of its own it would wait for the interpreter's lock at each of its many
-small steps. What arrives while it runs is read next and runs together. A request of many series
-waits behind the others again after each of its batches, so that it does not keep them waiting.
+The network runs in the event loop's thread, at most `CHUNK` series at a time, between reads of the
+sockets: in a separate thread it would wait for the interpreter's lock at each of its many small
+steps. Requests that arrive meanwhile are read next and run together. A request of many series goes
+to the end of the queue after each of its batches, so that it does not block the others.
 """
 
 import asyncio
@@ -33,10 +33,10 @@ class _Job:
 
 
 class Batcher:
-    """A queue of batches, and the turns in which it is worked off.
+    """A queue of batches, which are run in turns.
 
     Args:
-        limit: series that may wait; a request that comes on top of them is refused.
+        limit: the most series that may wait; further requests are refused.
         on_run: called with the number of series of each run of the network.
     """
 
@@ -72,7 +72,7 @@ class Batcher:
         return np.concatenate(parts)
 
     def _take_turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Run the network for those that waited longest, and come back if there is more to do."""
+        """Run the network for the batches that waited longest, and schedule the next run."""
         chosen: list[_Job] = []
         free = CHUNK
         while self._jobs:

@@ -1,7 +1,7 @@
 """Forecasts of a table of any size: read, forecast and written in chunks of whole series.
 
-What is done lies beside the output until all is, so that a run that was stopped goes on where it
-was. The chunks depend on the table and the model alone, and so do their bytes.
+Finished chunks are kept next to the output until all are finished, so that a stopped run continues
+where it was. The chunks and their bytes depend only on the table and the model.
 """
 
 import json
@@ -35,17 +35,18 @@ def forecast_bulk(
 ) -> BulkForecasts:
     """Forecast the series of a table into a folder of Parquet files.
 
-    A series has ended if others of its part go on: no more is known before all is read.
+    A series counts as ended if other series of its chunk have later values, since the rest of the
+    table is not read yet.
 
     Args:
         folder: of the model.
-        history: CSV or Parquet file or a folder of Parquet files whose series stand one after
-            another; the model's own table if None.
-        root: the project's folder, from which the model's own table is named.
-        output: the folder, which must not exist; `.NAME.part` beside it is what is done of it.
-        md5: of the model, for a run that goes on must do so with the same.
-        on_progress: called with how much is done, and of how much.
-        options: what is asked of the forecast.
+        history: CSV or Parquet file or a folder of Parquet files, in which the rows of each series
+            are adjacent; the model's table if None.
+        root: the project's folder, to which the path of the model's table is relative.
+        output: the folder, which must not exist; `.NAME.part` next to it has the finished chunks.
+        md5: of the model, since a continued run must use the same one.
+        on_progress: called with the amount done and the total.
+        options: of the forecast.
 
     Raises:
         DataError: the table cannot be used; a series stands in several places; `output` exists; no
@@ -99,14 +100,14 @@ def forecast_bulk(
 
 
 def _names(raw: Raw, data: Data) -> set[str]:
-    """Return the series of some rows of the file."""
+    """Return the series names of some rows of the file."""
     if data.value_columns:
         return set(data.value_columns)
     return set(keys.ids(raw.frame, data, raw.origin))
 
 
 def _begin(scratch: Path, recipe: dict[str, Any]) -> None:
-    """Make an empty scratch folder, unless there is one of the same recipe to go on with."""
+    """Make an empty scratch folder, unless there is one of the same recipe to continue."""
     file = scratch / "recipe.json"
     if scratch.exists():
         if file.is_file() and json.loads(file.read_text("utf-8")) == recipe:
@@ -118,7 +119,7 @@ def _begin(scratch: Path, recipe: dict[str, Any]) -> None:
 
 
 def _raw_chunks(table: AnyTable, data: Data) -> Iterator[Raw]:
-    """Read a table in chunks of whole series, or as a whole where there are none."""
+    """Read a table in chunks of whole series, or as a whole if there are none."""
     if data.aggregate is not None or not chunks.can_be_cut(table, data):  # its end is for all
         yield reader.load(table)
         return

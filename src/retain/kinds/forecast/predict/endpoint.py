@@ -1,4 +1,4 @@
-"""How `retain serve` answers with a forecaster: tables of history in JSON and CSV."""
+"""The endpoint of a forecaster: tables of history in JSON and CSV."""
 
 import asyncio
 from functools import partial
@@ -56,7 +56,7 @@ class ForecastAnswer(endpoint.Answer):
 
 
 class ForecastEndpoint:
-    """Forecasts the series of a table; those of requests that wait together run together."""
+    """Forecasts the series of a table; waiting requests are run together."""
 
     path = "/forecast"
     summary = "Forecast every series of a table of history"
@@ -102,7 +102,7 @@ class ForecastEndpoint:
         return parsed
 
     def describe(self, champion: Champion) -> dict[str, Any]:
-        """Describe what a request must bring, and what its answer has."""
+        """Describe the fields of a request and of its answer."""
         predictor, data = champion.predictor, champion.predictor.data
         return data.model_dump(mode="json", include=DESCRIBED) | {
             "columns": predictor.input_columns(),
@@ -114,7 +114,7 @@ class ForecastEndpoint:
         }
 
     def example_csv(self, champion: Champion) -> str:
-        """Write the example as the table that the model was trained on is written."""
+        """Write the example in the format of the training table."""
         data = champion.predictor.data
         table = champion.example.to_csv(
             index=False, sep=data.separator, decimal=data.decimal, float_format="%.9g"
@@ -146,8 +146,8 @@ class ForecastEndpoint:
         return {"requestBody": http_io.describe_body(as_json, self.example_csv(champion))}
 
 
-# The columns of a request are known for each champion alone, and a pydantic model of its values
-# would take longer than all the rest of reading it: so its tables are checked here.
+# The columns of a request depend on the champion, and validation by pydantic would take longer than
+# all other reading: so its tables are checked here.
 def parse_columns(body: bytes, max_rows: int) -> Columns:
     """Parse the table of a request in JSON as values by column.
 

@@ -14,9 +14,9 @@ from retain.kinds.forecast.data.timestamps import written
 
 
 def series_frame(source: Panel, number: int, data: Data) -> pd.DataFrame:
-    """Return a series of a panel as a checked table has it: unique_id, ds, y and the covariates.
+    """Return a series of a panel as a checked table: unique_id, ds, y and the covariates.
 
-    It has a row for each step of the grid from its first to its last.
+    It has a row for each step of the grid from the first to the last of the series.
     """
     schema, series = source.schema, source.index.iloc[number]
     rows = slice(series["start"], series["start"] + series["length"])
@@ -41,9 +41,9 @@ def series_frame(source: Panel, number: int, data: Data) -> pd.DataFrame:
 
 
 def newest_window(prepared: Path, data: Data) -> pd.DataFrame:
-    """Return the newest window of the longest series of a panel, as its raw table has it.
+    """Return the newest window of the longest series of a panel, in the format of its raw table.
 
-    It ends with a value, and with the future behind it where that must be known.
+    It ends with a value, followed by the future if known covariates are required.
 
     Args:
         prepared: the panel's folder.

@@ -1,8 +1,8 @@
-"""Requests as programs write them, read without pandas, which takes longer than the forecast.
+"""Read plain requests without pandas, which would take longer than the forecast.
 
-Plain is a table whose rows are in order, one for each step, with stamps of ISO 8601 and numbers.
-Whatever is not plain, wrong or merely unusual, is left to `tables` and `last_window`: they alone
-say what an error is, and what is read here is what they would have made of it.
+A table is plain if its rows are in order, one for each step, with stamps of ISO 8601 and numbers.
+Every other table, wrong or only unusual, is left to `tables` and `last_window`: they report errors,
+and this module reads plain tables with the same result.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ from retain.kinds.forecast.predict.spans import Steps
 
 Stamps = NDArray[np.int64]  # microseconds since 1970
 
-BLOCK = 4096  # steps of the calendar that are made at once
+BLOCK = 4096  # steps of the calendar that are computed together
 FORMS = {len(form): form for form in ("0000-00-00", "0000-00-00 00:00", "0000-00-00 00:00:00")}
 EARLIEST, LATEST = (
     np.datetime64(day, "us").astype(np.int64) for day in ("1900-01-01", "2200-01-01")
@@ -44,8 +44,8 @@ class FastReader:
         self._ids = list(data.id_columns)
         self._columns = {*self._ids, data.time_column, data.y, *data.covariates}
         self._step = width(pd.tseries.frequencies.to_offset(schema.frequency)) or 0
-        # Steps of no fixed length, text, ids of several columns, wide tables and stamps with a zone
-        # or a format of their own are not plain.
+        # Steps without a fixed length, text, ids of several columns, wide tables and stamps with a
+        # zone or another format are not plain.
         self._reads = self._step > 0 and not (
             schema.categories
             or data.value_columns
@@ -63,7 +63,7 @@ class FastReader:
             table: values by column.
 
         Returns:
-            None where the table is not plain.
+            None if the table is not plain.
         """
         data = self._data
         size = len(table.get(data.time_column, ()))
@@ -116,7 +116,7 @@ class FastReader:
                 unit="steps",
                 where="history",
             )
-        except DataError:  # which is worded where the table is read again
+        except DataError:  # the error is reported when the table is read again
             return None
 
     def _is_regular(self, ds: Stamps, first: Steps) -> bool:
@@ -151,7 +151,7 @@ def _calendar(data: Data, frequency: str, step: int) -> Callable[[int, int], NDA
 
 
 def _first_rows(ids: list[Any], size: int) -> Steps | None:
-    """Return the first row of each series, where the rows of each are together."""
+    """Return the first row of each series, if the rows of each are adjacent."""
     if set(map(type, ids)) != {str} or "" in ids:
         return None
     names = np.array(ids, dtype=object)
@@ -174,7 +174,7 @@ def _numbers(values: list[Any]) -> NDArray[np.float64] | None:
 
 
 def _stamps(texts: list[Any]) -> Stamps | None:
-    """Return stamps of ISO 8601 without an offset, all written in one form."""
+    """Return stamps of ISO 8601 without an offset, all in the same format."""
     form = FORMS.get(len(texts[0])) if isinstance(texts[0], str) else None
     if form is None or set(map(type, texts)) != {str} or len(set(map(len, texts))) > 1:
         return None

@@ -1,4 +1,4 @@
-"""Forecasts of series that a network cannot forecast, by methods that need their values alone.
+"""Forecasts of series that a network cannot forecast, by methods that need only their values.
 
 Quantiles are those of the normal prediction intervals of each method: Hyndman & Athanasopoulos,
 Forecasting: Principles and Practice, 5.5, for the naive ones; Hyndman & Billah 2003 for theta.
@@ -24,7 +24,7 @@ def fill(
 
     Args:
         past: its values, (steps,), NaN where missing; the first and the last are not.
-        steps: how many to forecast.
+        steps: number of steps to forecast.
         season: its length in steps, 1 if there is none.
         levels: of the quantiles.
         method: `theta` or `seasonal_naive`; a series that is too short for it gets `naive`.
@@ -59,7 +59,7 @@ def theta(known: Floats, steps: int, season: int) -> Forecast:
     """
     model, fitted = classical.fit_theta(known, season)
     mean = np.asarray(fitted.forecast(steps), dtype=np.float64)
-    with warnings.catch_warnings():  # the variance is estimated when it is asked for
+    with warnings.catch_warnings():  # the variance is estimated on first use
         warnings.simplefilter("ignore")
         variance = max(float(fitted.sigma2), 0.0)
     alpha = float(fitted.params.iloc[1])
@@ -70,12 +70,12 @@ def theta(known: Floats, steps: int, season: int) -> Forecast:
 
 
 def seasonal_naive(known: Floats, steps: int, season: int) -> Forecast:
-    """Repeat the last season; σ² is that of its past errors, and grows by it each season."""
+    """Repeat the last season; σ² is that of its past errors, and is added for each season."""
     ahead = np.arange(steps)
     error = np.sqrt(np.mean((known[season:] - known[:-season]) ** 2))
     return known[len(known) - season + ahead % season], error * np.sqrt(1 + ahead // season)
 
 
 def naive(known: Floats, steps: int, season: int) -> Forecast:
-    """Repeat the last value; σ² is that of the past changes, and grows by it each step."""
+    """Repeat the last value; σ² is that of the past changes, and is added for each step."""
     return seasonal_naive(known, steps, season=1)

@@ -1,6 +1,6 @@
-"""Forecast a table of history: what cannot be forecast is left out by name, or filled, and said.
+"""Forecast a table of history; series that cannot be forecast are listed, left out or filled.
 
-A server refuses a request with one bad series; a person who asks for a thousand wants the others.
+A server refuses a request with one bad series; a user who forecasts a thousand wants the others.
 """
 
 from collections.abc import Iterable
@@ -36,11 +36,10 @@ def forecast_file(
 ) -> Forecasts:
     """Forecast the series of a file; columns that the model does not read are ignored.
 
-    Without a file it is the table that the model was trained on, in the project at `root`.
+    Without a file it is the training table of the model, in the project at `root`.
 
     Raises:
-        DataError: a table cannot be read, or no series can be forecast, or not all, if that is an
-            error.
+        DataError: a table cannot be read; no series can be forecast; or, if strict, not all can be.
     """
     model = predictor.load(folder)
     data = model.read_as(history or model.data.path)
@@ -55,7 +54,7 @@ def forecast_file(
 
 
 def none_left(left_out: dict[str, str], where: str) -> DataError:
-    """Return the error of a table none of whose series can be forecast."""
+    """Return the error for a table without a series that can be forecast."""
     lines = listed([f"{name}: {reason}" for name, reason in left_out.items()])
     return DataError(f"{where}: no series can be forecast:\n{lines}")
 
@@ -63,17 +62,17 @@ def none_left(left_out: dict[str, str], where: str) -> DataError:
 def forecast_table(
     model: Predictor, table: Table, where: str, options: ForecastOptions, coming: Future | None
 ) -> Forecasts:
-    """Forecast the series of a checked table as far as they can be.
+    """Forecast the series of a checked table that can be forecast.
 
-    The forecast is that of `Predictor.forecast` and a column `note`.
+    The forecast is that of `Predictor.forecast`, with a column `note`.
 
     Args:
         where: what messages call the table.
-        coming: known covariates of its future, if they are in a table of their own.
+        coming: known covariates of its future, if they are in a separate table.
 
     Raises:
-        DataError: a series cannot be forecast, and that is an error; a category is unseen, and that
-            is one; the two tables do not fit.
+        DataError: a series cannot be forecast or a category is unseen, if that is an error; the two
+            tables do not fit together.
     """
     data = model.read_as(where)
     data = data.model_copy(update={"unseen": options.unseen or data.unseen})
@@ -155,7 +154,7 @@ def _tabulate(
     phase = np.array([phases[name] for name in names], dtype=np.int64) if phases else None
     request = Request(np.array(names, dtype=object), ahead, nothing, where, (), phase)
     answer = pd.DataFrame(model.tabulate(request, values))
-    if not names:  # of a part: it must have the types of the others
+    if not names:  # an empty part must have the types of the others
         answer = answer.astype(dict.fromkeys(model.data.names_columns, "str"))
     closed = model.closed(request.names, ahead)
     answer[NOTE] = pd.Series(
@@ -196,7 +195,7 @@ def _of(frame: pd.DataFrame, names: Iterable[str]) -> list[tuple[str, pd.DataFra
 def _floor(
     series: pd.DataFrame, model: Predictor, method: str
 ) -> tuple[Stamps, Floats, str] | None:
-    """Forecast one series by a method that needs its values alone.
+    """Forecast one series by a method that needs only its values.
 
     Returns:
         Time stamps, quantiles, and the method that was used; None if it has too few values.
@@ -222,7 +221,7 @@ def _floor(
 
 
 def _messages(filled: dict[str, str], ended: dict[str, str], outside: list[str]) -> list[str]:
-    """Return what is to be said of the series of a forecast."""
+    """Return the messages about the series of a forecast."""
     messages = []
     for count, what, lines in (
         (len(filled), "filled", [f"{name}: {mark}" for name, mark in filled.items()]),

@@ -1,4 +1,4 @@
-"""Known covariates of the future in a table of their own, joined to the rows of the history."""
+"""Known covariates of the future in a separate table, joined to the rows of the history."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +13,12 @@ from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.reader import Raw
 
 KEY = ["unique_id", "ds"]
-NEW = "\0new"  # behind the names of the future's columns
+NEW = "\0new"  # suffix of the future's columns
 
 
 @dataclass(frozen=True)
 class Future:
-    """A table of known covariates: `unique_id`, `ds` and each under its own name."""
+    """A table of known covariates: `unique_id`, `ds` and each covariate under its name."""
 
     frame: pd.DataFrame
     where: str
@@ -47,7 +47,7 @@ def _check_wanted(where: str, data: Data) -> None:
 
 
 def _checked(raw: Raw, data: Data) -> Future:
-    """Return the rows of a table of the future, checked as those of the history are."""
+    """Return the rows of a table of the future, with the checks of the history."""
     where = raw.origin.where
     known = data.known_covariates
     targets = data.value_columns or (data.y,)

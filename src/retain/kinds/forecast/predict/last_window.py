@@ -1,4 +1,4 @@
-"""The newest window of every series of a table: what a model is asked to forecast from."""
+"""The newest window of every series of a table, from which a model forecasts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,14 +17,14 @@ from retain.kinds.forecast.data.frequency import units
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.predict.spans import Steps, find_faults, known_rows, locate, spans_of
 
-# Calendar features (series, steps, features) and time stamps (series, horizon) to forecast of
+# Calendar features (series, steps, features) and the time stamps to forecast (series, horizon), for
 # windows that begin at given steps, (series,).
 Clock = Callable[[Steps], tuple[NDArray[np.float32], NDArray[np.datetime64]]]
 
 
 @dataclass(frozen=True)
 class LastWindows:
-    """One window a series, laid out as in training (see `windows.Batch`)."""
+    """One window for each series, with the layout of training (see `windows.Batch`)."""
 
     names: NDArray[np.object_]  # (series,)
     scales: NDArray[np.float64]  # (series, 2) mean and deviation of the target in the table
@@ -36,10 +36,10 @@ class LastWindows:
 
 
 def last_windows(frame: pd.DataFrame, data: Data, schema: Schema, where: str) -> LastWindows:
-    """Return the newest window of every series of a checked table, as `lay_out` does.
+    """Return the newest window of every series of a checked table, like `lay_out`.
 
     Args:
-        frame: that of `tables.Table`.
+        frame: the frame of `tables.Table`.
         where: what messages call the table.
 
     Raises:
@@ -89,9 +89,9 @@ def lay_out(
     unit: str,
     where: str,
 ) -> LastWindows:
-    """Return the newest window of every series, as it is laid out in training.
+    """Return the newest window of every series, with the layout of training.
 
-    Rows without a target at a series' end are its future if the table brings known covariates;
+    Rows without a target at a series' end are its future if the table has known covariates;
     otherwise they are missing values like any other.
 
     Args:
@@ -138,7 +138,7 @@ def refuse(
     """Raise DataError with the reason and the names of the bad series, if there are any.
 
     Args:
-        detail: returns what stands behind the name of a series.
+        detail: returns the text after the name of a series.
     """
     numbers = np.flatnonzero(bad).tolist()
     if numbers:

@@ -1,4 +1,4 @@
-"""What to know of a forecast: the series ended, or is far from what it was trained on."""
+"""Notes about a forecast: the series ended, or is far from its training part."""
 
 import warnings
 from typing import Any
@@ -44,12 +44,11 @@ def outside(
     begins: NDArray[np.datetime64],
     model: Predictor,
 ) -> Mask:
-    """Return which series are far outside of what they were trained on, (series,).
+    """Return which series are far outside their training range, (series,).
 
     The median of the context is compared with mean and deviation of the training part. A straight
     line through the training part is √12 (k − ½) deviations from its mean at k times its length:
-    growth of twice that is allowed, and four deviations besides. Of a series that the model does
-    not know nothing is said.
+    growth of twice that is allowed, plus four deviations. New series are never marked.
 
     Args:
         ahead: time stamps to forecast, (series, horizon).

@@ -1,8 +1,8 @@
-"""A trained forecaster at work: a table of history in, a table of mean and quantiles out.
+"""A trained forecaster: from a table of history to a table of mean and quantiles.
 
-The same code answers `retain forecast`, `retain serve`, `mlflow models serve` and the re-scoring of
-a champion. A model folder is read as safetensors and JSON alone; nothing that could run code is
-ever loaded.
+The same code is used by `retain forecast`, `retain serve`, `mlflow models serve` and the re-scoring
+of a champion. A model folder is read as safetensors and JSON only; nothing that could run code is
+loaded.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ ALIGNED = 8  # batches of a multiple of 8 rows give each row the same bits whate
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model folder, read: the network, and config.json as it stands."""
+    """A loaded model folder: the network, and the content of config.json."""
 
     network: Forecaster
     schema: Schema
@@ -43,7 +43,7 @@ class Predictor:
     config: dict[str, Any]
 
     def check_fits(self, schema: Schema, where: str) -> None:
-        """Raise ModelError, naming what differs, unless data of `schema` can be put in."""
+        """Raise ModelError, naming the difference, unless the model can read data of `schema`."""
         same = ("horizon", "context_length", "season_length", "y", "value_columns", "holidays")
         for key in (*same, "timezone"):
             ours, theirs = self.schema.data[key], schema.data[key]
@@ -81,14 +81,14 @@ class Predictor:
     def known_series(
         self, names: NDArray[np.object_], scales: NDArray[np.float64]
     ) -> tuple[Tensor, Tensor]:
-        """Return number and scale that each series has in this model.
+        """Return the number and the scale of each series in this model.
 
         Args:
             names: unique_id of each, (series,).
-            scales: mean and deviation for those that the model has never seen, (series, 2).
+            scales: mean and deviation for new series, (series, 2).
 
         Returns:
-            Numbers (series,), from 1, 0 for a series never seen; mean and deviation (series, 2).
+            Numbers (series,), from 1, 0 for a new series; mean and deviation (series, 2).
         """
         numbers, own_scales = self._numbers(names), self._known_series[1]
         known = (numbers > 0)[:, None]
@@ -96,7 +96,7 @@ class Predictor:
         return torch.from_numpy(numbers), torch.from_numpy(scales)
 
     def based(self, windows: LastWindows, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """Return `experts` and `ahead` of a batch of newest windows, as `Batch` has them."""
+        """Return `experts` and `ahead` of a batch of newest windows, as in `Batch`."""
         base = self.network.base
         if base is None:
             return without_base(len(windows.names), self.network.horizon)
@@ -107,14 +107,14 @@ class Predictor:
         return experts, ahead
 
     def bases(self, source: Panel) -> Run | None:
-        """Return the classical base along all series of a panel; None where there is none."""
+        """Return the classical base along all series of a panel; None if there is none."""
         if self.network.base is None:
             return None
         names = source.index["unique_id"].to_numpy(dtype=object)
         return Run(self.network.base.pool, source, self._numbers(names))
 
     def _numbers(self, names: NDArray[np.object_]) -> NDArray[np.int64]:
-        """Return the number of each series in this model, from 1; 0 of one never seen."""
+        """Return the number of each series in this model, from 1; 0 for a new one."""
         numbers_of, _ = self._known_series
         return np.array([numbers_of.get(name, -1) for name in names], dtype=np.int64) + 1
 
@@ -126,11 +126,11 @@ class Predictor:
 
     @cached_property
     def requests(self) -> RequestReader:
-        """What reads the requests to this model."""
+        """The reader of requests to this model."""
         return RequestReader(self.read_as(HISTORY), self.schema, self.known_series, self.based)
 
     def read_as(self, path: str) -> Data:
-        """Return how to read a table as the training table was read."""
+        """Return the settings to read a table like the training table."""
         return self.data.model_copy(update={"frequency": self.schema.frequency, "path": path})
 
     def input_columns(self) -> list[str]:
@@ -148,12 +148,12 @@ class Predictor:
     def forecast(self, table: tables.Table, where: str) -> pd.DataFrame:
         """Forecast every series of a table of history.
 
-        Rows after a series' last target value are its future, where the model has known covariates
-        that the table must bring.
+        Rows after a series' last target value are its future, if the model has known covariates,
+        which the table must then contain.
 
         Args:
-            table: as `tables` validates it.
-            where: what messages call it.
+            table: validated by `tables`.
+            where: its name in messages.
 
         Returns:
             The columns of `tabulate`, `horizon` rows for each series.
@@ -181,7 +181,7 @@ class Predictor:
             return self.network.predict(padded)[:size].numpy()
 
     def tabulate(self, request: Request, forecasts: NDArray[np.float32]) -> dict[str, Any]:
-        """Lay a forecast out by column.
+        """Return a forecast by column.
 
         Series and time stamp under the names that the training table has for them (`unique_id`
         where it has no column of series, `ds` where several columns hold the time), `mean`,
@@ -189,8 +189,8 @@ class Predictor:
         when its series never had a value a row is empty, and its note says so.
 
         Args:
-            request: whose batch it was.
-            forecasts: as `predict_batch` returns them.
+            request: the request of the batch.
+            forecasts: the result of `predict_batch`.
 
         Raises:
             DataError: a forecast is not finite.
@@ -231,7 +231,7 @@ class Predictor:
         return slots.is_closed(found, self._numbers(names), ahead, self.data.zone)
 
     def _stamps(self, request: Request) -> Any:
-        """Return the time stamps of a forecast: as the table writes them, where not as dates."""
+        """Return the time stamps of a forecast, in the table's format if it has no dates."""
         ahead = request.ahead.astype("datetime64[us]")
         if request.phase is not None:
             steps = ahead.astype(np.int64)
@@ -245,7 +245,7 @@ class Predictor:
         return ds.tz_localize("UTC").tz_convert(self.data.zone)
 
     def example(self, prepared: Path) -> pd.DataFrame:
-        """Return a table that it can answer: the newest window of the longest series of a panel."""
+        """Return a valid request: the newest window of the longest series of a panel."""
         table = newest_window(prepared, self.data)
         return table if self.data.dates_across else table[self.input_columns()]
 

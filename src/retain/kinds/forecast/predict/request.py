@@ -24,8 +24,8 @@ from retain.kinds.forecast.predict.spans import unseen_categories
 
 KnownSeries = Callable[[NDArray[np.object_], NDArray[np.float64]], tuple[Tensor, Tensor]]
 Based = Callable[[LastWindows, Tensor], tuple[Tensor, Tensor]]
-HISTORY = "history"  # what messages call the table of a request
-CHUNK = 64  # series a batch; larger ones fall out of the CPU's cache
+HISTORY = "history"  # the name of a request's table in messages
+CHUNK = 64  # series per batch; larger batches do not fit into the CPU's cache
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,16 @@ class Request:
     names: NDArray[np.object_]  # (series,)
     ahead: NDArray[np.datetime64]  # (series, horizon) the time stamps to forecast
     batch: Batch
-    where: str  # what messages call the table
+    where: str  # the table's name in messages
     ignored: tuple[str, ...]  # columns of a file that the model does not read
     phase: NDArray[np.int64] | None = None  # (series,) from the grid, see `alignment.phases`
 
     def __len__(self) -> int:
-        """How many series there are."""
+        """The number of series."""
         return len(self.names)
 
     def batches(self) -> Iterator[Batch]:
-        """Cut the batch into those of at most `CHUNK` series."""
+        """Split the batch into batches of at most `CHUNK` series."""
         for begin in range(0, len(self), CHUNK):
             yield Batch(*(column[begin : begin + CHUNK] for column in self.batch))
 
@@ -53,8 +53,8 @@ class RequestReader:
     """Reads requests for one model.
 
     Args:
-        data: how its tables are read, `Predictor.read_as`.
-        schema: what the model knows of its training table.
+        data: settings to read its tables, `Predictor.read_as`.
+        schema: of the model's training table.
         known_series: `Predictor.known_series`.
         based: `Predictor.based`.
     """
@@ -96,14 +96,14 @@ class RequestReader:
         return self.read_table(table, HISTORY)
 
     def read_csv(self, content: bytes) -> Request:
-        """Read a CSV file, written as the training table; other columns are ignored.
+        """Read a CSV file in the format of the training table; other columns are ignored.
 
         Raises:
             DataError: as `read_table`, or a value cannot be read.
         """
         dialect = reader.dialect(self._data)
         with contextlib.suppress(UnicodeDecodeError):
-            content.decode()  # as most programs send text, whatever the table's encoding
+            content.decode()  # the encoding that most programs send, whatever the table's encoding
             dialect = dataclasses.replace(dialect, encoding="utf-8")
         raw = reader.load(Csv(HISTORY, content, dialect))
         return self.read_table(tables.check(raw, self._data), HISTORY)
@@ -132,7 +132,7 @@ class RequestReader:
 
 
 def _column(values: list[Any]) -> "pd.Series[Any]":
-    """Return a column as `tables` reads it: numbers where all are, otherwise text."""
+    """Return a column as in `tables`: numbers if all values are, otherwise text."""
     types = set(map(type, values)) - {type(None)}
     if types <= {float, int}:
         try:

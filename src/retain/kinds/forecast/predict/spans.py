@@ -1,4 +1,4 @@
-"""Where the newest window of each series lies in a table, and which series have none.
+"""Find the newest window of each series in a table, and the series without one.
 
 A server refuses a table with a series that cannot be forecast; `retain forecast` leaves it out.
 """
@@ -23,24 +23,24 @@ HINT = ": add rows behind the history, or name their table with --future"
 
 @dataclass(frozen=True)
 class Spans:
-    """Where the rows of each series lie in its newest window."""
+    """The position of each series' rows in its newest window."""
 
     codes: Steps  # (rows,) the series of each row
     seen: NDArray[np.bool_]  # (rows,) whether it has a value of the target
     origin: Steps  # (series,) the first step to forecast
-    history: Steps  # (series,) how many steps precede it
+    history: Steps  # (series,) number of steps before it
     place: Steps  # (rows,) in the window, which begins at 0
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Series that cannot be forecast, all for one reason.
+    """Series that cannot be forecast, all for the same reason.
 
     Attributes:
-        bad: which, (series,).
+        bad: whether each series is one of them, (series,).
         reason: the beginning of a message about all of them.
-        detail: returns what stands behind the name of one in that message.
-        of_one: returns the reason, where the message is about one.
+        detail: returns the text after the name of one in that message.
+        of_one: returns the reason for a message about one series.
     """
 
     bad: NDArray[np.bool_]
@@ -62,7 +62,7 @@ def locate(
     step = grid.get_indexer(pd.DatetimeIndex(frame["ds"]))
     apart = np.diff(step)[np.diff(codes) == 0]
     usual = int(np.bincount(apart).argmax()) if len(apart) else 1
-    if usual != 1:  # every second hour lies on an hourly grid, but is not what was learned
+    if usual != 1:  # every second hour fits the grid, but training had every hour
         raise DataError(
             f"{where}: its rows are mostly {usual} {units(schema.frequency)} apart; the model "
             f"reads one row for each of the {units(schema.frequency)}"
@@ -72,7 +72,7 @@ def locate(
 
 
 def spans_of(first: Steps, step: Steps, target: NDArray[np.float64], data: Data) -> Spans:
-    """Return where the rows of each series lie; arguments as those of `lay_out`."""
+    """Return the positions of the rows of each series; arguments as for `lay_out`."""
     codes = np.repeat(np.arange(len(first)), np.diff(first, append=len(step)))
     seen = np.isfinite(target)
     past = np.where(seen, step + 1, 0) if data.known_covariates else step + 1
@@ -89,7 +89,7 @@ def find_faults(
     where: str,
     stamp_of: Callable[[int], str] = str,
 ) -> Iterator[Fault]:
-    """Yield the series that cannot be forecast; arguments as those of `lay_out`.
+    """Yield the series that cannot be forecast; arguments as for `lay_out`.
 
     Args:
         stamp_of: returns the time stamp of a step of the grid.
@@ -139,7 +139,7 @@ def find_faults(
 def set_apart(
     frame: pd.DataFrame, data: Data, schema: Schema, where: str
 ) -> tuple[NDArray[np.bool_], dict[str, str]]:
-    """Return which rows are of series that can be forecast, and the others by name with why.
+    """Return which rows are of series that can be forecast, and the reasons of the others by name.
 
     Raises:
         DataError: most rows are not one step apart.
@@ -169,7 +169,7 @@ def set_apart(
 def unseen_categories(
     frame: pd.DataFrame, data: Data, schema: Schema, where: str
 ) -> dict[str, int]:
-    """Return the rows of categories that the model does not know, in the newest windows."""
+    """Return the rows of unseen categories, in the newest windows."""
     if not schema.categories:
         return {}
     _, first, step = locate(frame, schema, where)

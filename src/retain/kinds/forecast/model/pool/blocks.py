@@ -12,11 +12,11 @@ from retain.kinds.forecast.data.panel import Panel
 
 
 class Block(NamedTuple):
-    """Neighbouring series, without what precedes their first values.
+    """Neighbouring series, without the rows before their first values.
 
     Attributes:
-        first: number of the first of them, from 0.
-        y: (steps, series), float64, NaN where missing and behind the end of a series.
+        first: number of the first series, from 0.
+        y: (steps, series), float64, NaN where missing and after the end of a series.
         rows: (series,), row of `panel.values` of each first value.
         begins: (series,), its grid step.
         lengths: (series,), steps from there to the end of a series or `until`; 0 without values.

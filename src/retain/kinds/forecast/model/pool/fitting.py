@@ -1,9 +1,10 @@
-"""Fit the pool: which candidates suit each series, and how the experts are blended.
+"""Fit the pool: the candidates of each series, and the weights of the experts.
 
-Both are chosen by past errors at the horizon wanted, and shrunk towards what suits all series: one
-series has few independent errors, and the best of 300 candidates on them is the luckiest
+Both depend on past errors at the given horizon, and are shrunk towards those of all series: one
+series has few independent errors, and the best of 300 candidates on them is mostly a matter of luck
 (James & Stein 1961; Montero-Manso & Hyndman 2021, doi:10.1016/j.ijforecast.2021.03.004, on local
-and global choices). Several candidates and experts are averaged, not picked (Bates & Granger 1969).
+and global choices). Several candidates and experts are averaged instead of selecting one (Bates &
+Granger 1969).
 """
 
 from math import gcd
@@ -23,18 +24,18 @@ from retain.kinds.forecast.model.pool.tracing import Counts, Paths, Trace, forec
 ORIGINS = 250  # at most, at which candidates are scored
 AHEAD = 10  # steps of the horizon, at most, at which they are
 SAMPLE = 2_000  # series, at most, over which their errors are averaged
-AT_ONCE = 1 << 15  # states that are moved on at once: they stay in a processor's cache
-PRIOR = 10  # horizons' worth of errors that all series add to the choice of one
-PRIOR_WEIGHT = 2  # and to the weights of the blend
+AT_ONCE = 1 << 15  # states that are updated together: they fit into a processor's cache
+PRIOR = 10  # weight, in horizons, of all series' errors in the choice for one series
+PRIOR_WEIGHT = 2  # and in the weights of the blend
 SHARPNESS = 6  # weights fall with this power of the error
-WORST = 10.0  # times the error of the best, beyond which it does not matter how bad one is
+WORST = 10.0  # times the smallest error; larger errors are clipped
 
 
 def fit(panel: Panel, until: int, log: bool) -> Pool:
-    """Fit to the rows before a grid step; the states are those as of it.
+    """Fit to the rows before a grid step; the states are those at this step.
 
     Args:
-        log: whether there are experts of log1p, too, and the blend is mixed there.
+        log: whether there are experts of log1p, too, and the blend is computed there.
     """
     data, count = panel.schema.data, len(panel.index)
     experts = names(panel, until, log)
@@ -57,8 +58,8 @@ def fit(panel: Panel, until: int, log: bool) -> Pool:
 def names(panel: Panel, until: int, log: bool) -> tuple[str, ...]:
     """Return the experts of a panel: one without a season, and three for each natural season.
 
-    Those of which the median series has a cycle, and two horizons to judge by, whatever the error
-    of the naive forecast; for moving averages three cycles and a horizon.
+    A season needs a median series of one cycle and two horizons, whatever the error of the naive
+    forecast; for moving averages, three cycles and a horizon.
     """
     index, data = panel.index, panel.schema.data
     first = index["first_step"].to_numpy()
@@ -109,7 +110,7 @@ def _scores(pool: Pool, y: Floats, lengths: Counts, longest: int) -> list[tuple[
 
     Args:
         y: (steps, series), left-aligned.
-        longest: steps of the longest series of the panel, by which origins are spaced.
+        longest: steps of the longest series of the panel, which determines the spacing of origins.
     """
     logs = np.log1p(np.maximum(y, 0)) if pool.log else y
     scored: list[tuple[Floats, Floats]] = []
@@ -141,7 +142,7 @@ def _score(
     taken = subtracting.of(expert, x)
     rest = x if taken is None else taken.rest(x)
     lag = len(x) - len(rest)
-    # Before and behind the second start.
+    # Before and after the second start.
     total, seen = np.zeros((2, *shape)), np.zeros((2, x.shape[1]))
     error, scratch = np.empty(shape), np.empty(shape)
     for t, state in smoothing.follow(rest, gains, season):
@@ -165,7 +166,7 @@ def _score(
                 error[~known] = 0
             np.add(total[part], error, out=total[part])
             seen[part] += known
-    if season:  # a series of three cycles is judged from the second on, where the slope is known
+    if season:  # a series of three cycles is scored from the second on, where the slope is known
         late = lengths >= 3 * season + horizon
         total[0, late], seen[0, late] = 0, 0
     sums, counts = total[0] + total[1], seen[0] + seen[1]
@@ -173,9 +174,9 @@ def _score(
 
 
 def _origins(expert: Expert, horizon: int, longest: int) -> tuple[int, int]:
-    """Return the first origin at which candidates are scored, and how far the next ones are apart.
+    """Return the first origin at which candidates are scored, and the spacing of the next ones.
 
-    Out of step with the season, so that every phase is seen.
+    The spacing is no multiple of the season, so that every phase is covered.
     """
     first = expert.start + 1 if expert.reach else max(min(2 * horizon, longest // 4), 3)
     stride = max(1, -(-(longest - first) // ORIGINS))
@@ -185,7 +186,7 @@ def _origins(expert: Expert, horizon: int, longest: int) -> tuple[int, int]:
 
 
 def _ratios(errors: Floats) -> Floats:
-    """Return errors as multiples of the least of each row; 1 where that is 0 as well."""
+    """Return errors divided by the smallest of each row; 1 if both are 0."""
     least = np.maximum(errors.min(axis=1, keepdims=True), np.finfo(np.float32).tiny)
     return np.where(errors > WORST * least, WORST, np.maximum(errors / least, 1.0))
 
@@ -202,15 +203,15 @@ def _common(errors: Floats, horizons: Floats) -> Floats:
 def _weigh(pool: Pool, paths: Paths) -> None:
     """Blend the experts of each series by their errors at its last origins."""
     experts = [Expert.parse(name) for name in pool.experts]
-    # A series that is not scored itself may use what has started a horizon before its end.
+    # A series that is not scored may use experts that started a horizon before its end.
     starts = np.array([expert.start + pool.horizon for expert in experts])
     reach = max(2 * max(expert.reach for expert in experts), 8 * pool.horizon)
     usable = (pool.ends - pool.begins)[1:, None] >= starts
-    usable[:, [expert.start == 1 for expert in experts]] = True  # what all others fall back on
-    usable[(pool.ends <= pool.begins)[1:]] = True  # a late series is as one never seen
+    usable[:, [expert.start == 1 for expert in experts]] = True  # the fallback of all others
+    usable[(pool.ends <= pool.begins)[1:]] = True  # a late series counts as a new one
     errors, horizons = np.zeros(usable.shape), np.zeros(len(usable))
     for number, (series, _) in enumerate(paths.spans):
-        # All of the experts are judged at the same origins, from where the last has started.
+        # All experts are scored at the same origins, from the start of the last one.
         begin = np.max(np.where(usable[series], starts - pool.horizon, 1), axis=1)
         errors[series], horizons[series] = _recent(pool, *paths[number], begin, reach)
     logs = np.where(horizons[:, None] > 0, np.log(_ratios(errors)), 0.0)
@@ -230,7 +231,7 @@ def _recent(
 
     Args:
         begin: (series,), the first origin of each.
-        reach: how many at most.
+        reach: the most origins.
     """
     count, horizon = block.y.shape[1], pool.horizon
     errors, seen = np.zeros((count, len(pool.experts))), np.zeros(count)

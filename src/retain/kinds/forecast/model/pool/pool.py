@@ -1,4 +1,4 @@
-"""The fitted pool: which experts there are, which candidates each series has, and their states."""
+"""The fitted pool: its experts, the candidates of each series, and their states."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from retain.evaluation.arrays import Floats
 
 BEST = 4  # candidates of an expert that are averaged
-FIELDS = ("chosen", "weights", "ends", "begins", "extremes", "tail")  # beside the states
+FIELDS = ("chosen", "weights", "ends", "begins", "extremes", "tail")  # arrays besides the states
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,10 @@ class Expert:
 
     Attributes:
         log: whether it smooths log1p of the data.
-        difference: it smooths the difference to the value as many steps before, in place of the
-            data; 0 for none.
-        season: of its seasonal figures; 0 for none.
-        decomposed: of seasonal figures by moving averages, which are taken off the data before it
-            smooths them; 0 for none.
+        difference: lag of the difference that it smooths instead of the data; 0 for none.
+        season: steps of its seasonal component; 0 for none.
+        decomposed: steps of the seasonal component by moving averages, which is subtracted from the
+            data before smoothing; 0 for none.
     """
 
     log: bool
@@ -46,13 +45,13 @@ class Expert:
 
     @property
     def size(self) -> int:
-        """How many numbers the state of a candidate has."""
-        # What candidates have in common they hold together.
+        """The number of values in the state of a candidate."""
+        # The candidates share these values.
         return 2 + self.season + self.difference + -(-2 * self.decomposed // BEST)
 
     @property
     def start(self) -> int:
-        """How many steps it takes until there is a forecast."""
+        """The number of steps before the first forecast."""
         return max(self.season, self.difference + 1, 2 * self.decomposed)
 
     @property
@@ -62,16 +61,16 @@ class Expert:
 
     @property
     def subtracted(self) -> int:
-        """Steps of the season that is taken off before it smooths the rest; 0 for none."""
+        """Steps of the season that is subtracted before smoothing; 0 for none."""
         return max(self.difference, self.decomposed)
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The fitted experts of every series: which candidates, how they are blended, and their states.
+    """The fitted experts of every series: candidates, weights and states.
 
-    Row 0 of each array is a series never seen; the others are in order of the panel. Nothing is
-    NaN: what a series has not is 0.
+    Row 0 of each array is for new series; the others are in the order of the panel. Nothing is NaN:
+    missing entries are 0.
 
     Attributes:
         experts: their names, such as `es` and `log hw-12`; the same for all series.
@@ -79,13 +78,13 @@ class Pool:
         weights: (series + 1, experts), of the blend; they sum to 1, and are 0 where a series is too
             short for an expert.
         log: whether the blend is mixed in log1p space.
-        ends: int64 (series + 1,), the grid step behind the last one in the states; row 0: 0.
-        begins: int64 (series + 1,), the grid step of the first value; at or behind `ends` where a
-            series has none before it; row 0: 0.
+        ends: int64 (series + 1,), the grid step after the last one in the states; row 0: 0.
+        begins: int64 (series + 1,), the grid step of the first value; at or after `ends` if a
+            series has no value before it; row 0: 0.
         extremes: float32 (series + 1, 2), the least and the largest value before `ends`.
         tail: float32 (series + 1, context), the blend's forecasts one step ahead before `ends`.
         states: by expert, float32 (series + 1, BEST, size): level, trend and the seasonal figures
-            from the next step on, or what is taken off goes on from.
+            from the next step on, or the values to continue the subtracted season.
     """
 
     experts: tuple[str, ...]
@@ -100,12 +99,12 @@ class Pool:
     states: dict[str, NDArray[np.float32]]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return everything fitted, by name; shapes are those of `empty`."""
+        """Return all fitted arrays, by name; shapes are those of `empty`."""
         states = {f"states.{name}": state for name, state in self.states.items()}
         return {name: getattr(self, name) for name in FIELDS} | states
 
     def without_states(self) -> "Pool":
-        """Return the pool without what goes on from its end; it can be run from a beginning."""
+        """Return the pool without its states; it can be run only from the beginning of series."""
         states = {name: state[:0] for name, state in self.states.items()}
         return replace(self, states=states, tail=self.tail[:0])
 
@@ -113,7 +112,7 @@ class Pool:
     def from_arrays(
         cls, experts: tuple[str, ...], horizon: int, log: bool, arrays: dict[str, NDArray[Any]]
     ) -> "Pool":
-        """Return the pool whose `arrays` these are."""
+        """Return the pool with these `arrays`."""
         states = {name: arrays[f"states.{name}"] for name in experts}
         own = {name: arrays[name] for name in FIELDS}
         return cls(experts=experts, horizon=horizon, log=log, states=states, **own)

@@ -1,4 +1,4 @@
-"""The pool at any origin of a panel, and at the end of histories that are served."""
+"""The pool's forecasts at any origin of a panel, and at the end of histories."""
 
 from typing import NamedTuple
 
@@ -34,16 +34,15 @@ class Based(NamedTuple):
 class Run:
     """A pool along all series of a panel, causal at every origin.
 
-    The paths of a block of series are computed when it is first asked for, and kept while there
-    is room.
+    The paths of a block of series are computed on first use, and cached as far as memory allows.
     """
 
     def __init__(self, pool: Pool, panel: Panel, numbers: Counts | None = None):
         """Prepare to run; nothing is computed yet.
 
         Args:
-            numbers: (series of the panel,), the row of each in the pool, 0 for one that it does not
-                know; 1 to their number where not given.
+            numbers: (series of the panel,), the row of each in the pool, 0 for a new series; by
+                default 1 to their number.
         """
         if numbers is None:
             numbers = np.arange(1, len(panel.index) + 1)
@@ -53,7 +52,7 @@ class Run:
         self._firsts = np.array([series.start for series, _ in self._paths.spans])
 
     def at(self, series: Counts, rows: Counts, context: int) -> Based:
-        """Return what is forecast at some origins; those in order of series are fastest.
+        """Return the forecasts at some origins; origins in the order of series are fastest.
 
         Args:
             series: (n,), from 0.
@@ -81,17 +80,18 @@ class Run:
 
 
 def newest(pool: Pool, y: Floats, begins: Counts, numbers: Counts, context: int) -> Based:
-    """Return what is forecast at the end of histories.
+    """Return the forecasts at the end of histories.
 
-    A series whose history reaches back to its beginning in the pool is run from there, so that
-    corrected values count. One whose history ends at or behind the states goes on from them; steps
-    in between that are not given are missing. Any other is run on what is given.
+    A series whose history starts at or before its beginning in the pool is run from there, so that
+    corrected values have an effect. A series whose history ends at or after the states continues
+    from them; steps in between that are not given are missing. Any other series is run on the given
+    rows only.
 
     Args:
         y: (series, steps), right-aligned, NaN where missing and before a history begins.
-        begins: (series,), the grid step of each first value given; it may be negative or lie behind
-            the end of the grid.
-        numbers: (series,), rows in the pool, 0 for a series never seen.
+        begins: (series,), the grid step of each first given value; it may be negative or after the
+            end of the grid.
+        numbers: (series,), rows in the pool, 0 for a new series.
         context: steps before the end whose forecasts one step ahead are returned.
     """
     y = np.asarray(y, dtype=np.float64)
@@ -112,7 +112,7 @@ def newest(pool: Pool, y: Floats, begins: Counts, numbers: Counts, context: int)
 
 
 def _left_aligned(y: Floats, lead: Counts, lengths: Counts) -> Floats:
-    """Return the last `lengths` steps of each series: (steps, series), NaN where none is given."""
+    """Return the last `lengths` steps of each series: (steps, series), NaN where not given."""
     rows = np.arange(max(int(lengths.max()), 1))[:, None]
     column = rows + (y.shape[1] - lengths)
     given = (column >= lead) & (rows < lengths)
@@ -123,13 +123,13 @@ def _left_aligned(y: Floats, lead: Counts, lengths: Counts) -> Floats:
 def _newest(
     pool: Pool, x: Floats, lengths: Counts, numbers: Counts, context: int, going: bool
 ) -> Based:
-    """Return what is forecast after `lengths` steps of series that all go on, or all start."""
+    """Return the forecasts after `lengths` steps, of series that all continue, or all start."""
     found = trace(pool, x, lengths, numbers, going)
     own = np.arange(len(numbers))
     experts = forecast(pool, found, lengths, own, pool.horizon)
     steps = lengths + np.arange(-context, 0)[:, None]  # (context, series)
     ahead = one_ahead(pool, found, np.maximum(steps, 0), numbers)
-    if going:  # what was forecast before the states were saved
+    if going:  # forecasts from before the states were saved
         size = pool.tail.shape[1]
         older = pool.tail[numbers[None], np.clip(size + steps, 0, size - 1)]
         first = np.maximum(1 + (pool.begins - pool.ends)[numbers], -size)

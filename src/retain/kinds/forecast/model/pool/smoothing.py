@@ -6,8 +6,8 @@ Exponential Smoothing, 2.5:
 
     p = l + φb,  e = x - p - s[t - m],  l = p + αe,  b = φb + αβe,  s[t] = s[t - m] + γ(1 - α)e
 
-A missing value has e = 0: the state moves on by its own forecast. Series stand left-aligned, each
-from its first value, so that all of them start at once.
+A missing value has e = 0: the state is updated with its own forecast. Series are left-aligned, each
+from its first value, so that all of them start at the same row.
 """
 
 from collections.abc import Iterator
@@ -24,12 +24,12 @@ from retain.evaluation.arrays import Floats
 ALPHAS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
 GAMMAS = (0, 0.05, 0.1, 0.2, 0.4, 0.8)
 STEADY = ((0, 0), (0.005, 1), (0.02, 1), (0.05, 0.98), (0.1, 0.9), (0.2, 0.9), (0.3, 0.8))  # β, φ
-# Of series whose growth itself lasts and turns, as that of employment or of a stock of cases does,
-# and which have little noise: a slope that follows each value needs a level that does.
+# For series with little noise whose growth rate persists and then changes, such as employment or
+# active cases: a slope that follows each value needs a level that does so, too.
 MOMENTUM = ((0.5, 0.8), (0.5, 0.9), (0.5, 0.98), (0.9, 0.8), (0.9, 0.95), (1, 1))  # β, φ
 WITH_MOMENTUM = ALPHAS[-4:], (0, 0.1, 0.4)  # alpha and gamma, beside these
 TRENDS = STEADY + MOMENTUM
-GROWN = 400  # steps, after which no candidate is less quick than what a start asks for
+GROWN = 400  # steps after which the gains of the start are below those of every candidate
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Gains:
     trends: NDArray[np.int64]
 
     def __getitem__(self, chosen: NDArray[np.int64]) -> "Gains":
-        """Return those of the candidates of the given numbers, in the shape of these."""
+        """Return the candidates with the given numbers, in the shape of `numbers`."""
         some = self.alpha[chosen], self.beta[chosen], self.phi[chosen], self.gamma[chosen]
         return Gains(*some, self.trends[chosen])
 
@@ -59,7 +59,8 @@ class Gains:
         Morrison 1969, Introduction to Sequential Smoothing and Prediction).
 
         Args:
-            level: whether those of the level are; where a cycle has started it, the slope's alone.
+            level: whether this holds for the level, too; if a cycle has started the level, only for
+                the slope.
         """
         line = self.beta > 0
         least = np.where(line, 2 * (2 * number - 1) / (number * (number + 1)), 1 / number)
@@ -72,14 +73,14 @@ class Gains:
 def grid(seasonal: bool) -> Gains:
     """Return the candidates with or without a season; fitted models name them by number."""
     alphas, gammas = WITH_MOMENTUM
-    candidates = [  # in the order of their numbers: what is added comes last
+    candidates = [  # in the order of their numbers: additions come last
         *product(ALPHAS, STEADY, GAMMAS if seasonal else (0,)),
         *product(alphas, MOMENTUM, gammas if seasonal else (0,)),
     ]
     rows = [
         (alpha, *trend, gamma, TRENDS.index(trend))
         for alpha, trend, gamma in candidates
-        if alpha < 1 or not gamma  # where alpha is 1, all of the error is the level's
+        if alpha < 1 or not gamma  # with alpha 1, the level gets the whole error
     ]
     alpha, beta, phi, gamma, trends = np.array(rows, dtype=np.float64).T
     return Gains(alpha, beta, phi, gamma, trends.astype(np.int64))
@@ -89,8 +90,8 @@ def grid(seasonal: bool) -> Gains:
 class State:
     """States of candidates: level and trend (series, candidates), figures (season, series, …).
 
-    `figures[n % season]` is the newest of the phase of step n; `steps` is how many were over at
-    the start, one number or (series, 1).
+    `figures[n % season]` is the newest one for the phase of step n; `steps` is the number of steps
+    before the start, one number or (series, 1).
     """
 
     level: Floats
@@ -100,7 +101,7 @@ class State:
 
 
 def advance(x: Floats, state: State, gains: Gains, begin: int, end: int) -> Iterator[int]:
-    """Move a state over rows of x (steps, series), in place; yield after each how many are over."""
+    """Update a state over rows of x (steps, series), in place; yield the number of rows done."""
     level, trend, figures = state.level, state.trend, state.figures
     error, scratch = np.empty_like(level), np.empty_like(level)
     missing = np.isnan(x)
@@ -136,8 +137,8 @@ def follow(x: Floats, gains: Gains, season: int) -> Iterator[tuple[int, State]]:
     """Start at the first value of each series and run to the end, causally.
 
     Without a season from the first value on; with one from the end of the first cycle, whose mean
-    and differences to it are the start. At the end of the second cycle it starts anew, with the
-    slope and the mean figures of both, run over them.
+    and differences to it are the start. At the end of the second cycle it starts again, with the
+    slope and the mean figures of both cycles, and is run over them.
     """
     shape = x.shape[1], gains.alpha.shape[-1]
     if not season:
@@ -169,9 +170,9 @@ def follow(x: Floats, gains: Gains, season: int) -> Iterator[tuple[int, State]]:
 def go_on(
     x: Floats, gains: Gains, saved: Floats, season: int, steps: NDArray[np.int64]
 ) -> Iterator[tuple[int, State]]:
-    """Go on from saved states (series, candidates, size) after (series,) steps, as `follow` does.
+    """Continue from saved states (series, candidates, size) after (series,) steps, like `follow`.
 
-    Where the level is NaN, as there have not been enough steps for a start, all is NaN.
+    If the level is NaN, since there were too few steps for a start, all results are NaN.
     """
     figures = np.ascontiguousarray(saved[:, :, 2:].transpose(2, 0, 1)) if season else None
     level, trend = saved[..., 0].copy(), saved[..., 1].copy()
@@ -201,9 +202,9 @@ def _cycles(x: Floats, season: int) -> tuple[Floats, Floats, Floats]:
 
 
 def _mean(values: Floats, axis: int) -> Floats:
-    """Return the mean of what is not NaN along an axis; NaN where all is."""
+    """Return the mean along an axis without NaN; NaN where all are."""
     seen = np.isfinite(values)
-    # Summed in order, not pairwise as `sum` does where a block has one series alone.
+    # Summed in order; `sum` adds pairwise if a block has only one series.
     sums = np.cumsum(np.where(seen, values, 0), axis=axis).take(-1, axis=axis)
     with np.errstate(invalid="ignore"):
         means: Floats = sums / seen.sum(axis=axis)
@@ -229,7 +230,7 @@ def fill(x: Floats, season: int, before: Floats | None = None) -> Floats:
 
 @cache
 def multipliers(difference: int, horizon: int) -> tuple[Floats, Floats]:
-    """Return by what level (horizon,) and trend (TRENDS, horizon) enter a forecast.
+    """Return the factors of level (horizon,) and trend (TRENDS, horizon) in a forecast.
 
     A forecast of differences more than a season ahead adds to another one.
     """

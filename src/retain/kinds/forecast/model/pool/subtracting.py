@@ -1,8 +1,8 @@
-"""What experts take off the data before they smooth them, and add to what they forecast.
+"""The season that experts subtract from the data before smoothing, and add to forecasts.
 
 The value of the season before, or seasonal figures by moving averages (classical decomposition, as
 in Macaulay 1931 and Hyndman & Athanasopoulos 2021, Forecasting: Principles and Practice, 3.4), made
-causal. Series stand left-aligned, as in `smoothing`.
+causal. Series are left-aligned, as in `smoothing`.
 """
 
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.model.pool.pool import BEST, Expert
 from retain.kinds.forecast.model.pool.smoothing import fill
 
-NEWEST = 0.15  # the least weight of the newest cycle in a figure: seasons change
+NEWEST = 0.15  # the smallest weight of the newest cycle in a figure, since seasons change
 Steps = TypeVar("Steps", int, NDArray[np.int64])
 
 
 def row_ahead(step: Steps, season: int, fresh: int) -> Steps:
-    """Return how many rows behind an origin's the figure of the step so far ahead stands.
+    """Return the row offset, from that of an origin, of the figure for each step ahead.
 
     Args:
-        fresh: steps from an origin on, which have a row of their own; a later one has it a cycle
-            before.
+        fresh: number of steps from an origin on that have a separate row; later steps use the row
+            one cycle before.
     """
     phase = step % season
     return phase - season * (phase >= fresh)
@@ -32,14 +32,14 @@ def row_ahead(step: Steps, season: int, fresh: int) -> Steps:
 
 @dataclass(frozen=True)
 class Subtracted:
-    """What one expert takes off along some series.
+    """The season that one expert subtracts along some series.
 
     Attributes:
         season: steps of a cycle.
-        ahead: rows of `filled` before the first step, which series go on from.
+        ahead: rows of `filled` before the first step, from saved states.
         filled: (ahead + steps, series), the data without missing values.
         values: (rows, series), the figures; row r is that of step r - ahead.
-        fresh: as `row_ahead` takes it.
+        fresh: as in `row_ahead`.
     """
 
     season: int
@@ -49,14 +49,14 @@ class Subtracted:
     fresh: int
 
     def rest(self, x: Floats) -> Floats:
-        """Return x less what is taken off, from the first step on that has it."""
+        """Return x minus the season, from the first step on that has one."""
         shift = self.ahead + row_ahead(0, self.season, self.fresh)
         first = max(-shift, 0)
         rest: Floats = x[first:] - self.values[first + shift : max(len(x) + shift, 0)]
         return rest
 
     def state(self, end: int, series: NDArray[np.int64]) -> Floats:
-        """Return what series go on from after `end` steps: (series, BEST, numbers).
+        """Return the state of series after `end` steps: (series, BEST, numbers).
 
         The last values and, where they are decomposed, the newest figures, shared among candidates.
         """
@@ -73,12 +73,12 @@ class Subtracted:
 def of(
     expert: Expert, x: Floats, saved: Floats | None = None, steps: NDArray[np.int64] | None = None
 ) -> Subtracted | None:
-    """Compute what an expert takes off; None where it takes nothing.
+    """Compute the season that an expert subtracts; None if it subtracts none.
 
     Args:
         x: (steps, series), NaN where missing.
-        saved: (series, BEST, size), states that series go on from, and
-        steps: (series,), after how many steps.
+        saved: (series, BEST, size), states to continue from, and
+        steps: (series,), the number of steps before them.
     """
     season = expert.subtracted
     if not season:
@@ -104,9 +104,9 @@ def _figures(
 ) -> Floats:
     """Return figures by moving averages: (rows + season, series).
 
-    That of a step is a mean of what lay beside the centred moving average at its phase, up to a
-    season before it: of all cycles evenly at first, then with a fading memory. In the first two
-    cycles it is what lay beside it in their middle.
+    The figure of a step is the mean difference from the centred moving average at its phase, up to
+    a season before it: of all cycles evenly at first, then with exponentially falling weights. In
+    the first two cycles it is the difference in their middle.
 
     Args:
         x: (rows, series); with `saved`, a season of them precedes the first step.
@@ -130,9 +130,9 @@ def _figures(
 
 
 def _moving_average(x: Floats, season: int) -> Floats:
-    """Return the mean of the season around each step, the outermost two half each if it is even."""
+    """Return the centred moving average of a season; an even one has half weights at its ends."""
     half, length = season // 2, len(x)
-    # From the first value on, so that what does not vary has no error by rounding.
+    # Relative to the first value, so that a constant series has no rounding error.
     sums = np.cumsum(np.concatenate([np.zeros((1, x.shape[1])), x - x[:1]]), axis=0)
     means = (sums[season:] - sums[:-season]) / season
     if season % 2 == 0:

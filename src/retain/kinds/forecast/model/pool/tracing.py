@@ -1,4 +1,4 @@
-"""The paths of a pool's experts along series, and what they forecast at any origin, causally."""
+"""The paths of a pool's experts along series, and their causal forecasts at any origin."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ from retain.kinds.forecast.model.pool.subtracting import row_ahead
 Counts = NDArray[np.int64]
 Singles = NDArray[np.float32]
 CHUNK = 1 << 14  # origins whose forecasts are made at once
-KEPT = 1 << 29  # bytes of paths that are kept; of a larger panel those used last
+KEPT = 1 << 29  # bytes of cached paths; for a larger panel, the most recently used ones
 
 
 @dataclass(frozen=True)
 class Repeat:
-    """What forecasts repeat, cycle after cycle: figures, or the values that a difference is to.
+    """The values that forecasts repeat in each cycle: figures, or the base values of differences.
 
     Attributes:
         season: steps of a cycle.
         values: (rows, series).
-        shift: (steps + 1,), by origin, how much further on a step lies in `values`.
-        fresh: steps from an origin on, which have a row of their own; a later one has it a cycle
-            before.
+        shift: (steps + 1,), by origin, the offset of a step in `values`.
+        fresh: number of steps from an origin on that have a separate row; later steps use the row
+            one cycle before.
     """
 
     season: int
@@ -38,7 +38,7 @@ class Repeat:
     fresh: int = 0
 
     def ahead(self, at: Counts, series: Counts, horizon: int) -> Singles:
-        """Return what is repeated (n, horizon) from origins on."""
+        """Return the repeated values (n, horizon) from origins on."""
         rows = (at + self.shift[at])[:, None] + row_ahead(
             np.arange(horizon), self.season, self.fresh
         )
@@ -48,7 +48,7 @@ class Repeat:
 
 @dataclass(frozen=True)
 class Track:
-    """The path of one expert along some series: its state as of each step.
+    """The path of one expert along some series: its state at each step.
 
     Attributes:
         level: (steps + 1, series), the mean of the candidates; NaN where they have not started.
@@ -69,7 +69,7 @@ class Trace(NamedTuple):
     Attributes:
         tracks: by expert.
         extremes: (2, steps + 1, series), the least and the largest value before an origin.
-        states: by expert, as `Pool.states`, as of each series' last row.
+        states: by expert, as `Pool.states`, at each series' last row.
     """
 
     tracks: list[Track]
@@ -78,7 +78,7 @@ class Trace(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many bytes these are."""
+        """The number of bytes."""
         arrays = [self.extremes, *self.states]
         for track in self.tracks:
             arrays += [track.level, track.trend]
@@ -91,9 +91,9 @@ def trace(pool: Pool, y: Floats, lengths: Counts, numbers: Counts, going: bool =
 
     Args:
         y: (steps, series), left-aligned, NaN where missing.
-        lengths: of each series; the states are those after as many steps.
+        lengths: of each series; the states are those after that many steps.
         numbers: (series,), rows in the pool.
-        going: go on from the states of the pool, in place of starting at the first row.
+        going: continue from the states of the pool, instead of starting at the first row.
     """
     tracks, states = [], []
     logs = np.log1p(np.maximum(y, 0)) if pool.log else y
@@ -163,9 +163,9 @@ def _follow(
 
 
 def _figures(season: int, length: int, count: int, started: bool) -> Repeat:
-    """Return room for the figures of a season.
+    """Allocate the figures of a season.
 
-    Those of a second start lie a season further on, since origins before it look at the first.
+    Those of a second start are stored a season later, since origins before it use the first.
     """
     shift = np.full(length + 1, season)
     if not started:
@@ -184,7 +184,7 @@ def forecast(pool: Pool, found: Trace, at: Counts, series: Counts, horizon: int)
     """
     low, high = found.extremes[:, at, series].astype(np.float64)
     out = np.empty((len(at), len(pool.experts), horizon))
-    first: dict[bool, Floats] = {}  # by space, the forecast of its `es`
+    first: dict[bool, Floats] = {}  # by data space, the forecast of its `es`
     for number, name in enumerate(pool.experts):
         expert, track = Expert.parse(name), found.tracks[number]
         levels, trends = smoothing.multipliers(expert.difference, horizon)
@@ -200,10 +200,10 @@ def forecast(pool: Pool, found: Trace, at: Counts, series: Counts, horizon: int)
 
 
 def _bounded(part: Floats, low: Floats, high: Floats, log: bool) -> Floats:
-    """Return forecasts in data units, no further from the values seen than three times their range.
+    """Return forecasts in data units, clipped to three times the range of the values seen.
 
-    And, in log1p space, than a factor of ten: a trend there is exponential growth, which a few
-    steep values would send beyond what numbers can hold.
+    In log1p space also to a factor of ten: a trend there is exponential growth, which a few steep
+    values would make overflow.
     """
     if log:
         low, high = np.log1p(np.maximum(low, 0)), np.log1p(np.maximum(high, 0))
@@ -230,14 +230,14 @@ def one_ahead(pool: Pool, found: Trace, at: Counts, numbers: Counts) -> Singles:
 
 
 class Paths:
-    """The paths along all series of a panel, a block at a time, kept while there is room."""
+    """The paths along all series of a panel, block by block, in a cache of limited size."""
 
     def __init__(self, pool: Pool, panel: Panel, numbers: Counts, until: int | None = None):
-        """Prepare; a path is computed when it is first asked for.
+        """Prepare; a path is computed on first use.
 
         Args:
             numbers: (series of the panel,), the row of each in the pool.
-            until: the grid step behind the last row.
+            until: the grid step after the last row.
         """
         self._pool, self._panel, self._until = pool, panel, until
         self.numbers = numbers
