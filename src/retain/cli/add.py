@@ -14,15 +14,15 @@ from retain.errors import AmbiguousError, ParamsError, naming_options
 if TYPE_CHECKING:
     from retain.kinds.forecast.infer.entry import Inferred
 
-Columns = Annotated[list[str] | None, typer.Option(help="A column; repeat it for more.")]
-
 app = typer.Typer()
 
 
 @app.command()
 def add(
     name: Annotated[str, typer.Argument(help="Of the new problem: lower-case letters, digits, _.")],
-    path: Annotated[str, typer.Argument(help="CSV or Parquet file, folder of Parquet, or URL.")],
+    path: Annotated[
+        str, typer.Argument(help="CSV, Parquet, workbook, folder of Parquet, or URL.")
+    ],
     horizon: Annotated[int, typer.Option(min=1, help="Steps to forecast.")],
     ds: Annotated[
         list[str] | None,
@@ -36,10 +36,18 @@ def add(
         list[str] | None,
         typer.Option(help="Column that names the series; repeat for columns that do it together."),
     ] = None,
-    value_column: Columns = None,
-    past_covariate: Columns = None,
-    known_covariate: Columns = None,
-    static_covariate: Columns = None,
+    value_column: Annotated[
+        list[str] | None, typer.Option(help="Column to forecast as one series; repeatable.")
+    ] = None,
+    past_covariate: Annotated[
+        list[str] | None, typer.Option(help="Column known up to now only; repeatable.")
+    ] = None,
+    known_covariate: Annotated[
+        list[str] | None, typer.Option(help="Column known for the future too; repeatable.")
+    ] = None,
+    static_covariate: Annotated[
+        list[str] | None, typer.Option(help="Column with one value for each series; repeatable.")
+    ] = None,
     drop: Annotated[list[str] | None, typer.Option(help="Column not to use; repeatable.")] = None,
     dates_across: Annotated[
         bool, typer.Option(help="A row is a series; the time stamps are names of columns.")
