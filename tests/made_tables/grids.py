@@ -43,12 +43,12 @@ def _long_ago(frequency: str) -> Callable[[Random, int], pd.DatetimeIndex]:
 
 def _six_days(random: Random, periods: int) -> pd.DatetimeIndex:
     days = pd.date_range(_start(random), periods=2 * periods)
-    return days[days.weekday < 6][:periods]
+    return days[days.day_of_week < 6][:periods]
 
 
 def _opening_hours(random: Random, periods: int) -> pd.DatetimeIndex:
     hours = pd.date_range(_start(random), periods=8 * periods, freq="h")
-    return hours[(hours.weekday < 5) & (hours.hour >= 8) & (hours.hour < 18)][:periods]
+    return hours[(hours.day_of_week < 5) & (hours.hour >= 8) & (hours.hour < 18)][:periods]
 
 
 def _fifteenth(random: Random, periods: int) -> pd.DatetimeIndex:

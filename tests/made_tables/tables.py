@@ -83,7 +83,7 @@ def make(recipe: Recipe) -> Made:
         roles=roles,
         answers={option: texts for option, texts in answers.items() if texts and texts != [""]},
         doubtful="points or commas may be of thousands or of decimals" if doubtful else "",
-        cure=fault.cure or numbers.cure,
+        cure="|".join(filter(None, (fault.cure, numbers.cure))),
     )
     if recipe.layout == "a row a series":
         columns, truth = _across(columns, truth, named("store"))
@@ -96,7 +96,7 @@ def make(recipe: Recipe) -> Made:
             option: [f" {text}" if text in columns and text != first else text for text in texts]
             for option, texts in answers.items()
         }
-    cure = fault.cure or truth.cure
+    cure = "|".join(filter(None, (fault.cure, truth.cure)))
     return Made(name, content, dataclasses.replace(truth, answers=answers, cure=cure))
 
 
@@ -161,7 +161,8 @@ def _across(
 
 def _of_grid(truth: Truth, recipe: Recipe) -> Truth:
     if recipe.grid == "4-4-5 weeks":
-        return dataclasses.replace(truth, holds="order", cure=FISCAL)
+        cure = "|".join(filter(None, (FISCAL, truth.cure)))
+        return dataclasses.replace(truth, holds="order", cure=cure)
     if recipe.grid == "steps":
         return dataclasses.replace(
             truth, holds="order", answers=truth.answers | {"--ds-is-step": []}

@@ -27,7 +27,7 @@ def test_a_table_of_each_kind(part: int) -> None:
 
 @pytest.mark.parametrize("number", range(PARTS))
 def test_tables_of_several_kinds_at_once(number: int) -> None:
-    found = faults(judged(PLAIN, 16, 1_000 + number))
+    found = faults(judged(PLAIN, 12, 1_000 + number))
     assert not found, listed(found)
 
 

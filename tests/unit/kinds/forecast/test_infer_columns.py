@@ -50,6 +50,18 @@ def test_zeros_and_ones_are_a_target_where_they_are_named_like_one(tmp_path: Pat
     assert add(tmp_path, flag).data["y"] == "temperature"
 
 
+def test_numbers_of_rows_are_no_target_where_others_cannot_be_read(tmp_path: Path) -> None:
+    energy = pd.DataFrame({"": range(DAYS), "date": days(), "energy": values(1)})
+    energy["energy"] = energy["energy"].astype(str) + " kWh"
+    with pytest.raises(DataError, match="no column of numbers to forecast; name it with --y"):
+        add(tmp_path, energy)
+    with pytest.raises(DataError, match=r"not a number .120 rows.*\n  row 2: '[0-9.]+ kWh'") as e:
+        add(tmp_path, energy, y="energy")
+    assert str(e.value).endswith("words and units belong in the header.")
+    counted = energy.drop(columns="energy").rename(columns={"": "users"})
+    assert add(tmp_path, counted).data["y"] == "users"
+
+
 # Keys
 
 

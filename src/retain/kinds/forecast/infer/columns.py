@@ -68,7 +68,7 @@ def find(raw: Raw, given: dict[str, Any], path: str, sentences: list[str]) -> di
     counted = known.get("aggregate") == "count" and not wide
     of_target, why = wide or ([] if counted else [known.get("y")]), ""
     if not wide and not counted and "y" not in known:
-        likely = _likely_targets(converted, [n for n in free if n in numeric], series)
+        likely = _likely_targets(converted, free, numeric, series)
         of_target, why = targets.find(converted, likely, series is not None or bool(told), path)
         wide = of_target if len(of_target) > 1 else []
         free = [name for name in free if name not in of_target]
@@ -163,14 +163,19 @@ def _order(frame: pd.DataFrame, known: dict[str, Any], origin: Origin) -> "pd.Se
 
 
 def _likely_targets(
-    frame: pd.DataFrame, numeric: list[str], series: "pd.Series[Any] | None"
+    frame: pd.DataFrame, free: list[str], numeric: list[str], series: "pd.Series[Any] | None"
 ) -> list[str]:
-    """Return the columns of numbers that may be a target: no flags, parts of dates, constants."""
+    """Return the columns of numbers that may be a target.
+
+    No flags, parts of dates, constants or numbers of rows, unless nothing else is there.
+    """
     likely = []
-    for name in numeric:
+    candidates = [name for name in free if name in numeric]
+    named = [name for name in candidates if rank(name, targets.TARGET_NAMES) < NO_HINT]
+    for name in candidates:
         values = frame[name].dropna()
         distinct = values.nunique()
-        flag = distinct < 2 or (distinct < 3 and rank(name, targets.TARGET_NAMES) == NO_HINT)
+        flag = distinct < 2 or (distinct < 3 and name not in named)
         calendar = rank(name, infer_keys.CALENDAR_NAMES) < NO_HINT
         fixed = (
             series is not None
@@ -179,4 +184,4 @@ def _likely_targets(
         )
         if not (flag or covariates.counts(values) or calendar or fixed):
             likely.append(name)
-    return likely or numeric
+    return likely or named or (candidates if len(free) == 1 else [])

@@ -193,9 +193,11 @@ def _choose_duplicates(raw: reader.Raw, draft: Data, sentences: list[str]) -> Da
                 Choice("their mean counts", {"duplicates": "mean"}),
                 Choice("the sum in each day counts", {"aggregate": "sum", "frequency": "D"}),
             ]
+        unnamed = [name for name in others if name not in likely]
+        hint = f"; --unique-id names columns that tell series apart, as {hints.names(unnamed)} may"
         raise AmbiguousError(
             f"{raw.origin.where}: {count:,} time stamps have several rows that differ in "
-            f"{hints.names(targets)}",
+            f"{hints.names(targets)}{hint if unnamed else ''}",
             choices,
         )
     rows = int(frame.duplicated(key).sum())

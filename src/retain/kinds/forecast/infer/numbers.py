@@ -137,10 +137,13 @@ def check_readable(
         found = column[bad].astype("str").str.strip()
         rows = [f"{origin.row(int(str(place)))}: {value!r}" for place, value in found.items()]
         common = found.value_counts().index[:3]
-        remedy = " ".join(f"--na-value {shlex.quote(str(text))}" for text in common)
+        marks_of = " ".join(f"--na-value {shlex.quote(str(text))}" for text in common)
+        remedy = f"Correct the values, or say that they mean missing with {marks_of}"
+        if bad.mean() > 0.5:
+            remedy = "Write numbers alone, such as 12.5; words and units belong in the header."
         raise DataError(
             f"{origin.where}: column `{name}`: not a number ({len(rows):,} rows):\n{listed(rows)}\n"
-            f"Correct the values, or say that they mean missing with {remedy}"
+            f"{remedy}"
         )
 
 
