@@ -103,7 +103,7 @@ def test_a_kind_of_another_package_goes_through_all_stages(project: Path) -> Non
     assert "A toy." in (project / "reports/toy/report.html").read_text()
     decision = read(project, "reports/toy/decision.json")
     assert "toy version 1 passed the gate and is @champion" in str(decision["sentence"])
-    assert "toy_kind.training\n" in (project / "data/code/toy/train.txt").read_text()
+    assert "toy_kind/training.py\n" in (project / "data/code/toy/train.txt").read_text()
 
 
 def test_a_cell_that_is_not_asked_for_is_left_out_and_says_so(project: Path) -> None:

@@ -63,7 +63,10 @@ class Lazy(Generic[T]):
 
 
 class Evaluation(Protocol):
-    """The result of `evaluate`: the content of metrics.json, and tables to plot by name."""
+    """The result of `evaluate`: the content of metrics.json, and tables to plot by name.
+
+    A table to plot has the columns x, model and y, which DVC draws as a line for each model.
+    """
 
     @property
     def metrics(self) -> Metrics: ...

@@ -51,5 +51,5 @@ def add_warnings(built: Panel, table: Chunks, data: Data) -> None:
     """Add to a panel's findings what a model of it will not know."""
     found = [*unseen.after_training(table, built, data)]
     for line in slots.warnings(slots.measure(built)):
-        found.append(f"{line}; `retain forecast` leaves it empty there")
+        found.append(f"{line}; forecasts leave it empty there")
     built.quality["warnings"].extend(found)
