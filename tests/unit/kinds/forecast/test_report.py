@@ -71,7 +71,7 @@ def test_a_network_that_is_not_kept_did_not_improve_on_its_base() -> None:
     assert "The base is worth more than a floor: the MAE of the LSTM is" in lead(found)
     found["network"].append({"kept": True, "enough": True, "gains": [0.1, 0.2]})
     said = lead(found)
-    assert said.startswith("The LSTM took nothing off")
+    assert said.startswith("The LSTM did not reduce the error")
     assert "It was kept in 1 of 2 folds. " in said
     found["network"] = [{"kept": False, "enough": False, "gains": [0.3]}]
     assert "the table has fewer windows than a network needs. " in lead(found)
