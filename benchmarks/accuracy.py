@@ -44,7 +44,7 @@ class Training:
     base: str = "none"
 
     def entry(self, split: dict[str, str]) -> dict[str, Any]:
-        """The problem as it would stand in params.yaml."""
+        """Return the problem as in params.yaml."""
         etth1 = self.dataset == "ETTh1"
         data = {
             "path": self.dataset,

@@ -30,7 +30,7 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 
 
 def entry(task: int, folder: Path, cells: tuple[str, ...] = CELLS) -> dict[str, Any]:
-    """The problem of a task as it would stand in params.yaml."""
+    """Return the problem of a task as in params.yaml."""
     chrono, epochs = TASKS[task]
     return {
         "kind": "recall",
@@ -130,7 +130,7 @@ def majority(source: Any) -> float:
 
 
 def last(source: Any) -> float:
-    """The share of the test that the answer word told last is right of, whatever the question."""
+    """Return the share of test questions whose answer is the last answer word in the story."""
     answers = set(source.schema.answers)
     right = []
     for number in source.part("test"):
@@ -222,7 +222,7 @@ def table(found: pd.DataFrame) -> str:
                 "LSTM, published": lstm,
                 "n-gram": ours["n-gram"],
                 "n-gram, published": counts,
-                "place told last": ours["last"],
+                "last place named": ours["last"],
                 "most frequent answer": ours["majority"],
             }
         )
@@ -242,6 +242,6 @@ def notes(found: pd.DataFrame) -> str:
         f"the epoch by the loss on 100 questions of validation; parameters {own}, as a task has "
         f"few or many words. All trainings took {seconds / 60:.0f} minutes of one processor.\n\n"
         "The n-grams are ours after the paper's description, which leaves details open: those of "
-        "the sentences that share a word with the question, and logistic regression. “Place told "
-        "last” answers with the last word of the story that is an answer, whatever is asked."
+        "the sentences that share a word with the question, and logistic regression. “Last place "
+        "named” always answers with the last word of the story that is an answer."
     )

@@ -1,7 +1,7 @@
 """What checkpoints cost: the sample's training with and without them, taking turns.
 
 A checkpoint is hashed, written and synced while training waits. Many are written in a short
-training, so that their time stands out from the noise; the share at the interval that params has by
+training, so that their time is larger than the noise; the share at the interval that params has by
 default follows from the time of one.
 """
 

@@ -47,10 +47,10 @@ SETTLED = {*portable_cpu.NUMPY, *portable_cpu.TORCH}
 
 NOTES = """\
 “same”: the md5 is that of the same mode on this processor. `lstm` and `rnn` are the folders of the
-models: weights, configuration and history. The processors are those of `qemu-x86_64` {version}, as
-far as it knows their instructions, which is to AVX2 and not to AVX-512: two of Intel, one of AMD,
-one of a maker whom the libraries do not know, and all that the emulator can do. Its approximate
-reciprocals and roots are not those of any real processor, so that whoever takes them is found out.
+models: weights, configuration and history. The processors are those of `qemu-x86_64` {version},
+which emulates their instructions up to AVX2, without AVX-512: two of Intel, one of AMD, one of a
+maker unknown to the libraries, and one with everything that the emulator supports. Its approximate
+reciprocals and roots are not those of any real processor, so code that uses them is detected.
 `prepare` is portable in either mode. {here}"""
 
 COST_NOTES = """\

@@ -34,7 +34,7 @@ def machine() -> str:
 def write(name: str, rows: pd.DataFrame, table: str, command: str) -> None:
     """Write `rows` to results/NAME.csv and `table` (Markdown) into the README's section NAME.
 
-    The section stands between `<!-- NAME -->` and `<!-- end NAME -->`; the rest is written by hand.
+    The section is between `<!-- NAME -->` and `<!-- end NAME -->`; the rest is written by hand.
     """
     RESULTS.mkdir(exist_ok=True)
     rows.to_csv(RESULTS / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
