@@ -77,18 +77,18 @@ $(STAMP): $(LOCKS) $(wildcard pyproject.toml)
 	@rm $(UNFINISHED); echo '$(CURDIR)' > $@
 
 run: setup ## Train, score and register every forecaster, as far as something changed; then print the results
-	@$(call repro,--kind forecast,dvc repro $$(printf 'register@%s ' $$names))
+	@$(call problems,--kind forecast,retain run $$names)
 
 # All three at a time: on two cores none is idle until the end.
 memory: setup ## The same for the problems that show what LSTM, GRU and RNN remember, and what comes next in a text (docs/memory.md)
-	@$(call repro,--kind recall --kind text,printf 'register@%s\n' $$names | xargs -P 3 -n 1 dvc --wait-for-lock repro)
+	@$(call problems,--kind recall --kind text,printf 'register@%s\n' $$names | xargs -P 3 -n 1 dvc --wait-for-lock repro; retain results $$names)
 
-# Every problem of these kinds, and what came of it.
-define repro
+# A command for every problem of these kinds.
+define problems
 	git rev-parse --git-dir >/dev/null 2>&1 || { \
 	  echo "error: DVC needs a git repository here; clone the project, or run: git init" >&2; exit 1; }; \
 	names=$$(retain problems $(1)); \
-	if [ -n "$$names" ]; then $(2); retain results $$names; fi
+	if [ -n "$$names" ]; then $(2); fi
 endef
 
 # PROBLEMS, PUBLISH and BASE reach the commands as environment: make would run what is in them.

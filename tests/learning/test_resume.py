@@ -131,7 +131,7 @@ def test_a_disk_that_is_full_leaves_the_checkpoint_before(
 
     monkeypatch.setattr(checkpoints.os, "fsync", full)
     with pytest.raises(
-        RetainError, match=f"written into {tmp_path}: No space left on device; make"
+        RetainError, match=f"written into {tmp_path}: No space left on device; free"
     ):
         checkpoints.write(tmp_path / checkpoints.name(2), {"a": torch.ones(3)})
     assert checkpoints.newest(tmp_path) == tmp_path / checkpoints.name(1)

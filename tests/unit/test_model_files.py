@@ -65,8 +65,8 @@ def test_a_model_of_format_1_predicts_what_it_did_when_it_was_written(folder: Pa
     expected = pd.read_csv(folder / "output.csv")
     if folder.name == "forecast":
         expected = expected.rename(columns={"unique_id": "store", "ds": "at"})
-        assert list(as_read.columns.difference(expected.columns)) == ["mean", "median"]
-        quantiles = as_read.columns[4:]
+        assert list(as_read.columns.difference(expected.columns)) == ["mean", "median", "note"]
+        quantiles = as_read.columns[4:-1]
         assert (as_read[quantiles].diff(axis=1).iloc[:, 1:] > 0).all(axis=None)
         # Quantiles that cross are sorted now; then, they were made equal.
         crossed = (expected[quantiles].diff(axis=1).iloc[:, 1:] == 0).any(axis=1)

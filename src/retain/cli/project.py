@@ -43,6 +43,7 @@ def run(
     """
     from retain.cli import forked, models
     from retain.config import loader
+    from retain.project import lock_file
 
     root = loader.find_root()
     problems = loader.some(root, names or [])
@@ -51,6 +52,8 @@ def run(
             "params.yaml has no problem yet: `retain add NAME TABLE --horizon STEPS` makes one"
         )
     os.chdir(root)
+    if mended := lock_file.mend(root):
+        typer.echo(mended)
     code = forked.repro(problems, ["--force"] if force else [])
     if code:
         raise typer.Exit(code)

@@ -493,4 +493,4 @@ def test_a_table_too_short_for_a_verdict_says_how_much_more_is_enough(tmp_path: 
     found = re.search(r"; (\d+) months more of the table are enough$", short)
     assert found is not None
     assert "too few" in power(60 + int(found[1]) - 12)
-    assert "can be told from chance" in power(60 + int(found[1]))
+    assert "is detectable" in power(60 + int(found[1]))
