@@ -20,9 +20,7 @@ app = typer.Typer()
 @app.command()
 def add(
     name: Annotated[str, typer.Argument(help="Of the new problem: lower-case letters, digits, _.")],
-    path: Annotated[
-        str, typer.Argument(help="CSV, Parquet, workbook, folder of Parquet, or URL.")
-    ],
+    path: Annotated[str, typer.Argument(help="CSV, Parquet, workbook, folder of Parquet, or URL.")],
     horizon: Annotated[int, typer.Option(min=1, help="Steps to forecast.")],
     ds: Annotated[
         list[str] | None,
