@@ -132,6 +132,8 @@ def fits(recipe: Recipe) -> bool:
 
 def _stamps(recipe: Recipe) -> bool:
     ways = STAMPS[recipe.stamps]
+    if ways.holds == "hour" and recipe.grid == "quarter hours":
+        return False  # it would be told by the hour alone
     if ways.zone and ways.zone != "UTC" and recipe.grid == "opening hours":
         return False  # they follow the clock on the wall
     if recipe.grid == "events":  # the answer is sums of days, of what is written in one way

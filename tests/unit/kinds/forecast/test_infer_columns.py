@@ -229,6 +229,14 @@ def test_quarters_across_the_top(tmp_path: Path) -> None:
     assert found.table.frame["ds"].unique().tolist() == quarters.tolist()
 
 
+def test_stamps_across_the_top_with_an_offset(tmp_path: Path) -> None:
+    hours = pd.date_range("2022-03-01", periods=60, freq="h", tz="Asia/Kolkata")
+    table = pd.DataFrame([values(1, 60)], columns=[hour.isoformat() for hour in hours])
+    found = add(tmp_path, table, horizon=2)
+    assert found.data["timezone"] == "UTC"
+    assert found.table.frame["ds"].tolist() == hours.tz_convert("UTC").tz_localize(None).tolist()
+
+
 def test_dates_across_the_top_are_read_by_the_format_that_is_given(tmp_path: Path) -> None:
     months = pd.date_range("2019-01-01", periods=36, freq="MS")
     table = pd.DataFrame([values(1, 36)], columns=months.strftime("%d/%m/%Y"))

@@ -10,11 +10,12 @@ from retain.errors import AmbiguousError, DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import across, time_formats
 from retain.kinds.forecast.data.reader import Raw
-from retain.kinds.forecast.infer import keys, numbers, sentinels
+from retain.kinds.forecast.infer import keys, numbers, sentinels, zones
 from retain.kinds.forecast.infer.hints import by_hint, names
 from retain.kinds.forecast.infer.stamps import ISO, formats_of, looks_like_time, readings
 
 STAMP = r"\s*\d|[A-Za-z]{3,9}\W+\d|[Qq][1-4]\b"  # what the name of such a column begins like
+KEYS = ("ds", "y", "time_format", "dates_across", "timezone", "local_dates", "ambiguous")
 LEAST = 3  # columns named by dates
 
 
@@ -56,9 +57,10 @@ def find(raw: Raw, known: dict[str, Any], path: str, sentences: list[str]) -> di
     Raises:
         DataError: the rows cannot be told apart, or a number may mean two things.
     """
-    base: dict[str, Any] = {
-        key: known[key] for key in ("ds", "y", "time_format", "dates_across") if key in known
-    }
+    base: dict[str, Any] = {key: known[key] for key in KEYS if key in known}
+    if "timezone" not in known:
+        top = [name for name in map(str, raw.frame.columns) if re.match(STAMP, name)]
+        base |= zones.of_offsets(pd.Series(top, dtype="str"), base.get("time_format"), sentences)
     draft = Data(path=path, horizon=1, context_length=1, **base)
     dropped = set(known.get("drop", ()))
     stamps = set(across.stamp_columns(list(map(str, raw.frame.columns)), draft))
