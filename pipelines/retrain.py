@@ -30,10 +30,10 @@ def main() -> None:
     parser.add_argument("--skip", action="append", choices=STEPS, default=[])
     asked = parser.parse_args()
     root = loader.find_root()
-    problems = steps.choose(root, asked.problems or os.environ.get("PROBLEMS", "").split())
     with steps.lock(root):
         if sentence := lock_file.mend(root):
             print(sentence, flush=True)
+        problems = steps.choose(root, asked.problems or os.environ.get("PROBLEMS", "").split())
         if "fetch" not in asked.skip:
             fetch.fetch(root, problems)
         outcomes = {name: steps.check(root, name, problem, "check" in asked.skip)

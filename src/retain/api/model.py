@@ -16,7 +16,6 @@ from retain.errors import DataError, ModelError
 from retain.kinds.forecast.data import tables
 from retain.kinds.forecast.predict import forecast_table, predictor
 from retain.kinds.forecast.predict.future import of_frame
-from retain.project import files
 
 NAME, FINAL = "model", "final"  # folders: of the evaluated model, and in it of the refitted one
 TABLE = "the table"  # what messages call a frame
@@ -93,10 +92,10 @@ class Model:
         target = Path(path)
         if target.exists():
             raise ModelError(f"{target} exists already; name a new folder")
-        part = target.with_name(f"{target.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.copytree(self._place, part)
-        files.publish(part, target)
+        with tempfile.TemporaryDirectory(prefix=".retain-", dir=target.parent) as scratch:
+            part = Path(scratch) / target.name
+            shutil.copytree(self._place, part)
+            part.rename(target)
 
     @property
     def _place(self) -> Path:

@@ -52,9 +52,10 @@ def confirm(question: str, yes: bool, default: bool) -> bool:
 
 
 def merged(given: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """Merge further settings into the given ones; lists are joined."""
-    joined = {
-        key: [*given[key], *value] if isinstance(value, list) and key in given else value
-        for key, value in settings.items()
-    }
+    """Merge further settings into the given ones; lists are joined, but for `unique_id`."""
+    joined = dict(settings)
+    for key, value in settings.items():
+        if isinstance(value, list) and key in given and key != "unique_id":
+            before = given[key] if isinstance(given[key], list | tuple) else [given[key]]
+            joined[key] = list(dict.fromkeys([*before, *value]))
     return given | joined

@@ -91,6 +91,8 @@ def forecast(
         f"`retain forecast` reads tables of history; problems.{name} is of kind {problem.kind}: "
         f"`{kind.command} {name} …`"
     )
+    if output is not None and output.suffix not in ("", ".csv", ".parquet"):
+        raise DataError(f"{output}: name a .csv or a .parquet, or a folder")
     if plot is not None and (plot.suffix not in (".svg", ".png") or not (output or plot).suffix):
         raise DataError(f"{plot}: name an .svg or a .png; a forecast in parts cannot be drawn")
     forecast_file, bulk = require(kind.forecast, refusal), require(kind.bulk, refusal)

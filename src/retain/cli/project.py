@@ -87,7 +87,10 @@ def upgrade(
     for line in upgrading.describe(root, todo, dry_run):
         typer.echo(line)
     if not dry_run:
-        typer.echo("next: make setup, then commit; `git restore . && make setup` takes it back")
+        names = " ".join([*todo.written, *todo.removed])
+        typer.echo("next: make setup, then commit")
+        if names:
+            typer.echo(f"to take it back: git restore -- {names} && make setup")
 
 
 @app.command()

@@ -4,6 +4,7 @@ DVC writes dvc.lock in place: a kill at that moment leaves it empty or cut off, 
 command fails. So each stage copies it at its start, when DVC has just read it.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 from retain.errors import DvcError
@@ -11,6 +12,7 @@ from retain.project import dvc, files
 from retain.project.git import Git
 
 NAME = "dvc.lock"
+DAMAGED = "dvc.lock.damaged"
 COPIES = ("dvc.lock.kept", "dvc.lock.kept-before")  # another `dvc` may write during the copy
 CONFLICT = ("<<<<<<<", "=======", ">>>>>>>")
 
@@ -21,10 +23,11 @@ def keep(root: Path) -> None:
     if not path.is_file():
         return
     content = path.read_bytes()
-    if newest.is_file() and newest.read_bytes() == content:
-        return
+    with suppress(FileNotFoundError):
+        if newest.read_bytes() == content:
+            return
     newest.parent.mkdir(exist_ok=True)
-    if newest.is_file():
+    with suppress(FileNotFoundError):  # another stage may move it at the same time
         newest.replace(before)
     files.write_bytes(newest, content)
 
@@ -49,17 +52,22 @@ def mend(root: Path) -> str:
         )
     if _is_whole(text):
         return ""
+    damaged = root / "scratch" / DAMAGED
+    damaged.parent.mkdir(exist_ok=True)
+    path.replace(damaged)
+    done = (
+        f"{NAME} could not be read, as after a kill; it is kept as {damaged.relative_to(root)}, and"
+    )
     committed = dvc.read_lock(root, "HEAD").rstrip() + "\n" if Git(root).find("HEAD") else ""
     for label, copy in zip(("this", "an earlier"), COPIES, strict=True):
         kept = root / "scratch" / copy
         if kept.is_file() and _is_whole(kept.read_text(encoding="utf-8", errors="replace")):
             files.write_bytes(path, kept.read_bytes())
-            return f"{NAME} was cut off by a kill; the copy of {label} run is put back"
+            return f"{done} the copy of {label} run is put back"
     if _is_whole(committed):
         files.write_text(path, committed)
-        return f"{NAME} was cut off by a kill; the one of the last commit is put back"
-    path.unlink()
-    return f"{NAME} was cut off by a kill and is removed: the next run checks every stage again"
+        return f"{done} the one of the last commit is put back"
+    return f"{done} the next run checks every stage again"
 
 
 def _is_whole(text: str) -> bool:

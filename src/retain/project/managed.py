@@ -120,8 +120,11 @@ def marked(folder: Path) -> list[str]:
 
 
 def _with_mark(folder: Path, below: str) -> Iterator[str]:
+    if not (folder / below).is_dir():
+        return
     for path in (folder / below).iterdir():
-        if path.is_file() and path.name != SCHEMA:
+        # What an earlier upgrade has put beside a changed file is the user's to look at.
+        if path.is_file() and path.name != SCHEMA and path.suffix != ".new":
             with path.open("rb") as file:
                 if MARK.encode() in file.readline():
                     yield str(path.relative_to(folder))

@@ -92,9 +92,24 @@ def _without(text: str, section: str, name: str) -> str:
     begin = block.lc.key(name)[0]
     later = [block.lc.key(key)[0] for key in block] + [content.lc.key(key)[0] for key in content]
     behind = [line for line in later if line > begin]
-    end = top(min(behind)) if behind else len(lines)
+    end = top(min(behind)) if behind else _last_of_block(lines, begin)
     begin = top(begin)
     return "".join(lines[:begin]).rstrip("\n") + "\n" * (1 + bool(behind)) + "".join(lines[end:])
+
+
+def _last_of_block(lines: list[str], begin: int) -> int:
+    """Return the line after the last one that is indented further than the line `begin`."""
+
+    def depth(line: str) -> int:
+        return len(line) - len(line.lstrip())
+
+    end = begin + 1
+    for number in range(begin + 1, len(lines)):
+        if lines[number].strip() and depth(lines[number]) > depth(lines[begin]):
+            end = number + 1
+        elif lines[number].strip():
+            break
+    return end
 
 
 def _add_artifact(path: Path, name: str) -> None:

@@ -123,7 +123,9 @@ def _commit(folder: Path) -> list[str]:
         git.run("commit", "-q", "-m", f"A project of retain {release.version()}")
     except NoRepositoryError as error:
         return [f"{error}: without git no model can be made anew; install it, then `git init`"]
-    except GitError:
+    except GitError as error:
+        if git.config("user.name") and git.config("user.email"):
+            return [f"nothing is committed yet: {error}"]
         return [
             "git does not know who you are, so nothing is committed yet: "
             "git config --global user.name '…' && git config --global user.email '…', "

@@ -122,7 +122,10 @@ def install(root: Path, version: str, dry_run: bool, wheels: Path | None) -> int
     found = wheels or root / "wheels"
     links = ["--find-links", str(found.resolve())] if found.is_dir() else []
     with files.folder(root, "upgrade-to") as scratch:
-        _pip("download", "--no-deps", "--dest", str(scratch), *links, f"retain=={version}")
+        here = any(found.glob(f"retain-{version}-*.whl"))
+        source = ["--no-index"] if here else ["--only-binary", ":all:"]
+        wanted = [*source, *links, f"retain=={version}"]
+        _pip("download", "--no-deps", "--dest", str(scratch), *wanted)
         (wheel,) = scratch.glob("retain-*.whl")
         site = scratch / "site"
         _pip("install", "--no-deps", "--no-index", "--target", str(site), str(wheel))
@@ -144,7 +147,8 @@ def _pip(*words: str) -> None:
 
 def _lock_line(root: Path, wheel: Path | None) -> tuple[str, Path | None]:
     """Return what the lock says of retain: as installed, or as it says already."""
-    text = (root / "requirements.lock").read_text(encoding="utf-8")
+    path = root / "requirements.lock"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
     line = scaffold.LINE.search(text)
     if wheel is None and line is not None and line["version"] == release.version():
         return line[0], None

@@ -40,8 +40,9 @@ def test_a_lock_that_was_cut_off_is_that_of_the_last_stage_again(
         write(project, text)
         lock_file.keep(project)
     write(project, NEWER[:length])
-    assert "cut off" in lock_file.mend(project)
+    assert "could not be read" in lock_file.mend(project)
     assert (project / "dvc.lock").read_text() == NEWER
+    assert (project / "scratch" / lock_file.DAMAGED).read_text() == NEWER[:length]
     assert lock_file.mend(project) == ""
 
 
@@ -65,7 +66,7 @@ def test_without_a_copy_it_is_that_of_the_last_commit(project: Path) -> None:
 
 def test_with_nothing_to_put_back_it_is_removed(project: Path) -> None:
     write(project, "")
-    assert "removed" in lock_file.mend(project)
+    assert "checks every stage" in lock_file.mend(project)
     assert not (project / "dvc.lock").exists()
 
 

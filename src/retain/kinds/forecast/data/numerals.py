@@ -54,7 +54,8 @@ def _dressed(decimal: str, thousands: str | None) -> str:
     number = number_pattern(decimal, thousands)
     sign, space = "[+\\-−]?", f"{SPACE}*"
     before = rf"(?P<sign>{sign}){space}(?P<unit>{UNIT})?{space}(?P<inner>{sign})"
-    return rf"^(?P<open>\(?){before}{space}(?P<number>{number}){space}(?P<after>%|{UNIT})?\)?$"
+    behind = rf"(?P<behind>[\-−]?){space}(?P<after>%|{UNIT})?"
+    return rf"^(?P<open>\(?){before}{space}(?P<number>{number}){behind}\)?$"
 
 
 def parse(column: Any, decimal: str, thousands: str | None, na_values: tuple[str, ...]) -> Parsed:
@@ -96,7 +97,8 @@ def _whole(array: Any) -> Any:
 def _undress(text: Any, decimal: str, thousands: str | None) -> tuple[Any, Any]:
     """Return the plain numbers, null where there is none, and the signs that stood beside them."""
     found = pc.extract_regex(text, _dressed(decimal, thousands))
-    part = {name: pc.struct_field(found, name) for name in ("sign", "unit", "inner", "after")}
+    names = ("sign", "unit", "inner", "behind", "after")
+    part = {name: pc.struct_field(found, name) for name in names}
     number, opened = pc.struct_field(found, "number"), pc.struct_field(found, "open")
     if thousands is not None:
         sign = ALIKE.get(thousands, re.escape(thousands))
@@ -104,7 +106,7 @@ def _undress(text: Any, decimal: str, thousands: str | None) -> tuple[Any, Any]:
     if decimal != ".":
         number = pc.replace_substring(number, decimal, ".")
     nothing = pa.scalar("", pa.large_string())
-    signs = pc.binary_join_element_wise(part["sign"], part["inner"], nothing)
+    signs = pc.binary_join_element_wise(part["sign"], part["inner"], part["behind"], nothing)
     closed = pc.equal(pc.ends_with(text, ")"), pc.equal(opened, "("))
     units = pc.binary_join_element_wise(part["unit"], part["after"], nothing)
     # two signs, or one bracket alone, mean nothing

@@ -4,8 +4,10 @@ Names are hints and values decide: a column of that name which does not hold tim
 is passed over.
 """
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from retain.errors import DataError
@@ -19,8 +21,24 @@ from retain.kinds.forecast.infer.hints import NO_HINT, names, rank
 
 COVARIATES = ("past_covariates", "known_covariates", "static_covariates")
 SAMPLE = 10_000  # rows that decide what a column may be
+NESTED = (list, dict, tuple, np.ndarray)
 OF_TIME = ("ds", "ds_is_step", "calendar", "time_format", "timezone", "local_dates", "ambiguous")
 ASKED = ("na_values", "drop", "keep_values")  # what the user says of values and columns
+
+
+def without_nested(raw: Raw, sentences: list[str]) -> Raw:
+    """Leave out the columns of a table whose cells are lists or records, as Parquet may have."""
+    frame = raw.frame
+    nested = [
+        name
+        for name in frame.columns
+        if pd.api.types.is_object_dtype(frame[name])
+        and frame[name].head(SAMPLE).map(lambda cell: isinstance(cell, NESTED)).any()
+    ]
+    if not nested:
+        return raw
+    sentences.append(f"not used: {names(nested)}; a cell holds several values")
+    return replace(raw, frame=frame.drop(columns=nested))
 
 
 def find(raw: Raw, given: dict[str, Any], path: str, sentences: list[str]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def infer(
     given = {key: value for key, value in given.items() if key not in ("folds", "preset")}
     opened = reader.open_table(path, root)
     opened, dialect = layout.find(opened, given, sentences)
-    raw = reader.load(opened)
+    raw = columns.without_nested(reader.load(opened), sentences)
     known = {"path": path, "horizon": horizon, "context_length": 1, **given, **dialect}
     meaning = columns.find(raw, known, path, sentences)
     for key in columns.ASKED:

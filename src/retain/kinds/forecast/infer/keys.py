@@ -5,6 +5,7 @@ of different years, the name of the column or the order of the rows does.
 """
 
 import itertools
+import re
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,9 @@ ID_NAMES = (
 CALENDAR_NAMES = (
     *("weekday", "dow", "dayofweek", "day", "month", "week", "year", "quarter", "hour", "minute"),
     *("date", "time", "season", "holiday", "shift", "period", "slot", "wochentag", "monat", "jahr"),
-    *("tag", "stunde", "weekend"),
+    *("tag", "stunde", "weekend", "ampm", "am_pm", "woche", "quartal", "zeit", "uhrzeit"),
 )
+NUMBERED = ("id", "nr", "no", "num", "number", "nummer", "key", "code")  # behind the name of an id
 TOGETHER = 3  # columns at most that make a key,
 MOST = 12  # of so many
 LOOKED_AT = 200_000  # rows, whole time stamps
@@ -76,9 +78,10 @@ def find(
     hinted = [
         name
         for name in by_hint([*texts, *whole], ID_NAMES)
-        if is_id(name) and not (name in whole and rank(name, TARGET_NAMES) < NO_HINT)
+        if is_id(name)
+        and not (name in whole and (rank(name, TARGET_NAMES) < NO_HINT or not _numbered(name)))
     ]
-    plain = [name for name in texts if name not in hinted]
+    plain = [name for name in texts if not (name in hinted or is_calendar(name))]
     # A column of numbers may be the target itself.
     rest = [
         name
@@ -182,6 +185,13 @@ def likely(frame: pd.DataFrame, columns: list[str]) -> list[str]:
 def is_id(name: str) -> bool:
     """Return whether a column is named like an id."""
     return rank(name, ID_NAMES) < NO_HINT
+
+
+def _numbered(name: str) -> bool:
+    """Return whether whole numbers of this name are ids: `shop`, `shop_nr`, not `shop_visits`."""
+    words = [word for word in re.split(r"[\W_]+", name.strip().lower()) if word]
+    last = words[-1] if words else ""
+    return last in ID_NAMES or (words[0] in ID_NAMES and last in NUMBERED) if words else False
 
 
 def is_calendar(name: str) -> bool:

@@ -133,10 +133,18 @@ def _header(lines: list[str], separator: str, skipped: int | None) -> tuple[int,
     for number, (row, count) in enumerate(zip(rows, counts, strict=True)):
         filled = sum(bool(cell.strip()) for cell in row) > 0.5 * usual
         if count == usual and filled and not _is_title(rows[number + 1 :], usual):
-            return number, counts
+            # Rows that end in a separator are longer than the header by an empty field: reading
+            # the file then names them, where the first of them must not become the header.
+            ends = number and not row[-1].strip() and _are_names(rows[number - 1], usual - 1)
+            return number - bool(ends), counts
         if count > usual:
             return 0, counts
     return 0, counts
+
+
+def _are_names(row: list[str], count: int) -> bool:
+    """Return whether a line has so many fields, each filled and without a digit at its begin."""
+    return len(row) == count and all(cell.strip() and not cell.strip()[0].isdigit() for cell in row)
 
 
 def _is_title(below: list[list[str]], usual: int) -> bool:

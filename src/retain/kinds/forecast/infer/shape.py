@@ -110,6 +110,11 @@ def _key(frame: pd.DataFrame, others: list[str], path: str) -> list[str]:
     for size in range(1, keys.TOGETHER + 1):
         for key in itertools.combinations(usable[: keys.MOST], size):
             if not frame.duplicated(list(key)).any():
+                if all(map(keys.is_calendar, key)):
+                    raise DataError(
+                        f"{path}: rows and columns are parts of dates ({names(key)} beside dates "
+                        "across the top); write each value in a row of its own, with its date"
+                    )
                 return [name for name in frame.columns if name in key]
     raise DataError(
         f"{path}: a row is a series, with time stamps across the top, and no columns tell the rows "

@@ -14,7 +14,8 @@ from retain.kinds.forecast.infer.hints import NO_HINT, by_hint, names, rank
 
 TIME_NAMES = (
     *("ds", "timestamp", "datetime", "date_time", "date", "time", "period", "day", "month"),
-    *("week", "quarter", "hour", "year", "ts", "datum", "zeit", "zeitstempel"),
+    *("week", "quarter", "hour", "year", "ts", "datum", "zeit", "zeitstempel", "jahr", "monat"),
+    *("woche", "quartal", "tag", "fecha", "año", "mes", "année", "mois"),
 )
 STEP_NAMES = ("step", "t", "index", "period", "week", "month", "day", "n", "nr", "time", "ds")
 ISO = "ISO8601"
@@ -29,7 +30,6 @@ PARTS = (
     ("%H", 0, 23, ("hour", "hr", "hours", "h", "he", "stunde", "time", "heure", "hora")),
     ("%K", 1, 24, ("hour", "hr", "hours", "h", "he", "stunde", "time", "heure", "hora")),
 )
-OF_YEAR = {"%m": "%d", "%d": "%H", "%Y": "%m"}  # the part that follows one
 
 Roles = dict[str, Any]
 Texts: TypeAlias = "pd.Series[Any]"

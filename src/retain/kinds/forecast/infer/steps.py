@@ -20,6 +20,7 @@ from retain.kinds.forecast.data import (
     keys,
     mistyped,
     reader,
+    time_formats,
     timestamps,
 )
 from retain.kinds.forecast.data.frequency import DAY, SECOND, WEEKDAYS, Micros
@@ -105,7 +106,7 @@ def _local_dates(column: "pd.Series[Any]", draft: Data, origin: Any, sentences: 
     if (
         draft.timezone in (None, "UTC")
         or draft.local_dates
-        or draft.time_format in ("epoch_s", "epoch_ms")
+        or draft.time_format in time_formats.IN_UTC
     ):
         return draft
     local = draft.model_copy(update={"local_dates": True})

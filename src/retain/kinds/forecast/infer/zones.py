@@ -3,6 +3,7 @@
 import zoneinfo
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from retain.kinds.forecast.data import time_formats
@@ -34,12 +35,16 @@ def of_offsets(column: "pd.Series[Any]", form: str | None, sentences: list[str])
         aware = "%z" in form
     if not aware:
         return {}
-    utc = time_formats.read(text, form or "ISO8601").dropna()
+    utc = time_formats.read(text, form or "ISO8601")
     offsets = text.str.extract(r"([Zz]|[+-]\d{2}:?\d{0,2})$")[0].replace(
         {"Z": "+00:00", "z": "+00:00"}
     )
     known = offsets.str.replace(r"^([+-]\d{2}):?(\d{2})?$", _colon, regex=True)
-    distinct = sorted(set(known.dropna()))
+    both = np.asarray(utc.notna()) & np.asarray(known.notna())
+    utc, known = utc[both], known[both]
+    if known.empty:
+        return {}
+    distinct = sorted(set(known))
     if distinct == ["+00:00"]:
         sentences.append("timezone: UTC, for the stamps are; --timezone takes that of a place")
         return {"timezone": "UTC"}

@@ -9,6 +9,7 @@ import pandas as pd
 from retain.errors import DataError, listed, nearest
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import reader, tables
+from retain.kinds.forecast.data.alignment import PHASE
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.reader import Raw
 
@@ -101,7 +102,10 @@ def join(history: pd.DataFrame, future: Future, data: Data, frequency: str) -> p
             "Correct one of the two, or leave the rows out",
         )
         both[name] = old.where(old.notna(), new)
-    return both[list(history.columns)].sort_values(KEY, kind="stable", ignore_index=True)
+    joined = both[list(history.columns)].sort_values(KEY, kind="stable", ignore_index=True)
+    if PHASE in joined:  # the new rows are at the distance of their series
+        joined[PHASE] = joined.groupby("unique_id", sort=False)[PHASE].ffill()
+    return joined
 
 
 def check_series(names: set[str], future: Future, path: str) -> None:

@@ -103,7 +103,10 @@ class RequestReader:
         """
         dialect = reader.dialect(self._data)
         with contextlib.suppress(UnicodeDecodeError):
-            content.decode()  # the encoding that most programs send, whatever the table's encoding
+            # The encoding that most programs send, whatever the table's; UTF-16 is full of zeros.
+            if b"\0" in content:
+                raise UnicodeDecodeError("utf-8", content, 0, 1, "holds zeros")
+            content.decode()
             dialect = dataclasses.replace(dialect, encoding="utf-8")
         raw = reader.load(Csv(HISTORY, content, dialect))
         return self.read_table(tables.check(raw, self._data), HISTORY)
