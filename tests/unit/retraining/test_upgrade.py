@@ -22,6 +22,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(f"GIT_{who}_EMAIL", "tester@example.org")
     folder = tmp_path / "Übersicht 1"
     scaffold.make(folder, example=False, wheel=None)
+    for key, value in (("user.name", "a tester"), ("user.email", "tester@example.org")):
+        Git(folder).run("config", key, value)
     return folder
 
 

@@ -72,6 +72,12 @@ def test_a_column_of_lists_is_not_used(tmp_path: Path) -> None:
     assert "not used: `both`; a cell holds several values" in found.sentences
 
 
+def test_a_peak_that_repeats_is_no_mark_of_missing_values(tmp_path: Path) -> None:
+    spent = np.where(np.arange(120) % 30 == 7, 55805.51, VALUES)
+    found = look(tmp_path, rows("date,sales,spent", DAYS.date, VALUES, spent))
+    assert found.data["past_covariates"] == ["spent"]
+
+
 def test_an_answer_takes_the_place_of_a_key_and_joins_other_lists() -> None:
     given = {"unique_id": "shop", "past_covariates": "a", "horizon": 3}
     answer = {"unique_id": ["shop", "item"], "past_covariates": ["a", "b"]}
