@@ -125,12 +125,13 @@ def test_the_pipeline_runs_unchanged_and_leaves_all_of_it_on_the_servers(
     decision = json.loads((first / "reports/small/decision.json").read_text())
     assert (decision["version"], decision["alias"]) == (version["version"], "champion")
     url = f"{servers.uri}/api/2.0/mlflow/runs/get?run_id={version['run_id']}"
-    info = json.loads(servers.ask("GET", url))["run"]["info"]
+    trained = json.loads(servers.ask("GET", url))["run"]
+    info, tags = trained["info"], {tag["key"]: tag["value"] for tag in trained["data"]["tags"]}
     assert info["status"] == "FINISHED"
     assert info["artifact_uri"].startswith("mlflow-artifacts:/")
     kept = servers.objects("mlflow")
     assert f"{version['source'].rpartition('/')[2]}/artifacts/artifacts/lstm/weights" in kept
-    assert f"{version['run_id']}/artifacts/report.html" in kept
+    assert f"{tags['mlflow.parentRunId']}/artifacts/report.html" in kept  # of the pipeline's run
     assert [path.name for path in (first / "mlruns").iterdir()] == ["store.lock"]
 
 
