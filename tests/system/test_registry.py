@@ -19,7 +19,7 @@ from retain.evaluation import quality_gate
 from retain.evaluation.quality_gate import CheckResult
 from retain.kinds.forecast.predict import predictor
 from retain.project import fingerprint
-from retain.registry import ledger, registry
+from retain.registry import ledger, lookup, registry
 from retain.tracking import store
 
 from .conftest import small_table, work_in_copy
@@ -366,7 +366,7 @@ def test_a_version_whose_files_were_exchanged_is_refused(
     said = f"small version 1 are not those .* {fingerprint.folder_md5(folder)}, .* {recorded}"
     with (
         pytest.raises(RegistryError, match=said),
-        registry.champion_folder(project, "small"),
+        lookup.registered_folder(project, "models:/small@champion"),
     ):
         pass
     with pytest.raises(ModelError, match=f"recorded is {recorded}"):
@@ -413,7 +413,7 @@ def test_another_refit_of_the_champion_s_model_is_a_version_and_champion(project
     assert said == "its evaluated model is the same, refitted anew"
     contents = [line.content for line in ledger.read(project, "small")]
     assert contents == [(d.model_md5, d.final_md5) for d in (first, second)]
-    with registry.champion_folder(project, "small") as folder:
+    with lookup.registered_folder(project, "models:/small@champion") as folder:
         assert fingerprint.folder_md5(folder) == second.final_md5
 
 
@@ -424,7 +424,7 @@ def test_a_version_without_a_refitted_model_forecasts_with_the_evaluated_one(pro
     decision = register(project)
     assert decision.final_md5 == ""
     assert "final.md5" not in store.connect(project).get_model_version("small", "1").tags
-    with registry.champion_folder(project, "small") as folder:
+    with lookup.registered_folder(project, "models:/small@champion") as folder:
         assert fingerprint.folder_md5(folder) == decision.model_md5
     example = predictor.load(project / "models/small/lstm").example(project / "data/prepared/small")
     assert len(mlflow.pyfunc.load_model("models:/small@champion").predict(example)) == 6

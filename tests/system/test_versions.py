@@ -20,7 +20,7 @@ from retain.evaluation.quality_gate import CheckResult
 from retain.kinds.forecast.predict import predictor
 from retain.project import fingerprint
 from retain.project.layout import Layout
-from retain.registry import artifacts, ledger, listing, promotion, rebuild, registry
+from retain.registry import artifacts, ledger, listing, lookup, promotion, rebuild, registry
 from retain.tracking import store
 
 from .conftest import commit, run, work_in_copy
@@ -343,7 +343,7 @@ def test_models_load_after_the_folder_was_moved(
     loaded = mlflow.pyfunc.load_model("models:/small@champion")
     served = predictor.load(folder / LSTM)
     table = served.example(folder / "data/prepared/small")
-    with registry.champion_folder(folder, "small") as files:
+    with lookup.registered_folder(folder, "models:/small@champion") as files:
         assert loaded.predict(table).equals(predictor.load(files).predict(table))
     register(folder)
     tables = (folder / "mlruns/mlflow.db").read_bytes()

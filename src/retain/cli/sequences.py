@@ -1,19 +1,30 @@
 """The commands of `retain` for models of sequences and text, and for the gates of an LSTM."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from retain.cli.predict import Name, model_folder
 from retain.config import loader
-from retain.config.kind import kind_of, require
+from retain.config.kind import AnyKind, Lazy, kind_of, require
 from retain.errors import DataError, ParamsError
 from retain.project import files
 from retain.project.layout import Layout
 
+T = TypeVar("T")
+
 app = typer.Typer()
 LIKELIEST = 5  # units that `retain complete` shows
+
+
+def _part(root: Path, name: str, part: Callable[[AnyKind], Lazy[T] | None], does: str) -> T:
+    """Load a part of a problem's kind; ParamsError, with what the command does, without it."""
+    problem = loader.load_problem(root, name)
+    kind = kind_of(problem)
+    refusal = f"{does}; problems.{name} is of kind {problem.kind}: `{kind.command} {name}`"
+    return require(part(kind), refusal)
 
 
 @app.command()
@@ -25,13 +36,7 @@ def ask(
 ) -> None:
     """Answer one sequence with the champion of a problem of kind `recall`."""
     root = loader.find_root()
-    problem = loader.load_problem(root, name)
-    kind = kind_of(problem)
-    answers_of = require(
-        kind.ask,
-        f"`retain ask` puts one sequence; problems.{name} is of kind {problem.kind}: "
-        f"`{kind.command} {name}`",
-    )
+    answers_of = _part(root, name, lambda kind: kind.ask, "`retain ask` puts one sequence")
     with model_folder(root, name) as folder:
         answers = answers_of(folder, sequence)
     for answer, probability in answers:
@@ -53,12 +58,8 @@ def complete(
 ) -> None:
     """Print the likeliest next letters of a text, and a continuation, from the champion."""
     root = loader.find_root()
-    problem = loader.load_problem(root, name)
-    kind = kind_of(problem)
-    continue_text = require(
-        kind.complete,
-        f"`retain complete` goes on with a text; problems.{name} is of kind {problem.kind}: "
-        f"`{kind.command} {name}`",
+    continue_text = _part(
+        root, name, lambda kind: kind.complete, "`retain complete` continues a text"
     )
     with model_folder(root, name) as folder:
         following, continuation = continue_text(folder, text, length, temperature, seed)

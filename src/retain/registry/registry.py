@@ -8,7 +8,6 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -268,17 +267,6 @@ def alias_version(client: "MlflowClient", name: str, alias: str) -> "ModelVersio
         if error.code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None  # no such model, no such alias
         raise
-
-
-@contextmanager
-def champion_folder(root: Path, name: str) -> Iterator[Path]:
-    """Yield the folder of the model that a problem's champion forecasts with, for this block.
-
-    Raises:
-        RegistryError: there is no champion.
-    """
-    with downloaded(champion(store.connect(root), name), final=True) as folder:
-        yield folder
 
 
 def champion(client: "MlflowClient", name: str) -> "ModelVersion":
