@@ -94,21 +94,20 @@ class Model:
             raise ModelError(f"{target} exists already; name a new folder")
         with tempfile.TemporaryDirectory(prefix=".retain-", dir=target.parent) as scratch:
             part = Path(scratch) / target.name
-            shutil.copytree(self._place, part)
+            shutil.copytree(_place(self._folder), part)
             part.rename(target)
-
-    @property
-    def _place(self) -> Path:
-        folder = self._folder
-        return folder if isinstance(folder, Path) else Path(folder.name) / NAME
 
     @classmethod
     def read(cls, folder: Path | tempfile.TemporaryDirectory[str], **more: Any) -> Self:
         """Read a model folder, or the one of the name NAME in a temporary folder."""
-        place = folder if isinstance(folder, Path) else Path(folder.name) / NAME
+        place = _place(folder)
         has_final = (place / FINAL / "config.json").is_file()
         model = predictor.load(place / FINAL if has_final else place)
         return cls(model, folder, Evaluation.read(place), **more)
+
+
+def _place(folder: Path | tempfile.TemporaryDirectory[str]) -> Path:
+    return folder if isinstance(folder, Path) else Path(folder.name) / NAME
 
 
 def load(source: str | Path) -> Model:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from retain.config.kind import kind_of
-from retain.config.schema import Problem
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+    from retain.config.schema import Problem
 
 SENTENCE = 40  # characters from which a cell counts as text, which may wrap
 WIDTH = 110  # width without a terminal and without COLUMNS
@@ -68,7 +69,7 @@ def _table_width(block: str) -> int:
     return sum(min(width, SENTENCE) for width in widths) + 3 * len(widths) + 1
 
 
-def next_steps(name: str, problem: Problem) -> None:
+def next_steps(name: str, problem: "Problem") -> None:
     """Print the commands that use a registered model, and the one that shows its runs."""
     kind = kind_of(problem)
     if kind.forecast is not None:

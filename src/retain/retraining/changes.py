@@ -170,10 +170,9 @@ def _locked_stages(root: Path, name: str) -> list[tuple[dict[str, Any], dict[str
     Without the one that lists the modules: what its lists say to the others is what counts.
     """
     before, now = dvc.read_lock(root, "HEAD"), dvc.read_lock(root)
-    stages = re.findall(rf"^  (\w+@{re.escape(name)}(?:-\w+)?):$", now, re.MULTILINE)
     return [
         (dvc.locked(before, stage), dvc.locked(now, stage))
-        for stage in stages
+        for stage in dvc.stages_of(now, name)
         if not stage.startswith("code@")
     ]
 

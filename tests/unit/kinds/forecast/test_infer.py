@@ -304,7 +304,7 @@ def test_the_gate_judges_by_what_no_large_series_and_no_zeros_decide(
 
 def test_where_there_is_a_classical_base_it_must_not_be_better_alone() -> None:
     sentences: list[str] = []
-    checks = gate.choose(100, 3, 7, sentences, "mase", pool=True)
+    checks = gate.choose(100, 3, 7, sentences, "mase")
     ties = [check for check in checks if check["check"] == "beats_or_ties"]
     assert [check["baseline"] for check in ties] == ["rnn", "theta", "pool"]
     assert len({check["margin"] for check in ties}) == 1

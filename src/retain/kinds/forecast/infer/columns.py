@@ -17,7 +17,7 @@ from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.reader import Raw
 from retain.kinds.forecast.infer import covariates, numbers, sentinels, shape, stamps, targets
 from retain.kinds.forecast.infer import keys as infer_keys
-from retain.kinds.forecast.infer.hints import NO_HINT, names, rank
+from retain.kinds.forecast.infer.hints import NO_HINT, as_list, names, rank
 
 COVARIATES = ("past_covariates", "known_covariates", "static_covariates")
 SAMPLE = 10_000  # rows that decide what a column may be
@@ -55,10 +55,10 @@ def find(raw: Raw, given: dict[str, Any], path: str, sentences: list[str]) -> di
     known = dict(given)
     dropped = list(known.get("drop", ()))
     told = [name for key in COVARIATES for name in known.get(key, ())]
-    id_columns = _listed(known.get("unique_id"))
+    id_columns = as_list(known.get("unique_id"))
     wide = list(known.get("value_columns", ()))
     across_keys = shape.dates_across(raw.frame, known, path)
-    named = [] if across_keys else [*_listed(known.get("ds")), *_listed(known.get("y"))]
+    named = [] if across_keys else [*as_list(known.get("ds")), *as_list(known.get("y"))]
     named += id_columns
     tables.check_names(path, list(raw.frame.columns), [*named, *wide, *told, *dropped])
     if across_keys:
@@ -67,7 +67,7 @@ def find(raw: Raw, given: dict[str, Any], path: str, sentences: list[str]) -> di
     frame = raw.frame.drop(columns=dropped)
     sample = frame.head(SAMPLE)
     roles = stamps.find(sample, known, path, sentences)
-    time = _listed(roles["ds"])
+    time = as_list(roles["ds"])
     order = _order(frame, known | roles, raw.origin)
 
     rest = [name for name in frame.columns if name not in time]
@@ -165,10 +165,6 @@ def _say_target(
     return {"y": of_target[0]} | roles
 
 
-def _listed(value: Any) -> list[str]:
-    return [] if value is None else [value] if isinstance(value, str) else list(value)
-
-
 def _order(frame: pd.DataFrame, known: dict[str, Any], origin: Origin) -> "pd.Series[Any]":
     """Return the time stamp of each row; as it is written where it cannot be read."""
     keys_of_time = {key: known[key] for key in OF_TIME if key in known}
@@ -194,7 +190,7 @@ def _likely_targets(
         values = frame[name].dropna()
         distinct = values.nunique()
         flag = distinct < 2 or (distinct < 3 and name not in named)
-        calendar = rank(name, infer_keys.CALENDAR_NAMES) < NO_HINT
+        calendar = infer_keys.is_calendar(name)
         fixed = (
             series is not None
             and series.nunique() > 1

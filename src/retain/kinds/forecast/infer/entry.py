@@ -106,7 +106,7 @@ def infer(
     more = None if "split" in given else splitting.lacking(extent, draft, table.frequency)
     lacking = None if more is None else wording.steps(more, table.frequency)
     checks = gate.choose(
-        origins, series, horizon, sentences, judging, pool=True, spread=spread, lacking=lacking
+        origins, series, horizon, sentences, judging, spread=spread, lacking=lacking
     )
     written = {key: meaning[key] for key in WRITTEN if key in meaning}
     data: dict[str, Any] = {

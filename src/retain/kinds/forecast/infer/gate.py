@@ -44,7 +44,6 @@ def choose(
     horizon: int,
     sentences: list[str],
     metric: str = "mae",
-    pool: bool = False,
     spread: float | None = None,
     lacking: str | None = None,
 ) -> list[dict[str, Any]]:
@@ -54,7 +53,6 @@ def choose(
         origins: forecast origins in the test part.
         series: how many series have values there.
         metric: to judge by.
-        pool: whether the network corrects a classical base, which must not be better alone.
         spread: of the errors before the test part, as `power.spread` measures it.
         lacking: what a longer table must bring for a verdict, where that is known.
     """
@@ -62,7 +60,7 @@ def choose(
     margin = LEAST_MARGIN if told is None else max(LEAST_MARGIN, round(SHARE * told, 2))
     more = f"; {lacking} more of the table are enough" if told is None and lacking else ""
     sentences.append(f"test: {describe_power(origins, series, horizon, spread)}{more}")
-    tied = ("rnn", "theta", *(("pool",) if pool else ()))
+    tied = ("rnn", "theta", "pool")  # the network corrects the last, which must not be better alone
     if margin > LEAST_MARGIN:
         names = {"rnn": "the RNN", "theta": "Theta", "pool": "its classical base"}
         sentences.append(

@@ -23,3 +23,8 @@ def by_hint(names: list[str], hints: Sequence[str]) -> list[str]:
 def names(columns: Iterable[str]) -> str:
     """Return columns as a list in a sentence."""
     return ", ".join(f"`{name}`" for name in columns)
+
+
+def as_list(columns: str | Iterable[str] | None) -> list[str]:
+    """Return the names of columns that are given as one, as several, or not at all."""
+    return [] if columns is None else [columns] if isinstance(columns, str) else list(columns)

@@ -11,7 +11,7 @@ from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import across, time_formats
 from retain.kinds.forecast.data.reader import Raw
 from retain.kinds.forecast.infer import keys, numbers, sentinels, zones
-from retain.kinds.forecast.infer.hints import by_hint, names
+from retain.kinds.forecast.infer.hints import as_list, by_hint, names
 from retain.kinds.forecast.infer.stamps import ISO, formats_of, looks_like_time, readings
 
 STAMP = r"\s*\d|[A-Za-z]{3,9}\W+\d|[Qq][1-4]\b"  # what the name of such a column begins like
@@ -69,8 +69,7 @@ def find(raw: Raw, known: dict[str, Any], path: str, sentences: list[str]) -> di
     sentences.append(
         f"dates_across: {len(stamps):,} columns are time stamps{form}, and a row is a series"
     )
-    given = known.get("unique_id")
-    ids = [] if given is None else [given] if isinstance(given, str) else list(given)
+    ids = as_list(known.get("unique_id"))
     if not ids and len(raw.frame) > 1:
         ids = _key(raw.frame, others, path)
     roles: dict[str, Any] = dict(base)

@@ -10,7 +10,7 @@ from retain.kinds.forecast.data import time_formats, time_guess
 from retain.kinds.forecast.data.time_formats import BETWEEN
 from retain.kinds.forecast.data.timestamps import ISO_8601
 from retain.kinds.forecast.infer import zones
-from retain.kinds.forecast.infer.hints import NO_HINT, by_hint, names, rank
+from retain.kinds.forecast.infer.hints import NO_HINT, as_list, by_hint, names, rank
 
 TIME_NAMES = (
     *("ds", "timestamp", "datetime", "date_time", "date", "time", "period", "day", "month"),
@@ -82,15 +82,19 @@ def _say(columns: list[str], form: str, sentences: list[str]) -> None:
 
 def _taken(known: Roles) -> set[str]:
     keys = ("past_covariates", "known_covariates", "static_covariates", "value_columns")
-    ids = known.get("unique_id") or ()
     several = [*(n for key in keys for n in known.get(key, ())), known.get("y")]
-    return {*several, *([ids] if isinstance(ids, str) else ids)}
+    return {*several, *as_list(known.get("unique_id"))}
+
+
+def _whole_columns(sample: pd.DataFrame) -> list[str]:
+    """Return the columns of whole numbers, first those that are named like steps."""
+    return [name for name in by_hint(list(sample.columns), STEP_NAMES) if _is_whole(sample[name])]
 
 
 def _steps(sample: pd.DataFrame, known: Roles, path: str, sentences: list[str]) -> Roles:
     name = known.get("ds")
     if name is None:
-        whole = [n for n in by_hint(list(sample.columns), STEP_NAMES) if _is_whole(sample[n])]
+        whole = _whole_columns(sample)
         if not whole:
             raise DataError(
                 f"{path}: no column of whole numbers to be the steps; name it with --ds"
@@ -119,11 +123,11 @@ def _one(sample: pd.DataFrame, known: Roles, path: str) -> tuple[str, str | None
             return str(name), None if formats == [ISO] else formats[0]
     if given is not None and not _is_whole(sample[str(given)]):
         return str(given), None  # reading it will say what is wrong
-    whole = [n for n in by_hint(list(sample.columns), STEP_NAMES) if _is_whole(sample[n])]
+    whole = _whole_columns(sample)
     counted = [n for n in whole if n == given or _counts(sample[n])]
     steps = (
         f"; or, if `{counted[0]}` numbers the steps, --ds {counted[0]} --ds-is-step"
-        if (counted)
+        if counted
         else ""
     )
     raise DataError(

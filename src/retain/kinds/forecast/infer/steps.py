@@ -88,7 +88,7 @@ def settle(raw: reader.Raw, draft: Data, sentences: list[str]) -> Data:
         return draft
     times = frequency.count_times(stamps.series, stamps.ds)
     mistyped.check_ends(lambda: [distinct], times, draft, origin)
-    name = (draft.frequency and frequency.canonical(draft.frequency)) or frequency.infer(times)
+    name = _given(draft) or frequency.infer(times)
     off = frequency.off_grid(times.stamps, times.stamp_counts, name)
     if not off.any():
         return draft
@@ -212,7 +212,7 @@ def _own_phase(
 
 def _near_steps(stamps: Stamps, draft: Data, sentences: list[str]) -> dict[str, Any] | None:
     """Return the keys where stamps are near their steps, or one in each."""
-    name = (draft.frequency and frequency.canonical(draft.frequency)) or _usual(stamps)
+    name = _given(draft) or _usual(stamps)
     if name is None:
         return None
     ds = stamps.micros
@@ -240,6 +240,11 @@ def _near_steps(stamps: Stamps, draft: Data, sentences: list[str]) -> dict[str, 
         "other steps"
     )
     return {"align": "period", "frequency": name}
+
+
+def _given(draft: Data) -> str | None:
+    """Return the frequency that the user gave, in pandas' own spelling."""
+    return None if draft.frequency is None else frequency.canonical(draft.frequency)
 
 
 def _usual(stamps: Stamps) -> str | None:

@@ -93,7 +93,7 @@ COMMENTS = {
 }
 
 
-def entry(name: str, found: Inferred, path: str, seed: int = 1) -> dict[str, Any]:
+def entry(name: str, found: Inferred, path: str) -> dict[str, Any]:
     """Return the entry of a problem, complete.
 
     Args:
@@ -104,7 +104,7 @@ def entry(name: str, found: Inferred, path: str, seed: int = 1) -> dict[str, Any
         "preset": found.preset,
         "data": {**found.data, "path": path},
         "model": found.model,
-        "training": {"seed": seed},
+        "training": {"seed": 1},
         "evaluation": {"folds": found.folds, "bootstrap": 2000},
         "gate": found.gate,
     }

@@ -37,7 +37,7 @@ DESCRIBED = {
         "separator",
         "decimal",
     ),
-    *("thousands", "dates_across", "ds_is_step"),
+    *("thousands", "dates_across"),
     *("context_length", "horizon", "unit"),
 }
 
