@@ -6,6 +6,7 @@ that the benchmark can be run in parts and taken up after a stop.
 """
 
 import argparse
+import shlex
 import hashlib
 import json
 from pathlib import Path
@@ -66,6 +67,10 @@ def run(options: argparse.Namespace) -> None:
     parts = [f"--seeds {options.seeds}", *["--held-out"] * options.held_out]
     if options.presets != ["added"]:
         parts.append(f"--presets {' '.join(options.presets)}")
+    if options.tables:  # by their names: their folders are those of one machine
+        parts.append(f"--tables {' '.join(path.name for path in options.tables)}")
+    if len(options.peers) < len(peers.PEERS):
+        parts.append(f"--peers {shlex.join(options.peers)}")
     show.write(pd.DataFrame(rows), splits, " ".join(["python -m benchmarks ordinary", *parts]))
 
 
