@@ -6,9 +6,9 @@ that the benchmark can be run in parts and taken up after a stop.
 """
 
 import argparse
-import shlex
 import hashlib
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
