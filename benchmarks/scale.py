@@ -1,4 +1,5 @@
-"""Prepare and train over 10³, 10⁴ and 10⁵ generated series: time by row and window, and memory.
+"""Prepare, fit the classical base and train over 10³, 10⁴ and 10⁵ generated series: time by row,
+series and window, and memory.
 
 Each stage of each size runs in a process of its own, which measures itself after a small warm-up:
 the time of a start is in no figure, nor is what a table of 1,000 rows takes to prepare. Memory is
@@ -83,6 +84,7 @@ def measured(form: str, series: int, options: argparse.Namespace) -> dict[str, f
     shutil.rmtree(folder / "prepared", ignore_errors=True)
     (folder / "prepared").mkdir()
     prepared = in_process("prepare", folder, form)
+    based = in_process("base", folder)
     trained = in_process("train", folder, form, str(options.batches))
     table = folder / name_of(form)
     files = [table] if table.is_file() else list(table.iterdir())
@@ -99,6 +101,12 @@ def measured(form: str, series: int, options: argparse.Namespace) -> dict[str, f
         "prepare_peak_anonymous_mb": prepared["peak_anonymous"],
         "prepare_start_anonymous_mb": prepared["start_anonymous"],
         "prepare_peak_resident_mb": prepared["peak_resident"],
+        "base_cpu_milliseconds_per_series": (based["cpu_seconds"] - based["fixed_cpu"])
+        / (series - SMALL)
+        * 1e3,
+        "base_peak_anonymous_mb": based["peak_anonymous"],
+        "base_start_anonymous_mb": based["start_anonymous"],
+        "base_peak_resident_mb": based["peak_resident"],
         "windows": trained["windows"],
         "build_seconds": trained["build_seconds"],
         "order_seconds": trained["order_seconds"],
@@ -125,6 +133,8 @@ def shown(found: pd.DataFrame) -> str:
                 "{:.2f}".format
             ),
             "anonymous / resident MB": _memory(best, "prepare"),
+            "base, CPU ms a series": best["base_cpu_milliseconds_per_series"].map("{:.2f}".format),
+            "anonymous / resident MB  ": _memory(best, "base"),
             "windows": best["windows"].map("{:,.0f}".format),
             "set-up, s": (best["build_seconds"] + best["order_seconds"]).map("{:.2f}".format),
             "gather, µs a window": best["gather_microseconds_per_window"].map("{:.2f}".format),
@@ -144,6 +154,7 @@ def _ratios(best: pd.DataFrame) -> Iterator[str]:
     for form, rows in best.groupby("format"):
         low, high = rows.iloc[0], rows.iloc[-1]
         grown = {
+            "fitting the base to a series": "base_cpu_milliseconds_per_series",
             "preparing a row": "prepare_seconds_per_million_rows",
             "training on a window": "train_microseconds_per_window",
             "on the processor": "train_cpu_microseconds_per_window",
@@ -151,11 +162,12 @@ def _ratios(best: pd.DataFrame) -> Iterator[str]:
         times = ", ".join(f"{what} ×{high[key] / low[key]:.2f}" for what, key in grown.items())
         more = {
             stage: high[f"{stage}_peak_anonymous_mb"] - low[f"{stage}_peak_anonymous_mb"]
-            for stage in ("prepare", "train")
+            for stage in ("prepare", "base", "train")
         }
         yield (
             f"* {form}, from {low['series']:,} to {high['series']:,} series: {times}; anonymous "
-            f"memory {more['prepare']:+.0f} MB in prepare, {more['train']:+.0f} MB in training"
+            f"memory {more['prepare']:+.0f} MB in prepare, {more['base']:+.0f} MB for the base, "
+            f"{more['train']:+.0f} MB in training"
         )
 
 
@@ -229,13 +241,14 @@ def memory(pid: int | str) -> tuple[int, int]:
 
 def stage(name: str, folder: Path, *options: str) -> None:
     """What the process of a stage does: warm up, wait to be watched, measure."""
-    measure = {"prepare": prepare, "train": train}[name]
+    measure = {"prepare": prepare, "base": base, "train": train}[name]
     measure(folder / "small", *options)
-    fixed = measure(folder / "small", *options)["seconds"]
+    small = measure(folder / "small", *options)
+    fixed = {"fixed": small["seconds"], "fixed_cpu": small["cpu_seconds"]}
     print("ready", flush=True)
     sys.stdin.readline()
     found = measure(folder, *options)
-    print(json.dumps(found | {"fixed": fixed, "peak_resident": memory("self")[1] / MB}))
+    print(json.dumps(found | fixed | {"peak_resident": memory("self")[1] / MB}))
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
@@ -254,6 +267,23 @@ def prepare(folder: Path, form: str) -> dict[str, float]:
     target = folder / "prepared"
     target.mkdir(exist_ok=True)
     seconds, cpu, _ = timed(lambda: stage_prepare(made, folder, target))
+    return {"seconds": seconds, "cpu_seconds": cpu}
+
+
+def base(folder: Path) -> dict[str, float]:
+    """The fit of the classical base, and its run along all series up to the end."""
+    from retain.kinds.forecast.data import panel
+    from retain.kinds.forecast.model.learner import fit_base
+
+    def fit() -> None:
+        source = panel.load(folder / "prepared")
+        _, run = fit_base(source)
+        ends = (source.index["start"] + source.index["length"]).to_numpy() - 7
+        for first in range(0, len(ends), SERIES_AT_ONCE):
+            some = np.arange(first, min(first + SERIES_AT_ONCE, len(ends)))
+            run.at(some, ends[some], 28)
+
+    seconds, cpu, _ = timed(fit)
     return {"seconds": seconds, "cpu_seconds": cpu}
 
 
