@@ -8,14 +8,43 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
-from retain.errors import DvcError
+from retain.errors import DvcError, ParamsError
 from retain.project.files import write_text
 from retain.project.git import Git
+
+STAGE = re.compile(r"(?:.*dvc\.yaml:)?(\w+)@(.*)", re.DOTALL)  # as DVC_STAGE names it
+
+
+def stage_words(given: Sequence[str], names: Sequence[str] = ("PROBLEM",)) -> list[str]:
+    """Return the arguments of a stage's script: as a person gives them, or of its name in DVC.
+
+    Args:
+        given: the arguments, or the name of the stage alone.
+        names: what the arguments are; of two, the second follows the last hyphen of the name.
+
+    Raises:
+        ParamsError: there are more or fewer.
+
+    >>> stage_words(["train@traffic-lstm"], ("PROBLEM", "CELL"))
+    ['traffic', 'lstm']
+    >>> stage_words(["traffic"])
+    ['traffic']
+    """
+    words = list(given)
+    stage = STAGE.fullmatch(words[0]) if len(words) == 1 else None
+    if stage is not None:
+        words = stage[2].rsplit("-", len(names) - 1) if len(names) > 1 else [stage[2]]
+    if len(words) != len(names) or not all(words):
+        raise ParamsError(
+            f"expected {' and '.join(names)} as arguments, and there are {len(words)}; "
+            "`retain run` starts every stage with its own"
+        )
+    return words
 
 
 def run(root: Path, *words: str) -> str:

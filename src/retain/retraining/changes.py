@@ -148,6 +148,7 @@ def markdown(root: Path, base: str) -> str:
     """
     if Git(root).find(f"{base}^{{commit}}") is None:
         raise RetainError(f"git knows no commit {base!r}; fetch it, or name another")
+    problems = loader.load(root)
     # Outputs that are on the remote alone are not missing: what made them is as it was.
     stages = RUNS.findall(dvc.run(root, "repro", "--dry", "--allow-missing"))
     items = "\n".join(f"- `{stage}`" for stage in stages) or "Nothing: all stages are up to date."
@@ -155,7 +156,7 @@ def markdown(root: Path, base: str) -> str:
     for what, options in (("params", ("--targets", "params.yaml")), ("metrics", ())):
         lines = dvc.run(root, what, "diff", "--md", base, *options).strip().splitlines()
         if what == "metrics":  # of the model that the gate judges; the baselines' would be a page
-            models = {choice.judged(Layout(root, name).metrics) for name in loader.load(root)}
+            models = {choice.judged(Layout(root, name).metrics) for name in problems}
             shown = [f" models.{model}." for model in sorted(models)]
             of_model = (line for line in lines[2:] if any(part in line for part in shown))
             lines = [*lines[:2], *of_model]
