@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,38 @@ def status(root: Path, target: str) -> dict[str, list[Any]]:
             return dict(repo.status(targets=[target], with_deps=True))
     except DvcError as error:
         raise DvcError(f"DVC cannot determine what changed: {error}") from None
+
+
+def plan(root: Path, changed: Container[str]) -> dict[str, bool]:
+    """Return the stages that `dvc repro` would run, in its order, and whether each is changed.
+
+    One that is not runs if what an earlier stage writes changes. An output that is not here counts
+    as that of dvc.lock: `dvc repro --dry` fails without the lists of the stage `code`.
+
+    Args:
+        changed: stages that are known to be changed.
+
+    Raises:
+        DvcError: dvc.yaml or dvc.lock is wrong.
+    """
+    import networkx as nx
+    from dvc.repo import lock_repo
+
+    stages: dict[str, bool] = {}
+    with opened(root) as repo, lock_repo(repo):
+        graph = repo.index.graph  # from a stage to those that it depends on
+        for stage in nx.dfs_postorder_nodes(graph):
+            if stage.is_data_source:
+                continue
+            label, before = stage.addressing, list(graph.successors(stage))
+            if label in changed or stage.changed(True, before):
+                stages[label] = True
+            elif any(
+                other.addressing in stages and not other.name.startswith("code@")
+                for other in before
+            ):
+                stages[label] = False
+    return stages
 
 
 def cache_folder(root: Path) -> Path:

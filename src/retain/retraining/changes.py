@@ -1,12 +1,14 @@
 """What changed: since the models were trained, since the last commit, and against any commit."""
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from retain.config import loader
 from retain.config.kind import STAGES, kind_of
+from retain.config.schema import Cell
 from retain.errors import RetainError
 from retain.evaluation import choice
 from retain.project import code_deps, dvc, fingerprint
@@ -15,7 +17,6 @@ from retain.project.layout import Layout
 
 MADE = re.compile(r"(data/code|data/prepared|models|reports)/")  # by stages
 LIST = re.compile(r"data/code/\w+/(\w+)\.txt")  # of the modules that a stage runs
-RUNS = re.compile(r"^Running stage '(.*)':$", re.MULTILINE)
 
 
 @dataclass
@@ -149,9 +150,10 @@ def markdown(root: Path, base: str) -> str:
     if Git(root).find(f"{base}^{{commit}}") is None:
         raise RetainError(f"git knows no commit {base!r}; fetch it, or name another")
     problems = loader.load(root)
-    # Outputs that are on the remote alone are not missing: what made them is as it was.
-    stages = RUNS.findall(dvc.run(root, "repro", "--dry", "--allow-missing"))
-    items = "\n".join(f"- `{stage}`" for stage in stages) or "Nothing: all stages are up to date."
+    lists = {name: changed_lists(root, name) for name in problems}
+    plan = dvc.plan(root, {stage for name in lists for stage in _stages_with(lists[name], name)})
+    lines = [f"- `{s}`" + ", if its inputs change" * (not new) for s, new in plan.items()]
+    items = "\n".join(lines) or "Nothing: all stages are up to date."
     blocks = [f"## Compared with `{base}`", "### Stages to run", items]
     for what, options in (("params", ("--targets", "params.yaml")), ("metrics", ())):
         lines = dvc.run(root, what, "diff", "--md", base, *options).strip().splitlines()
@@ -176,6 +178,13 @@ def _locked_stages(root: Path, name: str) -> list[tuple[dict[str, Any], dict[str
         for stage in dvc.stages_of(now, name)
         if not stage.startswith("code@")
     ]
+
+
+def _stages_with(lists: Iterable[str], name: str) -> Iterator[str]:
+    """Yield the stages of a problem whose lists are among those of `changed_lists`."""
+    for stage in (text.split()[1] for text in lists):
+        cells = [f"-{cell}" for cell in get_args(Cell)] if stage == "train" else [""]
+        yield from (f"{stage}@{name}{cell}" for cell in cells)
 
 
 def _md5s(stage: dict[str, Any]) -> dict[str, str]:
