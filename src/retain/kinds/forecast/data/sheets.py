@@ -14,13 +14,17 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from retain.errors import AmbiguousError, Choice, DataError, did_you_mean
+from retain.errors import AmbiguousError, Choice, DataError, clipped, did_you_mean
 from retain.kinds.forecast.data.formats import (
     PLACE,
     Dialect,
     Origin,
+)
+from retain.kinds.forecast.data.sources import (
     Source,
+    check_size,
     check_unique,
+    limit,
     md5_of,
     open_source,
 )
@@ -56,7 +60,7 @@ class Sheet:
 
     def digest(self) -> str:
         """Return the md5 of the file."""
-        return md5_of(self.source)
+        return md5_of(self.source, self.path)
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows that are not blank, with some columns, or all, and PLACE."""
@@ -77,7 +81,7 @@ class Sheet:
         """All cells of the sheet."""
         with open_source(self.source) as file:
             content = io.BytesIO(file.read())
-        engine = _engine(content, self.path)
+        engine = _engine(content, self.path, limit(self.source, self.dialect.max_bytes))
         try:
             with pd.ExcelFile(content, engine=engine) as book:
                 return pd.read_excel(
@@ -93,8 +97,10 @@ class Sheet:
                 f"{self.path} is a workbook, and {PACKAGES[engine]} is not installed, which reads "
                 f"it: {EXTRA}, or save the sheet as CSV"
             ) from error
-        except (ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise DataError(f"{self.path} cannot be read as a workbook: {error}") from None
+        except Exception as error:  # the libraries raise whatever a damaged workbook meets
+            raise DataError(
+                f"{self.path} cannot be read as a workbook: {clipped(error, 300)}"
+            ) from None
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
@@ -123,11 +129,12 @@ class Sheet:
         return wanted
 
 
-def _engine(content: io.BytesIO, path: str) -> Engine:
-    """Return what reads a workbook; raise DataError for another archive."""
+def _engine(content: io.BytesIO, path: str, most: int) -> Engine:
+    """Return what reads a workbook; raise DataError for another archive, or too large a one."""
     try:
         with zipfile.ZipFile(content) as archive:
             names = set(archive.namelist())
+            check_size(path, sum(entry.file_size for entry in archive.infolist()), most)
     except zipfile.BadZipFile as error:
         raise DataError(f"{path} cannot be read as a workbook: {error}") from None
     content.seek(0)
