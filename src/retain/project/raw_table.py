@@ -32,7 +32,13 @@ def copy(source: Path, target: Path) -> bool:
             f"{target} exists already, and {source} has other content; rename one of the two"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
+    part = target.with_name(f".{target.name}.part")  # of a copy that was killed, perhaps
+    _delete(part)
+    try:
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, part)
+        part.rename(target)
+    finally:
+        _delete(part)
     return True
 
 
@@ -64,9 +70,9 @@ def card(root: Path, path: str) -> str:
 
 def is_imported(root: Path, file: str) -> bool:
     """Whether a .dvc file names the source of its table."""
-    from ruamel.yaml import YAML
+    from retain.project.params_file import read_yaml
 
-    return "deps" in YAML(typ="safe").load(root / file)
+    return "deps" in read_yaml(root / file)
 
 
 def check_recoverable(root: Path, path: str) -> None:
@@ -122,6 +128,10 @@ def delete(root: Path, path: str) -> None:
     table, (file, ignored) = root / path, written_by_dvc(root, path)
     file.unlink(missing_ok=True)
     drop_line(ignored, f"/{table.name}")
+    _delete(table)
+
+
+def _delete(table: Path) -> None:
     if table.is_dir():
         shutil.rmtree(table)
     else:
