@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from retain.errors import DataError, DvcError
+from retain.errors import DataError, DvcError, clipped
 from retain.project import dvc, fingerprint
 from retain.project.files import write_text
 from retain.project.git import Git
@@ -13,7 +13,10 @@ def place(path: str, root: Path) -> tuple[str, str | None]:
     """Return a table's path for params.yaml, or its absolute path and the path to copy it to."""
     if "://" in path:
         return path, None
-    absolute = Path(path).resolve()
+    try:
+        absolute = Path(path).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a byte 0
+        raise DataError(f"{clipped(path, 300)!r} cannot be read: {clipped(error, 300)}") from None
     if absolute.is_relative_to(root):
         return absolute.relative_to(root).as_posix(), None
     return str(absolute), f"data/raw/{absolute.name}"

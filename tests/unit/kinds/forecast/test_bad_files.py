@@ -107,6 +107,19 @@ def test_a_workbook_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
         tables.read(data, tmp_path)
 
 
+def test_a_workbook_with_a_cell_far_away_is_refused(tmp_path: Path) -> None:
+    pd.DataFrame({"id": ["a"], "ds": ["2024-01-01"], "y": [1]}).to_excel(tmp_path / "plain.xlsx")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.xlsx") as plain,
+        zipfile.ZipFile(tmp_path / "t.xlsx", "w") as far,
+    ):
+        for name in plain.namelist():
+            cell = b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>'
+            far.writestr(name, plain.read(name).replace(b"</sheetData>", cell))
+    with pytest.raises(DataError, match="reach to row 1,048,576 and column 16,384, and only 8 are"):
+        tables.read(settings("t.xlsx"), tmp_path)
+
+
 def test_parquet_of_more_values_than_its_bytes_can_mean_is_refused(tmp_path: Path) -> None:
     pd.DataFrame({"id": ["a"] * MAX, "ds": "2024-01-01", "y": 1}).to_parquet(tmp_path / "t")
     with pytest.raises(DataError, match="t holds more than 1,000,000 bytes"):
@@ -127,6 +140,18 @@ def test_a_symlink_to_itself_and_a_device_are_no_tables(tmp_path: Path) -> None:
         DataError, match=r"zero\.csv cannot be read: it is neither a file nor a fold"
     ):
         tables.read(settings("zero.csv"), tmp_path)
+
+
+def test_a_folder_of_more_files_than_a_table_has_is_not_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "t" / "a").mkdir(parents=True)
+    (tmp_path / "t" / "a" / "above").symlink_to(tmp_path)
+    with pytest.raises(DataError, match=r"t: this folder holds no \.parquet file"):
+        tables.read(settings("t"), tmp_path)
+    monkeypatch.setattr(sources, "FILES", 1)
+    with pytest.raises(DataError, match="it holds more than 1 files: name the folder of the table"):
+        tables.read(settings("t"), tmp_path)
 
 
 def test_a_pipe_that_nobody_writes_to_is_not_waited_for_without_end(

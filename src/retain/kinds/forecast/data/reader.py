@@ -16,7 +16,7 @@ from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data.formats import PLACE, Csv, Dialect, Origin
 from retain.kinds.forecast.data.parquet import Parquet
 from retain.kinds.forecast.data.sheets import Sheet
-from retain.kinds.forecast.data.sources import Source, find, open_source
+from retain.kinds.forecast.data.sources import Source, find, open_source, walk
 
 AnyTable = Csv | Parquet | Sheet
 
@@ -68,7 +68,7 @@ def open_table(path: str, root: Path, dialect: Dialect | None = None) -> AnyTabl
         raise DataError(f"{clipped(path, 300)} cannot be read: {clipped(error, 300)}") from None
     if start == b"PAR1":
         return Parquet(path, {"": source}, dialect.max_bytes)
-    if start == b"PK\x03\x04":
+    if start in (b"PK\x03\x04", b"PK\x05\x06"):  # the second of an empty archive
         return Sheet(path, source, dialect)
     if start == b"\xd0\xcf\x11\xe0":
         raise DataError(f"{path} is a workbook of an old Excel; save it as .xlsx")
@@ -102,7 +102,9 @@ def to_frame(block: pa.Table, where: str) -> pd.DataFrame:
 
 
 def _open_folder(path: str, system: Any, place: str, dialect: Dialect) -> Parquet:
-    files = sorted(name for name in system.find(place) if name.endswith((".parquet", ".pq")))
+    local = isinstance(system, LocalFileSystem)
+    names = (walk if local else system.find)(place)
+    files = sorted(name for name in names if name.endswith((".parquet", ".pq")))
     if not files:
         raise DataError(f"{path}: this folder holds no .parquet file; name a CSV file itself")
     base = place.rstrip("/") + "/"

@@ -3,7 +3,9 @@
 A column of numbers stays numbers and one of dates dates; a column that mixes them becomes text.
 """
 
+import functools
 import io
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +32,10 @@ from retain.kinds.forecast.data.sources import (
 )
 
 Engine = Literal["openpyxl", "odf"]
+
+CELL = re.compile(rb'<(?:\w+:)?c [^>]*?\br="([A-Z]{1,3})(\d{1,7})"')
+AREA = 50_000_000  # cells, filled or not, that any sheet may have; above, SPARSE counts
+SPARSE = 20  # cells for each that is filled
 
 EXTRA = 'pip install "retain[excel]"'
 PACKAGES: dict[Engine, str] = {"openpyxl": "openpyxl", "odf": "odfpy"}
@@ -135,6 +141,9 @@ def _engine(content: io.BytesIO, path: str, most: int) -> Engine:
         with zipfile.ZipFile(content) as archive:
             names = set(archive.namelist())
             check_size(path, sum(entry.file_size for entry in archive.infolist()), most)
+            for name in names:
+                if name.startswith("xl/worksheets/"):
+                    _check_area(archive.read(name), path)
     except zipfile.BadZipFile as error:
         raise DataError(f"{path} cannot be read as a workbook: {error}") from None
     content.seek(0)
@@ -143,6 +152,19 @@ def _engine(content: io.BytesIO, path: str, most: int) -> Engine:
     if "content.xml" in names and "mimetype" in names:
         return "odf"
     raise DataError(f"{path} is a zip archive and no workbook; unpack it, and name the table in it")
+
+
+def _check_area(sheet: bytes, path: str) -> None:
+    """Raise DataError where single cells far away make a sheet huge, which is read as a whole."""
+    count, rows, columns = 0, 0, 0
+    for column, row in CELL.findall(sheet):
+        count, rows = count + 1, max(rows, int(row))
+        columns = max(columns, functools.reduce(lambda n, c: 26 * n + c - 64, column, 0))
+    if rows * columns > max(AREA, SPARSE * count):
+        raise DataError(
+            f"{path}: its cells reach to row {rows:,} and column {columns:,}, and only {count:,} "
+            "are filled; delete what is far from the table"
+        )
 
 
 def _column(cells: "pd.Series[Any]") -> "pd.Series[Any]":

@@ -7,6 +7,7 @@ import os
 import stat
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from retain.errors import DataError, clipped, setting
 from retain.project.files import md5
 
 COLUMNS = 10_000  # of a table, at most
+FILES = 100_000  # of a folder, at most
 LEAST = 1 << 28  # bytes that any file may hold, unpacked; above, RATIO counts
 RATIO = 200  # unpacked bytes for each of the file; tables of text have 3 to 30
 BLANK = 1 << 16  # bytes of line ends in one piece, which no table has
@@ -45,6 +47,20 @@ def find(path: Path) -> Source:
     if stat.S_ISFIFO(found.st_mode):
         return _read_pipe(path)
     raise OSError("it is neither a file nor a folder")
+
+
+def walk(folder: str) -> Iterator[str]:
+    """Yield the files of a local folder and of those in it; links to folders are not followed.
+
+    Raises:
+        OSError: it has more files than a table has.
+    """
+    count = 0
+    for place, _, names in os.walk(folder):
+        count += 1 + len(names)
+        if count > FILES:
+            raise OSError(f"it holds more than {FILES:,} files: name the folder of the table alone")
+        yield from (os.path.join(place, name) for name in names)  # noqa: PTH118 - as fsspec does
 
 
 def open_source(source: Source) -> Any:
