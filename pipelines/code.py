@@ -11,13 +11,13 @@ from pathlib import Path
 from retain import errors
 from retain.config import loader
 from retain.config.kind import STAGES, kind_of
-from retain.project import code_deps, experiment, files, lock_file
+from retain.project import code_deps, dvc, experiment, files, lock_file
 from retain.project.layout import Layout
 
 
 def main() -> None:
     """List the modules of one problem's stages."""
-    root, name = Path(), sys.argv[1]
+    root, (name,) = Path(), dvc.stage_words(sys.argv[1:])
     lock_file.keep(root)
     with experiment.keeping_params(root):
         problem = loader.load_problem(root, name)

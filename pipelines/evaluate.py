@@ -12,7 +12,7 @@ from retain import errors
 from retain.config import loader
 from retain.config.kind import kind_of
 from retain.evaluation import quality_gate, report, results
-from retain.project import files, lock_file
+from retain.project import dvc, files, lock_file
 from retain.project.layout import Layout
 from retain.tracking import runs
 from retain.training import portable_cpu
@@ -20,7 +20,7 @@ from retain.training import portable_cpu
 
 def main() -> None:
     """Score the models of one problem, and judge one of them."""
-    root, name = Path(), sys.argv[1]
+    root, (name,) = Path(), dvc.stage_words(sys.argv[1:])
     lock_file.keep(root)
     problem, layout = loader.load_problem(root, name), Layout(root, name)
     cells: list[str] = [*problem.training.cells]

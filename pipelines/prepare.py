@@ -10,14 +10,14 @@ from pathlib import Path
 from retain import errors
 from retain.config import loader
 from retain.config.kind import kind_of
-from retain.project import files, lock_file
+from retain.project import dvc, files, lock_file
 from retain.project.layout import Layout
 from retain.training import portable_cpu
 
 
 def main() -> None:
     """Read, check and write the data of one problem."""
-    root, name = Path(), sys.argv[1]
+    root, (name,) = Path(), dvc.stage_words(sys.argv[1:])
     lock_file.keep(root)
     problem = loader.load_problem(root, name)
     portable_cpu.pin_cpu_kernels("portable")  # here it costs nothing

@@ -11,7 +11,7 @@ from retain import errors, model_files
 from retain.config import loader
 from retain.config.kind import kind_of
 from retain.evaluation import choice
-from retain.project import code_deps, files, fingerprint, lock_file
+from retain.project import code_deps, dvc, files, fingerprint, lock_file
 from retain.project.layout import Layout
 from retain.tracking import runs
 from retain.training import portable_cpu
@@ -19,7 +19,7 @@ from retain.training import portable_cpu
 
 def main() -> None:
     """Train the judged cell of one problem once more, under a run of its own."""
-    root, name = Path(), sys.argv[1]
+    root, (name,) = Path(), dvc.stage_words(sys.argv[1:])
     lock_file.keep(root)
     problem, layout = loader.load_problem(root, name), Layout(root, name)
     kind, stage = kind_of(problem), f"refit-{name}"

@@ -10,14 +10,14 @@ from pathlib import Path
 from retain import errors
 from retain.config import loader
 from retain.evaluation import quality_gate, results
-from retain.project import files, lock_file
+from retain.project import dvc, files, lock_file
 from retain.project.layout import Layout
 from retain.registry import registry
 
 
 def main() -> None:
     """Judge one problem's model, register it once, and move the aliases."""
-    root, name = Path(), sys.argv[1]
+    root, (name,) = Path(), dvc.stage_words(sys.argv[1:])
     lock_file.keep(root)
     problem, layout = loader.load_problem(root, name), Layout(root, name)
     metrics = results.read_metrics(layout.metrics)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from retain import errors, model_files
 from retain.config import loader
 from retain.config.kind import kind_of
-from retain.project import code_deps, files, fingerprint, lock_file
+from retain.project import code_deps, dvc, files, fingerprint, lock_file
 from retain.project.layout import Layout
 from retain.tracking import runs
 from retain.training import portable_cpu
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Train one cell on one problem, once for each fold, under a run of its own."""
-    root, name = Path(), sys.argv[1]
+    root, (name, given) = Path(), dvc.stage_words(sys.argv[1:], ("PROBLEM", "CELL"))
     lock_file.keep(root)
     problem, layout = loader.load_problem(root, name), Layout(root, name)
-    cell = next((cell for cell in problem.training.cells if cell == sys.argv[2]), None)
+    cell = next((cell for cell in problem.training.cells if cell == given), None)
     if cell is None:
         why = "training.cells does not name this cell"
-        files.leave_out(root, f"train-{name}-{sys.argv[2]}", layout.model(sys.argv[2]), why)
+        files.leave_out(root, f"train-{name}-{given}", layout.model(given), why)
         return
     portable_cpu.pin_cpu_kernels(problem.training.reproducible)
     from retain.training import devices, plan, trainer  # torch looks at these settings once

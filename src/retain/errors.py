@@ -8,6 +8,7 @@ and keeps its traceback.
 import difflib
 import errno
 import json
+import os
 import shlex
 import signal
 import sys
@@ -124,6 +125,16 @@ class ProofError(RetainError):
     """A model cannot be made anew: its commit or data is gone, or a stage fails."""
 
 
+# Errors of the system that a user can mend: no rights, a read-only or full disk, a wrong path.
+OF_THE_SYSTEM = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EISDIR, errno.ENOTDIR,
+    errno.ELOOP, errno.ENAMETOOLONG, errno.EMFILE, errno.EIO,
+)  # fmt: skip
+FULL = (errno.ENOSPC, errno.EDQUOT)
+NOTHING = "no output was written"
+PR_SET_PDEATHSIG = 1  # of Linux
+
+
 class Terminated(BaseException):
     """SIGTERM arrived; not an `Exception`, so no handler on the way mistakes it for a failure."""
 
@@ -137,9 +148,30 @@ def stop_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
+def end_with_dvc() -> None:
+    """Let the system send SIGTERM to a stage when the DVC that started it ends, also by a kill.
+
+    Otherwise it would finish unseen, and DVC would run it once more.
+    """
+    if "DVC_STAGE" in os.environ and sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@contextmanager
+def stopped_after(written: str) -> Iterator[None]:
+    """Name what is written already, if the program is stopped while the block runs."""
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated) as stop:
+        raise type(stop)(written) from None
+
+
 def run(main: Callable[[], object]) -> NoReturn:
     """Run a program's `main` and exit with the code its end deserves."""
     stop_on_sigterm()
+    end_with_dvc()
     try:
         main()
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is done: there is nothing to stop
@@ -147,16 +179,17 @@ def run(main: Callable[[], object]) -> NoReturn:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in OF_THE_SYSTEM:
             raise
-        where = f" ({error.filename})" if error.filename else ""
-        print(f"error: {error.strerror}{where}; make room and start again", file=sys.stderr)
+        where = f" ({clipped(error.filename, 300)})" if error.filename else ""
+        remedy = "; make room and start again" if error.errno in FULL else ""
+        print(f"error: {error.strerror}{where}{remedy}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted: no output was written", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"interrupted: {stop.args[0] if stop.args else NOTHING}", file=sys.stderr)
         sys.exit(130)
-    except Terminated:
-        print("terminated: no output was written", file=sys.stderr)
+    except Terminated as stop:
+        print(f"terminated: {stop.args[0] if stop.args else NOTHING}", file=sys.stderr)
         sys.exit(143)
     sys.exit(0)
 

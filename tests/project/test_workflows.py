@@ -158,6 +158,19 @@ def test_every_job_says_its_permissions_and_only_the_one_that_publishes_may_writ
     assert may_write == {"retrain.yml: retrain"}
 
 
+def test_a_workflow_for_pull_requests_has_no_secrets_and_reads_alone() -> None:
+    asked = {path.name: read(path) for path in GITHUB if "pull_request" in read(path)["on"]}
+    assert asked.keys() == {"changes.yml", "ci.yml"}
+    for name, content in asked.items():
+        texts = [text for _, text in strings(content)]
+        assert [text for text in texts if re.search(r"\bsecrets\b|github\.token", text)] == [], name
+        for job in content["jobs"].values():
+            assert job["permissions"] == {"contents": "read"}, name
+            assert "environment" not in job, name
+    # This event would give the code of a fork the secrets and a token that may write.
+    assert [path.name for path in GITHUB if "pull_request_target" in path.read_text()] == []
+
+
 def test_no_checkout_leaves_a_token_behind() -> None:
     steps = [step for job in github_jobs().values() for step in job["steps"]]
     checkouts = [step for step in steps if step.get("uses", "").startswith("actions/checkout@")]

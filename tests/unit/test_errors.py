@@ -1,6 +1,7 @@
 """How a program ends: the sentence on stderr and the exit code, seen from outside."""
 
 import doctest
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -37,11 +38,39 @@ def ended(body: str, folder: Path) -> subprocess.CompletedProcess[str]:
             2,
             "error: No space (a); make room and start again\n",
         ),
+        ("open('file/x', 'w')", 2, "error: Not a directory (file/x)\n"),
+        (
+            "with errors.stopped_after('t.csv has the rows'): os.kill(os.getpid(), signal.SIGTERM)",
+            143,
+            "terminated: t.csv has the rows\n",
+        ),
     ],
 )
 def test_a_program_says_how_it_ended(body: str, code: int, said: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     done = ended(body, tmp_path)
     assert (done.returncode, done.stderr) == (code, said)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system sends this signal on Linux alone")
+def test_a_stage_ends_with_the_dvc_that_started_it(tmp_path: Path) -> None:
+    stage = (
+        "import time\n"
+        "from retain import errors\n"
+        "errors.run(lambda: (print('runs', flush=True), time.sleep(60)))"
+    )
+    start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {stage!r}])"
+    dvc = subprocess.Popen(
+        [sys.executable, "-c", start],
+        env={**os.environ, "DVC_STAGE": "train@small-lstm"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert dvc.stdout is not None
+    assert dvc.stdout.readline() == "runs\n"
+    dvc.kill()
+    assert dvc.communicate(timeout=10)[0] == "terminated: no output was written\n"
 
 
 def test_a_defect_keeps_its_traceback(tmp_path: Path) -> None:

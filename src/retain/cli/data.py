@@ -8,7 +8,7 @@ import typer
 from retain.cli import dialogue
 from retain.config import kind as manifest
 from retain.config import loader
-from retain.errors import ParamsError
+from retain.errors import ParamsError, stopped_after
 
 Name = Annotated[str, typer.Argument(help="Of the problem.")]
 
@@ -92,8 +92,6 @@ def append(
     path: Annotated[Path, typer.Argument(help="File with new rows, in the format of the table.")],
 ) -> None:
     """Add new rows to a problem's table; known rows are ignored, and conflicts are an error."""
-    from retain.project import raw_table
-
     root = loader.find_root()
     problem = loader.load_problem(root, name)
     add_rows = manifest.require(
@@ -101,6 +99,16 @@ def append(
         f"{name} is of kind {problem.kind}, which has no table to add rows to",
     )
     done = add_rows(problem, root, path)
+    with stopped_after(
+        f"{done.table} has its new rows: `dvc add` it unless git keeps it, and commit"
+    ):
+        _tell(root, path, done)
+
+
+def _tell(root: Path, path: Path, done: manifest.AppendedRows) -> None:
+    """Record a table that has new rows, and print what became of them."""
+    from retain.project import raw_table
+
     if not done.added:
         typer.echo(f"nothing added: {done.table} has all {done.known:,} rows of {path}")
         return

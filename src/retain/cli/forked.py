@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retain.config.kind import kind_of
+from retain.project import dvc
 from retain.training.portable_cpu import NUMPY, TORCH, pin_cpu_kernels
 
 if TYPE_CHECKING:
@@ -66,21 +67,25 @@ class _Stages:
     def __init__(self, problems: "Mapping[str, Problem]", pinned: bool):
         self._problems, self._pinned, self._imported = problems, pinned, set[str]()
 
-    def script(self, command: str) -> list[str] | None:
+    def script(self, command: str, label: str) -> list[str] | None:
         """Return script and arguments of a stage that can be forked; import what it needs."""
-        words = shlex.split(command)
-        if len(words) < 3 or words[0] != "python" or words[2] not in self._problems:
+        words = [label if word == "$DVC_STAGE" else word for word in shlex.split(command)]
+        if len(words) < 3 or words[0] != "python":
             return None
-        stage = Path(words[1]).stem
+        stage, named = Path(words[1]).stem, dvc.STAGE.fullmatch(words[2])
+        name = named[2] if named else words[2]
+        name = name.rpartition("-")[0] if named and stage == "train" else name
+        if name not in self._problems:
+            return None
         if stage == "prepare" and not self._pinned:  # it pins, before NumPy is imported
             return None
         if stage in HEAVY:
-            kind = kind_of(self._problems[words[2]])
+            kind = kind_of(self._problems[name])
             targets = {target.partition(":")[0] for target in kind.targets(stage).values()}
             os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when mlflow is imported
-            for name in {*LIBRARIES, *targets} - self._imported:
-                import_module(name)
-                self._imported.add(name)
+            for module in {*LIBRARIES, *targets} - self._imported:
+                import_module(module)
+                self._imported.add(module)
         return words[1:]
 
 
@@ -102,7 +107,7 @@ def _run(
     """
     from dvc.stage.exceptions import StageCmdFailedError
 
-    words = stages.script(command)
+    words = stages.script(command, env.get("DVC_STAGE", ""))
     if words is None:
         kept = {key: value for key, value in env.items() if key not in {*NUMPY, *TORCH}}
         kept |= {key: value for key, value in inherited.items() if key in {*NUMPY, *TORCH}}

@@ -9,7 +9,7 @@ import typer
 from retain.cli import printing
 from retain.config import loader
 from retain.errors import ParamsError
-from retain.project import fingerprint
+from retain.project import files, fingerprint
 from retain.project.layout import Layout
 
 app = typer.Typer()
@@ -193,7 +193,7 @@ def _decision(root: Path, name: str) -> str:
 
     layout = Layout(root, name)
     path, model = layout.decision, layout.model(choice.judged(layout.metrics))
-    decision = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    decision = files.read_json(path, f"`dvc repro -f -s register@{name}`")
     final = fingerprint.folder_md5(layout.refitted) if layout.refitted else ""
     known = (decision.get("model_md5"), decision.get("final_md5", ""))
     if not model.is_dir() or known != (fingerprint.folder_md5(model), final):

@@ -54,10 +54,13 @@ def load(root: Path) -> "dict[str, Problem]":
         content = YAML(typ="safe").load(path)
     except FileNotFoundError:
         raise ParamsError(f"{path} does not exist: run this in the project's folder") from None
-    except YAMLError as error:
-        raise ParamsError(
-            f"params.yaml is not valid YAML: {' '.join(str(error).split())}"
-        ) from None
+    except RecursionError:
+        raise ParamsError("params.yaml is not valid YAML: it is nested too deeply") from None
+    except (YAMLError, ValueError) as error:  # the second of bytes or numbers
+        reason = clipped(" ".join(str(error).split()), 500)
+        raise ParamsError(f"params.yaml is not valid YAML: {reason}") from None
+    except OSError as error:
+        raise ParamsError(f"params.yaml cannot be read: {error.strerror}") from None
     if isinstance(content, dict) and content.get("problems", ...) is None:
         content["problems"] = {}  # a project without a problem yet
     if not isinstance(content, dict) or not isinstance(content.get("problems"), dict):
@@ -94,14 +97,15 @@ def parse(name: str, entry: Any) -> "Problem":
     where = f"problems.{name}"
     if not NAME.fullmatch(name):
         raise ParamsError(
-            f"params.yaml: `{where}`: a problem's name has only lower-case letters, digits and _"
+            f"params.yaml: `{clipped(where)}`: a problem's name has only lower-case letters, "
+            "digits and _"
         )
     if not isinstance(entry, dict):
         raise ParamsError(f"params.yaml: `{where}` must be a mapping with the key `kind`")
     kind = find_kind(entry.get("kind"))
     if kind is None:
         raise ParamsError(
-            f"params.yaml: `{where}.kind` is {entry.get('kind')!r}; expected one of "
+            f"params.yaml: `{where}.kind` is {_shown(entry.get('kind'))}; expected one of "
             f"{', '.join(kind_names())}"
         )
     schema = kind.problem.load
@@ -120,6 +124,12 @@ def describe_errors(
         return f"{source}: {_describe(problems[0], schema, where)}"
     sentences = [_describe(problem, schema, where) for problem in problems[:10]]  # they take time
     return f"{source} has {len(problems):,} errors:\n{listed(sentences, count=len(problems))}"
+
+
+def _shown(value: Any) -> str:
+    """Return a value as text; of a mapping or list, which may be huge by aliases, its type."""
+    names = {dict: "a mapping", list: "a list"}
+    return names.get(type(value)) or clipped(repr(value))
 
 
 def _describe(problem: Any, schema: "type[BaseModel]", where: str) -> str:

@@ -1,14 +1,14 @@
 """Which of the trained cells is judged, refitted and registered."""
 
 import csv
-import json
 import statistics
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypedDict
 
 from retain.evaluation.quality_gate import MODEL
-from retain.evaluation.results import Metrics
+from retain.evaluation.results import AGAIN, Metrics
+from retain.project import files
 
 
 class Choice(TypedDict):
@@ -58,8 +58,7 @@ def history(folder: Path) -> list[dict[str, str]]:
 
 def judged(metrics: Path) -> str:
     """Return the judged cell of a metrics.json; the LSTM if the file or the key is missing."""
-    content = json.loads(metrics.read_text(encoding="utf-8")) if metrics.is_file() else {}
-    return str(content.get("model", MODEL))
+    return str(files.read_json(metrics, AGAIN).get("model", MODEL))
 
 
 def explain(

@@ -1,14 +1,18 @@
 """Results of an evaluation and of a comparison with new data, for every kind of problem."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, Self, TypedDict
 
+from retain.errors import RetainError
+from retain.project import files
+
 if TYPE_CHECKING:
     import pandas as pd
+
+AGAIN = "`dvc checkout`, or `retain run`"  # what brings an output of a stage back
 
 
 class Difference(TypedDict):
@@ -132,8 +136,14 @@ class Metrics(TypedDict):
 
 
 def read_metrics(path: Path) -> Metrics:
-    """Read metrics.json; null becomes NaN, and infinity for a bound."""
-    content: Any = json.loads(path.read_text(encoding="utf-8"))
+    """Read metrics.json; null becomes NaN, and infinity for a bound.
+
+    Raises:
+        RetainError: it does not exist, or is damaged.
+    """
+    content: Any = files.read_json(path, AGAIN)
+    if not content:
+        raise RetainError(f"{path} does not exist; write it: {AGAIN}")
     shares = content.get("calibration", {})
     for scores in (*content["models"].values(), *shares.values()):
         for key, value in scores.items():

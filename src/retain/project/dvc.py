@@ -8,14 +8,43 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
-from retain.errors import DvcError
+from retain.errors import DvcError, ParamsError
 from retain.project.files import write_text
 from retain.project.git import Git
+
+STAGE = re.compile(r"(?:.*dvc\.yaml:)?(\w+)@(.*)", re.DOTALL)  # as DVC_STAGE names it
+
+
+def stage_words(given: Sequence[str], names: Sequence[str] = ("PROBLEM",)) -> list[str]:
+    """Return the arguments of a stage's script: as a person gives them, or of its name in DVC.
+
+    Args:
+        given: the arguments, or the name of the stage alone.
+        names: what the arguments are; of two, the second follows the last hyphen of the name.
+
+    Raises:
+        ParamsError: there are more or fewer.
+
+    >>> stage_words(["train@traffic-lstm"], ("PROBLEM", "CELL"))
+    ['traffic', 'lstm']
+    >>> stage_words(["traffic"])
+    ['traffic']
+    """
+    words = list(given)
+    stage = STAGE.fullmatch(words[0]) if len(words) == 1 else None
+    if stage is not None:
+        words = stage[2].rsplit("-", len(names) - 1) if len(names) > 1 else [stage[2]]
+    if len(words) != len(names) or not all(words):
+        raise ParamsError(
+            f"expected {' and '.join(names)} as arguments, and there are {len(words)}; "
+            "`retain run` starts every stage with its own"
+        )
+    return words
 
 
 def run(root: Path, *words: str) -> str:
@@ -80,6 +109,38 @@ def status(root: Path, target: str) -> dict[str, list[Any]]:
             return dict(repo.status(targets=[target], with_deps=True))
     except DvcError as error:
         raise DvcError(f"DVC cannot determine what changed: {error}") from None
+
+
+def plan(root: Path, changed: Container[str]) -> dict[str, bool]:
+    """Return the stages that `dvc repro` would run, in its order, and whether each is changed.
+
+    One that is not runs if what an earlier stage writes changes. An output that is not here counts
+    as that of dvc.lock: `dvc repro --dry` fails without the lists of the stage `code`.
+
+    Args:
+        changed: stages that are known to be changed.
+
+    Raises:
+        DvcError: dvc.yaml or dvc.lock is wrong.
+    """
+    import networkx as nx
+    from dvc.repo import lock_repo
+
+    stages: dict[str, bool] = {}
+    with opened(root) as repo, lock_repo(repo):
+        graph = repo.index.graph  # from a stage to those that it depends on
+        for stage in nx.dfs_postorder_nodes(graph):
+            if stage.is_data_source:
+                continue
+            label, before = stage.addressing, list(graph.successors(stage))
+            if label in changed or stage.changed(True, before):
+                stages[label] = True
+            elif any(
+                other.addressing in stages and not other.name.startswith("code@")
+                for other in before
+            ):
+                stages[label] = False
+    return stages
 
 
 def cache_folder(root: Path) -> Path:

@@ -127,6 +127,26 @@ def md5(content: bytes | io.BufferedIOBase) -> str:
     return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
+def read_json(path: Path, again: str) -> dict[str, Any]:
+    """Return the object in a JSON file; an empty one where there is no file.
+
+    Args:
+        again: the command that writes the file again.
+
+    Raises:
+        RetainError: the file is damaged.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise RetainError(f"{path} is damaged ({error}); write it again: {again}") from None
+    if not isinstance(content, dict):
+        raise RetainError(f"{path} is damaged (no object); write it again: {again}")
+    return content
+
+
 def to_json(content: Any) -> str:
     """Return JSON, the same bytes for the same content: six significant digits, null for NaN."""
     return json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

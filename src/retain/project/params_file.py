@@ -12,7 +12,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from retain.config.loader import load, parse
-from retain.errors import ParamsError
+from retain.errors import ParamsError, clipped
 from retain.project.files import write_text
 
 
@@ -59,7 +59,7 @@ def remove(root: Path, name: str) -> None:
             f"params.yaml: problems.{name} is not a separate block: remove it yourself"
         )
     text = artifacts.read_text(encoding="utf-8")
-    if name in (YAML(typ="safe").load(text).get("artifacts") or {}):
+    if name in (read_yaml(artifacts).get("artifacts") or {}):
         text = _without(text, "artifacts", name)
         text = re.sub(r"\n*^artifacts:\s*\Z", "\n", text, flags=re.MULTILINE)
         write_text(artifacts, text)
@@ -112,13 +112,32 @@ def _last_of_block(lines: list[str], begin: int) -> int:
     return end
 
 
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return a mapping in a YAML file of DVC.
+
+    Raises:
+        ParamsError: it is empty or damaged.
+    """
+    try:
+        content = YAML(typ="safe").load(path)
+    except (YAMLError, ValueError) as error:
+        content, reason = None, clipped(" ".join(str(error).split()), 300)
+    else:
+        reason = "it is empty, or no mapping"
+    if not isinstance(content, dict):
+        raise ParamsError(
+            f"{path.name} cannot be read ({reason}); take it back: `git checkout {path.name}`"
+        )
+    return content
+
+
 def _add_artifact(path: Path, name: str) -> None:
     """Declare the problem's model in the last section of dvc.yaml, `artifacts`."""
     before = path.read_text(encoding="utf-8").rstrip("\n")
-    content = YAML(typ="safe").load(before)
+    content = read_yaml(path)
     artifact = {"path": f"models/{name}/lstm", "type": "model"}
-    artifacts = {**content.get("artifacts", {}), name: artifact}
-    if name in content.get("artifacts", {}):
+    artifacts = {**(content.get("artifacts") or {}), name: artifact}
+    if name in (content.get("artifacts") or {}):
         return
     if "artifacts" not in content:
         before += "\n\nartifacts:"

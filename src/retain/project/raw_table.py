@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from retain.errors import DataError, DvcError
+from retain.errors import DataError, DvcError, clipped
 from retain.project import dvc, fingerprint
 from retain.project.files import write_text
 from retain.project.git import Git
@@ -13,7 +13,10 @@ def place(path: str, root: Path) -> tuple[str, str | None]:
     """Return a table's path for params.yaml, or its absolute path and the path to copy it to."""
     if "://" in path:
         return path, None
-    absolute = Path(path).resolve()
+    try:
+        absolute = Path(path).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a byte 0
+        raise DataError(f"{clipped(path, 300)!r} cannot be read: {clipped(error, 300)}") from None
     if absolute.is_relative_to(root):
         return absolute.relative_to(root).as_posix(), None
     return str(absolute), f"data/raw/{absolute.name}"
@@ -32,7 +35,13 @@ def copy(source: Path, target: Path) -> bool:
             f"{target} exists already, and {source} has other content; rename one of the two"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
+    part = target.with_name(f".{target.name}.part")  # of a copy that was killed, perhaps
+    _delete(part)
+    try:
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, part)
+        part.rename(target)
+    finally:
+        _delete(part)
     return True
 
 
@@ -64,9 +73,9 @@ def card(root: Path, path: str) -> str:
 
 def is_imported(root: Path, file: str) -> bool:
     """Whether a .dvc file names the source of its table."""
-    from ruamel.yaml import YAML
+    from retain.project.params_file import read_yaml
 
-    return "deps" in YAML(typ="safe").load(root / file)
+    return "deps" in read_yaml(root / file)
 
 
 def check_recoverable(root: Path, path: str) -> None:
@@ -122,6 +131,10 @@ def delete(root: Path, path: str) -> None:
     table, (file, ignored) = root / path, written_by_dvc(root, path)
     file.unlink(missing_ok=True)
     drop_line(ignored, f"/{table.name}")
+    _delete(table)
+
+
+def _delete(table: Path) -> None:
     if table.is_dir():
         shutil.rmtree(table)
     else:

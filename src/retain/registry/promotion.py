@@ -77,7 +77,7 @@ def _decide(
     with ledger.recorded(root, name, entry):
         sentence = move(client, version, entry)
     path = Layout(root, name).decision
-    decision = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    decision = files.read_json(path, f"`dvc repro -f -s register@{name}`")
     for alias in ("champion", "previous"):
         moved = registry.alias_version(client, name, alias)
         if moved is not None and str(moved.version) == decision.get("version"):

@@ -253,9 +253,10 @@ def set_alias(client: "MlflowClient", version: "ModelVersion", alias: str) -> "M
     if alias == "champion" and champion is not None and champion.version != version.version:
         client.set_registered_model_alias(name, "previous", champion.version)
     client.set_registered_model_alias(name, alias, version.version)
-    challenger = alias_version(client, name, "challenger")
-    if alias == "champion" and challenger is not None and challenger.version == version.version:
-        client.delete_registered_model_alias(name, "challenger")
+    for other in ("challenger", "previous") if alias == "champion" else ():
+        holder = alias_version(client, name, other)
+        if holder is not None and holder.version == version.version:
+            client.delete_registered_model_alias(name, other)
     return champion
 
 

@@ -1,12 +1,14 @@
 """What changed: since the models were trained, since the last commit, and against any commit."""
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from retain.config import loader
 from retain.config.kind import STAGES, kind_of
+from retain.config.schema import Cell
 from retain.errors import RetainError
 from retain.evaluation import choice
 from retain.project import code_deps, dvc, fingerprint
@@ -15,7 +17,6 @@ from retain.project.layout import Layout
 
 MADE = re.compile(r"(data/code|data/prepared|models|reports)/")  # by stages
 LIST = re.compile(r"data/code/\w+/(\w+)\.txt")  # of the modules that a stage runs
-RUNS = re.compile(r"^Running stage '(.*)':$", re.MULTILINE)
 
 
 @dataclass
@@ -148,14 +149,16 @@ def markdown(root: Path, base: str) -> str:
     """
     if Git(root).find(f"{base}^{{commit}}") is None:
         raise RetainError(f"git knows no commit {base!r}; fetch it, or name another")
-    # Outputs that are on the remote alone are not missing: what made them is as it was.
-    stages = RUNS.findall(dvc.run(root, "repro", "--dry", "--allow-missing"))
-    items = "\n".join(f"- `{stage}`" for stage in stages) or "Nothing: all stages are up to date."
+    problems = loader.load(root)
+    lists = {name: changed_lists(root, name) for name in problems}
+    plan = dvc.plan(root, {stage for name in lists for stage in _stages_with(lists[name], name)})
+    lines = [f"- `{s}`" + ", if its inputs change" * (not new) for s, new in plan.items()]
+    items = "\n".join(lines) or "Nothing: all stages are up to date."
     blocks = [f"## Compared with `{base}`", "### Stages to run", items]
     for what, options in (("params", ("--targets", "params.yaml")), ("metrics", ())):
         lines = dvc.run(root, what, "diff", "--md", base, *options).strip().splitlines()
         if what == "metrics":  # of the model that the gate judges; the baselines' would be a page
-            models = {choice.judged(Layout(root, name).metrics) for name in loader.load(root)}
+            models = {choice.judged(Layout(root, name).metrics) for name in problems}
             shown = [f" models.{model}." for model in sorted(models)]
             of_model = (line for line in lines[2:] if any(part in line for part in shown))
             lines = [*lines[:2], *of_model]
@@ -175,6 +178,13 @@ def _locked_stages(root: Path, name: str) -> list[tuple[dict[str, Any], dict[str
         for stage in dvc.stages_of(now, name)
         if not stage.startswith("code@")
     ]
+
+
+def _stages_with(lists: Iterable[str], name: str) -> Iterator[str]:
+    """Yield the stages of a problem whose lists are among those of `changed_lists`."""
+    for stage in (text.split()[1] for text in lists):
+        cells = [f"-{cell}" for cell in get_args(Cell)] if stage == "train" else [""]
+        yield from (f"{stage}@{name}{cell}" for cell in cells)
 
 
 def _md5s(stage: dict[str, Any]) -> dict[str, str]:

@@ -39,7 +39,7 @@ def is_current(root: Path, name: str) -> bool:
 def is_registered(root: Path, name: str) -> bool:
     """Whether the present model is the one that was registered last in this clone."""
     layout = Layout(root, name)
-    decision = json.loads(layout.decision.read_text("utf-8")) if layout.decision.is_file() else {}
+    decision = files.read_json(layout.decision, f"`dvc repro -f -s register@{name}`")
     models = [decision.get("model_md5"), decision.get("final_md5") or None]
     return bool(decision) and models == [_md5(_judged(layout)), _md5(layout.refitted)]
 
@@ -48,7 +48,7 @@ def write(root: Path, name: str, problem: Problem) -> str:
     """Write the summary of the present model, which is registered, and return its text."""
     portable_cpu.pin_cpu_kernels(problem.training.reproducible)
     layout = Layout(root, name)
-    decision = json.loads(layout.decision.read_text(encoding="utf-8"))
+    decision = files.read_json(layout.decision, f"`dvc repro -f -s register@{name}`")
     client = store.connect(root)
     new = client.get_model_version(name, decision["version"])
     before = _version_before(client, new)

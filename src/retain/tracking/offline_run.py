@@ -75,8 +75,8 @@ class OfflineRun:
 
     def load_pending(self) -> None:
         """Add what a killed process could not send of this run."""
-        if self.path.is_file():
-            earlier = _read(self.path)
+        earlier = _read(self.path) if self.path.is_file() else None
+        if earlier is not None:
             self.message.started = earlier.started
             self.message.metrics = earlier.metrics + self.message.metrics
 
@@ -148,7 +148,9 @@ def now() -> int:
 def pending(root: Path) -> Iterator[OfflineRun]:
     """Yield the runs that were not sent in full."""
     for path in sorted(folder(root).glob("*.json")):
-        yield OfflineRun(root, _read(path))
+        message = _read(path)
+        if message is not None:
+            yield OfflineRun(root, message)
 
 
 def folder(root: Path) -> Path:
@@ -156,9 +158,18 @@ def folder(root: Path) -> Path:
     return store.folder(root) / "pending"
 
 
-def _read(path: Path) -> Message:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    return Message(**content | {"metrics": [tuple(metric) for metric in content["metrics"]]})
+def _read(path: Path) -> Message | None:
+    """Return what a file holds; put it aside, and say so, where it is damaged."""
+    try:
+        content = json.loads(path.read_bytes())
+        message = Message(**content | {"metrics": [tuple(m) for m in content["metrics"]]})
+        if f"{message.key}.json" == path.name:
+            return message
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    damaged = path.replace(path.with_suffix(".damaged"))
+    print(f"{path} is damaged: it is kept as {damaged.name}, and what it held is not sent")
+    return None
 
 
 def _find_or_create(client: "MlflowClient", root: Path, message: Message) -> str:

@@ -154,20 +154,29 @@ def _log_evaluation(root: Path, name: str, problem: Problem, cells: list[str]) -
         run = find_run(root, name, problem, cell, layout.model(cell))
         scores = fingerprint.test_metrics(root, name, cell)
         test = {f"{'model' if k in SIZES else 'test'}/{k}": v for k, v in scores.items()}
-        # Of several scores the store shows the latest.
-        run.message.log(test, 0, now)
+        _log_scores(run, test, now)
         run.deliver()
         if cell == judged:
             whole = _pipeline_of(run, problem)
             for error in problem.ERRORS[:1]:
                 errors = fingerprint.test_errors(root, name, error)
                 test |= {f"{error}/{model}": value for model, value in errors.items()}
-            whole.message.log(test, 0, now)
+            _log_scores(whole, test, now)
             whole.message.status, whole.message.ended = "FINISHED", now
             whole.deliver()
             for entry in fingerprint.EVALUATED:
                 if (layout.reports / entry).exists():  # an earlier version wrote fewer
                     whole.upload(layout.reports / entry)
+
+
+def _log_scores(run: OfflineRun, scores: dict[str, float], stamp: int) -> None:
+    """Add scores to a run that does not have the same: an evaluation that was killed runs again.
+
+    Of several scores the store shows the latest.
+    """
+    known = run.client.get_run(run.run_id).data.metrics
+    new = {key: value for key, value in scores.items() if repr(known.get(key)) != repr(value)}
+    run.message.log(new, 0, stamp)
 
 
 def _pipeline_of(run: OfflineRun, problem: Problem) -> OfflineRun:
@@ -199,8 +208,8 @@ def sync(root: Path, evaluations: bool = True) -> list[str]:
         _end_dead_runs(root, run.message.experiment)
     for marker in offline_run.folder(root).glob("*.evaluation") if evaluations else []:
         name = marker.stem
-        md5, *cells = marker.read_text(encoding="utf-8").split()
-        if md5 == _metrics_md5(root, name):  # else another evaluation follows
+        md5, *cells = marker.read_text(encoding="utf-8", errors="replace").split() or [""]
+        if md5 and md5 == _metrics_md5(root, name):  # else another evaluation follows
             _log_evaluation(root, name, load_problem(root, name), cells)
             sent.append(f"the scores of {name}")
         marker.unlink(missing_ok=True)

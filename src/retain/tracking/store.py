@@ -167,6 +167,8 @@ def _as_store_error(root: Path) -> Iterator[None]:
     """Raise what MLflow and the clients below it raise as a StoreError; a full disk is none."""
     try:
         yield
+    except PermissionError as error:  # as where mlruns/ may only be read
+        raise StoreError(uri(root), error) from None
     except client_errors() as error:
         if not uri(root).startswith("http"):
             raise_full_disk(error)

@@ -39,18 +39,21 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> forked._Stages:
 @pytest.mark.parametrize(
     ("command", "heavy"),
     [
-        ("python pipelines/code.py small", False),
+        ("python pipelines/code.py code@small", False),
         ("python pipelines/prepare.py small", False),
+        ("python pipelines/train.py train@small-lstm", True),
         ("python pipelines/train.py small lstm", True),
-        ("python pipelines/register.py small", True),
+        ("python pipelines/register.py register@small", True),
     ],
 )
 def test_libraries_are_imported_before_the_first_stage_that_needs_them(
     stages: Any, command: str, heavy: bool
 ) -> None:
-    assert stages.script(command) == command.split()[1:]
+    words, label = command.split()[1:], command.split()[2]
+    assert stages.script(command, "") == words
+    assert stages.script(f'python {words[0]} "$DVC_STAGE"', label) == words[:2] or len(words) > 2
     assert ("mlflow" in stages.imported_names) == heavy
-    stages.script(command)
+    stages.script(command, "")
     assert len(stages.imported_names) == len({*stages.imported_names})
 
 
@@ -74,9 +77,8 @@ def test_other_commands_are_started_as_dvc_does_without_what_was_pinned(
 
 def test_prepare_is_not_forked_where_its_instructions_would_not_be_pinned() -> None:
     problems = {"small": loader.parse("small", ENTRY)}
-    assert (
-        forked._Stages(problems, pinned=False).script("python pipelines/prepare.py small") is None
-    )
+    stages = forked._Stages(problems, pinned=False)
+    assert stages.script('python pipelines/prepare.py "$DVC_STAGE"', "prepare@small") is None
 
 
 @pytest.mark.parametrize("code", [0, 3])

@@ -14,6 +14,7 @@ from retain.evaluation.quality_gate import CheckResult, Comparison
 from retain.evaluation.results import Interval
 from retain.registry import registry
 from retain.tracking import runs
+from retain.tracking.store import StoreError
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -92,3 +93,40 @@ def against_champion(
     version: Any = SimpleNamespace(version="4", tags=tags)
     (result,) = registry._against_champion(tmp_path, "small", problem, version, champion)
     return result
+
+
+class Aliases:
+    """A client of MLflow with versions and aliases alone."""
+
+    def __init__(self, **aliases: int) -> None:
+        self.aliases = aliases
+
+    def get_model_version_by_alias(self, name: str, alias: str) -> Any:
+        if alias not in self.aliases:
+            error = StoreError("a store", ValueError())
+            error.code = "RESOURCE_DOES_NOT_EXIST"
+            raise error
+        return SimpleNamespace(name=name, version=self.aliases[alias])
+
+    def set_registered_model_alias(self, name: str, alias: str, version: int) -> None:
+        self.aliases[alias] = version
+
+    def delete_registered_model_alias(self, name: str, alias: str) -> None:
+        del self.aliases[alias]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"champion": 1}, {"champion": 2, "previous": 1}),
+        ({"champion": 1, "previous": 2}, {"champion": 2, "previous": 1}),
+        ({"champion": 1, "challenger": 2}, {"champion": 2, "previous": 1}),
+        ({"previous": 2}, {"champion": 2}),  # a kill, or a rebuilding, left no champion
+        ({"champion": 2, "previous": 2}, {"champion": 2}),
+    ],
+)
+def test_a_champion_has_no_other_alias(before: dict[str, int], after: dict[str, int]) -> None:
+    client: Any = Aliases(**before)
+    version: Any = SimpleNamespace(name="small", version=2)
+    registry.set_alias(client, version, "champion")
+    assert client.aliases == after

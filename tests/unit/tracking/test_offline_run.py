@@ -3,12 +3,13 @@
 import itertools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from retain.errors import RegistryError
-from retain.tracking import offline_run, store
+from retain.tracking import offline_run, runs, store
 from retain.tracking.offline_run import Message, OfflineRun
 from retain.tracking.store import StoreError
 
@@ -167,3 +168,27 @@ def test_a_part_of_a_pipeline_lies_below_its_run_which_is_made_with_it(
     assert part["tags"][offline_run.PARENT] == "an id"
     sent = [words["datasets"] for name, words in away.calls if name == "log_inputs"]
     assert [inputs[0].dataset.digest for inputs in sent] == ["1.dir"] * 2  # of the whole, too
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"key": "b"}', "\udcff"])
+def test_a_damaged_message_is_put_aside_and_said(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = offline_run.folder(tmp_path) / "a.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(content, encoding="utf-8", errors="surrogateescape")
+    assert list(offline_run.pending(tmp_path)) == []
+    assert "a.json is damaged: it is kept as a.damaged" in capsys.readouterr().out
+    assert [file.name for file in path.parent.iterdir()] == ["a.damaged"]
+
+
+def test_an_evaluation_that_runs_again_logs_what_is_new(tmp_path: Path) -> None:
+    class Client:
+        def get_run(self, run_id: str) -> Any:
+            values = {"test/mae": 1.5, "test/mase": float("nan")}
+            return SimpleNamespace(data=SimpleNamespace(metrics=values))
+
+    run = OfflineRun(tmp_path, Message("a", "small", "a run", 0), "id")
+    run.__dict__["client"] = Client()
+    runs._log_scores(run, {"test/mae": 1.5, "test/mase": float("nan"), "test/rmse": 2.0}, 7)
+    assert run.message.metrics == [("test/rmse", 2.0, 7, 0)]

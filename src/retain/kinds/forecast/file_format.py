@@ -16,6 +16,7 @@ class FileFormat(Section):
         skip_rows: rows above the header.
         sheet: of a workbook; by default its only one.
         na_values: texts that mean missing.
+        max_bytes: that the file may hold, unpacked; by default 256 MiB or 200 times its size.
     """
 
     separator: str = Field(",", min_length=1, max_length=1)
@@ -25,6 +26,8 @@ class FileFormat(Section):
     skip_rows: int = Field(0, ge=0, le=1_000_000)
     sheet: str | None = None
     na_values: tuple[str, ...] = ("", "NaN", "nan", "NA", "null")
+    # Where it is not set, what a model records of its data is as it was without this key.
+    max_bytes: int | None = Field(None, ge=1, le=2**60, exclude_if=lambda most: most is None)
 
     @field_validator("encoding")
     @classmethod

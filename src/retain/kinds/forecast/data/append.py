@@ -18,6 +18,7 @@ from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import across, alignment, columns, keys, reader, tables, timestamps
 from retain.kinds.forecast.data.compression import compress
 from retain.kinds.forecast.data.formats import Csv, Origin
+from retain.kinds.forecast.data.parquet import Parquet
 from retain.kinds.forecast.data.reader import AnyTable, Raw
 from retain.kinds.forecast.data.sheets import Sheet
 from retain.project import raw_table
@@ -87,6 +88,11 @@ def _check_formats(data: Data, new: Path, old_table: AnyTable, new_table: AnyTab
         raise DataError(
             f"{data.path} is {what}: add the rows in it yourself, then run `dvc add {data.path}` "
             "and commit"
+        )
+    if isinstance(old_table, Parquet) and old_table.partitions:
+        raise DataError(
+            f"{data.path} has a folder for each {' and '.join(old_table.partitions)}: put files of "
+            f"the new rows into them yourself, then run `dvc add {data.path}` and commit"
         )
     if isinstance(old_table, Csv) != isinstance(new_table, Csv):
         raise DataError(
@@ -195,7 +201,7 @@ def _csv(table: Csv, rows: pd.DataFrame) -> bytes:
     """Return rows as they are written behind those of a CSV file, which keep their bytes."""
     text = io.StringIO()
     with table.open() as stream:
-        if not stream.read().endswith(b"\n"):
+        if not stream.read().endswith((b"\n", b"\r")):
             text.write("\n")
     writer = csv.writer(text, delimiter=table.separator, lineterminator="\n")
     writer.writerows(rows[table.names].itertuples(index=False))

@@ -106,10 +106,10 @@ def raw_chunks(table: AnyTable, data: Data) -> Iterator[Raw]:
         places = np.flatnonzero(np.logical_or.reduce(of_others))
         cut = int(places[-1]) + 1 if len(places) else 0
         if cut:
-            frame = reader.to_frame(rows.slice(0, cut))
+            frame = reader.to_frame(rows.slice(0, cut), table.path)
             yield Raw(frame, dataclasses.replace(table.origin, end=int(frame.index[-1])))
         pending = [rows.slice(cut)]
-    yield Raw(reader.to_frame(pa.concat_tables(pending)), table.origin)
+    yield Raw(reader.to_frame(pa.concat_tables(pending), table.path), table.origin)
 
 
 def _in_chunks(table: AnyTable, data: Data, scratch: Path) -> Chunks | None:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from retain.errors import DataError, listed, setting
+from retain.errors import DataError, clipped, listed, setting
 from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import numerals
@@ -38,7 +38,7 @@ def fault(
     Args:
         rows: place and value of each row, or of the first of `count`.
     """
-    items = [f"{origin.row(place)}: {value}" for place, value in rows]
+    items = [f"{origin.row(place)}: {clipped(value, 300)}" for place, value in rows]
     count = len(items) if count is None else count
     number = f"{count:,} row{'s' * (count != 1)}"
     if origin.end is not None:  # what is behind it has not been read
@@ -52,7 +52,9 @@ def fault(
 def shown(column: "pd.Series[Any]", mask: Mask) -> list[tuple[int, object]]:
     """Return the places and values of the rows under `mask`, texts in quotes."""
     rows = column[mask].items()
-    return [(int(str(place)), repr(v) if isinstance(v, str) else v) for place, v in rows]
+    return [
+        (int(str(place)), repr(clipped(v, 200)) if isinstance(v, str) else v) for place, v in rows
+    ]
 
 
 def texts(column: "pd.Series[Any]") -> "pd.Series[Any]":

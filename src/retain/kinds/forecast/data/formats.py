@@ -8,12 +8,13 @@ import codecs
 import csv
 import io
 import lzma
+import re
+import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,17 +22,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from retain.errors import DataError, listed, setting
+from retain.errors import DataError, clipped, listed, setting
 from retain.kinds.forecast.data.compression import decompress
-from retain.project.files import md5
+from retain.kinds.forecast.data.sources import (
+    Bounded,
+    Source,
+    check_unique,
+    limit,
+    md5_of,
+    open_source,
+)
 
 SEPARATORS = (",", ";", "\t", "|")
 BYTES = 1 << 20  # of a block, and at most of a row; Arrow reads dozens of them ahead
 HEAD = 1_000_000  # bytes in which the header of a CSV file ends
 PLACE = "\0place"  # the column of a block that counts the rows of the file from 0
-NOT_DECOMPRESSED = (OSError, EOFError, lzma.LZMAError, zlib.error)
-
-Source = Path | bytes  # a local file, or the content of a remote one
+NOT_DECOMPRESSED = (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
+LINE_ENDS = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,7 @@ class Dialect:
     encoding: str = "utf-8"
     skip_rows: int = 0  # lines above the header
     sheet: str | None = None  # of a workbook
+    max_bytes: int | None = None  # that it may hold, unpacked
 
 
 @dataclass(frozen=True)
@@ -92,12 +100,12 @@ class Csv:
             head = bytes(stream.read(HEAD)).decode("utf-8-sig", "replace")
         if not head.strip():
             raise DataError(f"{self.path} is empty ({len(head):,} blank characters)")
-        return "".join(head.splitlines(keepends=True)[self.dialect.skip_rows :])
+        return "".join(LINE_ENDS.split(head)[self.dialect.skip_rows :])
 
     @cached_property
     def names(self) -> list[str]:
         """The names in its first row; DataError where they cannot be meant."""
-        names, row = fields(self.head, self.separator), 1 + self.dialect.skip_rows
+        names, row = fields(self.head, self.separator, self.path), 1 + self.dialect.skip_rows
         if "\N{REPLACEMENT CHARACTER}" in "".join(names):
             self._check_utf8()
         if len(names) == 1:
@@ -105,15 +113,15 @@ class Csv:
             if names[0].count(other):
                 raise DataError(
                     f"{self.path}, row {row}: read with {self.separator!r} there is one column, "
-                    f"{names[0]!r}; it looks separated by {other!r}: set "
+                    f"{clipped(repr(names[0]))}; it looks separated by {other!r}: set "
                     f"{setting('separator', other)}"
                 )
         check_unique(f"{self.path}, row {row}", names)
         return names
 
     def digest(self) -> str:
-        """Return the md5 of the file."""
-        return md5_of(self.source)
+        """Return the md5 of the file; raise DataError where it has changed since it was opened."""
+        return md5_of(self.source, self.path)
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield some columns, or all, as text, and PLACE, without blank rows.
@@ -162,7 +170,7 @@ class Csv:
             if "UTF8" in str(error):
                 self._check_utf8()
             if "Empty CSV" not in str(error):
-                raise DataError(f"{self.path} cannot be read as CSV: {error}") from None
+                raise DataError(f"{self.path} cannot be read as CSV: {_reason(error)}") from None
         if ragged:
             rows = [f"row {row:,}: {found} fields" for row, found in ragged]
             raise DataError(
@@ -180,7 +188,8 @@ class Csv:
         encoding = self.dialect.encoding
         try:
             with open_source(self.source) as file:
-                stream = decompress(file, self.path)
+                most = limit(self.source, self.dialect.max_bytes)
+                stream = Bounded(decompress(file, self.path), self.path, most)
                 if not is_utf8(encoding):
                     stream = pa.transcoding_input_stream(
                         pa.PythonFile(stream, mode="r"), encoding, "utf-8"
@@ -205,16 +214,22 @@ class Csv:
 
     def _check_utf8(self) -> None:
         """Raise DataError for the first row that is not UTF-8."""
+        decoder, row, ended = codecs.getincrementaldecoder("utf-8")(), 1, False
         with self.open() as stream:
-            for row, line in enumerate(stream, 1):
+            while not ended:
+                block = bytes(stream.read(BYTES))
+                ended = not block
                 try:
-                    line.decode()
+                    decoder.decode(block, final=ended)
                 except UnicodeDecodeError as error:
+                    before = bytes(error.object[: error.start])
+                    row += before.count(b"\n") or before.count(b"\r")
                     raise DataError(
-                        f"{self.path}, row {row:,}: byte 0x{line[error.start]:02x} is not UTF-8; "
-                        f"set {setting('encoding')} to how it is written, such as cp1252, or save "
-                        "it as UTF-8"
+                        f"{self.path}, row {row:,}: byte 0x{error.object[error.start]:02x} is not "
+                        f"UTF-8; set {setting('encoding')} to how it is written, such as cp1252, "
+                        "or save it as UTF-8"
                     ) from None
+                row += block.count(b"\n") or block.count(b"\r")
 
 
 def is_utf8(encoding: str) -> bool:
@@ -222,27 +237,19 @@ def is_utf8(encoding: str) -> bool:
     return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
 
 
-def fields(text: str, separator: str) -> list[str]:
-    """Return the fields of the first row of CSV text."""
-    return next(csv.reader(io.StringIO(text), delimiter=separator), [])
+def fields(text: str, separator: str, where: str) -> list[str]:
+    """Return the fields of the first row of CSV text; raise DataError where one never ends."""
+    try:
+        return next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+    except csv.Error as error:
+        raise DataError(
+            f"{where}: its first rows cannot be read as CSV ({error}), as where a quote is not "
+            "closed"
+        ) from None
 
 
-def open_source(source: Source) -> Any:
-    """Open a file for reading."""
-    return source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
-
-
-def md5_of(source: Source) -> str:
-    """Return the md5 of a file."""
-    with open_source(source) as file:
-        return md5(file)
-
-
-def check_unique(where: str, names: list[str]) -> None:
-    """Raise DataError where a header names a column twice."""
-    for name in names:
-        if names.count(name) > 1:
-            raise DataError(
-                f"{where}: the column name {name!r} stands {names.count(name)} times in the "
-                "header; give each column a name of its own"
-            )
+def _reason(error: Exception) -> str:
+    """Return what Arrow says, in words that help where a row is too long."""
+    if "straddl" in str(error) or "out of sync" in str(error):
+        return f"a row is longer than {BYTES:,} bytes, as where a quote is not closed"
+    return clipped(str(error), 300)

@@ -11,11 +11,12 @@ import pandas as pd
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
-from retain.errors import DataError, nearest
+from retain.errors import DataError, RetainError, clipped, nearest
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data.formats import PLACE, Csv, Dialect, Origin, Source, open_source
+from retain.kinds.forecast.data.formats import PLACE, Csv, Dialect, Origin
 from retain.kinds.forecast.data.parquet import Parquet
 from retain.kinds.forecast.data.sheets import Sheet
+from retain.kinds.forecast.data.sources import Source, find, open_source, walk
 
 AnyTable = Csv | Parquet | Sheet
 
@@ -39,7 +40,7 @@ def open_for(data: Data, root: Path, path: str | None = None) -> AnyTable:
 
 def dialect(data: Data) -> Dialect:
     """Return how a problem's table is written."""
-    return Dialect(data.separator, data.encoding, data.skip_rows, data.sheet)
+    return Dialect(data.separator, data.encoding, data.skip_rows, data.sheet, data.max_bytes)
 
 
 def open_table(path: str, root: Path, dialect: Dialect | None = None) -> AnyTable:
@@ -48,24 +49,26 @@ def open_table(path: str, root: Path, dialect: Dialect | None = None) -> AnyTabl
     Raises:
         DataError: there is no such file, or it is no table.
     """
+    dialect = dialect or Dialect()
     try:
         system, place = fsspec.core.url_to_fs(path if "://" in path else str(root / path))
-    except (ValueError, ImportError) as error:  # an unknown protocol, or one not installed
-        raise DataError(f"{path} cannot be opened: {error}") from None
+    except Exception as error:  # an unknown protocol, one not installed, or what a library raises
+        raise DataError(f"{path} cannot be opened: {clipped(error, 300)}") from None
     try:
         if system.isdir(place):
-            return _open_folder(path, system, place)
+            return _open_folder(path, system, place, dialect)
         source = _source(system, place)
         with open_source(source) as file:
             start = file.read(4)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist{_near_file(path, system, place)}") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
+    except RetainError:
+        raise
+    except Exception as error:  # of the system, or of the library of a protocol
+        raise DataError(f"{clipped(path, 300)} cannot be read: {clipped(error, 300)}") from None
     if start == b"PAR1":
-        return Parquet(path, {"": source})
-    dialect = dialect or Dialect()
-    if start == b"PK\x03\x04":
+        return Parquet(path, {"": source}, dialect.max_bytes)
+    if start in (b"PK\x03\x04", b"PK\x05\x06"):  # the second of an empty archive
         return Sheet(path, source, dialect)
     if start == b"\xd0\xcf\x11\xe0":
         raise DataError(f"{path} is a workbook of an old Excel; save it as .xlsx")
@@ -77,32 +80,41 @@ def open_table(path: str, root: Path, dialect: Dialect | None = None) -> AnyTabl
 def load(table: AnyTable) -> Raw:
     """Read a whole table; raise DataError where that cannot be done without a guess."""
     groups = itertools.groupby(table.blocks(), operator.attrgetter("schema"))
-    frames = [to_frame(pa.concat_tables(blocks)) for _, blocks in groups]
+    frames = [to_frame(pa.concat_tables(blocks), table.path) for _, blocks in groups]
     return Raw(pd.concat(frames) if len(frames) > 1 else frames[0], table.origin, table.digest())
 
 
-def to_frame(block: pa.Table) -> pd.DataFrame:
-    """Convert a block to a frame indexed by PLACE, without a guess at types."""
-    frame = pd.DataFrame(
-        block.drop_columns([PLACE]).to_pandas(
-            types_mapper=EXACT_INTEGERS.get, date_as_object=False, ignore_metadata=True
+def to_frame(block: pa.Table, where: str) -> pd.DataFrame:
+    """Convert a block to a frame indexed by PLACE, without a guess at types.
+
+    Raises:
+        DataError: a value cannot be one of pandas, such as a date of the year 300,000.
+    """
+    try:
+        frame = pd.DataFrame(
+            block.drop_columns([PLACE]).to_pandas(
+                types_mapper=EXACT_INTEGERS.get, date_as_object=False, ignore_metadata=True
+            )
         )
-    )
+    except (pa.ArrowException, ValueError, OverflowError) as error:
+        raise DataError(f"{where}: a value cannot be read: {clipped(error, 300)}") from None
     return frame.set_axis(block[PLACE].to_numpy())
 
 
-def _open_folder(path: str, system: Any, place: str) -> Parquet:
-    files = sorted(name for name in system.find(place) if name.endswith((".parquet", ".pq")))
+def _open_folder(path: str, system: Any, place: str, dialect: Dialect) -> Parquet:
+    local = isinstance(system, LocalFileSystem)
+    names = (walk if local else system.find)(place)
+    files = sorted(name for name in names if name.endswith((".parquet", ".pq")))
     if not files:
         raise DataError(f"{path}: this folder holds no .parquet file; name a CSV file itself")
     base = place.rstrip("/") + "/"
-    return Parquet(path, {name.removeprefix(base): _source(system, name) for name in files})
+    sources = {name.removeprefix(base): _source(system, name) for name in files}
+    return Parquet(path, sources, dialect.max_bytes)
 
 
 def _source(system: Any, place: str) -> Source:
     if isinstance(system, LocalFileSystem):
-        path = Path(place)
-        return path if path.is_file() else path.read_bytes()  # a pipe can be read but once
+        return find(Path(place))
     content: bytes = system.cat_file(place)
     return content
 

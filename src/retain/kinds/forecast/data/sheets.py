@@ -3,7 +3,9 @@
 A column of numbers stays numbers and one of dates dates; a column that mixes them becomes text.
 """
 
+import functools
 import io
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,18 +16,26 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from retain.errors import AmbiguousError, Choice, DataError, did_you_mean
+from retain.errors import AmbiguousError, Choice, DataError, clipped, did_you_mean
 from retain.kinds.forecast.data.formats import (
     PLACE,
     Dialect,
     Origin,
+)
+from retain.kinds.forecast.data.sources import (
     Source,
+    check_size,
     check_unique,
+    limit,
     md5_of,
     open_source,
 )
 
 Engine = Literal["openpyxl", "odf"]
+
+CELL = re.compile(rb'<(?:\w+:)?c [^>]*?\br="([A-Z]{1,3})(\d{1,7})"')
+AREA = 50_000_000  # cells, filled or not, that any sheet may have; above, SPARSE counts
+SPARSE = 20  # cells for each that is filled
 
 EXTRA = 'pip install "retain[excel]"'
 PACKAGES: dict[Engine, str] = {"openpyxl": "openpyxl", "odf": "odfpy"}
@@ -56,7 +66,7 @@ class Sheet:
 
     def digest(self) -> str:
         """Return the md5 of the file."""
-        return md5_of(self.source)
+        return md5_of(self.source, self.path)
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows that are not blank, with some columns, or all, and PLACE."""
@@ -77,7 +87,7 @@ class Sheet:
         """All cells of the sheet."""
         with open_source(self.source) as file:
             content = io.BytesIO(file.read())
-        engine = _engine(content, self.path)
+        engine = _engine(content, self.path, limit(self.source, self.dialect.max_bytes))
         try:
             with pd.ExcelFile(content, engine=engine) as book:
                 return pd.read_excel(
@@ -93,8 +103,10 @@ class Sheet:
                 f"{self.path} is a workbook, and {PACKAGES[engine]} is not installed, which reads "
                 f"it: {EXTRA}, or save the sheet as CSV"
             ) from error
-        except (ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise DataError(f"{self.path} cannot be read as a workbook: {error}") from None
+        except Exception as error:  # the libraries raise whatever a damaged workbook meets
+            raise DataError(
+                f"{self.path} cannot be read as a workbook: {clipped(error, 300)}"
+            ) from None
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
@@ -123,11 +135,15 @@ class Sheet:
         return wanted
 
 
-def _engine(content: io.BytesIO, path: str) -> Engine:
-    """Return what reads a workbook; raise DataError for another archive."""
+def _engine(content: io.BytesIO, path: str, most: int) -> Engine:
+    """Return what reads a workbook; raise DataError for another archive, or too large a one."""
     try:
         with zipfile.ZipFile(content) as archive:
             names = set(archive.namelist())
+            check_size(path, sum(entry.file_size for entry in archive.infolist()), most)
+            for name in names:
+                if name.startswith("xl/worksheets/"):
+                    _check_area(archive.read(name), path)
     except zipfile.BadZipFile as error:
         raise DataError(f"{path} cannot be read as a workbook: {error}") from None
     content.seek(0)
@@ -136,6 +152,19 @@ def _engine(content: io.BytesIO, path: str) -> Engine:
     if "content.xml" in names and "mimetype" in names:
         return "odf"
     raise DataError(f"{path} is a zip archive and no workbook; unpack it, and name the table in it")
+
+
+def _check_area(sheet: bytes, path: str) -> None:
+    """Raise DataError where single cells far away make a sheet huge, which is read as a whole."""
+    count, rows, columns = 0, 0, 0
+    for column, row in CELL.findall(sheet):
+        count, rows = count + 1, max(rows, int(row))
+        columns = max(columns, functools.reduce(lambda n, c: 26 * n + c - 64, column, 0))
+    if rows * columns > max(AREA, SPARSE * count):
+        raise DataError(
+            f"{path}: its cells reach to row {rows:,} and column {columns:,}, and only {count:,} "
+            "are filled; delete what is far from the table"
+        )
 
 
 def _column(cells: "pd.Series[Any]") -> "pd.Series[Any]":

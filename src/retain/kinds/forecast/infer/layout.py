@@ -98,7 +98,7 @@ def _separator(table: Csv, keys: dict[str, Any], sentences: list[str]) -> dict[s
 
     # the one that cuts the rows into as many fields as the header, the first line, and the most
     def rank(separator: str) -> tuple[float, int, int]:
-        begin, counts = _header(lines, separator, skipped)
+        begin, counts = _header(lines, separator, skipped, table.path)
         filled = [count for count in counts[begin:] if count]
         share = filled.count(filled[0]) / len(filled) if filled and filled[0] > 1 else 0.0
         return share, -begin, filled[0] if filled else 0
@@ -106,7 +106,7 @@ def _separator(table: Csv, keys: dict[str, Any], sentences: list[str]) -> dict[s
     separator = given or max(SEPARATORS, key=rank)
     if given is None and separator != ",":
         sentences.append(f"separator: {separator!r}, which cuts every row alike")
-    begin, _ = _header(lines, separator, skipped)
+    begin, _ = _header(lines, separator, skipped, table.path)
     found: dict[str, Any] = {"separator": separator}
     if begin and skipped is None:
         shown = next((line.strip() for line in lines[:begin] if line.strip()), "")
@@ -118,12 +118,14 @@ def _separator(table: Csv, keys: dict[str, Any], sentences: list[str]) -> dict[s
     return found
 
 
-def _header(lines: list[str], separator: str, skipped: int | None) -> tuple[int, list[int]]:
+def _header(
+    lines: list[str], separator: str, skipped: int | None, where: str
+) -> tuple[int, list[int]]:
     """Return the line of the header, and how many fields each line has; 0 where it is blank.
 
     Lines above it, such as a title, have fewer fields than nearly all the others.
     """
-    rows = [fields(line, separator) if line.strip() else [] for line in lines]
+    rows = [fields(line, separator, where) if line.strip() else [] for line in lines]
     counts = [len(row) if any(cell.strip() for cell in row) else 0 for row in rows]
     if skipped is not None:
         return min(skipped, len(lines)), counts
