@@ -267,11 +267,13 @@ def _retain(root: Path, words: list[str], verbose: bool) -> None:
     program = "from retain.cli import main; main()"
     # -P: a module in the project's folder must not replace one of Python's.
     command = [sys.executable, "-P", "-c", program, *words]
+    # Stages begin with `python`, which must be this one.
+    places = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
     lines: list[str] = []
     with subprocess.Popen(
         command,
         cwd=root,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        env=os.environ | {"PATH": os.pathsep.join(places), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -65,6 +65,11 @@ def modules() -> frozenset[str]:
     return frozenset(_modules)
 
 
+def sources() -> list[Path]:
+    """Return the module files and the package folders in the folders of the current project."""
+    return [path.parent if path.stem == "__init__" else path for path in _modules.values()]
+
+
 def folders() -> tuple[str, ...]:
     """Return the folders of the current project, relative to it."""
     return tuple(_folders)

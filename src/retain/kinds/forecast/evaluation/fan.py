@@ -188,7 +188,7 @@ def fans_of(
     rows_of = found.rows.groupby("unique_id", sort=False).indices
     for name in list(rows_of)[:MOST] if names is None else names:
         if name not in rows_of:
-            raise DataError(f"no series `{name}`{did_you_mean(name, list(map(str, rows_of)))}")
+            raise DataError(f"no series `{name}`{did_you_mean(str(name), [*map(str, rows_of)])}")
         places = rows_of[name]
         before = past[str(name)]
         ahead = found.rows["ds"].iloc[places].to_numpy()
