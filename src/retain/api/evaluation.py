@@ -44,12 +44,17 @@ class Evaluation:
         """Show the scores in a notebook."""
         return str(self.scores.to_html(float_format="{:.4g}".format))
 
-    def plot(self, name: str = "error_by_step") -> Svg:
+    def plot(self, name: str = "") -> Svg:
         """Return a figure of the report, which a notebook shows.
+
+        Args:
+            name: one of `figures`; by default the errors by step, or the first figure.
 
         Raises:
             DataError: the report has no such figure; the error names those that it has.
         """
+        if not name and self.figures:
+            name = "error_by_step" if "error_by_step" in self.figures else next(iter(self.figures))
         if name not in self.figures:
             raise DataError(f"no figure `{name}`{did_you_mean(name, list(self.figures))}")
         return Svg(self.figures[name])
