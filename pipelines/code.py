@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from retain import errors
-from retain.config import loader
+from retain.config import loader, plugins
 from retain.config.kind import STAGES, kind_of
-from retain.project import code_deps, dvc, experiment, files, lock_file
+from retain.project import code_deps, dvc, experiment, files, lock_file, managed
 from retain.project.layout import Layout
 
 
@@ -21,6 +21,7 @@ def main() -> None:
     lock_file.keep(root)
     with experiment.keeping_params(root):
         problem = loader.load_problem(root, name)
+    managed.check_watched(root, plugins.folders())
     kind = kind_of(problem)
     for sentence in problem.advice():
         print(f"params.yaml: problems.{name}: {sentence}")

@@ -4,10 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from retain.api import Evaluation, Model, load, train
+    from retain.api import Evaluation, Model, Project, Registered, load, train
 
 __version__ = "0.1.0"
-__all__ = ["Evaluation", "Model", "__version__", "load", "train"]
+__all__ = ["Evaluation", "Model", "Project", "Registered", "__version__", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -78,6 +78,31 @@ def test_an_evaluation_is_frames_and_a_page(model: retain.Model) -> None:
     assert any(sentence.startswith("frequency: MS") for sentence in model.findings)
 
 
+def test_a_plot_shows_the_series_that_is_asked_for(model: retain.Model) -> None:
+    figure = model.plot("south", future=ahead(shops()))
+    (axes,) = figure.axes
+    history, forecast = axes.lines[0].get_ydata(), axes.lines[1].get_ydata()
+    assert len(forecast) == HORIZON
+    assert history[-1] == shops()["sold"].iloc[-1]
+    median = model.predict(future=ahead(shops())).query("shop == 'south'")["median"]
+    assert forecast.tolist() == pytest.approx(median.tolist())
+    assert "history" in figure._repr_svg_()  # type: ignore[attr-defined]
+    with pytest.raises(DataError, match="no series `suth`; did you mean `south`"):
+        model.plot(["north", "suth"], future=ahead(shops()))
+
+
+def test_the_figures_of_the_report_are_at_hand(model: retain.Model, tmp_path: Path) -> None:
+    model.save(tmp_path / "kept")
+    again = retain.load(tmp_path / "kept").evaluation
+    assert again is not None
+    assert model.evaluation is not None
+    assert again.figures == model.evaluation.figures
+    assert again.plot("calibration") in again.report
+    assert again.plot() == again.figures["error_by_step"]
+    with pytest.raises(DataError, match="no figure `calibrations`; did you mean `calibration`"):
+        again.plot("calibrations")
+
+
 def test_a_model_that_was_saved_forecasts_the_same(model: retain.Model, tmp_path: Path) -> None:
     model.save(tmp_path / "kept")
     again = retain.load(tmp_path / "kept")

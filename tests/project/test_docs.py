@@ -26,6 +26,7 @@ RUN_NOT_IMPORTED |= {
 }
 RUN_NOT_IMPORTED |= {"httptools", "uvloop"}  # by uvicorn, as it is told
 RUN_NOT_IMPORTED |= {"odfpy", "openpyxl"}  # by pandas, for workbooks
+RUN_NOT_IMPORTED |= {"ipykernel"}  # by nbclient
 
 
 def python_files(*folders: str) -> list[Path]:

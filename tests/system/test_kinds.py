@@ -154,6 +154,32 @@ def test_a_change_of_one_kind_runs_no_stage_of_another(
 
 
 @pytest.mark.long
+def test_a_kind_in_a_folder_of_the_project_is_tracked_as_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONPATH")
+    toy = PARAMS.partition("  key:")[0]
+    folder = write_project(tmp_path / "own", small_table(), f"plugins: own kinds\n{toy}")
+    shutil.copytree(TOY / "toy_kind", folder / "own kinds" / "toy_kind")
+    refused = run(folder, "dvc", "repro", code=None)
+    assert "`retain run` adds the line `- own kinds`" in refused.stdout + refused.stderr
+    assert "depends on own kinds now; commit it" in run(folder, "retain", "run").stdout
+    assert "toy_kind/training.py\n" in (folder / "data/code/toy/train.txt").read_text()
+    module = folder / "own kinds" / "toy_kind" / "evaluation.py"
+    module.write_text(module.read_text().replace('"x": [1]', '"x": [2]'))
+    printed = run(folder, "dvc", "repro").stdout
+    stages = re.findall(r"Running stage '(.*)'", printed)
+    assert stages == ["code@toy", "evaluate@toy", "register@toy"]
+    code = (
+        "import mlflow, pandas as pd\n"
+        f"mlflow.set_tracking_uri('sqlite:///{folder}/mlruns/mlflow.db')\n"
+        "model = mlflow.pyfunc.load_model('models:/toy@champion')\n"
+        "print(model.predict(pd.DataFrame({'x': [2.0]}))['y'].item())\n"
+    )
+    assert run(tmp_path, "python", "-c", code).stdout.strip() == "4.0"
+
+
+@pytest.mark.long
 def test_the_registered_model_answers_sequences(learned: Path, tmp_path: Path) -> None:
     code = (
         "import mlflow, pandas as pd\n"

@@ -2,23 +2,26 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
 from retain.api.evaluation import Evaluation
 from retain.config import loader
-from retain.config.forecasts import ForecastOptions
+from retain.config.forecasts import ForecastOptions, Forecasts
 from retain.errors import DataError, ModelError
 from retain.kinds.forecast.data import tables
-from retain.kinds.forecast.predict import forecast_table, predictor
-from retain.kinds.forecast.predict.future import of_frame
+from retain.kinds.forecast.predict import forecast_table, future, predictor
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NAME, FINAL = "model", "final"  # folders: of the evaluated model, and in it of the refitted one
 TABLE = "the table"  # what messages call a frame
+TableOrPath = pd.DataFrame | str | Path
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Model:
     _folder: Path | tempfile.TemporaryDirectory[str]
     evaluation: Evaluation | None = None
     findings: tuple[str, ...] = ()
-    _history: tables.Table | None = None
+    _history: Callable[[], tables.Table] | None = None
 
     @property
     def horizon(self) -> int:
@@ -48,21 +51,24 @@ class Model:
 
     def predict(
         self,
-        table: pd.DataFrame | None = None,
-        future: pd.DataFrame | None = None,
+        table: TableOrPath | None = None,
+        future: TableOrPath | None = None,
         *,
         fill_with: str | None = None,
         strict: bool = True,
+        unseen: str | None = None,
     ) -> pd.DataFrame:
         """Forecast the steps after the last row of each series.
 
         Args:
-            table: history, with the columns of the training table; the training table itself if
-                None.
+            table: history, with the columns of the training table: a frame, or the path of a file.
+                By default the table that `train` was given, or that of the project's problem.
             future: known covariates of the horizon: the columns of the series, of the time and of
                 the covariates, `horizon` rows for each series.
             fill_with: `theta` or `seasonal_naive`, for series that the network cannot forecast.
             strict: whether a series that cannot be forecast is an error; else it is left out.
+            unseen: `refuse` or `unknown`: what to do with categories that the model does not know;
+                by default as the problem of the model says.
 
         Returns:
             `horizon` rows for each series: the table's columns of series and time (`unique_id`
@@ -72,16 +78,63 @@ class Model:
         Raises:
             DataError: the table cannot be used, or a series cannot be forecast.
         """
-        data = self._predictor.read_as(TABLE)
-        history = self._history if table is None else tables.clean(table, data, TABLE, 0)
-        if history is None:
+        return self._forecast(table, future, ForecastOptions(None, strict, fill_with, unseen)).table
+
+    def plot(
+        self,
+        series: str | Sequence[str] | None = None,
+        table: TableOrPath | None = None,
+        future: TableOrPath | None = None,
+        *,
+        fill_with: str | None = None,
+        unseen: str | None = None,
+    ) -> "Figure":
+        """Draw the forecast with its intervals, behind the last part of the history.
+
+        Args:
+            series: one or several, by `unique_id`; the first six by default.
+            table, future, fill_with, unseen: as of `predict`.
+
+        Returns:
+            A figure of matplotlib, which a notebook shows and `savefig` writes.
+
+        Raises:
+            DataError: as `predict`, or there is no such series.
+        """
+        from retain.kinds.forecast.evaluation import fan
+
+        names = [series] if isinstance(series, str) else series
+        found = self._forecast(table, future, ForecastOptions(None, False, fill_with, unseen))
+        if names is not None:
+            for name in names:
+                if name in found.left_out:
+                    raise DataError(f"{name} cannot be forecast: {found.left_out[name]}")
+        return fan.figure(self._predictor.data, found, names)
+
+    def _forecast(
+        self, table: TableOrPath | None, coming: TableOrPath | None, options: ForecastOptions
+    ) -> Forecasts:
+        where = TABLE if table is None or isinstance(table, pd.DataFrame) else str(table)
+        data = self._predictor.read_as(where)
+        known = None
+        if isinstance(coming, pd.DataFrame):
+            known = future.of_frame(coming, data, "the table of the future")
+        elif coming is not None:
+            known = future.read(str(coming), data)
+        if isinstance(table, pd.DataFrame):
+            history = tables.clean(table, data, TABLE, 0)
+        elif table is not None:
+            history = tables.read(data, Path())
+        elif self._history is not None:
+            history = self._history()
+        else:
             raise DataError("this model was loaded, and has no table; give one: predict(table)")
-        coming = None if future is None else of_frame(future, data, "the table of the future")
-        options = ForecastOptions(None, strict, fill_with)
-        answer = forecast_table.forecast_table(self._predictor, history, TABLE, options, coming)
-        if answer.table.empty:
-            raise forecast_table.none_left(answer.left_out, TABLE)
-        return answer.table
+        if known is not None:
+            future.check_series(set(history.frame["unique_id"]), known, where)
+        found = forecast_table.forecast_table(self._predictor, history, where, options, known)
+        if found.table.empty:
+            raise forecast_table.none_left(found.left_out, where)
+        return found
 
     def save(self, path: str | Path) -> None:
         """Write the model into a new folder, with its evaluation; `load` reads it.
@@ -105,6 +158,16 @@ class Model:
         model = predictor.load(place / FINAL if has_final else place)
         return cls(model, folder, Evaluation.read(place), **more)
 
+    @classmethod
+    def copy(cls, folder: Path, project: Path) -> Self:
+        """Copy a registered model's folder and read it; the model has the problem's table."""
+        scratch = tempfile.TemporaryDirectory(prefix="retain-")
+        shutil.copytree(folder, Path(scratch.name) / NAME)
+        model = cls.read(scratch)
+        found = model._predictor
+        data = found.read_as(found.data.path)
+        return replace(model, _history=lambda: tables.read(data, project))
+
 
 def _place(folder: Path | tempfile.TemporaryDirectory[str]) -> Path:
     return folder if isinstance(folder, Path) else Path(folder.name) / NAME
@@ -125,7 +188,6 @@ def load(source: str | Path) -> Model:
         return Model.read(Path(source))
     from retain.registry import lookup
 
-    scratch = tempfile.TemporaryDirectory(prefix="retain-")
-    with lookup.registered_folder(loader.find_root(), str(source)) as folder:
-        shutil.copytree(folder, Path(scratch.name) / NAME)
-    return Model.read(scratch)
+    root = loader.find_root()
+    with lookup.registered_folder(root, str(source)) as folder:
+        return Model.copy(folder, root)

@@ -11,12 +11,12 @@ from typing import Any, get_args
 import pandas as pd
 
 from retain import model_files
-from retain.api.evaluation import METRICS, REPORT
+from retain.api.evaluation import FIGURES, METRICS, REPORT
 from retain.api.model import FINAL, NAME, Model
 from retain.config import loader
 from retain.config.kind import kind_of
 from retain.config.schema import Cell
-from retain.errors import ParamsError, nearest
+from retain.errors import ParamsError, did_you_mean
 from retain.evaluation import choice, quality_gate, report
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import tables
@@ -24,6 +24,7 @@ from retain.kinds.forecast.infer import entry as inference
 from retain.project import files
 
 CELLS = get_args(Cell)
+COLUMNS = {*Data.model_fields, "folds"} - {"path", "horizon"}  # what a caller may say of a table
 
 
 def train(
@@ -54,7 +55,7 @@ def train(
         DataError: the table cannot be used, or may mean two things.
         ParamsError: a setting is unknown, or settings do not go together.
     """
-    _check_known(columns, {*Data.model_fields, "folds"} - {"path", "horizon"})
+    check_known(columns, COLUMNS)
     scratch = tempfile.TemporaryDirectory(prefix="retain-")
     root = Path(scratch.name)
     path = "table.parquet"
@@ -70,14 +71,15 @@ def train(
         # A check that compares with a cell needs the cell.
         "gate": [check for check in found.gate if check.get("baseline") not in {*CELLS} - {*cells}],
     }
-    _check_known(settings or {}, {"model", "training", "evaluation"})
+    check_known(settings or {}, {"model", "training", "evaluation"})
     for section, values in (settings or {}).items():
         entry[section] = entry[section] | dict(values)
     problem = loader.parse(NAME, entry)
     assert isinstance(problem, Problem)
     with contextlib.nullcontext() if verbose else contextlib.redirect_stdout(io.StringIO()):
         _run(problem, root)
-    return Model.read(scratch, findings=found.sentences, _history=tables.read(problem.data, root))
+    history = tables.read(problem.data, root)
+    return Model.read(scratch, findings=found.sentences, _history=lambda: history)
 
 
 def _run(problem: Problem, root: Path) -> None:
@@ -105,6 +107,9 @@ def _run(problem: Problem, root: Path) -> None:
     (out / METRICS).write_text(files.to_json({**found.metrics, "passed": passed}), "utf-8")
     page = kind.report.load(NAME, problem, found, checks)
     (out / REPORT).write_text(report.to_html(page), "utf-8")
+    (out / FIGURES).mkdir()
+    for figure in page.all_figures:
+        (out / FIGURES / f"{figure.name}.svg").write_text(figure.svg, "utf-8")
     if kind.refit is not None and problem.refit:
         trainer.seed_everything(problem.training)
         setup = kind.refit.load(problem, prepared, judged)
@@ -114,11 +119,8 @@ def _run(problem: Problem, root: Path) -> None:
         model_files.write_model(out / FINAL, setup.model, setup.config, history)
 
 
-def _check_known(given: Mapping[str, Any], known: set[str]) -> None:
+def check_known(given: Mapping[str, Any], known: set[str]) -> None:
+    """Raise ParamsError if a name among `given` is none of those that are known."""
     for name in given:
         if name not in known:
-            near = nearest(name, sorted(known))
-            hint = (
-                f"; did you mean `{near}`?" if near else f"; known are {', '.join(sorted(known))}"
-            )
-            raise ParamsError(f"there is no setting `{name}`{hint}")
+            raise ParamsError(f"there is no setting `{name}`{did_you_mean(name, sorted(known))}")

@@ -9,7 +9,7 @@ import typer
 
 from retain.cli import dialogue
 from retain.config import loader
-from retain.errors import AmbiguousError, ParamsError, naming_options
+from retain.errors import AmbiguousError, ParamsError
 
 if TYPE_CHECKING:
     from retain.kinds.forecast.infer.entry import Inferred
@@ -117,10 +117,11 @@ def add(
     ] = False,
 ) -> None:
     """Make a forecasting problem of a table: look at it, choose settings, write params.yaml."""
+    from retain.kinds.forecast.infer import adding
     from retain.project import raw_table
 
     root = loader.find_root()
-    _check_name(root, name, force)
+    adding.check_name(root, name, force)
     signs = (("--separator", separator), ("--decimal", decimal), ("--thousands", thousands))
     for option, sign in signs:
         if sign and sign != "\\t" and len(sign) != 1:
@@ -167,7 +168,7 @@ def add(
         given["skip_rows"] = skip_rows
     place, copy_to = raw_table.place(path, root)
     found = _infer(name, place, root, horizon, given, budget, yes)
-    entry = _entry(name, found, copy_to or place)
+    entry = adding.entry(name, found, copy_to or place)
     for sentence in found.sentences:
         typer.echo(f"  {sentence}")
     if dialogue.on_terminal() and not dialogue.confirm(
@@ -175,36 +176,9 @@ def add(
     ):
         typer.echo("nothing written; `retain add --help` lists the options that change it")
         raise typer.Exit(1)
-    _write(root, name, entry, place, copy_to)
+    for line in adding.write(root, name, entry, place, copy_to):
+        typer.echo(line)
     typer.echo(f"next: retain run {name}")
-
-
-def _check_name(root: Path, name: str, force: bool) -> None:
-    """Raise ParamsError unless a problem of this name may be written."""
-    from retain.project import dvc
-
-    if not loader.NAME.fullmatch(name):
-        raise ParamsError(
-            f"{name!r} cannot name a problem: take lower-case letters, digits and _, a letter first"
-        )
-    if name not in loader.load(root):
-        return
-    if not force:
-        raise ParamsError(
-            f"params.yaml: there is a problem `{name}` already: replace it with --force, or choose "
-            "another name"
-        )
-    trained = [
-        stage
-        for stage in dvc.stages_of(dvc.read_lock(root), name)
-        if stage.startswith(("train@", "refit@"))
-    ]
-    if trained:
-        raise ParamsError(
-            f"params.yaml: problems.{name} was trained (dvc.lock has {trained[0]}), and --force "
-            f"replaces only what was not: change its keys in params.yaml, take it out with `retain "
-            f"remove {name}`, or choose another name"
-        )
 
 
 def _infer(
@@ -224,46 +198,6 @@ def _infer(
             return inference.infer(name, path, root, horizon, given, budget)
         except AmbiguousError as doubt:
             given = dialogue.merged(given, dialogue.settle(doubt, yes))
-
-
-@naming_options()
-def _entry(name: str, found: "Inferred", path: str) -> dict[str, Any]:
-    """Return the entry to write; what was inferred must be usable, not only readable."""
-    from retain.kinds.forecast.config import Problem
-    from retain.kinds.forecast.data import folds as partition
-    from retain.kinds.forecast.data import panel
-    from retain.kinds.forecast.infer import written
-
-    entry = written.entry(name, found, path)
-    problem = loader.parse(name, entry)
-    assert isinstance(problem, Problem)
-    partition.find(panel.build(found.table, problem.data).schema, problem.folds)
-    return entry
-
-
-def _write(root: Path, name: str, entry: dict[str, Any], place: str, copy_to: str | None) -> None:
-    """Write the entry and, where it is not here, a copy of the table; all of it or nothing."""
-    from retain.kinds.forecast.infer.written import COMMENTS
-    from retain.project import params_file, raw_table, undo
-
-    path = copy_to or place
-    changed = [root / "params.yaml", root / "dvc.yaml", *raw_table.written_by_dvc(root, path)]
-    if copy_to is not None and not (root / copy_to).exists():
-        changed.append(root / copy_to)
-    copied, tracked = False, False
-    with undo.on_failure(*changed):
-        if copy_to is not None:
-            copied = raw_table.copy(Path(place), root / copy_to)
-        # First: DVC reads no stage, and adds no file, where params.yaml has no problem.
-        params_file.write(root, name, entry, COMMENTS)
-        tracked = raw_table.track(root, path)
-    typer.echo(f"written: problems.{name} in params.yaml, with every setting")
-    if copied:
-        typer.echo(f"copied:  {place} to {copy_to}")
-    elif copy_to is not None:
-        typer.echo(f"used:    {copy_to}, which has the same content")
-    if tracked:
-        typer.echo(f"tracked: {path} by DVC; commit {path}.dvc with params.yaml")
 
 
 def _boundary(text: str) -> float | str:

@@ -37,12 +37,13 @@ def problems(
     ] = None,
 ) -> None:
     """Print the names of the problems, one a line."""
+    kinds = loader.kinds(loader.find_root())
     kind_names = manifest.kind_names()
     for wanted in kind or ():
         if wanted not in kind_names:
             raise ParamsError(f"--kind is {wanted!r}; expected one of {', '.join(kind_names)}")
-    for name, problem in loader.load(loader.find_root()).items():
-        if not kind or problem.kind in kind:
+    for name, kind_name in kinds.items():
+        if not kind or kind_name in kind:
             typer.echo(name)
 
 

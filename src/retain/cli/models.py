@@ -9,7 +9,6 @@ import typer
 from retain.cli import printing
 from retain.config import loader
 from retain.errors import ParamsError
-from retain.project import files, fingerprint
 from retain.project.layout import Layout
 
 app = typer.Typer()
@@ -36,6 +35,8 @@ def results(
     ] = None,
 ) -> None:
     """Print the verdict about each problem's model, its tables, and what to do next."""
+    from retain.registry import lookup
+
     root = loader.find_root()
     known = loader.load(root)
     for name in names or known:
@@ -47,7 +48,9 @@ def results(
             continue
         first, rest = printing.split_report((folder / "report.md").read_text(encoding="utf-8"))
         printing.markdown(first)
-        typer.echo(f"registry: {_decision(root, name)}")
+        decision = lookup.decision(root, name)
+        sentence = decision["sentence"] if decision else lookup.not_registered(name)
+        typer.echo(f"registry: {sentence}")
         typer.echo(f"report:   {(folder / 'report.html').relative_to(root)}\n")
         printing.markdown(rest)
         printing.next_steps(name, known[name])
@@ -185,20 +188,6 @@ def show_runs(
         if name in ids:
             typer.echo(f"{name}: {address}/#/experiments/{ids[name]}/runs")
     typer.echo(f"registered models: {address}/#/models")
-
-
-def _decision(root: Path, name: str) -> str:
-    """Return the registry's decision about the current model, if it was registered here."""
-    from retain.evaluation import choice
-
-    layout = Layout(root, name)
-    path, model = layout.decision, layout.model(choice.judged(layout.metrics))
-    decision = files.read_json(path, f"`dvc repro -f -s register@{name}`")
-    final = fingerprint.folder_md5(layout.refitted) if layout.refitted else ""
-    known = (decision.get("model_md5"), decision.get("final_md5", ""))
-    if not model.is_dir() or known != (fingerprint.folder_md5(model), final):
-        return f"this model was not registered last; do so with `dvc repro -f -s register@{name}`"
-    return str(decision["sentence"])
 
 
 def _commit(name: str) -> str:

@@ -42,8 +42,8 @@ def run(
     Stages and records are those of `dvc repro register@NAME`.
     """
     from retain.cli import forked, models
-    from retain.config import loader
-    from retain.project import lock_file
+    from retain.config import loader, plugins
+    from retain.project import lock_file, managed
 
     root = loader.find_root()
     problems = loader.some(root, names or [])
@@ -54,6 +54,8 @@ def run(
     os.chdir(root)
     if mended := lock_file.mend(root):
         typer.echo(mended)
+    if watched := managed.watch(root, plugins.folders()):
+        typer.echo(watched)
     code = forked.repro(problems, ["--force"] if force else [])
     if code:
         raise typer.Exit(code)
@@ -97,9 +99,13 @@ def upgrade(
 def schema() -> None:
     """Print the JSON Schema of params.yaml, with which editors complete and check it."""
     import json
+    from contextlib import suppress
 
+    from retain.config import loader
     from retain.config.json_schema import params_schema
 
+    with suppress(ParamsError):  # outside of a project, or in one that is not right: the rest
+        loader.read(loader.find_root(any_release=True))
     typer.echo(json.dumps(params_schema(), indent=2, ensure_ascii=False))
 
 

@@ -2,7 +2,7 @@
 
 A kind is a package that names its parts as `Lazy` targets: reading the manifest imports nothing,
 and mypy checks each part against its protocol here. Another distribution brings a kind by an entry
-point of the group `retain.kinds` that names its manifest.
+point of the group `retain.kinds` that names its manifest, a project by a module (`plugins.py`).
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ E_co = TypeVar("E_co", bound="Evaluation", covariant=True)
 
 BUILT_IN = {name: f"retain.kinds.{name}:KIND" for name in ("forecast", "recall", "text")}
 GROUP = "retain.kinds"
+PLUGINS: dict[str, str] = {}  # manifests of the current project's own kinds, set by `plugins.use`
 # The parts that a stage runs; DVC's lists of code have their modules and the stage's script.
 STAGES = {
     "prepare": ("problem", "prepare"),
@@ -254,7 +255,8 @@ AnyKind = Kind["Problem", Evaluation]
 
 def find_kind(name: object) -> AnyKind | None:
     """Return the kind of this name, built-in or from a package; None if there is none."""
-    return _load_kind(name) if isinstance(name, str) else None
+    target = manifest_of(name) if isinstance(name, str) else ""
+    return _load_kind(target) if target else None
 
 
 def kind_of(problem: Problem) -> AnyKind:
@@ -266,7 +268,7 @@ def kind_of(problem: Problem) -> AnyKind:
 
 def kind_names() -> list[str]:
     """Return the names of all kinds, those of this package first."""
-    return [*BUILT_IN, *sorted(_entry_points())]
+    return [*BUILT_IN, *sorted({*_entry_points(), *PLUGINS})]
 
 
 def require(part: Lazy[T] | None, refusal: str) -> T:
@@ -279,14 +281,13 @@ def require(part: Lazy[T] | None, refusal: str) -> T:
 def manifest_of(name: str) -> str:
     """Return the target of the manifest of a kind; empty if there is no such kind."""
     # Reading the entry points takes longer than everything else.
-    return BUILT_IN.get(name) or _entry_points().get(name, "")
+    return BUILT_IN.get(name) or PLUGINS.get(name) or _entry_points().get(name, "")
 
 
 @cache
-def _load_kind(name: str) -> AnyKind | None:
-    target = manifest_of(name)
+def _load_kind(target: str) -> AnyKind:
     # Each part takes the problems of its own kind, which only the kind itself can have parsed.
-    return cast("AnyKind", pkgutil.resolve_name(target)) if target else None
+    return cast("AnyKind", pkgutil.resolve_name(target))
 
 
 @cache

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from retain.config import release
-from retain.config.kind import find_kind, kind_names
+from retain.config import plugins, release
+from retain.config.kind import PLUGINS, kind_names, manifest_of
 from retain.errors import ParamsError, clipped, did_you_mean, listed
 
 if TYPE_CHECKING:  # every command imports this module, and importing pydantic is slow
@@ -19,16 +19,17 @@ if TYPE_CHECKING:  # every command imports this module, and importing pydantic i
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
-def find_root(any_release: bool = False) -> Path:
-    """Return the project's folder: the nearest folder with a dvc.yaml, from here upwards.
+def find_root(any_release: bool = False, start: Path | None = None) -> Path:
+    """Return the project's folder: the nearest folder with a dvc.yaml, from `start` upwards.
 
     Args:
         any_release: also accept a project of another release of retain.
+        start: by default the working directory.
 
     Raises:
         ParamsError: there is no such folder, or the project is of another release.
     """
-    here = Path.cwd()
+    here = Path.cwd() if start is None else start.resolve()
     for folder in (here, *here.parents):
         if (folder / "dvc.yaml").is_file():
             if not any_release:
@@ -37,14 +38,14 @@ def find_root(any_release: bool = False) -> Path:
     raise ParamsError(f"no dvc.yaml in {here} or above it: run this in the project's folder")
 
 
-def load(root: Path) -> "dict[str, Problem]":
-    """Read and check `root/params.yaml`.
+def read(root: Path) -> dict[str, Any]:
+    """Read `root/params.yaml`, and make the project's own kinds known; check no problem.
 
     Returns:
-        The problems by name, in the order of the file.
+        The content; `problems` is a mapping.
 
     Raises:
-        ParamsError: the file is missing or not YAML, or a key is unknown, missing or wrong.
+        ParamsError: the file is missing or not YAML, or has an unknown key; or as `plugins.use`.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -65,11 +66,39 @@ def load(root: Path) -> "dict[str, Problem]":
         content["problems"] = {}  # a project without a problem yet
     if not isinstance(content, dict) or not isinstance(content.get("problems"), dict):
         raise ParamsError("params.yaml: expected a mapping `problems:` of one entry per problem")
+    keys = ["problems", plugins.KEY]
     for key in content:
-        if key != "problems":
-            nearest = did_you_mean(str(key), ["problems"])
-            raise ParamsError(f"params.yaml: unknown key `{key}`{nearest}")
-    return {str(name): parse(str(name), entry) for name, entry in content["problems"].items()}
+        if key not in keys:
+            raise ParamsError(f"params.yaml: unknown key `{key}`{did_you_mean(str(key), keys)}")
+    plugins.use(root, content.get(plugins.KEY))
+    return content
+
+
+def load(root: Path) -> "dict[str, Problem]":
+    """Read and check `root/params.yaml`.
+
+    Returns:
+        The problems by name, in the order of the file.
+
+    Raises:
+        ParamsError: as `read`, or a key of a problem is unknown, missing or wrong.
+    """
+    return {str(name): parse(str(name), entry) for name, entry in read(root)["problems"].items()}
+
+
+def kinds(root: Path) -> dict[str, str]:
+    """Return the kind of each problem of `root/params.yaml`, by the problem's name.
+
+    Problems of the project's own kinds are not checked, which would run code of the project.
+
+    Raises:
+        ParamsError: as `load`.
+    """
+    entries = read(root)["problems"]
+    for name, entry in entries.items():
+        if not isinstance(entry, dict) or entry.get("kind") not in PLUGINS:
+            parse(str(name), entry)
+    return {str(name): entry["kind"] for name, entry in entries.items()}
 
 
 def load_problem(root: Path, name: str) -> "Problem":
@@ -102,13 +131,13 @@ def parse(name: str, entry: Any) -> "Problem":
         )
     if not isinstance(entry, dict):
         raise ParamsError(f"params.yaml: `{where}` must be a mapping with the key `kind`")
-    kind = find_kind(entry.get("kind"))
-    if kind is None:
+    kind = entry.get("kind")
+    if not isinstance(kind, str) or not manifest_of(kind):
         raise ParamsError(
-            f"params.yaml: `{where}.kind` is {_shown(entry.get('kind'))}; expected one of "
+            f"params.yaml: `{where}.kind` is {_shown(kind)}; expected one of "
             f"{', '.join(kind_names())}"
         )
-    schema = kind.problem.load
+    schema = plugins.problem_class(kind)
     try:
         return schema.model_validate(entry)
     except ValidationError as error:

@@ -120,6 +120,22 @@ def drawn(name: str, meaning: str) -> Callable[[Callable[P, Figure]], Callable[P
     return decorate
 
 
+class Drawing(Figure):
+    """A figure that a notebook shows as SVG; made by `styled`."""
+
+    def _repr_svg_(self) -> str:
+        with _style():
+            file = io.StringIO()
+            self.savefig(file, format="svg", metadata={"Date": None})
+        return file.getvalue()
+
+
+def styled(draw: Callable[[], Drawing]) -> Drawing:
+    """Draw a figure in the style of the report's."""
+    with _style():
+        return draw()
+
+
 def png(draw: Callable[[], Figure]) -> bytes:
     """Draw a matplotlib figure as a PNG on white paper."""
     with _style():

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from retain.config import plugins
 from retain.config.kind import AnyKind, manifest_of
 from retain.project.fingerprint import file_md5, text_md5
 
@@ -28,7 +29,8 @@ def code_list(
     First the keys of params.yaml that the stage reads besides the sections in dvc.yaml, then the
     parts of the kind that it runs, then the md5 of each file. The path of a package's file starts
     at the folder that contains the package, so the list is the same in a checkout (src/retain) and
-    with an installed wheel; a script has its path in the project.
+    with an installed wheel; a script has its path in the project. Modules of the folders `plugins`
+    count as the kind's own.
     """
     lines = [f"{key}  {json.dumps(value)}" for key, value in settings.items()]
     lines += [f"{part}  {target}" for part, target in kind.targets(stage).items()]
@@ -47,7 +49,7 @@ def _find_files(root: Path, kind: AnyKind, stage: str) -> dict[str, Path]:
     """Return the files that a stage may run for a kind, by their label in the list."""
     source, script = root / "src", root / "pipelines" / f"{stage}.py"
     parts = {target.partition(":")[0] for target in kind.targets(stage).values()}
-    packages = {"retain", *(name.partition(".")[0] for name in parts)}
+    packages = {"retain", *plugins.modules(), *(name.partition(".")[0] for name in parts)}
     # The stage's targets have what it uses of these; what a program imports concerns no stage.
     manifest = manifest_of(kind.name).partition(":")[0]
     left_out = {"retain", "retain.config.kind", manifest} - parts
@@ -71,7 +73,7 @@ def _find_files(root: Path, kind: AnyKind, stage: str) -> dict[str, Path]:
         _, imports, strings = _read(path)
         names += [resolve_name(imported, package) for imported in imports]
         for file in path.parent.iterdir():
-            if file.name in strings and file.suffix == ".py":
+            if file.name in strings and file.suffix == ".py" and file.stem != "__init__":
                 names.append(f"{package}.{file.stem}")
             elif file.name in strings and file.is_file():
                 files[f"{folder}{file.name}"] = file

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from retain.config import release
+from retain.config import plugins, release
 from retain.project import dvc
 from retain.project.files import md5
 from retain.project.git import Git
@@ -155,7 +155,9 @@ def patch(root: Path) -> dict[str, str]:
         if used.is_file():
             shutil.copy2(used, index)  # with its time stamp, which git uses to find changes
         # Untracked code is in the patch as if it were added.
-        names = git.run("ls-files", "--others", "--exclude-standard", "-z", "--", *CODE)
+        names = git.run(
+            "ls-files", "--others", "--exclude-standard", "-z", "--", *CODE, *plugins.folders()
+        )
         if names:
             git.run("add", "--intent-to-add", "--", *names.strip("\0").split("\0"))
         usual = ("--src-prefix=a/", "--dst-prefix=b/")  # whatever the user's git configuration says

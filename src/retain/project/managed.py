@@ -10,10 +10,11 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from retain.config.release import MARK, PACKAGE, SCHEMA, STAMP, version
+from retain.errors import ParamsError
 
 YOURS = "# Below this line is yours"
 FIRST_LINE = f"# yaml-language-server: $schema={SCHEMA}\n"  # of params.yaml, for editors
@@ -47,24 +48,70 @@ def pack(checkout: Path, package: Path) -> None:
         shutil.copyfile(checkout / name, target)
 
 
-def texts(lock_line: str = "") -> dict[str, str]:
+def texts(lock_line: str = "", folders: Sequence[str] = ()) -> dict[str, str]:
     """Return the managed files of this release, by their path in a project.
 
     Args:
         lock_line: the entry of retain in requirements.lock: its version and hash.
+        folders: of the project's own kinds.
     """
     found = {}
     for name in marked(source()):
         text = (source() / name).read_text(encoding="utf-8")
         text = split(text)[0]
         if name == "dvc.yaml":  # the code of a project is the version in its lock
-            text = text.replace("- src/retain\n", "- requirements.lock\n")
+            text = watching(text.replace("- src/retain\n", "- requirements.lock\n"), folders)
         if name == "requirements.lock":
             first, _, rest = text.partition("\n")
             text = f"{first}\n{lock_line}{rest}"
         found[name] = stamped(text)
     found[SCHEMA] = stamped(schema_text())
     return found
+
+
+def watching(text: str, folders: Sequence[str]) -> str:
+    """Return dvc.yaml with some folders among the dependencies of the stage `code`."""
+    head, first, rest = text.partition(_dependency("pipelines"))
+    missing = [line for line in map(_dependency, folders) if first and line not in text]
+    return head + first + "".join(missing) + rest
+
+
+def watch(root: Path, folders: Sequence[str]) -> str:
+    """Write into dvc.yaml that the stage `code` depends on the folders of the project's own kinds.
+
+    Returns:
+        A sentence about what was done; empty if nothing was missing.
+
+    Raises:
+        ParamsError: dvc.yaml does not have that stage as retain writes it.
+    """
+    from retain.project.files import write_text
+
+    path = root / "dvc.yaml"
+    before = path.read_text(encoding="utf-8")
+    after = watching(before, folders)
+    if after != before:
+        managed, yours = split(after)
+        write_text(path, stamped(managed) + yours if is_untouched(before) else after)
+    check_watched(root, folders)
+    added = ", ".join(folder for folder in folders if _dependency(folder) not in before)
+    return f"dvc.yaml: the stage `code` depends on {added} now; commit it" if added else ""
+
+
+def check_watched(root: Path, folders: Sequence[str]) -> None:
+    """Raise ParamsError unless the stage `code` in dvc.yaml depends on these folders."""
+    text = (root / "dvc.yaml").read_text(encoding="utf-8")
+    for folder in folders:
+        if _dependency(folder) not in text:
+            raise ParamsError(
+                f"dvc.yaml: the stage `code` does not depend on {folder}, so that DVC would not "
+                f"notice a change there: `retain run` adds the line `{_dependency(folder).strip()}`"
+                f" below `- pipelines`; if it cannot, add it yourself"
+            )
+
+
+def _dependency(folder: str) -> str:
+    return f"        - {folder}\n"
 
 
 def schema_text() -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from retain.config.kind import Predictor
+from retain.config import plugins
+from retain.config.kind import PLUGINS, Predictor
 from retain.errors import RegistryError
 from retain.project import fingerprint, managed
 from retain.project.layout import Layout
@@ -59,6 +60,8 @@ def log_model(
     signature = infer_signature(model_output=predictor.predict(example))
     package = Path(__file__).parents[1]
     folders = {"model": folder} | ({"final": final} if final else {})
+    md5s = {f"{key}_md5": fingerprint.folder_md5(place) for key, place in folders.items()}
+    manifest = PLUGINS.get(str(predictor.config.get("kind")), "")
     with (
         TemporaryDirectory() as scratch,
         store.guarded(root),
@@ -73,11 +76,11 @@ def log_model(
             name="model",
             python_model=str(package / "registry" / "mlflow_model.py"),
             artifacts={key: str(place) for key, place in (folders | {"card": page}).items()},
-            code_paths=[str(code)],
+            code_paths=[str(code), *map(str, plugins.sources() if manifest else ())],
             signature=signature,
             metadata={"columns": predictor.input_columns()},
             # mlflow_model.py checks them
-            model_config={f"{k}_md5": fingerprint.folder_md5(f) for k, f in folders.items()},
+            model_config=md5s | ({"manifest": manifest} if manifest else {}),
             input_example=example,
             # A local build's mark (+cpu) means nothing to a package index.
             pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in RUNTIME],

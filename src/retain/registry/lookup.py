@@ -4,9 +4,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from retain.errors import RegistryError
+from retain.evaluation import choice
+from retain.project import files, fingerprint
+from retain.project.layout import Layout
 from retain.registry import registry
 from retain.registry.artifacts import downloaded
 from retain.tracking import store
@@ -68,6 +71,26 @@ def registered_folder(root: Path, address: str) -> Iterator[Path]:
         version = find_version(versions(client, name), name, int(parts["version"]))
     with downloaded(version, final=True) as folder:
         yield folder
+
+
+def decision(root: Path, name: str) -> dict[str, Any] | None:
+    """Return the registry's decision about the model in the working tree, as decision.json has it.
+
+    None if this clone did not register the model, or registered another one since.
+    """
+    layout = Layout(root, name)
+    path, model = layout.decision, layout.model(choice.judged(layout.metrics))
+    found = files.read_json(path, f"`dvc repro -f -s register@{name}`")
+    final = fingerprint.folder_md5(layout.refitted) if layout.refitted else ""
+    known = (found.get("model_md5"), found.get("final_md5", ""))
+    if not model.is_dir() or known != (fingerprint.folder_md5(model), final):
+        return None
+    return found
+
+
+def not_registered(name: str) -> str:
+    """Return the sentence about a model without a decision, and what to type."""
+    return f"this model was not registered last; do so with `dvc repro -f -s register@{name}`"
 
 
 def versions(client: "MlflowClient", name: str) -> "dict[int, ModelVersion]":

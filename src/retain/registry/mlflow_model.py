@@ -12,8 +12,9 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
+from retain.config.kind import PLUGINS
 from retain.errors import ModelError, RetainError
-from retain.model_files import load_model
+from retain.model_files import load_model, read_config
 from retain.project import fingerprint
 
 
@@ -34,7 +35,10 @@ class RetainModel(PythonModel):  # type: ignore[misc]
                     f"the model in {folder} is not the one that was registered: its md5 is "
                     f"{found}, recorded is {recorded}"
                 )
-        self.served = load_model(folders.get("final", folders["model"]))
+        folder = folders.get("final", folders["model"])
+        if manifest := (context.model_config or {}).get("manifest"):  # the kind of a project
+            PLUGINS[read_config(folder)["kind"]] = manifest
+        self.served = load_model(folder)
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None

@@ -110,7 +110,7 @@ def _managed(root: Path) -> Finding:
 
 
 def _params(root: Path) -> Finding:
-    problems = loader.load(root)
+    problems = loader.kinds(root)
     if not problems:
         return Finding("", NOTE, "no problem yet", "retain add NAME TABLE --horizon STEPS")
     return Finding("", OK, ", ".join(problems))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from retain.config import loader, release
+from retain.config import loader, plugins, release
 from retain.errors import NoRepositoryError, ParamsError, RetainError
 from retain.project import files, managed, scaffold
 from retain.project.git import Git
@@ -61,7 +61,8 @@ def plan(root: Path, wheel: Path | None = None) -> Plan:
         )
     line, kept = _lock_line(root, wheel)
     found = Plan(before, wheel=kept if (root / "wheels").is_dir() else None)
-    new = managed.texts(line)
+    loader.read(root)
+    new = managed.texts(line, plugins.folders())
     for name, text in new.items():
         path = root / name
         old = path.read_text(encoding="utf-8") if path.is_file() else None

@@ -1,5 +1,6 @@
 """`retain init` and `retain upgrade`: what is written, and what is left alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def later(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     texts = managed.texts()
     monkeypatch.setattr(retain, "__version__", "9.0")
 
-    def anew(line: str = "") -> dict[str, str]:
+    def anew(line: str = "", folders: Sequence[str] = ()) -> dict[str, str]:
         found = {name: managed.stamped(text) for name, text in texts.items()}
         changed = found["Makefile"].replace("PORT ?= 5000", "PORT ?= 5001")
         return found | {"Makefile": managed.stamped(changed)}

@@ -7,17 +7,18 @@ from functools import partial
 import matplotlib.dates as mdates
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from retain.config.forecasts import Forecasts
+from retain.errors import DataError, did_you_mean
 from retain.evaluation.arrays import Dates, Floats
 from retain.evaluation.plotting import (
     INK,
     MUTED,
     WIDTH,
+    Drawing,
     drawn,
     legend,
     mark,
@@ -25,8 +26,9 @@ from retain.evaluation.plotting import (
     plain,
     png,
     short,
+    styled,
 )
-from retain.kinds.forecast.config import Problem
+from retain.kinds.forecast.config import Data, Problem
 
 SHARES = ((0.8, 0.16), (0.5, 0.26))  # of the values inside, and the opacity
 MOST = 6  # series of one figure
@@ -126,7 +128,7 @@ def time_ticks(axes: Axes, maxticks: int, minticks: int = 5) -> None:
     axes.xaxis.set_major_formatter(_Formatter(locator, **DATES))  # type: ignore[no-untyped-call]
 
 
-def _future(fans: Sequence[Fan], levels: Sequence[float], model: str, unit: str) -> Figure:
+def _future(fans: Sequence[Fan], levels: Sequence[float], model: str, unit: str) -> Drawing:
     """Draw a panel for each series: its history, the median of its forecast, and the intervals.
 
     Args:
@@ -136,7 +138,7 @@ def _future(fans: Sequence[Fan], levels: Sequence[float], model: str, unit: str)
     """
     alone = len(fans) == 1
     rows = 1 if alone else -(-len(fans) // 2)
-    figure = Figure(figsize=(WIDTH, 3.6 if alone else 0.8 + 2.1 * rows))
+    figure = Drawing(figsize=(WIDTH, 3.6 if alone else 0.8 + 2.1 * rows))
     panels = figure.subplots(rows, 1 if alone else 2, squeeze=False).ravel()
     colour, keys = mark(model).colour, []
     for axes, fan in zip(panels, fans, strict=False):
@@ -163,22 +165,31 @@ def _future(fans: Sequence[Fan], levels: Sequence[float], model: str, unit: str)
 future = drawn("future", "The history, and the forecast after it with its intervals")(_future)
 
 
-def axis_unit(problem: Problem) -> str:
-    """Return the label of a problem's values on an axis."""
-    data = problem.data
+def axis_unit(data: Data) -> str:
+    """Return the label of a table's values on an axis."""
     name = "value" if data.value_columns else data.y
     return data.unit or name
 
 
-def fans_of(found: Forecasts) -> tuple[list[Fan], tuple[float, ...]]:
-    """Return the first series of a forecast, at most MOST, and the levels of the quantiles."""
+def fans_of(
+    found: Forecasts, names: Sequence[str] | None = None
+) -> tuple[list[Fan], tuple[float, ...]]:
+    """Return series of a forecast, by default the first MOST, and the levels of the quantiles.
+
+    Raises:
+        DataError: the forecast has no series of a name.
+    """
     after = list(found.table.columns).index("median") + 1
     columns = {float(name): name for name in found.table.columns[after:] if _is_level(str(name))}
     levels = tuple(sorted(columns))
     past = {str(name): rows for name, rows in found.history.groupby("unique_id", sort=False)}
     values_of = found.table[[columns[level] for level in levels]].to_numpy(dtype=float)
     fans = []
-    for name, places in list(found.rows.groupby("unique_id", sort=False).indices.items())[:MOST]:
+    rows_of = found.rows.groupby("unique_id", sort=False).indices
+    for name in list(rows_of)[:MOST] if names is None else names:
+        if name not in rows_of:
+            raise DataError(f"no series `{name}`{did_you_mean(str(name), [*map(str, rows_of)])}")
+        places = rows_of[name]
         before = past[str(name)]
         ahead = found.rows["ds"].iloc[places].to_numpy()
         ds = before["ds"].to_numpy()
@@ -197,8 +208,14 @@ def _is_level(name: str) -> bool:
         return False
 
 
+def figure(data: Data, found: Forecasts, names: Sequence[str] | None = None) -> Drawing:
+    """Draw series of a forecast as `fans_of` chooses them."""
+    fans, levels = fans_of(found, names)
+    return styled(partial(_future, fans, levels, "lstm", axis_unit(data)))
+
+
 def plot(problem: Problem, found: Forecasts, suffix: str) -> bytes:
     """Draw the first series of a forecast, at most MOST: the bytes of an `.svg` or a `.png`."""
     fans, levels = fans_of(found)
-    drawing = fans, levels, "lstm", axis_unit(problem)
+    drawing = fans, levels, "lstm", axis_unit(problem.data)
     return png(partial(_future, *drawing)) if suffix == ".png" else future(*drawing).encode()

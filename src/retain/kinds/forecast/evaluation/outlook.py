@@ -134,7 +134,7 @@ def _forecast_section(
             "History and forecast",
             "Of the values to come, 80\N{NO-BREAK SPACE}% are expected in the light band and half "
             "in the dark one; the line is the median: the value is as likely above it as below.",
-            fan.future(fans, levels, cell, fan.axis_unit(problem)),
+            fan.future(fans, levels, cell, fan.axis_unit(problem.data)),
         ),
     )
     few = "" if count <= len(fans) else f"{len(fans)} of {count:,} series are shown. "

@@ -55,7 +55,7 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
 def _figures(problem: Problem, found: Evaluation) -> Iterator[Figure]:
     """Draw the figures in order; errors by series only if there are several."""
     tables = {name: _shown(table) for name, table in found.tables.items()}
-    used, unit = label(found.metrics.get("model", MODEL)), fan.axis_unit(problem)
+    used, unit = label(found.metrics.get("model", MODEL)), fan.axis_unit(problem.data)
     ahead = wording.step_unit(found.schema.frequency)
     yield Figure(
         "forecasts",

@@ -68,7 +68,7 @@ def forecast_bulk(
     left_out: dict[str, str] = {}
     unknown: Counter[str] = Counter()
     names: set[str] = set()
-    for number, raw in enumerate(_raw_chunks(table, data)):
+    for number, (raw, ids) in enumerate(_raw_chunks(table, data)):
         target = scratch / f"part-{number:06}.parquet"
         reasons = target.with_suffix(".json")
         if target.exists():
@@ -87,7 +87,7 @@ def forecast_bulk(
         left_out |= of_part[0]
         unknown.update(of_part[1])
         if coming is not None:
-            names |= _names(raw, data)
+            names |= set(data.value_columns) or ids or set(keys.ids(raw.frame, data, raw.origin))
         on_progress(int(raw.frame.index[-1]) + 1, total)
     if coming is not None:
         future.check_series(names, coming, data.path)
@@ -97,13 +97,6 @@ def forecast_bulk(
         other.unlink()
     scratch.rename(output)
     return BulkForecasts(count, done_before, noted, left_out, dict(unknown))
-
-
-def _names(raw: Raw, data: Data) -> set[str]:
-    """Return the series names of some rows of the file."""
-    if data.value_columns:
-        return set(data.value_columns)
-    return set(keys.ids(raw.frame, data, raw.origin))
 
 
 def _begin(scratch: Path, recipe: dict[str, Any]) -> None:
@@ -118,10 +111,13 @@ def _begin(scratch: Path, recipe: dict[str, Any]) -> None:
     files.write_text(file, json.dumps(recipe))
 
 
-def _raw_chunks(table: AnyTable, data: Data) -> Iterator[Raw]:
-    """Read a table in chunks of whole series, or as a whole if there are none."""
+def _raw_chunks(table: AnyTable, data: Data) -> Iterator[tuple[Raw, set[str]]]:
+    """Read a table in chunks of whole series, each with their ids.
+
+    A table without such chunks is read as a whole, and its ids are not.
+    """
     if data.aggregate is not None or not chunks.can_be_cut(table, data):  # its end is for all
-        yield reader.load(table)
+        yield reader.load(table), set()
         return
     tables.check_columns(data.path, table.names, data)
     seen: set[str] = set()
@@ -134,4 +130,4 @@ def _raw_chunks(table: AnyTable, data: Data) -> Iterator[Raw]:
                 f"{by}, so that each series stands together"
             )
         seen |= ids
-        yield raw
+        yield raw, ids

@@ -14,9 +14,10 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from retain.kinds.forecast.data import timestamps
+from retain.kinds.forecast.predict import future
 from retain.kinds.forecast.predict.batcher import Batcher
 from retain.kinds.forecast.predict.predictor import Predictor
-from retain.kinds.forecast.predict.request import CHUNK, Request
+from retain.kinds.forecast.predict.request import CHUNK, FUTURE, HISTORY, Request
 from retain.serving import endpoint, http_io
 from retain.serving.champion import LoadedChampion
 from retain.serving.endpoint import Limits
@@ -91,14 +92,17 @@ class ForecastEndpoint:
             if body.count(b"\n") > self._max_rows + 1:
                 raise _too_many(body.count(b"\n"), self._max_rows)
             return await asyncio.to_thread(reader.read_csv, body)
+        parsed = None
         if len(body) < QUICK:
-            columns = parse_columns(body, self._max_rows)
-            parsed = reader.read_plain(columns)
+            columns, coming = parse_tables(body, self._max_rows)
+            if coming is None:
+                parsed = reader.read_plain(columns)
         else:
-            columns = await asyncio.to_thread(parse_columns, body, self._max_rows)
-            parsed = await asyncio.to_thread(reader.read_plain, columns)
+            columns, coming = await asyncio.to_thread(parse_tables, body, self._max_rows)
+            if coming is None:
+                parsed = await asyncio.to_thread(reader.read_plain, columns)
         if parsed is None:
-            parsed = await asyncio.to_thread(reader.read_columns, columns)
+            parsed = await asyncio.to_thread(reader.read_columns, columns, coming)
         return parsed
 
     def describe(self, champion: Champion) -> dict[str, Any]:
@@ -122,73 +126,103 @@ class ForecastEndpoint:
         return "\n" * data.skip_rows + table
 
     def describe_request(self, champion: Champion) -> dict[str, Any]:
-        """Describe a table of this model's columns, by column and by row, with its example."""
-        names = champion.predictor.input_columns()
-        more = champion.predictor.data.dates_across  # a column for each time stamp
-        table = {"type": "object", "required": names, "additionalProperties": more}
-        values = {"type": "array", "minItems": 1, "items": VALUE}
-        by_column = table | {"title": "By column", "properties": dict.fromkeys(names, values)}
-        row = table | {"properties": dict.fromkeys(names, VALUE)}
-        by_row = {"title": "By row", "type": "array", "minItems": 1, "items": row}
-        example = champion.example.astype(object).where(champion.example.notna(), None)
+        """Describe the tables of this model's columns, by column and by row, with its example."""
+        data, example = champion.predictor.data, champion.example
+        more = data.dates_across  # a column for each time stamp
+        tables = {HISTORY: _describe_table(champion.predictor.input_columns(), more)}
+        values = example.astype(object).where(example.notna(), None)
+        examples = {
+            "By column": {HISTORY: values.to_dict("list")},
+            "By row": {HISTORY: values.to_dict("records")},
+        }
+        if data.known_covariates:
+            names = future.needed_columns(data)
+            tables[FUTURE] = _describe_table(names, False) | {
+                "description": "Known covariates of the steps to forecast, if they are not in rows "
+                "of the history after the last value."
+            }
+            past, ahead = values[: -data.horizon], values[-data.horizon :][names]
+            examples["With a table of the future"] = {
+                HISTORY: past.to_dict("list"),
+                FUTURE: ahead.to_dict("list"),
+            }
         as_json = {
             "schema": {
                 "type": "object",
-                "required": ["history"],
+                "required": [HISTORY],
                 "additionalProperties": False,
-                "properties": {"history": {"oneOf": [by_column, by_row]}},
+                "properties": tables,
             },
-            "examples": {
-                "By column": {"value": {"history": example.to_dict("list")}},
-                "By row": {"value": {"history": example.to_dict("records")}},
-            },
+            "examples": {name: {"value": value} for name, value in examples.items()},
         }
         return {"requestBody": http_io.describe_body(as_json, self.example_csv(champion))}
 
 
+def _describe_table(names: list[str], more: bool) -> dict[str, Any]:
+    """Return the schema of a table by column or by row.
+
+    Args:
+        more: whether it may have other columns.
+    """
+    table = {"type": "object", "required": names, "additionalProperties": more}
+    values = {"type": "array", "minItems": 1, "items": VALUE}
+    by_column = table | {"title": "By column", "properties": dict.fromkeys(names, values)}
+    row = table | {"properties": dict.fromkeys(names, VALUE)}
+    by_row = {"title": "By row", "type": "array", "minItems": 1, "items": row}
+    return {"oneOf": [by_column, by_row]}
+
+
 # The columns of a request depend on the champion, and validation by pydantic would take longer than
 # all other reading: so its tables are checked here.
-def parse_columns(body: bytes, max_rows: int) -> Columns:
-    """Parse the table of a request in JSON as values by column.
+def parse_tables(body: bytes, max_rows: int) -> tuple[Columns, Columns | None]:
+    """Parse the tables of a request in JSON as values by column: the history, and the future.
 
     Raises:
         HTTPException: 400, 413 or 422, with what is wrong.
     """
     content = http_io.parse_json(body)
-    history = content.get("history") if isinstance(content, dict) else None
-    if history is None or len(content) > 1:
-        raise HTTPException(422, f"the body has no `history`, or more than that; {SHAPE}")
-    if isinstance(history, list):
-        history = _by_column(history)
-    if not isinstance(history, dict) or not history:
-        raise HTTPException(422, f"`history` is no table; {SHAPE}")
-    for name, values in history.items():
+    tables = content if isinstance(content, dict) else {}
+    if tables.get(HISTORY) is None or tables.keys() - {HISTORY, FUTURE}:
+        raise HTTPException(
+            422, f"the body has no `history`, or more than that and `future`; {SHAPE}"
+        )
+    history = _parse_table(tables[HISTORY], HISTORY, max_rows)
+    coming = tables.get(FUTURE)
+    return history, None if coming is None else _parse_table(coming, FUTURE, max_rows)
+
+
+def _parse_table(table: Any, where: str, max_rows: int) -> Columns:
+    if isinstance(table, list):
+        table = _by_column(table, where)
+    if not isinstance(table, dict) or not table:
+        raise HTTPException(422, f"`{where}` is no table; {SHAPE}")
+    for name, values in table.items():
         if not isinstance(values, list):
-            raise HTTPException(422, f"history: column `{name}` is no list; {SHAPE}")
-    rows = max(map(len, history.values()))
+            raise HTTPException(422, f"{where}: column `{name}` is no list; {SHAPE}")
+    rows = max(map(len, table.values()))
     if rows > max_rows:
-        raise _too_many(rows, max_rows)
+        raise _too_many(rows, max_rows, where)
     if rows == 0:
-        raise HTTPException(422, "history has no rows")
-    return history
+        raise HTTPException(422, f"{where} has no rows")
+    return table
 
 
-def _by_column(rows: list[Any]) -> Columns:
+def _by_column(rows: list[Any], where: str) -> Columns:
     if not rows:
-        raise HTTPException(422, "history has no rows")
+        raise HTTPException(422, f"{where} has no rows")
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
-            raise HTTPException(422, f"history: row {number} is no object; {SHAPE}")
+            raise HTTPException(422, f"{where}: row {number} is no object; {SHAPE}")
         if row.keys() != rows[0].keys():
             other = sorted(row.keys() ^ rows[0].keys())[0]
             raise HTTPException(
-                422, f"history: row {number} and row 1 differ in `{other}`; a missing value is null"
+                422, f"{where}: row {number} and row 1 differ in `{other}`; a missing value is null"
             )
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 
-def _too_many(rows: int, max_rows: int) -> HTTPException:
-    sentence = f"history has {rows:,} rows; at most {max_rows:,} are read: send fewer series"
+def _too_many(rows: int, max_rows: int, where: str = HISTORY) -> HTTPException:
+    sentence = f"{where} has {rows:,} rows; at most {max_rows:,} are read: send fewer series"
     return HTTPException(413, sentence)
 
 

@@ -24,6 +24,7 @@ class Future:
     frame: pd.DataFrame
     where: str
     digest: str  # md5 of the file
+    unknown: tuple[str, ...]  # columns that the model does not know
 
 
 def read(path: str, data: Data) -> Future:
@@ -36,10 +37,17 @@ def read(path: str, data: Data) -> Future:
     return _checked(reader.load(reader.open_for(data, Path(), path)), data)
 
 
-def of_frame(frame: pd.DataFrame, data: Data, where: str) -> Future:
+def of_frame(frame: pd.DataFrame, data: Data, where: str, first_row: int = 0) -> Future:
     """Check a table of the future that is in memory already; raises DataError as `read` does."""
     _check_wanted(where, data)
-    return _checked(Raw(frame.reset_index(drop=True), Origin(where, 0)), data)
+    return _checked(Raw(frame.reset_index(drop=True), Origin(where, first_row)), data)
+
+
+def needed_columns(data: Data) -> list[str]:
+    """Return the columns that a table of the future must have."""
+    alone = data.model_copy(update={"past_covariates": (), "static_covariates": ()})
+    targets = data.value_columns or (data.y,)
+    return [name for name in tables.used_columns(alone) if name not in targets]
 
 
 def _check_wanted(where: str, data: Data) -> None:
@@ -60,14 +68,15 @@ def _checked(raw: Raw, data: Data) -> Future:
         "categorical": tuple(name for name in data.categorical if name in known),
         "valid_range": kept,
     }
+    names = list(map(str, raw.frame.columns))
+    unknown = tuple(name for name in names if name not in tables.used_columns(data))
+    tables.check_names(where, names, needed_columns(data))
     data = data.model_copy(update=alone)
-    needed = [name for name in tables.used_columns(data) if name not in targets]
-    tables.check_names(where, list(map(str, raw.frame.columns)), needed)
     if raw.frame.empty:
         raise DataError(f"{where} has no rows")
     frame = raw.frame.assign(**dict.fromkeys(targets, np.nan))  # what is not known
     long, _ = tables.to_long(replace(raw, frame=frame), data)
-    return Future(long[[*KEY, *known]].reset_index(drop=True), where, raw.digest)
+    return Future(long[[*KEY, *known]].reset_index(drop=True), where, raw.digest, unknown)
 
 
 def join(history: pd.DataFrame, future: Future, data: Data, frequency: str) -> pd.DataFrame:

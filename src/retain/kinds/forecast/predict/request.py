@@ -1,4 +1,4 @@
-"""Read the history in a request: as columns of JSON, as CSV or as a data frame."""
+"""Read the tables in a request: as columns of JSON, as CSV or as a data frame."""
 
 import contextlib
 import dataclasses
@@ -18,13 +18,14 @@ from retain.kinds.forecast.data import reader, tables, unseen
 from retain.kinds.forecast.data.formats import Csv
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.data.windows import Batch
+from retain.kinds.forecast.predict import future
 from retain.kinds.forecast.predict.fast_reader import FastReader
 from retain.kinds.forecast.predict.last_window import LastWindows, last_windows
 from retain.kinds.forecast.predict.spans import unseen_categories
 
 KnownSeries = Callable[[NDArray[np.object_], NDArray[np.float64]], tuple[Tensor, Tensor]]
 Based = Callable[[LastWindows, Tensor], tuple[Tensor, Tensor]]
-HISTORY = "history"  # the name of a request's table in messages
+HISTORY, FUTURE = "history", "future"  # the names of a request's tables in messages
 CHUNK = 64  # series per batch; larger batches do not fit into the CPU's cache
 
 
@@ -69,30 +70,41 @@ class RequestReader:
         windows = self.fast_reader.read(columns)
         return None if windows is None else self._request(windows)
 
-    def read_columns(self, columns: Mapping[str, list[Any]]) -> Request:
+    def read_columns(
+        self, columns: Mapping[str, list[Any]], coming: Mapping[str, list[Any]] | None = None
+    ) -> Request:
         """Read values by column, None where one is missing.
+
+        Args:
+            columns: of the history.
+            coming: known covariates of the horizon, if they are in a separate table.
 
         Raises:
             DataError: as `read_frame`, or the columns differ in length.
         """
-        lengths = {name: len(values) for name, values in columns.items()}
-        if len(set(lengths.values())) > 1:
-            counts = ", ".join(f"`{name}` has {length:,}" for name, length in lengths.items())
-            raise DataError(f"{HISTORY}: the columns differ in length: {counts}")
-        return self.read_frame(pd.DataFrame({n: _column(values) for n, values in columns.items()}))
+        known = None if coming is None else _frame(coming, FUTURE)
+        return self.read_frame(_frame(columns, HISTORY), known)
 
-    def read_frame(self, frame: pd.DataFrame) -> Request:
-        """Read a table that has the model's columns and no others.
+    def read_frame(self, frame: pd.DataFrame, coming: pd.DataFrame | None = None) -> Request:
+        """Read tables that have the model's columns and no others.
+
+        Args:
+            frame: the history.
+            coming: known covariates of the horizon, if they are in a separate table.
 
         Raises:
-            DataError: as `read_table`, a column is unknown, or a value cannot be read.
+            DataError: as `read_table`, a column is unknown, a value cannot be read, or the tables
+                do not fit together.
         """
         table = tables.clean(frame, self._data, HISTORY, first_row=1)
-        if unknown := table.findings.unused:
-            raise DataError(
-                f"{HISTORY}: the model does not know the column {unknown[0]!r}; leave it out, the "
-                f"model reads {', '.join(tables.used_columns(self._data))}"
-            )
+        reads = tables.used_columns(self._data)
+        _check_known(table.findings.unused, HISTORY, reads)
+        if coming is not None:
+            known = future.of_frame(coming, self._data, FUTURE, first_row=1)
+            _check_known(known.unknown, FUTURE, future.needed_columns(self._data))
+            future.check_series(set(table.frame["unique_id"]), known, HISTORY)
+            joined = future.join(table.frame, known, self._data, self._schema.frequency)
+            table = dataclasses.replace(table, frame=joined)
         return self.read_table(table, HISTORY)
 
     def read_csv(self, content: bytes) -> Request:
@@ -132,6 +144,22 @@ class RequestReader:
         based = self._based(windows, numbers)
         batch = Batch(window, numbers, static, scales, torch.zeros_like(numbers), *based)
         return Request(windows.names, windows.ahead, batch, where, ignored, windows.phase)
+
+
+def _check_known(unknown: tuple[str, ...], where: str, reads: list[str]) -> None:
+    if unknown:
+        raise DataError(
+            f"{where}: the model does not know the column {unknown[0]!r}; leave it out, the "
+            f"model reads {', '.join(reads)}"
+        )
+
+
+def _frame(columns: Mapping[str, list[Any]], where: str) -> pd.DataFrame:
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        counts = ", ".join(f"`{name}` has {length:,}" for name, length in lengths.items())
+        raise DataError(f"{where}: the columns differ in length: {counts}")
+    return pd.DataFrame({name: _column(values) for name, values in columns.items()})
 
 
 def _column(values: list[Any]) -> "pd.Series[Any]":
