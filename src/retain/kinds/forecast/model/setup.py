@@ -12,7 +12,7 @@ from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import folds, panel, profile, slots
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Batch, Windows
-from retain.kinds.forecast.model import learner, rehearsal
+from retain.kinds.forecast.model import learner, parent, rehearsal
 from retain.kinds.forecast.model.conformal import calibrate
 from retain.kinds.forecast.model.forecaster import Forecaster
 from retain.training.setup import Length, TrainingSetup
@@ -65,6 +65,7 @@ def build_on(
         _config(source, problem, cell) | made.described(),
         calibrate=finish,
         length=length,
+        start_from=lambda folder: parent.start_from(network, source, folder, length is not None),
     )
 
 
