@@ -14,7 +14,7 @@ from retain.config import loader
 from retain.config.forecasts import ForecastOptions
 from retain.errors import DataError, ModelError
 from retain.kinds.forecast.data import tables
-from retain.kinds.forecast.predict import forecast_table, predictor
+from retain.kinds.forecast.predict import cold_start, forecast_table, predictor
 from retain.kinds.forecast.predict.future import of_frame
 
 NAME, FINAL = "model", "final"  # folders: of the evaluated model, and in it of the refitted one
@@ -82,6 +82,22 @@ class Model:
         if answer.table.empty:
             raise forecast_table.none_left(answer.left_out, TABLE)
         return answer.table
+
+    def predict_new(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Forecast series without any history, if the model was trained with `mask_contexts`.
+
+        Args:
+            table: the columns of the series, of the time, of known and static covariates;
+                `horizon` rows for each series.
+
+        Returns:
+            As `predict`.
+
+        Raises:
+            DataError: the table cannot be used.
+            ModelError: the model was not taught to.
+        """
+        return cold_start.forecast_frame(self._predictor, table, TABLE).table
 
     def save(self, path: str | Path) -> None:
         """Write the model into a new folder, with its evaluation; `load` reads it.

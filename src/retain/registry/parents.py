@@ -42,12 +42,13 @@ def follow_champion(root: Path, name: str) -> str:
     if version is None:
         return f"{name}: there is no champion; {again}"
     outs = json.loads(version.tags.get("outs", "{}"))
-    md5s = {cell: outs.get(str(Layout(Path(), name).model(cell))) for cell in training.cells}
-    if missing := [cell for cell, md5 in md5s.items() if md5 is None]:
-        return f"{name}: version {version.version} has no {missing[0]}; {again}"
-    for cell, md5 in md5s.items():
+    md5s: dict[str, str] = {}
+    for cell in training.cells:
+        md5 = outs.get(str(Layout(Path(), name).model(cell)))
+        if md5 is None:
+            return f"{name}: version {version.version} has no {cell}; {again}"
         with parent_files(root, name, md5, f"the {cell} of {name} version {version.version}"):
-            pass  # they are in the cache now
+            md5s[cell] = md5  # its files are in the cache now
     label = f"version {version.version}, md5 {fingerprint.short(version.tags['model.md5'])}"
     if md5s == training.parents:
         return f"{name}: starts from the champion, {label}, as before"

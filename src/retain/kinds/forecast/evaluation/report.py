@@ -33,6 +33,7 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
         tables=(
             scores.differences_table(metrics, problem, schema.frequency),
             scores.scores_table(metrics, problem, schema.frequency),
+            *([scores.cold_start_table(metrics, problem)] if "cold_start" in metrics else []),
             *([folds_table(found, data, rehearsed)] if len(found.folds) > 1 else []),
         ),
         figures=tuple(_figures(problem, found)),

@@ -28,7 +28,7 @@ from retain.kinds.forecast.data import panel, profile, tables
 from retain.kinds.forecast.data.tables import Table
 from retain.kinds.forecast.data.timestamps import in_words
 from retain.kinds.forecast.data.windows import Windows
-from retain.kinds.forecast.evaluation import evaluate
+from retain.kinds.forecast.evaluation import scoring
 from retain.kinds.forecast.evaluation.metrics import MEASURES, MetricSums
 from retain.kinds.forecast.model import setup
 from retain.kinds.forecast.monitoring import drift
@@ -113,7 +113,7 @@ def backtest(problem: Problem, name: str, root: Path, every: str, start: str) ->
         )
     never = tracks[0].sums
     differences = {
-        track.policy: evaluate.compare(track.sums, never, problem)["mae"] for track in tracks[1:]
+        track.policy: scoring.compare(track.sums, never, problem)["mae"] for track in tracks[1:]
     }
     return Backtest(problem.data, dates, tracks, differences)
 
@@ -225,8 +225,8 @@ def facts(model: Path) -> dict[str, Any]:
 
 def _score_test_part(folder: Path, prepared: Path) -> dict[str, float]:
     model, source = predictor.load(folder), panel.load(prepared)
-    forecast, test = evaluate.network_model(model, source), Windows(source, "test")
-    return evaluate.sum_metrics(forecast, test, source, model.network.levels).scores()
+    forecast, test = scoring.network_model(model, source), Windows(source, "test")
+    return scoring.sum_metrics(forecast, test, source, model.network.levels).scores()
 
 
 def _is_due(track: Track, snapshot: Snapshot) -> bool:
@@ -250,8 +250,8 @@ def _score(past: Past, tracks: list[Track], begin: int, end: int) -> None:
     windows = Windows(source, (begin, last))
     for track in tracks:
         assert track.model is not None
-        forecast = evaluate.network_model(predictor.load(track.model), source)
-        evaluate.sum_metrics(forecast, windows, source, track.sums.levels, track.sums)
+        forecast = scoring.network_model(predictor.load(track.model), source)
+        scoring.sum_metrics(forecast, windows, source, track.sums.levels, track.sums)
         steps = slice(begin - track.sums.first_step, end - track.sums.first_step)
         errors, counts = track.sums.by_origin[:, MEASURES.index("absolute"), steps]
         track.errors.append(float(errors.sum() / max(counts.sum(), 1)))
