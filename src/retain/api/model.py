@@ -99,6 +99,24 @@ class Model:
         """
         return cold_start.forecast_frame(self._predictor, table, TABLE).table
 
+    def importance(self) -> pd.DataFrame:
+        """Say how much each covariate, and each block of lags, mattered on the test windows.
+
+        Returns:
+            A row for each input of the network, that which matters most first: `input`, `kind`
+            (lags, past, known, calendar, static, series), `loss_increase` (permutation importance,
+            a share of the loss) and `gradient` (share of gradient × input).
+
+        Raises:
+            ModelError: the model was loaded without its evaluation.
+        """
+        if self.evaluation is None or self.evaluation.importance.empty:
+            raise ModelError(
+                "this model was loaded without its evaluation; reports/NAME/metrics.json of its "
+                "project has the key `importance`"
+            )
+        return self.evaluation.importance
+
     def save(self, path: str | Path) -> None:
         """Write the model into a new folder, with its evaluation; `load` reads it.
 

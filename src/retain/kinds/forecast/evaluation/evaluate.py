@@ -20,9 +20,10 @@ from retain.kinds.forecast.data import folds, panel
 from retain.kinds.forecast.data.folds import Fold
 from retain.kinds.forecast.data.panel import Panel, Schema
 from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Windows
-from retain.kinds.forecast.evaluation import cold_start, details
+from retain.kinds.forecast.evaluation import cold_start, details, importance
 from retain.kinds.forecast.evaluation.cold_start import ColdStart
 from retain.kinds.forecast.evaluation.figures import View
+from retain.kinds.forecast.evaluation.importance import Importance
 from retain.kinds.forecast.evaluation.metrics import MetricSums
 from retain.kinds.forecast.evaluation.scoring import (
     compare,
@@ -50,11 +51,13 @@ class ForecastMetrics(Metrics):
 
     `network` says for each fold whether the judged network was kept on its classical base. Scores
     of a model that forecast only a sample of the windows have a separate key `windows`. In
-    `cold_start` are the scores of series without history, where some were left out.
+    `cold_start` are the scores of series without history, where some were left out;
+    `importance` says how much each input of the judged network mattered.
     """
 
     windows: dict[str, int]
     cold_start: NotRequired[ColdStart]
+    importance: NotRequired[list[Importance]]  # earlier versions have it not
     network: NotRequired[list[Outcome]]
 
 
@@ -133,12 +136,13 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         },
     }
     if "network" in predictors[chosen["model"]].config:
-        judged = [predictor.load(folder) for folder in fold_folders(models[chosen["model"]])]
-        metrics["network"] = [model.config["network"] for model in judged]
+        of_folds = [predictor.load(folder) for folder in fold_folders(models[chosen["model"]])]
+        metrics["network"] = [model.config["network"] for model in of_folds]
     if (cold := cold_start.score(problem, source, predictors)) is not None:
         metrics["cold_start"] = cold
-    lstm = predictors["lstm"]
+    lstm, judged = predictors["lstm"], predictors[chosen["model"]]
     looked_at = next(part.windows for part in parts if len(part.windows))
+    metrics["importance"] = importance.measure(judged, looked_at.on(judged.bases(source)), source)
     tables = details.tables(sums, predictors, source, looked_at)
     return Evaluation(
         metrics,
