@@ -55,7 +55,7 @@ def set_parent(root: Path, name: str, md5s: dict[str, str]) -> None:
     path, before = root / "params.yaml", load(root)[name]
     text = path.read_text(encoding="utf-8")
     training = YAML().load(text)["problems"][name].get("training")
-    lines, after = text.splitlines(keepends=True), ""
+    lines, after = text.splitlines(keepends=True), text
     if isinstance(training, CommentedMap) and not training.fa.flow_style():
         flow = "{" + ", ".join(f"{cell}: {md5}" for cell, md5 in md5s.items()) + "}"
         number, depth = training.lc.key("warm_start")
