@@ -18,8 +18,8 @@ from retain.kinds.forecast.data import calendars, reader, tables, timestamps, un
 from retain.kinds.forecast.data.features import encode
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.reader import Raw
-from retain.kinds.forecast.data.windows import CHUNK, Batch, without_base
-from retain.kinds.forecast.predict.predictor import NOTE, Predictor
+from retain.kinds.forecast.data.windows import Batch, without_base
+from retain.kinds.forecast.predict.predictor import Predictor
 from retain.kinds.forecast.predict.request import Request
 
 NOTED = "no history: from static, calendar and known values alone"
@@ -35,13 +35,12 @@ def forecast_file(model: Predictor, path: str, taken: str | None) -> Forecasts:
         ModelError: the model was not taught to forecast series without history.
         DataError: the table cannot be used.
     """
-    _check_taught(model)
+    _check_taught(model)  # before a file is read
     return _forecast(model, reader.load(reader.open_for(model.data, Path(), path)), taken)
 
 
 def forecast_frame(model: Predictor, frame: pd.DataFrame, where: str) -> Forecasts:
     """Forecast the new series of a table that is in memory; raises as `forecast_file` does."""
-    _check_taught(model)
     return _forecast(model, Raw(frame.reset_index(drop=True), Origin(where, 0)), None)
 
 
@@ -59,28 +58,32 @@ def _check_taught(model: Predictor) -> None:
         )
 
 
-def _forecast(model: Predictor, raw: Raw, taken: str | None) -> Forecasts:
+def read(model: Predictor, raw: Raw, taken: str | None = None) -> tuple[Request, dict[str, int]]:
+    """Read new series; return a request, and the rows of each category that the model lacks.
+
+    Raises:
+        ModelError, DataError: as `forecast_file`.
+    """
+    _check_taught(model)
     data, where = model.data, raw.origin.where
     frame = _rows(raw, data)
     names = frame["unique_id"].unique().astype(object)
     _check_new(names, model, where)
     ahead = _stamps(frame, model, where)
-    counts = unseen.count(
-        frame, [*data.known_covariates, *data.static_covariates], model.schema.categories
-    )
+    columns = [*data.known_covariates, *data.static_covariates]
+    unknown = unseen.count(frame, columns, model.schema.categories)
     if (taken or data.unseen) == "refuse":
-        unseen.refuse(counts, model.schema.categories, where)
-    values = [
-        model.predict_batch(Batch(*(part[begin : begin + CHUNK] for part in batch)))
-        for batch in [_batch(frame, ahead, model)]
-        for begin in range(0, len(names), CHUNK)
-    ]
-    request = Request(names, ahead, Batch(*[torch.empty(0)] * len(Batch._fields)), where, ())
-    answer = pd.DataFrame(model.tabulate(request, np.concatenate(values)))
-    answer[NOTE] = NOTED
-    ds = timestamps.axis(pd.DatetimeIndex(ahead.reshape(-1)), data)
-    rows = pd.DataFrame({"unique_id": np.repeat(names, data.horizon), "ds": ds})
-    return Forecasts(answer, {}, counts, [], rows, rows.iloc[:0].assign(y=np.nan))
+        unseen.refuse(unknown, model.schema.categories, where)
+    return Request(names, ahead, _batch(frame, ahead, model), where, (), note=NOTED), unknown
+
+
+def _forecast(model: Predictor, raw: Raw, taken: str | None) -> Forecasts:
+    request, unknown = read(model, raw, taken)
+    values = np.concatenate([model.predict_batch(batch) for batch in request.batches()])
+    answer = pd.DataFrame(model.tabulate(request, values))
+    ds = timestamps.axis(pd.DatetimeIndex(request.ahead.reshape(-1)), model.data)
+    rows = pd.DataFrame({"unique_id": np.repeat(request.names, model.data.horizon), "ds": ds})
+    return Forecasts(answer, {}, unknown, [], rows, rows.iloc[:0].assign(y=np.nan))
 
 
 def _rows(raw: Raw, data: Data) -> pd.DataFrame:
