@@ -31,9 +31,9 @@ NAMES = {
 }
 NOTES = """\
 {series} of {count} series of {days} days are left out wholly; {windows:,} of their test windows of
-{horizon} days. The group are the series of the same kind and the nearest size. LSTM and RNN have as
-many parameters, and {mask:.0%} of their training windows without history. MAE of the LSTM minus that
-of the group by day of the week, with its 95 % interval: {change}."""
+{horizon} days. The group are the series of the same kind and the nearest size. LSTM and RNN have
+as many parameters, and {mask:.0%} of their training windows without history. MAE of the LSTM minus
+that of the group by day of the week, with its 95 % interval: {change}."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
