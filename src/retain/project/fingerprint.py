@@ -100,7 +100,7 @@ def training_tags(root: Path, name: str, problem: "Problem", cell: str) -> dict[
         "cell": cell,
         "model": problem.model_dump(mode="json")["model"],
         # A model that starts from the champion has the champion's recipe.
-        "training": problem.training.model_dump(mode="json", exclude={"parent"}),
+        "training": problem.training.model_dump(mode="json", exclude={"parent", "warm_start"}),
         **problem.learned,
     }
     parent = problem.training.parents.get(cell)

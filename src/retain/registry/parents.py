@@ -15,7 +15,7 @@ from retain.errors import ParamsError, RegistryError
 from retain.project import files, fingerprint, params_file
 from retain.project.cache import Cache
 from retain.project.layout import Layout
-from retain.registry import artifacts, registry
+from retain.registry import artifacts, ledger, registry
 from retain.tracking import store
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ def follow_champion(root: Path, name: str) -> str:
             f"params.yaml: problems.{name}.training.warm_start is none; write `warm_start: "
             f"champion`, and trainings start from the champion"
         )
+    version = _champion(root, name)
     again = "the next training starts from random weights"
-    if store.is_empty(root):
-        return f"{name}: no model is registered here; {again}"
-    version = registry.alias_version(store.connect(root), name, "champion")
+    if training.parents:
+        again = "the next training starts from the models in training.parent, as before"
     if version is None:
-        return f"{name}: there is no champion; {again}"
+        return f"{name}: there is no champion here; {again}"
     outs = json.loads(version.tags.get("outs", "{}"))
     md5s: dict[str, str] = {}
     for cell in training.cells:
@@ -54,6 +54,21 @@ def follow_champion(root: Path, name: str) -> str:
         return f"{name}: starts from the champion, {label}, as before"
     params_file.set_parent(root, name, md5s)
     return f"{name}: starts from the champion, {label}; params.yaml has its md5, commit it"
+
+
+def _champion(root: Path, name: str) -> "ModelVersion | None":
+    """Return the champion by the ledger of this branch.
+
+    A store that several clones share may have a newer one, of a branch that nobody has merged: with
+    it, a retraining that is repeated before the merge would give another model each time.
+    """
+    if store.is_empty(root):
+        return None
+    champions = [entry for entry in ledger.read(root, name) if entry.alias == "champion"]
+    if not champions:
+        return None
+    newest = champions[-1]
+    return registry.find_by_md5(store.connect(root), name, newest.model, newest.final or None)
 
 
 @contextmanager
