@@ -22,14 +22,12 @@ class Evaluation:
             (of the first minus the second), `low` and `high` of the 95 % interval, `judgement`.
         report: the report as one HTML page.
         passed: whether the model passes the gate that `retain add` would write.
-        importance: as `Model.importance`.
     """
 
     scores: pd.DataFrame
     differences: pd.DataFrame
     report: str
     passed: bool
-    importance: pd.DataFrame
 
     def _repr_html_(self) -> str:
         """Show the scores in a notebook."""
@@ -43,11 +41,8 @@ class Evaluation:
             return None
         metrics = read_metrics(path)
         page = (folder / REPORT).read_text(encoding="utf-8")
-        content = json.loads(path.read_text(encoding="utf-8"))
-        importance = pd.DataFrame(content.get("importance", []))
-        return cls(
-            _scores(metrics), _differences(metrics), page, bool(content["passed"]), importance
-        )
+        passed = bool(json.loads(path.read_text(encoding="utf-8"))["passed"])
+        return cls(_scores(metrics), _differences(metrics), page, passed)
 
 
 def _scores(metrics: Metrics) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """A trained forecaster in a program: predict, save, load."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Any, Self
 
 import pandas as pd
 
-from retain.api.evaluation import Evaluation
+from retain.api.evaluation import METRICS, Evaluation
 from retain.config import loader
 from retain.config.forecasts import ForecastOptions
 from retain.errors import DataError, ModelError
@@ -83,6 +84,20 @@ class Model:
             raise forecast_table.none_left(answer.left_out, TABLE)
         return answer.table
 
+    def save(self, path: str | Path) -> None:
+        """Write the model into a new folder, with its evaluation; `load` reads it.
+
+        Raises:
+            ModelError: there is something at `path` already.
+        """
+        target = Path(path)
+        if target.exists():
+            raise ModelError(f"{target} exists already; name a new folder")
+        with tempfile.TemporaryDirectory(prefix=".retain-", dir=target.parent) as scratch:
+            part = Path(scratch) / target.name
+            shutil.copytree(_place(self._folder), part)
+            part.rename(target)
+
     def predict_new(self, table: pd.DataFrame) -> pd.DataFrame:
         """Forecast series without any history, if the model was trained with `mask_contexts`.
 
@@ -110,26 +125,14 @@ class Model:
         Raises:
             ModelError: the model was loaded without its evaluation.
         """
-        if self.evaluation is None or self.evaluation.importance.empty:
+        path = _place(self._folder) / METRICS
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if "importance" not in found:
             raise ModelError(
                 "this model was loaded without its evaluation; reports/NAME/metrics.json of its "
                 "project has the key `importance`"
             )
-        return self.evaluation.importance
-
-    def save(self, path: str | Path) -> None:
-        """Write the model into a new folder, with its evaluation; `load` reads it.
-
-        Raises:
-            ModelError: there is something at `path` already.
-        """
-        target = Path(path)
-        if target.exists():
-            raise ModelError(f"{target} exists already; name a new folder")
-        with tempfile.TemporaryDirectory(prefix=".retain-", dir=target.parent) as scratch:
-            part = Path(scratch) / target.name
-            shutil.copytree(_place(self._folder), part)
-            part.rename(target)
+        return pd.DataFrame(found["importance"])
 
     @classmethod
     def read(cls, folder: Path | tempfile.TemporaryDirectory[str], **more: Any) -> Self:
