@@ -115,7 +115,7 @@ def _figures(problem: Problem, found: Evaluation) -> Iterator[Figure]:
 
 def _importance(found: Sequence[Importance]) -> Iterator[Figure]:
     """Draw how much each input mattered, the first MOST_INPUTS of them."""
-    if found:
+    if any(each["loss_increase"] for each in found):  # else the base forecasts alone
         first = found[:MOST_INPUTS]
         shares = [
             f"{each['input']} {plotting.percent(each['gradient'])}"
