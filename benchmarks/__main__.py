@@ -10,6 +10,7 @@ NAMES = (
     "babi",
     "letters",
     "refit",
+    "cold",
     "ordinary",
     "speed",
     "limit",

@@ -21,7 +21,7 @@ from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Windows
-from retain.kinds.forecast.evaluation import evaluate
+from retain.kinds.forecast.evaluation import scoring
 from retain.kinds.forecast.model import refit, setup
 from retain.kinds.forecast.predict import predictor
 from retain.training import trainer
@@ -94,9 +94,9 @@ def score(problem: Problem, source: Panel, until: int, folder: Path) -> tuple[pd
     windows, levels = Windows(source, (until, source.schema.steps)), problem.model.quantiles
     sums = {}
     for name in ("evaluated", "refitted"):
-        model = evaluate.network_model(predictor.load(folder / name), source)
-        sums[name] = evaluate.sum_metrics(model, windows, source, levels)
-    change = evaluate.compare(sums["refitted"], sums["evaluated"], problem)["mae"]
+        model = scoring.network_model(predictor.load(folder / name), source)
+        sums[name] = scoring.sum_metrics(model, windows, source, levels)
+    change = scoring.compare(sums["refitted"], sums["evaluated"], problem)["mae"]
     keys = ("mae", "rmse", "mase", "crps", "coverage_80")
     scores = {name: of_model.scores() for name, of_model in sums.items()}
     rows = pd.DataFrame([{"model": n} | {key: s[key] for key in keys} for n, s in scores.items()])

@@ -11,7 +11,7 @@ from retain import errors, model_files
 from retain.config import loader
 from retain.config.kind import kind_of
 from retain.evaluation import choice
-from retain.project import code_deps, dvc, files, fingerprint, lock_file
+from retain.project import code_deps, dvc, files, fingerprint, lock_file, parents
 from retain.project.layout import Layout
 from retain.tracking import runs
 from retain.training import portable_cpu
@@ -34,9 +34,15 @@ def main() -> None:
     folders = {str(cell): layout.model(cell) for cell in problem.training.cells}
     cell = choice.choose(problem.register_cell, folders)["model"]
     setup = kind.refit.load(problem, layout.prepared, folders[cell])
+    with parents.parent_folder(root, name, problem, cell) as parent:
+        setup.warm(parent, problem.training.parents.get(cell))
     tags = fingerprint.training_tags(root, name, problem, cell) | {"cell": cell, "refit": "true"}
     md5s = fingerprint.folder_md5(folders[cell]), code_deps.training_md5(root, kind, "refit")
-    recipe = (tags["data.md5"], tags["params.md5"], *md5s)
+    recipe = (
+        tags["data.md5"],
+        tags["params.md5"],
+        *md5s,
+    )  # the evaluated model names its parent
     kept = files.checkpoint_folder(root, stage, fingerprint.text_md5(" ".join(recipe)))
     if devices.follow():
         trainer.fit(setup, problem.training, cell, name, folder=kept)

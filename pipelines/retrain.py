@@ -39,6 +39,7 @@ def main() -> None:
         outcomes = {name: steps.check(root, name, problem, "check" in asked.skip)
                     for name, problem in problems.items()}  # fmt: skip
         if "train" not in asked.skip:
+            steps.follow_champions(root, problems, outcomes)
             steps.train(root, [name for name, outcome in outcomes.items() if outcome.train])
         new = steps.uncommitted(root, outcomes)
         if "report" not in asked.skip:

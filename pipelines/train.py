@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from retain import errors, model_files
 from retain.config import loader
 from retain.config.kind import kind_of
-from retain.project import code_deps, dvc, files, fingerprint, lock_file
+from retain.project import code_deps, dvc, files, fingerprint, lock_file, parents
 from retain.project.layout import Layout
 from retain.tracking import runs
 from retain.training import portable_cpu
@@ -38,7 +38,8 @@ def main() -> None:
     kind, last = kind_of(problem), problem.folds
     tags = fingerprint.training_tags(root, name, problem, cell)
     stage = f"train-{name}-{cell}"
-    recipe = (tags["data.md5"], tags["params.md5"], code_deps.training_md5(root, kind))
+    recipe = [tags["data.md5"], tags["params.md5"], code_deps.training_md5(root, kind)]
+    recipe += [tags["parent.md5"]] if "parent.md5" in tags else []
     kept = files.checkpoint_folder(root, stage, fingerprint.text_md5(" ".join(recipe)))
 
     # The cell itself and what it is compared with, each with a model for every fold.
@@ -51,11 +52,12 @@ def main() -> None:
     # A kill costs no training that was done: all but the last are kept beside their checkpoints.
     done = {each: each.folder(kept) / "model" for each in planned[:-1]}
     kept_before = {each for each, model in done.items() if model.is_dir()}
-    setups = {
-        each: each.build(kind, problem, layout.prepared, cell)
-        for each in planned
-        if each not in kept_before
-    }
+    with parents.parent_folder(root, name, problem, cell) as parent:
+        setups = {
+            each: each.build(kind, problem, layout.prepared, cell, parent)
+            for each in planned
+            if each not in kept_before
+        }
     if devices.follow():
         for each in setups:
             fit(each)

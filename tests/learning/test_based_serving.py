@@ -13,7 +13,7 @@ from retain import model_files
 from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Windows
-from retain.kinds.forecast.evaluation.evaluate import network_model
+from retain.kinds.forecast.evaluation.scoring import network_model
 from retain.kinds.forecast.model import setup
 from retain.kinds.forecast.model.forecaster import Forecaster
 from retain.kinds.forecast.predict import predictor

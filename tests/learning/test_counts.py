@@ -11,7 +11,7 @@ import torch
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel, tables
 from retain.kinds.forecast.data.windows import Windows
-from retain.kinds.forecast.evaluation.evaluate import network_model
+from retain.kinds.forecast.evaluation.scoring import network_model
 from retain.kinds.forecast.model import learner, setup
 from retain.kinds.forecast.model.forecaster import Forecaster
 from retain.kinds.forecast.model.segrnn import SegRNN

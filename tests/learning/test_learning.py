@@ -14,7 +14,7 @@ from retain.errors import DataError
 from retain.kinds.forecast.config import DECILES, Problem
 from retain.kinds.forecast.data import panel, tables
 from retain.kinds.forecast.data.windows import Batch, Windows
-from retain.kinds.forecast.evaluation.evaluate import network_model, sum_metrics
+from retain.kinds.forecast.evaluation.scoring import network_model, sum_metrics
 from retain.kinds.forecast.model import learner, setup
 from retain.kinds.forecast.model.baselines import quantile_models
 from retain.kinds.forecast.model.forecaster import Forecaster

@@ -14,8 +14,9 @@ from typer.testing import CliRunner, Result
 from retain import cli
 from retain.config import loader
 from retain.errors import DataError, ParamsError
-from retain.kinds.forecast.config import Model, Problem, Training
+from retain.kinds.forecast.config import Model, Problem
 from retain.kinds.forecast.infer.written import MACHINE
+from retain.kinds.forecast.sections import Training
 from retain.project import dvc, raw_table
 
 # As the project's own: DVC resolves it over all problems whenever a file is added.

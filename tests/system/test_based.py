@@ -10,8 +10,8 @@ from typing import Any, get_args
 import pandas as pd
 import pytest
 
-from retain.kinds.forecast.config import Floor
 from retain.kinds.forecast.predict import predictor
+from retain.kinds.forecast.sections import Floor
 from tests.learning.based import three
 
 from .conftest import finish, make_once, run

@@ -1,5 +1,6 @@
 """A trained forecaster in a program: predict, save, load."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -9,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-from retain.api.evaluation import Evaluation
+from retain.api.evaluation import METRICS, Evaluation
 from retain.config import loader
 from retain.config.forecasts import ForecastOptions, Forecasts
 from retain.errors import DataError, ModelError
 from retain.kinds.forecast.data import tables
-from retain.kinds.forecast.predict import forecast_table, future, predictor
+from retain.kinds.forecast.predict import cold_start, forecast_table, future, predictor
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -149,6 +150,42 @@ class Model:
             part = Path(scratch) / target.name
             shutil.copytree(_place(self._folder), part)
             part.rename(target)
+
+    def predict_new(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Forecast series without any history, if the model was trained with `mask_contexts`.
+
+        Args:
+            table: the columns of the series, of the time, of known and static covariates;
+                `horizon` rows for each series.
+
+        Returns:
+            As `predict`.
+
+        Raises:
+            DataError: the table cannot be used.
+            ModelError: the model was not taught to.
+        """
+        return cold_start.forecast_frame(self._predictor, table, TABLE).table
+
+    def importance(self) -> pd.DataFrame:
+        """Say how much each covariate, and each block of lags, mattered on the test windows.
+
+        Returns:
+            A row for each input of the network, that which matters most first: `input`, `kind`
+            (lags, past, known, calendar, static, series), `loss_increase` (permutation importance,
+            a share of the loss) and `gradient` (share of gradient × input).
+
+        Raises:
+            ModelError: the model was loaded without its evaluation.
+        """
+        path = _place(self._folder) / METRICS
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if "importance" not in found:
+            raise ModelError(
+                "this model was loaded without its evaluation; reports/NAME/metrics.json of its "
+                "project has the key `importance`"
+            )
+        return pd.DataFrame(found["importance"])
 
     @classmethod
     def read(cls, folder: Path | tempfile.TemporaryDirectory[str], **more: Any) -> Self:

@@ -148,6 +148,10 @@ def prove(
     wheels: Annotated[
         Path | None, typer.Option(help="A folder with files of that lock, besides wheels/.")
     ] = None,
+    chain: Annotated[
+        bool,
+        typer.Option("--chain", help="Then each model that it started from, to the first."),
+    ] = False,
 ) -> None:
     """Train a model again from its recorded inputs, in a scratch clone, and compare the files.
 
@@ -156,12 +160,16 @@ def prove(
     from retain.registry import provenance, reproduce
 
     root = loader.find_root()
-    origin = provenance.find(root, model)
-    found = reproduce.prove(root, origin, fresh, wheels)
-    typer.echo(f"\n{origin.label}, made anew at commit {origin.commit[:9]}")
-    for line in found.lines():
-        typer.echo(f"  {line}")
-    raise typer.Exit(found.code)
+    origin: provenance.Provenance | None = provenance.find(root, model)
+    codes = []
+    while origin is not None:
+        found = reproduce.prove(root, origin, fresh, wheels)
+        typer.echo(f"\n{origin.label}, made anew at commit {origin.commit[:9]}")
+        for line in found.lines():
+            typer.echo(f"  {line}")
+        codes.append(found.code)
+        origin = provenance.parent(root, origin) if chain else None
+    raise typer.Exit(reproduce.DIFFERENT if reproduce.DIFFERENT in codes else max(codes))
 
 
 @app.command()

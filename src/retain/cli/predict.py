@@ -74,6 +74,13 @@ def forecast(
         int | None,
         typer.Option(min=1, help="Number of the model's version; by default the champion's."),
     ] = None,
+    cold_start: Annotated[
+        str | None,
+        typer.Option(
+            help="Table of series without any history, to forecast instead: a row for each step, "
+            "with static and known covariates, and no target."
+        ),
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Figure of the first six series, .svg or .png.")
     ] = None,
@@ -97,7 +104,13 @@ def forecast(
         raise DataError(f"{plot}: name an .svg or a .png; a forecast in parts cannot be drawn")
     forecast_file, bulk = require(kind.forecast, refusal), require(kind.bulk, refusal)
     taken = unseen or getattr(getattr(problem, "data", None), "unseen", None)
-    options = ForecastOptions(future, strict, fill_with and fill_with.value, taken and str(taken))
+    if cold_start is not None and (history or future or plot or (output and not output.suffix)):
+        raise DataError(
+            "--cold-start has its rows in one table, without --history and --future; it is written "
+            "to one file, without --plot"
+        )
+    method = fill_with and fill_with.value
+    options = ForecastOptions(future, strict, method, taken and str(taken), cold_start)
     with model_folder(root, name, version) as folder:
         for path in (output, plot):
             if path is not None and not path.absolute().parent.is_dir():

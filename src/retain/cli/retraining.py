@@ -42,6 +42,17 @@ def replay(
     typer.echo(f"\n{text}\n\nwritten: {folder.relative_to(root)}/replay.md, .csv, .svg")
 
 
+@app.command("warm-start")
+def warm_start(name: Name) -> None:
+    """Write the champion into params.yaml as the model that the next training starts from.
+
+    A retraining does it by itself, where training.warm_start is champion.
+    """
+    from retain.registry import parents
+
+    typer.echo(parents.follow_champion(loader.find_root(), name))
+
+
 @app.command()
 def changes(
     base: Annotated[

@@ -27,12 +27,14 @@ class ForecastOptions:
         fill_with: method that forecasts those series instead; None if they are left out.
         unseen: how to handle unseen categories, `refuse` or `unknown`; None: as the model's problem
             does.
+        cold_start: file of series without history, which are forecast instead of a table.
     """
 
     future: str | None = None
     strict: bool = False
     fill_with: str | None = None
     unseen: str | None = None
+    cold_start: str | None = None
 
 
 @dataclass(frozen=True)

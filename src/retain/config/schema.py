@@ -7,38 +7,24 @@ package.
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from retain.config.durations import Duration
+from retain.config.section import Section as Section  # noqa: PLC0414 (kinds import it from here)
+from retain.config.warm_start import SHARE, WarmStart
 
 Cell = Literal["lstm", "rnn", "gru"]
 Mode = Literal["portable", "machine", "off"]  # see `training.portable_cpu`
 
 
-class Section(BaseModel):
-    """A part of params.yaml: unknown keys are refused, values are never changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _true_is_no_number(cls, section: Any) -> Any:
-        """Refuse `true` where a number is expected: pydantic would take it as 1."""
-        for key, value in section.items() if isinstance(section, dict) else ():
-            field = cls.model_fields.get(str(key))
-            kinds = () if field is None else (field.annotation, *get_args(field.annotation))
-            if isinstance(value, bool) and field is not None and bool not in kinds:
-                raise ValueError(f"{key} is {str(value).lower()}, which is no value of this key")
-        return section
-
-
-class Training(Section):
+class Training(WarmStart):
     """How a network is trained; the same for every cell except its learning rate.
 
     An epoch is a pass over the examples or, with many examples, `epoch_steps` batches sampled from
     them. There are `max_epochs` epochs, or as many as `max_steps` batches fill; by default three
-    passes or 1,500 batches, in at most 100 epochs or 600 batches. `portable` trains on the CPU;
-    `portable_cpu.pin_cpu_kernels` describes the values of `reproducible`.
+    passes or 1,500 batches (from trained weights, the share SHARE of that), in at most 100 epochs
+    or 600 batches. `portable` trains on the CPU; `portable_cpu.pin_cpu_kernels` describes the
+    values of `reproducible`.
     """
 
     cells: tuple[Cell, ...] = ("lstm", "rnn")
@@ -92,7 +78,7 @@ class Training(Section):
         if self.max_epochs is not None:
             return self.max_epochs
         whole = -(-examples // self.batch_size)
-        steps = self.max_steps or max(3 * whole, 1500)
+        steps = self.max_steps or round(max(3 * whole, 1500) * (SHARE if self.parents else 1))
         one = min(whole, self.epoch_steps)
         return min(max(100, -(-600 // one)), -(-steps // one))
 
@@ -210,6 +196,7 @@ class Problem(Section):
     ERRORS: ClassVar[tuple[str, ...]] = ()
     BASELINES: ClassVar[tuple[str, ...]] = ()
     PRESETS: ClassVar[dict[str, dict[str, dict[str, Any]]]] = {}
+    WARM_START: ClassVar[bool] = False  # whether a network of this kind can start from another
     TASK: ClassVar[str] = "other"  # as Hugging Face names it, for the model card
 
     kind: str
@@ -250,6 +237,11 @@ class Problem(Section):
         return 1
 
     @property
+    def learned(self) -> dict[str, Any]:
+        """What sections other than `model` and `training` say about training, for its md5."""
+        return {"folds": self.folds}
+
+    @property
     def beside(self) -> Mapping[str, Self]:
         """Other recipes of each cell for comparison, by their folder in the cell's folder."""
         return {}
@@ -274,6 +266,12 @@ class Problem(Section):
             given = value.get(section) or {}
             merged[section] = said | given if isinstance(given, dict) else given
         return merged
+
+    @model_validator(mode="after")
+    def _may_start_warm(self) -> Self:
+        if self.training.warm_start != "none" and not self.WARM_START:
+            raise ValueError(f"training.warm_start: a network of kind {self.kind} starts at random")
+        return self
 
     @field_validator("gate")
     @classmethod

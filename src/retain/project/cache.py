@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from retain.errors import DvcError, ModelError
-from retain.project import dvc, files
+from retain.project import dvc, files, fingerprint
 from retain.project.fingerprint import file_md5, short
 
 
@@ -54,6 +54,22 @@ class Cache:
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
+
+    def add(self, folder: Path) -> str:
+        """Copy a folder into the cache, as `dvc add` does, and return its md5."""
+        entries = fingerprint.listing(folder)
+        text = json.dumps(entries, sort_keys=True)
+        md5 = fingerprint.text_md5(text) + ".dir"
+        for entry in entries:
+            self._write(entry["md5"], (folder / entry["relpath"]).read_bytes())
+        self._write(md5, text.encode())
+        return md5
+
+    def _write(self, md5: str, content: bytes) -> None:
+        path = self._path(md5)
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            files.write_bytes(path, content)
 
     def _pull(self, md5s: Iterable[str]) -> None:
         dvc.pull(self.root, [md5 for md5 in md5s if not self._path(md5).is_file()])

@@ -49,12 +49,16 @@ def path_md5(path: Path) -> str:
 
 def folder_md5(folder: Path) -> str:
     """Return DVC's md5 of a folder: that of the JSON list of its files and their md5."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return text_md5(json.dumps(listing(folder), sort_keys=True)) + ".dir"
+
+
+def listing(folder: Path) -> list[dict[str, str]]:
+    """Return the files of a folder as DVC lists them: md5 and relpath, by relpath."""
+    files = (path for path in folder.rglob("*") if path.is_file())
     entries = [
         {"md5": file_md5(path), "relpath": path.relative_to(folder).as_posix()} for path in files
     ]
-    entries.sort(key=lambda entry: entry["relpath"])
-    return text_md5(json.dumps(entries, sort_keys=True)) + ".dir"
+    return sorted(entries, key=lambda entry: entry["relpath"])
 
 
 def text_md5(text: str) -> str:
@@ -95,15 +99,18 @@ def training_tags(root: Path, name: str, problem: "Problem", cell: str) -> dict[
     recipe = {
         "cell": cell,
         "model": problem.model_dump(mode="json")["model"],
-        "training": problem.training.model_dump(mode="json"),
-        "folds": problem.folds,
+        # A model that starts from the champion has the champion's recipe.
+        "training": problem.training.model_dump(mode="json", exclude={"parent", "warm_start"}),
+        **problem.learned,
     }
+    parent = problem.training.parents.get(cell)
     data_md5 = folder_md5(Layout(root, name).prepared)
     params_md5 = text_md5(json.dumps(recipe, sort_keys=True))
     return {
         "raw.md5": _raw_md5(root, name, data_md5),
         "data.md5": data_md5,
         "params.md5": params_md5,
+        **({"parent.md5": parent} if parent else {}),
         **code_state(root),
         **environment(problem.training.threads),
     }

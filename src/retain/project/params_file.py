@@ -43,6 +43,37 @@ def write(root: Path, name: str, entry: dict[str, Any], comments: dict[str, str]
     write_text(path, after)
 
 
+def set_parent(root: Path, name: str, md5s: dict[str, str]) -> None:
+    """Write `training.parent` of a problem, below `warm_start`; all other bytes stay.
+
+    Args:
+        md5s: of a model folder for each cell.
+
+    Raises:
+        ParamsError: `training` is not written as a block with a line for each key.
+    """
+    path, before = root / "params.yaml", load(root)[name]
+    text = path.read_text(encoding="utf-8")
+    training = YAML().load(text)["problems"][name].get("training")
+    lines, after = text.splitlines(keepends=True), text
+    if isinstance(training, CommentedMap) and not training.fa.flow_style():
+        flow = "{" + ", ".join(f"{cell}: {md5}" for cell, md5 in md5s.items()) + "}"
+        number, depth = training.lc.key("warm_start")
+        if "parent" in training:
+            number = training.lc.key("parent")[0]
+            del lines[number]
+        else:
+            number += 1
+        after = "".join([*lines[:number], f"{' ' * depth}parent: {flow}\n", *lines[number:]])
+    update = {"training": before.training.model_copy(update={"parent": md5s})}
+    if not _reads_as(after, {**load(root), name: before.model_copy(update=update)}):
+        raise ParamsError(
+            f"params.yaml: problems.{name}.training.parent cannot be written: write `training:` as "
+            f"a block, `warm_start` and `parent` on a line each"
+        )
+    write_text(path, after)
+
+
 def remove(root: Path, name: str) -> None:
     """Remove a problem from params.yaml and from the artifacts of dvc.yaml; all other bytes stay.
 

@@ -42,6 +42,7 @@ class Entry:
     metrics: str  # md5 of metrics.json
     commit: str  # that was checked out; one that follows has the dvc.lock
     final: str = ""  # md5 of the refitted model's folder; empty where the version has none
+    parent: str = ""  # md5 of the model that its training started from; empty for random weights
 
     @property
     def content(self) -> tuple[str, str]:
@@ -59,6 +60,7 @@ class Entry:
 
 
 COLUMNS = tuple(field.name for field in fields(Entry))
+OPTIONAL = ("final", "parent")  # the last ones, which an earlier version did not write
 
 
 def read(root: Path, name: str) -> list[Entry]:
@@ -69,7 +71,7 @@ def read(root: Path, name: str) -> list[Entry]:
     """
     path = Layout(root, name).ledger
     if path.is_file():
-        lines = [Entry(**row) for row in _rows(root, path, COLUMNS, ("final",))]
+        lines = [Entry(**row) for row in _rows(root, path, COLUMNS, OPTIONAL)]
     else:
         lines = _from_history(root, name)
     entries: list[Entry] = []
@@ -80,11 +82,18 @@ def read(root: Path, name: str) -> list[Entry]:
 
 
 def new_entry(
-    root: Path, by: str, alias: str, why: str, model: str, metrics: str, final: str = ""
+    root: Path,
+    by: str,
+    alias: str,
+    why: str,
+    model: str,
+    metrics: str,
+    final: str = "",
+    parent: str = "",
 ) -> Entry:
     """Return an entry of now, at the commit that is checked out."""
     commit = Git(root).find("HEAD") or ""
-    return Entry(_iso(time.time()), by, alias, why, model, metrics, commit, final)
+    return Entry(_iso(time.time()), by, alias, why, model, metrics, commit, final, parent)
 
 
 def record(root: Path, name: str, entry: Entry) -> None:
@@ -120,10 +129,12 @@ def write(root: Path, name: str, entries: Iterable[Entry]) -> None:
     path = Layout(root, name).ledger
     if not path.is_file():
         print(f"{path.relative_to(root)} is new: commit it, as you do dvc.lock")
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    text, lines = io.StringIO(), [asdict(entry) for entry in entries]
+    # A ledger without a warm start is read by earlier versions, too.
+    columns = COLUMNS if any(line["parent"] for line in lines) else COLUMNS[:-1]
+    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(map(asdict, entries))
+    writer.writerows(lines)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(path, text.getvalue())
 
@@ -218,7 +229,8 @@ def _rows(
 ) -> list[dict[str, str]]:
     """Read the lines of a file; one that an earlier version wrote lacks the `optional` columns.
 
-    A merge of both versions has the earlier one's header among its lines.
+    A merge of both versions has the earlier one's header among its lines. The optional columns are
+    the last ones.
     """
     if not path.is_file():
         return []
@@ -229,7 +241,7 @@ def _rows(
         raise RegistryError(
             f"{path.relative_to(root)} cannot be read ({error}); take it back from git"
         ) from None
-    headers = [list(columns), [name for name in columns if name not in optional]]
+    headers = [list(columns[: len(columns) - less]) for less in range(len(optional) + 1)]
     lengths = {len(header) for header in headers}
     rows = []
     for number, line in enumerate(lines, start=1):

@@ -16,7 +16,7 @@ from retain.evaluation.quality_gate import MODEL
 from retain.project import fingerprint, raw_table
 from retain.project.git import Git
 from retain.project.layout import Layout
-from retain.registry import artifacts, registry, version_tags
+from retain.registry import artifacts, parents, registry, version_tags
 from retain.registry.lookup import ADDRESS
 from retain.tracking import store
 from retain.tracking.store import StoreError
@@ -162,6 +162,8 @@ def trace(root: Path, model: Provenance) -> list[tuple[str, str]]:
     }
     rows = list(lines.items())
     rows[1:1] = list(_refitted(root, model))
+    if md5 := tags.get("parent.md5"):
+        rows.insert(1, ("parent", _ancestors(root, model.name, md5)))
     if model.version is not None:
         rows.insert(1, ("verdict", model.version.tags.get("verdict", "none is recorded")))
     return rows
@@ -182,6 +184,34 @@ def _refitted(root: Path, model: Provenance) -> Iterator[tuple[str, str]]:
         folders = (layout.model(model.cell), layout.final)
         spans = [model_files.load_model(folder).trained_on() for folder in folders]
     yield "rows", f"{spans[0]} (evaluated), {spans[1]} (refitted, forecasts)"
+
+
+def _ancestors(root: Path, name: str, md5: str) -> str:
+    """Return the models that a training started from, one after another."""
+    line = []
+    for of, version in parents.line_of(root, name, md5):
+        label = "an unregistered model" if version is None else f"version {version.version}"
+        line.append(f"{label}, md5 {fingerprint.short(of)}")
+    return "started from " + "; that from ".join(line)
+
+
+def parent(root: Path, model: Provenance) -> Provenance | None:
+    """Return what is recorded of the model that a training started from.
+
+    None where it started from random weights.
+
+    Raises:
+        RegistryError: that model is not registered here.
+    """
+    md5 = model.tags.get("parent.md5")
+    if not md5:
+        return None
+    version = parents.find_version(root, model.name, md5)
+    if version is None:
+        raise RegistryError(
+            f"{model.label} started from a model that is not registered here, md5 {md5}"
+        )
+    return _of_version(root, model.name, None, str(version.version))
 
 
 def _run(model: Provenance) -> str:

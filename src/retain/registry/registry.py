@@ -68,7 +68,8 @@ def register(
         if not decision.kept and not os.environ.get("DVC_EXP_NAME"):
             metrics_md5 = fingerprint.file_md5(Layout(root, name).metrics)
             gave = (ledger.GATE, decision.alias, decision.why, decision.model_md5, metrics_md5)
-            ledger.record(root, name, ledger.new_entry(root, *gave, decision.final_md5))
+            parent = version.tags.get("parent.md5", "")
+            ledger.record(root, name, ledger.new_entry(root, *gave, decision.final_md5, parent))
     return decision
 
 

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from retain.config.schema import Prove
 from retain.errors import DvcError, ProofError
@@ -21,6 +22,7 @@ from retain.evaluation import choice
 from retain.project import dvc, files, fingerprint
 from retain.project.git import Git
 from retain.project.layout import Layout
+from retain.registry import parents
 from retain.registry.provenance import Provenance
 
 IDENTICAL, DIFFERENT, NEAR = 0, 1, 3  # exit codes
@@ -105,6 +107,7 @@ def prove(root: Path, model: Provenance, fresh: bool = False, wheels: Path | Non
         _check_out(root, model, tree)
         tolerance = _tolerance(tree, model.name)
         _fetch(root, tree, model.params.get("data.path", ""))
+        parents.bring(root, tree, model.name, _entry(tree, model.name).get("training") or {})
         folders = [*filter(None, [wheels]), root / "wheels", tree / "wheels"]
         python = _fresh_python(tree, folders) if fresh else Path(sys.executable)
         today = _environment(tree, python, model.environment.get("env.threads", "1"))
@@ -176,13 +179,19 @@ def _fetch(root: Path, tree: Path, path: str) -> None:
 
 
 def _tolerance(tree: Path, name: str) -> float:
-    """Return `prove.tolerance` of a problem, without what another release may word otherwise."""
+    """Return `prove.tolerance` of a problem."""
+    return float((_entry(tree, name).get("prove") or {}).get("tolerance", Prove().tolerance))
+
+
+def _entry(tree: Path, name: str) -> dict[str, Any]:
+    """Return the entry of a problem, without what another release may word otherwise."""
     from ruamel.yaml import YAML
 
     problems = YAML(typ="safe").load(tree / "params.yaml").get("problems") or {}
     if name not in problems:
         raise ProofError(f"params.yaml had no problem `{name}` at that commit")
-    return float((problems[name].get("prove") or {}).get("tolerance", Prove().tolerance))
+    entry: dict[str, Any] = problems[name]
+    return entry
 
 
 def _fresh_python(tree: Path, wheels: Sequence[Path]) -> Path:

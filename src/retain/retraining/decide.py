@@ -26,11 +26,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is to be done about a problem, and why; `stopped` says that its data got worse."""
+    """What is to be done about a problem, and why.
+
+    Attributes:
+        stopped: its data got worse.
+        restores: nothing changed, and only outputs are missing: the present model comes again.
+    """
 
     train: bool
     reasons: list[str]
     stopped: bool = False
+    restores: bool = False
     findings: DriftFindings | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
@@ -48,7 +54,8 @@ def check(root: Path, name: str, problem: Problem) -> Outcome:
     except DataError as error:
         return Outcome(False, [str(error)], stopped=True)
     if changed:
-        return Outcome(True, [f"not here: {', '.join(sorted(changed.missing))}"])
+        missing = f"not here: {', '.join(sorted(changed.missing))}"
+        return Outcome(True, [missing], restores=True)
     return Outcome(False, ["data, params and code are those of the present model"])
 
 

@@ -6,6 +6,7 @@ ledger does not count.
 """
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -16,7 +17,8 @@ from retain.project import dvc, fingerprint
 from retain.project.git import Git
 from retain.project.layout import Layout
 
-KEPT = ("dvc.lock", "data", "models", "reports")  # of what git does not ignore
+KEPT = ("dvc.lock", "params.yaml", "data", "models", "reports")  # of what git does not ignore
+PARENT = re.compile(r"^ +parent: \{.*\}\n", re.MULTILINE)  # what a warm start writes
 # Answers git with the token out of the environment: it is in no argument and in no file.
 HELPER = (
     '!f() { test "$1" = get && '
@@ -34,7 +36,8 @@ def publish(root: Path, names: Iterable[str]) -> str:
     """
     names = sorted(names)
     git = _git(root)
-    code = git.run("status", "--porcelain", "--", *fingerprint.CODE)
+    changed = [path for path in fingerprint.CODE if not _is_parent_alone(git, path)]
+    code = git.run("status", "--porcelain", "--", *changed)
     if code:
         raise RetainError(
             f"the models were trained with code or params that no commit has; commit them before "
@@ -68,6 +71,17 @@ def publish(root: Path, names: Iterable[str]) -> str:
             return f"another runner published to {branch} meanwhile; the next run looks again"
         raise RetainError(f"git cannot push to {remote}: {error}") from None
     return f"published commit {commit[:9]} on branch {branch}{_pull_request(git, names, branch)}"
+
+
+def _is_parent_alone(git: Git, path: str) -> bool:
+    """Whether a file is params.yaml, and differs from HEAD in `training.parent` at most.
+
+    The retraining wrote those keys; they are part of what is published.
+    """
+    if path != "params.yaml":
+        return False
+    now, before = (git.root / path).read_text(encoding="utf-8"), git.show("HEAD", path) or ""
+    return PARENT.sub("", now).rstrip() == PARENT.sub("", before).rstrip()
 
 
 def _git(root: Path) -> Git:

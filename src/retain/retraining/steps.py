@@ -69,11 +69,24 @@ def check(root: Path, name: str, problem: Problem, trust: bool = False) -> Outco
     """
     if trust:
         changed = changes.status(root, name)
-        outcome = Outcome(bool(changed), changed.sentences() or ["nothing changed"])
+        reasons = changed.sentences()
+        outcome = Outcome(bool(changed), reasons or ["nothing changed"], restores=not reasons)
     else:
         outcome = decide.check(root, name, problem)
     echo(f"{name}: {outcome}")
     return outcome
+
+
+def follow_champions(
+    root: Path, problems: dict[str, Problem], outcomes: dict[str, Outcome]
+) -> None:
+    """Write the champions that the trainings start from into params.yaml, where they start warm."""
+    from retain.registry import parents
+
+    for name, outcome in outcomes.items():
+        starts_warm = problems[name].training.warm_start != "none"
+        if starts_warm and outcome.train and not outcome.restores:
+            echo(parents.follow_champion(root, name))
 
 
 def train(root: Path, names: list[str], only: tuple[str, ...] = ()) -> None:

@@ -52,7 +52,7 @@ def pipeline_key(root: Path, name: str, problem: Problem, tags: dict[str, str]) 
         "data": tags["data.md5"],
         "model": problem.model_dump(mode="json")["model"],
         "training": problem.training.model_dump(mode="json"),
-        "folds": problem.folds,
+        **problem.learned,
         "code": fingerprint.file_md5(code) if code.is_file() else "",
         "experiment": tags.get("DVC_EXP_NAME", ""),
     }

@@ -27,13 +27,27 @@ class Planned:
             f", fold {self.fold} of {folds}" if folds > 1 else ""
         )
 
-    def build(self, kind: AnyKind, problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
-        """Build its training; seeds are set first, so that the weights are always the same."""
+    def build(
+        self,
+        kind: AnyKind,
+        problem: Problem,
+        prepared: Path,
+        cell: Cell,
+        parent: Path | None = None,
+    ) -> TrainingSetup:
+        """Build its training; seeds are set first, so that the weights are always the same.
+
+        Args:
+            parent: the model folder to start from; random weights if None.
+        """
         recipe = problem.beside[self.beside] if self.beside else problem
         trainer.seed_everything(recipe.training)
         if self.fold == 1 or kind.fold is None:
-            return kind.training.load(recipe, prepared, cell)
-        return kind.fold.load(recipe, prepared, cell, self.fold)
+            setup = kind.training.load(recipe, prepared, cell)
+        else:
+            setup = kind.fold.load(recipe, prepared, cell, self.fold)
+        setup.warm(parent, recipe.training.parents.get(cell))
+        return setup
 
 
 def plan(problem: Problem) -> list[Planned]:

@@ -5,6 +5,7 @@ This module does not import Lightning, so that a kind can build its part without
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -47,7 +48,8 @@ class TrainingSetup:
     are a group each; otherwise all parameters have the learning rate of params. `config` is the
     model's config.json; `calibrate()` is called once, after the training. Without a validation part
     there is a `length`, and the weights at its end are kept. `model` is the network that is saved:
-    `written`, if it is given. `epochs`, if given, is the most epochs.
+    `written`, if it is given. `epochs`, if given, is the most epochs. `start_from(folder)` copies
+    the weights of a model folder into the network, where the kind can start from another model.
     """
 
     network: nn.Module
@@ -60,6 +62,17 @@ class TrainingSetup:
     length: Length | None = None
     written: nn.Module | None = None
     epochs: int | None = None
+    start_from: Callable[[Path], None] | None = None
+
+    def warm(self, parent: Path | None, md5: str | None) -> None:
+        """Start from the weights of a parent's folder, if there is one; config.json has its md5.
+
+        Raises:
+            ModelError: the parent does not fit.
+        """
+        if parent is not None and self.start_from is not None:
+            self.start_from(parent)
+            self.config["parent"] = md5
 
     @property
     def model(self) -> nn.Module:

@@ -93,3 +93,15 @@ def test_why_the_remote_does_not_answer_is_said(
     said = r"a model, md5 1{12}, is neither in DVC's cache nor its remote \(no remote is set up\)"
     with pytest.raises(ModelError, match=said):
         cache.copy("1" * 32, tmp_path / "model", "a model")
+
+
+def test_a_folder_that_is_added_has_the_md5_that_dvc_gives_it(cache: Cache, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    (model / "fold-2").mkdir(parents=True)
+    for name, content in {**FOLDER, "fold-2/history.csv": b"epoch\n"}.items():
+        (model / name).write_bytes(content)
+    md5 = cache.add(model)
+    assert md5 == fingerprint.folder_md5(model)
+    assert cache.has(md5)
+    cache.copy(md5, tmp_path / "copy", "a model")
+    assert fingerprint.folder_md5(tmp_path / "copy") == md5

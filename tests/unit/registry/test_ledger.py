@@ -105,7 +105,7 @@ def test_an_entry_is_read_as_it_was_written(
     )
 
 
-@pytest.mark.parametrize("line", ["2026-01-01,a,b", "2026-01-01,a,b,1,2,3,4,5,6", "<<<<<<< HEAD"])
+@pytest.mark.parametrize("line", ["2026-01-01,a,b", "2026-01-01,a,b,1,2,3,4,5,6,7", "<<<<<<< HEAD"])
 def test_a_line_that_is_none_of_ours_is_named(tmp_path: Path, line: str) -> None:
     ledger.record(tmp_path, "small", entry(1, "a"))
     with Layout(tmp_path, "small").ledger.open("a") as file:
@@ -365,3 +365,17 @@ def test_nothing_is_done_where_the_ledger_cannot_be_read(tmp_path: Path, content
     ):
         pytest.fail("the block must not run")
     assert path.read_bytes() == content
+
+
+def test_the_model_that_a_training_started_from_has_a_column_where_it_is_needed(
+    tmp_path: Path,
+) -> None:
+    ledger.record(tmp_path, "small", entry(1, "a"))
+    path = Layout(tmp_path, "small").ledger
+    before = path.read_text()
+    assert before.splitlines()[0].endswith(",commit,final"), "as earlier versions read it"
+    warm = replace(entry(2, "b"), parent="a")
+    ledger.record(tmp_path, "small", warm)
+    assert path.read_text().splitlines()[0].endswith(",final,parent")
+    path.write_text(path.read_text() + before)  # as a merge may leave both versions
+    assert ledger.read(tmp_path, "small") == [entry(1, "a"), warm]

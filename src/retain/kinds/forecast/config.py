@@ -7,9 +7,9 @@ from pydantic import Field, field_validator, model_validator
 
 from retain.config.schema import Problem as CommonProblem
 from retain.config.schema import Section
-from retain.config.schema import Training as CommonTraining
 from retain.kinds.forecast.file_format import FileFormat
-from retain.kinds.forecast.presets import DROPOUT, ON_BASE, PRESETS, REHEARSALS, UPDATES
+from retain.kinds.forecast.presets import DROPOUT, ON_BASE, PRESETS, REHEARSALS
+from retain.kinds.forecast.sections import Evaluation, Floor, Training
 from retain.kinds.forecast.split import Split
 from retain.kinds.forecast.time_axis import TimeAxis
 
@@ -135,47 +135,6 @@ class Model(Section):
         return value
 
 
-class Training(CommonTraining):
-    """How a network is trained, and what decides how long.
-
-    Without rehearsals it learns from the training part, and the validation part stops it. With them
-    networks rehearse, each on what precedes a part as long as the validation part: that part, and
-    those before it. What they reach there says how long to train, and on a base whether to keep the
-    network at all; the network that is scored has learned from everything before the test part.
-
-    Attributes:
-        rehearsals: how many; 0 without a base, where nothing is said, and 2 with one.
-        alone: whether each cell is trained without the base, too, to compare it with.
-    """
-
-    rehearsals: int = Field(0, ge=0, le=4)
-    alone: bool = True
-
-    def epochs(self, examples: int) -> int:
-        """With rehearsals, 6 passes over the examples, within UPDATES."""
-        if not self.rehearsals or self.max_epochs is not None:
-            return super().epochs(examples)
-        one = min(-(-examples // self.batch_size), self.epoch_steps)
-        low, high = UPDATES
-        return -(-(self.max_steps or min(max(6 * examples // self.batch_size, low), high)) // one)
-
-
-Floor = Literal["seasonal_naive", "naive", "drift", "zero", "seasonal_mean", "theta", "ets"]
-
-
-class Evaluation(Section):
-    """How the test windows are scored: in `folds` pieces, each by a model trained up to it.
-
-    `floors` are the forecasts without a network that it is compared with.
-    """
-
-    folds: int = Field(1, ge=1, le=1000)
-    floors: tuple[Floor, ...] = get_args(Floor)
-    bootstrap: int = Field(2000, ge=100, le=1_000_000)
-    block_length: int | None = Field(None, ge=1, le=1_000_000)
-    seed: int = Field(1, ge=0)
-
-
 def level_column(level: float) -> str:
     """Return the name that a quantile's column has in a forecast.
 
@@ -191,6 +150,7 @@ class Problem(CommonProblem):
     ERRORS = ("mae", "crps", "mase", "rmsse")
     PRESETS = PRESETS
     TASK = "time-series-forecasting"
+    WARM_START = True
     BASELINES = (
         *("rnn", "gru", "pool", "lstm_alone", "rnn_alone", "gru_alone"),
         *get_args(Floor),
@@ -217,6 +177,12 @@ class Problem(CommonProblem):
         return self.evaluation.folds
 
     @property
+    def learned(self) -> dict[str, Any]:
+        """What the section `evaluation` says about training."""
+        cold = self.evaluation.cold_start
+        return super().learned | ({"cold_start": cold} if cold else {})
+
+    @property
     def beside(self) -> Mapping[str, Self]:
         """Each cell without the classical base, if it has one.
 
@@ -234,6 +200,8 @@ class Problem(CommonProblem):
         own: dict[str, Any] = {}
         if stage == "train":
             own = {"evaluation.folds": self.folds}
+        if stage in ("train", "refit") and self.evaluation.cold_start:
+            own["evaluation.cold_start"] = self.evaluation.cold_start
         if stage == "evaluate":
             keys = ("psi", "wasserstein", "max_missing")
             own = {f"retrain.{key}": getattr(self.retrain, key) for key in keys}
@@ -261,6 +229,29 @@ class Problem(CommonProblem):
             raise ValueError(
                 "model.base is pool, and training.rehearsals is 0: whether a network is worth it "
                 "is rehearsed; take 1 or more"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rehearsals_start_cold(self) -> Self:
+        if self.training.rehearsals and self.training.warm_start != "none":
+            raise ValueError(
+                "training.warm_start: a champion has learned from the past that rehearsals are "
+                "scored on; take training.rehearsals: 0, with model.base: none, or warm_start: none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _cold_series_have_a_network(self) -> Self:
+        if self.training.mask_contexts and self.model.base != "none":
+            raise ValueError(
+                "training.mask_contexts: a classical base has no forecast without history; take "
+                "model.base: none, or mask_contexts: 0"
+            )
+        if self.evaluation.cold_start and not self.training.mask_contexts:
+            raise ValueError(
+                "evaluation.cold_start scores series without history, which training.mask_contexts "
+                "teaches: set it, to 0.1 for example"
             )
         return self
 

@@ -11,7 +11,7 @@ from retain.evaluation.quality_gate import Comparison
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import folds, panel
 from retain.kinds.forecast.data.windows import Windows
-from retain.kinds.forecast.evaluation import evaluate
+from retain.kinds.forecast.evaluation import scoring
 from retain.kinds.forecast.predict import predictor
 from retain.kinds.forecast.predict.predictor import Predictor
 from retain.model_files import load_champion
@@ -35,18 +35,18 @@ def compare_with_champion(
     cuts = [(fold, folds.cut(source, fold)) for fold in folds.find(source.schema, problem.folds)]
     parts = [(cut, Windows(cut, (fold.test_step, fold.reach))) for fold, cut in cuts]
     ours, theirs = (
-        evaluate.empty_sums([windows for _, windows in parts], source, models[0].network.levels)
+        scoring.empty_sums([windows for _, windows in parts], source, models[0].network.levels)
         for models in (trained, old)
     )
     for cut, windows in parts:
         begins = source.grid[cut.schema.test_step]
         for models, sums in ((trained, ours), (old, theirs)):
-            model = evaluate.network_model(_newest_before(models, begins), cut)
-            evaluate.sum_metrics(model, windows, source, sums.levels, sums)
+            model = scoring.network_model(_newest_before(models, begins), cut)
+            scoring.sum_metrics(model, windows, source, sums.levels, sums)
     return Comparison(
         measures=("mae", "rmse", "mase", "rmsse", "bias", "crps", "coverage_80"),
         scores=(ours.scores(), theirs.scores()),
-        differences=evaluate.compare(ours, theirs, problem),
+        differences=scoring.compare(ours, theirs, problem),
         by_step=(ours.mae_by_step().tolist(), theirs.mae_by_step().tolist()),
     )
 

@@ -10,24 +10,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NotRequired
 
-import numpy as np
 import pandas as pd
-import torch
 
-from retain.evaluation.arrays import Floats
 from retain.evaluation.choice import choose, fold_folder, fold_folders
 from retain.evaluation.quality_gate import differences
-from retain.evaluation.results import Interval, Metrics, plots, stack_histories
+from retain.evaluation.results import Metrics, plots, stack_histories
 from retain.kinds.forecast.config import ALONE, Problem
 from retain.kinds.forecast.data import folds, panel
 from retain.kinds.forecast.data.folds import Fold
 from retain.kinds.forecast.data.panel import Panel, Schema
-from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Batch, Windows
-from retain.kinds.forecast.evaluation import details
+from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Windows
+from retain.kinds.forecast.evaluation import cold_start, details, importance
+from retain.kinds.forecast.evaluation.cold_start import ColdStart
 from retain.kinds.forecast.evaluation.figures import View
-from retain.kinds.forecast.evaluation.metrics import COMPARED, SCALES, MetricSums, difference
+from retain.kinds.forecast.evaluation.importance import Importance
+from retain.kinds.forecast.evaluation.metrics import MetricSums
+from retain.kinds.forecast.evaluation.scoring import (
+    compare,
+    empty_sums,
+    network_model,
+    sum_metrics,
+)
 from retain.kinds.forecast.model import baselines, classical
-from retain.kinds.forecast.model.baselines import QuantileModel
 from retain.kinds.forecast.model.classical import Classical
 from retain.kinds.forecast.model.rehearsal import Outcome
 from retain.kinds.forecast.predict import predictor
@@ -46,10 +50,14 @@ class ForecastMetrics(Metrics):
     """The content of metrics.json; `windows` counts those of the test part.
 
     `network` says for each fold whether the judged network was kept on its classical base. Scores
-    of a model that forecast only a sample of the windows have a separate key `windows`.
+    of a model that forecast only a sample of the windows have a separate key `windows`. In
+    `cold_start` are the scores of series without history, where some were left out;
+    `importance` says how much each input of the judged network mattered.
     """
 
     windows: dict[str, int]
+    cold_start: NotRequired[ColdStart]
+    importance: NotRequired[list[Importance]]  # earlier versions have it not
     network: NotRequired[list[Outcome]]
 
 
@@ -75,62 +83,6 @@ class Evaluation:
         first = {"x": ranks, "model": scores["model"], "y": scores["mase"]}
         by_series = pd.DataFrame(first).join(scores.drop(columns="model"))
         return plots(self.tables, PLOTTED) | {"error_by_series": by_series}
-
-
-def network_model(model: Predictor, source: Panel, base_alone: bool = False) -> QuantileModel:
-    """Return a model folder as a function of a panel's windows: calibrated, in data units.
-
-    A series keeps its number and scale from the model's training.
-
-    Args:
-        base_alone: forecast with the model's classical base, without the network.
-    """
-    network = model.network.eval()
-    predict = network.predict_base if base_alone else network.predict
-    bases = model.bases(source)
-    index = source.index
-    names = index["unique_id"].to_numpy(dtype=object)
-    numbers, scales = model.known_series(names, index[["mean", "std"]].to_numpy())
-
-    def forecast(batch: Batch) -> Floats:
-        rows = batch.series - 1
-        known = batch._replace(series=numbers[rows], scales=scales[rows])
-        if bases is not None:
-            found = bases.at(rows.numpy(), batch.rows.numpy(), network.context)
-            experts, ahead = map(torch.from_numpy, found)
-            known = known._replace(experts=experts, ahead=ahead)
-        with torch.inference_mode():
-            return predict(known).double().numpy()
-
-    return forecast
-
-
-def empty_sums(parts: Sequence[Windows], source: Panel, levels: tuple[float, ...]) -> MetricSums:
-    """Allocate sums for the windows of all parts."""
-    steps = np.concatenate([windows.step for windows in parts])
-    first, last = int(steps.min()), int(steps.max())
-    unit = 1.0 if source.counts else 0.0
-    return MetricSums(first, last - first + 1, parts[0].horizon, len(source.index), levels, unit)
-
-
-def sum_metrics(
-    model: QuantileModel,
-    windows: Windows,
-    source: Panel,
-    levels: tuple[float, ...],
-    sums: MetricSums | None = None,
-) -> MetricSums:
-    """Score one model on windows of a panel; add to `sums`, if they are given."""
-    if sums is None:
-        sums = empty_sums([windows], source, levels)
-    scales = source.index[[*SCALES]].to_numpy(dtype=np.float64)
-    done = 0
-    for batch in windows.chunks():
-        truth = batch.window[:, 0, -windows.horizon :].double().numpy()
-        series, step = windows.places(np.arange(done, done + len(truth)))
-        sums.add(step, series, truth, model(batch), scales[series])
-        done += len(truth)
-    return sums
 
 
 def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Evaluation:
@@ -184,10 +136,13 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         },
     }
     if "network" in predictors[chosen["model"]].config:
-        judged = [predictor.load(folder) for folder in fold_folders(models[chosen["model"]])]
-        metrics["network"] = [model.config["network"] for model in judged]
-    lstm = predictors["lstm"]
+        of_folds = [predictor.load(folder) for folder in fold_folders(models[chosen["model"]])]
+        metrics["network"] = [model.config["network"] for model in of_folds]
+    if (cold := cold_start.score(problem, source, predictors)) is not None:
+        metrics["cold_start"] = cold
+    lstm, judged = predictors["lstm"], predictors[chosen["model"]]
     looked_at = next(part.windows for part in parts if len(part.windows))
+    metrics["importance"] = importance.measure(judged, looked_at.on(judged.bases(source)), source)
     tables = details.tables(sums, predictors, source, looked_at)
     return Evaluation(
         metrics,
@@ -282,13 +237,3 @@ def _part(
         models[POOL] = network_model(judged, cut, base_alone=True)
     models |= baselines.quantile_models(problem, validation, cut, smoothed)
     return details.Part(fold, cut, Windows(cut, (fold.test_step, fold.reach)), models)
-
-
-def compare(ours: MetricSums, theirs: MetricSums, problem: Problem) -> dict[str, Interval]:
-    """Compare two models in each of COMPARED, by the problem's section `evaluation`."""
-    settings = problem.evaluation
-    block = settings.block_length or max(2 * problem.data.horizon, problem.data.season_length)
-    return {
-        metric: difference(ours, theirs, metric, block, settings.bootstrap, settings.seed)
-        for metric in COMPARED
-    }

@@ -196,10 +196,26 @@ def _shares(axes: Axes, wide: pd.DataFrame) -> None:
     axes.set_title(f"share of the {len(wide):,} series with a lower error")
 
 
+@drawn("importance", "How much the loss grows where an input is exchanged between windows")
+def importance(labels: Sequence[str], increases: Sequence[float]) -> Figure:
+    """Draw a bar for each input, the first on top."""
+    figure = Figure(figsize=(WIDTH, 1.0 + 0.3 * len(labels)))
+    axes = figure.subplots()
+    rows = np.arange(len(labels))[::-1]
+    axes.barh(rows, increases, height=0.6, color=mark("lstm").colour)
+    axes.set_yticks(rows, [short(label, 34) for label in labels])
+    axes.grid(visible=False, axis="y")
+    axes.grid(visible=True, axis="x")
+    axes.xaxis.set_major_formatter(FuncFormatter(percent))
+    axes.set_title("increase of the loss")
+    return figure
+
+
 @drawn("replay", "Error of each retraining policy over time")
 def backtest(frame: pd.DataFrame) -> Figure:
     """Draw the columns policy, date, trained, mae; a marker is where a policy trained a model."""
-    styles = {"never": "naive", "always": "lstm", "drift": "rnn"}
+    styles = {"never": "naive", "always": "lstm", "drift": "rnn", "warm": "gru"}
+    styles = {policy: styles[policy] for policy in frame["policy"].unique()}
     figure = Figure(figsize=(WIDTH, 3.4))
     axes = figure.subplots()
     handles = []

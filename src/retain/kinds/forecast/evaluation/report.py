@@ -4,13 +4,16 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from retain.evaluation import curves
+from retain.evaluation import curves, plotting
 from retain.evaluation.quality_gate import MODEL, CheckResult
 from retain.evaluation.report import Figure, Report, Table
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.evaluation import fan, figures, scores, wording, worth
 from retain.kinds.forecast.evaluation.evaluate import Evaluation
+from retain.kinds.forecast.evaluation.importance import Importance
 from retain.kinds.forecast.evaluation.scores import label
+
+MOST_INPUTS = 12  # of the figure; metrics.json has all
 
 
 def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[CheckResult]) -> Report:
@@ -33,6 +36,7 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
         tables=(
             scores.differences_table(metrics, problem, schema.frequency),
             scores.scores_table(metrics, problem, schema.frequency),
+            *([scores.cold_start_table(metrics, problem)] if "cold_start" in metrics else []),
             *([folds_table(found, data, rehearsed)] if len(found.folds) > 1 else []),
         ),
         figures=tuple(_figures(problem, found)),
@@ -106,6 +110,31 @@ def _figures(problem: Problem, found: Evaluation) -> Iterator[Figure]:
         "longer matters.",
         curves.look_back(tables["look_back"], "newest input", decades=12),
     )
+    yield from _importance(found.metrics.get("importance", []))
+
+
+def _importance(found: Sequence[Importance]) -> Iterator[Figure]:
+    """Draw how much each input mattered, the first MOST_INPUTS of them."""
+    if any(each["loss_increase"] for each in found):  # else the base forecasts alone
+        first = found[:MOST_INPUTS]
+        shares = [
+            f"{each['input']} {plotting.percent(each['gradient'])}"
+            for each in sorted(found, key=lambda each: -(each["gradient"] or 0.0))[:3]
+            if each["gradient"] is not None
+        ]
+        rest = f" The first {MOST_INPUTS} of {len(found)}." if len(found) > MOST_INPUTS else ""
+        yield Figure(
+            "importance",
+            "What mattered",
+            "How much the loss of the judged network grows where one input is exchanged between "
+            "test windows (permutation importance): a column of the table, a part of the calendar, "
+            f"or some lags of the target.{rest} Of inputs that say the same, each seems to matter "
+            f"little. By gradient \N{MULTIPLICATION SIGN} input the forecast depends most on "
+            f"{', '.join(shares)}.",
+            figures.importance(
+                [each["input"] for each in first], [each["loss_increase"] for each in first]
+            ),
+        )
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:

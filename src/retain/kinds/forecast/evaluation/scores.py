@@ -10,6 +10,7 @@ from retain.evaluation.report import Table
 from retain.evaluation.results import Interval
 from retain.kinds.forecast.config import ALONE, Problem
 from retain.kinds.forecast.evaluation import wording
+from retain.kinds.forecast.evaluation.cold_start import GROUP, GROUP_SEASON, WITH_HISTORY
 from retain.kinds.forecast.evaluation.evaluate import ForecastMetrics
 from retain.kinds.forecast.evaluation.metrics import MOST_ZEROS
 
@@ -202,6 +203,34 @@ def _methods(names: Sequence[str], problem: Problem, frequency: str) -> Iterator
             yield label(name), meanings[name]
         elif name.endswith(f"_{ALONE}"):
             yield label(name), "the network without the classical base"
+
+
+def cold_start_table(metrics: ForecastMetrics, problem: Problem) -> Table:
+    """List the scores of the series that were left out, as if they had no history."""
+    found = metrics["cold_start"]
+    names = {
+        WITH_HISTORY: f"{label(metrics.get('model', MODEL))}, with their history",
+        GROUP: "mean of their static group",
+        GROUP_SEASON: "the same, by place in the season",
+    }
+    columns = {key: SCORES[key] for key in ("mae", "rmse", "mase", "crps", "coverage_80")}
+    point = {GROUP: ("crps", "coverage_80"), GROUP_SEASON: ("crps", "coverage_80")}
+    rows = tuple(
+        (
+            names.get(name, label(name)),
+            *("–" if key in point.get(name, ()) else _cell(key, scores[key]) for key in columns),
+        )
+        for name, scores in found["models"].items()
+    )
+    share = f"{100 * problem.evaluation.cold_start:g}\N{NO-BREAK SPACE}%"
+    return Table(
+        "Series without history",
+        ("forecast", *columns.values()),
+        rows,
+        note=f"{share} of the series, {found['series']:,}, were left out of training, and "
+        f"{found['windows']:,} of their test windows are forecast from static, calendar and known "
+        "values alone. A group are the series with the same static values, or the nearest.",
+    )
 
 
 def _in_percent(change: Interval, theirs: float) -> tuple[str, str]:

@@ -7,10 +7,11 @@ from typing import get_args
 from retain.evaluation import choice, plotting
 from retain.evaluation.quality_gate import MODEL
 from retain.evaluation.results import Interval
-from retain.kinds.forecast.config import Floor, Problem
+from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.evaluation.evaluate import ForecastMetrics
 from retain.kinds.forecast.evaluation.scores import judging_metric
 from retain.kinds.forecast.evaluation.wording import number, season_before
+from retain.kinds.forecast.sections import Floor
 
 Label = Callable[[str], str]  # returns a model's display name
 SAME = 0.005  # of the other's error: a smaller difference is none to a reader

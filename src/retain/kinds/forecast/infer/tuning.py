@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retain.config import loader
-from retain.kinds.forecast.config import Data, Evaluation, Problem
+from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import sample
 from retain.kinds.forecast.data.cycles import natural, segment_length
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.powers import MOSTLY_ZERO, share_of_zeros, takes_logarithms
 from retain.kinds.forecast.infer import cost
 from retain.kinds.forecast.presets import ON_BASE, UPDATE_SECONDS
+from retain.kinds.forecast.sections import Evaluation
 
 Counts = NDArray[np.int64]
 SERIES = 32  # the longest, by which contexts are chosen

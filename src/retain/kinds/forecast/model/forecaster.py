@@ -17,6 +17,7 @@ from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.model.base import Base, blended
 from retain.kinds.forecast.model.baselines import last_observed, nearest_season, seasonal_naive
 from retain.kinds.forecast.model.calibration import Calibration, Forecast, Target, apply
+from retain.kinds.forecast.model.cold import Cold
 from retain.kinds.forecast.model.mean import factor, past_mean
 from retain.kinds.forecast.model.mirror import Mirror
 from retain.kinds.forecast.model.pool.pool import Pool
@@ -92,6 +93,7 @@ class Forecaster(nn.Module):
             self.register_buffer(name, torch.tensor(numbers, dtype=torch.float32))
         whole = schema.whole and model.mean == "tweedie"
         self.target = Target(model.quantiles, schema.low, Transform(schema.power), whole)
+        self.cold: Cold | None = None  # set where it forecasts series without history
         # Fitted after training.
         calibration = Calibration.none(series_count, self.horizon, len(self.levels))
         for name, values in calibration._asdict().items():
@@ -132,7 +134,17 @@ class Forecaster(nn.Module):
         If no value of the training part is negative, no forecast is.
         """
         calibration = Calibration(self.widths, self.offsets, self.mean_offsets)
-        return self.calibrated(self(batch), batch, calibration)
+        forecast = self(batch)
+        found = self.calibrated(forecast, batch, calibration)
+        if self.cold is None:
+            return found
+        new = self.calibrated(forecast, batch, self.cold.calibration(self.widths))
+        return torch.where(self._is_new(batch)[:, :, None], new, found)
+
+    def _is_new(self, batch: Batch) -> Tensor:
+        """Return which windows have no value in their context, (batch, 1)."""
+        y = batch.window[:, 0, self.season : self.season + self.context]
+        return ~y.isfinite().any(1, keepdim=True)
 
     def predict_base(self, batch: Batch) -> Tensor:
         """Like `predict`, for the classical base alone."""
@@ -159,7 +171,7 @@ class Forecaster(nn.Module):
             context=torch.cat([window.channels, known], dim=-1),
             future=torch.cat([future, window.near], dim=-1),
             series=batch.series,
-            static=self._static(batch),
+            static=self.described(batch.static),
             base=window.centre.expand(-1, self.horizon),
             scale=window.scale,
             on_base=window,
@@ -186,6 +198,10 @@ class Forecaster(nn.Module):
             # Not torch's sqrt: MKL's starts from an approximation that differs among processors.
             scale = (variance + (0.01 * deviation).square()).rsqrt().reciprocal()
 
+        if self.cold is not None:
+            new = ~recent_seen.any(1, keepdim=True)
+            centre, scale = torch.where(new, mean, centre), torch.where(new, deviation, scale)
+
         level = torch.where(recent_seen, (recent - centre) / scale, 0.0)
         parts = [level, recent_seen.float()]
         base = centre.expand(-1, horizon)
@@ -206,7 +222,7 @@ class Forecaster(nn.Module):
             context=torch.cat([features, known], dim=-1),
             future=future,
             series=batch.series,
-            static=self._static(batch),
+            static=self.described(batch.static),
             base=base,
             scale=scale,
             on_base=None,
@@ -219,8 +235,9 @@ class Forecaster(nn.Module):
         covariates = torch.where(covariates.isfinite(), covariates, 0.0)  # missing: the mean
         return covariates[:, : self.context], covariates[:, self.context :, self.past :]
 
-    def _static(self, batch: Batch) -> Tensor:
-        static = (batch.static - self.static_means) / self.static_deviations
+    def described(self, static: Tensor) -> Tensor:
+        """Return static features in their deviations, those that are missing as the mean."""
+        static = (static - self.static_means) / self.static_deviations
         return torch.where(static.isfinite(), static, 0.0)
 
 
@@ -257,6 +274,9 @@ def load_forecaster(folder: Path) -> tuple[Forecaster, Schema, dict[str, Any]]:
             _empty_pool(config, schema),
             earlier=written_in < 4,
         )
+        if "cold_start" in config:
+            shape = config["cold_start"]["series"], len(schema.static), network.horizon
+            network.cold = Cold(*shape, len(network.levels))
         # Folders of formats 1 and 2 have only offsets as calibration: the rest is neutral.
         added = ADDED if written_in < 3 else ()
         network.load_state_dict({name: network.state_dict()[name] for name in added} | weights)

@@ -14,6 +14,7 @@ from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.powers import takes_logarithms
 from retain.kinds.forecast.data.windows import Batch, Windows
+from retain.kinds.forecast.model import cold
 from retain.kinds.forecast.model.conformal import collect
 from retain.kinds.forecast.model.forecaster import Forecaster, build_matched
 from retain.kinds.forecast.model.mean import deviance
@@ -48,6 +49,8 @@ class Learner:
     def described(self) -> dict[str, Any]:
         """Return what config.json says of the network."""
         base = self.network.base
+        if self.network.cold is not None:
+            return {**self.sizes, "cold_start": {"series": len(self.network.cold.static)}}
         if base is None:
             return {**self.sizes}
         return {**self.sizes, "pool": {"experts": list(base.experts), "log": base.log}}
@@ -117,11 +120,15 @@ def make(
         few = len(train) <= UNITS
         measured = train if few else Windows(source, "train").thinned(UNITS).on(bases)
         begin_at_base(network, measured)
+    if problem.training.mask_contexts:
+        network.cold = cold.make(network, source)
     return Learner(network, sizes, train, pool, bases)
 
 
 def loss_of(problem: Problem, network: Forecaster, batch: Batch) -> tuple[Tensor, Tensor]:
     """Return the sum of a network's loss over a batch, and its weight."""
+    if network.training and problem.training.mask_contexts:
+        batch = cold.masked(network, batch, problem.training.mask_contexts)
     # The members of an ensemble are trained separately, and validated as their mean.
     values, base, scale, mean = network.by_member(batch) if network.training else network(batch)
     observed = batch.window[:, 0, -base.shape[1] :]  # (batch, horizon)

@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from retain.evaluation import choice
 from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Problem
-from retain.kinds.forecast.data import panel
+from retain.kinds.forecast.data import left_out, panel
 from retain.kinds.forecast.data.panel import Panel, Schema
 from retain.kinds.forecast.data.windows import Windows
 from retain.kinds.forecast.model import learner, setup
@@ -46,7 +48,10 @@ def build_until(until: int, source: Panel, problem: Problem, evaluated: Path) ->
     """Like `build`, on the rows of a panel before grid step `until`."""
     whole = source.cut(until, until, until)
     folds = choice.fold_folders(evaluated)
-    length = training_length(problem, source, folds, len(Windows(whole, "train")))
+    share = problem.evaluation.cold_start
+    learned = left_out.leave_out(source, share)
+    length = training_length(problem, learned, folds, len(Windows(whole, "train")))
+    kept = ~left_out.drawn(source, share) if share else None
     if not is_kept(read_config(folds[-1])):
         length = Length(1, 1)  # the training has no effect
     built = setup.build_on(whole, problem, read_config(evaluated)["cell"], length)
@@ -58,17 +63,24 @@ def build_until(until: int, source: Panel, problem: Problem, evaluated: Path) ->
         before, schema, config = load_forecaster(evaluated)
         newest, _, judged = load_forecaster(folds[-1])
         for name in CALIBRATION:
-            network.get_buffer(name).copy_(newest.get_buffer(name))
+            fitted = newest.get_buffer(name)
+            if name == "widths" and kept is not None:
+                fitted = fitted[_numbers(kept)]
+            network.get_buffer(name).copy_(fitted)
             if network.base is not None and newest.base is not None:
                 network.base.get_buffer(name).copy_(newest.base.get_buffer(name))
+        if network.cold is not None and newest.cold is not None:
+            network.cold.offsets.copy_(newest.cold.offsets)
+            network.cold.mean_offsets.copy_(newest.cold.mean_offsets)
         if "network" in judged:
             built.config["network"] = judged["network"]
         if not is_kept(judged):
             learner.rest_on_base(network)
-        sentence, accepted = compare(network, whole, before, source)
+        sentence, accepted = compare(network, whole, before, learned, kept)
         if not accepted:
             # With all rows the pool may have had other experts, and the heads another width.
             network.members, network.base = before.members, before.base
+            network.cold = before.cold
             network.load_state_dict(before.state_dict())
             built.config.clear()
             built.config.update(config)
@@ -80,6 +92,15 @@ def build_until(until: int, source: Panel, problem: Problem, evaluated: Path) ->
         }
 
     return replace(built, calibrate=calibrate)
+
+
+def _numbers(kept: NDArray[np.bool_]) -> Tensor:
+    """Return the number of each series in the evaluated model, 0 for one it has not seen.
+
+    Args:
+        kept: which series it has learned from.
+    """
+    return torch.from_numpy(np.r_[0, np.where(kept, np.cumsum(kept), 0)])
 
 
 def is_kept(config: dict[str, Any]) -> bool:
@@ -110,16 +131,23 @@ def training_length(problem: Problem, source: Panel, folds: list[Path], windows:
 
 
 def compare(
-    network: Forecaster, whole: Panel, before: Forecaster, source: Panel
+    network: Forecaster,
+    whole: Panel,
+    before: Forecaster,
+    source: Panel,
+    kept: NDArray[np.bool_] | None = None,
 ) -> tuple[str, bool]:
     """Compare the refitted network with the evaluated one on the test part.
+
+    Args:
+        kept: which series of `whole` are in `source`, all if None.
 
     Returns:
         A sentence, and whether the refitted network can replace the other: all its forecasts are
         finite, and its error is not larger by more than TOLERANCE.
     """
     part = (source.schema.test_step, whole.schema.steps)
-    ours, finite = _errors(network, whole, part)
+    ours, finite = _errors(network, whole, part, kept)
     theirs, _ = _errors(before, source, part)
     if not finite:
         return "a forecast of the refitted network is not finite: the evaluated one is kept", False
@@ -136,10 +164,16 @@ def compare(
     return found, True
 
 
-def _errors(network: Forecaster, source: Panel, part: tuple[int, int]) -> tuple[Floats, bool]:
+def _errors(
+    network: Forecaster,
+    source: Panel,
+    part: tuple[int, int],
+    kept: NDArray[np.bool_] | None = None,
+) -> tuple[Floats, bool]:
     """Return the absolute errors of the medians, (windows, horizon), and whether all are finite."""
     network.eval()
-    windows = Windows(source, part).thinned(CHECKED)
+    windows = Windows(source, part)
+    windows = (windows if kept is None else windows.among(kept)).thinned(CHECKED)
     if network.base is not None:
         windows.on(Run(network.base.pool, source))
     errors, finite = [], True

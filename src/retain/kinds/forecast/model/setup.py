@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from retain.config.schema import Cell
 from retain.errors import DataError
 from retain.kinds.forecast.config import Problem
-from retain.kinds.forecast.data import folds, panel, profile, slots
+from retain.kinds.forecast.data import folds, left_out, panel, profile, slots
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Batch, Windows
-from retain.kinds.forecast.model import learner, rehearsal
+from retain.kinds.forecast.model import learner, parent, rehearsal
 from retain.kinds.forecast.model.conformal import calibrate
 from retain.kinds.forecast.model.forecaster import Forecaster
 from retain.training.setup import Length, TrainingSetup
@@ -25,7 +25,7 @@ def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
 
 def build_fold(problem: Problem, prepared: Path, cell: Cell, fold: int) -> TrainingSetup:
     """Build the training of `cell` for a fold of the test part, from 1 to `problem.folds`."""
-    source = panel.load(prepared)
+    source = left_out.leave_out(panel.load(prepared), problem.evaluation.cold_start)
     return build_on(
         folds.cut(source, folds.find(source.schema, problem.folds)[fold - 1]), problem, cell
     )
@@ -56,6 +56,8 @@ def build_on(
         made.finish()
         if length is None:
             calibrate(network, validation)
+            if network.cold is not None:
+                network.cold.fit(network, validation)
 
     return TrainingSetup(
         network,
@@ -65,6 +67,7 @@ def build_on(
         _config(source, problem, cell) | made.described(),
         calibrate=finish,
         length=length,
+        start_from=lambda folder: parent.start_from(network, source, folder, length is not None),
     )
 
 

@@ -12,8 +12,7 @@ import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,86 +22,30 @@ from retain import model_files
 from retain.config import durations
 from retain.config.kind import kind_of
 from retain.errors import DataError, ParamsError
-from retain.evaluation import report
-from retain.evaluation.quality_gate import MODEL, methods
-from retain.evaluation.report import markdown_table
-from retain.evaluation.results import Interval
+from retain.evaluation.quality_gate import MODEL
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import panel, profile, tables
 from retain.kinds.forecast.data.tables import Table
-from retain.kinds.forecast.data.timestamps import axis, in_words
+from retain.kinds.forecast.data.timestamps import in_words
 from retain.kinds.forecast.data.windows import Windows
-from retain.kinds.forecast.evaluation import evaluate, figures
+from retain.kinds.forecast.evaluation import scoring
 from retain.kinds.forecast.evaluation.metrics import MEASURES, MetricSums
 from retain.kinds.forecast.model import setup
 from retain.kinds.forecast.monitoring import drift
+from retain.kinds.forecast.monitoring.policies import Backtest, Track
 from retain.kinds.forecast.predict import predictor
 from retain.project import code_deps, files, fingerprint
 from retain.training import trainer
 
 POLICIES = ("never", "always", "drift")
-
-
-@dataclass
-class Track:
-    """One policy: its current model, its trainings and its errors so far."""
-
-    policy: str
-    sums: MetricSums
-    model: Path | None = None
-    trained: list[pd.Timestamp] = field(default_factory=list)
-    seconds: float = 0.0
-    errors: list[float] = field(default_factory=list)  # MAE from each date to the next
-
-
-@dataclass(frozen=True)
-class Backtest:
-    """Errors and costs of the policies."""
-
-    data: Data
-    dates: list[pd.Timestamp]
-    tracks: list[Track]
-    differences: dict[str, Interval]  # MAE of a policy minus that of `never`
-
-    def table(self) -> pd.DataFrame:
-        """Make a row for each policy and date: whether it trained, and its error to the next."""
-        dates = axis(pd.DatetimeIndex(self.dates), self.data)
-        rows = [
-            {"policy": track.policy, "date": date, "trained": at in track.trained} | {"mae": error}
-            for track in self.tracks
-            for at, date, error in zip(self.dates, dates, track.errors, strict=True)
-        ]
-        return pd.DataFrame(rows)
-
-    def figure(self) -> str:
-        """Draw the error over time, as SVG."""
-        return figures.backtest(self.table())
-
-    def markdown(self, name: str, every: str) -> str:
-        """Describe errors and costs for a person who chooses a policy."""
-        rows = []
-        for track in self.tracks:
-            difference = ("–", "–", "–")
-            if change := self.differences.get(track.policy):
-                difference = (f"{change.value:+.4g}", change.bounds, change.judgement)
-            mae = f"{track.sums.scores()['mae']:.4g}"
-            cost = f"{len(track.trained)}", f"{track.seconds:.0f}"
-            rows.append((track.policy, mae, *difference, *cost))
-        columns = ("policy", "MAE", "− never", "95 % interval", "is", "trainings", "seconds")
-        first, *_, last = (in_words(date, self.data) for date in self.dates)
-        return (
-            f"## {name}: what retraining would have given\n\n{name}, looked at every {every} from "
-            f"{first} to {last}: the error of the forecasts between the dates, and what the "
-            f"trainings took. {methods(self.differences.values())}"
-            f"\n\n{markdown_table(report.Table('', columns, tuple(rows)))}"
-        )
+WARM = "warm"  # always, from the weights of the model before; where `training.warm_start` is set
 
 
 class Past:
     """A problem and its table, at any date of the past."""
 
     def __init__(self, problem: Problem, name: str, root: Path):
-        self.problem, self.name, self.root = problem, name, root
+        self.problem, self.name, self.root = _starting_from(problem, None), name, root
         self.table = tables.read(problem.data, root)
         self.panel = panel.build(self.table, problem.data)
         self.end = self.panel.grid[profile.last_step(self.panel)]
@@ -152,13 +95,14 @@ def backtest(problem: Problem, name: str, root: Path, every: str, start: str) ->
     levels, series = problem.model.quantiles, len(past.panel.index)
     tracks = [
         Track(policy, MetricSums(bounds[0], len(grid), problem.data.horizon, series, levels))
-        for policy in POLICIES
+        for policy in (*POLICIES, *[WARM] * (problem.training.warm_start != "none"))
     ]
     for number, date in enumerate(dates):
         snapshot = Snapshot(past, date)
         for track in tracks:
             if _is_due(track, snapshot):
-                track.model = snapshot.model
+                before = track.model if track.policy == WARM else None
+                track.model = snapshot.model if before is None else snapshot.warm(before)
                 track.trained.append(date)
                 track.seconds += facts(track.model)["seconds"]
         _score(past, tracks, bounds[number], bounds[number + 1])
@@ -169,7 +113,7 @@ def backtest(problem: Problem, name: str, root: Path, every: str, start: str) ->
         )
     never = tracks[0].sums
     differences = {
-        track.policy: evaluate.compare(track.sums, never, problem)["mae"] for track in tracks[1:]
+        track.policy: scoring.compare(track.sums, never, problem)["mae"] for track in tracks[1:]
     }
     return Backtest(problem.data, dates, tracks, differences)
 
@@ -233,20 +177,26 @@ class Snapshot:
         """The model folder, with its error on the test part and its seconds in facts.json."""
         return self._make("model", self._train)
 
+    def warm(self, parent: Path) -> Path:
+        """Return the same of a training that starts from the weights of another model."""
+        md5 = fingerprint.folder_md5(parent)
+        return self._make(f"model-{md5[:12]}", partial(self._train, parent=parent))
+
     def _prepare(self, out: Path) -> None:
         table, problem = self.past.at(self.date)
         panel.save(panel.build(table, problem.data), out)
 
-    def _train(self, out: Path) -> None:
-        begun = time.monotonic()
-        problem = self.past.at(self.date)[1]
+    def _train(self, out: Path, parent: Path | None = None) -> None:
+        begun = time.process_time()
+        problem = _starting_from(self.past.at(self.date)[1], parent)
         trainer.seed_everything(problem.training)
         training = setup.build(problem, self.prepared, MODEL)
-        label = f"{self.past.name} at {in_words(self.date, problem.data)}"
+        training.warm(parent, problem.training.parents.get(MODEL))
+        label = f"{self.past.name} at {in_words(self.date, problem.data)}{', warm' * bool(parent)}"
         history = trainer.fit(training, problem.training, MODEL, label)
         training.calibrate()
         model_files.write_model(out, training.model, training.config, history)
-        seconds = time.monotonic() - begun
+        seconds = time.process_time() - begun
         content = {"seconds": seconds, "test": _score_test_part(out, self.prepared)}
         (out / "facts.json").write_text(json.dumps(content), encoding="utf-8")
 
@@ -260,21 +210,28 @@ class Snapshot:
         return target
 
 
+def _starting_from(problem: Problem, parent: Path | None) -> Problem:
+    """Return a problem whose LSTM starts from a model folder, or from random weights."""
+    md5s = {} if parent is None else {MODEL: fingerprint.folder_md5(parent)}
+    training = problem.training.model_copy(update={"parent": md5s})
+    return problem.model_copy(update={"training": training})
+
+
 def facts(model: Path) -> dict[str, Any]:
-    """Read the seconds of a model's training and its scores on the test part."""
+    """Read the processor's seconds of a model's training and its scores on the test part."""
     content: dict[str, Any] = json.loads((model / "facts.json").read_text(encoding="utf-8"))
     return content
 
 
 def _score_test_part(folder: Path, prepared: Path) -> dict[str, float]:
     model, source = predictor.load(folder), panel.load(prepared)
-    forecast, test = evaluate.network_model(model, source), Windows(source, "test")
-    return evaluate.sum_metrics(forecast, test, source, model.network.levels).scores()
+    forecast, test = scoring.network_model(model, source), Windows(source, "test")
+    return scoring.sum_metrics(forecast, test, source, model.network.levels).scores()
 
 
 def _is_due(track: Track, snapshot: Snapshot) -> bool:
     """Whether the policy trains a model at that date."""
-    if track.model is None or track.policy == "always":
+    if track.model is None or track.policy in ("always", WARM):
         return True
     if track.policy == "never":
         return False
@@ -293,8 +250,8 @@ def _score(past: Past, tracks: list[Track], begin: int, end: int) -> None:
     windows = Windows(source, (begin, last))
     for track in tracks:
         assert track.model is not None
-        forecast = evaluate.network_model(predictor.load(track.model), source)
-        evaluate.sum_metrics(forecast, windows, source, track.sums.levels, track.sums)
+        forecast = scoring.network_model(predictor.load(track.model), source)
+        scoring.sum_metrics(forecast, windows, source, track.sums.levels, track.sums)
         steps = slice(begin - track.sums.first_step, end - track.sums.first_step)
         errors, counts = track.sums.by_origin[:, MEASURES.index("absolute"), steps]
         track.errors.append(float(errors.sum() / max(counts.sum(), 1)))

@@ -18,7 +18,7 @@ from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import panel, profile, timestamps
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Windows
-from retain.kinds.forecast.evaluation import evaluate, wording
+from retain.kinds.forecast.evaluation import scoring, wording
 from retain.kinds.forecast.predict import predictor
 from retain.kinds.forecast.predict.predictor import Predictor
 
@@ -85,8 +85,8 @@ def error(model: Predictor, source: Panel, begin: int, end: int) -> float | None
     windows = Windows(source, (begin, end))
     if not len(windows):
         return None
-    forecast = evaluate.network_model(model, source)
-    sums = evaluate.sum_metrics(forecast, windows, source, model.network.levels)
+    forecast = scoring.network_model(model, source)
+    sums = scoring.sum_metrics(forecast, windows, source, model.network.levels)
     score = sums.scores()[SCALED]
     return score if np.isfinite(score) else None
 

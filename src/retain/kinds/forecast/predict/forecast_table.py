@@ -19,7 +19,7 @@ from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.data import alignment, slots, tables, timestamps
 from retain.kinds.forecast.data.tables import Table
 from retain.kinds.forecast.data.windows import Batch
-from retain.kinds.forecast.predict import floors, future, notes, predictor, spans
+from retain.kinds.forecast.predict import cold_start, floors, future, notes, predictor, spans
 from retain.kinds.forecast.predict.future import Future
 from retain.kinds.forecast.predict.predictor import CLOSED, NOTE, Predictor
 from retain.kinds.forecast.predict.request import Request, RequestReader
@@ -42,6 +42,8 @@ def forecast_file(
         DataError: a table cannot be read; no series can be forecast; or, if strict, not all can be.
     """
     model = predictor.load(folder)
+    if options.cold_start is not None:
+        return cold_start.forecast_file(model, options.cold_start, options.unseen)
     data = model.read_as(history or model.data.path)
     table = tables.read(data, Path() if history else root)
     coming = None if options.future is None else future.read(options.future, data)

@@ -213,7 +213,7 @@ class Predictor:
             "mean": mean,
             "median": quantiles[self.network.levels.index(0.5)],
             **dict(zip(map(level_column, self.network.levels), quantiles, strict=True)),
-            NOTE: np.where(shut, CLOSED, "").astype(object),
+            NOTE: np.where(shut, CLOSED, request.note).astype(object),
         }
 
     def closed(

@@ -39,6 +39,7 @@ class Request:
     where: str  # the table's name in messages
     ignored: tuple[str, ...]  # columns of a file that the model does not read
     phase: NDArray[np.int64] | None = None  # (series,) from the grid, see `alignment.phases`
+    note: str = ""  # of every row of the answer
 
     def __len__(self) -> int:
         """The number of series."""

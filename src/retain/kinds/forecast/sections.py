@@ -1,0 +1,60 @@
+"""The sections `training` and `evaluation` of a forecasting problem."""
+
+from typing import ClassVar, Literal, get_args
+
+from pydantic import Field
+
+from retain.config.schema import Section
+from retain.config.schema import Training as CommonTraining
+from retain.kinds.forecast.presets import UPDATES
+
+
+class Training(CommonTraining):
+    """How a network is trained, and what decides how long.
+
+    Without rehearsals it learns from the training part, and the validation part stops it. With them
+    networks rehearse, each on what precedes a part as long as the validation part: that part, and
+    those before it. What they reach there says how long to train, and on a base whether to keep the
+    network at all; the network that is scored has learned from everything before the test part.
+
+    Attributes:
+        rehearsals: how many; 0 without a base, where nothing is said, and 2 with one.
+        alone: whether each cell is trained without the base, too, to compare it with.
+        mask_contexts: share of the training windows that are shown without any history, so that a
+            series without one can be forecast from its static, calendar and known covariates.
+    """
+
+    SPARED: ClassVar[tuple[str, ...]] = (*CommonTraining.SPARED, "mask_contexts")
+
+    rehearsals: int = Field(0, ge=0, le=4)
+    alone: bool = True
+    mask_contexts: float = Field(0.0, ge=0, lt=1)
+
+    def epochs(self, examples: int) -> int:
+        """With rehearsals, 6 passes over the examples, within UPDATES."""
+        if not self.rehearsals or self.max_epochs is not None:
+            return super().epochs(examples)
+        one = min(-(-examples // self.batch_size), self.epoch_steps)
+        low, high = UPDATES
+        return -(-(self.max_steps or min(max(6 * examples // self.batch_size, low), high)) // one)
+
+
+Floor = Literal["seasonal_naive", "naive", "drift", "zero", "seasonal_mean", "theta", "ets"]
+
+
+class Evaluation(Section):
+    """How the test windows are scored: in `folds` pieces, each by a model trained up to it.
+
+    `floors` are the forecasts without a network that it is compared with. The share `cold_start` of
+    the series, drawn by their names, is left out of training and validation, and scored as if it
+    had no history; the refit learns from all series.
+    """
+
+    SPARED: ClassVar[tuple[str, ...]] = ("cold_start",)
+
+    folds: int = Field(1, ge=1, le=1000)
+    floors: tuple[Floor, ...] = get_args(Floor)
+    bootstrap: int = Field(2000, ge=100, le=1_000_000)
+    block_length: int | None = Field(None, ge=1, le=1_000_000)
+    seed: int = Field(1, ge=0)
+    cold_start: float = Field(0.0, ge=0, le=0.5)
