@@ -2,8 +2,8 @@
 
 The cell state is a sum over all words read: cell[T] = Σ_t (Π_{s>t} forget[s]) · input[t] ·
 modulation[t]. So the product of the forget gates after a word says exactly how much of what the
-word wrote is left. Only slow units are counted, those with a half-life of two turns and more: the
-others serve the grammar of a sentence.
+word wrote is left. Only slow units are counted, those with a half-life of two turns and more, if
+there are any: the others serve the grammar of a sentence.
 """
 
 from collections.abc import Sequence
@@ -47,6 +47,7 @@ def left(network: ChatModel, tokens: Sequence[int], places: Sequence[int]) -> Fl
         written = (gates.input * gates.modulation).abs()[0].double()  # (steps, units)
         forget = gates.forget[0].double()
         slow = recurrent.half_life(forget) >= SLOW
+        slow = slow if slow.any() else torch.ones_like(slow)
         written, logs = written[:, slow], forget[:, slow].log().cumsum(0)
     amounts = np.full((len(places), len(tokens)), np.nan)
     for row, place in enumerate(places):

@@ -1,5 +1,6 @@
 """A trained chat model: replies to the lines of a conversation."""
 
+import difflib
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from retain.errors import DataError, clipped, nearest
+from retain.errors import DataError, clipped
 from retain.kinds.chat import dataset
 from retain.kinds.chat.config import Model, Problem
 from retain.kinds.chat.dataset import SPECIAL, Schema
@@ -125,8 +126,8 @@ class Predictor:
         unknown = tuple(dict.fromkeys(word for word in words if word not in self._numbers))
         if unknown:
             names = clipped(tuple(f"'{clipped(word, 40)}'" for word in unknown))
-            near = nearest(unknown[0], self._numbers) if len(unknown) == 1 else ""
-            hint = f"did you mean '{near}'?" if near else "say it in other words"
+            near = difflib.get_close_matches(unknown[0], self._numbers, n=1, cutoff=0.75)
+            hint = f"did you mean '{near[0]}'?" if near else "say it in other words"
             raise DataError(
                 f"the bot does not know the word{'s' * (len(unknown) > 1)} {names}, and did not "
                 f"read this line; {hint}"
