@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from retain.config.schema import Cell, Section
 from retain.config.schema import Problem as CommonProblem
-from retain.config.schema import Section
 from retain.config.schema import Training as CommonTraining
 
 # The dependency of generated conversations: DVC refuses a stage whose `path` is missing.
@@ -65,14 +65,16 @@ class Model(Section):
 
 
 class Training(CommonTraining):
-    """As for every kind; besides, a word that is a fact counts `fact_weight` times in the loss.
+    """As for every kind; besides, a word that is asked for counts `fact_weight` times in the loss.
 
     The first share `drills` of the epochs has short conversations, of between the two numbers of
-    `drill_turns`, in which a fact is asked for soon after it was told.
+    `drill_turns`, in which a fact is asked for soon after it was told. `cell_epochs` has the number
+    of epochs of cells that get fewer than the others, so that all train for about as long.
     """
 
     drills: float = Field(0.75, ge=0, lt=1)
     drill_turns: tuple[Turns, Turns] = (4, 8)
+    cell_epochs: dict[Cell, Annotated[int, Field(ge=1)]] = Field({})
     fact_weight: float = Field(4.0, ge=1, le=1000)
 
 

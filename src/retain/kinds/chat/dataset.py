@@ -51,7 +51,7 @@ class Encoder:
 
     Args:
         vocabulary: the words in the order of their numbers.
-        fact_weight: of a word that is a fact, in the loss.
+        fact_weight: of the word that is asked for, in the loss.
     """
 
     def __init__(self, vocabulary: Sequence[str], fact_weight: float = 1.0):
@@ -69,7 +69,7 @@ class Encoder:
             line, reply = self.words(turn.you), self.words(turn.bot)
             tokens += [*line, 1, *reply, 0]
             weights += [0.0] * (len(line) + 1)
-            fact = self.numbers.get(turn.value, -1)
+            fact = self.numbers.get(turn.value, -1) if turn.event == "asked" else -1
             weights += [self.fact_weight if word == fact else 1.0 for word in reply]
             weights.append(1.0)
         return tokens, weights

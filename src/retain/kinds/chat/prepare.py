@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from retain.kinds.chat import dataset, folder, introductions
+from retain.kinds.chat import dataset, folder, introductions, wordings
 from retain.kinds.chat.config import Data, Problem
 from retain.kinds.chat.dataset import Schema
 from retain.kinds.chat.turns import Conversation
@@ -38,7 +38,7 @@ def _generate(data: Data) -> tuple[Schema, dict[str, Sequence[Conversation]]]:
             ("test", TEST, data.test),
         )
     }
-    return Schema(data.source, vocabulary, introductions.VALUES, ""), dict(parts)
+    return Schema(data.source, vocabulary, wordings.VALUES, ""), dict(parts)
 
 
 def _read(data: Data, root: Path) -> tuple[Schema, dict[str, Sequence[Conversation]]]:

@@ -84,14 +84,15 @@ def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
         "model": problem.model.model_dump(mode="json"),
         "schema": asdict(schema),
     }
+    epochs = training.cell_epochs.get(cell)
     train: Examples
     if data.source == "introductions":
-        drills = round(training.epochs(DRAWN) * training.drills)
+        drills = round((epochs or training.epochs(DRAWN)) * training.drills)
         train = Drawn(encoder, data.seed, data.turns, training.drill_turns, drills)
     else:
         train = Fixed(dataset.load(prepared, "train"), encoder)
     validation = Fixed(dataset.load(prepared, "validation"), encoder)
-    return TrainingSetup(network, train, validation, loss, config)
+    return TrainingSetup(network, train, validation, loss, config, epochs=epochs)
 
 
 def loss(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:

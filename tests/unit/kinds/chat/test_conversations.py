@@ -11,9 +11,10 @@ from retain.errors import DataError, ParamsError
 from retain.kinds.chat import dataset, folder, introductions, prepare
 from retain.kinds.chat.config import Data, Problem
 from retain.kinds.chat.dataset import Encoder
-from retain.kinds.chat.introductions import FACTS, NOT_TOLD, VALUES, Noise
+from retain.kinds.chat.introductions import Noise
 from retain.kinds.chat.setup import Drawn
 from retain.kinds.chat.turns import Conversation, Turn, split_words
+from retain.kinds.chat.wordings import FACTS, NOT_TOLD, VALUES
 
 FACT_OF = {value: fact for fact, values in VALUES.items() for value in values}
 TALK = "My name is Zoe\thello zoe\n\nI have 3 cats, Tom!\tgood\nrain\tyes\nwhat is it?\ttom\n"
