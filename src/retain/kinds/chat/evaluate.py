@@ -47,9 +47,12 @@ class Evaluation:
     talk: list[tuple[str, str, str]]  # line, the judged model's reply, the right reply
 
     def plots(self) -> dict[str, pd.DataFrame]:
-        """Return the tables for `dvc plots`: a line for each model."""
+        """Return the tables for `dvc plots`: a line for each model, or use of a word."""
         columns = {"by_turns": ("turns", "accuracy"), "training": ("epoch", "validation_loss")}
-        return plots(self.tables, columns)
+        kept = self.tables["kept"].rename(columns={"what": "model"})
+        if len(kept):
+            columns["kept"] = ("turns", "left")
+        return plots(self.tables | {"kept": kept}, columns)
 
 
 def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Evaluation:

@@ -102,11 +102,13 @@ def by_turns(
 ) -> pd.DataFrame:
     """Return how much is left of values by turns since they were named: columns what, turns, left.
 
-    The mean over the first conversations, whose replies are the right ones.
+    The mean over the first conversations, whose replies are the right ones; no rows where
+    conversations do not say what a person tells of themselves.
     """
     values = {value for values in facts.values() for value in values}
     amounts: dict[tuple[str, int], list[float]] = {}
-    for turns in conversations[:CONVERSATIONS]:
+    told = any(turn.event == TOLD for turns in conversations for turn in turns)
+    for turns in conversations[:CONVERSATIONS] if told else ():
         ends, found = mentions(turns, values)
         tokens, _ = encoder.conversation(turns)
         for mention, row in zip(
