@@ -27,7 +27,7 @@ export DO_NOT_TRACK := true
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup run memory retrain experiments changes ui clean
+.PHONY: help setup run language recall retrain experiments changes ui clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,9 +79,14 @@ $(STAMP): $(LOCKS) $(wildcard pyproject.toml)
 run: setup ## Train, score and register every forecaster, as far as something changed; then print the results
 	@$(call problems,--kind forecast,retain run $$names)
 
-# All three at a time: on two cores none is idle until the end.
-memory: setup ## The same for the problems that show what LSTM, GRU and RNN remember, and what comes next in a text (docs/memory.md)
-	@$(call problems,--kind recall --kind text,printf 'register@%s\n' $$names | xargs -P 3 -n 1 dvc --wait-for-lock repro; retain results $$names)
+language: setup ## The same for the problems of texts and conversations (docs/memory.md, docs/conversation.md)
+	@$(call problems,--kind text --kind chat,$(ABREAST))
+
+recall: setup ## The same for the problems that show how long LSTM, GRU and RNN remember (docs/memory.md)
+	@$(call problems,--kind recall,$(ABREAST))
+
+# Three at a time: on two cores none is idle until the end.
+ABREAST = printf 'register@%s\n' $$names | xargs -P 3 -n 1 dvc --wait-for-lock repro; retain results $$names
 
 # A command for every problem of these kinds.
 define problems

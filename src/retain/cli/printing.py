@@ -72,7 +72,9 @@ def _table_width(block: str) -> int:
 def next_steps(name: str, problem: "Problem") -> None:
     """Print the commands that use a registered model, and the one that shows its runs."""
     kind = kind_of(problem)
-    if kind.forecast is not None:
+    if kind.chat is not None:
+        ask = (f"{kind.command} {name}", "talks with the model")
+    elif kind.forecast is not None:
         ask = (f"{kind.command} {name} -o forecast.csv", "forecasts from the last row of the table")
     else:
         ask = (f'{kind.command} {name} "…"', "asks the model")

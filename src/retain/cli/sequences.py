@@ -1,5 +1,6 @@
 """The commands of `retain` for models of sequences and text, and for the gates of an LSTM."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -9,7 +10,8 @@ import typer
 from retain.cli.predict import Name, model_folder
 from retain.config import loader
 from retain.config.kind import AnyKind, Lazy, kind_of, require
-from retain.errors import DataError, ParamsError
+from retain.config.sequences import ChatSession
+from retain.errors import DataError, ParamsError, RetainError
 from retain.project import files
 from retain.project.layout import Layout
 
@@ -17,6 +19,11 @@ T = TypeVar("T")
 
 app = typer.Typer()
 LIKELIEST = 5  # units that `retain complete` shows
+CHAT_HELP = "(say hello; /gates shows what the bot holds, /forget begins anew, /end ends)"
+HELD = (
+    "(written: what the word wrote into the slow units of the cell, |input gate · modulation|; "
+    "left: after all forget gates since)"
+)
 
 
 def _part(root: Path, name: str, part: Callable[[AnyKind], Lazy[T] | None], does: str) -> T:
@@ -66,6 +73,56 @@ def complete(
     for unit, share in following[:LIKELIEST]:
         typer.echo(f"{100 * share:5.1f} %  {unit!r}")
     typer.echo(f"{text}{continuation}")
+
+
+@app.command()
+def chat(name: Name) -> None:
+    """Talk with the champion of a problem of kind `chat`, line by line; an empty line is skipped.
+
+    /gates shows what the cell holds of each name, town and so on; /forget begins anew; /end ends,
+    as the end of the input does. Lines may be piped in. Exit code 2 if a line could not be read.
+    """
+    root = loader.find_root()
+    open_session = _part(root, name, lambda kind: kind.chat, "`retain chat` holds a conversation")
+    asked, refused = sys.stdin.isatty(), False
+    with model_folder(root, name) as folder:
+        session = open_session(folder)
+    if asked:
+        typer.echo(CHAT_HELP)
+    while line := _next_line(asked):
+        if line.strip() == "/end":
+            break
+        try:
+            for answer in _answer(session, line.strip()):
+                typer.echo(answer)
+        except RetainError as error:
+            refused = refused or not asked
+            typer.echo(f"({error})", err=not asked)
+    if refused:
+        raise typer.Exit(2)
+
+
+def _next_line(asked: bool) -> str:
+    """Read a line of the input; empty at its end."""
+    if asked:
+        typer.echo("> ", nl=False)
+    return sys.stdin.readline()
+
+
+def _answer(session: ChatSession, line: str) -> list[str]:
+    """Return the lines to print for a line of a conversation, or for a command."""
+    if line == "/forget":
+        session.forget()
+        return ["(the state is empty: nothing is remembered)"]
+    if line == "/gates":
+        held = session.held()
+        if held.empty:
+            return ["(no name, town or other fact was said yet)"]
+        held["share"] = held["share"].map("{:.0%}".format)
+        return [*held.to_string(index=False, float_format="%.2f".__mod__).splitlines(), HELD]
+    if line.startswith("/"):
+        raise DataError(f"{line!r} is no command; there are /gates, /forget and /end")
+    return [session.reply(line)] if line else []
 
 
 @app.command()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from retain.config.forecasts import BuildOutlook, ForecastBulk, ForecastFile, PlotForecasts
     from retain.config.schema import Cell, Problem
+    from retain.config.sequences import OpenChat
     from retain.evaluation.lstm_gates import Inspection
     from retain.evaluation.quality_gate import CheckResult, Comparison
     from retain.evaluation.report import Report
@@ -35,7 +36,7 @@ P = TypeVar("P", bound="Problem", contravariant=True)
 E = TypeVar("E", bound="Evaluation", contravariant=True)
 E_co = TypeVar("E_co", bound="Evaluation", covariant=True)
 
-BUILT_IN = {name: f"retain.kinds.{name}:KIND" for name in ("forecast", "recall", "text")}
+BUILT_IN = {name: f"retain.kinds.{name}:KIND" for name in ("forecast", "recall", "text", "chat")}
 GROUP = "retain.kinds"
 PLUGINS: dict[str, str] = {}  # manifests of the current project's own kinds, set by `plugins.use`
 # The parts that a stage runs; DVC's lists of code have their modules and the stage's script.
@@ -238,6 +239,7 @@ class Kind(Generic[P, E]):
     plot: Lazy[PlotForecasts[P]] | None = None
     ask: Lazy[Ask] | None = None
     complete: Lazy[Complete] | None = None
+    chat: Lazy[OpenChat] | None = None
     lstm_gates: Lazy[InspectGates[P]] | None = None
     endpoint: Lazy[BuildEndpoint] | None = None
     drift: Lazy[CheckDrift[P]] | None = None

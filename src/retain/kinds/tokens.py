@@ -1,22 +1,32 @@
-"""Code that `recall` and `text` share: a request's column, the gates of a sequence, their figure.
+"""Code that the kinds of sequences share: requests, evaluation, and the gates of an LSTM.
 
-No training depends on this module. Plotting code is imported where it is used, so that a model
-answers without it.
+No training depends on this module. torch and plotting code are imported where they are used, so
+that a model answers without what it does not need.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar
 
-from retain.errors import DataError, ModelError, ParamsError, clipped, read_rows
+from retain.errors import (
+    DataError,
+    IncomparableError,
+    ModelError,
+    ParamsError,
+    clipped,
+    read_rows,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import Tensor, nn
 
     from retain.evaluation.lstm_gates import Inspection
     from retain.evaluation.report import Figure
+    from retain.evaluation.results import Difference, Interval
 
 Read = TypeVar("Read")
+T = TypeVar("T")
 
 
 class Predictor(Protocol):
@@ -26,8 +36,75 @@ class Predictor(Protocol):
     def config(self) -> Mapping[str, Any]:
         """The content of config.json."""
 
+    @property
+    def schema(self) -> Any:
+        """The meaning of its numbers; `digest` is the md5 of the files that it was trained on."""
+
+    def check_fits(self, schema: Any, where: str) -> None:
+        """Raise ModelError, naming what differs, unless it can read data of `schema`."""
+
     def inspect(self, title: str, text: str) -> "Inspection":
         """Return the gates of its LSTM at each step of a text."""
+
+
+P = TypeVar("P", bound=Predictor)
+
+
+class Judged(TypedDict):
+    """Keys of metrics.json that depend on no kind."""
+
+    differences: dict[str, dict[str, "Difference"]]
+    model: str
+    validation_loss: dict[str, float]
+
+
+def load_models(load: Callable[[Path], P], models: Mapping[str, Path], schema: Any) -> dict[str, P]:
+    """Load the model of each cell.
+
+    Raises:
+        ModelError: a model does not fit prepared data of `schema`.
+    """
+    predictors = {cell: load(folder) for cell, folder in models.items()}
+    for cell, model in predictors.items():
+        model.check_fits(schema, str(models[cell]))
+    return predictors
+
+
+def judge(
+    register: str,
+    models: Mapping[str, Path],
+    scored: Mapping[str, T],
+    compare: Callable[[T, T], Mapping[str, "Interval"]],
+) -> Judged:
+    """Choose the judged cell, and compare the models with each other.
+
+    Args:
+        register: the value of this key in params.yaml.
+        models: the folder of each cell.
+        scored: what `compare` takes, of each cell and of each baseline.
+        compare: subtracts the metrics of its second argument from those of its first.
+    """
+    from retain.evaluation.choice import choose
+    from retain.evaluation.quality_gate import differences
+
+    chosen = choose(register, models)
+    return Judged(differences=differences(scored, compare, chosen["model"]), **chosen)
+
+
+def load_comparable(load: Callable[[Path], P], champion: Path, schema: Any) -> P:
+    """Load the champion, to compare it with another model on a test part of `schema`.
+
+    Raises:
+        IncomparableError: it cannot be read, does not fit the data, or was trained on other data.
+    """
+    from retain.model_files import load_champion
+
+    old = load_champion(load, champion, schema)
+    if old.schema.digest != schema.digest:
+        raise IncomparableError(
+            "it was trained on other data, and some of today's test part may be in it"
+        )
+    return old
 
 
 def inspect_gates(
@@ -61,6 +138,33 @@ def inspect_gates(
     if what is None:
         raise DataError(f'give a {noun} to read: retain gates {name} "{example}"')
     return model.inspect(f"{name}: {what}", what)
+
+
+def inspect_lstm(
+    lstm: "nn.LSTM",
+    inputs: "Tensor",
+    title: str,
+    note: str,
+    labels: Sequence[str],
+    marked: int | None = None,
+) -> "Inspection":
+    """Return the gates of an LSTM's last layer in one sequence.
+
+    Args:
+        inputs: (1, steps, features).
+        title, note, labels, marked: as `Inspection` has them; a label for each step.
+    """
+    import torch
+
+    from retain.evaluation.lstm_gates import Inspection
+    from retain.networks import recurrent
+
+    with torch.inference_mode():
+        gates = recurrent.gates(lstm, inputs)
+    if lstm.num_layers > 1:
+        note += f" Shown is the last of {lstm.num_layers} layers."
+    whole = recurrent.Gates(*(part[0] for part in gates))
+    return Inspection(title, note, tuple(labels), whole, marked=marked)
 
 
 def read_column(table: "pd.DataFrame", name: str, read: Callable[[Any], Read]) -> list[Read]:

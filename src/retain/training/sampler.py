@@ -6,7 +6,7 @@ of examples, and resuming in the middle of an epoch costs nothing.
 
 import math
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,15 @@ class Examples(Protocol):
 
     def batch(self, numbers: NDArray[np.int64], /) -> Any:
         """Return the examples of these numbers, as tensors."""
+        ...
+
+
+@runtime_checkable
+class DrawnExamples(Examples, Protocol):
+    """Examples that are generated, and may be others in each epoch."""
+
+    def at(self, epoch: int, /) -> Examples:
+        """Return the examples of an epoch."""
         ...
 
 
@@ -51,11 +60,14 @@ class ResumableSampler:
 
     def __iter__(self) -> Iterator[Any]:
         first, self._first = self._first, 0
+        examples = self.examples
+        if isinstance(examples, DrawnExamples):
+            examples = examples.at(self.epoch)
         for number, numbers in enumerate(self._numbers(first), start=first):
             # An empty share would make the other devices wait: then take the first example.
             share = numbers[self.rank :: self.world]
             self._done = number + 1
-            yield self.examples.batch(share if len(share) else numbers[:1])
+            yield examples.batch(share if len(share) else numbers[:1])
 
     def _numbers(self, first: int) -> Iterator[NDArray[np.int64]]:
         """Yield the numbers of the examples of each batch, from the given batch on."""

@@ -74,3 +74,19 @@ def test_a_million_million_examples_need_no_more_memory_than_a_few() -> None:
     assert all(0 <= number < 10**12 for batch in first for number in batch)
     assert len(set(itertools.chain(*first))) == 300 * 256
     assert peak < 64 * 2**20
+
+
+def test_generated_examples_are_those_of_the_epoch() -> None:
+    class Of(Numbers):
+        def batch(self, numbers: NDArray[np.int64]) -> list[int]:
+            return [self.count]
+
+    class Drawn(Numbers):
+        def at(self, epoch: int) -> Of:
+            return Of(epoch)
+
+    batches = ResumableSampler(Drawn(20), 10, seed=1)
+    batches.load_state_dict({"epoch": 3, "done": 1})
+    assert list(batches) == [[3]]
+    batches.epoch = 4
+    assert list(batches) == [[4], [4]]

@@ -9,10 +9,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from retain.errors import IncomparableError
-from retain.evaluation.choice import choose
 from retain.evaluation.lstm_gates import Inspection
-from retain.evaluation.quality_gate import MODEL, Comparison, differences
+from retain.evaluation.quality_gate import MODEL, Comparison
 from retain.evaluation.results import Metrics, plots, stack, stack_histories
 from retain.kinds.recall import dataset, predictor
 from retain.kinds.recall.config import Problem
@@ -20,7 +18,7 @@ from retain.kinds.recall.dataset import GAP, GROUP, STEPS, Examples, Schema, Seq
 from retain.kinds.recall.metrics import Outcomes, compare
 from retain.kinds.recall.network import GapClassifier
 from retain.kinds.recall.predictor import Predictor
-from retain.model_files import load_champion
+from retain.kinds.tokens import judge, load_comparable, load_models
 
 LOOK_BACK_SEQUENCES = 64
 
@@ -76,10 +74,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     """
     source, settings = dataset.load(prepared), problem.evaluation
     gaps, threshold = source.schema.gaps, settings.threshold
-    chosen = choose(problem.register_cell, models)
-    predictors = {cell: predictor.load(folder) for cell, folder in models.items()}
-    for cell, model in predictors.items():
-        model.check_fits(source.schema, str(models[cell]))
+    predictors = load_models(predictor.load, models, source.schema)
     outcomes = {cell: answer_test(model.network, source) for cell, model in predictors.items()}
     scores: dict[str, dict[str, float]] = {}
     seeds: dict[str, dict[str, Any]] = {}
@@ -104,14 +99,18 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
             group: {str(gap): float(outcome.accuracy(gap, number).mean()) for gap in gaps}
             for number, group in enumerate(source.schema.groups)
         }
+    judged = judge(
+        problem.register_cell,
+        models,
+        outcomes,
+        lambda ours, theirs: compare(ours, theirs, settings),
+    )
     return Evaluation(
         metrics={
             "models": scores,
-            "differences": differences(
-                outcomes, lambda ours, theirs: compare(ours, theirs, settings), chosen["model"]
-            ),
-            "model": chosen["model"],
-            "validation_loss": chosen["validation_loss"],
+            "differences": judged["differences"],
+            "model": judged["model"],
+            "validation_loss": judged["validation_loss"],
             "seeds": seeds,
             "groups": groups,
             "sequences": {part: len(source.part(part)) for part in dataset.PARTS},
@@ -147,11 +146,7 @@ def compare_with_champion(
     """
     source, settings = dataset.load(prepared), problem.evaluation
     gaps, threshold = source.schema.gaps, settings.threshold
-    old = load_champion(predictor.load, champion, source.schema)
-    if old.schema.digest != source.schema.digest:
-        raise IncomparableError(
-            "it was trained on other stories, and some of today's test may be among them"
-        )
+    old = load_comparable(predictor.load, champion, source.schema)
     ours, theirs = (answer_test(model.network, source) for model in (predictor.load(new), old))
     return Comparison(
         measures=("error", "accuracy", "memory_horizon"),

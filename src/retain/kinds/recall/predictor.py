@@ -15,10 +15,8 @@ from retain.kinds.recall import agreement, babi, dataset, synthetic
 from retain.kinds.recall.config import Problem
 from retain.kinds.recall.dataset import START, STEPS, Batch, Schema
 from retain.kinds.recall.network import GapClassifier
-from retain.kinds.tokens import inspect_gates, read_column
+from retain.kinds.tokens import inspect_gates, inspect_lstm, read_column
 from retain.model_files import check_same, reading
-from retain.networks import recurrent
-from retain.networks.recurrent import Gates
 from retain.project.layout import Layout
 
 if TYPE_CHECKING:
@@ -149,23 +147,21 @@ class Predictor:
         Args:
             marked: the step that decides the answer, if it is known.
         """
-        from retain.evaluation.lstm_gates import Inspection
-
         tokens, values = self.read(text)
         with torch.inference_mode():
             inputs = self.network.inputs(_batch_of_one(tokens, values))[0].transpose(0, 1)
-            gates = recurrent.gates(self.network.as_lstm(0), inputs)
         numbers = [
             f"{'+' * token}{value:.3g}" for token, value in zip(tokens, values, strict=False)
         ]
         words = [self.schema.vocabulary[token] for token in tokens]
-        return Inspection(
-            title=title,
-            note=f"Each step of the cell reads a {'word' if self.schema.answers else 'number'}. "
+        return inspect_lstm(
+            self.network.as_lstm(0),
+            inputs,
+            title,
+            f"Each step of the cell reads a {'word' if self.schema.answers else 'number'}. "
             f"Shown is the network of seed {self.config['seeds'][0]}.",
-            steps=tuple(words if self.schema.answers else numbers),
-            gates=Gates(*(part[0] for part in gates)),
-            marked=marked,
+            words if self.schema.answers else numbers,
+            marked,
         )
 
 

@@ -11,18 +11,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from retain.errors import IncomparableError
 from retain.evaluation import bootstrap
 from retain.evaluation.arrays import Floats
-from retain.evaluation.choice import choose
 from retain.evaluation.lstm_gates import Inspection
-from retain.evaluation.quality_gate import MODEL, Comparison, differences
+from retain.evaluation.quality_gate import MODEL, Comparison
 from retain.evaluation.results import Interval, Metrics, plots, stack, stack_histories
 from retain.kinds.text import config, dataset, ngrams, predictor
 from retain.kinds.text.config import Problem
 from retain.kinds.text.dataset import Schema, Tokens
 from retain.kinds.text.network import LanguageModel
-from retain.model_files import load_champion
+from retain.kinds.tokens import judge, load_comparable, load_models
 from retain.networks.recurrent import State
 
 READ_AT_ONCE = 2000  # steps of one text, or texts of one step; this limits the memory
@@ -65,12 +63,9 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         ModelError: a model does not fit the prepared data.
     """
     source, settings = dataset.load(prepared), problem.evaluation
-    chosen = choose(problem.register_cell, models)
     schema, test = source.schema, source.part("test")
     prompt = test[: PROMPT[schema.unit]].tolist()
-    predictors = {cell: predictor.load(folder) for cell, folder in models.items()}
-    for cell, model in predictors.items():
-        model.check_fits(schema, str(models[cell]))
+    predictors = load_models(predictor.load, models, schema)
     bits: dict[str, Floats] = {}
     figures: dict[str, dict[str, float]] = {}
     for cell, model in predictors.items():
@@ -85,14 +80,18 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     for name, probabilities in counted.items():
         bits[name] = -np.log2(probabilities)
         figures[name] = scores(bits[name])
+    judged = judge(
+        problem.register_cell,
+        models,
+        bits,
+        lambda ours, theirs: compare(ours, theirs, settings),
+    )
     return Evaluation(
         metrics={
             "models": figures,
-            "differences": differences(
-                bits, lambda ours, theirs: compare(ours, theirs, settings), chosen["model"]
-            ),
-            "model": chosen["model"],
-            "validation_loss": chosen["validation_loss"],
+            "differences": judged["differences"],
+            "model": judged["model"],
+            "validation_loss": judged["validation_loss"],
             "units": {
                 **{part: len(source.part(part)) for part in dataset.PARTS},
                 "vocabulary": len(schema.vocabulary),
@@ -126,11 +125,7 @@ def compare_with_champion(
         IncomparableError: the champion has other units, or was trained on another text.
     """
     source = dataset.load(prepared)
-    old = load_champion(predictor.load, champion, source.schema)
-    if old.schema.digest != source.schema.digest:
-        raise IncomparableError(
-            "it was trained on another text, and some of today's test part may be in it"
-        )
+    old = load_comparable(predictor.load, champion, source.schema)
     (ours, our_ranks), (theirs, their_ranks) = (
         carried(model.network, source.part("test")) for model in (predictor.load(new), old)
     )

@@ -15,10 +15,9 @@ from retain.kinds.text import dataset
 from retain.kinds.text.config import Model, Problem
 from retain.kinds.text.dataset import Schema
 from retain.kinds.text.network import LanguageModel
-from retain.kinds.tokens import inspect_gates, read_column
+from retain.kinds.tokens import inspect_gates, inspect_lstm, read_column
 from retain.model_files import check_same, reading
-from retain.networks import recurrent
-from retain.networks.recurrent import Gates, State
+from retain.networks.recurrent import State
 
 if TYPE_CHECKING:
     from retain.evaluation.lstm_gates import Inspection
@@ -137,17 +136,12 @@ class Predictor:
 
     def inspect_tokens(self, title: str, tokens: list[int], labels: list[str]) -> "Inspection":
         """Return the gates on a text of numbers, with a label for each."""
-        from retain.evaluation.lstm_gates import Inspection
-
         lstm = self.network.cell
         assert isinstance(lstm, nn.LSTM)
         with torch.inference_mode():
             inputs = self.network.embedding(torch.tensor(tokens)).unsqueeze(0)  # (1, steps, …)
-            gates = recurrent.gates(lstm, inputs)
         note = f"Each step of the cell reads a {self.schema.unit}."
-        if lstm.num_layers > 1:
-            note += f" Shown is the last of {lstm.num_layers} layers."
-        return Inspection(title, note, tuple(labels), Gates(*(part[0] for part in gates)))
+        return inspect_lstm(lstm, inputs, title, note, labels)
 
 
 def _shares(scores: Floats) -> Floats:

@@ -1,0 +1,105 @@
+"""The sections of a chat problem in params.yaml."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from retain.config.schema import Cell, Section
+from retain.config.schema import Problem as CommonProblem
+from retain.config.schema import Training as CommonTraining
+
+# The dependency of generated conversations: DVC refuses a stage whose `path` is missing.
+MADE_BY = "pipelines/prepare.py"
+Turns = Annotated[int, Field(ge=2, le=10_000)]
+# `model` and `training` where params.yaml has no other value; `accurate` trains longer.
+TRAINING = {
+    **{"cells": ["lstm", "gru", "rnn"], "batch_size": 32, "learning_rate": 5e-3},
+    **{"epoch_steps": 50, "patience": 1000, "warmup_fraction": 0.02},
+}
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "fast": {"training": {**TRAINING, "max_epochs": 16}},
+    "accurate": {"training": {**TRAINING, "max_epochs": 48}},
+}
+
+
+class Data(Section):
+    """The source of the conversations.
+
+    `introductions` are generated: for training anew in each epoch, conversations of between the two
+    numbers of `turns`; `validation` and `test` conversations of `test_turns` each. `folder` reads
+    the files of the folder `path`: a line has the words of a person, a tab, and the reply; an empty
+    line is between two conversations. Its last conversations are kept for validation and test.
+    """
+
+    source: Literal["introductions", "folder"]
+    path: str = MADE_BY
+    turns: tuple[Turns, Turns] = (16, 48)
+    test_turns: Turns = 80
+    validation: int = Field(64, ge=1, le=1_000_000)
+    test: int = Field(300, ge=1, le=1_000_000)
+    seed: int = Field(1, ge=0, lt=2**31)
+    validation_share: float = Field(0.1, gt=0, lt=1)
+    test_share: float = Field(0.1, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _suits_the_source(self) -> Self:
+        if self.source == "folder" and "path" not in self.model_fields_set:
+            raise ValueError("folder is read: path must name the folder of the conversations")
+        if self.turns[0] > self.turns[1]:
+            raise ValueError("turns: the first number is the least, the second the most")
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError("validation_share and test_share leave nothing to train on")
+        return self
+
+
+class Model(Section):
+    """The networks; `hidden_size` is the LSTM's, others get the size with as many parameters.
+
+    With `chrono`, gated cells start with a memory of up to that many words (Tallec & Ollivier
+    2018).
+    """
+
+    hidden_size: int = Field(128, ge=1, le=16_384)
+    embedding_size: int = Field(64, ge=1, le=16_384)
+    chrono: int | None = Field(150, ge=3)
+
+
+class Training(CommonTraining):
+    """As for every kind; besides, a word that is asked for counts `fact_weight` times in the loss.
+
+    The first share `drills` of the epochs has short conversations, of between the two numbers of
+    `drill_turns`, in which a fact is asked for soon after it was told. `cell_epochs` has the number
+    of epochs of cells that get fewer than the others, so that all train for about as long.
+    """
+
+    drills: float = Field(0.75, ge=0, lt=1)
+    drill_turns: tuple[Turns, Turns] = (4, 8)
+    cell_epochs: dict[Cell, Annotated[int, Field(ge=1)]] = Field({})
+    fact_weight: float = Field(4.0, ge=1, le=1000)
+
+
+class Evaluation(Section):
+    """The bootstrap over conversations."""
+
+    bootstrap: int = Field(2000, ge=100, le=1_000_000)
+    seed: int = Field(1, ge=0)
+
+
+class Problem(CommonProblem):
+    """A chat problem, whole."""
+
+    ERRORS = ("error",)
+    PRESETS = PRESETS
+    TASK = "text-generation"
+    BASELINES = ("rnn", "gru", "not_told", "most_frequent", "last_named")
+
+    kind: Literal["chat"]
+    data: Data
+    model: Model = Model()
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+
+    @property
+    def purpose(self) -> str:
+        """Return a sentence about what a model answers."""
+        return "Replies to the lines of a conversation, and remembers what was said in it."

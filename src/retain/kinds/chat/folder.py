@@ -1,0 +1,98 @@
+"""Conversations that people have, read from files: a turn a line, `you TAB bot`.
+
+What a fact is, is found in them: a word of a reply that the person said in an earlier line and not
+in the one that is replied to, and that few lines have.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from retain.errors import DataError, listed
+from retain.kinds import text_files
+from retain.kinds.chat.config import Data
+from retain.kinds.chat.turns import Conversation, Turn, split_words
+
+ENDINGS = (".txt", ".txt.gz", ".tsv", ".tsv.gz")
+FACT = "word"  # the name of every fact
+FEW = 0.05  # share of the turns that have a word which may be a fact
+FEWEST = 3  # conversations: one of each part
+
+
+def read(data: Data, root: Path) -> tuple[list[Conversation], str]:
+    """Read all conversations of a folder, or of one file, and the md5 of the files.
+
+    Raises:
+        DataError: a file is missing, damaged or no UTF-8, a line is no turn, or there are too few
+            conversations.
+    """
+    texts, digest = text_files.read_files(data.path, root, ENDINGS)
+    conversations: list[Conversation] = []
+    for name, text in texts.items():
+        conversations += parse(text, name)
+    if len(conversations) < FEWEST:
+        raise DataError(
+            f"{data.path} has {len(conversations)} conversations, and needs {FEWEST} for training, "
+            f"validation and test: put an empty line between two conversations"
+        )
+    return conversations, digest
+
+
+def parse(text: str, name: str) -> list[Conversation]:
+    """Return the conversations of a file.
+
+    Raises:
+        DataError: a line is no turn.
+    """
+    conversations: list[list[Turn]] = [[]]
+    faults = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            conversations.append([])
+            continue
+        sides = [" ".join(split_words(side)) for side in line.split("\t")]
+        if len(sides) != 2 or not all(sides):
+            faults.append(f"line {number}: {line[:60]!r}")
+            continue
+        conversations[-1].append(Turn(sides[0], sides[1]))
+    if faults:
+        raise DataError(
+            f"{name}: each line must have the words of the person, one tab, and the words of the "
+            f"bot:\n{listed(faults)}"
+        )
+    return [tuple(turns) for turns in conversations if turns]
+
+
+def split(conversations: Sequence[Conversation], data: Data) -> dict[str, Sequence[Conversation]]:
+    """Return the parts: the last conversations are for the test, those before for validation."""
+    count = len(conversations)
+    test = max(1, round(count * data.test_share))
+    validation = max(1, round(count * data.validation_share))
+    first = max(1, count - test - validation)
+    return {
+        "train": conversations[:first],
+        "validation": conversations[first : count - test],
+        "test": conversations[count - test :],
+    }
+
+
+def rare_words(conversations: Iterable[Conversation]) -> set[str]:
+    """Return the words that few lines have, of the person and of the bot together."""
+    turns = [set(f"{turn.you} {turn.bot}".split()) for of_one in conversations for turn in of_one]
+    counts = Counter(word for words in turns for word in words)
+    return {word for word, count in counts.items() if count <= max(1, FEW * len(turns))}
+
+
+def annotate(conversation: Conversation, rare: set[str]) -> Conversation:
+    """Return a conversation with the facts that are asked for in it."""
+    said: set[str] = set()  # by the person
+    last: dict[str, int] = {}  # the turn in which a word was last said, by either
+    annotated = []
+    for number, turn in enumerate(conversation):
+        line, reply = turn.you.split(), turn.bot.split()
+        fact = next((w for w in reply if w in said and w in rare and w not in line), "")
+        asked = ("asked", FACT, fact, number - last[fact]) if fact else ()
+        annotated.append(Turn(turn.you, turn.bot, *asked))
+        said |= set(line)
+        last |= dict.fromkeys([*line, *reply], number)
+    return tuple(annotated)
