@@ -6,10 +6,12 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from retain.cli import printing
 from retain.cli.predict import Name, model_folder
 from retain.config import loader
 from retain.config.kind import AnyKind, Lazy, kind_of, require
-from retain.errors import DataError, ParamsError
+from retain.config.sequences import Translation
+from retain.errors import DataError, ModelError, ParamsError
 from retain.project import files
 from retain.project.layout import Layout
 
@@ -17,6 +19,7 @@ T = TypeVar("T")
 
 app = typer.Typer()
 LIKELIEST = 5  # units that `retain complete` shows
+SHADES = ("·", "░░", "▒▒", "▓▓", "██")  # of a weight from 0 to 1
 
 
 def _part(root: Path, name: str, part: Callable[[AnyKind], Lazy[T] | None], does: str) -> T:
@@ -66,6 +69,51 @@ def complete(
     for unit, share in following[:LIKELIEST]:
         typer.echo(f"{100 * share:5.1f} %  {unit!r}")
     typer.echo(f"{text}{continuation}")
+
+
+@app.command()
+def translate(
+    name: Name,
+    text: Annotated[str, typer.Argument(help="Sentence to translate.")],
+    beam: Annotated[
+        int, typer.Option(min=1, max=100, help="Translations followed at once; 1 is greedy.")
+    ] = 5,
+    alternatives: Annotated[
+        int, typer.Option(min=1, help="How many translations to print, at most --beam.")
+    ] = 1,
+    attention: Annotated[
+        bool, typer.Option("--attention", help="Print what each piece of the translation looks at.")
+    ] = False,
+) -> None:
+    """Translate a sentence with the champion of a problem of kind `translate`."""
+    root = loader.find_root()
+    translations_of = _part(
+        root, name, lambda kind: kind.translate, "`retain translate` translates a sentence"
+    )
+    if alternatives > beam:
+        raise ParamsError(f"--alternatives {alternatives} needs --beam {alternatives} or more")
+    with model_folder(root, name) as folder:
+        translations = translations_of(folder, text, beam)
+    for each in translations[:alternatives]:
+        share = f"{100 * each.probability:5.1f} %  " if alternatives > 1 else ""
+        typer.echo(f"{share}{each.text}")
+    if attention:
+        _print_attention(translations[0])
+
+
+def _print_attention(translation: Translation) -> None:
+    """Print, for each piece that was written, the weights of the pieces that were read."""
+    weights = translation.attention
+    if weights is None:
+        raise ModelError("the model has no attention: params.yaml says model.attention: none")
+    from rich.table import Table
+
+    shown = Table("", *translation.source, box=None, padding=(0, 1, 0, 0))
+    for piece, row in zip([*translation.target, "(end)"], weights, strict=True):
+        shown.add_row(piece, *(SHADES[round(float(weight) * (len(SHADES) - 1))] for weight in row))
+    for column in shown.columns:
+        column.no_wrap = True
+    printing.table(shown)
 
 
 @app.command()
