@@ -2,7 +2,7 @@
 
 German is the sample's own table; `--data` holds language/tatoeba_fra_eng_60k.tsv.gz (French TAB
 English; tatoeba.org by way of www.manythings.org/anki). Every cell makes as many updates. Its
-learning rate is chosen by the validation loss of trainings of a quarter of the epochs, among as
+learning rate is chosen by the validation loss of trainings of a third of the epochs, among as
 many for each cell; the test part is translated once by each of the final networks. A training that
 results/translate.csv has is not done again, so a run that was stopped goes on.
 """

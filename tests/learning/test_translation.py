@@ -6,13 +6,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from prometheus_client import CollectorRegistry
 
+from retain.cli import sequences
 from retain.errors import DataError, IncomparableError, ModelError, Terminated
 from retain.evaluation import quality_gate, report
-from retain.kinds.translate import evaluate, predictor, prepare, setup
+from retain.kinds.translate import endpoint, evaluate, predictor, prepare, setup
 from retain.kinds.translate import report as pages
 from retain.kinds.translate.config import NO_ATTENTION
 from retain.kinds.translate.predictor import Predictor
+from retain.serving.endpoint import Limits
 from tests.learning import small
 from tests.unit.kinds.translate.made import made_pairs, problem
 
@@ -156,3 +159,31 @@ def test_a_training_that_was_stopped_ends_with_the_same_weights(root: Path, tmp_
     resumed = small.weights(setup.build, given, source, "lstm", tmp_path)
     for ours, theirs in zip(resumed, whole, strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_the_server_answers_with_translations_and_attention(model: Predictor, root: Path) -> None:
+    made = endpoint.TranslateEndpoint(Limits(), CollectorRegistry())
+    asked = made.request_model.model_validate({"source": SENTENCE, "beam": 3})
+    answer = made.answer_line(model, SENTENCE, asked)
+    endpoint.Translated.model_validate(answer)
+    assert answer["translation"] == answer["likeliest"][0]["value"] == "La rosa nueva ríe no?"
+    assert len(answer["attention"]) == len(answer["target"]) + 1
+    assert sum(answer["attention"][0]) == pytest.approx(1, abs=1e-3)
+    row = made.to_row(model, answer)
+    assert row == model.predict(pd.DataFrame({"source": [SENTENCE]})).iloc[0].to_dict() | row
+    assert made.describe_vocabulary(model)["languages"] == ("German", "Spanish")
+    assert made.count_units(model, SENTENCE) == len(answer["source"])
+    without = predictor.load(root / "lstm" / NO_ATTENTION)
+    endpoint.Translated.model_validate(made.answer_line(without, SENTENCE, asked))
+
+
+def test_a_command_prints_what_a_translation_looks_at(
+    model: Predictor, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sequences.print_attention(model.translate(SENTENCE, 2)[0])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].lstrip().startswith("(end)")
+    assert any(shade in lines[1] for shade in sequences.SHADES[1:])
+    without = predictor.load(root / "lstm" / NO_ATTENTION).translate(SENTENCE, 2)[0]
+    with pytest.raises(ModelError, match="has no attention"):
+        sequences.print_attention(without)

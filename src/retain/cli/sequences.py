@@ -98,10 +98,10 @@ def translate(
         share = f"{100 * each.probability:5.1f} %  " if alternatives > 1 else ""
         typer.echo(f"{share}{each.text}")
     if attention:
-        _print_attention(translations[0])
+        print_attention(translations[0])
 
 
-def _print_attention(translation: Translation) -> None:
+def print_attention(translation: Translation) -> None:
     """Print, for each piece that was written, the weights of the pieces that were read."""
     weights = translation.attention
     if weights is None:

@@ -24,7 +24,13 @@ def made_pairs() -> list[Pair]:
 def problem(**sections: Any) -> Problem:
     """Return a problem of these pairs."""
     entry: dict[str, dict[str, Any]] = {
-        "data": {"path": "pairs.tsv", "pieces": 90, "validation": 20, "test": 40},
+        "data": {
+            "path": "pairs.tsv",
+            "languages": ["German", "Spanish"],
+            "pieces": 90,
+            "validation": 20,
+            "test": 40,
+        },
         "model": {"hidden_size": 32, "embedding_size": 24, "dropout": 0.0},
         "training": {
             "cells": ["lstm", "rnn"],
