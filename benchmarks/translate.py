@@ -2,7 +2,7 @@
 
 German is the sample's own table; `--data` holds language/tatoeba_fra_eng_60k.tsv.gz (French TAB
 English; tatoeba.org by way of www.manythings.org/anki). Every cell makes as many updates. Its
-learning rate is chosen by the validation loss of trainings of a third of the epochs, among as
+learning rate is chosen by the validation loss of trainings of a fifth of the epochs, among as
 many for each cell; the test part is translated once by each of the final networks. A training that
 results/translate.csv has is not done again, so a run that was stopped goes on.
 """
@@ -38,7 +38,7 @@ LANGUAGES = {
     "German": {"path": "data/raw/tatoeba_deu_eng.tsv.gz", "max_words": 8, "pieces": 2200},
     "French": {"path": "language/tatoeba_fra_eng_60k.tsv.gz", "max_words": 12, "pieces": 4000},
 }
-SHORT = 3  # a rate is tried for one in so many epochs
+SHORT = 5  # a rate is tried for one in so many epochs
 RESULTS = tables.RESULTS / "translate.csv"
 KEYS = ["language", "attention", "cell", "rate", "seed", "epochs"]
 
@@ -80,7 +80,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--language", choices=list(LANGUAGES), action="append")
     parser.add_argument("--attention", choices=["dot", "none"], action="append")
     parser.add_argument("--cell", choices=CELLS, action="append")
-    parser.add_argument("--epochs", type=int, default=10, help="passes over the training part")
+    parser.add_argument("--epochs", type=int, default=16, help="of 200 updates")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each cell")
 
 

@@ -18,8 +18,8 @@ TRAINING = {
     "patience": 100,
 }
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "fast": {"training": {**TRAINING, "max_epochs": 8}},
-    "accurate": {"model": {"hidden_size": 256}, "training": {**TRAINING, "max_epochs": 20}},
+    "fast": {"training": {**TRAINING, "max_epochs": 16}},
+    "accurate": {"model": {"hidden_size": 256}, "training": {**TRAINING, "max_epochs": 80}},
 }
 
 
