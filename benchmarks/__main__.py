@@ -9,6 +9,7 @@ NAMES = (
     "accuracy",
     "babi",
     "letters",
+    "translate",
     "refit",
     "cold",
     "ordinary",

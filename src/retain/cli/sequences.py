@@ -7,11 +7,12 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from retain.cli import printing
 from retain.cli.predict import Name, model_folder
 from retain.config import loader
 from retain.config.kind import AnyKind, Lazy, kind_of, require
-from retain.config.sequences import ChatSession
-from retain.errors import DataError, ParamsError, RetainError
+from retain.config.sequences import ChatSession, Translation
+from retain.errors import DataError, ModelError, ParamsError, RetainError
 from retain.project import files
 from retain.project.layout import Layout
 
@@ -24,6 +25,7 @@ HELD = (
     "(written: what the word wrote into the slow units of the cell, |input gate · modulation|; "
     "left: after all forget gates since)"
 )
+SHADES = ("·", "░░", "▒▒", "▓▓", "██")  # of a weight from 0 to 1
 
 
 def _part(root: Path, name: str, part: Callable[[AnyKind], Lazy[T] | None], does: str) -> T:
@@ -123,6 +125,51 @@ def _answer(session: ChatSession, line: str) -> list[str]:
     if line.startswith("/"):
         raise DataError(f"{line!r} is no command; there are /gates, /forget and /end")
     return [session.reply(line)] if line else []
+
+
+@app.command()
+def translate(
+    name: Name,
+    text: Annotated[str, typer.Argument(help="Sentence to translate.")],
+    beam: Annotated[
+        int, typer.Option(min=1, max=100, help="Translations followed at once; 1 is greedy.")
+    ] = 5,
+    alternatives: Annotated[
+        int, typer.Option(min=1, help="How many translations to print, at most --beam.")
+    ] = 1,
+    attention: Annotated[
+        bool, typer.Option("--attention", help="Print what each piece of the translation looks at.")
+    ] = False,
+) -> None:
+    """Translate a sentence with the champion of a problem of kind `translate`."""
+    root = loader.find_root()
+    translations_of = _part(
+        root, name, lambda kind: kind.translate, "`retain translate` translates a sentence"
+    )
+    if alternatives > beam:
+        raise ParamsError(f"--alternatives {alternatives} needs --beam {alternatives} or more")
+    with model_folder(root, name) as folder:
+        translations = translations_of(folder, text, beam)
+    for each in translations[:alternatives]:
+        share = f"{100 * each.probability:5.1f} %  " if alternatives > 1 else ""
+        typer.echo(f"{share}{each.text}")
+    if attention:
+        print_attention(translations[0])
+
+
+def print_attention(translation: Translation) -> None:
+    """Print, for each piece that was written, the weights of the pieces that were read."""
+    weights = translation.attention
+    if weights is None:
+        raise ModelError("the model has no attention: params.yaml says model.attention: none")
+    from rich.table import Table
+
+    shown = Table("", *translation.source, box=None, padding=(0, 1, 0, 0))
+    for piece, row in zip([*translation.target, "(end)"], weights, strict=True):
+        shown.add_row(piece, *(SHADES[round(float(weight) * (len(SHADES) - 1))] for weight in row))
+    for column in shown.columns:
+        column.no_wrap = True
+    printing.table(shown)
 
 
 @app.command()

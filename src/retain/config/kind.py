@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from retain.config.forecasts import BuildOutlook, ForecastBulk, ForecastFile, PlotForecasts
     from retain.config.schema import Cell, Problem
-    from retain.config.sequences import OpenChat
+    from retain.config.sequences import Ask, Complete, OpenChat, Translate
     from retain.evaluation.lstm_gates import Inspection
     from retain.evaluation.quality_gate import CheckResult, Comparison
     from retain.evaluation.report import Report
@@ -36,7 +36,10 @@ P = TypeVar("P", bound="Problem", contravariant=True)
 E = TypeVar("E", bound="Evaluation", contravariant=True)
 E_co = TypeVar("E_co", bound="Evaluation", covariant=True)
 
-BUILT_IN = {name: f"retain.kinds.{name}:KIND" for name in ("forecast", "recall", "text", "chat")}
+BUILT_IN = {
+    name: f"retain.kinds.{name}:KIND"
+    for name in ("forecast", "recall", "text", "chat", "translate")
+}
 GROUP = "retain.kinds"
 PLUGINS: dict[str, str] = {}  # manifests of the current project's own kinds, set by `plugins.use`
 # The parts that a stage runs; DVC's lists of code have their modules and the stage's script.
@@ -169,20 +172,6 @@ class Append(Protocol[P]):
     def __call__(self, problem: P, root: Path, new: Path) -> AppendedRows: ...
 
 
-class Ask(Protocol):
-    """Answer a sequence: answers with their probabilities, the likeliest first (`retain ask`)."""
-
-    def __call__(self, folder: Path, sequence: str) -> Sequence[tuple[str, float | None]]: ...
-
-
-class Complete(Protocol):
-    """Continue a text: the likeliest next units, and a continuation (`retain complete`)."""
-
-    def __call__(
-        self, folder: Path, text: str, length: int, temperature: float, seed: int
-    ) -> tuple[Sequence[tuple[str, float]], str]: ...
-
-
 class InspectGates(Protocol[P]):
     """Show the gates of an LSTM in what it reads (`retain gates`)."""
 
@@ -240,6 +229,7 @@ class Kind(Generic[P, E]):
     ask: Lazy[Ask] | None = None
     complete: Lazy[Complete] | None = None
     chat: Lazy[OpenChat] | None = None
+    translate: Lazy[Translate] | None = None
     lstm_gates: Lazy[InspectGates[P]] | None = None
     endpoint: Lazy[BuildEndpoint] | None = None
     drift: Lazy[CheckDrift[P]] | None = None

@@ -52,6 +52,11 @@ MARKS = {
     "lstm_alone": Mark("LSTM alone", "#0068a8", (0, (1, 1)), "."),
     "rnn_alone": Mark("RNN alone", "#cf5a00", (0, (1, 1)), "1"),
     "gru_alone": Mark("GRU alone", "#008a64", (0, (1, 1)), "2"),
+    "lstm_no_attention": Mark("LSTM, no attention", "#0068a8", (0, (1, 1)), "."),
+    "rnn_no_attention": Mark("RNN, no attention", "#cf5a00", (0, (1, 1)), "1"),
+    "gru_no_attention": Mark("GRU, no attention", "#008a64", (0, (1, 1)), "2"),
+    "nearest": Mark("nearest sentence", "#767d87", (0, (1, 1.2)), "v"),
+    "word_by_word": Mark("word by word", "#a8468a", (0, (3, 1.2, 1, 1.2)), "^"),
 }
 # matplotlib writes the hexadecimal colour; in the SVG the variable takes its place
 VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper"} | {

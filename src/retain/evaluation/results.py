@@ -165,6 +165,7 @@ def read_metrics(path: Path) -> Metrics:
 HEADLINES = (
     *("mae", "mase", "rmsse", "crps", "coverage_80"),
     *("bits", "perplexity", "error", "accuracy", "memory_horizon"),
+    *("chrf", "bleu", "exact"),
 )
 
 

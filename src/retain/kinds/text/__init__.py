@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from retain.config.kind import Kind, Lazy
 
 if TYPE_CHECKING:
-    from retain.config import kind
+    from retain.config import kind, sequences
     from retain.kinds.text import (
         endpoint,
         evaluate,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     _report: kind.BuildReport[Problem, evaluate.Evaluation] = report.report
     _compare: kind.Compare[Problem] = evaluate.compare_with_champion
     _predictor: kind.LoadPredictor = predictor.load
-    _complete: kind.Complete = predictor.complete
+    _complete: sequences.Complete = predictor.complete
     _lstm_gates: kind.InspectGates[Problem] = predictor.inspect
     _endpoint: BuildEndpoint = endpoint.CompleteEndpoint
 

@@ -1,0 +1,201 @@
+"""Translate the test part with every network of a problem, and score it, also by length."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from retain.errors import IncomparableError
+from retain.evaluation.choice import choose
+from retain.evaluation.lstm_gates import Inspection
+from retain.evaluation.quality_gate import MODEL, Comparison, differences
+from retain.evaluation.results import Difference, Metrics, plots, stack, stack_histories
+from retain.kinds.translate import config, dataset, floors, predictor
+from retain.kinds.translate.config import NO_ATTENTION, Problem
+from retain.kinds.translate.dataset import GROUP, Corpus, Ints, Pair
+from retain.kinds.translate.metrics import Translations, compare
+from retain.kinds.translate.predictor import Predictor
+from retain.kinds.translate.search import Hypothesis
+from retain.model_files import load_champion
+
+CLASSES = 15  # a class of lengths has at least one in so many of the test sentences,
+FEWEST = 20  # and at least so many
+
+
+class TranslateMetrics(Metrics):
+    """The content of metrics.json; `pairs` counts those of each part, `lengths` are scores."""
+
+    pairs: dict[str, int]
+    lengths: dict[str, dict[str, dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result of an evaluation: figures for metrics.json, tables, and translations."""
+
+    metrics: TranslateMetrics
+    tables: dict[str, pd.DataFrame]
+    corpus: Corpus
+    tests: list[Pair]  # of the test part
+    translations: dict[str, Translations]  # by model
+    judged: list[Hypothesis]  # of the judged model, for each pair
+    gates: Inspection  # of the LSTM in a test sentence
+
+    def plots(self) -> dict[str, pd.DataFrame]:
+        """Return the tables for `dvc plots`: a line for each model."""
+        columns = {"length": ("words", "chrf"), "training": ("epoch", "validation_loss")}
+        return plots(self.tables, columns)
+
+
+def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Evaluation:
+    """Score all models of a problem, and the floors, on its test part.
+
+    Args:
+        prepared: the folder that `prepare` wrote.
+        models: the folder of each cell, that of `quality_gate.MODEL` among them.
+
+    Raises:
+        ModelError: a model does not fit the prepared data.
+    """
+    corpus, settings = dataset.load(prepared), problem.evaluation
+    chosen = choose(problem.register_cell, models)
+    test = corpus.part("test")
+    tests = [corpus.pairs[pair] for pair in test.tolist()]
+    references = [pair.target for pair in tests]
+    folders = _folders(problem, models)
+    written: dict[str, Translations] = {}
+    figures: dict[str, dict[str, float]] = {}
+    hypotheses: dict[str, list[Hypothesis]] = {}
+    for name, folder in folders.items():
+        model = predictor.load(folder)
+        model.check_fits(corpus.schema, str(folder))
+        hypotheses[name] = model.translate_part(corpus, test, settings.beam)
+        written[name] = Translations.measure(
+            [model.write(each) for each in hypotheses[name]], references
+        )
+        likelihoods = np.array([each.log_probability for each in hypotheses[name]])
+        figures[name] = written[name].scores() | {
+            "not_finite": int((~np.isfinite(likelihoods)).sum()),
+            "parameters": model.config["parameters"],
+            "parameters_of_embedding": model.config["parameters_of_embedding"],
+            "hidden_size": model.config["hidden_size"],
+        }
+    for name, texts in _floors(corpus, test, tests).items():
+        written[name] = Translations.measure(texts, references)
+        figures[name] = written[name].scores() | {"not_finite": 0}
+    groups = corpus.index[test, GROUP]
+    classes = {label: rows for label, _, rows in _lengths(tests)}
+    longest = int(np.argmax([len(pair.source.split()) for pair in tests]))
+    return Evaluation(
+        metrics={
+            "models": figures,
+            "differences": _differences(written, groups, settings, chosen["model"]),
+            "model": chosen["model"],
+            "validation_loss": chosen["validation_loss"],
+            "pairs": {part: len(corpus.part(part)) for part in dataset.PARTS},
+            "lengths": {
+                name: {
+                    label: {"sentences": len(rows)} | written[name].scores(rows)
+                    for label, rows in classes.items()
+                }
+                for name in written
+            },
+        },
+        tables={
+            "length": stack({name: _by_length(model, tests) for name, model in written.items()}),
+            "training": stack_histories(folders),
+        },
+        corpus=corpus,
+        tests=tests,
+        translations=written,
+        judged=hypotheses[chosen["model"]],
+        gates=predictor.load(folders[MODEL]).inspect_pieces(
+            tests[longest].source, corpus.source_of(int(test[longest]))
+        ),
+    )
+
+
+def _folders(problem: Problem, models: Mapping[str, Path]) -> dict[str, Path]:
+    """Return the model folder of each cell, with attention and without."""
+    folders = dict(models)
+    for beside in problem.beside:
+        folders |= {f"{cell}_{beside}": folder / beside for cell, folder in models.items()}
+    return folders
+
+
+def _floors(corpus: Corpus, test: Ints, tests: list[Pair]) -> dict[str, list[str]]:
+    """Return the translations of what needs no network."""
+    train = [corpus.pairs[pair] for pair in corpus.part("train").tolist()]
+    return {
+        "nearest": floors.nearest(corpus, test),
+        "word_by_word": floors.word_by_word(train, [pair.source for pair in tests]),
+    }
+
+
+def _differences(
+    written: Mapping[str, Translations], groups: Ints, settings: config.Evaluation, judged: str
+) -> dict[str, dict[str, Difference]]:
+    """Compare the LSTM and the judged model with all others, and cells without attention."""
+    pairs = differences(
+        written, lambda ours, theirs: compare(ours, theirs, groups, settings), judged
+    )
+    ours = f"{MODEL}_{NO_ATTENTION}"
+    for name, theirs in written.items():
+        if ours in written and name.endswith(NO_ATTENTION) and name != ours:
+            changes = compare(written[ours], theirs, groups, settings)
+            pairs[f"{ours}_minus_{name}"] = {
+                metric: change.to_dict() for metric, change in changes.items()
+            }
+    return pairs
+
+
+def _lengths(tests: list[Pair]) -> Iterator[tuple[str, int, Ints]]:
+    """Yield classes of the source's words: its label, most words, and the rows of the sentences."""
+    words = np.array([len(pair.source.split()) for pair in tests])
+    least = max(FEWEST, len(tests) // CLASSES)
+    first, rows = int(words.min()), np.array([], np.int64)
+    for most in np.unique(words).tolist():
+        rows = np.concatenate([rows, np.flatnonzero(words == most)])
+        if len(rows) >= least or most == words.max():
+            yield (f"{first}–{most}" if first < most else f"{most}"), most, rows
+            first, rows = most + 1, rows[:0]
+
+
+def _by_length(model: Translations, tests: list[Pair]) -> pd.DataFrame:
+    """Return a row for each class of lengths: words (at most), label, sentences, scores."""
+    rows = [
+        {"words": most, "label": label, "sentences": len(rows)} | model.scores(rows)
+        for label, most, rows in _lengths(tests)
+    ]
+    return pd.DataFrame(rows)
+
+
+def compare_with_champion(
+    problem: Problem, prepared: Path, new: Path, champion: Path
+) -> Comparison:
+    """Score a new model and the champion, both on today's test part.
+
+    Raises:
+        IncomparableError: the champion has other pieces, or was trained on other pairs.
+    """
+    corpus, settings = dataset.load(prepared), problem.evaluation
+    old = load_champion(predictor.load, champion, corpus.schema)
+    if old.schema.digest != corpus.schema.digest:
+        raise IncomparableError(
+            "it was trained on other pairs, and some of today's test part may be among them"
+        )
+    test = corpus.part("test")
+    references = [corpus.pairs[pair].target for pair in test.tolist()]
+
+    def measure(model: Predictor) -> Translations:
+        found = model.translate_part(corpus, test, settings.beam)
+        return Translations.measure([model.write(each) for each in found], references)
+
+    ours, theirs = measure(predictor.load(new)), measure(old)
+    return Comparison(
+        measures=("chrf", "bleu", "exact"),
+        scores=(ours.scores(), theirs.scores()),
+        differences=compare(ours, theirs, corpus.index[test, GROUP], settings),
+    )

@@ -1,0 +1,222 @@
+"""The stage `prepare` of a translation problem: pairs of sentences to numbers; imports no torch."""
+
+import gzip
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from retain.errors import DataError
+from retain.kinds.translate import dataset, pieces
+from retain.kinds.translate.config import Data, Problem
+from retain.kinds.translate.dataset import PARTS, Corpus, Ints, Pair, Schema
+from retain.project.files import md5
+
+WORD = re.compile(r"\w+(?:'\w+)*")
+
+
+def prepare(problem: Problem, root: Path, out: Path) -> None:
+    """Read a problem's pairs and write their pieces into `out`."""
+    data = problem.data
+    pairs, digest = read_pairs(data, root)
+    kept, counts = choose(data, pairs)
+    corpus = encode(data, kept, digest)
+    dataset.save(corpus, kept, out)
+    sizes = ", ".join(f"{len(corpus.part(part)):,} {part}" for part in PARTS)
+    left_out = ", ".join(f"{count:,} {why}" for why, count in counts.items() if count)
+    print(f"{sizes} pairs of sentences; left out: {left_out or 'none'}")
+
+
+def read_pairs(data: Data, root: Path) -> tuple[list[Pair], str]:
+    """Read the pairs that `data` names, normalised, and the md5 of the files' bytes.
+
+    Raises:
+        DataError: a file is missing, empty, damaged or no UTF-8, a line has no tab, or two files
+            have unequal numbers of lines; it names file and line.
+    """
+    if data.source is None or data.target is None:
+        if (root / data.path).is_dir():
+            raise DataError(
+                f"{data.path} is a folder: name two files in it that have a sentence a line, "
+                "data.source and data.target, or a table of pairs as data.path"
+            )
+        content = _read_bytes(root, data.path)
+        lines = _lines(content, data.path)
+        return [_split(line, data.path, number) for number, line in lines], md5(content)
+    names = [f"{data.path}/{name}" for name in (data.source, data.target)]
+    contents = [_read_bytes(root, name) for name in names]
+    sides = [list(_lines(content, name)) for content, name in zip(contents, names, strict=True)]
+    if len(sides[0]) != len(sides[1]):
+        raise DataError(
+            f"{names[0]} has {len(sides[0]):,} lines and {names[1]} {len(sides[1]):,}: line by "
+            "line one is the translation of the other, so give as many"
+        )
+    pairs = [
+        Pair(pieces.normalise(ours), pieces.normalise(theirs))
+        for (_, ours), (_, theirs) in zip(*sides, strict=True)
+    ]
+    return pairs, md5(b"".join(contents))
+
+
+def _read_bytes(root: Path, name: str) -> bytes:
+    path = root / name
+    if not path.is_file():
+        raise DataError(f"{name} does not exist; data.path names a file of pairs of sentences")
+    content = path.read_bytes()
+    if path.suffix == ".gz":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{name}: damaged or no gzip file ({error}); fetch it again") from None
+    if not content.strip():
+        raise DataError(f"{name} is empty; put sentences into it")
+    return content
+
+
+def _lines(content: bytes, name: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a file with their numbers."""
+    for number, line in enumerate(content.removesuffix(b"\n").split(b"\n"), start=1):
+        try:
+            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{name}, line {number:,}, byte {error.start + 1:,} (0x{line[error.start]:02x}): "
+                "not UTF-8; save the file as UTF-8, for example: iconv -f latin1 -t utf-8"
+            ) from None
+
+
+def _split(line: str, name: str, number: int) -> Pair:
+    """Return the pair of a line; an empty line is a pair of empty sentences."""
+    columns = line.split("\t")
+    if len(columns) < 2 and line.strip():
+        raise DataError(
+            f"{name}, line {number:,}: no tab; write a sentence, a tab and its translation"
+        )
+    source, target = columns[:2] if len(columns) > 1 else ("", "")
+    return Pair(pieces.normalise(source), pieces.normalise(target))
+
+
+def choose(data: Data, pairs: list[Pair]) -> tuple[list[Pair], dict[str, int]]:
+    """Return the pairs to learn from, each once, and how many others there were, by the reason."""
+    counts: Counter[str] = Counter()
+    kept: dict[Pair, None] = {}
+    common = _common(data, pairs)
+    for pair in pairs:
+        words = [sentence.split() for sentence in pair]
+        if not all(words):
+            counts["with an empty side"] += 1
+        elif max(map(len, words)) > data.max_words:
+            counts[f"of more than {data.max_words} words"] += 1
+        elif common and not all(
+            word in known
+            for sentence, known in zip(pair, common, strict=True)
+            for word in split_words(sentence)
+        ):
+            counts["with a rare word"] += 1
+        elif pair in kept:
+            counts["given twice"] += 1
+        else:
+            kept[pair] = None
+    return list(kept), dict(counts)
+
+
+def _common(data: Data, pairs: list[Pair]) -> list[set[str]]:
+    """Return the commonest words of each language; empty where params.yaml asks for none."""
+    if data.common_words is None:
+        return []
+    common = []
+    for side, most in enumerate(data.common_words):
+        counts = Counter(word for pair in pairs for word in split_words(pair[side]))
+        common.append(set(sorted(counts, key=lambda word: (-counts[word], word))[:most]))
+    return common
+
+
+def split_words(sentence: str) -> list[str]:
+    """Return the words of a sentence in lower case, without punctuation."""
+    return WORD.findall(sentence.lower())
+
+
+def encode(data: Data, pairs: list[Pair], digest: str) -> Corpus:
+    """Draw the parts, learn the pieces of the training part, and cut all pairs into them.
+
+    Raises:
+        DataError: there are too few pairs.
+    """
+    groups = group(pairs)
+    parts = draw(data, pairs, groups)
+    learned = [
+        pieces.train(
+            [pair[side] for pair, part in zip(pairs, parts, strict=True) if part == 0], data.pieces
+        )
+        for side in range(2)
+    ]
+    columns, tokens = [parts, groups], []
+    for side, vocabulary in enumerate(learned):
+        encoded = vocabulary.encode([pair[side] for pair in pairs])
+        lengths = np.array([len(sentence) for sentence in encoded], np.int64)
+        columns += [np.cumsum(lengths) - lengths, lengths]
+        tokens.append(np.concatenate([np.array(each, np.uint16) for each in encoded]))
+    schema = Schema(data.languages, learned[0], learned[1], digest)
+    return Corpus(schema, tokens[0], tokens[1], np.stack(columns, axis=1))
+
+
+def group(pairs: list[Pair]) -> Ints:
+    """Number the groups of pairs that share a source or a target, also by way of others.
+
+    Case and punctuation do not count. Groups are numbered in the order of their first pairs.
+    """
+    parents: dict[tuple[int, str], tuple[int, str]] = {}
+
+    def root(node: tuple[int, str]) -> tuple[int, str]:
+        while (parent := parents.setdefault(node, node)) != node:
+            parents[node] = node = parents[parent]
+        return node
+
+    firsts = []
+    for pair in pairs:
+        source, target = (
+            (side, " ".join(split_words(sentence)) or sentence)
+            for side, sentence in enumerate(pair)
+        )
+        parents[root(target)] = root(source)
+        firsts.append(source)
+    numbers: dict[tuple[int, str], int] = {}
+    return np.array([numbers.setdefault(root(node), len(numbers)) for node in firsts], np.int64)
+
+
+def draw(data: Data, pairs: list[Pair], groups: Ints) -> Ints:
+    """Return the number of the part of each pair; all pairs of a group are in one.
+
+    A part is a little smaller than asked for where no group fits into what is left of it.
+    Groups are ordered by a checksum of their least sentence and the seed, so the order of the file
+    does not matter, and new pairs leave most of the others where they are.
+
+    Raises:
+        DataError: there are too few pairs.
+    """
+    least: dict[int, str] = {}
+    for pair, number in zip(pairs, groups.tolist(), strict=True):
+        least[number] = min(least.get(number, pair.source), pair.source)
+    keys = {n: (zlib.crc32(f"{data.seed} {least[n]}".encode()), least[n]) for n in least}
+    sizes = np.bincount(groups, minlength=1)
+    wanted = {2: data.test, 1: data.validation}
+    part_of = np.zeros(len(sizes), np.int64)
+    for number in sorted(keys, key=lambda number: keys[number]):
+        for part, left in wanted.items():
+            if sizes[number] <= left:
+                part_of[number], wanted[part] = part, left - int(sizes[number])
+                break
+        if not any(wanted.values()):
+            break
+    parts: Ints = part_of[groups] if len(pairs) else groups
+    sizes = np.bincount(parts, minlength=len(PARTS))
+    if not sizes.all() or sizes[0] < data.test + data.validation:
+        raise DataError(
+            f"{data.path}: {len(pairs):,} pairs are too few for {data.validation:,} of validation, "
+            f"{data.test:,} of test and more than both to learn from; give more, or set "
+            "data.validation and data.test"
+        )
+    return parts
