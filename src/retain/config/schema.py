@@ -195,6 +195,13 @@ class Retrain(Section):
     max_missing: float = Field(0.5, ge=0, le=1)
 
 
+# What `retain tune` tries of a key instead of the range of its kind: `keep` for no other value, the
+# least and the most of a number, or some values.
+Tried = (
+    Literal["keep"] | Annotated[tuple[bool | int | float | str | None, ...], Field(min_length=1)]
+)
+
+
 class Problem(Section):
     """The keys of every problem; its kind's package adds `data`, `model` and `evaluation`.
 
@@ -220,6 +227,7 @@ class Problem(Section):
     register_cell: Literal["lstm", "best"] = Field("lstm", alias="register")  # a pydantic method
     retrain: Retrain = Retrain()
     prove: Prove = Prove()
+    tune: dict[Literal["data", "model", "training"], dict[str, Tried]] = Field({})
 
     @classmethod
     def preset_sections(cls, name: Any, problem: dict[str, Any]) -> dict[str, dict[str, Any]]:

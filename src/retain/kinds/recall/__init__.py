@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         predictor,
         prepare,
         report,
+        search,
         setup,
     )
     from retain.kinds.recall.config import Problem
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     _ask: kind.Ask = predictor.ask
     _lstm_gates: kind.InspectGates[Problem] = predictor.inspect
     _endpoint: BuildEndpoint = endpoint.AskEndpoint
+    _search: kind.BuildSpace[Problem] = search.build
 
 KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     name="recall",
@@ -40,4 +42,5 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     ask=Lazy("retain.kinds.recall.predictor:ask"),
     lstm_gates=Lazy("retain.kinds.recall.predictor:inspect"),
     endpoint=Lazy("retain.kinds.recall.endpoint:AskEndpoint"),
+    search=Lazy("retain.kinds.recall.search:build"),
 )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         predictor,
         prepare,
         report,
+        search,
         setup,
     )
     from retain.kinds.text.config import Problem
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     _complete: kind.Complete = predictor.complete
     _lstm_gates: kind.InspectGates[Problem] = predictor.inspect
     _endpoint: BuildEndpoint = endpoint.CompleteEndpoint
+    _search: kind.BuildSpace[Problem] = search.build
 
 KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     name="text",
@@ -40,4 +42,5 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     complete=Lazy("retain.kinds.text.predictor:complete"),
     lstm_gates=Lazy("retain.kinds.text.predictor:inspect"),
     endpoint=Lazy("retain.kinds.text.endpoint:CompleteEndpoint"),
+    search=Lazy("retain.kinds.text.search:build"),
 )
