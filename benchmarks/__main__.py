@@ -18,6 +18,7 @@ NAMES = (
     "portable",
     "serving",
     "verdict",
+    "tune",
 )
 
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from retain.tuning.study import Ended, Study
 
 app = typer.Typer()
-PAGE = "tune.html"
 
 
 @app.command()
@@ -43,7 +42,8 @@ def tune(
 ) -> None:
     """Try settings on the validation part, never on the test part, and show the best.
 
-    Writes reports/NAME/tune.html. A run that was stopped continues with the same command.
+    Writes reports/NAME/tune.html and tune.json. A run that was stopped continues with the same
+    command.
     """
     root = loader.find_root()
     seconds = _seconds(timeout)
@@ -65,11 +65,11 @@ def tune(
     _show(planned, studies)
     if not _best(studies):
         raise RetainError(f"{name}: no trial was trained to its end; give more --trials")
-    what = report.meaning(planned)
-    page = Layout(root, name).reports / PAGE
-    page.parent.mkdir(parents=True, exist_ok=True)
-    files.write_text(page, report.page(planned, studies, what))
-    typer.echo(f"report:   {page.relative_to(root)}\n")
+    folder = Layout(root, name).reports
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_text(folder / "tune.html", report.page(planned, studies))
+    files.write_text(folder / "tune.json", files.to_json(report.content(studies)))
+    typer.echo(f"report:   {folder.relative_to(root)}/tune.html\n")
     _change(root, planned, studies, apply)
 
 

@@ -47,10 +47,9 @@ def _set(text: str, name: str, section: str, key: str, value: Any) -> str:
     block = problem.get(section)
     if block is None:
         depth = problem.lc.key(next(iter(problem)))[1]
-        old = section in problem
-        end = problem.lc.key(section)[0] if old else _end(lines, content["problems"], name)
+        end = _end(lines, content["problems"], name)
         new = [f"{' ' * depth}{section}:\n", f"{' ' * (depth + 2)}{key}: {_yaml(value)}\n"]
-        return "".join([*lines[:end], *new, *lines[end + old :]])
+        return "".join([*lines[:end], *new, *lines[end:]])
     if block.fa.flow_style() or not block:
         return _replace(lines, problem, section, _yaml({**block, key: value}))
     if key in block:

@@ -19,12 +19,8 @@ SHOWN = 5  # trials in a table
 CLOSE = 1e-9
 
 
-def page(plan: Plan, studies: Mapping[Cell, Study], what: str) -> str:
-    """Render the page: one HTML file that needs no network and has no script.
-
-    Args:
-        what: the score, in words.
-    """
+def page(plan: Plan, studies: Mapping[Cell, Study]) -> str:
+    """Render the page: one HTML file that needs no network and has no script."""
     drawn = [
         Figure(
             "history",
@@ -58,7 +54,7 @@ def page(plan: Plan, studies: Mapping[Cell, Study], what: str) -> str:
             )
     report = Report(
         title=f"{plan.name}: settings that were tried",
-        lead=what,
+        lead=meaning(plan),
         tables=(
             summary(plan, studies),
             *(best(cell, one) for cell, one in studies.items()),
@@ -70,6 +66,30 @@ def page(plan: Plan, studies: Mapping[Cell, Study], what: str) -> str:
         judged=False,
     )
     return to_html(report)
+
+
+def content(studies: Mapping[Cell, Study]) -> dict[str, Any]:
+    """Return the results for programs: the trials of each cell, and which was the best."""
+    return {
+        cell: {
+            "before": study.before and study.before.number + 1,
+            "best": study.best and study.best.number + 1,
+            "importance": study.importance(),
+            "trials": [
+                {
+                    "trial": one.number + 1,
+                    "score": one.value,
+                    "scores": one.scores,
+                    "epochs": one.epochs,
+                    "outcome": outcome(one),
+                    "cpu_seconds": one.seconds,
+                    "settings": one.settings,
+                }
+                for one in study.ended
+            ],
+        }
+        for cell, study in studies.items()
+    }
 
 
 def space_rows(plan: Plan) -> list[tuple[str, str, str]]:

@@ -6,7 +6,6 @@ The journal holds trials that have ended, a line of JSON each: a trial that a ki
 it, and is drawn again as it was.
 """
 
-import json
 import math
 import zlib
 from collections.abc import Mapping
@@ -68,10 +67,9 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.path, self.space, self.seed = path, space, seed
         self._distributions = {key: _distribution(one) for key, one in space.ranges.items()}
-        self._journal = _open(path)
+        self._journal, kept = _open(path)
         self._live = optuna.create_study(study_name=NAME, sampler=self._sampler(0))
         self._running: dict[int, optuna.Trial] = {}
-        kept = {int(trial.user_attrs["number"]): trial for trial in self._journal.trials}
         for number in range(max([len(space.starts), *(last + 1 for last in kept)])):
             if number in kept:
                 self._live.add_trial(kept[number])
@@ -196,8 +194,10 @@ def _ended(trial: FrozenTrial) -> Ended:
     )
 
 
-def _open(path: Path) -> optuna.Study:
-    """Open a journal; what a kill has left of it, a lock and half a line, is removed.
+def _open(path: Path) -> tuple[optuna.Study, dict[int, FrozenTrial]]:
+    """Open a journal; return its study, and the trials by their number.
+
+    What a kill has left of it, a lock and half a line, is removed.
 
     Raises:
         RetainError: the file is damaged.
@@ -210,6 +210,7 @@ def _open(path: Path) -> optuna.Study:
         files.write_bytes(path, whole)
     try:
         storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
-        return optuna.create_study(storage=storage, study_name=NAME, load_if_exists=True)
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+        study = optuna.create_study(storage=storage, study_name=NAME, load_if_exists=True)
+        return study, {int(trial.user_attrs["number"]): trial for trial in study.trials}
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise RetainError(f"{path} is damaged: remove it, and the study begins again") from None

@@ -86,9 +86,16 @@ def build_trial(
     network = made.network
     if isinstance(network, Rehearsed):
         assert isinstance(made.train, Together)
-        rehearsals = network.rehearsals
+        rehearsals, loss = network.rehearsals, made.loss
+
+        def same_gradient(network: "nn.Module", batch: "Batch") -> "tuple[Tensor, Tensor]":
+            """The weight of all networks divides each gradient, which is then clipped."""
+            total, weight = loss(network, batch)
+            return total, weight * (1 + network.training / len(rehearsals))
+
         made = replace(
             made,
+            loss=same_gradient,
             network=Rehearsed(rehearsals),
             train=Together(made.train.parts[:-1], least=len(made.train)),
             groups=made.groups[:-1],
