@@ -1,6 +1,7 @@
 """`retain tune`: search the settings of a problem by trials on its validation part."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,7 +31,7 @@ def tune(
     name: Annotated[str, typer.Argument(help="Name of the problem in params.yaml.")],
     trials: Annotated[int, typer.Option(min=1, help="Trials of each cell, earlier ones too.")] = 40,
     timeout: Annotated[
-        str | None, typer.Option(help="Time after which no trial begins, such as 30min.")
+        str | None, typer.Option(help="Time after which no trial begins, such as 30m or 2h.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Trials at a time, each in a process.")] = 1,
     cells: Annotated[
@@ -75,7 +76,8 @@ def tune(
 
 def _seconds(timeout: str | None) -> float | None:
     try:
-        return None if timeout is None else span(timeout).total_seconds()
+        # No month is meant here.
+        return None if timeout is None else span(re.sub(r"m$", "min", timeout)).total_seconds()
     except ValueError as error:
         raise ParamsError(f"--timeout {timeout}: {error}") from None
 

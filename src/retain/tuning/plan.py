@@ -113,10 +113,14 @@ def plan(root: Path, name: str, cells: Sequence[str]) -> Plan:
     spaces = {}
     for cell in chosen:
         found = build(problem, cell)
-        if problem.tune:
-            found = search.narrowed(found, problem.tune, f"problems.{name}.tune", check)
-        spaces[cell] = found
-    return Plan(root, name, entry, problem, spaces)
+        spaces[cell] = search.narrowed(found, problem.tune, f"problems.{name}.tune", check)
+    made = Plan(root, name, entry, problem, spaces)
+    fixed = [key for space in spaces.values() for key in space.fixed]
+    if fixed and not made.whole:
+        raise ParamsError(
+            f"--cells: each trial sets problems.{name}.{fixed[0]} for all cells: tune all of them"
+        )
+    return made
 
 
 def _cells(problem: Problem, name: str, cells: Sequence[str]) -> tuple[Cell, ...]:

@@ -225,9 +225,9 @@ def changed_keys(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
         )
         starts = {cell: space.starts for cell, space in cells.items()}
         same = all(
-            len(starts[cell]) == 1 and starts[cell][0].get(key, ...) == one
+            start.get(key, ...) == one
             for cell, one in of_cells.items()
-            if cell in starts
+            for start in starts.get(cell, ())
         )
         if not same:
             found[key] = value

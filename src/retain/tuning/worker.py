@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from io import FileIO
 from pathlib import Path
@@ -48,8 +49,9 @@ def main() -> None:
         if child == 0:
             _be(root, name, json.loads(line), tell, asked)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if status != 0:  # as where the memory was too small
-            tell({"failed": f"its process ended with {status}", "seconds": 0.0})
+        if status != 0:  # as where the memory was too small, or nobody asks any more
+            with suppress(BrokenPipeError):
+                tell({"failed": f"its process ended with {status}", "seconds": 0.0})
 
 
 def _be(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO) -> None:

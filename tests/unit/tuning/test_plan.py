@@ -11,6 +11,7 @@ from retain.config import loader
 from retain.errors import ParamsError
 from retain.tuning import plan as plans
 from retain.tuning.plan import Plan
+from retain.tuning.study import Study
 
 ENTRY: dict[str, Any] = {
     "kind": "text",
@@ -84,3 +85,22 @@ def test_a_cell_that_is_not_trained_is_refused(tmp_path: Path, cells: str, messa
 def test_a_training_on_several_devices_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"problems\.p\.training\.devices"):
         planned(tmp_path, training={"devices": 2})
+
+
+def test_a_present_value_outside_of_the_usual_range_is_a_trial_too(tmp_path: Path) -> None:
+    plan = planned(tmp_path, model={"hidden_size": 16, "layers": 5})
+    study = Study(tmp_path / "s.jsonl", plan.spaces["lstm"], seed=1)
+    assert study.begin()[1]["model.layers"] == 5
+
+
+def test_what_a_trial_fixes_for_all_cells_needs_all_of_them(tmp_path: Path) -> None:
+    rates = {"lstm": [0.03, 0.1], "rnn": [0.003, 0.01]}
+    recall = {
+        "kind": "recall",
+        "data": {"source": "copy"},
+        "model": {},
+        "training": {"cells": ["lstm", "rnn"], "learning_rates": rates},
+    }
+    with pytest.raises(ParamsError, match=r"sets problems\.p\.training\.learning_rates for all"):
+        planned(tmp_path, ("lstm",), **recall)
+    assert set(planned(tmp_path, **recall).spaces) == {"lstm", "rnn"}
