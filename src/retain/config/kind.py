@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from retain.config.forecasts import BuildOutlook, ForecastBulk, ForecastFile, PlotForecasts
     from retain.config.schema import Cell, Problem
-    from retain.config.search import Space
+    from retain.config.search import BuildSpace, BuildTrial
     from retain.evaluation.lstm_gates import Inspection
     from retain.evaluation.quality_gate import CheckResult, Comparison
     from retain.evaluation.report import Report
@@ -128,24 +128,6 @@ class BuildRefit(Protocol[P]):
     """Build the training of an evaluated model's recipe on all rows, from its folder."""
 
     def __call__(self, problem: P, prepared: Path, evaluated: Path) -> TrainingSetup: ...
-
-
-class BuildSpace(Protocol[P]):
-    """Return what `retain tune` tries for a cell of a problem."""
-
-    def __call__(self, problem: P, cell: Cell) -> Space: ...
-
-
-class BuildTrial(Protocol[P]):
-    """Build the training of a trial, and a function that scores the validation part.
-
-    It is called once after each epoch. A kind whose validation losses are in the same unit for all
-    settings needs no such part: a trial is then its `training`, scored by that loss.
-    """
-
-    def __call__(
-        self, problem: P, prepared: Path, cell: Cell
-    ) -> tuple[TrainingSetup, Callable[[], float]]: ...
 
 
 class Evaluate(Protocol[P, E_co]):

@@ -13,6 +13,7 @@ from retain.config.durations import Duration
 
 Cell = Literal["lstm", "rnn", "gru"]
 Mode = Literal["portable", "machine", "off"]  # see `training.portable_cpu`
+Values = Annotated[tuple[bool | int | float | str | None, ...], Field(min_length=1)]
 
 
 class Section(BaseModel):
@@ -195,13 +196,6 @@ class Retrain(Section):
     max_missing: float = Field(0.5, ge=0, le=1)
 
 
-# What `retain tune` tries of a key instead of the range of its kind: `keep` for no other value, the
-# least and the most of a number, or some values.
-Tried = (
-    Literal["keep"] | Annotated[tuple[bool | int | float | str | None, ...], Field(min_length=1)]
-)
-
-
 class Problem(Section):
     """The keys of every problem; its kind's package adds `data`, `model` and `evaluation`.
 
@@ -211,7 +205,7 @@ class Problem(Section):
 
     `register` is the cell that is judged, refitted and registered: the LSTM, or with `best` the one
     with the lowest validation loss. With `refit` its recipe is trained once more, on all rows, if
-    the kind supports it: this is the model that forecasts.
+    the kind supports it: this is the model that forecasts. `tune` is what `retain tune` tries.
     """
 
     ERRORS: ClassVar[tuple[str, ...]] = ()
@@ -227,7 +221,9 @@ class Problem(Section):
     register_cell: Literal["lstm", "best"] = Field("lstm", alias="register")  # a pydantic method
     retrain: Retrain = Retrain()
     prove: Prove = Prove()
-    tune: dict[Literal["data", "model", "training"], dict[str, Tried]] = Field({})
+    tune: dict[Literal["data", "model", "training"], dict[str, Literal["keep"] | Values]] = Field(
+        {}
+    )
 
     @classmethod
     def preset_sections(cls, name: Any, problem: dict[str, Any]) -> dict[str, dict[str, Any]]:

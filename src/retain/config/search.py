@@ -4,17 +4,22 @@ A kind gives the ranges of its problems; keys are written `section.key`, as in
 `training.learning_rate`.
 """
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from retain.errors import ParamsError, did_you_mean
 
 if TYPE_CHECKING:
     from retain.config.schema import Cell, Problem
+    from retain.training.setup import TrainingSetup
 
+P = TypeVar("P", bound="Problem", contravariant=True)
 Value = bool | int | float | str | None
 KEEP = "keep"  # in the section `tune`: the key stays as it is
 RATE = "training.learning_rate"
@@ -93,7 +98,25 @@ class Space:
         return {**shown, **self.fixed}
 
 
-def space(problem: "Problem", cell: "Cell", ranges: Mapping[str, Range]) -> Space:
+class BuildSpace(Protocol[P]):
+    """Return what `retain tune` tries for a cell of a problem."""
+
+    def __call__(self, problem: P, cell: Cell) -> Space: ...
+
+
+class BuildTrial(Protocol[P]):
+    """Build the training of a trial, and a function that scores the validation part.
+
+    It is called once after each epoch. A kind whose validation losses are in the same unit for all
+    settings needs no such part: a trial is then its `training`, scored by that loss.
+    """
+
+    def __call__(
+        self, problem: P, prepared: Path, cell: Cell
+    ) -> tuple[TrainingSetup, Callable[[], float]]: ...
+
+
+def space(problem: Problem, cell: Cell, ranges: Mapping[str, Range]) -> Space:
     """Return the search space with these ranges; the first trial is the problem as it is."""
     return Space(ranges, ({key: present(problem, cell, key) for key in ranges},))
 
@@ -103,7 +126,7 @@ def around(value: int, least: int, most: int) -> Numbers:
     return Numbers(max(least, value // 4), min(most, 2 * value), log=True, whole=True)
 
 
-def present(problem: "Problem", cell: "Cell", key: str) -> Value:
+def present(problem: Problem, cell: Cell, key: str) -> Value:
     """Return the value of a key for a cell."""
     if key == RATE:
         return problem.training.rate(cell)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from retain.config import forecasts, kind
+    from retain.config.search import BuildSpace, BuildTrial
     from retain.kinds.forecast import prepare, search
     from retain.kinds.forecast.config import Problem
     from retain.kinds.forecast.data import append, profile
@@ -45,8 +46,8 @@ if TYPE_CHECKING:
     _drift: kind.CheckDrift[Problem] = drift.check
     _newest: Callable[[Path], dt.datetime] = profile.newest
     _backtest: kind.Backtest[Problem] = backtest.backtest
-    _search: kind.BuildSpace[Problem] = search.build
-    _trial: kind.BuildTrial[Problem] = search.build_trial
+    _search: BuildSpace[Problem] = search.build
+    _trial: BuildTrial[Problem] = search.build_trial
 
 KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     name="forecast",

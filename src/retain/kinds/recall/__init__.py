@@ -6,6 +6,7 @@ from retain.config.kind import Kind, Lazy
 
 if TYPE_CHECKING:
     from retain.config import kind
+    from retain.config.search import BuildSpace
     from retain.kinds.recall import (
         endpoint,
         evaluate,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     _ask: kind.Ask = predictor.ask
     _lstm_gates: kind.InspectGates[Problem] = predictor.inspect
     _endpoint: BuildEndpoint = endpoint.AskEndpoint
-    _search: kind.BuildSpace[Problem] = search.build
+    _search: BuildSpace[Problem] = search.build
 
 KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     name="recall",
