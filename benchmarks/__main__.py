@@ -20,6 +20,7 @@ NAMES = (
     "portable",
     "serving",
     "verdict",
+    "tune",
 )
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from retain.config.forecasts import BuildOutlook, ForecastBulk, ForecastFile, PlotForecasts
     from retain.config.schema import Cell, Problem
+    from retain.config.search import BuildSpace, BuildTrial
     from retain.config.sequences import Ask, Complete, OpenChat, Translate
     from retain.evaluation.lstm_gates import Inspection
     from retain.evaluation.quality_gate import CheckResult, Comparison
@@ -235,6 +236,8 @@ class Kind(Generic[P, E]):
     drift: Lazy[CheckDrift[P]] | None = None
     newest: Lazy[Callable[[Path], dt.datetime]] | None = None
     backtest: Lazy[Backtest[P]] | None = None
+    search: Lazy[BuildSpace[P]] | None = None
+    trial: Lazy[BuildTrial[P]] | None = None
 
     def targets(self, stage: str) -> dict[str, str]:
         """Return the targets of the parts that a stage of the pipeline runs, by part."""

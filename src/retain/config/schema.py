@@ -15,6 +15,7 @@ from retain.config.warm_start import SHARE, WarmStart
 
 Cell = Literal["lstm", "rnn", "gru"]
 Mode = Literal["portable", "machine", "off"]  # see `training.portable_cpu`
+Values = Annotated[tuple[bool | int | float | str | None, ...], Field(min_length=1)]
 
 
 class Training(WarmStart):
@@ -190,7 +191,7 @@ class Problem(Section):
 
     `register` is the cell that is judged, refitted and registered: the LSTM, or with `best` the one
     with the lowest validation loss. With `refit` its recipe is trained once more, on all rows, if
-    the kind supports it: this is the model that forecasts.
+    the kind supports it: this is the model that forecasts. `tune` is what `retain tune` tries.
     """
 
     ERRORS: ClassVar[tuple[str, ...]] = ()
@@ -207,6 +208,9 @@ class Problem(Section):
     register_cell: Literal["lstm", "best"] = Field("lstm", alias="register")  # a pydantic method
     retrain: Retrain = Retrain()
     prove: Prove = Prove()
+    tune: dict[Literal["data", "model", "training"], dict[str, Literal["keep"] | Values]] = Field(
+        {}
+    )
 
     @classmethod
     def preset_sections(cls, name: Any, problem: dict[str, Any]) -> dict[str, dict[str, Any]]:

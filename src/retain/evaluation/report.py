@@ -88,6 +88,7 @@ class Report:
         lead: why the model is used, after the outcome of the gate.
         headline: how good it is, in a sentence without technical terms.
         outlook: from the stage `evaluate`; None if the kind has none.
+        judged: whether it has a verdict.
     """
 
     title: str
@@ -98,6 +99,7 @@ class Report:
     facts: tuple[tuple[str, str], ...] = ()
     headline: str = ""
     outlook: Outlook | None = None
+    judged: bool = True
 
     def __post_init__(self) -> None:
         names = [figure.name for figure in self.all_figures]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow")
 
 # Keys of a problem that a training does not read; a preset's values are in the other sections.
-UNTRAINED = {"gate", "kind", "preset", "prove", "refit", "register_cell", "retrain"}
+UNTRAINED = {"gate", "kind", "preset", "prove", "refit", "register_cell", "retrain", "tune"}
 # Files in git that do not change what a stage does: the pipeline writes the lock and the ledger.
 NOT_CODE = (":!dvc.lock", ":!models/*/ledger.csv", ":!models/*/promotions.csv")
 # Paths where an untracked file changes what a stage does.

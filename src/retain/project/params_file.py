@@ -34,7 +34,7 @@ def write(root: Path, name: str, entry: dict[str, Any], comments: dict[str, str]
     kept = _without(before, "problems", name).rstrip("\n")
     kept = re.sub(r"^problems:[ ]*\{ *\}", "problems:", kept, flags=re.MULTILINE)
     after = f"{kept}\n\n{textwrap.indent(_block(name, entry, comments), '  ')}"
-    if not _reads_as(after, wanted):
+    if not reads_as(after, wanted):
         raise ParamsError(
             "params.yaml: no entry can be added: write `problems:` as a block, last in the file, "
             "its names indented by two spaces"
@@ -85,7 +85,7 @@ def remove(root: Path, name: str) -> None:
     after = _without(path.read_text(encoding="utf-8"), "problems", name)
     if not wanted:  # DVC reads no stage if `problems:` is empty
         after = re.sub(r"^problems:(?! *\{)", "problems: {}", after, flags=re.MULTILINE)
-    if not _reads_as(after, wanted):
+    if not reads_as(after, wanted):
         raise ParamsError(
             f"params.yaml: problems.{name} is not a separate block: remove it yourself"
         )
@@ -97,7 +97,7 @@ def remove(root: Path, name: str) -> None:
     write_text(path, after)
 
 
-def _reads_as(text: str, wanted: dict[str, Any]) -> bool:
+def reads_as(text: str, wanted: dict[str, Any]) -> bool:
     """Whether a text of params.yaml has exactly these problems."""
     try:
         problems = YAML(typ="safe").load(text)["problems"]
@@ -123,12 +123,12 @@ def _without(text: str, section: str, name: str) -> str:
     begin = block.lc.key(name)[0]
     later = [block.lc.key(key)[0] for key in block] + [content.lc.key(key)[0] for key in content]
     behind = [line for line in later if line > begin]
-    end = top(min(behind)) if behind else _last_of_block(lines, begin)
+    end = top(min(behind)) if behind else last_of_block(lines, begin)
     begin = top(begin)
     return "".join(lines[:begin]).rstrip("\n") + "\n" * (1 + bool(behind)) + "".join(lines[end:])
 
 
-def _last_of_block(lines: list[str], begin: int) -> int:
+def last_of_block(lines: list[str], begin: int) -> int:
     """Return the line after the last one that is indented further than the line `begin`."""
 
     def depth(line: str) -> int:

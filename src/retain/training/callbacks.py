@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,18 @@ class WeightAverage(WeightAveraging):
 class History(Callback):
     """Keeps the history and the best averaged weights, and prints progress.
 
-    Without validation the newest weights are the best.
+    Without validation the newest weights are the best. `stop` says after each epoch whether the
+    training ends there.
     """
 
-    def __init__(self, name: str, max_epochs: int, average: WeightAverage):
-        self.name, self.max_epochs, self.average = name, max_epochs, average
+    def __init__(
+        self,
+        name: str,
+        max_epochs: int,
+        average: WeightAverage,
+        stop: Callable[[Epoch], bool] | None = None,
+    ):
+        self.name, self.max_epochs, self.average, self.stop = name, max_epochs, average, stop
         self.epochs: list[Epoch] = []
         self.best: dict[str, Tensor] = {}
         self.first = 0
@@ -97,6 +104,8 @@ class History(Callback):
                 f"at most {seconds * (self.max_epochs - done):.0f} s left",
                 flush=True,
             )
+        if self.stop is not None and self.stop(row):
+            trainer.should_stop = True
 
 
 # Lightning's name of a curve, and the metric of the run; Lightning's other metrics are left out.

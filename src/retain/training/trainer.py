@@ -7,6 +7,7 @@ problem: a `TrainingSetup` has the network, the examples and the loss.
 
 import logging
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -46,6 +47,12 @@ def equal_epochs(updates: int, training: Training, examples: int) -> tuple[int, 
     return epochs, -(-updates // epochs)
 
 
+def epochs_of(setup: TrainingSetup, training: Training) -> int:
+    """Return the most epochs of a training with early stopping."""
+    epochs = training.epochs(len(setup.train))
+    return epochs if setup.epochs is None else min(epochs, setup.epochs)
+
+
 def fit(
     setup: TrainingSetup,
     training: Training,
@@ -53,6 +60,7 @@ def fit(
     name: str,
     run: OfflineRun | None = None,
     folder: Path | None = None,
+    stop: Callable[[Epoch], bool] | None = None,
 ) -> list[Epoch]:
     """Train the network of a setup, in place, and leave the weights of the best epoch in it.
 
@@ -63,6 +71,7 @@ def fit(
         name: prefix of the lines of progress.
         run: the MLflow run that logs the curves.
         folder: of the checkpoints; training resumes from the newest complete one.
+        stop: called after each epoch; whether the training ends there.
 
     Returns:
         The history, an entry for each epoch.
@@ -72,15 +81,14 @@ def fit(
     """
     for noisy in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(f"{noisy}.utilities.rank_zero").setLevel(logging.WARNING)
-    epochs, most = training.epochs(len(setup.train)), training.epoch_steps
-    epochs = epochs if setup.epochs is None else min(epochs, setup.epochs)
+    epochs, most = epochs_of(setup, training), training.epoch_steps
     if setup.length is not None:
         epochs, most = equal_epochs(setup.length.updates, training, len(setup.train))
     train = ResumableSampler(setup.train, training.batch_size, training.seed, most)
     steps = setup.length.schedule if setup.length else len(train) * epochs
     module = Module(setup, training, training.rate(cell), steps)
     average = WeightAverage(training.ema_decay)
-    history = History(name, epochs, average)
+    history = History(name, epochs, average, stop)
     callbacks: list[Callback] = [average, history]
     validation = None
     if setup.validation is not None:

@@ -1,5 +1,6 @@
 """Training is a function of data, params and seed, and keeps the weights of the best epoch."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -369,3 +370,21 @@ def test_without_validation_the_length_decides_and_the_newest_weights_are_kept()
     shorter, earlier = trained(4)
     assert shorter[0].train_loss == history[0].train_loss
     assert weight != earlier
+
+
+def test_a_training_ends_where_it_is_asked_to_and_keeps_what_it_has_learned() -> None:
+    given, seen = task(), []
+
+    def stop(row: Epoch) -> bool:
+        seen.append(row)
+        return len(seen) == 2
+
+    whole, _ = trained(task(), max_epochs=4)
+    history = fit(given, settings(max_epochs=4), "lstm", "test", stop=stop)
+    assert history == seen == whole[:2]
+
+
+def test_the_epochs_of_a_setup_limit_those_of_params() -> None:
+    few = dataclasses.replace(task(), epochs=2)
+    assert trainer.epochs_of(task(), settings(max_epochs=4)) == 4
+    assert trainer.epochs_of(few, settings(max_epochs=4)) == len(trained(few, max_epochs=4)[0]) == 2

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from retain.config import forecasts, kind
-    from retain.kinds.forecast import prepare
+    from retain.config.search import BuildSpace, BuildTrial
+    from retain.kinds.forecast import prepare, search
     from retain.kinds.forecast.config import Problem
     from retain.kinds.forecast.data import append, profile
     from retain.kinds.forecast.evaluation import (
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     _drift: kind.CheckDrift[Problem] = drift.check
     _newest: Callable[[Path], dt.datetime] = profile.newest
     _backtest: kind.Backtest[Problem] = backtest.backtest
+    _search: BuildSpace[Problem] = search.build
+    _trial: BuildTrial[Problem] = search.build_trial
 
 KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     name="forecast",
@@ -69,4 +72,6 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     drift=Lazy("retain.kinds.forecast.monitoring.drift:check"),
     newest=Lazy("retain.kinds.forecast.data.profile:newest"),
     backtest=Lazy("retain.kinds.forecast.monitoring.backtest:backtest"),
+    search=Lazy("retain.kinds.forecast.search:build"),
+    trial=Lazy("retain.kinds.forecast.search:build_trial"),
 )

@@ -6,12 +6,14 @@ from retain.config.kind import Kind, Lazy
 
 if TYPE_CHECKING:
     from retain.config import kind, sequences
+    from retain.config.search import BuildSpace
     from retain.kinds.recall import (
         endpoint,
         evaluate,
         predictor,
         prepare,
         report,
+        search,
         setup,
     )
     from retain.kinds.recall.config import Problem
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     _ask: sequences.Ask = predictor.ask
     _lstm_gates: kind.InspectGates[Problem] = predictor.inspect
     _endpoint: BuildEndpoint = endpoint.AskEndpoint
+    _search: BuildSpace[Problem] = search.build
 
 KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     name="recall",
@@ -40,4 +43,5 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     ask=Lazy("retain.kinds.recall.predictor:ask"),
     lstm_gates=Lazy("retain.kinds.recall.predictor:inspect"),
     endpoint=Lazy("retain.kinds.recall.endpoint:AskEndpoint"),
+    search=Lazy("retain.kinds.recall.search:build"),
 )

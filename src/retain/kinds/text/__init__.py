@@ -6,12 +6,14 @@ from retain.config.kind import Kind, Lazy
 
 if TYPE_CHECKING:
     from retain.config import kind, sequences
+    from retain.config.search import BuildSpace
     from retain.kinds.text import (
         endpoint,
         evaluate,
         predictor,
         prepare,
         report,
+        search,
         setup,
     )
     from retain.kinds.text.config import Problem
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     _complete: sequences.Complete = predictor.complete
     _lstm_gates: kind.InspectGates[Problem] = predictor.inspect
     _endpoint: BuildEndpoint = endpoint.CompleteEndpoint
+    _search: BuildSpace[Problem] = search.build
 
 KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     name="text",
@@ -40,4 +43,5 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     complete=Lazy("retain.kinds.text.predictor:complete"),
     lstm_gates=Lazy("retain.kinds.text.predictor:inspect"),
     endpoint=Lazy("retain.kinds.text.endpoint:CompleteEndpoint"),
+    search=Lazy("retain.kinds.text.search:build"),
 )

@@ -1,0 +1,225 @@
+"""`retain tune`: the score on the validation part and the MASE on the test part, before and after.
+
+The LSTM and the RNN have as many trials, and so has neuralforecast's AutoLSTM. Each table is in a
+project of its own, as `retain add` sets it up; what was computed is kept in scratch/tune, so that
+the benchmark can be run in parts and taken up after a stop.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from ruamel.yaml import YAML
+
+from benchmarks import tables
+from benchmarks.ordinary import peers, project, scoring, sources
+from benchmarks.ordinary.peers import Peer
+from benchmarks.ordinary.sources import Source
+from benchmarks.peers import setup
+from retain.config.search import override
+
+SCRATCH = setup.FOLDER.parent / "tune"
+SAMPLE = "metro_interstate_traffic_volume.csv.gz"
+CELLS = ("lstm", "rnn")
+NOTES = """\
+Score: twice the mean quantile loss on the validation part, in deviations of the series. MASE on the
+test part, which no trial reads. *own* are a cell's best settings; *applied* is the RNN with the
+settings that `--apply` writes: the LSTM's, and its own learning rate. CPU is that of all trials of
+the cell; of AutoLSTM with the trainings of its forecasts."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which tables, how many trials, and for how long."""
+    parser.add_argument("--tables", nargs="+", default=["air", "walmart", "traffic"])
+    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--bases", nargs="+", choices=("none", "pool"), default=["none"])
+    parser.add_argument("--no-peers", action="store_true", help="without AutoLSTM")
+    parser.add_argument(
+        "--timeout", help="stop the trials of a table after this time; run again to go on"
+    )
+    parser.add_argument("--write", action="store_true", help="write the section of the README")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Tune, train with what was found, score, and write the table."""
+    if not options.no_peers:
+        setup.require(["neuralforecast"])
+    found = {source.name: source for source in sources.find([options.data / "tables"])}
+    rows: list[dict[str, Any]] = []
+    for name in options.tables:
+        for base in options.bases:
+            measured = Measured(name, found.get(name), base, options)
+            rows += measured.rows()
+        if not options.no_peers:
+            rows.append(measured.peer())
+        print(show(pd.DataFrame(rows)), flush=True)
+    words = ["python -m benchmarks tune", f"--trials {options.trials} --jobs {options.jobs}"]
+    words += [f"--tables {' '.join(options.tables)} --bases {' '.join(options.bases)} --write"]
+    if options.write:
+        frame = pd.DataFrame(rows)
+        tables.write("tune", frame, f"{show(frame)}\n\n{NOTES}", " ".join(words))
+
+
+def show(frame: pd.DataFrame) -> str:
+    """Return the table in Markdown."""
+    shown = pd.DataFrame(
+        {
+            "table": frame["table"],
+            "model": frame["model"],
+            "trials": frame["trials"],
+            "score before": frame["score_before"].map(_number),
+            "score after": frame["score_after"].map(_number),
+            "MASE before": frame["mase_before"].map(_number),
+            "MASE after": frame["mase_after"].map(_number),
+            "CPU s": frame["cpu_seconds"].map(lambda value: f"{value:,.0f}"),
+        }
+    )
+    return tables.markdown(shown)
+
+
+def _number(value: float) -> str:
+    return "–" if pd.isna(value) else f"{value:.4f}"
+
+
+class Measured:
+    """A table in a project of its own, with or without the classical base."""
+
+    def __init__(self, name: str, source: Source | None, base: str, options: argparse.Namespace):
+        self.name, self.base, self.options = name, base, options
+        self.folder = SCRATCH / f"{name}-{base}"
+        if not (self.folder / "ready").is_file():
+            if source is None:
+                self._make_sample()
+            else:
+                project.add(self.folder, source)
+                self._set({"model.base": base, "training.alone": False, "evaluation.folds": 1})
+            project.run(self.folder, "python", "pipelines/code.py", name)
+            (self.folder / "ready").touch()
+        self.entry = project.entry(self.folder, name)
+
+    def _make_sample(self) -> None:
+        """Make the project of the sample, with its entry of params.yaml."""
+        project.create(self.folder)
+        content = YAML(typ="safe").load(project.ROOT / "params.yaml")
+        YAML().dump({"problems": {self.name: content["problems"][self.name]}}, self._params)
+        target = self.folder / "data" / "raw" / SAMPLE
+        target.parent.mkdir(parents=True)
+        shutil.copy(project.ROOT / "data" / "raw" / SAMPLE, target)
+        project.run(self.folder, "git", "init", "--quiet")
+
+    @property
+    def _params(self) -> Path:
+        return self.folder / "params.yaml"
+
+    def _set(self, settings: dict[str, Any]) -> None:
+        """Set keys of params.yaml."""
+        entry = override(project.entry(self.folder, self.name), settings)
+        entry["gate"] = [{"check": "finite"}]
+        YAML().dump({"problems": {self.name: entry}}, self._params)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each cell, and one for the RNN with the settings of the LSTM."""
+        found = self._tuned()
+        before = self._errors("before", {})
+        best = {cell: self._trial(found, cell, "best") for cell in CELLS}
+        after = {cell: self._errors(f"{cell}-own", best[cell]["settings"]) for cell in CELLS}
+        rates = {cell: best[cell]["settings"]["training.learning_rate"] for cell in CELLS}
+        applied = best["lstm"]["settings"] | {"training.learning_rate": rates}
+        rows = []
+        for cell in CELLS:
+            seconds = sum(trial["cpu_seconds"] for trial in found[cell]["trials"])
+            scores = [self._trial(found, cell, which)["score"] for which in ("before", "best")]
+            rows.append(self._row(cell, "own", scores, before[cell], after[cell][cell], seconds))
+            rows[-1]["trials"] = len(found[cell]["trials"])
+        mase = self._errors("applied", applied)["rnn"]
+        rows.append(self._row("rnn", "applied", [None, None], before["rnn"], mase, float("nan")))
+        return rows
+
+    def _row(
+        self, cell: str, kind: str, scores: list[Any], before: float, after: float, seconds: float
+    ) -> dict[str, Any]:
+        on = " on the base" if self.base == "pool" else ""
+        return {
+            "table": self.name,
+            "model": f"{cell.upper()}{on}, {kind}",
+            "trials": "–",
+            "score_before": scores[0],
+            "score_after": scores[1],
+            "mase_before": before,
+            "mase_after": after,
+            "cpu_seconds": seconds,
+        }
+
+    def _trial(self, found: dict[str, Any], cell: str, which: str) -> dict[str, Any]:
+        trial: dict[str, Any] = found[cell]["trials"][found[cell][which] - 1]
+        return trial
+
+    def _tuned(self) -> dict[str, Any]:
+        """Run `retain tune`, and return its results."""
+        self._write(self.entry)
+        options = self.options
+        words = ["--trials", str(options.trials), "--jobs", str(options.jobs)]
+        words += ["--timeout", options.timeout] if options.timeout else []
+        begin = time.monotonic()
+        seconds = project.run(self.folder, "retain", "tune", self.name, *words)
+        path = self.folder / "reports" / self.name / "tune.json"
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        counts = {cell: len(of_cell["trials"]) for cell, of_cell in found.items()}
+        passed = time.monotonic() - begin
+        print(f"{self.folder.name}: {counts}, {seconds:.0f} CPU s, {passed:.0f} s", flush=True)
+        if min(counts.values()) < options.trials:
+            raise SystemExit("not all trials are done: run the same command again")
+        return found
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        YAML().dump({"problems": {self.name: entry}}, self._params)
+
+    def _errors(self, label: str, settings: dict[str, Any]) -> dict[str, float]:
+        """Train both cells with some settings; return their MASE on the test part."""
+        entry = override(self.entry, settings | {"training.cells": list(CELLS)})
+        kept = self.folder / f"errors-{label}.json"
+        known = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+        if known.get("entry") != entry:
+            self._write(entry)
+            for stage in ("code", "prepare"):
+                project.run(self.folder, "python", f"pipelines/{stage}.py", self.name)
+            for cell in ("lstm", "rnn", "gru"):
+                project.run(self.folder, "python", "pipelines/train.py", self.name, cell)
+            project.run(self.folder, "python", "pipelines/evaluate.py", self.name)
+            reports = self.folder / "reports" / self.name
+            metrics = json.loads((reports / "metrics.json").read_text(encoding="utf-8"))
+            by_series = reports / "plots" / "error_by_series.csv"
+            found = scoring.rescore(self._test(), metrics, by_series.read_text(encoding="utf-8"))
+            known = {"entry": entry, "mase": {cell: found[cell]["mase"] for cell in CELLS}}
+            kept.write_text(json.dumps(known), encoding="utf-8")
+        errors: dict[str, float] = known["mase"]
+        print(self.folder.name, label, errors, flush=True)
+        return errors
+
+    def _test(self) -> scoring.Test:
+        folds = int(self.entry.get("evaluation", {}).get("folds", 1))
+        return scoring.load(self.folder / "data" / "prepared" / self.name, folds)
+
+    def peer(self) -> dict[str, Any]:
+        """Return the row of AutoLSTM, with as many trials."""
+        self._write(self.entry)
+        for stage in ("code", "prepare"):
+            project.run(self.folder, "python", f"pipelines/{stage}.py", self.name)
+        test = self._test()
+        schema = self.folder / "data" / "prepared" / self.name / "schema.json"
+        steps = json.loads(schema.read_text(encoding="utf-8"))
+        validation = steps["test_step"] - steps["validation_step"]
+        os.environ["VALIDATION"] = str(validation)
+        name = f"AutoLSTM {self.options.trials}"
+        answer = peers.forecast(test, Peer(name, "neuralforecast", "neuralforecast_auto.py"))
+        mase = scoring.score(
+            test, tuple(answer["levels"].tolist()), answer["forecasts"].astype(float)
+        )
+        row = self._row("", "", [None, None], float("nan"), mase["mase"], float(answer["seconds"]))
+        return row | {"model": "AutoLSTM (neuralforecast)", "trials": self.options.trials}

@@ -1,0 +1,156 @@
+"""`retain tune`: search the settings of a problem by trials on its validation part."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from retain.cli import printing
+from retain.config import loader
+from retain.config.durations import span
+from retain.errors import ParamsError, RetainError, Terminated
+from retain.project import files
+from retain.project.layout import Layout
+from retain.training import portable_cpu
+
+if TYPE_CHECKING:
+    from retain.config.schema import Cell
+    from retain.evaluation.report import Table
+    from retain.tuning.plan import Plan
+    from retain.tuning.run import Progress
+    from retain.tuning.study import Ended, Study
+
+app = typer.Typer()
+
+
+@app.command()
+def tune(
+    name: Annotated[str, typer.Argument(help="Name of the problem in params.yaml.")],
+    trials: Annotated[int, typer.Option(min=1, help="Trials of each cell, earlier ones too.")] = 40,
+    timeout: Annotated[
+        str | None, typer.Option(help="Time after which no trial begins, such as 30m or 2h.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Trials at a time, each in a process.")] = 1,
+    cells: Annotated[
+        str, typer.Option(help="Cells to tune, such as lstm,rnn; all of the problem if not given.")
+    ] = "",
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write the best settings into params.yaml.")
+    ] = False,
+) -> None:
+    """Try settings on the validation part, never on the test part, and show the best.
+
+    Writes reports/NAME/tune.html and tune.json. A run that was stopped continues with the same
+    command.
+    """
+    root = loader.find_root()
+    seconds = _seconds(timeout)
+    portable_cpu.pin_cpu_kernels(loader.load_problem(root, name).training.reproducible)
+    from retain.evaluation.report import Table
+    from retain.tuning import plan, report, run, runs  # NumPy looks at these settings once
+
+    planned = plan.plan(root, name, cells.replace(",", " ").split())
+    with files.folder(root, f"tune-{name}"):
+        rows = tuple(report.space_rows(planned))
+        _print(Table("Search space", ("key", "tried", "as it is"), rows))
+        try:
+            studies = run.run(planned, trials, seconds, jobs, _tell, _began)
+        except (KeyboardInterrupt, Terminated):
+            typer.echo("the trials that have ended are kept; the same command continues", err=True)
+            raise
+        for cell, study in studies.items():
+            runs.log_result(planned, cell, study)
+    _show(planned, studies)
+    if not _best(studies):
+        raise RetainError(f"{name}: no trial was trained to its end; give more --trials")
+    folder = Layout(root, name).reports
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_text(folder / "tune.html", report.page(planned, studies))
+    files.write_text(folder / "tune.json", files.to_json(report.content(studies)))
+    typer.echo(f"report:   {folder.relative_to(root)}/tune.html\n")
+    _change(root, planned, studies, apply)
+
+
+def _seconds(timeout: str | None) -> float | None:
+    try:
+        # No month is meant here.
+        return None if timeout is None else span(re.sub(r"m$", "min", timeout)).total_seconds()
+    except ValueError as error:
+        raise ParamsError(f"--timeout {timeout}: {error}") from None
+
+
+def _began(studies: "Mapping[Cell, Study]") -> None:
+    """Print how many trials are there already."""
+    counts = {cell: len(study.ended) for cell, study in studies.items()}
+    if any(counts.values()):
+        told = ", ".join(f"{cell} {count}" for cell, count in counts.items())
+        typer.echo(f"trials of an earlier run: {told}")
+
+
+def _tell(cell: "Cell", ended: "Ended", progress: "Progress") -> None:
+    """Print a trial that has ended."""
+    from retain.tuning import report
+
+    count = f"{progress.ended}/{progress.wanted}"
+    told = report.line(ended, progress.best, progress.left)
+    typer.echo(f"{cell:<4} {count:>{2 * len(str(progress.wanted)) + 1}}  {told}")
+
+
+def _show(planned: "Plan", studies: "Mapping[Cell, Study]") -> None:
+    from retain.tuning import report
+
+    table = report.summary(planned, studies)
+    typer.echo("")
+    _print(table)
+    for text in (table.note, report.sentence(planned, studies)):
+        typer.echo(text + "\n" if text else "", nl=False)
+
+
+def _print(table: "Table") -> None:
+    """Print a table of a report."""
+    from rich.table import Table as Shown
+
+    shown = Shown(box=None, header_style="dim")
+    for number, column in enumerate(table.columns):
+        right = table.is_numeric(number) and column not in ("tried", "as it is")
+        shown.add_column(column, justify="right" if right else "left", no_wrap=number == 0)
+    for row in table.rows:
+        shown.add_row(*row)
+    printing.table(shown)
+    typer.echo("")
+
+
+def _best(studies: "Mapping[Cell, Study]") -> "dict[Cell, Mapping[str, Any]]":
+    found = {cell: study.best for cell, study in studies.items()}
+    return {cell: one.settings for cell, one in found.items() if one is not None}
+
+
+def _change(root: Path, planned: "Plan", studies: "Mapping[Cell, Study]", apply: bool) -> None:
+    """Print how params.yaml changes, and change it if so asked."""
+    from retain.project.params_values import with_values
+    from retain.tuning import report
+
+    settings = report.changed_keys(planned, planned.result(_best(studies)))
+    path = root / "params.yaml"
+    before = path.read_text(encoding="utf-8")
+    after = with_values(root, planned.name, settings)
+    if before == after:
+        typer.echo("the settings of params.yaml are the best that were tried")
+        return
+    lines = difflib.unified_diff(
+        before.splitlines(),
+        after.splitlines(),
+        "params.yaml",
+        "params.yaml, tuned",
+        lineterm="",
+        n=1,
+    )
+    typer.echo("\n".join(lines) + "\n")
+    if not apply:
+        typer.echo("to write this, give the same command with --apply")
+        return
+    files.write_text(path, after)
+    typer.echo(f"written: params.yaml; train with `retain run {planned.name}`")

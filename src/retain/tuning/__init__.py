@@ -1,0 +1,1 @@
+"""`retain tune`: search the settings of a problem by trials on its validation part."""

@@ -1,0 +1,93 @@
+"""Where trials run: an engine starts them and returns their messages.
+
+`Processes` is the engine of one machine. Another one, as for several machines, has the same three
+methods.
+"""
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from retain.tuning.worker import STOP
+
+
+class Engine(Protocol):
+    """Runs one trial in each of its places at a time."""
+
+    def start(self, place: int, task: Mapping[str, Any]) -> None:
+        """Start a trial in a free place: an entry of params.yaml, and a cell."""
+
+    def messages(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Wait for messages of trials, and yield those that have come, with their places."""
+
+    def answer(self, place: int, stop: bool) -> None:
+        """Answer a trial that has reported an epoch: whether it ends."""
+
+
+class Processes:
+    """A process for each place, with the libraries imported, from which its trials are forked."""
+
+    def __init__(self, root: Path, name: str, mode: str, places: int):
+        words = [sys.executable, "-m", "retain.tuning.worker", str(root.resolve()), name, mode]
+        self._processes = [
+            subprocess.Popen(
+                words,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,  # Ctrl-C reaches this process alone, which ends them
+            )
+            for _ in range(places)
+        ]
+        self._selector = selectors.DefaultSelector()
+        for place, process in enumerate(self._processes):
+            assert process.stdout is not None
+            self._selector.register(process.stdout, selectors.EVENT_READ, place)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End all processes, those of trials that run, too."""
+        for process in self._processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+        self._selector.close()
+
+    def start(self, place: int, task: Mapping[str, Any]) -> None:
+        """See `Engine`."""
+        self._write(place, json.dumps(task).encode() + b"\n")
+
+    def messages(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """See `Engine`."""
+        for key, _ in self._selector.select():
+            place: int = key.data
+            process = self._processes[place]
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                raise RuntimeError(f"the process of trials ended with {process.wait()}")
+            yield place, json.loads(line)
+
+    def answer(self, place: int, stop: bool) -> None:
+        """See `Engine`."""
+        self._write(place, STOP if stop else b"go\n")
+
+    def _write(self, place: int, line: bytes) -> None:
+        stdin = self._processes[place].stdin
+        assert stdin is not None
+        stdin.write(line)

@@ -1,0 +1,186 @@
+"""Run the trials of a plan: equally many of each cell, in as many processes as there are jobs."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from retain.config.schema import Cell
+from retain.errors import DataError, RetainError
+from retain.tuning import runs
+from retain.tuning.engine import Engine, Processes
+from retain.tuning.plan import Plan
+from retain.tuning.study import Ended, Study
+
+Tell = Callable[[Cell, Ended, "Progress"], None]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run of trials is.
+
+    Attributes:
+        ended, wanted: trials of the cell.
+        best: its best trial so far.
+        left: seconds until the end, about; None where nothing is known.
+    """
+
+    ended: int
+    wanted: int
+    best: Ended | None
+    left: float | None
+
+
+@dataclass
+class _Trial:
+    """A trial that runs, with the losses and the scores of its epochs."""
+
+    cell: Cell
+    number: int
+    settings: dict[str, Any]
+    began: float
+    losses: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    stopped: bool = False
+    why: str = ""
+
+    @property
+    def value(self) -> float | None:
+        """The score of the epoch with the least validation loss; None if it was ended early."""
+        if self.stopped or self.why or not self.scores:
+            return None
+        return self.scores[min(range(len(self.losses)), key=self.losses.__getitem__)]
+
+
+def run(
+    plan: Plan,
+    trials: int,
+    seconds: float | None,
+    jobs: int,
+    tell: Tell,
+    began: Callable[[Mapping[Cell, Study]], None] = lambda studies: None,
+) -> dict[Cell, Study]:
+    """Run trials until each cell has as many as wanted; those of earlier runs count.
+
+    With as many jobs as cells, or fewer, the trials are the same again: a cell then has one trial
+    at a time.
+
+    Args:
+        seconds: after which no trial begins, unless another cell has more.
+        tell: called after each trial.
+        began: called when the studies have been opened.
+    """
+    mode = plan.problem.training.reproducible
+    with Processes(plan.root, plan.name, mode, jobs) as engine:
+        prepared = _prepare(plan, engine)
+        seed = plan.problem.training.seed
+        studies = {
+            cell: Study(plan.journal(cell, prepared), space, seed)
+            for cell, space in plan.spaces.items()
+        }
+        began(studies)
+        _Run(plan, studies, engine, trials, seconds, jobs, tell).until_done()
+    return studies
+
+
+def _prepare(plan: Plan, engine: Engine) -> str:
+    """Prepare the data as they are; return their md5."""
+    engine.start(0, {"entry": plan.of({})})
+    for _, message in _messages(engine):
+        if "failed" in message:
+            raise DataError(message["failed"])
+        return str(message["prepared"])
+    raise AssertionError
+
+
+def _messages(engine: Engine) -> Iterable[tuple[int, dict[str, Any]]]:
+    while True:
+        for place, message in engine.messages():
+            if "defect" in message:
+                raise RuntimeError(f"a trial ended with an error of retain:\n{message['defect']}")
+            yield place, message
+
+
+class _Run:
+    """The trials that run, by their place in the engine."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        studies: dict[Cell, Study],
+        engine: Engine,
+        trials: int,
+        seconds: float | None,
+        jobs: int,
+        tell: Tell,
+    ):
+        self.plan, self.studies, self.engine = plan, studies, engine
+        self.trials, self.jobs, self.tell = trials, jobs, tell
+        self.began = time.monotonic()
+        self.deadline = math.inf if seconds is None else self.began + seconds
+        self.running: dict[int, _Trial] = {}
+        self.done = 0  # trials of this run
+
+    def until_done(self) -> None:
+        """Run all trials."""
+        self._fill()
+        if not self.running:
+            return
+        for place, message in _messages(self.engine):
+            self._take(place, message)
+            self._fill()
+            if not self.running:
+                return
+
+    def _fill(self) -> None:
+        for place in range(self.jobs):
+            if place not in self.running and (cell := self._next()) is not None:
+                number, settings = self.studies[cell].begin()
+                self.running[place] = _Trial(cell, number, settings, time.time())
+                self.engine.start(place, {"entry": self.plan.of(settings), "cell": cell})
+
+    def _next(self) -> Cell | None:
+        """Return the cell with the fewest trials, if one may begin."""
+        most = max(study.begun for study in self.studies.values())
+        late = time.monotonic() >= self.deadline
+        wanted = min(most, self.trials) if late else self.trials
+        at_once = -(-self.jobs // len(self.studies))
+        free = [
+            cell
+            for cell, study in self.studies.items()
+            if study.begun < wanted and study.running < at_once
+        ]
+        return min(free, key=lambda cell: self.studies[cell].begun, default=None)
+
+    def _take(self, place: int, message: dict[str, Any]) -> None:
+        """Take a message of the trial in a place."""
+        trial = self.running[place]
+        study = self.studies[trial.cell]
+        if "epochs" in message:
+            study.plan(trial.number, message["epochs"])
+        elif "epoch" in message:
+            trial.losses.append(message["loss"])
+            if math.isfinite(message["score"]):
+                trial.scores.append(message["score"])
+                trial.stopped = study.report(trial.number, message["epoch"], message["score"])
+            else:
+                trial.why = "its forecasts are not finite"
+            self.engine.answer(place, trial.stopped or bool(trial.why))
+        else:
+            del self.running[place]
+            why = message.get("failed", trial.why)
+            if why and trial.number < len(study.space.starts):
+                raise RetainError(f"{trial.cell}, with the settings as they are: {why}")
+            trial.why = why
+            ended = study.end(trial.number, trial.value, message["seconds"], why)
+            runs.log(self.plan, trial.cell, study, ended, trial.losses, trial.began)
+            self.done += 1
+            self.tell(trial.cell, ended, self._progress(trial.cell))
+
+    def _progress(self, cell: Cell) -> Progress:
+        passed, now = time.monotonic() - self.began, time.monotonic()
+        left = sum(max(self.trials - len(one.ended), 0) for one in self.studies.values())
+        study = self.studies[cell]
+        about = min(passed / self.done * left, max(self.deadline - now, 0.0))
+        return Progress(len(study.ended), self.trials, study.best, about)

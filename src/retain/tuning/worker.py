@@ -1,0 +1,129 @@
+"""The process that trials are forked from: python -m retain.tuning.worker ROOT NAME MODE.
+
+It imports the libraries once. Each task is a line of JSON on its standard input; a fork trains it
+and writes lines of JSON. Once it is asked to, it stops: when its standard input ends, too.
+"""
+
+import json
+import os
+import select
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from io import FileIO
+from pathlib import Path
+from typing import Any, cast
+
+from filelock import FileLock
+
+from retain.config import loader
+from retain.config.kind import kind_of
+from retain.config.schema import Mode, Problem
+from retain.errors import RetainError
+from retain.project import files, fingerprint
+from retain.training.portable_cpu import pin_cpu_kernels
+
+STOP = b"stop\n"
+Tell = Callable[[dict[str, Any]], None]
+
+
+def main() -> None:
+    """Import what trials need, and run one after another."""
+    root, name, mode = Path(sys.argv[1]), sys.argv[2], cast("Mode", sys.argv[3])
+    pin_cpu_kernels(mode)
+    asked, answers = FileIO(0, "rb"), FileIO(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print is no answer
+
+    def tell(answer: dict[str, Any]) -> None:
+        answers.write(json.dumps(answer).encode() + b"\n")
+
+    kind = kind_of(loader.load_problem(root, name))
+    targets = kind.targets("prepare") | kind.targets("train")
+    for module in ("retain.training.trainer", *(one.partition(":")[0] for one in targets.values())):
+        import_module(module)
+    while line := asked.readline():
+        child = os.fork()
+        if child == 0:
+            _be(root, name, json.loads(line), tell, asked)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status != 0:  # as where the memory was too small, or nobody asks any more
+            with suppress(BrokenPipeError):
+                tell({"failed": f"its process ended with {status}", "seconds": 0.0})
+
+
+def _be(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO) -> None:
+    """Run a task in this process, and end it."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with open(os.devnull, "w", encoding="utf-8") as nothing:  # noqa: PTH123
+        sys.stdout = nothing
+        begin = time.process_time()
+        try:
+            _run(root, name, task, tell, asked)
+        except (RetainError, MemoryError) as error:
+            tell({"failed": str(error), "seconds": time.process_time() - begin})
+        except BaseException:
+            import traceback
+
+            tell({"defect": traceback.format_exc()})
+    os._exit(0)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that asks has ended, by a kill, too."""
+    watched = select.poll()
+    watched.register(0, 0)  # its end alone
+    watched.poll()
+    os._exit(1)
+
+
+def _run(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO) -> None:
+    from retain.training import trainer
+    from retain.training.setup import Epoch
+
+    problem = loader.parse(name, task["entry"])
+    prepared = prepare(root, name, problem)
+    if "cell" not in task:
+        tell({"prepared": fingerprint.folder_md5(prepared)})
+        return
+    begin = time.process_time()
+    kind, cell = kind_of(problem), task["cell"]
+    trainer.seed_everything(problem.training)
+    if kind.trial is None:
+        setup, score = kind.training.load(problem, prepared, cell), None
+    else:
+        setup, score = kind.trial.load(problem, prepared, cell)
+    tell({"epochs": trainer.epochs_of(setup, problem.training)})
+
+    def stop(row: Epoch) -> bool:
+        scored = row.validation_loss if score is None else score()
+        tell({"epoch": row.epoch + 1, "loss": row.validation_loss, "score": scored})
+        return asked.readline() == STOP
+
+    trainer.fit(setup, problem.training, cell, f"{name} {cell}", stop=stop)
+    tell({"done": True, "seconds": time.process_time() - begin})
+
+
+def prepare(root: Path, name: str, problem: Problem) -> Path:
+    """Return the folder with the prepared data of a problem, whose `data` a trial may change.
+
+    They are a function of the raw table and the section `data`, by whose md5 they are found again.
+    """
+    kind, content = kind_of(problem), problem.model_dump(mode="json")["data"]
+    raw = root / str(content["path"])
+    inputs = [content, fingerprint.path_md5(raw) if raw.exists() else ""]
+    md5 = fingerprint.text_md5(json.dumps(inputs, sort_keys=True))
+    target = root / "scratch" / "tune" / name / md5
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_suffix(".lock")):
+        if not target.is_dir():
+            with files.folder(root, f"tune-{name}-{md5}") as scratch:
+                kind.prepare.load(problem, root, scratch)
+                files.publish(scratch, target)
+    return target
+
+
+if __name__ == "__main__":
+    main()
