@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from retain.config.exports import ExportModel, LoadOnnx
     from retain.config.forecasts import BuildOutlook, ForecastBulk, ForecastFile, PlotForecasts
     from retain.config.schema import Cell, Problem
     from retain.evaluation.lstm_gates import Inspection
@@ -242,6 +243,8 @@ class Kind(Generic[P, E]):
     drift: Lazy[CheckDrift[P]] | None = None
     newest: Lazy[Callable[[Path], dt.datetime]] | None = None
     backtest: Lazy[Backtest[P]] | None = None
+    export: Lazy[ExportModel] | None = None
+    onnx: Lazy[LoadOnnx] | None = None
 
     def targets(self, stage: str) -> dict[str, str]:
         """Return the targets of the parts that a stage of the pipeline runs, by part."""

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from retain.config import forecasts, kind
+    from retain.config import exports, forecasts, kind
     from retain.kinds.forecast import prepare
     from retain.kinds.forecast.config import Problem
     from retain.kinds.forecast.data import append, profile
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         outlook,
         report,
     )
+    from retain.kinds.forecast.export import bundle, onnx_predictor
     from retain.kinds.forecast.model import refit, setup
     from retain.kinds.forecast.monitoring import backtest, drift
     from retain.kinds.forecast.predict import bulk, endpoint, forecast_table, predictor
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     _drift: kind.CheckDrift[Problem] = drift.check
     _newest: Callable[[Path], dt.datetime] = profile.newest
     _backtest: kind.Backtest[Problem] = backtest.backtest
+    _export: exports.ExportModel = bundle.export
+    _onnx: exports.LoadOnnx = onnx_predictor.load
 
 KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     name="forecast",
@@ -69,4 +72,6 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     drift=Lazy("retain.kinds.forecast.monitoring.drift:check"),
     newest=Lazy("retain.kinds.forecast.data.profile:newest"),
     backtest=Lazy("retain.kinds.forecast.monitoring.backtest:backtest"),
+    export=Lazy("retain.kinds.forecast.export.bundle:export"),
+    onnx=Lazy("retain.kinds.forecast.export.onnx_predictor:load"),
 )
