@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from retain import __version__
-from retain.config.kind import Predictor, find_kind
+from retain.config.kind import Predictor, find_kind, require
 from retain.errors import IncomparableError, ModelError, clipped
 
 if TYPE_CHECKING:
@@ -112,6 +112,22 @@ def load_model(folder: Path) -> Predictor:
     if kind is None:
         raise ModelError(f"the model in {folder} is of kind {name}, which is not installed")
     return kind.predictor.load(folder)
+
+
+def load_onnx(folder: Path, cache: Path) -> Predictor:
+    """Load the model in a folder to be run by onnxruntime, without torch.
+
+    Args:
+        cache: folder of the graphs that were written already.
+
+    Raises:
+        ModelError: it is missing or damaged, or a package is missing.
+        ParamsError: models of its kind are run by torch alone.
+    """
+    name = read_config(folder)["kind"]
+    kind = find_kind(name)
+    refusal = f"onnxruntime runs forecasters; the model is of kind {name}: leave --runtime out"
+    return require(None if kind is None else kind.onnx, refusal)(folder, cache)
 
 
 def load_champion(load: Callable[[Path], Loaded], folder: Path, schema: Any) -> Loaded:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from retain.config.exports import ExportModel, LoadOnnx
     from retain.config.forecasts import BuildOutlook, ForecastBulk, ForecastFile, PlotForecasts
     from retain.config.schema import Cell, Problem
     from retain.config.search import BuildSpace, BuildTrial
@@ -238,6 +239,8 @@ class Kind(Generic[P, E]):
     backtest: Lazy[Backtest[P]] | None = None
     search: Lazy[BuildSpace[P]] | None = None
     trial: Lazy[BuildTrial[P]] | None = None
+    export: Lazy[ExportModel] | None = None
+    onnx: Lazy[LoadOnnx] | None = None
 
     def targets(self, stage: str) -> dict[str, str]:
         """Return the targets of the parts that a stage of the pipeline runs, by part."""

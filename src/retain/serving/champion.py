@@ -1,6 +1,7 @@
 """The model that a server answers with: the champion, and the next one once it is champion."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 P_co = TypeVar("P_co", bound=Predictor, covariant=True)  # the class of the kind's predictors
 
+Load = Callable[[Path], Predictor]
 LINEAGE = ("data.md5", "params.md5", "git.commit", "git.dirty")  # tags of a version
 
 log = logging.getLogger("retain.serving")
@@ -50,16 +52,17 @@ class ChampionHolder:
     Args:
         root: the project's folder.
         name: the problem, which is also the name of the registered model.
+        load: loads a model folder.
 
     Raises:
         RegistryError: there is no champion, or the registry does not answer.
     """
 
-    def __init__(self, root: Path, name: str):
-        self._name = name
+    def __init__(self, root: Path, name: str, load: Load = load_model):
+        self._name, self._load = name, load
         self._client = store.connect(root)
         self.registry_error = ""  # why the champion could not be loaded last time
-        self.champion = _load(registry.champion(self._client, name))
+        self.champion = _load(registry.champion(self._client, name), load)
 
     def refresh(self) -> None:
         """Load the current champion, if it is another version or has other content.
@@ -72,7 +75,7 @@ class ChampionHolder:
             version = registry.champion(self._client, self._name)
             known = self.champion.version, self.champion.md5
             if (str(version.version), _md5(version)) != known:
-                self.champion = _load(version, self.champion.kind)
+                self.champion = _load(version, self._load, self.champion.kind)
                 log.info("swapped", extra={"version": self.champion.version})
             self.registry_error = ""
         except Exception as error:  # an unexpected error must not stop the checks
@@ -88,10 +91,12 @@ def _md5(version: "ModelVersion") -> str:
     return str(version.tags.get("final.md5") or version.tags["model.md5"])
 
 
-def _load(version: "ModelVersion", kind: str | None = None) -> LoadedChampion[Predictor]:
+def _load(
+    version: "ModelVersion", load: Load, kind: str | None = None
+) -> LoadedChampion[Predictor]:
     """Load a version that can be served, of `kind` if given, since paths and page depend on it."""
     with artifacts.downloaded(version, final=True) as folder:
-        predictor = load_model(folder)
+        predictor = load(folder)
     manifest = find_kind(predictor.config["kind"])
     assert manifest is not None, "the model was loaded by it"
     label = f"{version.name} version {version.version}"

@@ -7,16 +7,17 @@ import os
 import socket
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from retain.errors import ParamsError, Terminated
+from retain.model_files import load_model, load_onnx
 from retain.serving import app
-from retain.serving.champion import ChampionHolder
+from retain.serving.champion import ChampionHolder, Load
 from retain.serving.endpoint import Limits
 from retain.serving.middleware import JsonLines
 
@@ -83,7 +84,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(self.seconds, self.transport.close)
 
 
-def serve(root: Path, name: str, host: str, port: int, limits: Limits) -> None:
+def serve(
+    root: Path, name: str, host: str, port: int, limits: Limits, runtime: str = "torch"
+) -> None:
     """Serve a problem's champion until SIGTERM or Ctrl-C; requests in progress are finished first.
 
     Args:
@@ -91,6 +94,7 @@ def serve(root: Path, name: str, host: str, port: int, limits: Limits) -> None:
         name: the problem.
         host: an address of this machine.
         port: 0 selects a free one.
+        runtime: `torch` or `onnx`, which runs the network.
 
     Raises:
         ParamsError: the address cannot be used, or others can reach it and no key is set.
@@ -112,8 +116,7 @@ def serve(root: Path, name: str, host: str, port: int, limits: Limits) -> None:
             f"--host {host} --port {port} cannot be used ({error.strerror}): take another --port"
         ) from None
     with listening:
-        torch.set_num_threads(1)  # one for the network, one for the clients
-        holder = ChampionHolder(root, name)
+        holder = ChampionHolder(root, name, _loader(root, runtime))
         _log_as_json()
         hosts = () if key else ("localhost", "127.0.0.1", "[::1]", host.lower())
         config = uvicorn.Config(
@@ -130,9 +133,20 @@ def serve(root: Path, name: str, host: str, port: int, limits: Limits) -> None:
             timeout_graceful_shutdown=30,
         )
         address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
-        print(f"{name} version {holder.champion.version} on {address}", flush=True)
+        by = "" if runtime == "torch" else " by onnxruntime"
+        print(f"{name} version {holder.champion.version}{by} on {address}", flush=True)
         with suppress(Terminated, KeyboardInterrupt):  # a normal stop
             uvicorn.Server(config).run(sockets=[listening])
+
+
+def _loader(root: Path, runtime: str) -> Load:
+    """Return what loads a model folder; torch is imported only to run the network."""
+    if runtime == "onnx":
+        return partial(load_onnx, cache=root / "scratch" / "onnx")
+    import torch
+
+    torch.set_num_threads(1)  # one for the network, one for the clients
+    return load_model
 
 
 def _is_loopback(host: str) -> bool:

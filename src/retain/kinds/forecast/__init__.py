@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from retain.config import forecasts, kind
+    from retain.config import exports, forecasts, kind
     from retain.config.search import BuildSpace, BuildTrial
     from retain.kinds.forecast import prepare, search
     from retain.kinds.forecast.config import Problem
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         outlook,
         report,
     )
+    from retain.kinds.forecast.export import bundle, onnx_predictor
     from retain.kinds.forecast.model import refit, setup
     from retain.kinds.forecast.monitoring import backtest, drift
     from retain.kinds.forecast.predict import bulk, endpoint, forecast_table, predictor
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     _backtest: kind.Backtest[Problem] = backtest.backtest
     _search: BuildSpace[Problem] = search.build
     _trial: BuildTrial[Problem] = search.build_trial
+    _export: exports.ExportModel = bundle.export
+    _onnx: exports.LoadOnnx = onnx_predictor.load
 
 KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     name="forecast",
@@ -74,4 +77,6 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     backtest=Lazy("retain.kinds.forecast.monitoring.backtest:backtest"),
     search=Lazy("retain.kinds.forecast.search:build"),
     trial=Lazy("retain.kinds.forecast.search:build_trial"),
+    export=Lazy("retain.kinds.forecast.export.bundle:export"),
+    onnx=Lazy("retain.kinds.forecast.export.onnx_predictor:load"),
 )

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.predict.batcher import Batcher
+from retain.kinds.forecast.predict.inputs import Inputs
 from retain.kinds.forecast.predict.request import CHUNK, Request
 from retain.serving.http_io import OverloadedError
 
@@ -19,17 +18,17 @@ class Model:
     def __init__(self) -> None:
         self.runs: list[list[int]] = []
 
-    def predict_batch(self, batch: Batch) -> Any:
+    def predict_batch(self, batch: Inputs) -> Any:
         self.runs.append(batch.series.tolist())
         if -1 in batch.series:
             raise ValueError("a number below zero")
-        return batch.series.numpy()
+        return batch.series
 
 
 def asked(*numbers: int) -> Request:
-    column = torch.tensor(numbers)
+    column = np.array(numbers)
     ahead = np.empty((len(numbers), 0), dtype="datetime64[us]")
-    batch = Batch(column, column, column, column, column, column, column)
+    batch = Inputs(column, column, column, column, column, column, column[:, None])
     return Request(np.array(numbers, dtype=object), ahead, batch, "history", ())
 
 

@@ -13,7 +13,7 @@ from retain.config.forecasts import ForecastOptions, Forecasts
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import chunks, panel, tables
-from retain.kinds.forecast.predict import endpoint, notes, predictor
+from retain.kinds.forecast.predict import endpoint, notes, predictor, table_predictor
 from retain.kinds.forecast.predict.forecast_table import forecast_file
 from retain.kinds.forecast.prepare import add_warnings
 
@@ -245,7 +245,7 @@ def test_times_that_never_had_a_value_are_empty_and_marked(tmp_path: Path) -> No
     history = table[table["ds"] < "2024-03-07 22:00"]
     answer = forecast(tmp_path / "model", history, tmp_path).table
     assert answer[LEVELS].notna().all(axis=1).tolist() == [True, True, False]
-    assert answer["note"].tolist() == ["", "", predictor.CLOSED]
+    assert answer["note"].tolist() == ["", "", table_predictor.CLOSED]
     served = predictor.load(tmp_path / "model").predict(history)
     assert served.equals(answer)
     champion = SimpleNamespace(
@@ -258,7 +258,7 @@ def test_times_that_never_had_a_value_are_empty_and_marked(tmp_path: Path) -> No
     body = endpoint.write_answer(cast("Any", champion), request, values, False).body
     forecast_of = json.loads(bytes(body))["forecast"]
     assert forecast_of["median"] == [1.0, 1.0, None]
-    assert forecast_of["note"] == ["", "", predictor.CLOSED]
+    assert forecast_of["note"] == ["", "", table_predictor.CLOSED]
 
 
 # --- the future in a table of its own ---

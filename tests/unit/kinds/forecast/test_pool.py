@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import panel, scaling, tables
 from retain.kinds.forecast.data.panel import Panel
-from retain.kinds.forecast.model.pool import fitting, smoothing, subtracting, tracing
+from retain.kinds.forecast.model.pool import fitting, paths, smoothing, subtracting, tracing
 from retain.kinds.forecast.model.pool import pool as pool_module
 from retain.kinds.forecast.model.pool.fitting import fit
+from retain.kinds.forecast.model.pool.newest import Based, newest
 from retain.kinds.forecast.model.pool.pool import Expert, Pool, mix
-from retain.kinds.forecast.model.pool.running import Based, Run, newest
+from retain.kinds.forecast.model.pool.running import Run
 
 Y = NDArray[np.float64]
 NAN = float("nan")
@@ -364,7 +365,7 @@ def test_blocks_give_the_same_bits_as_one_block(
     monkeypatch.setattr(scaling, "BLOCK", 500)
     monkeypatch.setattr(fitting, "AT_ONCE", 1000)
     monkeypatch.setattr(tracing, "CHUNK", 500)
-    monkeypatch.setattr(tracing, "KEPT", 1)
+    monkeypatch.setattr(paths, "KEPT", 1)
     cut = fit(gappy, 150, False)
     for name, array in whole.arrays().items():
         np.testing.assert_array_equal(array, cut.arrays()[name], err_msg=name)

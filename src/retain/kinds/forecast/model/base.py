@@ -15,7 +15,7 @@ from retain.kinds.forecast.data.windows import Batch, Windows
 from retain.kinds.forecast.model.baselines import last_observed
 from retain.kinds.forecast.model.calibration import Calibration
 from retain.kinds.forecast.model.conformal import step_spreads
-from retain.kinds.forecast.model.pool.pool import Pool
+from retain.kinds.forecast.model.pool.pool import Pool, tensor_name
 from retain.kinds.forecast.model.transform import Transform, elementwise
 
 CHANNELS = 4  # of a step: level, error of the pool, change from the season before, whether observed
@@ -66,13 +66,13 @@ class Base(nn.Module):
     def pool(self) -> Pool:
         """The pool."""
         names = Pool.empty(self.experts, self.horizon, 0, self.log, 0).arrays()
-        arrays = {name: self.get_buffer(_buffer(name)).cpu().numpy() for name in names}
+        arrays = {name: self.get_buffer(tensor_name(name)).cpu().numpy() for name in names}
         return Pool.from_arrays(self.experts, self.horizon, self.log, arrays)
 
     def hold(self, pool: Pool) -> None:
         """Store the pool's numbers; in training without the states, which only serving needs."""
         for name, array in pool.arrays().items():
-            self.register_buffer(_buffer(name), torch.from_numpy(array))
+            self.register_buffer(tensor_name(name), torch.from_numpy(array))
 
     def calibration(self) -> Calibration:
         """Return the calibration of the pool alone."""
@@ -138,7 +138,7 @@ class Base(nn.Module):
         return batch.scales[:, 1:] * transform.slope(batch.scales[:, :1])
 
     def _prior(self, batch: Batch) -> Tensor:
-        weights = self.get_buffer(_buffer("weights"))[batch.series].to(batch.window.dtype)
+        weights = self.get_buffer(tensor_name("weights"))[batch.series].to(batch.window.dtype)
         return elementwise(weights.clamp(min=1e-30), np.log, torch.log)
 
 
@@ -160,11 +160,6 @@ def blended(window: OnBase) -> Tensor:
     """Return the forecast of the base alone: (batch, horizon, 1)."""
     batch, experts, horizon = window.distances.shape
     return mixed(window.distances.new_zeros(batch, horizon, experts + 1), window)
-
-
-def _buffer(name: str) -> str:
-    """Return the name of the buffer of one of the pool's arrays; torch takes no dot in it."""
-    return f"pool {name}".replace(".", "/")
 
 
 def _near(values: Tensor) -> Tensor:

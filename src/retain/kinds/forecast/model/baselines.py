@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Problem
@@ -50,13 +51,10 @@ def seasonal_naive(past: Tensor, horizon: int, season: int, fallback: Tensor) ->
     >>> seasonal_naive(past, horizon=3, season=2, fallback=torch.tensor([[9.0]]))
     tensor([[3., 2., 3.]])
     """
-    ahead = torch.arange(horizon, device=past.device)
-    at = past.shape[1] + ahead - season * (ahead // season + 1)  # the newest of the same phase
-    base = torch.full((len(past), horizon), float("nan"), device=past.device)
-    while bool((at >= 0).any()) and not bool(base.isfinite().all()):
-        older = torch.where(at >= 0, past[:, at.clamp(min=0)], float("nan"))
-        base = torch.where(base.isfinite(), base, older)
-        at = at - season
+    lead = -past.shape[1] % season
+    cycles = functional.pad(past, (lead, 0), value=torch.nan).unflatten(1, (-1, season))
+    newest = last_observed(cycles.transpose(1, 2).flatten(0, 1)).view(-1, season)
+    base = newest[:, torch.arange(horizon, device=past.device) % season]
     return torch.where(base.isfinite(), base, fallback)
 
 
@@ -75,7 +73,7 @@ def nearest_season(past: Tensor, horizon: int, seasons: tuple[int, ...], recent:
         lags = (season, season * -(-horizon // season))
         changes = [past[:, lag:] - past[:, : max(past.shape[1] - lag, 0)] for lag in lags]
         means = [change[:, -recent:].abs().nanmean(1) for change in changes if change.shape[1]]
-        missing = past.new_full((len(past),), torch.nan)
+        missing = past.new_full((past.shape[0],), torch.nan)
         errors.append(torch.stack(means).mean(0) if means else missing)
     return torch.stack(errors).nan_to_num(nan=float("inf"), posinf=float("inf")).argmin(0)
 

@@ -208,7 +208,7 @@ class Forecaster(nn.Module):
         if self.model.residual == "seasonal":
             # For example of a day and a week, each window uses the one that repeats best.
             chosen = nearest_season(y, horizon, self.seasons, context)
-            rows = torch.arange(len(y), device=y.device)
+            rows = torch.arange(y.shape[0], device=y.device)
             before = torch.stack([y[:, season - m : now - m] for m in self.seasons])
             change = (recent - before[chosen, rows]) / scale
             known = change.isfinite()

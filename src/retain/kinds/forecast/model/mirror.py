@@ -54,7 +54,7 @@ class Mirror:
         assert on_base is not None
         if not self.used:
             return self._mixed(network(window), on_base)
-        count = len(window.base)
+        count = window.base.shape[0]
         if torch.is_grad_enabled() and getattr(network, "training", False):
             signs = torch.randint(0, 2, (count, 1, 1), device=window.base.device) * 2.0 - 1.0
             return self._turned(network, window, signs)

@@ -115,7 +115,7 @@ class SegRNN(nn.Module):
             before = before.repeat(1, -(-self.decoded // self.cycle), 1)[:, : self.decoded]
             decoded = torch.cat([decoded, before], dim=-1)
         values = self.head(self.dropout(decoded))  # (batch, decoded, width·outputs)
-        values = values.view(len(context), self.decoded * width, -1)
+        values = values.view(context.shape[0], self.decoded * width, -1)
         return values[:, : self.horizon]  # type: ignore[no-any-return]
 
     def start_at(self, outputs: Tensor) -> None:

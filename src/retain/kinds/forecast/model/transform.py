@@ -60,6 +60,8 @@ def elementwise(
 
     For some functions torch uses MKL, whose bits depend on the processor.
     """
+    if torch.compiler.is_exporting():  # a graph has no NumPy in it, but can have its precision
+        return of_torch(values.double()).to(values.dtype)
     if values.device.type != "cpu":
         return of_torch(values)
     return torch.as_tensor(of_numpy(values.double().numpy())).to(values.dtype)

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from retain.kinds.forecast.data.windows import Batch
-from retain.kinds.forecast.predict.predictor import Predictor
+from retain.kinds.forecast.predict import inputs
+from retain.kinds.forecast.predict.inputs import Inputs
 from retain.kinds.forecast.predict.request import CHUNK, Request
+from retain.kinds.forecast.predict.table_predictor import TablePredictor
 from retain.serving.http_io import OverloadedError
 
 Forecasts = NDArray[np.float32]  # (series, horizon, levels + 1), as `predict_batch` returns
@@ -27,8 +27,8 @@ Forecasts = NDArray[np.float32]  # (series, horizon, levels + 1), as `predict_ba
 class _Job:
     """A batch that waits for the network."""
 
-    predictor: Predictor
-    batch: Batch
+    predictor: TablePredictor
+    batch: Inputs
     forecasts: "asyncio.Future[Forecasts]"
 
 
@@ -46,7 +46,7 @@ class Batcher:
         self._waiting = 0  # series
         self._scheduled = False
 
-    async def predict(self, predictor: Predictor, request: Request) -> Forecasts:
+    async def predict(self, predictor: TablePredictor, request: Request) -> Forecasts:
         """Return the forecasts of a request's series.
 
         Raises:
@@ -94,8 +94,8 @@ class Batcher:
     def _run(self, chosen: list[_Job]) -> None:
         sizes = [len(job.batch.series) for job in chosen]
         self._on_run(sum(sizes))
-        batch = Batch(*map(torch.cat, zip(*(job.batch for job in chosen), strict=True)))
         try:
+            batch = inputs.join([job.batch for job in chosen])
             forecasts = chosen[0].predictor.predict_batch(batch)
         except Exception as error:
             for job in chosen:

@@ -52,7 +52,7 @@ def forecast_bulk(
         DataError: the table cannot be used; a series stands in several places; `output` exists; no
             series can be forecast, or not all, if that is an error.
     """
-    from retain.kinds.forecast.predict import forecast_table, future, predictor  # torch
+    from retain.kinds.forecast.predict import forecast_table, future, predictor, table_predictor
 
     model = predictor.load(folder)
     data = model.read_as(model.data.path if history is None else history)
@@ -80,9 +80,9 @@ def forecast_bulk(
             unfinished = target.with_suffix(".part")
             found.table.to_parquet(unfinished, index=False)
             unfinished.replace(target)
-        marks = pyarrow.parquet.read_table(target, columns=[predictor.NOTE])
+        marks = pyarrow.parquet.read_table(target, columns=[table_predictor.NOTE])
         count += len(marks) // data.horizon
-        noted += pc.sum(pc.not_equal(marks[predictor.NOTE], "")).as_py() or 0
+        noted += pc.sum(pc.not_equal(marks[table_predictor.NOTE], "")).as_py() or 0
         of_part = json.loads(reasons.read_text("utf-8"))
         left_out |= of_part[0]
         unknown.update(of_part[1])

@@ -18,7 +18,7 @@ from retain.kinds.forecast.data import calendars, reader, tables, timestamps, un
 from retain.kinds.forecast.data.features import encode
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.reader import Raw
-from retain.kinds.forecast.data.windows import Batch, without_base
+from retain.kinds.forecast.predict.inputs import Inputs
 from retain.kinds.forecast.predict.predictor import Predictor
 from retain.kinds.forecast.predict.request import Request
 
@@ -144,7 +144,7 @@ def _stamps(frame: pd.DataFrame, model: Predictor, where: str) -> NDArray[np.dat
     return np.stack(found)
 
 
-def _batch(frame: pd.DataFrame, ahead: NDArray[np.datetime64], model: Predictor) -> Batch:
+def _batch(frame: pd.DataFrame, ahead: NDArray[np.datetime64], model: Predictor) -> Inputs:
     data, schema, network = model.data, model.schema, model.network
     count, horizon = ahead.shape
     assert network.cold is not None
@@ -160,10 +160,10 @@ def _batch(frame: pd.DataFrame, ahead: NDArray[np.datetime64], model: Predictor)
     window = np.full((count, len(schema.columns), data.reach + horizon), np.nan, dtype=np.float32)
     window[:, len(schema.columns) - future.shape[2] :, data.reach :] = future.transpose(0, 2, 1)
     first = frame.iloc[np.arange(count) * horizon]
-    static = torch.from_numpy(
-        encode(first, data.static_covariates, schema.categories).astype(np.float32)
-    )
-    number = torch.zeros(count, dtype=torch.int64)
-    scales = network.cold.scales_of(network.described(static))
-    based = without_base(count, horizon)
-    return Batch(torch.from_numpy(window), number, static, scales, number, *based)
+    static = encode(first, data.static_covariates, schema.categories).astype(np.float32)
+    with torch.inference_mode():
+        scales = network.cold.scales_of(network.described(torch.from_numpy(static))).numpy()
+    number = np.zeros(count, dtype=np.int64)
+    experts = np.empty((count, 0, horizon), dtype=np.float32)  # there is no base to run
+    nothing = np.empty((count, 0), dtype=np.float32)
+    return Inputs(window, number, static, scales, experts, nothing, nothing)

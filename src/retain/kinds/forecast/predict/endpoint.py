@@ -16,8 +16,8 @@ from starlette.exceptions import HTTPException
 from retain.kinds.forecast.data import timestamps
 from retain.kinds.forecast.predict import future
 from retain.kinds.forecast.predict.batcher import Batcher
-from retain.kinds.forecast.predict.predictor import Predictor
 from retain.kinds.forecast.predict.request import CHUNK, FUTURE, HISTORY, Request
+from retain.kinds.forecast.predict.table_predictor import TablePredictor
 from retain.serving import endpoint, http_io
 from retain.serving.champion import LoadedChampion
 from retain.serving.endpoint import Limits
@@ -43,7 +43,7 @@ DESCRIBED = {
 }
 
 Columns = dict[str, list[Any]]  # a table as values by column
-Champion = LoadedChampion[Predictor]
+Champion = LoadedChampion[TablePredictor]
 
 
 class ForecastAnswer(endpoint.Answer):
@@ -86,7 +86,7 @@ class ForecastEndpoint:
             return write()
         return await asyncio.to_thread(write)
 
-    async def _parse(self, predictor: Predictor, request: RawRequest) -> Request:
+    async def _parse(self, predictor: TablePredictor, request: RawRequest) -> Request:
         body, reader = request.body, predictor.requests
         if request.is_csv:
             if body.count(b"\n") > self._max_rows + 1:
@@ -112,7 +112,7 @@ class ForecastEndpoint:
             "columns": predictor.input_columns(),
             "y": list(data.value_columns or (data.y,)),
             "frequency": predictor.schema.frequency,
-            "quantiles": list(predictor.network.levels),
+            "quantiles": list(predictor.levels),
             "trained_until": timestamps.text(predictor.trained_until(), data),
             "evaluated_until": predictor.evaluated_until(),
         }

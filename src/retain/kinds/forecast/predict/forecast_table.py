@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from retain.config.forecasts import ForecastOptions, Forecasts
@@ -18,11 +17,12 @@ from retain.errors import DataError, listed
 from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.data import alignment, slots, tables, timestamps
 from retain.kinds.forecast.data.tables import Table
-from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.predict import cold_start, floors, future, notes, predictor, spans
 from retain.kinds.forecast.predict.future import Future
-from retain.kinds.forecast.predict.predictor import CLOSED, NOTE, Predictor
+from retain.kinds.forecast.predict.inputs import Inputs
+from retain.kinds.forecast.predict.predictor import Predictor
 from retain.kinds.forecast.predict.request import Request, RequestReader
+from retain.kinds.forecast.predict.table_predictor import CLOSED, NOTE
 
 NOT_FINITE = "its values are too far from what the model was trained on for a finite forecast"
 
@@ -88,7 +88,7 @@ def forecast_table(
     outside: list[str] = []
     if rows.any():
         usable = frame[rows]
-        reader = RequestReader(data, model.schema, model.known_series, model.based)
+        reader = RequestReader(data, model.schema, model.match_series, model.based)
         request = reader.read_table(replace(table, frame=usable), where)
         unknown = spans.unseen_categories(usable, data, model.schema, where)
         values = np.concatenate([model.predict_batch(batch) for batch in request.batches()])
@@ -152,9 +152,9 @@ def _tabulate(
     ahead = np.array([forecasts[name][0] for name in names], dtype="datetime64[us]")
     values = np.array([forecasts[name][1] for name in names], dtype=np.float32)
     ahead, values = ahead.reshape(-1, horizon), values.reshape(-1, horizon, columns)
-    nothing = Batch(*[torch.empty(0)] * len(Batch._fields))
+    nothing: Any = [np.empty(0)] * len(Inputs._fields)
     phase = np.array([phases[name] for name in names], dtype=np.int64) if phases else None
-    request = Request(np.array(names, dtype=object), ahead, nothing, where, (), phase)
+    request = Request(np.array(names, dtype=object), ahead, Inputs(*nothing), where, (), phase)
     answer = pd.DataFrame(model.tabulate(request, values))
     if not names:  # an empty part must have the types of the others
         answer = answer.astype(dict.fromkeys(model.data.names_columns, "str"))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from retain.kinds.forecast.data import alignment
 from retain.kinds.forecast.data.timestamps import in_words
-from retain.kinds.forecast.data.windows import Batch
+from retain.kinds.forecast.predict.inputs import Inputs
 from retain.kinds.forecast.predict.predictor import Predictor
 
 OUTSIDE = "history far outside the training range"
@@ -39,7 +39,7 @@ def ended(frame: pd.DataFrame, model: Predictor) -> dict[str, str]:
 
 
 def outside(
-    batch: Batch,
+    batch: Inputs,
     ahead: NDArray[np.datetime64],
     begins: NDArray[np.datetime64],
     model: Predictor,
@@ -55,11 +55,11 @@ def outside(
         begins: the first stamp of each series in its history, (series,).
     """
     data, schema = model.data, model.schema
-    context = batch.window[:, 0, data.season_length : data.reach].double().numpy()
+    context = batch.window[:, 0, data.season_length : data.reach].astype(np.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         median = np.nanmedian(context, axis=1)
-    mean, deviation = batch.scales.double().numpy().T
+    mean, deviation = batch.scales.astype(np.float64).T
     until, origin = _micros(model.trained_until()), _micros(schema.origin)
     start = np.maximum(_micros(begins), origin)
     start = np.where(start < until, start, origin)
@@ -68,7 +68,7 @@ def outside(
     growth = np.sqrt(12) * (np.maximum(length, 1.0) - 0.5)
     far = np.abs(median - mean) > (DEVIATIONS + GROWTH * growth) * believed
     small = (np.abs(median) < SMALL * np.abs(mean)) & (np.abs(mean) > 3 * deviation)
-    known = batch.series.numpy() > 0
+    known = batch.series > 0
     return np.asarray(known & (far | small))
 
 

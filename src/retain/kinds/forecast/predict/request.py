@@ -8,23 +8,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import reader, tables, unseen
 from retain.kinds.forecast.data.formats import Csv
 from retain.kinds.forecast.data.panel import Schema
-from retain.kinds.forecast.data.windows import Batch
 from retain.kinds.forecast.predict import future
 from retain.kinds.forecast.predict.fast_reader import FastReader
+from retain.kinds.forecast.predict.inputs import Inputs
 from retain.kinds.forecast.predict.last_window import LastWindows, last_windows
 from retain.kinds.forecast.predict.spans import unseen_categories
 
-KnownSeries = Callable[[NDArray[np.object_], NDArray[np.float64]], tuple[Tensor, Tensor]]
-Based = Callable[[LastWindows, Tensor], tuple[Tensor, Tensor]]
+MatchSeries = Callable[
+    [NDArray[np.object_], NDArray[np.float64]], tuple[NDArray[np.int64], NDArray[np.float32]]
+]
+Based = Callable[[LastWindows, NDArray[np.int64]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 HISTORY, FUTURE = "history", "future"  # the names of a request's tables in messages
 CHUNK = 64  # series per batch; larger batches do not fit into the CPU's cache
 
@@ -35,7 +35,7 @@ class Request:
 
     names: NDArray[np.object_]  # (series,)
     ahead: NDArray[np.datetime64]  # (series, horizon) the time stamps to forecast
-    batch: Batch
+    batch: Inputs
     where: str  # the table's name in messages
     ignored: tuple[str, ...]  # columns of a file that the model does not read
     phase: NDArray[np.int64] | None = None  # (series,) from the grid, see `alignment.phases`
@@ -45,10 +45,11 @@ class Request:
         """The number of series."""
         return len(self.names)
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[Inputs]:
         """Split the batch into batches of at most `CHUNK` series."""
         for begin in range(0, len(self), CHUNK):
-            yield Batch(*(column[begin : begin + CHUNK] for column in self.batch))
+            columns: Iterator[Any] = (column[begin : begin + CHUNK] for column in self.batch)
+            yield Inputs(*columns)
 
 
 class RequestReader:
@@ -57,13 +58,13 @@ class RequestReader:
     Args:
         data: settings to read its tables, `Predictor.read_as`.
         schema: of the model's training table.
-        known_series: `Predictor.known_series`.
-        based: `Predictor.based`.
+        match_series: `TablePredictor.match_series`.
+        based: `TablePredictor.based`.
     """
 
-    def __init__(self, data: Data, schema: Schema, known_series: KnownSeries, based: Based):
+    def __init__(self, data: Data, schema: Schema, match_series: MatchSeries, based: Based):
         self._data, self._schema = data, schema
-        self._known_series, self._based = known_series, based
+        self._match_series, self._based = match_series, based
         self.fast_reader = FastReader(data, schema)
 
     def read_plain(self, columns: Mapping[str, list[Any]]) -> Request | None:
@@ -140,10 +141,10 @@ class RequestReader:
     def _request(
         self, windows: LastWindows, where: str = HISTORY, ignored: tuple[str, ...] = ()
     ) -> Request:
-        numbers, scales = self._known_series(windows.names, windows.scales)
-        window, static = torch.from_numpy(windows.window), torch.from_numpy(windows.static)
-        based = self._based(windows, numbers)
-        batch = Batch(window, numbers, static, scales, torch.zeros_like(numbers), *based)
+        numbers, scales = self._match_series(windows.names, windows.scales)
+        experts, ahead = self._based(windows, numbers)
+        window, past = windows.window, windows.past.astype(np.float32)
+        batch = Inputs(window, numbers, windows.static, scales, experts, ahead, past)
         return Request(windows.names, windows.ahead, batch, where, ignored, windows.phase)
 
 

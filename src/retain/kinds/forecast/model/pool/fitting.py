@@ -17,9 +17,10 @@ from retain.kinds.forecast.data.cycles import natural
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.model.pool import blocks, smoothing, subtracting
 from retain.kinds.forecast.model.pool.blocks import Block
+from retain.kinds.forecast.model.pool.paths import Paths
 from retain.kinds.forecast.model.pool.pool import BEST, Expert, Pool
 from retain.kinds.forecast.model.pool.subtracting import row_ahead
-from retain.kinds.forecast.model.pool.tracing import Counts, Paths, Trace, forecast, one_ahead
+from retain.kinds.forecast.model.pool.tracing import Counts, Trace, forecast, one_ahead
 
 ORIGINS = 250  # at most, at which candidates are scored
 AHEAD = 10  # steps of the horizon, at most, at which they are

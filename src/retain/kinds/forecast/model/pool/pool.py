@@ -141,6 +141,11 @@ class Pool:
         )
 
 
+def tensor_name(name: str) -> str:
+    """Return the name of one of a pool's arrays in a model's weights; torch takes no dot in it."""
+    return f"pool {name}".replace(".", "/")
+
+
 def mix(forecasts: Floats, weights: Floats, log: bool) -> Floats:
     """Return the blend (n, steps) of experts' forecasts (n, experts, steps), weights (n, experts).
 

@@ -1,0 +1,31 @@
+"""Forecast with onnxruntime and NumPy alone: python run.py [INPUTS.npz], by default example.npz."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    """Print quantiles and mean, and how far they are from those in the file, if it has any."""
+    with np.load(sys.argv[1] if sys.argv[1:] else HERE / "example.npz") as file:
+        given = dict(file)
+    if (HERE / "pool").is_dir():  # the classical base, from y, series and step
+        given |= import_module("pool").forecasts(given)
+    session = onnxruntime.InferenceSession(HERE / "model.onnx")
+    inputs = {each.name: given[each.name] for each in session.get_inputs()}
+    outputs = dict(
+        zip(("quantiles", "mean"), session.run(["quantiles", "mean"], inputs), strict=True)
+    )
+    for name, values in outputs.items():
+        print(name, values.shape, values[0], sep="\n")
+        if name in given:
+            print("largest difference:", np.abs(values - given[name]).max())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""An exported forecaster says what its model says, and needs neither retain nor torch."""
+
+import json
+import logging
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from retain import model_files
+from retain.kinds.forecast.config import Data, Model
+from retain.kinds.forecast.data import panel, tables
+from retain.kinds.forecast.export import bundle, onnx_predictor
+from retain.kinds.forecast.model.forecaster import build_matched
+from retain.kinds.forecast.model.pool import fitting
+from retain.kinds.forecast.predict import predictor
+
+from .test_predictor import shops
+
+DAYS, HORIZON = 60, 3
+COVARIATES: dict[str, Any] = {
+    "past_covariates": ["rain"],
+    "known_covariates": ["price", "weather"],
+    "static_covariates": ["size"],
+    "categorical": ["weather"],
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is in a model beside its cell."""
+
+    model: dict[str, Any]
+    data: dict[str, Any]
+    pool: bool = False
+
+
+CASES = {
+    "plain": Case({"residual": "seasonal", "layers": 2}, {}),
+    "covariates": Case({"series_embedding": 2, "segment_length": 1}, COVARIATES),
+    "ensemble": Case({"ensemble": 2, "mean": "tweedie"}, {"transform": "log1p"}),
+    "pool": Case(
+        {"base": "pool"}, {"transform": "box_cox", "past_covariates": ["rain"]}, pool=True
+    ),
+}
+QUICK = [("lstm", "covariates"), ("gru", "ensemble"), ("rnn", "pool")]
+OTHERS = [
+    pytest.param(cell, case, marks=pytest.mark.long)
+    for cell in ("lstm", "gru", "rnn")
+    for case in CASES
+    if (cell, case) not in QUICK
+]
+
+
+def sales(case: Case) -> pd.DataFrame:
+    """Shops with gaps, and the covariates of a case; nothing else."""
+    table = shops(3, DAYS)
+    random = np.random.default_rng(1)
+    table["price"] = random.normal(10, 2, len(table)).round(2)
+    table["weather"] = random.choice(["sun", "rain"], len(table))
+    table["size"] = table["shop"].str[1:].astype(float)
+    ahead = table.groupby("shop").cumcount() >= DAYS - HORIZON  # known covariates of the future
+    table.loc[ahead | (random.random(len(table)) < 0.1), "y"] = np.nan
+    used = [name for key in case.data for name in case.data[key] if key.endswith("covariates")]
+    return table[["shop", "ds", "y", *used]]
+
+
+def write(folder: Path, cell: Any, case: Case) -> pd.DataFrame:
+    """Write a model with random weights; return its table."""
+    torch.manual_seed(0)
+    table = sales(case)
+    data = Data(
+        path="t.csv",
+        unique_id="shop",
+        horizon=HORIZON,
+        context_length=8,
+        season_length=7,
+        **case.data,
+    )
+    made = panel.build(tables.clean(table, data, "t.csv"), data)
+    settings = Model(hidden_size=6, quantiles=(0.1, 0.5, 0.9), **case.model)
+    until = made.schema.validation_step
+    pool = fitting.fit(made, until, log=True) if case.pool else None
+    network, sizes = build_matched(cell, settings, made.schema, len(made.index), pool)
+    network.offsets.copy_(torch.tensor([[-0.5, 0.0, 0.5]]).expand(HORIZON, -1))
+    network.mean_offsets.fill_(0.1)
+    if network.base is not None and pool is not None:
+        network.base.unit.copy_(torch.linspace(0.3, 0.6, len(network.base.unit)))
+        sizes |= {"pool": {"experts": list(pool.experts), "log": pool.log}}  # type: ignore[dict-item]
+    config = {
+        "kind": "forecast",
+        "cell": cell,
+        **sizes,
+        "model": settings.model_dump(mode="json"),
+        "schema": asdict(made.schema),
+        "series": made.index[["unique_id", "mean", "std"]].to_dict("list"),
+    }
+    folder.mkdir()
+    model_files.write_model(folder, network, config, [])
+    return table
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pytest collects of torch's log is most of the time of an export."""
+    monkeypatch.setattr(logging.getLogger("torch"), "propagate", False)
+
+
+@pytest.mark.parametrize(("cell", "case"), [*QUICK, *OTHERS])
+def test_an_exported_model_is_its_model_without_retain_and_torch(
+    tmp_path: Path, cell: str, case: str
+) -> None:
+    table = write(tmp_path / "model", cell, CASES[case])
+    made = bundle.export(tmp_path / "model", tmp_path / "out", "onnx")
+    assert 0 < made.difference < 1e-5
+    code = (
+        "import runpy, sys; sys.modules['retain'] = sys.modules['torch'] = None;"
+        "runpy.run_path('run.py', run_name='__main__')"
+    )
+    command, out = [sys.executable, "-c", code], tmp_path / "out"
+    done = subprocess.run(command, cwd=out, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = [float(line.split()[-1]) for line in done.stdout.splitlines() if "difference" in line]
+    assert len(found) == 2
+    assert max(found) < 1e-4
+    about = json.loads((tmp_path / "out" / "metadata.json").read_text())
+    assert about["series"] == {"s000": 1, "s001": 2, "s002": 3}
+    content = (tmp_path / "out" / "model.onnx").read_bytes()
+    assert str(Path(bundle.__file__).parents[5]).encode() not in content
+
+    # The server's predictor, which takes the graph that the export would write.
+    served, cache = predictor.load(tmp_path / "model"), tmp_path / "cache"
+    folder_md5 = about["model"]["md5"]
+    cache.mkdir()
+    (cache / f"{folder_md5}-{about['retain']}.onnx").write_bytes(content)
+    quick = onnx_predictor.load(tmp_path / "model", cache)
+    for history in (table, table.assign(shop=table["shop"] + " of another town")):
+        expected = served.predict(history)
+        answer = quick.predict(history)
+        pd.testing.assert_frame_equal(answer, expected, rtol=1e-5, atol=1e-5)
+    if CASES[case].pool:
+        for name, array in served.pool.arrays().items():  # type: ignore[union-attr]
+            np.testing.assert_array_equal(quick.pool.arrays()[name], array)  # type: ignore[union-attr]
