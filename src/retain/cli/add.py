@@ -243,7 +243,7 @@ def _entry(name: str, found: "Inferred", path: str) -> dict[str, Any]:
 
 def _write(root: Path, name: str, entry: dict[str, Any], place: str, copy_to: str | None) -> None:
     """Write the entry and, where it is not here, a copy of the table; all of it or nothing."""
-    from retain.kinds.forecast.infer.written import COMMENTS
+    from retain.config.json_schema import comments
     from retain.project import params_file, raw_table, undo
 
     path = copy_to or place
@@ -255,7 +255,7 @@ def _write(root: Path, name: str, entry: dict[str, Any], place: str, copy_to: st
         if copy_to is not None:
             copied = raw_table.copy(Path(place), root / copy_to)
         # First: DVC reads no stage, and adds no file, where params.yaml has no problem.
-        params_file.write(root, name, entry, COMMENTS)
+        params_file.write(root, name, entry, comments(type(loader.parse(name, entry))))
         tracked = raw_table.track(root, path)
     typer.echo(f"written: problems.{name} in params.yaml, with every setting")
     if copied:

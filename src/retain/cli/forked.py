@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from retain.config.kind import STAGES, kind_of
 from retain.project import code_deps
+from retain.tracking import empty_store
 from retain.training.portable_cpu import NUMPY, TORCH, pin_cpu_kernels
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class _Stages:
         if stage in HEAVY:
             targets = {target.partition(":")[0] for target in kind.targets(stage).values()}
             os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when mlflow is imported
+            empty_store.create(Path())
             with _no_collection():
                 for name in {*LIBRARIES, *targets} - self._imported:
                     import_module(name)

@@ -126,12 +126,6 @@ def _create(place: Path) -> None:
     scratch = place.parent / "unfinished"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
-    # tools/empty_store.py writes the tables of one version of MLflow down; for another one, all of
-    # its migrations run. No string here is the file's whole name: stages do not depend on it.
-    written = Path(__file__).with_name(f"empty_store_{mlflow.__version__}.sql")
-    if written.is_file():
-        with closing(sqlite3.connect(scratch / place.name)) as tables:
-            tables.executescript(written.read_text(encoding="utf-8"))
     mlflow.MlflowClient(tracking_uri=f"sqlite:///{scratch / place.name}")
     (scratch / place.name).rename(place)
     shutil.rmtree(scratch, ignore_errors=True)

@@ -33,6 +33,7 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> forked._Stages:
     """Those of one problem; its libraries are not imported, but named in `imported`."""
     imported: list[str] = []
     monkeypatch.setattr(forked, "import_module", imported.append)
+    monkeypatch.setattr(forked.empty_store, "create", lambda root: False)
     found = forked._Stages({"small": loader.parse("small", ENTRY)}, pinned=True)
     monkeypatch.setattr(found, "imported_names", imported, raising=False)
     return found

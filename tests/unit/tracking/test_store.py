@@ -3,18 +3,14 @@
 import errno
 import os
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock
 
-import mlflow
 import pytest
 import requests
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST, RESOURCE_DOES_NOT_EXIST
-from mlflow.store.db import utils
 from sqlalchemy.exc import OperationalError
 
 from retain.errors import ModelError, RegistryError
@@ -105,34 +101,3 @@ def test_what_another_machine_wrote_at_once_is_written_again(tmp_path: Path) -> 
 
 def test_what_is_no_call_is_the_clients_own(tmp_path: Path) -> None:
     assert guarded_client(tmp_path).tracking_uri == "sqlite:///of.the.test"
-
-
-def schema(place: Path) -> list[list[list[str]]]:
-    """The tables of a store, and what is in those that MLflow fills for itself.
-
-    The order of a table's constraints is another one in every process.
-    """
-    with closing(sqlite3.connect(place)) as tables:
-        rows = tables.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
-        rows += tables.execute("SELECT * FROM alembic_version").fetchall()
-        rows += tables.execute("SELECT * FROM workspaces").fetchall()
-    texts = [[" ".join(str(value).split()).removesuffix(" )") for value in row] for row in rows]
-    return [[sorted(text.split(", ")) for text in row] for row in texts]
-
-
-def test_the_tables_that_are_written_down_are_those_that_mlflow_makes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else: python tools/empty_store.py."""
-    made = []
-    for name in ("written", "migrated"):
-        place = tmp_path / name / "mlruns" / "mlflow.db"
-        place.parent.mkdir(parents=True)
-        upgraded = Mock(wraps=utils._upgrade_db)
-        monkeypatch.setattr(utils, "_upgrade_db", upgraded)
-        if name == "migrated":  # as with a version of which nothing is written down
-            monkeypatch.setattr(mlflow, "__version__", "0")
-        store._create(place)
-        assert upgraded.called == (name == "migrated")
-        made.append(schema(place))
-    assert made[0] == made[1]
