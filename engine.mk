@@ -4,7 +4,7 @@ NPM := .github/lint/node_modules/.package-lock.json
 ALSO_CLEAN := .github/lint/node_modules
 INSTALL_ENGINE = $(PIP) --quiet --no-build-isolation -e .
 
-.PHONY: test test-long team-test bench lint lock dist
+.PHONY: test test-long team-test bench lint docs lock dist
 
 test: lint ## Run the linters, then the tests but the longest
 	@pytest -n 2
@@ -37,6 +37,10 @@ lint: setup $(NPM) ## Look for mistakes without running anything: in code and ty
 	@check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	@check-jsonschema --quiet --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci .gitlab-ci.yml .gitlab/test.yml
+
+docs: setup ## Write the reference from the code, and build the documentation into build/site
+	@python tools/reference.py
+	@python tools/docs_site.py
 
 lock: setup ## Pin every dependency of pyproject.toml in requirements*.lock; UPGRADE=1 takes newer versions
 	@python tools/lock.py $(if $(UPGRADE),--upgrade)

@@ -22,6 +22,7 @@ RUN_NOT_IMPORTED |= {
     "ruff",
     "schemathesis",
     "setuptools",
+    "zensical",
     "zizmor",
 }
 RUN_NOT_IMPORTED |= {"httptools", "uvloop"}  # by uvicorn, as it is told
@@ -85,7 +86,7 @@ def imported_libraries() -> list[set[str]]:
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.add(node.module.split(".")[0])
-    names -= {*sys.stdlib_module_names, "retain", "tests", "benchmarks", "toy_kind"}
+    names -= {*sys.stdlib_module_names, "retain", "tests", "tools", "benchmarks", "toy_kind"}
     names.discard("pydantic_core")  # of the version that pydantic wants
     known = packages_distributions()
     return [{distribution(text) for text in known.get(name, [name])} for name in sorted(names)]

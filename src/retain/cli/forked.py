@@ -5,21 +5,24 @@ folder and environment. Starting Python and importing torch, Lightning and MLflo
 would take most of the time of a small problem.
 """
 
+import copy
+import gc
 import multiprocessing
 import os
 import runpy
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retain.config.kind import kind_of
-from retain.project import dvc
+from retain.config.kind import STAGES, kind_of
+from retain.project import code_deps, dvc
+from retain.tracking import empty_store
 from retain.training.portable_cpu import NUMPY, TORCH, pin_cpu_kernels
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ LIBRARIES = (
     "mlflow.store.model_registry.sqlalchemy_store",
 )
 HEAVY = ("train", "refit", "evaluate", "register")  # the stages that need them
+LISTING = ("code", "train", "refit")  # the stages that list the modules of a stage
 
 
 def repro(problems: "Mapping[str, Problem]", options: list[str]) -> int:
@@ -45,7 +49,9 @@ def repro(problems: "Mapping[str, Problem]", options: list[str]) -> int:
     """
     from dvc.cli import main
     from dvc.stage import run
+    from dvc.utils.serialize import _yaml
 
+    _yaml.parse_yaml = _remembering(_yaml.parse_yaml)
     mode = next(iter(problems.values())).training.reproducible
     inherited = dict(os.environ)
     with suppress(RuntimeError):  # NumPy is imported already: then nothing is forked
@@ -59,6 +65,20 @@ def repro(problems: "Mapping[str, Problem]", options: list[str]) -> int:
         run._run = partial(_run, run._run, _Stages(same, pinned), inherited)
     targets = [f"register@{name}" for name in problems]
     return int(main(["repro", *options, *targets]) or 0)
+
+
+def _remembering(parse: Callable[..., Any]) -> Callable[..., Any]:
+    """Parse a text once: for each stage DVC parses all of params.yaml and dvc.lock anew."""
+    known: dict[str, Any] = {}
+
+    def parsed(text: str, path: str, typ: str = "safe") -> Any:
+        if typ != "safe":
+            return parse(text, path, typ)
+        if text not in known:
+            known[text] = parse(text, path)
+        return copy.deepcopy(known[text])
+
+    return parsed
 
 
 class _Stages:
@@ -77,16 +97,36 @@ class _Stages:
         name = name.rpartition("-")[0] if named and stage == "train" else name
         if name not in self._problems:
             return None
+        kind = kind_of(self._problems[name])
         if stage == "prepare" and not self._pinned:  # it pins, before NumPy is imported
             return None
+        if stage in LISTING:  # what it will parse is parsed here, once for all stages
+            for each in STAGES if stage == "code" else (stage,):
+                code_deps.code_list(Path(), kind, each)
         if stage in HEAVY:
-            kind = kind_of(self._problems[name])
             targets = {target.partition(":")[0] for target in kind.targets(stage).values()}
             os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when mlflow is imported
-            for module in {*LIBRARIES, *targets} - self._imported:
-                import_module(module)
-                self._imported.add(module)
+            empty_store.create(Path())
+            with _no_collection():
+                for module in {*LIBRARIES, *targets} - self._imported:
+                    import_module(module)
+                    self._imported.add(module)
         return words[1:]
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep what a block makes out of garbage collection, also in the processes forked later.
+
+    What libraries leave at import lives as long as the process. Looking through it again and again
+    takes a fifth of the time of the imports, and copies its memory into each forked process.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _run(

@@ -24,30 +24,33 @@ class Training(WarmStart):
     An epoch is a pass over the examples or, with many examples, `epoch_steps` batches sampled from
     them. There are `max_epochs` epochs, or as many as `max_steps` batches fill; by default three
     passes or 1,500 batches (from trained weights, the share SHARE of that), in at most 100 epochs
-    or 600 batches. `portable` trains on the CPU; `portable_cpu.pin_cpu_kernels` describes the
-    values of `reproducible`.
+    or 600 batches. With `reproducible: portable` it trains on the CPU; with `off` the bits are left
+    to chance.
+
+    Attributes:
+        checkpoint_every: updates, or seconds such as `30s`, between two checkpoints.
     """
 
-    cells: tuple[Cell, ...] = ("lstm", "rnn")
-    batch_size: int = Field(256, ge=1, le=1_000_000)
-    max_steps: int | None = Field(None, ge=1, le=1_000_000_000)
-    max_epochs: int | None = Field(None, ge=1, le=1_000_000)
-    epoch_steps: int = Field(200, ge=1, le=1_000_000)
-    patience: int | None = Field(None, ge=1, le=1_000_000)
-    learning_rate: float | dict[Cell, float] = 2e-3
-    weight_decay: float = Field(0.0, ge=0)
-    warmup_fraction: float = Field(0.05, ge=0, lt=1)
-    gradient_clip: float = Field(1.0, gt=0)
-    ema_decay: float = Field(0.99, ge=0, lt=1)
+    cells: tuple[Cell, ...] = ("lstm", "rnn")  # which cells are trained: lstm, rnn, gru
+    batch_size: int = Field(256, ge=1, le=1_000_000)  # examples in an update of the weights
+    max_steps: int | None = Field(None, ge=1, le=1_000_000_000)  # updates at most; null: from data
+    max_epochs: int | None = Field(None, ge=1, le=1_000_000)  # epochs at most; null: by max_steps
+    epoch_steps: int = Field(200, ge=1, le=1_000_000)  # updates of an epoch at most
+    patience: int | None = Field(None, ge=1, le=1_000_000)  # epochs without a gain until it ends
+    learning_rate: float | dict[Cell, float] = 2e-3  # of AdamW; or a rate for each cell
+    weight_decay: float = Field(0.0, ge=0)  # of AdamW
+    warmup_fraction: float = Field(0.05, ge=0, lt=1)  # share of the updates until the full rate
+    gradient_clip: float = Field(1.0, gt=0)  # norm of a gradient at most
+    ema_decay: float = Field(0.99, ge=0, lt=1)  # of the averaged weights
     checkpoint_every: Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^\d+s$")] = "30s"
-    seed: int = Field(1, ge=0, lt=2**31)
-    reproducible: Mode = "machine"
-    threads: int = Field(1, ge=1, le=1024)
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    accelerator: str = "auto"
-    devices: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = 1
-    strategy: str = "auto"
-    system_metrics: bool = False
+    seed: int = Field(1, ge=0, lt=2**31)  # of weights, order of examples and dropout
+    reproducible: Mode = "machine"  # machine: the same bits here; portable: everywhere
+    threads: int = Field(1, ge=1, le=1024)  # of the processor
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"  # of numbers, as Lightning names it
+    accelerator: str = "auto"  # as Lightning names it; auto takes a GPU where there is one
+    devices: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = 1  # how many, as in Lightning
+    strategy: str = "auto"  # of several devices, as Lightning names it
+    system_metrics: bool = False  # whether MLflow gets the machine's load and memory
 
     @field_validator("cells")
     @classmethod
@@ -100,7 +103,7 @@ class BeatsCheck(Section):
     """Better than a baseline: the whole interval of the difference is below zero."""
 
     check: Literal["beats"]
-    baseline: str
+    baseline: str  # what the model must beat
     metric: str = ""  # an error of the kind; without one its first
 
 
@@ -112,9 +115,9 @@ class TiesCheck(Section):
     """
 
     check: Literal["beats_or_ties"]
-    baseline: str
+    baseline: str  # what the model must beat, or tie with
     metric: str = ""  # an error of the kind; without one its first
-    margin: float = Field(0.0, ge=0, lt=1)
+    margin: float = Field(0.0, ge=0, lt=1)  # share of the baseline's error
 
 
 class CoverageCheck(Section):
@@ -124,15 +127,15 @@ class CoverageCheck(Section):
     """
 
     check: Literal["coverage"]
-    tolerance: float = Field(0.05, gt=0, lt=1)
+    tolerance: float = Field(0.05, gt=0, lt=1)  # share of the values
 
 
 class AtLeastCheck(Section):
     """A figure of the model is at least a given value."""
 
     check: Literal["at_least"]
-    metric: str
-    value: float
+    metric: str  # a figure of the model in metrics.json
+    value: float  # that the figure has at least
 
 
 class ChampionCheck(Section):
@@ -143,7 +146,7 @@ class ChampionCheck(Section):
 
     check: Literal["champion"]
     metric: str = ""  # an error of the kind; without one its first
-    margin: float = Field(0.0, ge=0, lt=1)
+    margin: float = Field(0.0, ge=0, lt=1)  # share of the champion's error
 
 
 Check = Annotated[
@@ -158,7 +161,7 @@ class Prove(Section):
     `tolerance` is the largest relative difference of a test metric.
     """
 
-    tolerance: float = Field(0.01, ge=0, lt=1)
+    tolerance: float = Field(0.01, ge=0, lt=1)  # largest relative difference of a test metric
 
 
 class Retrain(Section):
@@ -166,20 +169,18 @@ class Retrain(Section):
 
     The policy `always` trains whenever data, params or code changed. `drift` trains for new data
     only where a column or the champion's error is beyond its threshold, or the champion is older
-    than `max_age`. `never` trains for changed params and code alone. `psi`, and `wasserstein` in
-    standard deviations, compare the newest part of each column with the champion's training data;
-    `error` is the champion's error on the newest part, as a multiple of its error on its test part.
-    Data whose newest row is older than `max_lag`, or whose newest part lacks more than the share
-    `max_missing` of its values, are refused.
+    than `max_age`. `never` trains for changed params and code alone. `psi` and `wasserstein` are of
+    the newest part of each column and the champion's training data, `error` is the champion's on
+    the newest part. Data beyond `max_lag` or `max_missing` are refused.
     """
 
-    policy: Literal["always", "drift", "never"] = "always"
-    psi: float = Field(0.25, gt=0)
-    wasserstein: float = Field(0.5, gt=0)
-    error: float = Field(1.25, gt=0)
-    max_age: Duration = "90d"
-    max_lag: Duration | None = None
-    max_missing: float = Field(0.5, ge=0, le=1)
+    policy: Literal["always", "drift", "never"] = "always"  # when new data are trained on
+    psi: float = Field(0.25, gt=0)  # limit of the population stability index of a column
+    wasserstein: float = Field(0.5, gt=0)  # limit of the distance, in standard deviations
+    error: float = Field(1.25, gt=0)  # limit, as a multiple of the error on the test part
+    max_age: Duration = "90d"  # a champion older than this counts as drifted
+    max_lag: Duration | None = None  # how old the newest row may be
+    max_missing: float = Field(0.5, ge=0, le=1)  # share of the newest values that may be missing
 
 
 class Problem(Section):
@@ -189,9 +190,12 @@ class Problem(Section):
     compares. `PRESETS` has, by name and section, the values of omitted keys in an entry with the
     key `preset`; without that key the defaults of the schema hold.
 
-    `register` is the cell that is judged, refitted and registered: the LSTM, or with `best` the one
-    with the lowest validation loss. With `refit` its recipe is trained once more, on all rows, if
-    the kind supports it: this is the model that forecasts. `tune` is what `retain tune` tries.
+    With `refit` the recipe of the registered cell is trained once more, on all rows, if the kind
+    supports it: this is the model that forecasts.
+
+    Attributes:
+        register: the cell that is judged and registered: lstm, or best, of least validation loss.
+        tune: what `retain tune` tries, by section and key: values, a range, or keep.
     """
 
     ERRORS: ClassVar[tuple[str, ...]] = ()
@@ -200,14 +204,14 @@ class Problem(Section):
     WARM_START: ClassVar[bool] = False  # whether a network of this kind can start from another
     TASK: ClassVar[str] = "other"  # as Hugging Face names it, for the model card
 
-    kind: str
-    preset: Literal["fast", "accurate"] | None = None
-    training: Training = Training()
-    gate: tuple[Check, ...]
-    refit: bool = True
+    kind: str  # what is learned
+    preset: Literal["fast", "accurate"] | None = None  # values of omitted keys
+    training: Training = Training()  # how the networks are trained
+    gate: tuple[Check, ...]  # what a model must pass to become @champion
+    refit: bool = True  # train once more on all rows, to forecast with
     register_cell: Literal["lstm", "best"] = Field("lstm", alias="register")  # a pydantic method
-    retrain: Retrain = Retrain()
-    prove: Prove = Prove()
+    retrain: Retrain = Retrain()  # when it is retrained
+    prove: Prove = Prove()  # how close a reproduced model must be
     tune: dict[Literal["data", "model", "training"], dict[str, Literal["keep"] | Values]] = Field(
         {}
     )

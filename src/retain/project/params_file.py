@@ -66,7 +66,7 @@ def set_parent(root: Path, name: str, md5s: dict[str, str]) -> None:
             number += 1
         after = "".join([*lines[:number], f"{' ' * depth}parent: {flow}\n", *lines[number:]])
     update = {"training": before.training.model_copy(update={"parent": md5s})}
-    if not _reads_as(after, {**load(root), name: before.model_copy(update=update)}):
+    if not reads_as(after, {**load(root), name: before.model_copy(update=update)}):
         raise ParamsError(
             f"params.yaml: problems.{name}.training.parent cannot be written: write `training:` as "
             f"a block, `warm_start` and `parent` on a line each"

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+from unittest import mock
 
 from retain.config import plugins
 from retain.config.kind import PLUGINS, Predictor
@@ -53,6 +54,7 @@ def log_model(
     """
     import mlflow
     from mlflow.models import infer_signature
+    from mlflow.utils import environment
 
     example = predictor.example(Layout(root, name).prepared)
     # Without inputs: with them MLflow would drop unknown columns in silence, and write the errors
@@ -65,6 +67,9 @@ def log_model(
     with (
         TemporaryDirectory() as scratch,
         store.guarded(root),
+        # To compare the requirements with what is installed, MLflow looks through all
+        # distributions, which takes half of a registration; here one is the other.
+        mock.patch.object(environment, "warn_dependency_requirement_mismatches", create=True),
         mlflow.start_run(run_id=run.run_id),
     ):
         page = Path(scratch) / model_card.NAME

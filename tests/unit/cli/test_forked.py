@@ -1,5 +1,6 @@
 """Stages that are forked: which, and that they are what a process of their own would be."""
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from dvc.stage.exceptions import StageCmdFailedError
 
 from retain.cli import forked
 from retain.config import loader
+from retain.project import code_deps
 from retain.training.portable_cpu import NUMPY, TORCH
 
 ENTRY = {
@@ -31,6 +33,7 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> forked._Stages:
     """Those of one problem; its libraries are not imported, but named in `imported`."""
     imported: list[str] = []
     monkeypatch.setattr(forked, "import_module", imported.append)
+    monkeypatch.setattr(forked.empty_store, "create", lambda root: False)
     found = forked._Stages({"small": loader.parse("small", ENTRY)}, pinned=True)
     monkeypatch.setattr(found, "imported_names", imported, raising=False)
     return found
@@ -55,6 +58,40 @@ def test_libraries_are_imported_before_the_first_stage_that_needs_them(
     assert ("mlflow" in stages.imported_names) == heavy
     stages.script(command, "")
     assert len(stages.imported_names) == len({*stages.imported_names})
+
+
+def test_a_module_is_parsed_once_for_all_stages_and_not_looked_through_by_the_collector(
+    stages: Any,
+) -> None:
+    stages.script("python pipelines/code.py small")
+    parsed, frozen = code_deps._parse.cache_info(), gc.get_freeze_count()
+    stages.script("python pipelines/train.py small lstm")
+    after = code_deps._parse.cache_info()
+    assert after.misses == parsed.misses
+    assert after.hits > parsed.hits
+    assert gc.get_freeze_count() > frozen
+    assert gc.isenabled()
+    gc.unfreeze()
+
+
+def test_a_text_is_parsed_once_and_what_was_parsed_is_nobody_elses() -> None:
+    calls: list[tuple[str, str]] = []
+
+    def parse(text: str, path: str, typ: str = "safe") -> dict[str, list[str]]:
+        calls.append((text, typ))
+        if text == "wrong":
+            raise ValueError(path)
+        return {"read": [text]}
+
+    parsed = forked._remembering(parse)
+    parsed("a", "one")["read"].append("changed by its caller")
+    assert parsed("a", "two") == {"read": ["a"]}
+    assert parsed("b", "one") == {"read": ["b"]}
+    parsed("a", "one", typ="rt")  # with comments: DVC writes it back
+    assert calls == [("a", "safe"), ("b", "safe"), ("a", "rt")]
+    for path in ("one", "two"):
+        with pytest.raises(ValueError, match=path):
+            parsed("wrong", path)
 
 
 @pytest.mark.parametrize(

@@ -19,30 +19,34 @@ ALONE = "alone"  # the folder of a cell without a classical base, beside that of
 
 
 class Data(TimeAxis, FileFormat):
-    """The table, the meaning of its columns (`y` is not read by `aggregate: count`), its faults."""
+    """The table, the meaning of its columns (`y` is not read by `aggregate: count`), its faults.
 
-    path: str
+    Attributes:
+        valid_range: by column, the least and the largest value; others count as missing.
+    """
+
+    path: str  # CSV, Parquet or workbook, from the project's folder
     # the meaning of the columns
-    unique_id: str | tuple[str, ...] | None = None  # several columns together name a series
-    y: str = "y"
-    value_columns: tuple[str, ...] = ()
+    unique_id: str | tuple[str, ...] | None = None  # column, or columns, that name the series
+    y: str = "y"  # column to forecast
+    value_columns: tuple[str, ...] = ()  # columns to forecast, each one series
     unit: str | None = None  # of the target, for people, such as vehicles an hour
-    dates_across: bool = False  # a row is a series, and the time stamps are names of columns
-    past_covariates: tuple[str, ...] = ()
-    known_covariates: tuple[str, ...] = ()
-    static_covariates: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
+    dates_across: bool = False  # a row is a series; the time stamps are names of columns
+    past_covariates: tuple[str, ...] = ()  # columns known up to now only
+    known_covariates: tuple[str, ...] = ()  # columns known for the future too
+    static_covariates: tuple[str, ...] = ()  # columns with one value for each series
+    categorical: tuple[str, ...] = ()  # columns of text
     # the forecasting task
-    horizon: int = Field(ge=1, le=100_000)
-    context_length: int = Field(ge=1, le=1_000_000)
-    season_length: int = Field(1, ge=1, le=1_000_000)
-    transform: Literal["none", "log1p", "box_cox"] = "none"  # of the target, before a network
-    minimum: float | None = None  # that no value of the target is below, nor a forecast
-    split: Split = Split()
+    horizon: int = Field(ge=1, le=100_000)  # steps to forecast
+    context_length: int = Field(ge=1, le=1_000_000)  # steps that the network looks back
+    season_length: int = Field(1, ge=1, le=1_000_000)  # steps of a season; 1 is none
+    transform: Literal["none", "log1p", "box_cox"] = "none"  # of the target
+    minimum: float | None = None  # no value and no forecast is below
+    split: Split = Split()  # where validation and test begin
     # what is done about its faults
-    duplicates: Literal["error", "first", "last", "mean"] = "error"
+    duplicates: Literal["error", "first", "last", "mean"] = "error"  # rows that repeat a time stamp
     valid_range: dict[str, tuple[float | None, float | None]] = Field({})
-    unseen: Literal["refuse", "unknown"] = "refuse"  # categories that a model does not know
+    unseen: Literal["refuse", "unknown"] = "refuse"  # text that training did not have
 
     @property
     def reach(self) -> int:
@@ -110,19 +114,23 @@ class Model(Section):
 
     With the base `pool` it corrects a blend of exponential smoothing; the base has a normalisation
     of its own, and the keys `normalisation` and `residual` are those of a network alone.
+
+    Attributes:
+        segment_length: steps that the cell reads at once; 1 is step by step; null: by horizon.
+        quantiles: of each forecast; 0.1, 0.5 and 0.9 are among them.
     """
 
-    base: Literal["none", "pool"] = "none"
-    hidden_size: int = Field(128, ge=1, le=16_384)
-    layers: int = Field(1, ge=1, le=64)
+    base: Literal["none", "pool"] = "none"  # pool: correct a classical forecast; none: without it
+    hidden_size: int = Field(128, ge=1, le=16_384)  # of the LSTM; others have as many parameters
+    layers: int = Field(1, ge=1, le=64)  # recurrent layers
     segment_length: int | None = Field(None, ge=1, le=1_000_000)
-    dropout: float = Field(0.2, ge=0, lt=1)
-    normalisation: Literal["last", "mean_std", "series"] = "mean_std"
-    residual: Literal["none", "seasonal"] = "none"
-    series_embedding: int = Field(0, ge=0, le=4096)
-    ensemble: int = Field(1, ge=1, le=100)
-    loss: Literal["pinball", "mae", "mse"] = "pinball"
-    mean: Literal["calibrated", "tweedie"] = "calibrated"  # from the quantiles, or an output
+    dropout: float = Field(0.2, ge=0, lt=1)  # share of the last state that is dropped in training
+    normalisation: Literal["last", "mean_std", "series"] = "mean_std"  # of a network without base
+    residual: Literal["none", "seasonal"] = "none"  # of a network without base: seasonal or none
+    series_embedding: int = Field(0, ge=0, le=4096)  # numbers learned for each series; 0 is none
+    ensemble: int = Field(1, ge=1, le=100)  # networks whose forecasts are averaged
+    loss: Literal["pinball", "mae", "mse"] = "pinball"  # of the training
+    mean: Literal["calibrated", "tweedie"] = "calibrated"  # from the quantiles; or an output
     quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = DECILES
 
     @field_validator("quantiles")
@@ -145,7 +153,7 @@ def level_column(level: float) -> str:
 
 
 class Problem(CommonProblem):
-    """A forecasting problem, whole."""
+    """A forecasting problem; with `model.base: pool` its presets have other values."""
 
     ERRORS = ("mae", "crps", "mase", "rmsse")
     PRESETS = PRESETS
@@ -156,11 +164,11 @@ class Problem(CommonProblem):
         *get_args(Floor),
     )
 
-    kind: Literal["forecast"]
-    data: Data
-    model: Model = Model()
+    kind: Literal["forecast"]  # the next values of time series
+    data: Data  # the table
+    model: Model = Model()  # the network
     training: Training = Training()
-    evaluation: Evaluation = Evaluation()
+    evaluation: Evaluation = Evaluation()  # how the test part is scored
 
     @property
     def purpose(self) -> str:

@@ -12,20 +12,16 @@ class FileFormat(Section):
     """The signs, the encoding and the marks of a file.
 
     Attributes:
-        thousands: the sign between thousands; None where there is none.
-        skip_rows: rows above the header.
-        sheet: of a workbook; by default its only one.
-        na_values: texts that mean missing.
         max_bytes: that the file may hold, unpacked; by default 256 MiB or 200 times its size.
     """
 
-    separator: str = Field(",", min_length=1, max_length=1)
-    decimal: str = Field(".", min_length=1, max_length=1)
-    thousands: str | None = Field(None, min_length=1, max_length=1)
-    encoding: str = "utf-8"
-    skip_rows: int = Field(0, ge=0, le=1_000_000)
-    sheet: str | None = None
-    na_values: tuple[str, ...] = ("", "NaN", "nan", "NA", "null")
+    separator: str = Field(",", min_length=1, max_length=1)  # between the fields of a row
+    decimal: str = Field(".", min_length=1, max_length=1)  # the decimal sign
+    thousands: str | None = Field(None, min_length=1, max_length=1)  # between groups of digits
+    encoding: str = "utf-8"  # of the file's text
+    skip_rows: int = Field(0, ge=0, le=1_000_000)  # lines above the header
+    sheet: str | None = None  # of the workbook
+    na_values: tuple[str, ...] = ("", "NaN", "nan", "NA", "null")  # texts that mean missing
     # Where it is not set, what a model records of its data is as it was without this key.
     max_bytes: int | None = Field(None, ge=1, le=2**60, exclude_if=lambda most: most is None)
 

@@ -18,16 +18,14 @@ class Training(CommonTraining):
     network at all; the network that is scored has learned from everything before the test part.
 
     Attributes:
-        rehearsals: how many; 0 without a base, where nothing is said, and 2 with one.
-        alone: whether each cell is trained without the base, too, to compare it with.
         mask_contexts: share of the training windows that are shown without any history, so that a
             series without one can be forecast from its static, calendar and known covariates.
     """
 
     SPARED: ClassVar[tuple[str, ...]] = (*CommonTraining.SPARED, "mask_contexts")
 
-    rehearsals: int = Field(0, ge=0, le=4)
-    alone: bool = True
+    rehearsals: int = Field(0, ge=0, le=4)  # parts of the past that decide how long to train
+    alone: bool = True  # train each cell without the base, too, to compare
     mask_contexts: float = Field(0.0, ge=0, lt=1)
 
     def epochs(self, examples: int) -> int:
@@ -45,16 +43,18 @@ Floor = Literal["seasonal_naive", "naive", "drift", "zero", "seasonal_mean", "th
 class Evaluation(Section):
     """How the test windows are scored: in `folds` pieces, each by a model trained up to it.
 
-    `floors` are the forecasts without a network that it is compared with. The share `cold_start` of
-    the series, drawn by their names, is left out of training and validation, and scored as if it
-    had no history; the refit learns from all series.
+    `floors` are the forecasts without a network that it is compared with.
+
+    Attributes:
+        cold_start: share of the series, drawn by their names, that is left out of training and
+            validation, and scored as if it had no history; the refit learns from all series.
     """
 
     SPARED: ClassVar[tuple[str, ...]] = ("cold_start",)
 
-    folds: int = Field(1, ge=1, le=1000)
-    floors: tuple[Floor, ...] = get_args(Floor)
-    bootstrap: int = Field(2000, ge=100, le=1_000_000)
-    block_length: int | None = Field(None, ge=1, le=1_000_000)
-    seed: int = Field(1, ge=0)
+    folds: int = Field(1, ge=1, le=1000)  # parts of the test data, each with its own training
+    floors: tuple[Floor, ...] = get_args(Floor)  # simple forecasts to compare with
+    bootstrap: int = Field(2000, ge=100, le=1_000_000)  # resamples behind an interval
+    block_length: int | None = Field(None, ge=1, le=1_000_000)  # origins drawn together
+    seed: int = Field(1, ge=0)  # of the bootstrap
     cold_start: float = Field(0.0, ge=0, le=0.5)

@@ -20,8 +20,8 @@ class Split(Section):
     added. A date stays where it is; a share is one of the time span.
     """
 
-    validation: Boundary = "10 horizons"
-    test: Boundary = "5 horizons"
+    validation: Boundary = "10 horizons"  # `10 horizons` or `90d` before the end, a date, a share
+    test: Boundary = "5 horizons"  # where the test part begins, in the same manner
 
     @field_validator("validation", "test", mode="before")
     @classmethod

@@ -10,33 +10,26 @@ TIME = "ds"  # the column of a forecast whose table has time in several columns
 
 
 class TimeAxis(Section):
-    """The time of a table.
+    """The time of a table: its columns, how stamps are written, and how they make steps.
+
+    The texts of several columns are joined with ` | ` between them. With `ambiguous: order` the
+    first row in the file is the first hour. With `align: series` forecasts keep the distances, too.
 
     Attributes:
-        ds: column of the time stamps; of several, the texts are joined with ` | ` between them.
-        ds_is_step: whether it holds whole numbers, 1, 2, 3, and no dates.
-        time_format: see `data.time_formats`.
-        local_dates: whether stamps are dates of `timezone`, whose offset is left out.
-        ambiguous: what becomes of an hour that came twice as clocks were set back; with `order`
-            the first row in the file is the first hour.
-        align: how stamps off the grid of `frequency` are taken to it: the `nearest` step, the
-            `period` they lie in, or each `series` at a distance of its own, which forecasts keep.
-        aggregate: what becomes of the rows of a series in one step of `frequency`.
-        calendar: whether hour, weekday and day of the year are features.
-        holidays: the country, or `COUNTRY-SUBDIVISION`, whose holidays are a feature.
+        align: stamps off the grid: nearest or period; series keeps a distance of its own in each.
     """
 
-    ds: str | tuple[str, ...] = "ds"
-    ds_is_step: bool = False
-    frequency: str | None = None
-    timezone: str | None = None
-    local_dates: bool = False
-    ambiguous: Literal["error", "order"] = "error"
-    time_format: str | None = None
+    ds: str | tuple[str, ...] = "ds"  # column of the time stamps, or columns that are joined
+    ds_is_step: bool = False  # the column of time holds whole numbers and no dates
+    frequency: str | None = None  # pandas alias: the step of the time grid
+    timezone: str | None = None  # the place whose days and hours the data follow
+    local_dates: bool = False  # stamps are dates of the time zone; an offset from UTC is left out
+    ambiguous: Literal["error", "order"] = "error"  # an hour that came twice: by the order of rows
+    time_format: str | None = None  # as in strptime, or epoch_s, epoch_ms, excel and such
     align: Literal["nearest", "period", "series"] | None = None
-    aggregate: Literal["sum", "mean", "count"] | None = None
-    calendar: bool = True
-    holidays: str | None = None
+    aggregate: Literal["sum", "mean", "count"] | None = None  # of the rows in a step
+    calendar: bool = True  # features from the date: hour, weekday, day of the year
+    holidays: str | None = None  # a country such as US, or US-MN, for a holiday feature
 
     @property
     def time_columns(self) -> tuple[str, ...]:

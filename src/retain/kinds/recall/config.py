@@ -30,17 +30,17 @@ class Data(Section):
     of the bAbI tasks.
     """
 
-    source: Literal["copy", "adding", "agreement", "babi"]
-    path: str = MADE_BY
-    train_gaps: Gaps = (10, 30, 100, 300)
-    test_gaps: Gaps = (10, 30, 100, 300, 1000)
-    symbols: int = Field(8, ge=2, le=26)
-    train: int = Field(16_000, ge=1, le=10_000_000)
-    validation: int = Field(200, ge=1, le=10_000_000)
-    test: int = Field(500, ge=1, le=10_000_000)
-    seed: int = Field(1, ge=0, lt=2**31)
-    tasks: tuple[int, ...] = ()
-    validation_share: float = Field(0.1, gt=0, lt=1)
+    source: Literal["copy", "adding", "agreement", "babi"]  # made here, or read: babi
+    path: str = MADE_BY  # of the stories of babi; else what DVC watches
+    train_gaps: Gaps = (10, 30, 100, 300)  # steps between the token to remember and the question
+    test_gaps: Gaps = (10, 30, 100, 300, 1000)  # longer ones are never trained on
+    symbols: int = Field(8, ge=2, le=26)  # different tokens to remember
+    train: int = Field(16_000, ge=1, le=10_000_000)  # examples in all
+    validation: int = Field(200, ge=1, le=10_000_000)  # examples of each training gap
+    test: int = Field(500, ge=1, le=10_000_000)  # examples of each test gap
+    seed: int = Field(1, ge=0, lt=2**31)  # of the examples
+    tasks: tuple[int, ...] = ()  # numbers of the bAbI tasks; all without one
+    validation_share: float = Field(0.1, gt=0, lt=1)  # of the stories
 
     @field_validator("train_gaps", "test_gaps")
     @classmethod
@@ -66,8 +66,8 @@ class Model(Section):
     2018); without it an LSTM's forget gate starts with a bias of 1, a GRU's update gate with 0.
     """
 
-    hidden_size: int = Field(24, ge=1, le=16_384)
-    chrono: int | None = Field(None, ge=3)
+    hidden_size: int = Field(24, ge=1, le=16_384)  # of the LSTM; others have as many parameters
+    chrono: int | None = Field(None, ge=3)  # gated cells begin with memories of up to so many steps
 
 
 class Training(CommonTraining):
@@ -78,9 +78,9 @@ class Training(CommonTraining):
     in a language model, of each next word, the last of which is the answer (`words`).
     """
 
-    objective: Literal["answer", "words"] = "answer"
-    learning_rates: dict[Cell, tuple[float, ...]] = Field({})
-    seeds: int = Field(3, ge=1, le=1_000)
+    objective: Literal["answer", "words"] = "answer"  # words: each next word, too
+    learning_rates: dict[Cell, tuple[float, ...]] = Field({})  # as many for each cell
+    seeds: int = Field(3, ge=1, le=1_000)  # networks of each cell and rate
 
     @field_validator("learning_rates")
     @classmethod
@@ -106,9 +106,9 @@ class Training(CommonTraining):
 class Evaluation(Section):
     """How test sequences are scored: the accuracy for the memory horizon, and the bootstrap."""
 
-    threshold: float = Field(0.95, gt=0, le=1)
-    bootstrap: int = Field(2000, ge=100, le=1_000_000)
-    seed: int = Field(1, ge=0)
+    threshold: float = Field(0.95, gt=0, le=1)  # share of right answers that counts as remembered
+    bootstrap: int = Field(2000, ge=100, le=1_000_000)  # resamples behind an interval
+    seed: int = Field(1, ge=0)  # of the bootstrap
 
 
 class Problem(CommonProblem):
@@ -119,11 +119,11 @@ class Problem(CommonProblem):
     TASK = "text-classification"
     BASELINES = ("rnn", "gru")
 
-    kind: Literal["recall"]
-    data: Data
-    model: Model = Model()
+    kind: Literal["recall"]  # the answer to a question at the end of a sequence
+    data: Data  # the examples
+    model: Model = Model()  # the network
     training: Training = Training()
-    evaluation: Evaluation = Evaluation()
+    evaluation: Evaluation = Evaluation()  # how the test part is scored
 
     @property
     def purpose(self) -> str:

@@ -24,13 +24,13 @@ class Data(Section):
     most frequent words, all others being one, or all letters of the training part.
     """
 
-    path: str
-    unit: Literal["letter", "word"] = "letter"
-    lower: bool = True
-    blanks: Literal["one", "keep"] = "one"
-    words: int = Field(5000, ge=1, lt=2**16)
-    validation_share: float = Field(0.1, gt=0, lt=1)
-    test_share: float = Field(0.1, gt=0, lt=1)
+    path: str  # a file of UTF-8, which may be compressed by gzip, or a folder of such files
+    unit: Literal["letter", "word"] = "letter"  # what is predicted
+    lower: bool = True  # whether capital letters become small ones
+    blanks: Literal["one", "keep"] = "one"  # one: a run of blanks, tabs and line ends is one blank
+    words: int = Field(5000, ge=1, lt=2**16)  # units in the vocabulary, if units are words
+    validation_share: float = Field(0.1, gt=0, lt=1)  # of the text, before the test part
+    test_share: float = Field(0.1, gt=0, lt=1)  # of the text, at its end
 
     @model_validator(mode="after")
     def _something_is_left(self) -> Self:
@@ -42,10 +42,10 @@ class Data(Section):
 class Model(Section):
     """The networks; `hidden_size` is the LSTM's, others get the size with as many parameters."""
 
-    hidden_size: int = Field(128, ge=1, le=16_384)
-    embedding_size: int = Field(32, ge=1, le=16_384)
-    layers: int = Field(1, ge=1, le=64)
-    dropout: float = Field(0.0, ge=0, lt=1)
+    hidden_size: int = Field(128, ge=1, le=16_384)  # of the LSTM; others have as many parameters
+    embedding_size: int = Field(32, ge=1, le=16_384)  # numbers learned for each unit
+    layers: int = Field(1, ge=1, le=64)  # recurrent layers
+    dropout: float = Field(0.0, ge=0, lt=1)  # share of the outputs that is dropped in training
 
 
 class Training(CommonTraining):
@@ -54,19 +54,19 @@ class Training(CommonTraining):
     The state is carried from chunk to chunk of a stretch, the gradient is not.
     """
 
-    batch_size: int = Field(16, ge=1, le=1_000_000)
-    chunk: int = Field(64, ge=1, le=1_000_000)
-    chunks: int = Field(4, ge=1, le=1_000_000)
+    batch_size: int = Field(16, ge=1, le=1_000_000)  # stretches in an update of the weights
+    chunk: int = Field(64, ge=1, le=1_000_000)  # units that a gradient goes back
+    chunks: int = Field(4, ge=1, le=1_000_000)  # over which the state is carried, in a stretch
 
 
 class Evaluation(Section):
     """How the test part is scored: `block` consecutive units are drawn together."""
 
-    block: int = Field(500, ge=1, le=1_000_000)
-    bootstrap: int = Field(2000, ge=100, le=1_000_000)
-    seed: int = Field(1, ge=0)
+    block: int = Field(500, ge=1, le=1_000_000)  # units in a row that the bootstrap draws together
+    bootstrap: int = Field(2000, ge=100, le=1_000_000)  # resamples behind an interval
+    seed: int = Field(1, ge=0)  # of the bootstrap
     length: int = Field(200, ge=1, le=1_000_000)  # units that each network of the report continues
-    temperature: float = Field(0.5, gt=0)
+    temperature: float = Field(0.5, gt=0)  # of that continuation; a low one keeps to likely units
 
 
 class Problem(CommonProblem):
@@ -77,11 +77,11 @@ class Problem(CommonProblem):
     TASK = "text-generation"
     BASELINES = ("rnn", "gru", "unigram", "bigram", "trigram", "fivegram")
 
-    kind: Literal["text"]
-    data: Data
-    model: Model = Model()
+    kind: Literal["text"]  # the next letter, or word, of a text
+    data: Data  # the text
+    model: Model = Model()  # the network
     training: Training = Training()
-    evaluation: Evaluation = Evaluation()
+    evaluation: Evaluation = Evaluation()  # how the test part is scored
 
     @property
     def purpose(self) -> str:

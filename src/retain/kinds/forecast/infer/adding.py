@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from retain.config import loader
+from retain.config.json_schema import comments
 from retain.errors import ParamsError, naming_options
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import folds as partition
@@ -84,7 +85,7 @@ def write(
         if copy_to is not None:
             copied = raw_table.copy(Path(place), root / copy_to)
         # First: DVC reads no stage, and adds no file, where params.yaml has no problem.
-        params_file.write(root, name, content, written.COMMENTS)
+        params_file.write(root, name, content, comments(type(loader.parse(name, content))))
         tracked = raw_table.track(root, path)
     lines = [f"written: problems.{name} in params.yaml, with every setting"]
     if copied:
