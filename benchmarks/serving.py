@@ -1,6 +1,6 @@
 """How fast forecasts come over HTTP: `retain serve` beside `mlflow models serve` and a bare call.
 
-A small panel is trained and registered, both servers answer with the same champion, and clients ask
+A small panel is trained and registered, the servers answer with the same champion, and clients ask
 them in turns: so many at once, with so many series a request, over connections that stay open.
 """
 
@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ SCRATCH = ROOT / "scratch" / "serving-benchmark"
 CONTEXT, SERIES = 168, 64
 CLIENTS, SIZES = (1, 8, 64), (1, 64)
 BARE, RETAIN, MLFLOW = "bare call", "`retain serve`", "`mlflow models serve`"
+BARE_ONNX, ONNX = "bare call, onnxruntime", "`retain serve --runtime onnx`"
 PROBLEM = {
     "kind": "forecast",
     "preset": "fast",
@@ -99,7 +100,7 @@ def environment() -> dict[str, str]:
 @contextmanager
 def server(words: list[str], port: int, ready: str) -> Iterator[None]:
     """A server on a port of loopback, while the block runs."""
-    with (SCRATCH / f"{words[0]}.log").open("w") as log:
+    with (SCRATCH / f"{words[0]}-{port}.log").open("w") as log:
         process = subprocess.Popen(
             words, cwd=SCRATCH, env=environment(), stdout=log, stderr=log, start_new_session=True
         )
@@ -181,22 +182,27 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure, print, and write the section."""
+    from retain.kinds.forecast.export import onnx_predictor
     from retain.kinds.forecast.predict import predictor
 
     register()
     torch.set_num_threads(1)
-    served = predictor.load(SCRATCH / "models" / "panel" / "lstm")
+    folder = SCRATCH / "models" / "panel" / "final"  # what the servers answer with
+    served = predictor.load(folder)
+    quick = onnx_predictor.load(folder, SCRATCH / "scratch" / "onnx")
     newest = table().groupby("store", sort=False).tail(CONTEXT)
     newest["ds"] = newest["ds"].astype(str)
-    ports = {RETAIN: free_port(), MLFLOW: free_port()}
+    ports = {RETAIN: free_port(), ONNX: free_port(), MLFLOW: free_port()}
     contestants: dict[tuple[str, int], Any] = {}
     for size in SIZES:
         rows = newest.head(size * CONTEXT)
         batch = served.requests.read_columns(rows.to_dict("list")).batch
         contestants[BARE, size] = lambda batch=batch: served.predict_batch(batch)
+        contestants[BARE_ONNX, size] = lambda batch=batch: quick.predict_batch(batch)
         split = {"columns": list(rows.columns), "data": rows.to_numpy().tolist()}
         bodies = {
             RETAIN: ("/forecast", {"history": rows.to_dict("list")}),
+            ONNX: ("/forecast", {"history": rows.to_dict("list")}),
             MLFLOW: ("/invocations", {"dataframe_split": split}),
         }
         for name, (path, content) in bodies.items():
@@ -205,14 +211,18 @@ def run(options: argparse.Namespace) -> None:
     ours = ["retain", "serve", "panel", "--port", str(ports[RETAIN])]
     theirs = ["mlflow", "models", "serve", "-m", "models:/panel@champion"]
     theirs += ["--env-manager", "local", "--port", str(ports[MLFLOW])]
-    with server(ours, ports[RETAIN], "/health"), server(theirs, ports[MLFLOW], "/ping"):
+    with ExitStack() as servers:
+        servers.enter_context(server(ours, ports[RETAIN], "/health"))
+        by_onnx = [*ours[:-1], str(ports[ONNX]), "--runtime", "onnx"]
+        servers.enter_context(server(by_onnx, ports[ONNX], "/health"))
+        servers.enter_context(server(theirs, ports[MLFLOW], "/ping"))
         for number in range(-1, options.rounds):  # the first to warm up
             for clients in CLIENTS:
                 for (name, size), work in contestants.items():
-                    if name == BARE and clients > 1:
+                    if name in (BARE, BARE_ONNX) and clients > 1:
                         continue
                     seconds = options.seconds if number >= 0 else 0.5
-                    if name == BARE:
+                    if name in (BARE, BARE_ONNX):
                         measured = call(work, seconds)
                     else:
                         measured = ask(ports[name], work, clients, seconds)

@@ -44,6 +44,24 @@ def example(finished: Path, model: Predictor) -> pd.DataFrame:
 # --- good requests ---
 
 
+@pytest.mark.long
+def test_onnxruntime_gives_the_answers_of_torch(
+    finished: Path, server: Server, example: pd.DataFrame
+) -> None:
+    expected = server.forecast(by_column(example))[1]["forecast"]
+    with serving_process(finished, "--runtime", "onnx") as quick:
+        code, answer = quick.forecast(by_column(example))
+        assert code == 200
+        assert quick.stop() == 0
+    found = answer["forecast"]
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        if isinstance(values[0], float):
+            assert found[name] == pytest.approx(values, rel=1e-4), name
+        else:
+            assert found[name] == values, name
+
+
 def test_json_and_csv_get_the_answer_of_the_model(
     server: Server, model: Predictor, example: pd.DataFrame
 ) -> None:

@@ -14,9 +14,11 @@ import pytest
 import torch
 
 from retain import model_files
+from retain.cli.export import Format, export
+from retain.errors import ModelError, ParamsError
 from retain.kinds.forecast.config import Data, Model
 from retain.kinds.forecast.data import panel, tables
-from retain.kinds.forecast.export import bundle, onnx_predictor
+from retain.kinds.forecast.export import bundle, onnx_predictor, session, windows
 from retain.kinds.forecast.model.forecaster import build_matched
 from retain.kinds.forecast.model.pool import fitting
 from retain.kinds.forecast.predict import predictor
@@ -147,3 +149,69 @@ def test_an_exported_model_is_its_model_without_retain_and_torch(
     if CASES[case].pool:
         for name, array in served.pool.arrays().items():  # type: ignore[union-attr]
             np.testing.assert_array_equal(quick.pool.arrays()[name], array)  # type: ignore[union-attr]
+
+
+@pytest.mark.long
+def test_torch_runs_an_exported_program_without_retain(tmp_path: Path) -> None:
+    write(tmp_path / "model", "rnn", CASES["covariates"])
+    made = bundle.export(tmp_path / "model", tmp_path / "out", "torch")
+    assert made.difference < 1e-6
+    code = (
+        "import runpy, sys; sys.modules['retain'] = None;"
+        "runpy.run_path('run.py', run_name='__main__')"
+    )
+    command, out = [sys.executable, "-c", code], tmp_path / "out"
+    done = subprocess.run(command, cwd=out, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "largest difference: 0.0" in done.stdout
+
+
+def test_a_graph_that_differs_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "model", "gru", CASES["plain"])
+    model = predictor.load(tmp_path / "model")
+    inputs = windows.draw(model, 12)
+    right = windows.predict(model, inputs)
+    assert np.isfinite(right).all()
+    assert bundle.compare(model, inputs, right) == 0
+    unit = windows.units(model, inputs["series"])[5]
+    wrong = right.copy()
+    wrong[5, 2, 1] += 0.9e-5 * unit
+    assert bundle.compare(model, inputs, wrong) == pytest.approx(0.9e-5, rel=0.1)
+    wrong[5, 2, 1] += 0.9e-5 * unit
+    with pytest.raises(ModelError, match=r"differs from the model by 1\.8e-05"):
+        bundle.compare(model, inputs, wrong)
+    wrong[5, 2, 1] = np.nan
+    with pytest.raises(ModelError, match="differs"):
+        bundle.compare(model, inputs, wrong)
+
+
+def test_missing_packages_and_existing_folders_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ModelError, match="out exists already"):
+        bundle.export(tmp_path / "model", tmp_path / "out", "torch")
+    monkeypatch.setattr(session, "find_spec", lambda name: None if name == "onnx" else name)
+    with pytest.raises(
+        ModelError, match=r'onnx, not installed here: pip install "retain\[export\]"'
+    ):
+        bundle.export(tmp_path / "model", tmp_path / "new", "onnx")
+
+
+def test_other_kinds_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"kind": "text", "format": 4}')
+    with pytest.raises(ParamsError, match=r"exports forecasters; .* of kind text"):
+        export(str(tmp_path), Format.ONNX, tmp_path / "out")
+    with pytest.raises(ParamsError, match="is of kind text: leave --runtime out"):
+        model_files.load_onnx(tmp_path, tmp_path)
+
+
+def test_a_server_with_onnxruntime_imports_no_torch() -> None:
+    code = (
+        "import sys\n"
+        "from retain.kinds.forecast.export import onnx_predictor\n"
+        "from retain.kinds.forecast.predict import endpoint\n"
+        "from retain.serving import process\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

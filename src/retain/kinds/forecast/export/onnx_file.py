@@ -28,7 +28,10 @@ def trace(graph: Graph, inputs: Arrays) -> torch.export.ExportedProgram:
     tensors = {name: torch.from_numpy(values) for name, values in inputs.items()}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of torch, about its own modules
-        return torch.export.export(graph, (), tensors, dynamic_shapes=shapes, strict=False)
+        program = torch.export.export(graph, (), tensors, dynamic_shapes=shapes, strict=False)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # lines of the sources, with paths of this machine
+    return program
 
 
 def write(program: torch.export.ExportedProgram, names: Sequence[str], path: Path) -> None:
@@ -63,7 +66,7 @@ def write(program: torch.export.ExportedProgram, names: Sequence[str], path: Pat
         value.name = f"value_{number}"  # torch names them by operation, such as `mean`
     content = made.model_proto
     for node in content.graph.node:
-        del node.metadata_props[:]  # lines of the sources, with paths of this machine
+        del node.metadata_props[:]  # where it is in the sources
         node.doc_string = ""
     for value in (*content.graph.value_info, *content.graph.input, *content.graph.output):
         del value.metadata_props[:]

@@ -30,4 +30,4 @@ def join(parts: Sequence[Inputs]) -> Inputs:
         end += size
         past[end - size : end, past.shape[1] - steps :] = part.past
     others: list[Any] = list(zip(*(part[:-1] for part in parts), strict=True))
-    return Inputs(*(np.concatenate(arrays) for arrays in others), past=past)
+    return Inputs._make([*(np.concatenate(arrays) for arrays in others), past])

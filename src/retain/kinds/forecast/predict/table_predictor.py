@@ -232,11 +232,13 @@ class TablePredictor(ABC):
             steps = ahead.astype(np.int64)
             phase = np.broadcast_to(request.phase[:, None], steps.shape)
             ahead = alignment.add(steps, phase, self.schema.frequency).astype("datetime64[us]")
-        ds = pd.DatetimeIndex(ahead.reshape(-1))
-        if self.data.ds_is_step or (self.data.time_format and isinstance(self.data.ds, str)):
+        stamps = ahead.reshape(-1)
+        as_text = self.data.ds_is_step or (self.data.time_format and isinstance(self.data.ds, str))
+        if not as_text and self.data.zone is None:
+            return stamps
+        ds = pd.DatetimeIndex(stamps)
+        if as_text:
             return timestamps.written(ds, self.data).to_numpy()
-        if self.data.zone is None:
-            return ds.to_numpy()
         return ds.tz_localize("UTC").tz_convert(self.data.zone)
 
     def example(self, prepared: Path) -> pd.DataFrame:
