@@ -157,7 +157,7 @@ def describe_errors(
 
 def _shown(value: Any) -> str:
     """Return a value as text; of a mapping or list, which may be huge by aliases, its type."""
-    names = {dict: "a mapping", list: "a list"}
+    names: dict[type, str] = {dict: "a mapping", list: "a list"}
     return names.get(type(value)) or clipped(repr(value))
 
 
