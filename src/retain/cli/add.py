@@ -86,6 +86,9 @@ def add(
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="Of the text, such as cp1252.")] = None,
     skip_rows: Annotated[int | None, typer.Option(min=0, help="Lines above the header.")] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(min=1, help="Bytes that the file may hold, unpacked.")
+    ] = None,
     sheet: Annotated[str | None, typer.Option(help="Of a workbook.")] = None,
     duplicates: Annotated[
         str | None, typer.Option(help="Rows that repeat a time stamp: error, first, last, mean.")
@@ -152,6 +155,7 @@ def add(
         "keep_values": keep_value,
         "encoding": encoding,
         "skip_rows": skip_rows,
+        "max_bytes": max_bytes,
         "sheet": sheet,
         "duplicates": duplicates,
         "holidays": holidays,

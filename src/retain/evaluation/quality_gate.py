@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, get_args
 
-from retain.config.schema import (
+from retain.config.checks import (
     AtLeastCheck,
     BeatsCheck,
-    Cell,
     ChampionCheck,
     Check,
     CoverageCheck,
     FiniteCheck,
     TiesCheck,
 )
+from retain.config.schema import Cell
 from retain.errors import ParamsError
 from retain.evaluation.results import Difference, Interval, Metrics
 

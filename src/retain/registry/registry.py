@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from retain.config.checks import ChampionCheck
 from retain.config.kind import kind_of
-from retain.config.schema import ChampionCheck, Problem
+from retain.config.schema import Problem
 from retain.errors import IncomparableError, RegistryError
 from retain.evaluation.quality_gate import MODEL, CheckResult, run_checks
 from retain.evaluation.results import Metrics

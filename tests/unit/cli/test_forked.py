@@ -63,9 +63,9 @@ def test_libraries_are_imported_before_the_first_stage_that_needs_them(
 def test_a_module_is_parsed_once_for_all_stages_and_not_looked_through_by_the_collector(
     stages: Any,
 ) -> None:
-    stages.script("python pipelines/code.py small")
+    stages.script("python pipelines/code.py small", "")
     parsed, frozen = code_deps._parse.cache_info(), gc.get_freeze_count()
-    stages.script("python pipelines/train.py small lstm")
+    stages.script("python pipelines/train.py small lstm", "")
     after = code_deps._parse.cache_info()
     assert after.misses == parsed.misses
     assert after.hits > parsed.hits

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from retain.config.schema import (
+from retain.config.checks import (
     BeatsCheck,
     ChampionCheck,
     Check,

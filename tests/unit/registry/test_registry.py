@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from retain.config.schema import ChampionCheck
+from retain.config.checks import ChampionCheck
 from retain.evaluation.quality_gate import CheckResult, Comparison
 from retain.evaluation.results import Interval
 from retain.registry import registry

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from retain.config.schema import BeatsCheck, TiesCheck
+from retain.config.checks import BeatsCheck, TiesCheck
 from retain.evaluation import plotting
 from retain.evaluation.quality_gate import MODEL, methods_of
 from retain.evaluation.report import Table
