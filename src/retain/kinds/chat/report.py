@@ -38,8 +38,8 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
             "by_turns",
             "Right answers by turns since the fact was said",
             "Each network talks through whole test conversations and reads its own replies. A mark "
-            "stands at the end of a range: 1 to 2, 3 to 4, 5 to 8 turns and so on. The dotted line is "
-            "a rule that names the last name, town, colour or food that was named, of whomever.",
+            "stands at the end of a range: 1 to 2, 3 to 4, 5 to 8 turns and so on. The dotted line "
+            "is a rule: it answers with the last name, town, colour or food that anybody named.",
             by_turns(found.tables["by_turns"]),
         ),
         *((_kept_figure(kept),) if len(kept) else ()),
