@@ -53,6 +53,7 @@ def test_a_table_of_versions_is_not_cut(
     [
         ("forecast", {"horizon": 2, "context_length": 4}, ["retain forecast p -o forecast.csv"]),
         ("text", {}, ['retain complete p "…"']),
+        ("chat", {"source": "folder"}, ["retain chat p"]),
     ],
 )
 def test_the_next_steps_are_those_of_the_kind(

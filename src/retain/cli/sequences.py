@@ -108,7 +108,7 @@ def _next_line(asked: bool) -> str:
     """Read a line of the input; empty at its end."""
     if asked:
         typer.echo("> ", nl=False)
-    return sys.stdin.readline()
+    return sys.stdin.buffer.readline().decode("utf-8", "replace")
 
 
 def _answer(session: ChatSession, line: str) -> list[str]:

@@ -4,6 +4,7 @@ No training depends on this module. torch and plotting code are imported where t
 that a model answers without what it does not need.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from retain.evaluation.lstm_gates import Inspection
-    from retain.evaluation.report import Figure
-    from retain.evaluation.results import Difference, Interval
+    from retain.evaluation.report import Figure, Table
+    from retain.evaluation.results import Difference, Interval, Metrics
 
 Read = TypeVar("Read")
 T = TypeVar("T")
@@ -191,3 +192,39 @@ def gates_figure(inspection: "Inspection", sequence: str) -> "Figure":
         "how many steps half of what a unit holds is forgotten."
     )
     return Figure("gates", "What the cell does", caption, heat_maps(inspection))
+
+
+def differences_table(
+    metrics: "Metrics",
+    label: Callable[[str], str],
+    title: str,
+    note: str,
+    *,
+    digits: str = ".4g",
+    judged: str = "the first is",
+) -> "Table":
+    """Return the differences between the models of metrics.json, with confidence intervals.
+
+    Args:
+        label: returns a model's display name.
+        note: about the figures; `{methods}` in it becomes the methods of the intervals.
+        digits: of a difference, as a format.
+        judged: head of the column of judgements.
+    """
+    from retain.evaluation.quality_gate import difference_rows, methods_of
+    from retain.evaluation.report import Table
+
+    rows = difference_rows(metrics, label, digits)
+    return Table(
+        title,
+        ("difference", "value", "95\N{NO-BREAK SPACE}% interval", judged),
+        tuple((models, *rest) for models, _, *rest in rows),
+        note=note.format(methods=methods_of(metrics)),
+    )
+
+
+def percent(share: float | None, digits: str = ".1f") -> str:
+    """Write a share as per cent; a dash where there is none."""
+    if share is None or math.isnan(share):
+        return "–"
+    return f"{100 * share:{digits}}\N{NO-BREAK SPACE}%"

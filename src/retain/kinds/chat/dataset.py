@@ -100,6 +100,28 @@ def save(schema: Schema, parts: dict[str, Sequence[Conversation]], folder: Path)
                 rows.writerows((number, *turn[:-1], int(turn.changed)) for turn in turns)
 
 
+class Draws(NamedTuple):
+    """What generates the training conversations: a seed, and the least and the most turns."""
+
+    seed: int
+    turns: tuple[int, int]
+
+
+def save_draws(draws: Draws, folder: Path) -> None:
+    """Write into an existing folder."""
+    (folder / "train.json").write_text(json.dumps(draws._asdict()) + "\n", encoding="utf-8")
+
+
+def load_draws(folder: Path) -> Draws | None:
+    """Read what `save_draws` wrote; None where training conversations were read."""
+    path = folder / "train.json"
+    if not path.is_file():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    least, most = content["turns"]
+    return Draws(content["seed"], (least, most))
+
+
 def load_schema(folder: Path) -> Schema:
     """Read the schema that `save` wrote."""
     return parse_schema(json.loads((folder / "schema.json").read_text(encoding="utf-8")))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 COLUMN = "conversation"
 LINES = 6  # of an example
+LONGEST_LINE = 1000  # words
 Words = list[int]
 
 
@@ -118,11 +119,15 @@ class Predictor:
         """Return the words of a line as numbers.
 
         Raises:
-            DataError: it has no word, or words that are not known, which it names.
+            DataError: it has no word, too many, or words that are not known, which it names.
         """
         words = split_words(line)
         if not words:
             raise DataError(f"{clipped(line)!r} has no word; write a line")
+        if len(words) > LONGEST_LINE:
+            raise DataError(
+                f"a line of {len(words):,} words; at most {LONGEST_LINE:,} are read: cut it"
+            )
         unknown = tuple(dict.fromkeys(word for word in words if word not in self._numbers))
         if unknown:
             names = clipped(tuple(f"'{clipped(word, 40)}'" for word in unknown))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from retain.kinds.chat import dataset, folder, introductions, wordings
 from retain.kinds.chat.config import Data, Problem
-from retain.kinds.chat.dataset import Schema
+from retain.kinds.chat.dataset import Draws, Schema
 from retain.kinds.chat.turns import Conversation
 
 VALIDATION, TEST = 1, 2  # streams of random numbers
@@ -16,6 +16,8 @@ def prepare(problem: Problem, root: Path, out: Path) -> None:
     data = problem.data
     schema, parts = _generate(data) if data.source == "introductions" else _read(data, root)
     dataset.save(schema, parts, out)
+    if data.source == "introductions":
+        dataset.save_draws(Draws(data.seed, data.turns), out)
     counts = ", ".join(
         f"{len(conversations):,} {part} conversations of {sum(map(len, conversations)):,} turns"
         for part, conversations in parts.items()

@@ -8,22 +8,22 @@ from matplotlib.ticker import FuncFormatter
 
 from retain.evaluation import curves, plotting
 from retain.evaluation.plotting import INK, MARKS, MUTED, WIDTH, drawn
-from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows, methods_of
+from retain.evaluation.quality_gate import MODEL, CheckResult
 from retain.evaluation.report import Figure, Report, Table
 from retain.evaluation.results import Interval
 from retain.kinds.chat import memory
 from retain.kinds.chat.config import Problem
 from retain.kinds.chat.evaluate import ChatMetrics, Evaluation
 from retain.kinds.chat.metrics import BINS
-from retain.kinds.tokens import gates_figure
+from retain.kinds.tokens import differences_table, gates_figure, percent
 
 NONE = "–"
-PERCENT = "\N{NO-BREAK SPACE}%"
 NAMES = {
     "not_told": "always “you have not told me”",
     "most_frequent": "the most frequent answer",
     "last_named": "the last one named",
 }
+RULE = "last_named"  # that of the figure
 CONDITIONS = {"changed": "changed", "not_told": "not told"}
 LINES = {memory.TOLD: (MARKS["lstm"].colour, "-"), memory.REPLACED: (INK, (0, (5, 1.5))),
          memory.OTHERS: (MUTED, (0, (1, 1.2)))}  # fmt: skip
@@ -38,8 +38,8 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
             "by_turns",
             "Right answers by turns since the fact was said",
             "Each network talks through whole test conversations and reads its own replies. A mark "
-            "stands at the end of a range: 1 to 2, 3 to 4, 5 to 8 turns and so on. A rule that "
-            "needs no memory of who said what is drawn thin.",
+            "stands at the end of a range: 1 to 2, 3 to 4, 5 to 8 turns and so on. The dotted line "
+            "is a rule: it answers with the last name, town, colour or food that anybody named.",
             by_turns(found.tables["by_turns"]),
         ),
         *((_kept_figure(kept),) if len(kept) else ()),
@@ -59,7 +59,13 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
         tables=(
             turns_table(found.metrics),
             facts_table(found.metrics),
-            differences_table(found.metrics),
+            differences_table(
+                found.metrics,
+                label,
+                "Differences in error",
+                "Error is the share of wrong answers to questions. {methods} They tell what other "
+                "conversations would change, not what another seed of the training would.",
+            ),
             talk_table(found),
         ),
         figures=figures,
@@ -80,18 +86,16 @@ def by_turns(table: pd.DataFrame) -> matplotlib.figure.Figure:
     """Draw the columns model, turns, accuracy."""
     figure = matplotlib.figure.Figure(figsize=(WIDTH, 4.2))
     axes = figure.subplots()
-    cells = table[table["model"].isin(MARKS)]
-    for name, rows in table.groupby("model", sort=False):
-        if name not in MARKS:
-            axes.plot(rows["turns"], rows["accuracy"], color=MUTED, linewidth=1, zorder=1)
-            axes.annotate(
-                NAMES[str(name)],
-                (rows["turns"].iloc[0], rows["accuracy"].iloc[0]),
-                xytext=(0, 4),
-                textcoords="offset points",
-                color=MUTED,
-            )
-    keys = plotting.lines(axes, cells, "turns", "accuracy")
+    keys = plotting.lines(axes, table[table["model"].isin(MARKS)], "turns", "accuracy")
+    rule = table[table["model"] == RULE]
+    keys += axes.plot(
+        rule["turns"],
+        rule["accuracy"],
+        color=MUTED,
+        linewidth=1.2,
+        linestyle=(0, (1, 1.2)),
+        label=NAMES[RULE],
+    )
     turns = sorted(set(table["turns"]))
     axes.set_xscale("log", base=2)
     axes.set_ylim(0, 1)
@@ -152,15 +156,11 @@ def _ranges(metrics: ChatMetrics) -> list[str]:
     return [name for name in names if name in metrics["questions"]]
 
 
-def _share(share: float | None) -> str:
-    return NONE if share is None else f"{100 * share:.1f}{PERCENT}"
-
-
 def _lead(metrics: ChatMetrics) -> str:
     """Describe the scores, and the judged model compared with the RNN and the best floor."""
     models, model = metrics["models"], metrics.get("model", MODEL)
     scores = ", ".join(
-        f"{label(cell)} {_share(models[cell]['accuracy'])}" for cell in metrics["facts"]
+        f"{label(cell)} {percent(models[cell]['accuracy'])}" for cell in metrics["facts"]
     )
     best = min(NAMES, key=lambda name: models[name]["error"])
     comparisons = []
@@ -184,9 +184,9 @@ def turns_table(metrics: ChatMetrics) -> Table:
     others = [group for group in CONDITIONS if group in metrics["questions"]]
     rows = []
     for name, scores in metrics["models"].items():
-        shares = [_share(scores.get(f"accuracy_{group}")) for group in (*ranges, *others)]
-        rest = _share(scores.get("accuracy_others"))
-        rows.append((label(name), _share(scores["accuracy"]), *shares, rest))
+        shares = [percent(scores.get(f"accuracy_{group}")) for group in (*ranges, *others)]
+        rest = percent(scores.get("accuracy_others"))
+        rows.append((label(name), percent(scores["accuracy"]), *shares, rest))
     counts = metrics["questions"]
     all_asked = sum(counts[group] for group in ranges) + counts.get("not_told", 0)
     numbers = [f"{counts[group]:,}" for group in (*ranges, *others)]
@@ -211,22 +211,10 @@ def facts_table(metrics: ChatMetrics) -> Table:
     """Return the right answers of every cell by fact."""
     facts = list(metrics["facts"][MODEL])
     rows = tuple(
-        (label(cell), *(_share(shares.get(fact)) for fact in facts))
+        (label(cell), *(percent(shares.get(fact)) for fact in facts))
         for cell, shares in metrics["facts"].items()
     )
     return Table("Right answers by fact", ("cell", *facts), rows, note="Of facts that were told.")
-
-
-def differences_table(metrics: ChatMetrics) -> Table:
-    """Return the differences of the judged model, and of the LSTM, from each other model."""
-    return Table(
-        "Differences in error",
-        ("difference", "value", "95\N{NO-BREAK SPACE}% interval", "the first is"),
-        tuple((models, *rest) for models, _, *rest in difference_rows(metrics, label)),
-        note="Error is the share of wrong answers to questions. "
-        f"{methods_of(metrics)} They tell what other conversations would change, not what another "
-        "seed of the training would.",
-    )
 
 
 def talk_table(found: Evaluation) -> Table:

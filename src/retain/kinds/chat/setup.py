@@ -72,7 +72,7 @@ class Drawn:
 
 def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
     """Build the training of `cell` on what `prepare` wrote."""
-    data, training = problem.data, problem.training
+    training = problem.training
     schema = dataset.load_schema(prepared)
     network, sizes = build_matched(cell, len(schema.vocabulary), problem.model)
     encoder = Encoder(schema.vocabulary, training.fact_weight)
@@ -86,9 +86,9 @@ def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
     }
     epochs = training.cell_epochs.get(cell)
     train: Examples
-    if data.source == "introductions":
+    if (draws := dataset.load_draws(prepared)) is not None:
         drills = round((epochs or training.epochs(DRAWN)) * training.drills)
-        train = Drawn(encoder, data.seed, data.turns, training.drill_turns, drills)
+        train = Drawn(encoder, draws.seed, draws.turns, training.drill_turns, drills)
     else:
         train = Fixed(dataset.load(prepared, "train"), encoder)
     validation = Fixed(dataset.load(prepared, "validation"), encoder)

@@ -11,16 +11,15 @@ from matplotlib.ticker import FuncFormatter
 
 from retain.evaluation import curves, plotting
 from retain.evaluation.plotting import MUTED, WIDTH, drawn
-from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows, methods_of
+from retain.evaluation.quality_gate import MODEL, CheckResult
 from retain.evaluation.report import Figure, Report, Table
 from retain.kinds.recall import agreement
 from retain.kinds.recall.config import Problem
 from retain.kinds.recall.dataset import Schema
 from retain.kinds.recall.evaluate import Evaluation, RecallMetrics
-from retain.kinds.tokens import gates_figure
+from retain.kinds.tokens import differences_table, gates_figure, percent
 
 OBJECTIVES = {"answer": "the answer", "words": "each next word, and the answer at the end"}
-PERCENT = "\N{NO-BREAK SPACE}%"
 
 
 def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[CheckResult]) -> Report:
@@ -59,14 +58,21 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
             *((groups_table(metrics, schema),) if schema.groups else ()),
             horizon_table(metrics, threshold),
             tried_table(found.tried),
-            differences_table(metrics),
+            differences_table(
+                metrics,
+                _label,
+                "Differences in error",
+                "Error is the share of wrong answers, the mean over the gaps. {methods} Of so few "
+                "seeds they are too narrow.",
+                judged="the LSTM is",
+            ),
         ),
         figures=figures,
         facts=(
             ("Source", f"{problem.data.source}, {problem.data.path}"),
             ("Sequences", ", ".join(f"{n:,} {part}" for part, n in metrics["sequences"].items())),
             ("Trained on gaps", _trained_on(problem)),
-            ("By chance", _share(chance(schema), ".3g") if schema.answers else "next to nothing"),
+            ("By chance", percent(chance(schema), ".3g") if schema.answers else "next to nothing"),
             ("Right is", "the answer" if schema.answers else "within 0.04 of the answer"),
             ("Learns to say", OBJECTIVES[problem.training.objective]),
             ("Chrono initialisation", f"{problem.model.chrono or 'none'}"),
@@ -112,7 +118,7 @@ def accuracy_by_gap(
     axes.set_xlabel("steps between what must be remembered and the question")
     axes.set_title("right answers")
     dotted = Line2D([], [], color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
-    by_chance = f", {_share(chance, '.3g')} by chance" if math.isfinite(chance) else ""
+    by_chance = f", {percent(chance, '.3g')} by chance" if math.isfinite(chance) else ""
     dotted.set_label(f"{plotting.percent(threshold)}{by_chance}")
     plotting.legend(figure, [*map(plotting.key, models), dotted])
     return figure
@@ -140,7 +146,7 @@ def _lead(metrics: RecallMetrics, threshold: float, gaps: tuple[int, ...]) -> st
         far = f"{horizon:,} steps" if horizon else "no tested gap"
         parts.append(f"{_label(cell)} {far} ({reached} of {len(seeds)} seeds reach {gaps[-1]:,})")
     return (
-        f"Longest tested gap at which the weakest seed gives at least {_share(threshold, '.0f')} "
+        f"Longest tested gap at which the weakest seed gives at least {percent(threshold, '.0f')} "
         f"right answers: {'; '.join(parts)}."
     )
 
@@ -154,7 +160,7 @@ def accuracy_table(metrics: RecallMetrics, gaps: tuple[int, ...]) -> Table:
             shares = [seed["accuracy"][str(gap)] for seed in metrics["seeds"][cell].values()]
             low, high = 100 * min(shares), 100 * max(shares)
             spread = f" ({low:.0f}–{high:.0f})" if round(low) != round(high) else ""
-            cells.append(_share(scores[f"accuracy_at_{gap}"]) + spread)
+            cells.append(percent(scores[f"accuracy_at_{gap}"]) + spread)
         size, rate = scores["parameters"], scores["learning_rate"]
         rows.append((_label(cell), *cells, f"{size:,}", f"{rate:g}"))
     return Table(
@@ -171,7 +177,7 @@ def groups_table(metrics: RecallMetrics, schema: Schema) -> Table:
     if schema.source == "agreement":
         note += " Changed: another subject or city comes before the deciding one."
     rows = tuple(
-        (f"{_label(cell)}, {group}", *(_share(by_gap[str(gap)]) for gap in schema.gaps))
+        (f"{_label(cell)}, {group}", *(percent(by_gap[str(gap)]) for gap in schema.gaps))
         for cell, groups in metrics["groups"].items()
         for group, by_gap in groups.items()
     )
@@ -185,7 +191,7 @@ def horizon_table(metrics: RecallMetrics, threshold: float) -> Table:
         (
             _label(cell),
             *_thousands(seed["memory_horizon"] for seed in metrics["seeds"][cell].values()),
-            _share(scores["success_rate"], ".0f"),
+            percent(scores["success_rate"], ".0f"),
         )
         for cell, scores in metrics["models"].items()
     )
@@ -193,7 +199,7 @@ def horizon_table(metrics: RecallMetrics, threshold: float) -> Table:
         "Memory horizon",
         ("cell", *(f"seed {seed}" for seed in metrics["seeds"][MODEL]), "reach the longest"),
         rows,
-        note=f"The longest tested gap with at least {_share(threshold, '.0f')} right answers, for "
+        note=f"The longest tested gap with at least {percent(threshold, '.0f')} right answers, for "
         "each seed; 0 where there is none.",
     )
 
@@ -214,24 +220,9 @@ def tried_table(tried: pd.DataFrame) -> Table:
     )
 
 
-def differences_table(metrics: RecallMetrics) -> Table:
-    """Return the differences of the LSTM from each other cell, with confidence intervals."""
-    return Table(
-        "Differences in error",
-        ("difference", "value", "95\N{NO-BREAK SPACE}% interval", "the LSTM is"),
-        tuple((models, *rest) for models, _, *rest in difference_rows(metrics, _label)),
-        note="Error is the share of wrong answers, the mean over the gaps. "
-        f"{methods_of(metrics)} Of so few seeds they are too narrow.",
-    )
-
-
 def _label(cell: str) -> str:
     return plotting.mark(cell).label
 
 
 def _thousands(numbers: Iterable[int]) -> list[str]:
     return [f"{number:,}" for number in numbers]
-
-
-def _share(share: float, digits: str = ".1f") -> str:
-    return "–" if math.isnan(share) else f"{100 * share:{digits}}{PERCENT}"

@@ -8,17 +8,16 @@ import pandas as pd
 
 from retain.evaluation import curves, plotting
 from retain.evaluation.plotting import WIDTH, drawn
-from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows, methods_of
+from retain.evaluation.quality_gate import MODEL, CheckResult
 from retain.evaluation.report import Figure, Report, Table
 from retain.evaluation.results import Interval
 from retain.kinds.text.config import Problem
 from retain.kinds.text.dataset import PARTS
 from retain.kinds.text.evaluate import PLACES, Evaluation, TextMetrics
-from retain.kinds.tokens import gates_figure
+from retain.kinds.tokens import differences_table, gates_figure, percent
 
 NONE = "–"
 NAMES = {"fivegram": "5-gram"}
-PERCENT = "\N{NO-BREAK SPACE}%"
 
 
 def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[CheckResult]) -> Report:
@@ -47,7 +46,14 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
         checks=checks,
         tables=(
             scores_table(found.metrics, unit),
-            differences_table(found.metrics, unit),
+            differences_table(
+                found.metrics,
+                label,
+                f"Differences in bits a {unit}",
+                "{methods} They tell what another text of this sort would change, not what another "
+                "seed of the training would.",
+                digits=".4f",
+            ),
             context_table(found),
             written_table(problem, found),
         ),
@@ -118,8 +124,8 @@ def scores_table(metrics: TextMetrics, unit: str) -> Table:
         of_network = (NONE,) * 4
         if "parameters" in scores:
             of_network = (
-                f"{100 * scores['accuracy']:.1f}{PERCENT}",
-                f"{100 * scores['accuracy_top_3']:.1f}{PERCENT}",
+                percent(scores["accuracy"]),
+                percent(scores["accuracy_top_3"]),
                 f"{scores['parameters']:,}",
                 f"{scores['hidden_size']:,}",
             )
@@ -136,17 +142,6 @@ def scores_table(metrics: TextMetrics, unit: str) -> Table:
         "are counts of the training part, mixed as Witten & Bell (1991) do. Parameters include "
         f"the embedding ({models[MODEL]['parameters_of_embedding']:,} of each cell).",
         best=(None, best, best, None, None, None, None),
-    )
-
-
-def differences_table(metrics: TextMetrics, unit: str) -> Table:
-    """Return the differences of the judged model, and of the LSTM, from each other model."""
-    return Table(
-        f"Differences in bits a {unit}",
-        ("difference", "value", "95\N{NO-BREAK SPACE}% interval", "the first is"),
-        tuple((models, *rest) for models, _, *rest in difference_rows(metrics, label, ".4f")),
-        note=f"{methods_of(metrics)} They tell what another text of this sort would change, "
-        "not what another seed of the training would.",
     )
 
 

@@ -127,6 +127,7 @@ def test_prepared_conversations_are_read_as_they_were_written(tmp_path: Path) ->
     prepare.prepare(problem, tmp_path, tmp_path)
     expected = [introductions.conversation(20, True, Noise(1, prepare.TEST, n)) for n in (0, 1)]
     assert dataset.load(tmp_path, "test") == expected
+    assert dataset.load_draws(tmp_path) == (1, (16, 48))  # the training follows what is prepared
     schema = dataset.load_schema(tmp_path)
     assert schema.vocabulary[:4] == ("<you>", "<bot>", "<unk>", introductions.vocabulary()[0])
     assert schema.facts == VALUES

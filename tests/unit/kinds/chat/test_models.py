@@ -201,6 +201,8 @@ def test_a_word_that_is_not_known_is_named_and_the_state_stays() -> None:
         talk.reply("helllo")
     with pytest.raises(DataError, match="has no word"):
         talk.reply("?!")
+    with pytest.raises(DataError, match="a line of 1,001 words; at most 1,000"):
+        talk.reply("am " * 1001)
     second = talk.reply("who am i")
     talk.forget()
     assert (talk.reply("i am ann"), talk.reply("who am i")) == (first, second)
@@ -225,7 +227,7 @@ def test_lines_may_be_piped_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setattr(sequences.loader, "find_root", lambda: tmp_path)
     monkeypatch.setattr(sequences, "model_folder", lambda root, name: nullcontext(tmp_path))
     monkeypatch.setattr(sequences, "_part", lambda *_: lambda folder: session.Session(loaded()))
-    lines = "i am ann\n\n/gates\nx\n/forget\n/who\ni am ann\n/end\nhello\n"
+    lines = b"i am ann\n\n/gates\nx\n\xff\n/forget\n/who\ni am ann\n/end\nhello\n"
     result = CliRunner().invoke(sequences.app, ["chat", "p"], input=lines)
     assert result.exit_code == 2
     said = result.stdout.splitlines()
