@@ -66,18 +66,22 @@ def run(options: argparse.Namespace) -> None:
     if not options.no_peers:
         setup.require(["neuralforecast"])
     found = {source.name: source for source in sources.find([options.data / "tables"])}
-    rows: list[dict[str, Any]] = []
-    for name in options.tables:
-        for base in options.bases:
-            measured = Measured(name, found.get(name), base, options)
-            rows += measured.rows()
-        if not options.no_peers:
-            rows.append(measured.peer())
-        print(show(pd.DataFrame(rows)), flush=True)
+    measured = [
+        Measured(name, found.get(name), base, options)
+        for name in options.tables
+        for base in options.bases
+    ]
+    rows = [row for one in measured for row in one.rows()]
+    print(show(pd.DataFrame(rows)), flush=True)
+    if not options.no_peers:
+        first = {one.name: one for one in reversed(measured)}
+        rows += [first[name].peer() for name in options.tables]
+        rows.sort(key=lambda row: options.tables.index(row["table"]))
     words = ["python -m benchmarks tune", f"--trials {options.trials} --jobs {options.jobs}"]
     words += [f"--tables {' '.join(options.tables)} --bases {' '.join(options.bases)} --write"]
+    frame = pd.DataFrame(rows)
+    print(show(frame), flush=True)
     if options.write:
-        frame = pd.DataFrame(rows)
         tables.write("tune", frame, f"{show(frame)}\n\n{NOTES}", " ".join(words))
 
 
