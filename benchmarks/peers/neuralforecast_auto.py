@@ -1,7 +1,8 @@
 """neuralforecast's AutoLSTM with Optuna on given windows: searched on the first fold.
 
 Its name says how many trials: `AutoLSTM 40`. The search space is its own, but for the length of a
-training, and for contexts longer than the longest series, which are cut to it. The environment variable VALIDATION has the steps of the validation part.
+training, and for contexts longer than the longest series, which are cut to it. The environment
+variable VALIDATION has the steps of the validation part.
 """
 
 import logging
