@@ -9,19 +9,34 @@ import argparse
 import json
 import os
 import shutil
+import tempfile
 import time
+from collections.abc import Sequence
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
 from benchmarks import tables
 from benchmarks.ordinary import peers, project, scoring, sources
 from benchmarks.ordinary.peers import Peer
+from benchmarks.ordinary.scoring import DECILES
 from benchmarks.ordinary.sources import Source
 from benchmarks.peers import setup
+from retain import model_files
+from retain.config import loader
 from retain.config.search import override
+from retain.kinds.forecast import prepare
+from retain.kinds.forecast.config import Problem
+from retain.kinds.forecast.data import panel
+from retain.kinds.forecast.data.windows import Windows
+from retain.kinds.forecast.evaluation import evaluate
+from retain.kinds.forecast.model import setup as build
+from retain.kinds.forecast.predict import predictor
+from retain.training import trainer
 
 SCRATCH = setup.FOLDER.parent / "tune"
 SAMPLE = "metro_interstate_traffic_volume.csv.gz"
@@ -51,18 +66,22 @@ def run(options: argparse.Namespace) -> None:
     if not options.no_peers:
         setup.require(["neuralforecast"])
     found = {source.name: source for source in sources.find([options.data / "tables"])}
-    rows: list[dict[str, Any]] = []
-    for name in options.tables:
-        for base in options.bases:
-            measured = Measured(name, found.get(name), base, options)
-            rows += measured.rows()
-        if not options.no_peers:
-            rows.append(measured.peer())
-        print(show(pd.DataFrame(rows)), flush=True)
+    measured = [
+        Measured(name, found.get(name), base, options)
+        for name in options.tables
+        for base in options.bases
+    ]
+    rows = [row for one in measured for row in one.rows()]
+    print(show(pd.DataFrame(rows)), flush=True)
+    if not options.no_peers:
+        first = {one.name: one for one in reversed(measured)}
+        rows += [first[name].peer() for name in options.tables]
+        rows.sort(key=lambda row: options.tables.index(row["table"]))
     words = ["python -m benchmarks tune", f"--trials {options.trials} --jobs {options.jobs}"]
     words += [f"--tables {' '.join(options.tables)} --bases {' '.join(options.bases)} --write"]
+    frame = pd.DataFrame(rows)
+    print(show(frame), flush=True)
     if options.write:
-        frame = pd.DataFrame(rows)
         tables.write("tune", frame, f"{show(frame)}\n\n{NOTES}", " ".join(words))
 
 
@@ -77,7 +96,7 @@ def show(frame: pd.DataFrame) -> str:
             "score after": frame["score_after"].map(_number),
             "MASE before": frame["mase_before"].map(_number),
             "MASE after": frame["mase_after"].map(_number),
-            "CPU s": frame["cpu_seconds"].map(lambda value: f"{value:,.0f}"),
+            "CPU s": frame["cpu_seconds"].map(_seconds),
         }
     )
     return tables.markdown(shown)
@@ -85,6 +104,10 @@ def show(frame: pd.DataFrame) -> str:
 
 def _number(value: float) -> str:
     return "–" if pd.isna(value) else f"{value:.4f}"
+
+
+def _seconds(value: float) -> str:
+    return "–" if pd.isna(value) else f"{value:,.0f}"
 
 
 class Measured:
@@ -99,7 +122,6 @@ class Measured:
             else:
                 project.add(self.folder, source)
                 self._set({"model.base": base, "training.alone": False, "evaluation.folds": 1})
-            project.run(self.folder, "python", "pipelines/code.py", name)
             (self.folder / "ready").touch()
         self.entry = project.entry(self.folder, name)
 
@@ -126,19 +148,19 @@ class Measured:
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each cell, and one for the RNN with the settings of the LSTM."""
         found = self._tuned()
-        before = self._errors("before", {})
-        best = {cell: self._trial(found, cell, "best") for cell in CELLS}
-        after = {cell: self._errors(f"{cell}-own", best[cell]["settings"]) for cell in CELLS}
-        rates = {cell: best[cell]["settings"]["training.learning_rate"] for cell in CELLS}
-        applied = best["lstm"]["settings"] | {"training.learning_rate": rates}
+        best = {cell: self._trial(found, cell, "best")["settings"] for cell in CELLS}
+        rates = {cell: best[cell]["training.learning_rate"] for cell in CELLS}
+        applied = best["lstm"] | {"training.learning_rate": rates}
+        before = dict(zip(CELLS, self._errors("before", {}, CELLS), strict=True))
         rows = []
         for cell in CELLS:
             seconds = sum(trial["cpu_seconds"] for trial in found[cell]["trials"])
             scores = [self._trial(found, cell, which)["score"] for which in ("before", "best")]
-            rows.append(self._row(cell, "own", scores, before[cell], after[cell][cell], seconds))
+            (after,) = self._errors("own", best[cell], [cell])
+            rows.append(self._row(cell, "own", scores, before[cell], after, seconds))
             rows[-1]["trials"] = len(found[cell]["trials"])
-        mase = self._errors("applied", applied)["rnn"]
-        rows.append(self._row("rnn", "applied", [None, None], before["rnn"], mase, float("nan")))
+        (after,) = self._errors("applied", applied, ["rnn"])
+        rows.append(self._row("rnn", "applied", [None, None], before["rnn"], after, float("nan")))
         return rows
 
     def _row(
@@ -180,39 +202,53 @@ class Measured:
     def _write(self, entry: dict[str, Any]) -> None:
         YAML().dump({"problems": {self.name: entry}}, self._params)
 
-    def _errors(self, label: str, settings: dict[str, Any]) -> dict[str, float]:
-        """Train both cells with some settings; return their MASE on the test part."""
-        entry = override(self.entry, settings | {"training.cells": list(CELLS)})
-        kept = self.folder / f"errors-{label}.json"
-        known = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
-        if known.get("entry") != entry:
-            self._write(entry)
-            for stage in ("code", "prepare"):
-                project.run(self.folder, "python", f"pipelines/{stage}.py", self.name)
-            for cell in ("lstm", "rnn", "gru"):
-                project.run(self.folder, "python", "pipelines/train.py", self.name, cell)
-            project.run(self.folder, "python", "pipelines/evaluate.py", self.name)
-            reports = self.folder / "reports" / self.name
-            metrics = json.loads((reports / "metrics.json").read_text(encoding="utf-8"))
-            by_series = reports / "plots" / "error_by_series.csv"
-            found = scoring.rescore(self._test(), metrics, by_series.read_text(encoding="utf-8"))
-            known = {"entry": entry, "mase": {cell: found[cell]["mase"] for cell in CELLS}}
-            kept.write_text(json.dumps(known), encoding="utf-8")
-        errors: dict[str, float] = known["mase"]
-        print(self.folder.name, label, errors, flush=True)
-        return errors
+    def _errors(self, label: str, settings: dict[str, Any], cells: Sequence[str]) -> list[float]:
+        """Train cells with some settings, as the stages do; return their MASE on the test part."""
+        entry = override(self.entry, settings)
+        problem = loader.parse(self.name, entry)
+        assert isinstance(problem, Problem)
+        return [self._error(label, problem, cell) for cell in cells]
 
-    def _test(self) -> scoring.Test:
-        folds = int(self.entry.get("evaluation", {}).get("folds", 1))
-        return scoring.load(self.folder / "data" / "prepared" / self.name, folds)
+    def _error(self, label: str, problem: Problem, cell: Any) -> float:
+        """Train a cell, or take its error from what was kept; return its MASE on the test part."""
+        recipe = problem.model_dump(mode="json", include={"data", "model", "training"})
+        recipe["training"] |= {"cells": [cell], "learning_rate": problem.training.rate(cell)}
+        digest = md5(json.dumps(recipe, sort_keys=True).encode(), usedforsecurity=False)
+        kept = self.folder / f"{cell}-{digest.hexdigest()[:12]}.json"
+        if not kept.is_file():
+            with tempfile.TemporaryDirectory() as scratch:
+                prepared, model = Path(scratch) / "prepared", Path(scratch) / "model"
+                for folder in (prepared, model):
+                    folder.mkdir()
+                prepare.prepare(problem, self.folder, prepared)
+                trainer.seed_everything(problem.training)
+                made = build.build(problem, prepared, cell)
+                history = trainer.fit(made, problem.training, cell, f"{self.name} {cell} {label}")
+                made.calibrate()
+                model_files.write_model(model, made.model, made.config, history)
+                source, test = panel.load(prepared), scoring.load(prepared, 1)
+                forecast = evaluate.network_model(predictor.load(model), source)
+                windows = Windows(source, "test")
+                found = np.concatenate([forecast(batch) for batch in windows.chunks()])
+            error = scoring.score(test, DECILES, found[..., : len(DECILES)])["mase"]
+            kept.write_text(json.dumps(error), encoding="utf-8")
+        error = json.loads(kept.read_text(encoding="utf-8"))
+        print(f"{self.folder.name} {cell}, {label}: MASE {error:.4f}", flush=True)
+        return float(error)
+
+    def _prepared(self) -> Path:
+        """Prepare the data as they are; return their folder."""
+        problem = loader.parse(self.name, self.entry)
+        assert isinstance(problem, Problem)
+        folder = self.folder / "data" / "prepared" / self.name
+        folder.mkdir(parents=True, exist_ok=True)
+        prepare.prepare(problem, self.folder, folder)
+        return folder
 
     def peer(self) -> dict[str, Any]:
         """Return the row of AutoLSTM, with as many trials."""
-        self._write(self.entry)
-        for stage in ("code", "prepare"):
-            project.run(self.folder, "python", f"pipelines/{stage}.py", self.name)
-        test = self._test()
-        schema = self.folder / "data" / "prepared" / self.name / "schema.json"
+        prepared = self._prepared()
+        test, schema = scoring.load(prepared, 1), prepared / "schema.json"
         steps = json.loads(schema.read_text(encoding="utf-8"))
         validation = steps["test_step"] - steps["validation_step"]
         os.environ["VALIDATION"] = str(validation)

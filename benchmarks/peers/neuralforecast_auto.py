@@ -1,7 +1,8 @@
 """neuralforecast's AutoLSTM with Optuna on given windows: searched on the first fold.
 
 Its name says how many trials: `AutoLSTM 40`. The search space is its own, but for the length of a
-training. The environment variable VALIDATION has the steps of the validation part.
+training, and for contexts longer than the longest series, which are cut to it. The environment
+variable VALIDATION has the steps of the validation part.
 """
 
 import logging
@@ -37,8 +38,12 @@ def auto(trials: int, problem: windows.Problem) -> tuple[tuple[float, ...], wind
     """Search on what precedes the test part, its last part for validation; then train each fold."""
     own = AutoLSTM.get_default_config(h=problem.horizon, backend="optuna")
 
+    before = problem.until(problem.begins[0])
+    lengths = before.groupby("unique_id")["y"].size()
+
     def config(trial: optuna.Trial) -> dict[str, Any]:
-        return own(trial) | FIXED
+        drawn = own(trial)
+        return drawn | FIXED | {"input_size": min(drawn["input_size"], int(lengths.max()))}
 
     loss = MQLoss(quantiles=list(windows.DECILES))
     search = AutoLSTM(
@@ -49,11 +54,9 @@ def auto(trials: int, problem: windows.Problem) -> tuple[tuple[float, ...], wind
         num_samples=trials,
         backend="optuna",
     )
-    before = problem.until(problem.begins[0])
     part = int(os.environ["VALIDATION"])
-    shortest = int(before.groupby("unique_id")["y"].size().min())
     network = NeuralForecast(models=[search], freq=problem.frequency)
-    network.fit(before, val_size=min(part, shortest // 3))
+    network.fit(before, val_size=min(part, int(lengths.min()) // 3))
     best = network.models[0].results.best_trial.user_attrs["ALL_PARAMS"]
     print(f"best: {best}", file=sys.stderr)
     shape = len(problem.series), problem.horizon, len(windows.DECILES)

@@ -4,8 +4,12 @@ import json
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pytest
 
 from retain.tracking import store
 
@@ -52,3 +56,23 @@ def test_a_study_that_is_killed_goes_on_and_params_get_the_best(tmp_path: Path) 
     assert len(found) == 4
     assert len(parents) == 2  # none, and the study
     assert {one.info.status for one in found} == {"FINISHED"}
+
+
+@pytest.mark.long
+def test_a_study_that_is_killed_ten_times_at_random_has_the_same_trials(tmp_path: Path) -> None:
+    params = TUNED.replace("max_epochs: 3", "max_epochs: 6")
+    whole = write_project(tmp_path / "whole", small_table(), params)
+    put_store(whole)
+    killed = shutil.copytree(whole, tmp_path / "killed")
+    words = ("retain", "tune", "small", "--trials", "12", "--cells", "lstm")
+    run(whole, *words)
+    chance = np.random.default_rng(5)
+    for _ in range(10):
+        process = start(killed, *words)
+        wait_for(process, "lstm ")  # a trial has ended, or the study
+        time.sleep(chance.uniform(0, 1))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+    run(killed, *words)
+    assert trials(killed) == trials(whole)
+    assert len(trials(whole)) == 12
