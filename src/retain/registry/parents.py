@@ -27,7 +27,7 @@ def follow_champion(root: Path, name: str) -> str:
 
     Raises:
         ParamsError: the problem does not start warm, or its entry is no block of lines.
-        RegistryError: the files of the champion are gone.
+        RegistryError: the champion is not registered here, or its files are gone.
     """
     training = loader.load_problem(root, name).training
     if training.warm_start == "none":
@@ -61,14 +61,24 @@ def _champion(root: Path, name: str) -> "ModelVersion | None":
 
     A store that several clones share may have a newer one, of a branch that nobody has merged: with
     it, a retraining that is repeated before the merge would give another model each time.
+
+    Raises:
+        RegistryError: it is not registered here.
     """
-    if store.is_empty(root):
-        return None
     champions = [entry for entry in ledger.read(root, name) if entry.alias == "champion"]
     if not champions:
         return None
     newest = champions[-1]
-    return registry.find_by_md5(store.connect(root), name, newest.model, newest.final or None)
+    version = None
+    if not store.is_empty(root):
+        client = store.connect(root)
+        version = registry.find_by_md5(client, name, newest.model, newest.final or None)
+    if version is None:
+        raise RegistryError(
+            f"the champion of {name} by its ledger, md5 {fingerprint.short(newest.model)}, is not "
+            f"registered here: `retain rehydrate {name}`"
+        )
+    return version
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from retain.config import loader
-from retain.errors import ParamsError
+from retain.errors import ParamsError, RegistryError
 from retain.registry import ledger, parents, registry
 from retain.registry.ledger import Entry
 from retain.tracking import store
@@ -68,6 +68,12 @@ def test_the_champion_of_this_branch_is_the_parent(project: Path) -> None:
     decided(project, 3, NEW)
     assert "version 2" in parents.follow_champion(project, "sales")
     assert loader.load(project)["sales"].training.parents == {"lstm": NEW}
+
+
+def test_a_champion_that_is_not_registered_here_is_said(project: Path) -> None:
+    decided(project, 1, "c" * 32 + ".dir")
+    with pytest.raises(RegistryError, match="retain rehydrate sales"):
+        parents.follow_champion(project, "sales")
 
 
 def test_a_champion_without_one_of_the_cells_is_no_parent(project: Path) -> None:
