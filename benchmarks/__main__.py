@@ -12,6 +12,7 @@ NAMES = (
     "refit",
     "ordinary",
     "speed",
+    "start",
     "limit",
     "scale",
     "checkpoints",
