@@ -14,6 +14,7 @@ NAMES = (
     "cold",
     "ordinary",
     "speed",
+    "start",
     "limit",
     "scale",
     "checkpoints",

@@ -1,7 +1,7 @@
 """What changed: since the models were trained, since the last commit, and against any commit."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -61,8 +61,11 @@ class Changes:
         return sentences
 
 
-def status(root: Path, name: str) -> Changes:
+def status(root: Path, name: str, lists: Mapping[str, str] | None = None) -> Changes:
     """Find what DVC would do something about in the stages of one problem.
+
+    Args:
+        lists: as `changed_lists` returns them, if they are known.
 
     Raises:
         DvcError: there is no such problem, or dvc.yaml is wrong.
@@ -75,7 +78,8 @@ def status(root: Path, name: str) -> Changes:
                 continue
             for kind, states in entry.items():
                 if kind == "changed deps" and stage == f"code@{name}":
-                    changes.code |= set() if changes.first else {*changed_lists(root, name)}
+                    known = changed_lists(root, name) if lists is None else lists
+                    changes.code |= set() if changes.first else {*known}
                     continue
                 for path, state in states.items():
                     if isinstance(state, dict):  # of a file of parameters, by key

@@ -27,6 +27,7 @@ class Plan:
         written: new texts.
         beside: those of files that a person changed: they go beside them.
         removed: files that are no longer a part of projects.
+        scripts: the files of pipelines/, as they will be.
         wheel: the file to add to the folder wheels, if the project has one.
     """
 
@@ -34,6 +35,7 @@ class Plan:
     written: dict[str, str] = field(default_factory=dict)
     beside: dict[str, str] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
+    scripts: dict[str, str] = field(default_factory=dict)
     wheel: Path | None = None
 
 
@@ -73,6 +75,8 @@ def plan(root: Path, wheel: Path | None = None) -> Plan:
             found.written |= {name: whole} if whole != old else {}
         elif managed.digest(old) != managed.digest(text):
             found.beside[name] = text
+        if name.startswith("pipelines/"):
+            found.scripts[name] = old if name in found.beside and old is not None else text
     for name in managed.marked(root):
         if name not in new and managed.is_untouched((root / name).read_text(encoding="utf-8")):
             found.removed.append(name)
@@ -106,11 +110,9 @@ def describe(root: Path, todo: Plan, dry_run: bool) -> Iterator[str]:
     if not (todo.written or todo.removed or todo.beside):
         yield "  no file is other than it was"
     with files.folder(root, "upgrade") as scratch:
-        for name, text in managed.texts().items():
-            if name.startswith("pipelines/"):
-                own = root / name if name in todo.beside else None
-                (scratch / "pipelines").mkdir(exist_ok=True)
-                (scratch / name).write_text(own.read_text("utf-8") if own else text, "utf-8")
+        (scratch / "pipelines").mkdir()
+        for name, text in todo.scripts.items():
+            (scratch / name).write_text(text, encoding="utf-8")
         for name in loader.load(root):
             yield from _reruns(root, name, scratch)
 
@@ -172,8 +174,9 @@ def _check_can_be_undone(root: Path, names: list[str]) -> None:
 
 def _reruns(root: Path, name: str, code: Path) -> Iterator[str]:
     """Yield what the pipeline will run anew for a problem, and why."""
-    now = changes.status(root, name)
-    lists = {} if now.first else changes.changed_lists(root, name, code)
+    lists = changes.changed_lists(root, name, code)
+    now = changes.status(root, name, lists)
+    lists = {} if now.first else lists
     now.code = {text for text in now.code if not text.startswith("what ")} | {*lists}
     yield f"{name}: {'; '.join(now.sentences()) or 'nothing to train anew'}"
     for words, text in lists.items():
