@@ -7,6 +7,7 @@ and keeps its traceback.
 
 import difflib
 import errno
+import itertools
 import json
 import os
 import shlex
@@ -131,6 +132,7 @@ OF_THE_SYSTEM = (
     errno.ELOOP, errno.ENAMETOOLONG, errno.EMFILE, errno.EIO,
 )  # fmt: skip
 FULL = (errno.ENOSPC, errno.EDQUOT)
+MANY, LONG = 1000, 200  # words, and characters of one, that are compared with another
 NOTHING = "no output was written"
 PR_SET_PDEATHSIG = 1  # of Linux
 
@@ -291,7 +293,11 @@ def did_you_mean(key: str, valid: list[str]) -> str:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """Return the most similar of some words, whatever their case; empty where none is."""
-    by_lower = {other.lower(): other for other in words}
-    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
+    """Return the most similar of some words, whatever their case; empty where none is.
+
+    Of many words the first ones are compared, and long ones not, which would take seconds.
+    """
+    some = itertools.islice((other for other in words if len(other) <= LONG), MANY)
+    by_lower = {other.lower(): other for other in some}
+    near = difflib.get_close_matches(word.lower()[:LONG], by_lower, n=1, cutoff=0.5)
     return by_lower[near[0]] if near else ""

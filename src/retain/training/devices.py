@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from retain.config.schema import Training
-from retain.errors import ParamsError
+from retain.errors import ParamsError, clipped
 
 
 def build_trainer(training: Training, **options: Any) -> pl.Trainer:
@@ -37,8 +37,8 @@ def build_trainer(training: Training, **options: Any) -> pl.Trainer:
     except (MisconfigurationException, ValueError, ImportError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise ParamsError(
-            f"training.accelerator {training.accelerator}, devices {training.devices} and strategy "
-            f"{training.strategy} cannot be used here: {reason}"
+            f"training.accelerator {clipped(training.accelerator)}, devices {training.devices} and "
+            f"strategy {clipped(training.strategy)} cannot be used here: {clipped(reason, 500)}"
         ) from None
 
 

@@ -9,15 +9,25 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
+
 from ..conftest import small_table
 from ..serving_process import Server, by_column, serving_process
 from .attempts import LONGEST, Outcome
 
-SECONDS = 15.0  # for an answer
+ANSWER = 3.0  # seconds for an answer to a whole request
+QUIET = 0.3  # seconds without a byte, which end it
+SECONDS = 15.0  # for the end of a connection
 HEAD = (
     "POST /forecast HTTP/1.1\r\nHost: localhost\r\n"
     "Content-Type: {kind}\r\nContent-Length: {size}\r\n\r\n"
 )
+
+
+def table_of_text() -> pd.DataFrame:
+    """Return a table that the model forecasts, its time stamps as text."""
+    table = small_table(60)
+    return table.assign(ds=table["ds"].astype(str))
 
 
 def post(body: bytes, kind: str = "application/json", more: str = "") -> bytes:
@@ -28,7 +38,7 @@ def post(body: bytes, kind: str = "application/json", more: str = "") -> bytes:
 
 def bodies() -> Iterator[tuple[str, bytes]]:
     """Yield bodies of JSON that are wrong in one way each."""
-    right = by_column(small_table(60))
+    right = by_column(table_of_text())
     text = json.dumps(right)
     yield "right", text.encode()
     for value in ("null", "[]", "1", '""', "{}", "true", "[[]]", '{"history": null}', "", " ", "{"):
@@ -58,7 +68,7 @@ def bodies() -> Iterator[tuple[str, bytes]]:
 
 def requests() -> Iterator[tuple[str, bytes]]:
     """Yield every request by name; those that are drawn come last and never end."""
-    text = json.dumps(by_column(small_table(60))).encode()
+    text = json.dumps(by_column(table_of_text())).encode()
     for name, body in bodies():
         yield name, post(body)
     table = small_table(60).to_csv(index=False).encode()
@@ -143,22 +153,30 @@ def requests() -> Iterator[tuple[str, bytes]]:
 
 
 def send(port: int, request: bytes) -> Outcome:
-    """Send bytes, and judge what comes back."""
+    """Send bytes, and judge what comes back.
+
+    A request that is not complete gets no answer: then the connection is closed on this side, and
+    the server must close its own.
+    """
     answer = b""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection:
             with contextlib.suppress(ConnectionError):  # it may close before all is sent
                 connection.sendall(request)
-                connection.shutdown(socket.SHUT_WR)
-            while block := connection.recv(1 << 16):
-                answer += block
-                if len(answer) > 1 << 24:
-                    break
-    except TimeoutError:
-        return Outcome("hang", answer[:300].decode("latin-1"))
+            for patience in (ANSWER, SECONDS):
+                connection.settimeout(patience)
+                with contextlib.suppress(TimeoutError):
+                    while block := connection.recv(1 << 16):
+                        answer += block
+                        connection.settimeout(QUIET)
+                    return judge(answer)
+                if answer:
+                    return judge(answer)
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_WR)
     except ConnectionError:
-        pass
-    return judge(answer)
+        return judge(answer)
+    return Outcome("hang")
 
 
 def judge(answer: bytes) -> Outcome:

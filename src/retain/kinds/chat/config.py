@@ -31,15 +31,15 @@ class Data(Section):
     line is between two conversations. Its last conversations are kept for validation and test.
     """
 
-    source: Literal["introductions", "folder"]
-    path: str = MADE_BY
-    turns: tuple[Turns, Turns] = (16, 48)
-    test_turns: Turns = 80
-    validation: int = Field(64, ge=1, le=1_000_000)
-    test: int = Field(300, ge=1, le=1_000_000)
-    seed: int = Field(1, ge=0, lt=2**31)
-    validation_share: float = Field(0.1, gt=0, lt=1)
-    test_share: float = Field(0.1, gt=0, lt=1)
+    source: Literal["introductions", "folder"]  # generated, or read
+    path: str = MADE_BY  # folder of conversations
+    turns: tuple[Turns, Turns] = (16, 48)  # of a generated training conversation
+    test_turns: Turns = 80  # of each conversation of the validation and test part
+    validation: int = Field(64, ge=1, le=1_000_000)  # generated conversations
+    test: int = Field(300, ge=1, le=1_000_000)  # generated conversations
+    seed: int = Field(1, ge=0, lt=2**31)  # of the generated conversations
+    validation_share: float = Field(0.1, gt=0, lt=1)  # of the conversations of a folder
+    test_share: float = Field(0.1, gt=0, lt=1)  # of the conversations of a folder
 
     @model_validator(mode="after")
     def _suits_the_source(self) -> Self:
@@ -59,9 +59,9 @@ class Model(Section):
     2018).
     """
 
-    hidden_size: int = Field(128, ge=1, le=16_384)
-    embedding_size: int = Field(64, ge=1, le=16_384)
-    chrono: int | None = Field(150, ge=3)
+    hidden_size: int = Field(128, ge=1, le=16_384)  # of the LSTM; others: as many parameters
+    embedding_size: int = Field(64, ge=1, le=16_384)  # numbers learned for each word
+    chrono: int | None = Field(150, ge=3)  # words of memory of gated cells at first
 
 
 class Training(CommonTraining):
@@ -72,17 +72,17 @@ class Training(CommonTraining):
     of epochs of cells that get fewer than the others, so that all train for about as long.
     """
 
-    drills: float = Field(0.75, ge=0, lt=1)
-    drill_turns: tuple[Turns, Turns] = (4, 8)
-    cell_epochs: dict[Cell, Annotated[int, Field(ge=1)]] = Field({})
-    fact_weight: float = Field(4.0, ge=1, le=1000)
+    drills: float = Field(0.75, ge=0, lt=1)  # share of the epochs with short conversations
+    drill_turns: tuple[Turns, Turns] = (4, 8)  # of a short conversation
+    cell_epochs: dict[Cell, Annotated[int, Field(ge=1)]] = Field({})  # of cells with fewer
+    fact_weight: float = Field(4.0, ge=1, le=1000)  # of a word that is asked for, in the loss
 
 
 class Evaluation(Section):
     """The bootstrap over conversations."""
 
-    bootstrap: int = Field(2000, ge=100, le=1_000_000)
-    seed: int = Field(1, ge=0)
+    bootstrap: int = Field(2000, ge=100, le=1_000_000)  # resamples behind an interval
+    seed: int = Field(1, ge=0)  # of the bootstrap
 
 
 class Problem(CommonProblem):

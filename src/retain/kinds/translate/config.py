@@ -35,16 +35,16 @@ class Data(Section):
     Pairs that share a source or a target are in one part; `validation` and `test` count pairs.
     """
 
-    path: str
-    source: str | None = None
-    target: str | None = None
-    languages: tuple[str, str] = ("source", "target")
-    max_words: int = Field(30, ge=1, le=1000)
-    common_words: tuple[int, int] | None = None
-    pieces: int = Field(2200, ge=50, lt=2**16)
-    validation: int = Field(500, ge=1, le=1_000_000)
-    test: int = Field(1000, ge=1, le=1_000_000)
-    seed: int = Field(1, ge=0, lt=2**31)
+    path: str  # table of pairs, or folder of two files
+    source: str | None = None  # file in the folder
+    target: str | None = None  # file in the folder
+    languages: tuple[str, str] = ("source", "target")  # names of the two languages, for people
+    max_words: int = Field(30, ge=1, le=1000)  # of a sentence on either side
+    common_words: tuple[int, int] | None = None  # only pairs of so many commonest words
+    pieces: int = Field(2200, ge=50, lt=2**16)  # of words, in each language
+    validation: int = Field(500, ge=1, le=1_000_000)  # pairs
+    test: int = Field(1000, ge=1, le=1_000_000)  # pairs
+    seed: int = Field(1, ge=0, lt=2**31)  # of the draw of the parts
 
     @model_validator(mode="after")
     def _both_files_or_none(self) -> Self:
@@ -62,13 +62,13 @@ class Model(Section):
     second encoder that reads it in the other direction (Bahdanau et al. 2015).
     """
 
-    hidden_size: int = Field(144, ge=1, le=16_384)
-    embedding_size: int = Field(128, ge=1, le=16_384)
-    layers: int = Field(1, ge=1, le=64)
-    dropout: float = Field(0.1, ge=0, lt=1)
-    attention: Literal["dot", "none"] = "dot"
-    reverse: bool = True
-    bidirectional: bool = False
+    hidden_size: int = Field(144, ge=1, le=16_384)  # of the LSTM; others: as many parameters
+    embedding_size: int = Field(128, ge=1, le=16_384)  # numbers learned for each piece
+    layers: int = Field(1, ge=1, le=64)  # recurrent layers
+    dropout: float = Field(0.1, ge=0, lt=1)  # share of values that are dropped in training
+    attention: Literal["dot", "none"] = "dot"  # of the decoder to the encoder
+    reverse: bool = True  # read the source from its end
+    bidirectional: bool = False  # read the source from both ends
 
 
 class Training(CommonTraining):
@@ -78,10 +78,10 @@ class Training(CommonTraining):
     `no_attention` each cell is trained without attention, too, to compare it with.
     """
 
-    batch_size: int = Field(1, ge=1, le=1_000_000)
-    sentences: int = Field(32, ge=1, le=1_000_000)
-    smoothing: float = Field(0.1, ge=0, lt=1)
-    no_attention: bool = True
+    batch_size: int = Field(1, ge=1, le=1_000_000)  # groups of sentences in an update
+    sentences: int = Field(32, ge=1, le=1_000_000)  # pairs of similar length in a group
+    smoothing: float = Field(0.1, ge=0, lt=1)  # share of the label that all pieces have
+    no_attention: bool = True  # train each cell without attention, too, to compare
 
 
 class Evaluation(Section):
@@ -90,9 +90,9 @@ class Evaluation(Section):
     `beam` hypotheses are kept at each step; 1 is greedy. The bootstrap draws groups of pairs.
     """
 
-    beam: int = Field(5, ge=1, le=100)
-    bootstrap: int = Field(1000, ge=100, le=1_000_000)
-    seed: int = Field(1, ge=0)
+    beam: int = Field(5, ge=1, le=100)  # translations that are followed at once; 1 is greedy
+    bootstrap: int = Field(1000, ge=100, le=1_000_000)  # resamples behind an interval
+    seed: int = Field(1, ge=0)  # of the bootstrap
 
 
 class Problem(CommonProblem):

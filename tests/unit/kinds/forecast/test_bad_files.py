@@ -4,14 +4,16 @@ import gzip
 import io
 import os
 import re
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from retain.errors import DataError
+from retain.errors import DataError, nearest
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import append, chunks, reader, sources, tables
 
@@ -228,3 +230,21 @@ def test_rows_are_not_appended_to_partitions(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match="t has a folder for each id: put files of the new rows"):
         append.add_rows(data, tmp_path, tmp_path / "new.parquet")
+
+
+def test_a_year_that_no_calendar_has_is_named(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"id": "a", "ds": pd.date_range("2024-01-01", periods=5), "y": 1})
+    frame["ds"] = frame["ds"].astype("datetime64[us]")
+    frame.loc[3, "ds"] = pd.NaT
+    frame["ds"] = frame["ds"].fillna(np.datetime64(2**62, "us"))
+    frame.to_parquet(tmp_path / "t")
+    with pytest.raises(DataError, match="`ds`: a year before 1 or after 9999") as error:
+        tables.read(settings("t"), tmp_path)
+    assert "row 4: 148108-07-06" in str(error.value)
+
+
+def test_the_nearest_of_many_names_takes_no_time() -> None:
+    begin = time.process_time()
+    assert nearest("x" * 10_000, [f"c{number}" * 50 for number in range(100_000)]) == ""
+    assert nearest("coun", [*("a" * 10_000 for _ in range(500)), "count"]) == "count"
+    assert time.process_time() - begin < 1

@@ -16,8 +16,18 @@ MONTH = 27 * DAY  # a shorter gap may be an outage
 LONE = 3  # stamps, at most, that stand apart from all others
 MOST = 0.02  # of the rows may be out of order in a table that is in order
 FEWEST = 10  # stamps, of which one can stand apart
+FIRST, LAST = np.datetime64("0001-01-01"), np.datetime64("9999-12-31T23:59:59.999999")
 REMEDY = "Correct the time stamps."
 RULE = "time stamps far from those around them"
+
+
+def check_years(ds: "pd.Series[Any]", name: str, origin: Origin) -> None:
+    """Raise DataError where a time stamp is before the year 1 or after 9999: no calendar has it."""
+    outside = ((ds < FIRST) | (ds > LAST)).to_numpy()
+    if outside.any():
+        rows = [(int(str(place)), stamp) for place, stamp in ds[outside].items()]
+        rule = "a year before 1 or after 9999"
+        raise fault(origin, name, rule, rows, "Correct the values, or `time_format`.")
 
 
 def check_order(long: pd.DataFrame, codes: Micros, name: str, origin: Origin) -> None:

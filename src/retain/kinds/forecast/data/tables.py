@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retain.errors import DataError, nearest
+from retain.errors import DataError, clipped, nearest
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import (
     across,
@@ -31,6 +31,8 @@ from retain.kinds.forecast.data.columns import fault
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.frequency import Micros
 from retain.kinds.forecast.data.reader import Raw
+
+SHOWN = 50  # names of columns in a message
 
 
 @dataclass(frozen=True)
@@ -131,9 +133,14 @@ def check_names(where: str, names: list[str], used: Iterable[str]) -> None:
             near = nearest(name, names)
             hint = f"; did you mean `{near}`?" if near else ""
             raise DataError(
-                f"{where}: there is no column `{name}`{hint}"
-                f"\nThe columns are: {', '.join(f'`{other}`' for other in names)}"
+                f"{where}: there is no column `{name}`{hint}\nThe columns are: {_some(names)}"
             )
+
+
+def _some(names: list[str]) -> str:
+    """Return names of columns, of many the first."""
+    shown = ", ".join(f"`{clipped(name)}`" for name in names[:SHOWN])
+    return shown + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
 
 
 def used_columns(data: Data) -> list[str]:
@@ -178,6 +185,8 @@ def to_long(raw: Raw, data: Data, like: object = None) -> tuple[pd.DataFrame, Fi
 
     names = keys.ids(frame, data, origin)
     ds = timestamps.parse(timestamps.column(frame, data), data, origin, like, names)
+    if not data.ds_is_step:
+        mistyped.check_years(ds, data.time_name, origin)
     covariates = {name: converted[name] for name in data.covariates}
     parts = []
     for name in targets:
