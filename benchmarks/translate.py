@@ -30,9 +30,9 @@ ROOT = Path(__file__).parents[1]
 CELLS = ("lstm", "gru", "rnn")
 # As many for each; without gates a cell diverges at rates that the gated ones need.
 RATES = {
-    "lstm": (0.003, 0.006, 0.012),
-    "gru": (0.002, 0.004, 0.008),
-    "rnn": (0.0005, 0.001, 0.002),
+    "lstm": (0.003, 0.006, 0.012, 0.024),
+    "gru": (0.002, 0.004, 0.008, 0.016),
+    "rnn": (0.0005, 0.001, 0.002, 0.004),
 }
 LANGUAGES = {
     "German": {"path": "data/raw/tatoeba_deu_eng.tsv.gz", "max_words": 8, "pieces": 2200},
@@ -98,7 +98,7 @@ def run(options: argparse.Namespace) -> None:
                     plan = replace(first, attention=attention, cell=cell)
                     _measure(plan, options.seeds, prepared)
     rows = pd.DataFrame(_rows())
-    sample = Plan("German", "dot", "lstm", 0.006, 1, 1).problem()
+    sample = Plan("German", "dot", "lstm", RATES["lstm"][0], 1, 1).problem()
     notes = NOTES.format(
         test=f"{sample.data.test:,}",
         sentences=sample.training.sentences,

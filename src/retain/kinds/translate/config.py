@@ -13,7 +13,7 @@ NO_ATTENTION = "no_attention"  # the folder of a cell without attention, in that
 # `model` and `training` where params.yaml has no other value; `accurate` trains longer.
 TRAINING = {
     "cells": ["lstm", "gru", "rnn"],
-    "learning_rate": {"lstm": 6e-3, "gru": 4e-3, "rnn": 1e-3},
+    "learning_rate": {"lstm": 1.2e-2, "gru": 8e-3, "rnn": 2e-3},
     "ema_decay": 0.999,
     "patience": 100,
 }
