@@ -151,10 +151,7 @@ def stop_on_sigterm() -> None:
 
 
 def end_with_dvc() -> None:
-    """Let the system send SIGTERM to a stage when the DVC that started it ends, also by a kill.
-
-    Otherwise it would finish unseen, and DVC would run it once more.
-    """
+    """Stop a stage with its DVC, also after a kill: else it goes on unseen, and runs once more."""
     if "DVC_STAGE" in os.environ and sys.platform == "linux":
         import ctypes
 
