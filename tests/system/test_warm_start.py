@@ -26,7 +26,7 @@ def test_a_retraining_starts_from_the_champion(clone: Callable[[], Path]) -> Non
     before = fingerprint.folder_md5(folder / "models/small/lstm")
     assert before in lock.decode()
     commit(folder)
-    refused = run(folder, "retain", "warm-start", "small", code=1)
+    refused = run(folder, "retain", "warm-start", "small", code=2)
     assert "not registered here: `retain rehydrate small`" in refused.stderr
     run(folder, "retain", "rehydrate", "small")
 
