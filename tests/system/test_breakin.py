@@ -1,5 +1,6 @@
 """Input that is made to break retain, in small numbers: `python -m tests.system.breakin`."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -54,5 +55,5 @@ def test_no_request_breaks_the_server(finished: Path) -> None:
 @pytest.mark.long
 def test_kills_while_dvc_writes_its_lock_are_mended(finished: Path, tmp_path: Path) -> None:
     project = tmp_path / "project"
-    params.copy(finished, project)
+    shutil.copytree(finished, project, symlinks=True)
     assert bad(list(kills.of_the_lock(6, project))) == []

@@ -157,8 +157,9 @@ def describe_errors(
 
 def _shown(value: Any) -> str:
     """Return a value as text; of a mapping or list, which may be huge by aliases, its type."""
-    names: dict[type, str] = {dict: "a mapping", list: "a list"}
-    return names.get(type(value)) or clipped(repr(value))
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return clipped(repr(value))
 
 
 def _describe(problem: Any, schema: "type[BaseModel]", where: str) -> str:

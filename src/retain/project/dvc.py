@@ -123,13 +123,13 @@ def plan(root: Path, changed: Container[str]) -> dict[str, bool]:
     Raises:
         DvcError: dvc.yaml or dvc.lock is wrong.
     """
-    import networkx as nx
     from dvc.repo import lock_repo
+    from dvc.repo.reproduce import plan_repro
 
     stages: dict[str, bool] = {}
     with opened(root) as repo, lock_repo(repo):
         graph = repo.index.graph  # from a stage to those that it depends on
-        for stage in nx.dfs_postorder_nodes(graph):
+        for stage in plan_repro(graph):
             if stage.is_data_source:
                 continue
             label, before = stage.addressing, list(graph.successors(stage))

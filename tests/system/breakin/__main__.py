@@ -8,6 +8,7 @@ is printed with its name; the exit code is then 1.
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -65,8 +66,9 @@ def trials(
     if "requests" in only:
         yield "raw requests to `retain serve`", lambda: requests.run(options.requests, template)
     if "kills" in only:
-        half = options.kills // 2
-        yield f"kills {kills.WINDOW}", lambda: kills.of_the_lock(half, template, options.seed)
+        half, project = options.kills // 2, folder / "killed"
+        shutil.copytree(template, project, symlinks=True)
+        yield f"kills {kills.WINDOW}", lambda: kills.of_the_lock(half, project, options.seed)
         yield (
             "kills of a training",
             lambda: kills.of_trainings(options.kills - half, make_project(folder), options.seed),

@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+
+from retain.project import dvc
 from tests.forkserver import Forked
 
 from ..chaos.__main__ import torment
@@ -51,13 +54,12 @@ def arm(number: int, share: float, sent: int) -> None:
 
 
 def of_the_lock(count: int, project: Path, seed: int = 1) -> Iterator[tuple[str, Outcome]]:
-    """Yield what comes of kills in a project whose stages code and prepare have run."""
-    whole = (project / "dvc.lock").read_bytes()
+    """Yield what comes of kills in a project whose stages have run."""
+    whole = _stages(project)
     draw = random.Random(seed)  # noqa: S311 - no secrets
     for number in range(count):
         shutil.rmtree(project / "scratch", ignore_errors=True)
-        (project / "dvc.lock").unlink(missing_ok=True)
-        shutil.rmtree(project / "data" / "prepared" / "small", ignore_errors=True)
+        dvc.forget(project, ["code@small", "prepare@small"])
         call, share = draw.randint(1, 2), draw.choice([0.0, draw.random(), 0.99])
         sent = draw.choice([signal.SIGKILL, signal.SIGTERM])
         name = f"kill {number}: write {call}, {share:.2f} of dvc.lock, {sent.name}"
@@ -71,7 +73,7 @@ def of_the_lock(count: int, project: Path, seed: int = 1) -> Iterator[tuple[str,
         outcome = judge(code, mended)
         if outcome.end == "done":
             outcome = judge(*_run(REPRO, project))
-        if outcome.end == "done" and (project / "dvc.lock").read_bytes() != whole:
+        if outcome.end == "done" and _stages(project) != whole:
             outcome = Outcome("traceback", f"another dvc.lock: {mended}")
         yield name, outcome
 
@@ -86,10 +88,14 @@ def of_trainings(count: int, project: Project, seed: int = 1) -> Iterator[tuple[
             yield f"kill: {point}, {signal.Signals(sent).name}", Outcome(end)
 
 
+def _stages(project: Path) -> Any:
+    return YAML(typ="safe").load(project / "dvc.lock")["stages"]
+
+
 def _run(
     words: list[str], project: Path, before: tuple[str, list[Any]] | None = None
 ) -> tuple[int, str]:
-    log = project / ".git" / "command.log"  # where nothing else looks
+    log = project.parent / "command.log"
     with log.open("wb") as output:
         code = Forked(words, project, environment(), output, before).wait()
     return code, log.read_text(errors="replace")

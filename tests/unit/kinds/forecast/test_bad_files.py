@@ -53,6 +53,15 @@ def test_the_row_of_an_id_that_is_not_utf8_is_named(end: bytes, tmp_path: Path) 
         tables.read(data, tmp_path)
 
 
+def test_a_row_of_another_length_that_is_not_utf8_is_named_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = write(tmp_path, (HEAD + ROWS).encode() + b"a,\xff\n")
+    with pytest.raises(DataError, match=r"row 16: byte 0xff is not UTF-8"):
+        tables.read(data, tmp_path)
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("quote", ["", '"'])
 def test_a_field_that_never_ends_is_no_row(quote: str, tmp_path: Path) -> None:
     data = write(tmp_path, f"{HEAD}{ROWS}a,2024-01-08,{quote}{'9' * 5_000_000}\n")

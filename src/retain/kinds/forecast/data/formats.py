@@ -9,6 +9,7 @@ import csv
 import io
 import lzma
 import re
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -141,7 +142,7 @@ class Csv:
 
         types = dict.fromkeys(self.names, pa.string())
         try:
-            with self.open() as stream:
+            with self.open() as stream, _quiet():
                 for batch in pyarrow.csv.open_csv(
                     stream,
                     # with threads, a row would not know its number
@@ -167,7 +168,7 @@ class Csv:
                     read += len(block)
                     yield block
         except pa.ArrowInvalid as error:
-            if "UTF8" in str(error):
+            if "UTF8" in str(error) or "Expected" in str(error):
                 self._check_utf8()
             if "Empty CSV" not in str(error):
                 raise DataError(f"{self.path} cannot be read as CSV: {_reason(error)}") from None
@@ -246,6 +247,27 @@ def fields(text: str, separator: str, where: str) -> list[str]:
             f"{where}: its first rows cannot be read as CSV ({error}), as where a quote is not "
             "closed"
         ) from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let Arrow print nothing of a row of another length that is not UTF-8: it is no row to skip,
+    and `Csv._check_utf8` names it.
+    """
+    hook = sys.unraisablehook
+    if getattr(hook, "__name__", "") == "_of_arrow":  # another thread reads, too
+        yield
+        return
+
+    def _of_arrow(problem: Any) -> None:
+        if not isinstance(problem.exc_value, UnicodeDecodeError):
+            hook(problem)
+
+    sys.unraisablehook = _of_arrow
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
 
 
 def _reason(error: Exception) -> str:
