@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retain import model_files
 from retain.errors import DataError, ParamsError
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel
@@ -139,3 +140,27 @@ def test_what_cannot_be_replayed_says_why(
     write(tmp_path)
     with pytest.raises(error, match=said):
         backtest.backtest(problem(), "t", tmp_path, every, start)
+
+
+def test_a_warm_policy_starts_from_its_own_model_before(tmp_path: Path) -> None:
+    write(tmp_path)
+    given = problem()
+    warm = given.training.model_copy(update={"warm_start": "champion", "max_epochs": 1})
+    portable_cpu.pin_cpu_kernels("machine")
+    found = backtest.backtest(
+        given.model_copy(update={"training": warm}), "t", tmp_path, "12d", START
+    )
+    tracks = {track.policy: track for track in found.tracks}
+    assert [*tracks] == ["never", "always", "drift", "warm"]
+    assert tracks["warm"].trained == tracks["always"].trained == found.dates
+    models = {
+        fingerprint.folder_md5(path): model_files.read_config(path).get("parent")
+        for path in tmp_path.glob("scratch/replay/t/*/*/model*")
+    }
+    newest = tracks["warm"].model
+    assert newest is not None
+    line = [fingerprint.folder_md5(newest)]
+    while (parent := models[line[-1]]) is not None:
+        line.append(parent)
+    assert len(line) == len(found.dates), "each from the one before; the first from random weights"
+    assert "warm" in found.figure()
