@@ -24,7 +24,8 @@ from retain.project import files, fingerprint
 
 COMPARED, EXAMPLE = 64, 4  # windows
 LIMIT = 1e-5  # of the deviation of a series, that a value may differ
-BITS = 4 * float(np.finfo(np.float32).eps)  # of a value, that it may differ all the same
+EPSILON = float(np.finfo(np.float32).eps)
+BITS = 2  # last bits of float32 that a value may differ all the same
 ROUNDED = 1e-3  # share of whole numbers that may be rounded to the neighbour
 FILES: dict[Format, str] = {"onnx": "model.onnx", "torch": "model.pt2"}
 VENDORED = (arrays, newest, pool, smoothing, subtracting, tracing)
@@ -97,23 +98,31 @@ def compare(model: Predictor, inputs: Arrays, found: NDArray[np.float32]) -> flo
     """Return the largest difference of forecasts to a model's, in deviations of their series.
 
     Raises:
-        ModelError: one is above LIMIT, and above what the bits of such a large value can tell.
+        ModelError: one is above LIMIT, and above what float32 can tell of such a large value.
     """
     expected = windows.predict(model, inputs).astype(np.float64)
     units = windows.units(model, inputs["series"].astype(np.int64))[:, None, None]
     apart = np.abs(found - expected)
     if model.network.target.whole:
         # A value near ½ may be rounded up here and down there; there are few of them.
-        rounded = (apart[..., :-1] == 1.0).mean() < ROUNDED
-        apart[..., :-1] = np.where(apart[..., :-1] == 1.0, 0.0 if rounded else 1.0, apart[..., :-1])
-    wrong = ~(apart <= np.maximum(LIMIT * units, BITS * np.abs(expected)))
+        rounded = apart[..., :-1] == 1.0
+        apart[..., :-1] = np.where(rounded & (rounded.mean() < ROUNDED), 0.0, apart[..., :-1])
+    near = np.maximum(LIMIT * units, BITS * _last_bit(model, expected))
     difference = float((apart / units).max())
-    if wrong.any():
+    if not (apart <= near).all():
         raise ModelError(
             f"the exported model differs from the model by {difference:.2g} deviations of a "
             f"series, which is more than {LIMIT:g}; it was not written"
         )
     return difference
+
+
+def _last_bit(model: Predictor, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what the last bit of float32 changes in a value, or in its transform."""
+    transform, y = model.network.target.transform, torch.from_numpy(values)
+    transformed = transform.forward(y).abs() / transform.slope(y)
+    bits: NDArray[np.float64] = torch.maximum(y.abs(), transformed).numpy() * EPSILON
+    return bits
 
 
 def _write_pool(model: Predictor, folder: Path) -> None:

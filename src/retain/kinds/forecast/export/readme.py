@@ -146,9 +146,9 @@ def _left_to_do(model: TablePredictor) -> list[str]:
             "* Run the classical base: `pool/` does it with NumPy, from `y`, `series` and `step`, "
             "the number of the first step to forecast counted from `origin`. For a known series "
             "`y` must hold every step since the end of the training, for a new one all of its "
-            "values. It is a loop over the history that keeps exponential smoothing states, which "
-            "is 3 modules of Python and would be slow in a graph; another language needs a "
-            "translation of `pool/`, or a model without a base."
+            "values. The base is not in the graph: its starts, its gaps and the states that it "
+            "goes on from would have to be written a second time. Another language than Python "
+            "needs a translation of `pool/`, or a model without a base."
         )
     if model.config.get("slots"):
         found.append(
