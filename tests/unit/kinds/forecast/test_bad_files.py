@@ -241,6 +241,16 @@ def test_rows_are_not_appended_to_partitions(tmp_path: Path) -> None:
         append.add_rows(data, tmp_path, tmp_path / "new.parquet")
 
 
+def test_bytes_are_text_where_they_are_utf8(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"id": b"a", "ds": pd.date_range("2024-01-01", periods=3), "y": b"1"})
+    frame.to_parquet(tmp_path / "t")
+    table = tables.read(settings("t"), tmp_path).frame
+    assert (table["unique_id"].tolist(), table["y"].tolist()) == (["a"] * 3, [1, 1, 1])
+    frame.assign(id=b"\xff").to_parquet(tmp_path / "t")
+    with pytest.raises(DataError, match="t: column `id` holds bytes that are no text in UTF-8"):
+        tables.read(settings("t"), tmp_path)
+
+
 def test_a_year_that_no_calendar_has_is_named(tmp_path: Path) -> None:
     frame = pd.DataFrame({"id": "a", "ds": pd.date_range("2024-01-01", periods=5), "y": 1})
     frame["ds"] = frame["ds"].astype("datetime64[us]")
