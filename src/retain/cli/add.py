@@ -87,6 +87,9 @@ def add(
     encoding: Annotated[str | None, typer.Option(help="Of the text, such as cp1252.")] = None,
     skip_rows: Annotated[int | None, typer.Option(min=0, help="Lines above the header.")] = None,
     sheet: Annotated[str | None, typer.Option(help="Of a workbook.")] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(min=1, help="What the file may hold, unpacked, if it is much.")
+    ] = None,
     duplicates: Annotated[
         str | None, typer.Option(help="Rows that repeat a time stamp: error, first, last, mean.")
     ] = None,
@@ -152,6 +155,7 @@ def add(
         "encoding": encoding,
         "skip_rows": skip_rows,
         "sheet": sheet,
+        "max_bytes": max_bytes,
         "duplicates": duplicates,
         "holidays": holidays,
         "folds": folds,
