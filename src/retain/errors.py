@@ -134,7 +134,6 @@ OF_THE_SYSTEM = (
 FULL = (errno.ENOSPC, errno.EDQUOT)
 MANY, LONG = 1000, 200  # words, and characters of one, that are compared with another
 NOTHING = "no output was written"
-PR_SET_PDEATHSIG = 1  # of Linux
 
 
 class Terminated(BaseException):
@@ -155,7 +154,7 @@ def end_with_dvc() -> None:
     if "DVC_STAGE" in os.environ and sys.platform == "linux":
         import ctypes
 
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 @contextmanager
@@ -290,10 +289,7 @@ def did_you_mean(key: str, valid: list[str]) -> str:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """Return the most similar of some words, whatever their case; empty where none is.
-
-    Of many words the first ones are compared, and long ones not, which would take seconds.
-    """
+    """Return the most similar of the first MANY words, but long ones, in any case; or empty."""
     some = itertools.islice((other for other in words if len(other) <= LONG), MANY)
     by_lower = {other.lower(): other for other in some}
     near = difflib.get_close_matches(word.lower()[:LONG], by_lower, n=1, cutoff=0.5)

@@ -90,6 +90,9 @@ def add(
         int | None, typer.Option(min=1, help="Bytes that the file may hold, unpacked.")
     ] = None,
     sheet: Annotated[str | None, typer.Option(help="Of a workbook.")] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(min=1, help="What the file may hold, unpacked, if it is much.")
+    ] = None,
     duplicates: Annotated[
         str | None, typer.Option(help="Rows that repeat a time stamp: error, first, last, mean.")
     ] = None,
@@ -157,6 +160,7 @@ def add(
         "skip_rows": skip_rows,
         "max_bytes": max_bytes,
         "sheet": sheet,
+        "max_bytes": max_bytes,
         "duplicates": duplicates,
         "holidays": holidays,
         "folds": folds,

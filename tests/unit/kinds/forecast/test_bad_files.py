@@ -16,6 +16,7 @@ import pytest
 from retain.errors import DataError, nearest
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import append, chunks, reader, sources, tables
+from retain.kinds.forecast.infer.entry import infer
 
 HEAD = "id,ds,y\n"
 ROWS = "".join(f"{name},2024-01-0{day},{day}\n" for name in "ab" for day in range(1, 8))
@@ -101,6 +102,21 @@ def test_what_unpacks_to_much_more_than_it_is_is_refused(
     assert len(tables.read(more, tmp_path).frame) == 1
     with pytest.raises(DataError, match="holds more than 100 bytes"):
         tables.read(settings("t.csv.gz", max_bytes=100), tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["csv.gz", "parquet"])
+def test_retain_add_allows_more_bytes_where_it_is_told(suffix: str, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"ds": pd.date_range("2024-01-01", periods=60), "y": range(60)})
+    path = f"t.{suffix}"
+    if suffix == "parquet":
+        frame.to_parquet(tmp_path / path)
+    else:
+        frame.to_csv(tmp_path / path, index=False)
+    with pytest.raises(DataError, match="holds more than 100 bytes"):
+        infer("sales", path, tmp_path, 2, {"max_bytes": 100}, 0.0)
+    found = infer("sales", path, tmp_path, 2, {"max_bytes": 10_000}, 0.0)
+    assert found.data["max_bytes"] == 10_000
+    assert "max_bytes" not in infer("sales", path, tmp_path, 2, {}, 0.0).data
 
 
 def test_blank_lines_without_end_are_refused_before_they_fill_the_memory(tmp_path: Path) -> None:
@@ -239,6 +255,16 @@ def test_rows_are_not_appended_to_partitions(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match="t has a folder for each id: put files of the new rows"):
         append.add_rows(data, tmp_path, tmp_path / "new.parquet")
+
+
+def test_bytes_are_text_where_they_are_utf8(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"id": b"a", "ds": pd.date_range("2024-01-01", periods=3), "y": b"1"})
+    frame.to_parquet(tmp_path / "t")
+    table = tables.read(settings("t"), tmp_path).frame
+    assert (table["unique_id"].tolist(), table["y"].tolist()) == (["a"] * 3, [1, 1, 1])
+    frame.assign(id=b"\xff").to_parquet(tmp_path / "t")
+    with pytest.raises(DataError, match="t: column `id` holds bytes that are no text in UTF-8"):
+        tables.read(settings("t"), tmp_path)
 
 
 def test_a_year_that_no_calendar_has_is_named(tmp_path: Path) -> None:

@@ -86,3 +86,9 @@ def test_an_answer_takes_the_place_of_a_key_and_joins_other_lists() -> None:
         "past_covariates": ["a", "b"],
         "horizon": 3,
     }
+
+
+def test_a_column_of_time_may_have_the_name_of_a_target(tmp_path: Path) -> None:
+    clock = [f"{hour:02}:00:00" for hour in range(24)] * 5
+    text = rows("ds,y,sales", np.repeat(DAYS.date[:5], 24), clock, VALUES)
+    assert look(tmp_path, text).data["ds"] == ["ds", "y"]

@@ -90,6 +90,17 @@ def to_frame(block: pa.Table, where: str) -> pd.DataFrame:
     Raises:
         DataError: a value cannot be one of pandas, such as a date of the year 300,000.
     """
+    for name in block.column_names:
+        column = block[name]
+        if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+            try:
+                place = block.column_names.index(name)
+                block = block.set_column(place, name, column.cast(pa.string()))
+            except pa.ArrowInvalid:
+                raise DataError(
+                    f"{where}: column `{clipped(name)}` holds bytes that are no text in UTF-8; "
+                    "write it as text"
+                ) from None
     try:
         frame = pd.DataFrame(
             block.drop_columns([PLACE]).to_pandas(

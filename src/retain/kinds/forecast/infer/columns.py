@@ -168,7 +168,8 @@ def _say_target(
 def _order(frame: pd.DataFrame, known: dict[str, Any], origin: Origin) -> "pd.Series[Any]":
     """Return the time stamp of each row; as it is written where it cannot be read."""
     keys_of_time = {key: known[key] for key in OF_TIME if key in known}
-    data = Data(path=origin.where, horizon=1, context_length=1, **keys_of_time)
+    no_target = "\0"  # `y` may be the name of a column of time
+    data = Data(path=origin.where, y=no_target, horizon=1, context_length=1, **keys_of_time)
     column = timestamps.column(frame, data)
     try:
         return timestamps.parse(column, data, origin)

@@ -16,6 +16,7 @@ from retain.config import loader
 from retain.errors import AmbiguousError, Choice, naming_options
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import chunks, frequency, panel, reader, slots, tables, unseen
+from retain.kinds.forecast.data.formats import Dialect
 from retain.kinds.forecast.evaluation import wording
 from retain.kinds.forecast.infer import (
     columns,
@@ -70,7 +71,7 @@ def infer(
     sentences: list[str] = []
     folds, preset = given.get("folds"), given.get("preset")
     given = {key: value for key, value in given.items() if key not in ("folds", "preset")}
-    opened = reader.open_table(path, root)
+    opened = reader.open_table(path, root, Dialect(max_bytes=given.get("max_bytes")))
     opened, dialect = layout.find(opened, given, sentences)
     raw = columns.without_nested(reader.load(opened), sentences)
     known = {"path": path, "horizon": horizon, "context_length": 1, **given, **dialect}

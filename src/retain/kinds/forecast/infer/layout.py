@@ -28,13 +28,14 @@ def find(
     """
     keys = {
         key: given[key]
-        for key in ("separator", "encoding", "skip_rows", "sheet")
+        for key in ("separator", "encoding", "skip_rows", "sheet", "max_bytes")
         if given.get(key) is not None
     }
     if isinstance(table, Csv):
         if "encoding" not in keys:
             keys |= _encoding(table, sentences)
-        table = dataclasses.replace(table, dialect=Dialect(encoding=keys.get("encoding", "utf-8")))
+        written = Dialect(encoding=keys.get("encoding", "utf-8"), max_bytes=keys.get("max_bytes"))
+        table = dataclasses.replace(table, dialect=written)
         keys = _separator(table, keys, sentences) | keys
     if isinstance(table, Sheet) and "skip_rows" not in keys:
         table = dataclasses.replace(table, dialect=Dialect(**keys))
@@ -43,7 +44,7 @@ def find(
             keys["skip_rows"] = begin
     if isinstance(table, Csv | Sheet):
         return dataclasses.replace(table, dialect=Dialect(**keys)), keys
-    return table, {}
+    return table, {key: value for key, value in keys.items() if key == "max_bytes"}
 
 
 def _encoding(table: Csv, sentences: list[str]) -> dict[str, Any]:
