@@ -3,7 +3,7 @@
 German is the sample's own table; `--data` holds language/tatoeba_fra_eng_60k.tsv.gz (French TAB
 English; tatoeba.org by way of www.manythings.org/anki). Every cell makes as many updates. Its
 learning rate is that of the least validation loss of whole trainings, among as many for each cell:
-short ones choose rates that are too high for long ones. A training that results/translate.csv has is
+short ones choose rates that are too high. A training that results/translate.csv has is
 not done again, so a run that was stopped goes on.
 """
 
