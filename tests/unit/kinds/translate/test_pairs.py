@@ -151,19 +151,20 @@ def test_groups_hold_sources_of_one_length_and_every_pair_once(tmp_path: Path) -
 
 def test_a_batch_has_the_pieces_of_its_pairs(tmp_path: Path) -> None:
     corpus = _corpus(tmp_path)
-    groups = dataset.Groups(corpus, "train", 8)
-    source, inputs, targets = groups.batch(np.array([1]))[0]
-    schema, chosen = corpus.schema, groups.groups[1]
-    assert inputs[0].tolist() == [pieces.BEGIN] * len(chosen)
-    for column, pair in enumerate(chosen.tolist()):
-        sentences = corpus.pairs[pair]
-        assert schema.source.join(source[:, column].tolist()) == sentences.source
-        written = targets[:, column].tolist()
-        assert schema.target.join(written[: written.index(pieces.END)]) == sentences.target
-        assert (
-            inputs[1:, column].tolist()[: written.index(pieces.END)]
-            == written[:-1][: written.index(pieces.END)]
-        )
+    groups = dataset.Groups(corpus, "train", 64)
+    schema, lengths = corpus.schema, set()
+    for number, chosen in enumerate(groups.groups):
+        source, inputs, targets = groups.batch(np.array([number]))[0]
+        assert inputs[0].tolist() == [pieces.BEGIN] * len(chosen)
+        for column, pair in enumerate(chosen.tolist()):
+            sentences, written = corpus.pairs[pair], targets[:, column].tolist()
+            end = written.index(pieces.END)
+            assert schema.source.join(source[:, column].tolist()) == sentences.source
+            assert schema.target.join(written[:end]) == sentences.target
+            assert set(written[end + 1 :]) <= {pieces.PAD}
+            assert inputs[1 : end + 1, column].tolist() == written[:end]
+            lengths.add(len(written) - end)
+    assert len(lengths) > 1  # some are padded
 
 
 def test_prepared_data_are_read_as_they_were_written(tmp_path: Path) -> None:

@@ -47,6 +47,23 @@ def test_whole_sequences_and_single_steps_give_the_same(
             torch.testing.assert_close(weights.sum(-1), torch.ones(1, 2))
 
 
+@pytest.mark.parametrize("reverse", [True, False])
+def test_a_state_knows_what_was_read_before_it(reverse: bool) -> None:
+    """Read from the end, the state at a piece depends on what stands behind it alone."""
+    network = network_of(reverse=reverse)
+    states, last = network.encode(SOURCE)
+    first_read, last_read = (-1, 0) if reverse else (0, -1)
+    torch.testing.assert_close(states[last_read], last[0][0])
+    other = SOURCE.clone()
+    other[last_read] = 6
+    changed, _ = network.encode(other)
+    kept = slice(1, None) if reverse else slice(None, -1)
+    torch.testing.assert_close(changed[kept], states[kept])
+    assert not torch.equal(changed[last_read], states[last_read])
+    both = network_of(reverse=reverse, bidirectional=True)
+    assert not torch.equal(both.encode(other)[0][first_read], both.encode(SOURCE)[0][first_read])
+
+
 @pytest.mark.parametrize("attention", ["dot", "none"])
 @pytest.mark.parametrize("cell", ["gru", "rnn"])
 def test_cells_have_as_many_parameters(cell: str, attention: str) -> None:
@@ -99,8 +116,14 @@ def test_a_beam_is_the_same_whatever_else_is_translated() -> None:
     for column in range(2):
         alone = search(network, SOURCE[:, column : column + 1], beam=3)[0]
         assert [each.pieces for each in alone] == [each.pieces for each in both[column]]
-        assert alone[0].attention is not None
-        assert alone[0].attention.shape == (len(alone[0].pieces) + 1, 3)
+        for each in alone:
+            read = torch.tensor([BEGIN, *each.pieces]).unsqueeze(1)
+            states, state = network.encode(SOURCE[:, column : column + 1])
+            _, _, weights = network.decode(read, state, states)
+            assert weights is not None
+            assert each.attention is not None
+            written = weights[: len(each.attention), 0].detach().double().numpy()
+            np.testing.assert_allclose(each.attention, written, atol=1e-6)
 
 
 def test_a_translation_without_end_stops() -> None:
