@@ -86,9 +86,6 @@ def add(
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="Of the text, such as cp1252.")] = None,
     skip_rows: Annotated[int | None, typer.Option(min=0, help="Lines above the header.")] = None,
-    max_bytes: Annotated[
-        int | None, typer.Option(min=1, help="Bytes that the file may hold, unpacked.")
-    ] = None,
     sheet: Annotated[str | None, typer.Option(help="Of a workbook.")] = None,
     max_bytes: Annotated[
         int | None, typer.Option(min=1, help="What the file may hold, unpacked, if it is much.")
@@ -158,7 +155,6 @@ def add(
         "keep_values": keep_value,
         "encoding": encoding,
         "skip_rows": skip_rows,
-        "max_bytes": max_bytes,
         "sheet": sheet,
         "max_bytes": max_bytes,
         "duplicates": duplicates,
