@@ -78,7 +78,8 @@ def run(options: argparse.Namespace) -> None:
         rows += [first[name].peer() for name in options.tables]
         rows.sort(key=lambda row: options.tables.index(row["table"]))
     words = ["python -m benchmarks tune", f"--trials {options.trials} --jobs {options.jobs}"]
-    words += [f"--tables {' '.join(options.tables)} --bases {' '.join(options.bases)} --write"]
+    words += [f"--tables {' '.join(options.tables)} --bases {' '.join(options.bases)}"]
+    words += [*["--no-peers"] * options.no_peers, "--write"]
     frame = pd.DataFrame(rows)
     print(show(frame), flush=True)
     if options.write:

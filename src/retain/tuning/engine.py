@@ -33,24 +33,22 @@ class Engine(Protocol):
 
 
 class Processes:
-    """A process for each place, with the libraries imported, from which its trials are forked."""
+    """A process for each place, with the libraries imported, from which its trials are forked.
 
-    def __init__(self, root: Path, name: str, mode: str, places: int):
-        words = [sys.executable, "-m", "retain.tuning.worker", str(root.resolve()), name, mode]
-        self._processes = [
-            subprocess.Popen(
-                words,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,  # Ctrl-C reaches this process alone, which ends them
-            )
-            for _ in range(places)
+    It is started with the first task of the place.
+    """
+
+    def __init__(self, root: Path, name: str, mode: str):
+        self._words = [
+            sys.executable,
+            "-m",
+            "retain.tuning.worker",
+            str(root.resolve()),
+            name,
+            mode,
         ]
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._selector = selectors.DefaultSelector()
-        for place, process in enumerate(self._processes):
-            assert process.stdout is not None
-            self._selector.register(process.stdout, selectors.EVENT_READ, place)
 
     def __enter__(self) -> Self:
         return self
@@ -62,7 +60,7 @@ class Processes:
         trace: TracebackType | None,
     ) -> None:
         """End all processes, those of trials that run, too."""
-        for process in self._processes:
+        for process in self._processes.values():
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
@@ -70,6 +68,16 @@ class Processes:
 
     def start(self, place: int, task: Mapping[str, Any]) -> None:
         """See `Engine`."""
+        if place not in self._processes:
+            self._processes[place] = process = subprocess.Popen(
+                self._words,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,  # Ctrl-C reaches this process alone, which ends them
+            )
+            assert process.stdout is not None
+            self._selector.register(process.stdout, selectors.EVENT_READ, place)
         self._write(place, json.dumps(task).encode() + b"\n")
 
     def messages(self) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -72,7 +72,7 @@ def run(
         began: called when the studies have been opened.
     """
     mode = plan.problem.training.reproducible
-    with Processes(plan.root, plan.name, mode, jobs) as engine:
+    with Processes(plan.root, plan.name, mode) as engine:
         prepared = _prepare(plan, engine)
         seed = plan.problem.training.seed
         studies = {

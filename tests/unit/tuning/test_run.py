@@ -26,7 +26,7 @@ class Fake:
     failing: str | None = None
     defect = False
 
-    def __init__(self, root: Path, name: str, mode: str, places: int):
+    def __init__(self, root: Path, name: str, mode: str):
         self.waiting: deque[tuple[int, dict[str, Any]]] = deque()
         self.tasks: dict[int, Mapping[str, Any]] = {}
 
