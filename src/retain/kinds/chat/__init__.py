@@ -6,6 +6,7 @@ from retain.config.kind import Kind, Lazy
 
 if TYPE_CHECKING:
     from retain.config import kind, sequences
+    from retain.config.search import BuildSpace
     from retain.kinds.chat import (
         endpoint,
         evaluate,
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
         report,
         session,
         setup,
+        tuning,
     )
     from retain.kinds.chat.config import Problem
     from retain.serving.endpoint import BuildEndpoint
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     _chat: sequences.OpenChat = session.open_session
     _lstm_gates: kind.InspectGates[Problem] = predictor.inspect
     _endpoint: BuildEndpoint = endpoint.ChatEndpoint
+    _search: BuildSpace[Problem] = tuning.build
 
 KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     name="chat",
@@ -41,4 +44,5 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     chat=Lazy("retain.kinds.chat.session:open_session"),
     lstm_gates=Lazy("retain.kinds.chat.predictor:inspect"),
     endpoint=Lazy("retain.kinds.chat.endpoint:ChatEndpoint"),
+    search=Lazy("retain.kinds.chat.tuning:build"),
 )

@@ -6,6 +6,7 @@ from retain.config.kind import Kind, Lazy
 
 if TYPE_CHECKING:
     from retain.config import kind, sequences
+    from retain.config.search import BuildSpace
     from retain.kinds.translate import (
         endpoint,
         evaluate,
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
         prepare,
         report,
         setup,
+        tuning,
     )
     from retain.kinds.translate.config import Problem
     from retain.serving.endpoint import BuildEndpoint
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     _translate: sequences.Translate = predictor.translate
     _lstm_gates: kind.InspectGates[Problem] = predictor.inspect
     _endpoint: BuildEndpoint = endpoint.TranslateEndpoint
+    _search: BuildSpace[Problem] = tuning.build
 
 KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     name="translate",
@@ -40,4 +43,5 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     translate=Lazy("retain.kinds.translate.predictor:translate"),
     lstm_gates=Lazy("retain.kinds.translate.predictor:inspect"),
     endpoint=Lazy("retain.kinds.translate.endpoint:TranslateEndpoint"),
+    search=Lazy("retain.kinds.translate.tuning:build"),
 )
