@@ -57,7 +57,7 @@ def export(
             f"`{kind.command}`, or with `mlflow models serve`",
         )
         made = write(folder, out, output_format.value)
-    large = ", in values so large that it is the last bit of float32" * (made.difference > 1e-5)
+    large = ", within the last bits of float32 of large values" * (made.difference > 1e-5)
     typer.echo(
         f"{made.folder}/: the model {made.md5}\n"
         f"largest difference to the model: {made.difference:.1e} deviations of a series, over "

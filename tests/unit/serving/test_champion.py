@@ -26,7 +26,7 @@ def entry(number: str, md5: str) -> Any:
 def registry(monkeypatch: pytest.MonkeyPatch) -> Any:
     known: Any = Registry()
 
-    def load(version: Any, kind: str | None = None) -> Any:
+    def load(version: Any, load_model: Any, kind: str | None = None) -> Any:
         if known.error is not None:
             raise known.error
         return SimpleNamespace(

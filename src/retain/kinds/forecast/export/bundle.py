@@ -25,7 +25,9 @@ from retain.project import files, fingerprint
 COMPARED, EXAMPLE = 64, 4  # windows
 LIMIT = 1e-5  # of the deviation of a series, that a value may differ
 EPSILON = float(np.finfo(np.float32).eps)
-BITS = 2  # last bits of float32 that a value may differ all the same
+# Last bits of float32 that a value may differ all the same: the mean of a context of large values
+# has some of them, by the order in which it is added up.
+BITS = 8
 ROUNDED = 1e-3  # share of whole numbers that may be rounded to the neighbour
 FILES: dict[Format, str] = {"onnx": "model.onnx", "torch": "model.pt2"}
 VENDORED = (arrays, newest, pool, smoothing, subtracting, tracing)

@@ -81,6 +81,7 @@ def write(program: torch.export.ExportedProgram, names: Sequence[str], path: Pat
 
 def _translations() -> dict[Callable[..., Any], Callable[..., Any]]:
     """Return translations of what torch itself cannot translate, or unrolls step by step."""
+    import onnx
     from onnxscript import opset18 as op
 
     def fmax(left: Any, right: Any) -> Any:
@@ -126,5 +127,19 @@ def _translations() -> dict[Callable[..., Any], Callable[..., Any]]:
             op.Sign(values), op.Log(op.Add(size, op.Sqrt(op.Add(op.Mul(size, size), one))))
         )
 
+    def add_up(values: Any, dim: Any = None, keepdim: bool = False, dtype: int = -1) -> Any:
+        """Translate `aten::sum`: in float64, since torch adds pairwise and onnxruntime in order."""
+        is_float = values.dtype == onnx.TensorProto.FLOAT
+        if is_float:
+            values = op.Cast(values, to=onnx.TensorProto.DOUBLE)
+        axes = [] if dim is None else [[dim] if isinstance(dim, int) else list(dim)]
+        found = op.ReduceSum(values, *axes, keepdims=keepdim)
+        return op.Cast(found, to=onnx.TensorProto.FLOAT) if is_float else found
+
     aten = torch.ops.aten
-    return {aten.asinh.default: asinh, aten.fmax.default: fmax, aten.rnn_tanh.input: rnn_tanh}
+    return {
+        aten.asinh.default: asinh,
+        aten.fmax.default: fmax,
+        aten.rnn_tanh.input: rnn_tanh,
+        aten.sum.dim_IntList: add_up,
+    }
