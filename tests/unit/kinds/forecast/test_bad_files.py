@@ -276,6 +276,9 @@ def test_a_year_that_no_calendar_has_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="`ds`: a year before 1 or after 9999") as error:
         tables.read(settings("t"), tmp_path)
     assert "row 4: 148108-07-06" in str(error.value)
+    pd.concat([frame, frame]).to_parquet(tmp_path / "t")  # for `retain add`, clocks that change
+    with pytest.raises(DataError, match="`ds`: a year before 1 or after 9999"):
+        infer("sales", "t", tmp_path, 1, {}, 0.0)
 
 
 def test_the_nearest_of_many_names_takes_no_time() -> None:

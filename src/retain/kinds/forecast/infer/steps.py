@@ -72,6 +72,8 @@ def settle(raw: reader.Raw, draft: Data, sentences: list[str]) -> Data:
     names = keys.ids(raw.frame, draft, origin)
     draft = _local_dates(column, draft, origin, sentences)
     ds = timestamps.parse(column, draft, origin, names=names)
+    if not draft.ds_is_step:
+        mistyped.check_years(ds, draft.time_name, origin)
     long = pd.DataFrame({"unique_id": names, "ds": ds})
     codes, every = pd.factorize(long["unique_id"])
     order = np.lexsort((ds.to_numpy(), codes))
