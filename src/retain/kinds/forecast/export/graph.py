@@ -93,7 +93,8 @@ class Graph(nn.Module):
         count = seen.sum(1, keepdim=True)
         mean = values.sum(1, keepdim=True) / count
         change = torch.where(seen, values - mean, 0.0)
-        deviation = ((change * change).sum(1, keepdim=True) / count).sqrt()
+        # Not torch's sqrt, as in the model.
+        deviation = ((change * change).sum(1, keepdim=True) / count) ** 0.5
         deviation = torch.where(deviation > 0, deviation, 1.0)
         own = torch.cat([mean, deviation], dim=1).to(y.dtype)
         return torch.where((series > 0)[:, None], self.scales[series], own)
