@@ -94,7 +94,7 @@ class Graph(nn.Module):
         mean = values.sum(1, keepdim=True) / count
         change = torch.where(seen, values - mean, 0.0)
         # Not torch's sqrt, as in the model.
-        deviation = ((change * change).sum(1, keepdim=True) / count) ** 0.5
+        deviation = ((change * change).sum(1, keepdim=True) / count).rsqrt().reciprocal()
         deviation = torch.where(deviation > 0, deviation, 1.0)
         own = torch.cat([mean, deviation], dim=1).to(y.dtype)
         return torch.where((series > 0)[:, None], self.scales[series], own)
