@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retain.errors import DataError, setting
+from retain.errors import DataError
 from retain.kinds.forecast.data.panel import Panel
 
 
@@ -26,7 +26,7 @@ def drawn(source: Panel, share: float) -> NDArray[np.bool_]:
     count = math.ceil(share * len(names))
     if share and len(names) - count < 2:
         raise DataError(
-            f"{source.schema.data['path']}: {setting('evaluation.cold_start')} is {share:g}, and "
+            f"{source.schema.data['path']}: evaluation.cold_start is {share:g}, and "
             f"the table has {len(names)} series: {count} would be left out, and too few remain; "
             f"take a smaller share, or 0"
         )
