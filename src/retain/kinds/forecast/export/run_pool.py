@@ -23,7 +23,7 @@ def forecasts(given: Arrays) -> Arrays:
     """
     here = Path(__file__).parent
     about = json.loads((here.parent / "metadata.json").read_text("utf-8"))
-    with np.load(here / "pool.npz") as file:
+    with np.load(here / "pool.npz", allow_pickle=False) as file:
         arrays = dict(file)
     pool = Pool.from_arrays(
         tuple(about["pool"]["experts"]), about["horizon"], about["pool"]["log"], arrays

@@ -12,7 +12,8 @@ HERE = Path(__file__).parent
 
 def main() -> None:
     """Print quantiles and mean, and how far they are from those in the file, if it has any."""
-    with np.load(sys.argv[1] if sys.argv[1:] else HERE / "example.npz") as file:
+    path = sys.argv[1] if sys.argv[1:] else HERE / "example.npz"
+    with np.load(path, allow_pickle=False) as file:
         given = dict(file)
     if (HERE / "pool").is_dir():  # the classical base, from y, series and step
         given |= import_module("pool").forecasts(given)
