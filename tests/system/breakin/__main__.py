@@ -25,6 +25,8 @@ PAGE = Path("docs/reliability.md")
 BEGIN, END = "<!-- break-in -->\n", "<!-- end of break-in -->\n"
 COLUMNS = ("tried", "refused", "sentence", "traceback", "hang")
 PARTS = ("tables", "params", "requests", "kills")
+PARAMS = "params files"
+STARTS = "stages of accepted params files, each for a second and a half"
 Attempts = Iterator[tuple[str, Outcome]]
 Trial = tuple[str, Callable[[], Attempts]]
 
@@ -60,8 +62,8 @@ def trials(
         template = options.project or params.make_template(folder)
     if "params" in only:
         yield (
-            "params files, and a second of each stage that reads what is odd in them",
-            lambda: params.run_all(options.params, options.seed, template),
+            PARAMS,
+            lambda: params.run_all(options.params, options.seed, template, options.starts),
         )
     if "requests" in only:
         yield "raw requests to `retain serve`", lambda: requests.run(options.requests, template)
@@ -81,6 +83,9 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=PARTS)
     parser.add_argument("--tables", type=int, default=300)
     parser.add_argument("--params", type=int, default=2000)
+    parser.add_argument(
+        "--starts", type=int, default=200, help="of stages of accepted params files"
+    )
     parser.add_argument("--requests", type=int, default=300)
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
@@ -93,12 +98,13 @@ def main() -> None:
             os.environ["DVC_SITE_CACHE_DIR"] = f"{place}/site"
             tables.warm()
             for name, run in trials(options, Path(place)):
-                outcomes = []
+                outcomes: dict[str, list[Outcome]] = {}
                 for label, outcome in run():
-                    outcomes.append(outcome)
+                    row = STARTS if name == PARAMS and not label.startswith("params:") else name
+                    outcomes.setdefault(row, []).append(outcome)
                     if not outcome.good and outcome.end != "refused":
                         print(f"{outcome.end}: {label}\n{outcome.detail[-2000:]}\n", flush=True)
-                rows[name] = counts(outcomes)
+                rows |= {row: counts(found) for row, found in outcomes.items()}
     finally:
         forkserver.stop(server)
     print("\n".join(lines(rows)))

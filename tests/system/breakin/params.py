@@ -268,9 +268,9 @@ def start(template: Path, text: str, entry: dict[str, Any], stage: str) -> Outco
 
 
 def run_all(
-    count: int, number: int = 1, template: Path | None = None
+    count: int, number: int = 1, template: Path | None = None, starts: int = 0
 ) -> Iterator[tuple[str, Outcome]]:
-    """Yield what comes of so many files, and of the stages of those that are accepted."""
+    """Yield what comes of so many files, and of so many starts of stages of those accepted."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         texts: list[tuple[str, str, Any, frozenset[str]]] = [
@@ -282,10 +282,11 @@ def run_all(
         for label, text, entry, changed in texts[:count]:
             outcome = read(text, folder)
             yield f"params: {label}", outcome
-            if outcome.end != "done" or entry is None or template is None:
+            if outcome.end != "done" or entry is None or template is None or starts <= 0:
                 continue
             wanted = [stage for key in sorted(changed) for stage in STAGES.get(key, ())]
             if entry["kind"] != "forecast":  # the template has no outputs of theirs
                 wanted = [stage for stage in wanted if stage == "prepare"]
             for stage in dict.fromkeys(wanted):
+                starts -= 1
                 yield f"{stage}: {label}", start(template, text, entry, stage)
