@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from retain.config.schema import Problem
 
 # Libraries whose version may change the outputs of a stage.
-LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow")
+LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow", "tokenizers", "sacrebleu")
 
 # Keys of a problem that a training does not read; a preset's values are in the other sections.
 UNTRAINED = {"gate", "kind", "preset", "prove", "refit", "register_cell", "retrain", "tune"}
