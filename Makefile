@@ -79,8 +79,8 @@ $(STAMP): $(LOCKS) $(wildcard pyproject.toml)
 run: setup ## Train, score and register every forecaster, as far as something changed; then print the results
 	@$(call problems,--kind forecast,retain run $$names)
 
-language: setup ## The same for the problems of texts and conversations (docs/memory.md, docs/conversation.md)
-	@$(call problems,--kind text --kind chat,$(ABREAST))
+language: setup ## The same for the problems of texts, conversations and translations (docs/memory.md)
+	@$(call problems,--kind text --kind chat --kind translate,$(ABREAST))
 
 recall: setup ## The same for the problems that show how long LSTM, GRU and RNN remember (docs/memory.md)
 	@$(call problems,--kind recall,$(ABREAST))
