@@ -63,6 +63,7 @@ def run(options: argparse.Namespace) -> None:
         [{"forecast": name} | {key: scored[name][key] for key in keys} for name in NAMES]
     )
     shown = rows.map(lambda value: f"{value:.4g}" if isinstance(value, float) else value)
+    shown.loc[shown["forecast"].str.startswith("group"), "coverage_80"] = "–"  # a point forecast
     change = Interval.from_dict(found["differences"]["lstm_minus_group_seasonal_mean"]["mae"])
     notes = NOTES.format(
         series=found["series"],
