@@ -1,5 +1,6 @@
 """Series without history: taught by masked contexts, scored on series that are left out wholly."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from retain.kinds.forecast.data import left_out, panel, tables
 from retain.kinds.forecast.data.windows import Windows
 from retain.kinds.forecast.evaluation import evaluate, report
 from retain.kinds.forecast.model import cold, refit, setup
-from retain.kinds.forecast.predict import forecast_table, predictor
+from retain.kinds.forecast.predict import cold_start, endpoint, forecast_table, predictor
 from retain.training import portable_cpu, trainer
 
 KINDS = {"kiosk": 20.0, "shop": 60.0, "market": 200.0}
@@ -172,6 +173,22 @@ def test_a_new_series_is_forecast_by_name_and_marked(
             forecast_table.forecast_file(
                 folder, None, tmp_path, ForecastOptions(cold_start=str(tmp_path / "bad.csv"))
             )
+
+
+def test_a_server_takes_the_future_alone(trained: tuple[Path, Problem, Path, Path]) -> None:
+    model = predictor.load(trained[3])
+    ds = [f"2024-05-{day:02}" for day in range(1, HORIZON + 1)]
+    new = {"id": ["new"] * HORIZON, "ds": ds, "promotion": [0] * HORIZON}
+    new |= {"kind": ["shop"] * HORIZON, "size": [1.0] * HORIZON}
+    history, coming = endpoint.parse_tables(json.dumps({"future": new}).encode(), 100)
+    assert history == {}
+    assert coming is not None
+    request = endpoint._read_new(model, coming)
+    answer = model.tabulate(request, model.predict_batch(request.batch))
+    assert {*answer["note"]} == {cold_start.NOTED}
+    frame = pd.DataFrame(new)
+    expected = cold_start.forecast_frame(model, frame, "t").table
+    np.testing.assert_allclose(answer["median"], expected["median"])
 
 
 def test_a_series_with_history_has_the_forecast_of_a_model_without_the_cold_part(

@@ -13,10 +13,13 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
+from retain.errors import ModelError
 from retain.kinds.forecast.data import timestamps
+from retain.kinds.forecast.data.formats import Origin
+from retain.kinds.forecast.data.reader import Raw
 from retain.kinds.forecast.predict import future
 from retain.kinds.forecast.predict.batcher import Batcher
-from retain.kinds.forecast.predict.request import CHUNK, FUTURE, HISTORY, Request
+from retain.kinds.forecast.predict.request import CHUNK, FUTURE, HISTORY, Request, frame_of
 from retain.kinds.forecast.predict.table_predictor import TablePredictor
 from retain.serving import endpoint, http_io
 from retain.serving.champion import LoadedChampion
@@ -101,6 +104,8 @@ class ForecastEndpoint:
             columns, coming = await asyncio.to_thread(parse_tables, body, self._max_rows)
             if coming is None:
                 parsed = await asyncio.to_thread(reader.read_plain, columns)
+        if coming is not None and not columns:
+            return await asyncio.to_thread(_read_new, predictor, coming)
         if parsed is None:
             parsed = await asyncio.to_thread(reader.read_columns, columns, coming)
         return parsed
@@ -177,18 +182,38 @@ def _describe_table(names: list[str], more: bool) -> dict[str, Any]:
 def parse_tables(body: bytes, max_rows: int) -> tuple[Columns, Columns | None]:
     """Parse the tables of a request in JSON as values by column: the history, and the future.
 
+    The future alone is that of series without history.
+
     Raises:
         HTTPException: 400, 413 or 422, with what is wrong.
     """
     content = http_io.parse_json(body)
     tables = content if isinstance(content, dict) else {}
-    if tables.get(HISTORY) is None or tables.keys() - {HISTORY, FUTURE}:
+    alone = tables.get(FUTURE) is not None and HISTORY not in tables
+    if (tables.get(HISTORY) is None and not alone) or tables.keys() - {HISTORY, FUTURE}:
         raise HTTPException(
             422, f"the body has no `history`, or more than that and `future`; {SHAPE}"
         )
-    history = _parse_table(tables[HISTORY], HISTORY, max_rows)
+    history = {} if alone else _parse_table(tables[HISTORY], HISTORY, max_rows)
     coming = tables.get(FUTURE)
     return history, None if coming is None else _parse_table(coming, FUTURE, max_rows)
+
+
+def _read_new(predictor: TablePredictor, coming: Columns) -> Request:
+    """Read series without history, from the table of the future alone."""
+    # Late: a server with onnxruntime imports no torch.
+    from retain.kinds.forecast.predict import cold_start
+    from retain.kinds.forecast.predict.predictor import Predictor
+
+    if not isinstance(predictor, Predictor):
+        raise HTTPException(
+            422, "the body has no `history`, without which `--runtime onnx` forecasts nothing"
+        )
+    try:
+        raw = Raw(frame_of(coming, FUTURE), Origin(FUTURE, 1))
+        return cold_start.read(predictor, raw)[0]
+    except ModelError as error:  # it was not taught to
+        raise HTTPException(422, f"the body has no `history`; {error}") from None
 
 
 def _parse_table(table: Any, where: str, max_rows: int) -> Columns:

@@ -84,8 +84,8 @@ class RequestReader:
         Raises:
             DataError: as `read_frame`, or the columns differ in length.
         """
-        known = None if coming is None else _frame(coming, FUTURE)
-        return self.read_frame(_frame(columns, HISTORY), known)
+        known = None if coming is None else frame_of(coming, FUTURE)
+        return self.read_frame(frame_of(columns, HISTORY), known)
 
     def read_frame(self, frame: pd.DataFrame, coming: pd.DataFrame | None = None) -> Request:
         """Read tables that have the model's columns and no others.
@@ -156,7 +156,8 @@ def _check_known(unknown: tuple[str, ...], where: str, reads: list[str]) -> None
         )
 
 
-def _frame(columns: Mapping[str, list[Any]], where: str) -> pd.DataFrame:
+def frame_of(columns: Mapping[str, list[Any]], where: str) -> pd.DataFrame:
+    """Return values by column as a frame; DataError if the columns differ in length."""
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"`{name}` has {length:,}" for name, length in lengths.items())
