@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from retain.training.portable_cpu import NUMPY, TORCH
 from tests import forkserver
 
 from ..chaos.project import make_project
@@ -91,6 +92,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--project", type=Path, help="a project that an earlier run has made")
     options = parser.parse_args()
+    os.environ |= NUMPY | TORCH  # a stage that is not forked computes as those that are
     server = forkserver.start()
     rows: dict[str, dict[str, int]] = {}
     try:

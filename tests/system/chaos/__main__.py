@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from retain.training.portable_cpu import NUMPY, TORCH
 from tests import forkserver
 
 from .forked import Start, forked
@@ -85,6 +86,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    os.environ |= NUMPY | TORCH  # a stage that is not forked computes as those that are
     server = forkserver.start()
     try:
         with tempfile.TemporaryDirectory() as folder:
