@@ -255,7 +255,8 @@ def _import_everything(place: Path) -> None:
         for module in pkgutil.walk_packages(
             importlib.import_module(package).__path__, package + "."
         ):
-            if not module.name.endswith(("__main__", ".testing")):
+            # run_onnx, a script that an export holds, imports what starts threads.
+            if not module.name.endswith(("__main__", ".testing", ".run_onnx")):
                 with contextlib.suppress(ImportError):  # of libraries that are no part of this
                     importlib.import_module(module.name)
     for name in ALSO:
