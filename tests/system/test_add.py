@@ -223,7 +223,7 @@ def test_what_it_writes_is_complete(project: Path, sales: Path) -> None:
     assert isinstance(problem, Problem)
     assert (problem.model.ensemble, problem.training.patience) == (2, 2)  # as the preset says
     assert entry["model"].keys() == Model.model_fields.keys()
-    assert Training.model_fields.keys() - entry["training"].keys() == MACHINE
+    assert Training.model_fields.keys() - entry["training"].keys() == MACHINE | {*Training.SPARED}
 
 
 def test_a_failing_add_leaves_nothing_behind(
