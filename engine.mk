@@ -19,7 +19,8 @@ team-test: $(TEAM) ## Run the pipeline against PostgreSQL, an MLflow server and 
 
 bench: setup ## Measure accuracy, speed and scale beside others, and write benchmarks/README.md; takes hours
 	@python -m benchmarks.peers.setup --missing
-	@for name in accuracy ordinary babi letters refit speed start limit scale checkpoints portable serving verdict; do python -m benchmarks $$name; done
+	@for name in accuracy ordinary babi letters translate refit cold speed start limit scale checkpoints portable serving verdict; do python -m benchmarks $$name; done
+	@python -m benchmarks tune --write
 
 # npm writes this file itself, last of all. .github/lint/.npmrc says how.
 $(NPM): $(STAMP) .github/lint/package.json .github/lint/package-lock.json

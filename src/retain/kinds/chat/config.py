@@ -86,14 +86,14 @@ class Evaluation(Section):
 
 
 class Problem(CommonProblem):
-    """A chat problem, whole."""
+    """A chat problem."""
 
     ERRORS = ("error",)
     PRESETS = PRESETS
     TASK = "text-generation"
     BASELINES = ("rnn", "gru", "not_told", "most_frequent", "last_named")
 
-    kind: Literal["chat"]
+    kind: Literal["chat"]  # the replies to the lines of a conversation
     data: Data
     model: Model = Model()
     training: Training = Training()

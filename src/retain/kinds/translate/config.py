@@ -106,7 +106,7 @@ class Problem(CommonProblem):
         *("nearest", "word_by_word"),
     )
 
-    kind: Literal["translate"]
+    kind: Literal["translate"]  # a sentence in another language
     data: Data
     model: Model = Model()
     training: Training = Training()
