@@ -46,8 +46,8 @@ def params() -> str:
         "The file has the key `problems`: a mapping from the name of a problem (small letters, "
         "digits and `_`) to its entry, and may have the key `plugins`: a folder, or several, with "
         "[kinds of the project's own](../project.md). `retain schema` prints the JSON Schema from "
-        "which this page is made, and by which editors complete and check the file. A key that is not here is an "
-        "error.",
+        "which this page is made, and by which editors complete and check the file. A key that is "
+        "not here is an error.",
         "## Every problem",
         _rows(_every_problem(schema, definitions[names[0]], names)),
         "Besides, each kind has the sections `data`, `model` and `evaluation`: "

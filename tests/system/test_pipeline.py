@@ -57,7 +57,7 @@ def test_every_stage_leaves_what_it_declares(finished: Path) -> None:
         assert {path.name for path in (finished / place).iterdir()} == names
     reports = finished / "reports" / "small"
     assert {path.stem for path in (reports / "plots").glob("*.csv")} == PLOTS
-    assert (reports / "report.html").read_text().count("<svg") == 7
+    assert (reports / "report.html").read_text().count("<svg") == 8
     assert json.loads((reports / "verdict.json").read_text())["passed"]
     left = [path.name for path in (finished / "scratch").rglob("*") if path.suffix != ".lock"]
     assert {*left} == {"checkpoints", *lock_file.COPIES}  # the first is empty

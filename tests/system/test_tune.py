@@ -27,6 +27,7 @@ def trials(folder: Path) -> list[dict[str, Any]]:
     return [{key: value for key, value in one.items() if key != "cpu_seconds"} for one in found]
 
 
+@pytest.mark.long
 def test_a_study_that_is_killed_goes_on_and_params_get_the_best(tmp_path: Path) -> None:
     whole = write_project(tmp_path / "whole", small_table(), TUNED)
     put_store(whole)
