@@ -110,6 +110,7 @@ def test_a_table_is_answered_row_by_row(model: Predictor, root: Path) -> None:
         (["Die Katze.", ""], "row 2: '' is no sentence to translate"),
         ([None], "row 1: None is no sentence"),
         (["Die Qatze."], "row 1: letter 5, 'Q', is none that the model was trained on"),
+        (["Die </s> Katze."], "row 1: the sentence has '</s>', which is no text"),
         (["Die " * 501], "row 1: the sentence has .* at most 500 are read"),
     ],
 )

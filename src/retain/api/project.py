@@ -13,14 +13,14 @@ import pandas as pd
 
 from retain.api.evaluation import Evaluation
 from retain.api.model import Model, TableOrPath
-from retain.api.training import COLUMNS, check_known
+from retain.api.training import COLUMNS, check_known, write_table
 from retain.config import loader
 from retain.config.kind import kind_of
 from retain.errors import ModelError, ParamsError, RegistryError, RetainError
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.infer import adding
 from retain.kinds.forecast.infer import entry as inference
-from retain.project import raw_table
+from retain.project import fingerprint, raw_table
 from retain.project.layout import Layout
 
 SHOWN = 20  # lines of the output of a run that failed without a sentence
@@ -117,8 +117,11 @@ class Project:
         with tempfile.TemporaryDirectory(prefix="retain-") as scratch:
             path = str(table)
             if isinstance(table, pd.DataFrame):
-                path = f"{scratch}/{name}.parquet"
-                table.reset_index(drop=True).to_parquet(path, index=False)
+                path = write_table(table, Path(scratch) / f"{name}.parquet")
+                there = self.root / "data" / "raw" / f"{name}.parquet"
+                md5 = fingerprint.file_md5(Path(path))
+                if force and there.is_file() and fingerprint.file_md5(there) != md5:  # keep it
+                    path = str(Path(path).rename(f"{scratch}/{name}-{md5[:8]}.parquet"))
             place, copy_to = raw_table.place(path, self.root)
             found = inference.infer(name, place, self.root, horizon, given, budget)
             content = adding.entry(name, found, copy_to or place)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pandas as pd
+from pyarrow.lib import ArrowException
 
 from retain import model_files
 from retain.api.evaluation import FIGURES, METRICS, REPORT
@@ -16,7 +17,7 @@ from retain.api.model import FINAL, NAME, Model
 from retain.config import loader
 from retain.config.kind import kind_of
 from retain.config.schema import Cell
-from retain.errors import ParamsError, did_you_mean
+from retain.errors import DataError, ParamsError, did_you_mean
 from retain.evaluation import choice, quality_gate, report
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import tables
@@ -59,7 +60,7 @@ def train(
     scratch = tempfile.TemporaryDirectory(prefix="retain-")
     root = Path(scratch.name)
     path = "table.parquet"
-    table.reset_index(drop=True).to_parquet(root / path, index=False)
+    write_table(table, root / path)
     found = inference.infer(NAME, path, root, horizon, columns, budget)
     entry: dict[str, Any] = {
         "kind": "forecast",
@@ -80,6 +81,15 @@ def train(
         _run(problem, root)
     history = tables.read(problem.data, root)
     return Model.read(scratch, findings=found.sentences, _history=lambda: history)
+
+
+def write_table(table: pd.DataFrame, path: Path) -> str:
+    """Write a frame to a file; DataError if a column has values of several types."""
+    try:
+        table.reset_index(drop=True).to_parquet(path, index=False)
+    except ArrowException as error:
+        raise DataError(f"the table cannot be written: {error}; give a column one type") from None
+    return str(path)
 
 
 def _run(problem: Problem, root: Path) -> None:

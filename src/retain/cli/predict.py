@@ -111,10 +111,12 @@ def forecast(
         raise DataError(f"{plot}: name an .svg or a .png; a forecast in parts cannot be drawn")
     forecast_file, bulk = require(kind.forecast, refusal), require(kind.bulk, refusal)
     taken = unseen or getattr(getattr(problem, "data", None), "unseen", None)
-    if cold_start is not None and (history or future or plot or (output and not output.suffix)):
+    others = history or future or plot or fill_with or strict or (output and not output.suffix)
+    if cold_start is not None and others:
         raise DataError(
-            "--cold-start has its rows in one table, without --history and --future; it is written "
-            "to one file, without --plot"
+            "--cold-start has its rows in one table, without --history and --future, and forecasts "
+            "all of them, without --fill-with and --strict; it is written to one file, without "
+            "--plot"
         )
     method = fill_with and fill_with.value
     options = ForecastOptions(future, strict, method, taken and str(taken), cold_start)

@@ -50,7 +50,7 @@ class Numbers:
 
     def shown(self, value: Value) -> Value:
         """Return a drawn number with two significant digits, as params.yaml will have it."""
-        rounded = float(f"{value:.2g}")
+        rounded = min(max(float(f"{value:.2g}"), self.low), self.high)
         return int(rounded) if self.whole else rounded
 
 

@@ -45,6 +45,8 @@ def _set(text: str, name: str, section: str, key: str, value: Any) -> str:
     if not isinstance(problem, CommentedMap) or problem.fa.flow_style():
         return text
     block = problem.get(section)
+    if block is None and section in problem:
+        return _replace(lines, problem, section, _yaml({key: value}))
     if block is None:
         depth = problem.lc.key(next(iter(problem)))[1]
         end = _end(lines, content["problems"], name)

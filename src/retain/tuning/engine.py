@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from retain.errors import RetainError
 from retain.tuning.worker import STOP
 
 
@@ -41,6 +42,7 @@ class Processes:
     def __init__(self, root: Path, name: str, mode: str):
         self._words = [
             sys.executable,
+            "-P",  # a module in the project's folder is not taken for one of a library
             "-m",
             "retain.tuning.worker",
             str(root.resolve()),
@@ -88,7 +90,9 @@ class Processes:
             assert process.stdout is not None
             line = process.stdout.readline()
             if not line:
-                raise RuntimeError(f"the process of trials ended with {process.wait()}")
+                raise RetainError(
+                    f"a process of trials ended with {process.wait()}; its error stands above"
+                )
             yield place, json.loads(line)
 
     def answer(self, place: int, stop: bool) -> None:
@@ -98,4 +102,5 @@ class Processes:
     def _write(self, place: int, line: bytes) -> None:
         stdin = self._processes[place].stdin
         assert stdin is not None
-        stdin.write(line)
+        with suppress(BrokenPipeError):  # it has ended, as `messages` says
+            stdin.write(line)

@@ -1,6 +1,7 @@
 """What is tuned: a problem, its cells, what is tried of each, and the journals of their trials."""
 
 import dataclasses
+import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -53,12 +54,13 @@ class Plan:
         Args:
             prepared: the md5 of the prepared data.
         """
-        space = self.spaces[cell]
+        space, kind = self.spaces[cell], kind_of(self.problem)
         recipe = {
             "data": prepared,
             "params": self.problem.model_dump(mode="json", exclude=UNREAD),
             "folds": self.problem.folds,
-            "code": code_deps.training_md5(self.root, kind_of(self.problem)),
+            "code": code_deps.training_md5(self.root, kind),
+            "score": kind.trial and fingerprint.file_md5(Path(inspect.getfile(kind.trial.load))),
             "ranges": {key: dataclasses.asdict(one) for key, one in space.ranges.items()},
             "starts": [dict(start) for start in space.starts],
             "fixed": dict(space.fixed),

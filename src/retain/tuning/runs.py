@@ -2,6 +2,7 @@
 
 from retain.config import loader
 from retain.config.schema import Cell
+from retain.errors import ParamsError
 from retain.project import fingerprint
 from retain.tracking import offline_run
 from retain.tracking.offline_run import FIRST_STAMP, Message, OfflineRun
@@ -18,7 +19,10 @@ def log(
         losses: of the validation part, after each epoch.
         began: seconds since 1970.
     """
-    problem = loader.parse(plan.name, plan.of(ended.settings))
+    try:
+        problem = loader.parse(plan.name, plan.of(ended.settings))
+    except ParamsError:  # for which the trial failed
+        problem = plan.problem
     whole = _key(plan, study)
     message = Message(
         f"{whole}-{ended.number}",

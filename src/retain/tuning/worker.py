@@ -23,7 +23,7 @@ from retain.config import loader
 from retain.config.kind import kind_of
 from retain.config.schema import Mode, Problem
 from retain.errors import RetainError
-from retain.project import files, fingerprint
+from retain.project import code_deps, files, fingerprint
 from retain.training.portable_cpu import pin_cpu_kernels
 
 STOP = b"stop\n"
@@ -45,6 +45,8 @@ def main() -> None:
     for module in ("retain.training.trainer", *(one.partition(":")[0] for one in targets.values())):
         import_module(module)
     while line := asked.readline():
+        if not line.startswith(b"{"):  # an answer to a trial that was killed meanwhile
+            continue
         child = os.fork()
         if child == 0:
             _be(root, name, json.loads(line), tell, asked)
@@ -109,11 +111,13 @@ def _run(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO)
 def prepare(root: Path, name: str, problem: Problem) -> Path:
     """Return the folder with the prepared data of a problem, whose `data` a trial may change.
 
-    They are a function of the raw table and the section `data`, by whose md5 they are found again.
+    They are a function of the raw table, the section `data` and the code, by whose md5 they are
+    found again.
     """
     kind, content = kind_of(problem), problem.model_dump(mode="json")["data"]
     raw = root / str(content["path"])
-    inputs = [content, fingerprint.path_md5(raw) if raw.exists() else ""]
+    table = fingerprint.path_md5(raw) if raw.exists() else ""
+    inputs = [content, table, code_deps.code_list(root, kind, "prepare")]
     md5 = fingerprint.text_md5(json.dumps(inputs, sort_keys=True))
     target = root / "scratch" / "tune" / name / md5
     target.parent.mkdir(parents=True, exist_ok=True)

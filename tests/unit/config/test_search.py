@@ -76,6 +76,11 @@ def test_each_learning_rate_that_a_recall_problem_tries_is_a_first_trial() -> No
     assert problem.training.rates("lstm") == (0.1,)
 
 
+def test_the_rates_of_a_recall_problem_that_are_kept_are_those_of_a_trial() -> None:
+    entry = {**ENTRIES["recall"], "tune": {"training": {"learning_rate": "keep"}}}
+    assert space(entry).fixed == {}
+
+
 def test_what_tune_says_replaces_the_range_and_the_present_value_stays_in_it() -> None:
     tune = {
         "model": {"hidden_size": [80, 96], "normalisation": ["last"], "layers": "keep"},
@@ -129,6 +134,7 @@ def test_a_drawn_number_has_two_digits_and_a_present_one_all_of_them() -> None:
     assert found.settings({RATE: 0.0034567}) == {RATE: 0.0035}
     assert found.settings({RATE: 0.0012345}) == {RATE: 0.0012345}
     assert Numbers(8, 512, whole=True).shown(137) == 140
+    assert [Numbers(115, 119, whole=True).shown(value) for value in (116, 118.9)] == [119, 119]
 
 
 def test_tune_changes_no_input_of_a_stage(tmp_path: Path) -> None:

@@ -97,6 +97,14 @@ def test_a_section_that_is_missing_or_empty_is_made(tmp_path: Path, empty: str) 
     assert after.startswith(before[: before.index("    training:\n      learning_rate:\n")])
 
 
+def test_a_section_without_a_value_gets_one(tmp_path: Path) -> None:
+    before = BEFORE.replace(
+        "    model: {hidden_size: 8}     # small\n", "    preset: fast\n    model:\n"
+    )
+    after = with_values(write(tmp_path, before), "other", {"model.hidden_size": 32})
+    assert "    preset: fast\n    model: {hidden_size: 32}\n" in after
+
+
 def test_a_value_that_is_refused_names_its_key(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"problems\.sales\.model\.hidden_size"):
         with_values(write(tmp_path), "sales", {"model.hidden_size": 0})

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from retain.evaluation.lstm_gates import Inspection
 
 COLUMN = "conversation"
-LINES = 6  # of an example
+EXAMPLES, LINES = 3, 6  # conversations in an example, and lines of each
 LONGEST_LINE = 1000  # words
 Words = list[int]
 
@@ -68,10 +68,12 @@ class Predictor:
         return f"conversations of {len(self._numbers):,} different words"
 
     def example(self, prepared: Path) -> pd.DataFrame:
-        """Return the first lines of test conversations as a request."""
-        conversations = dataset.load(prepared, "test")[:3]
-        lines = ("\n".join(turn.you for turn in turns[:LINES]) for turns in conversations)
-        return pd.DataFrame({COLUMN: list(lines)})
+        """Return the first lines of test conversations as a request, of words that it knows."""
+        texts: list[str] = []
+        for turns in dataset.load(prepared, "test"):
+            lines = [turn.you for turn in turns if self._numbers.keys() >= {*split_words(turn.you)}]
+            texts += ["\n".join(lines[:LINES])] if lines and len(texts) < EXAMPLES else []
+        return pd.DataFrame({COLUMN: texts or [next(iter(self._numbers))]})
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
         """Reply to each line of each conversation of a table.

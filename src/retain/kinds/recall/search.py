@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from retain.config.schema import Cell
-from retain.config.search import RATE, Choices, Numbers, Range, Space, around, space
+from retain.config.search import KEEP, RATE, Choices, Numbers, Range, Space, around, space
 from retain.kinds.recall.config import Problem
 
 
@@ -20,6 +20,8 @@ def build(problem: Problem, cell: Cell) -> Space:
         "training.weight_decay": Choices((0.0, 0.001, 0.01, 0.1)),
     }
     found = space(problem, cell, ranges)
+    if problem.tune.get("training", {}).get("learning_rate") == KEEP:
+        return found  # a trial tries the rates that are listed, as the training does
     starts = tuple(
         {**start, RATE: rate} for start in found.starts for rate in problem.training.rates(cell)
     )

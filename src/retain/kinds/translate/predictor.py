@@ -16,7 +16,7 @@ from retain.kinds.translate import dataset, search
 from retain.kinds.translate.config import Model, Problem
 from retain.kinds.translate.dataset import Ints, Schema
 from retain.kinds.translate.network import Translator
-from retain.kinds.translate.pieces import END
+from retain.kinds.translate.pieces import END, SPECIAL
 from retain.kinds.translate.search import Hypothesis
 from retain.model_files import check_same, reading
 from retain.networks import recurrent
@@ -56,10 +56,16 @@ class Predictor:
     def example(self, prepared: Path) -> pd.DataFrame:
         """Return test sentences as a request."""
         corpus = dataset.load(prepared)
-        test = corpus.part("test")
-        chosen = test[:: max(len(test) // EXAMPLES, 1)][:EXAMPLES]
-        readable = [pair for pair in chosen if all(n > END for n in corpus.source_of(pair))]
-        return pd.DataFrame({COLUMN: [corpus.pairs[pair].source for pair in readable]})
+        readable: list[int] = []
+        for part in ("test", "train"):  # of a small test part it may know no sentence whole
+            pairs = corpus.part(part)
+            readable = readable or [n for n in pairs if self._reads(corpus.source_of(n))]
+        chosen = readable[:: max(len(readable) // EXAMPLES, 1)][:EXAMPLES]
+        return pd.DataFrame({COLUMN: [corpus.pairs[pair].source for pair in chosen]})
+
+    @staticmethod
+    def _reads(pieces: Sequence[int]) -> bool:
+        return min(pieces) > END and len(pieces) <= MOST_PIECES
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
         """Translate each sentence of a table: `translation`, and its `probability`.
@@ -84,6 +90,8 @@ class Predictor:
         """
         if not isinstance(text, str):
             raise DataError(f"{text!r} is no sentence to translate; give some words")
+        if special := next((word for word in SPECIAL if word in text), None):
+            raise DataError(f"the sentence has {special!r}, which is no text; leave it out")
         pieces = self.schema.source.read(text)
         if len(pieces) > MOST_PIECES:
             raise DataError(

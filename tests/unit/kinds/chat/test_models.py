@@ -282,6 +282,16 @@ def test_a_table_is_answered_row_by_row() -> None:
         model.predict(pd.DataFrame({"conversation": ["hello", "hello x"]}))
 
 
+def test_an_example_has_words_that_the_model_knows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stranger = (Turn("merci", "hello"), Turn("who am i", "you are ann"))
+    monkeypatch.setattr("retain.kinds.chat.dataset.load", lambda *_: [stranger])
+    assert list(loaded().example(tmp_path)["conversation"]) == ["who am i"]
+    monkeypatch.setattr("retain.kinds.chat.dataset.load", lambda *_: [stranger[:1]])
+    assert len(loaded().predict(loaded().example(tmp_path))) == 1
+
+
 @pytest.mark.parametrize("source", ["introductions", "folder"])
 def test_a_problem_is_prepared_scored_and_reported(tmp_path: Path, source: str) -> None:
     data = {"source": "introductions", "test": 45, "test_turns": 12, "validation": 4}

@@ -108,7 +108,8 @@ def compare(model: Predictor, inputs: Arrays, found: NDArray[np.float32]) -> flo
     if model.network.target.whole:
         # A value near ½ may be rounded up here and down there; there are few of them.
         rounded = apart[..., :-1] == 1.0
-        apart[..., :-1] = np.where(rounded & (rounded.mean() < ROUNDED), 0.0, apart[..., :-1])
+        few = rounded.sum() <= max(1, ROUNDED * rounded.size)
+        apart[..., :-1] = np.where(rounded & few, 0.0, apart[..., :-1])
     near = np.maximum(LIMIT * units, BITS * _last_bit(model, expected))
     difference = float((apart / units).max())
     if not (apart <= near).all():

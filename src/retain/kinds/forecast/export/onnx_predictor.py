@@ -71,7 +71,7 @@ def load(folder: Path, cache: Path) -> OnnxPredictor:
     path = cache / f"{fingerprint.folder_md5(folder)}-{__version__}.onnx"
     if not path.is_file():
         cache.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "retain.kinds.forecast.export.write_graph"]
+        command = [sys.executable, "-P", "-m", "retain.kinds.forecast.export.write_graph"]
         done = subprocess.run(
             [*command, str(folder), str(path)], capture_output=True, text=True, check=False
         )

@@ -116,7 +116,8 @@ def _rows(raw: Raw, data: Data) -> pd.DataFrame:
 
 
 def _check_new(names: NDArray[np.object_], model: Predictor, where: str) -> None:
-    known = [name for name in names if name in set(model.config["series"]["unique_id"])]
+    learned = set(model.config["series"]["unique_id"])
+    known = [name for name in names if name in learned]
     if known:
         raise DataError(
             f"{where}: {len(known):,} series have a history, which the model has learned; forecast "
