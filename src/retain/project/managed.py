@@ -31,6 +31,8 @@ SAMPLE = (
     "data/raw/gospels_acts.txt.gz",
     "data/raw/metro_interstate_traffic_volume.csv.gz",
     "data/raw/metro_interstate_traffic_volume.md",
+    "data/raw/tatoeba_deu_eng.md",
+    "data/raw/tatoeba_deu_eng.tsv.gz",
 )
 
 

@@ -98,6 +98,7 @@ def _be(action: Callable[[], object], log: Path) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(file, 1)
         os.dup2(file, 2)
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # pytest has others
         bound()
         action()
         code = 0
