@@ -7,7 +7,6 @@ block the others, and a request that has timed out is not continued.
 
 import asyncio
 from abc import ABC, abstractmethod
-from importlib.resources import files
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
@@ -19,7 +18,7 @@ from starlette.exceptions import HTTPException
 
 from retain.config.kind import Predictor
 from retain.errors import DataError, read_rows
-from retain.serving import http_io
+from retain.serving import http_io, pages
 from retain.serving.champion import LoadedChampion
 from retain.serving.endpoint import Answer, Limits
 from retain.serving.http_io import OverloadedError, RawRequest
@@ -62,10 +61,11 @@ class LinesEndpoint(ABC, Generic[P, R]):
     answer_model: type[Answer] = LinesAnswer
     request_model: type[R]
     lines_name: str  # the word for lines, in the plural
+    template: str = "serving/lines.html.j2"  # of its page
 
     def __init__(self, limits: Limits, counters: CollectorRegistry):
         self.max_body, self._max_rows = min(limits.body, BODY), min(limits.rows, LINES)
-        self.page = files("retain.serving").joinpath("lines.html").read_text("utf-8")
+        self.page = pages.page(self.template)
         help_text = f"{self.lines_name.capitalize()} answered."
         self._counter = Counter(f"retain_{self.lines_name}", help_text, registry=counters)
         self._column = self.request_model.column()

@@ -8,7 +8,6 @@ that no other model reads it.
 import base64
 import hmac
 import secrets
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -60,10 +59,10 @@ class ChatEndpoint(LinesEndpoint[Predictor, ChatRequest]):
     answer_model = ChatAnswer
     request_model = ChatRequest
     lines_name = "conversations"
+    template = "kinds/chat/chat.html.j2"
 
     def __init__(self, limits: Limits, counters: CollectorRegistry):
         super().__init__(limits, counters)
-        self.page = files("retain.kinds.chat").joinpath("chat.html").read_text("utf-8")
         self._key = secrets.token_bytes(SIGNATURE)
 
     def count_units(self, predictor: Predictor, line: str) -> int:
