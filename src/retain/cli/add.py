@@ -19,7 +19,9 @@ app = typer.Typer()
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="Of the new problem: lower-case letters, digits, _.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of the new problem: lower-case letters, digits, _.")
+    ],
     path: Annotated[str, typer.Argument(help="CSV, Parquet, workbook, folder of Parquet, or URL.")],
     horizon: Annotated[int, typer.Option(min=1, help="Steps to forecast.")],
     ds: Annotated[
@@ -27,7 +29,8 @@ def add(
         typer.Option(help="Column of the time stamps; repeat it for a date and a time."),
     ] = None,
     ds_is_step: Annotated[
-        bool, typer.Option("--ds-is-step", help="It holds whole numbers, 1, 2, 3, and no dates.")
+        bool,
+        typer.Option("--ds-is-step", help="The column ds counts steps (1, 2, 3) and has no dates."),
     ] = False,
     y: Annotated[str | None, typer.Option(help="Column to forecast.")] = None,
     unique_id: Annotated[
@@ -70,7 +73,9 @@ def add(
     ] = None,
     aggregate: Annotated[
         str | None,
-        typer.Option(help="Of the rows in a step of --frequency: sum, mean, count."),
+        typer.Option(
+            help="How several rows in a step of --frequency become one: sum, mean, count."
+        ),
     ] = None,
     separator: Annotated[str | None, typer.Option(help="Between the fields of a row.")] = None,
     decimal: Annotated[str | None, typer.Option(help="The decimal sign.")] = None,
@@ -88,7 +93,7 @@ def add(
     skip_rows: Annotated[int | None, typer.Option(min=0, help="Lines above the header.")] = None,
     sheet: Annotated[str | None, typer.Option(help="Of a workbook.")] = None,
     max_bytes: Annotated[
-        int | None, typer.Option(min=1, help="What the file may hold, unpacked, if it is much.")
+        int | None, typer.Option(min=1, help="Most bytes that the unpacked file may have.")
     ] = None,
     duplicates: Annotated[
         str | None, typer.Option(help="Rows that repeat a time stamp: error, first, last, mean.")

@@ -73,7 +73,9 @@ def _found(model: str) -> Iterator[tuple[Path, str]]:
         from retain.registry import lookup
 
         with lookup.registered_folder(loader.find_root(), model) as folder:
-            yield folder, model.removeprefix("models:/").partition("@")[0].partition("/")[0]
+            address = lookup.ADDRESS.fullmatch(model)
+            assert address is not None  # else there were no such folder
+            yield folder, address["name"]
     elif (Path(model) / "config.json").is_file():
         yield Path(model), Path(model).resolve().name
     else:

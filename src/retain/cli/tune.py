@@ -29,7 +29,9 @@ app = typer.Typer()
 @app.command()
 def tune(
     name: Annotated[str, typer.Argument(help="Name of the problem in params.yaml.")],
-    trials: Annotated[int, typer.Option(min=1, help="Trials of each cell, earlier ones too.")] = 40,
+    trials: Annotated[
+        int, typer.Option(min=1, help="Trials of each cell; those of earlier runs count.")
+    ] = 40,
     timeout: Annotated[
         str | None, typer.Option(help="Time after which no trial begins, such as 30m or 2h.")
     ] = None,
@@ -105,8 +107,8 @@ def _show(planned: "Plan", studies: "Mapping[Cell, Study]") -> None:
     table = report.summary(planned, studies)
     typer.echo("")
     _print(table)
-    for text in (table.note, report.sentence(planned, studies)):
-        typer.echo(text + "\n" if text else "", nl=False)
+    for text in filter(None, (table.note, report.sentence(planned, studies))):
+        typer.echo(text)
 
 
 def _print(table: "Table") -> None:

@@ -92,8 +92,13 @@ def judge(
     return Judged(differences=differences(scored, compare, chosen["model"]), **chosen)
 
 
-def load_comparable(load: Callable[[Path], P], champion: Path, schema: Any) -> P:
+def load_comparable(
+    load: Callable[[Path], P], champion: Path, schema: Any, what: str = "data"
+) -> P:
     """Load the champion, to compare it with another model on a test part of `schema`.
+
+    Args:
+        what: the word for what a model is trained on.
 
     Raises:
         IncomparableError: it cannot be read, does not fit the data, or was trained on other data.
@@ -103,7 +108,7 @@ def load_comparable(load: Callable[[Path], P], champion: Path, schema: Any) -> P
     old = load_champion(load, champion, schema)
     if old.schema.digest != schema.digest:
         raise IncomparableError(
-            "it was trained on other data, and some of today's test part may be in it"
+            f"it was trained on other {what}, and some of today's test part may be among them"
         )
     return old
 
@@ -202,6 +207,7 @@ def differences_table(
     *,
     digits: str = ".4g",
     judged: str = "the first is",
+    names: Mapping[str, str] | None = None,
 ) -> "Table":
     """Return the differences between the models of metrics.json, with confidence intervals.
 
@@ -210,6 +216,7 @@ def differences_table(
         note: about the figures; `{methods}` in it becomes the methods of the intervals.
         digits: of a difference, as a format.
         judged: head of the column of judgements.
+        names: the display names of several measures, for a column that says which one is compared.
     """
     from retain.evaluation.quality_gate import difference_rows, methods_of
     from retain.evaluation.report import Table
@@ -217,8 +224,16 @@ def differences_table(
     rows = difference_rows(metrics, label, digits)
     return Table(
         title,
-        ("difference", "value", "95\N{NO-BREAK SPACE}% interval", judged),
-        tuple((models, *rest) for models, _, *rest in rows),
+        (
+            "difference",
+            *(("of",) if names else ()),
+            "value",
+            "95\N{NO-BREAK SPACE}% interval",
+            judged,
+        ),
+        tuple(
+            (models, *((names[metric],) if names else ()), *rest) for models, metric, *rest in rows
+        ),
         note=note.format(methods=methods_of(metrics)),
     )
 

@@ -78,9 +78,8 @@ def decision(root: Path, name: str) -> dict[str, Any] | None:
 
     None if this clone did not register the model, or registered another one since.
     """
-    layout = Layout(root, name)
-    path, model = layout.decision, layout.model(choice.judged(layout.metrics))
-    found = files.read_json(path, f"`dvc repro -f -s register@{name}`")
+    layout, found = Layout(root, name), recorded_decision(root, name)
+    model = layout.model(choice.judged(layout.metrics))
     final = fingerprint.folder_md5(layout.refitted) if layout.refitted else ""
     known = (found.get("model_md5"), found.get("final_md5", ""))
     if not model.is_dir() or known != (fingerprint.folder_md5(model), final):
@@ -88,9 +87,18 @@ def decision(root: Path, name: str) -> dict[str, Any] | None:
     return found
 
 
+def recorded_decision(root: Path, name: str) -> dict[str, Any]:
+    """Return what decision.json holds, whatever model it is about; empty where there is no file."""
+    return files.read_json(Layout(root, name).decision, _again(name))
+
+
 def not_registered(name: str) -> str:
     """Return the sentence about a model without a decision, and what to type."""
-    return f"this model was not registered last; do so with `dvc repro -f -s register@{name}`"
+    return f"this model was not registered last; do so with {_again(name)}"
+
+
+def _again(name: str) -> str:
+    return f"`dvc repro -f -s register@{name}`"
 
 
 def versions(client: "MlflowClient", name: str) -> "dict[int, ModelVersion]":

@@ -69,10 +69,7 @@ def _champion(root: Path, name: str) -> "ModelVersion | None":
     if not champions:
         return None
     newest = champions[-1]
-    version = None
-    if not store.is_empty(root):
-        client = store.connect(root)
-        version = registry.find_by_md5(client, name, newest.model, newest.final or None)
+    version = find_version(root, name, newest.model, newest.final or None)
     if version is None:
         raise RegistryError(
             f"the champion of {name} by its ledger, md5 {fingerprint.short(newest.model)}, is not "
@@ -125,11 +122,17 @@ def bring(root: Path, tree: Path, name: str, training: dict[str, Any]) -> None:
             Cache(tree).add(folder)
 
 
-def find_version(root: Path, name: str, md5: str) -> "ModelVersion | None":
-    """Return the first version whose evaluated model has this md5."""
+def find_version(
+    root: Path, name: str, md5: str, final: str | None = None
+) -> "ModelVersion | None":
+    """Return the first version whose evaluated model has this md5.
+
+    Args:
+        final: md5 of its refitted model; None for any.
+    """
     if store.is_empty(root):
         return None
-    return registry.find_by_md5(store.connect(root), name, md5, None)
+    return registry.find_by_md5(store.connect(root), name, md5, final)
 
 
 def line_of(root: Path, name: str, md5: str | None) -> Iterator[tuple[str, "ModelVersion | None"]]:

@@ -77,7 +77,7 @@ def _decide(
     with ledger.recorded(root, name, entry):
         sentence = move(client, version, entry)
     path = Layout(root, name).decision
-    decision = files.read_json(path, f"`dvc repro -f -s register@{name}`")
+    decision = lookup.recorded_decision(root, name)
     for alias in ("champion", "previous"):
         moved = registry.alias_version(client, name, alias)
         if moved is not None and str(moved.version) == decision.get("version"):

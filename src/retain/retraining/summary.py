@@ -17,7 +17,7 @@ from retain.evaluation.report import Table, markdown_table, plain
 from retain.evaluation.results import DriftFindings
 from retain.project import files, fingerprint
 from retain.project.layout import Layout
-from retain.registry import artifacts, registry, version_tags
+from retain.registry import artifacts, lookup, registry, version_tags
 from retain.retraining import changes
 from retain.tracking import labels, store
 from retain.training import portable_cpu
@@ -38,17 +38,14 @@ def is_current(root: Path, name: str) -> bool:
 
 def is_registered(root: Path, name: str) -> bool:
     """Whether the present model is the one that was registered last in this clone."""
-    layout = Layout(root, name)
-    decision = files.read_json(layout.decision, f"`dvc repro -f -s register@{name}`")
-    models = [decision.get("model_md5"), decision.get("final_md5") or None]
-    return bool(decision) and models == [_md5(_judged(layout)), _md5(layout.refitted)]
+    return lookup.decision(root, name) is not None
 
 
 def write(root: Path, name: str, problem: Problem) -> str:
     """Write the summary of the present model, which is registered, and return its text."""
     portable_cpu.pin_cpu_kernels(problem.training.reproducible)
     layout = Layout(root, name)
-    decision = files.read_json(layout.decision, f"`dvc repro -f -s register@{name}`")
+    decision = lookup.recorded_decision(root, name)
     client = store.connect(root)
     new = client.get_model_version(name, decision["version"])
     before = _version_before(client, new)

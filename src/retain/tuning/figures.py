@@ -99,9 +99,7 @@ def parallel(cell: Cell, study: Study) -> str:
 
 
 def _draw_parallel(cell: Cell, study: Study) -> Figure:
-    scored = sorted(
-        (one for one in study.ended if one.value is not None), key=lambda one: -(one.value or 0.0)
-    )
+    scored = study.scored[::-1]  # the best is drawn last, above the others
     ranges = study.space.ranges
     figure = Figure(figsize=(WIDTH, 3.6))
     axes = figure.subplots()

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from ruamel.yaml import YAML
-
 from retain.config import loader, search
 from retain.config.kind import kind_of, require
 from retain.config.schema import Cell, Problem
@@ -106,8 +104,7 @@ def plan(root: Path, name: str, cells: Sequence[str]) -> Plan:
             f"params.yaml: `problems.{name}.training.devices` is {problem.training.devices}; a "
             f"trial trains on one device: set it to 1, and give --jobs the number of devices"
         )
-    content = YAML(typ="safe").load(root / "params.yaml")
-    entry = json.loads(json.dumps(content["problems"][name]))
+    entry = json.loads(json.dumps(loader.read(root)["problems"][name]))
 
     def check(settings: Mapping[str, Any]) -> Problem:
         return loader.parse(name, search.override(entry, settings))

@@ -42,7 +42,7 @@ def page(plan: Plan, studies: Mapping[Cell, Study]) -> str:
             )
         )
     for cell, study in studies.items():
-        if sum(one.value is not None for one in study.ended) > 1:
+        if len(study.scored) > 1:
             drawn.append(
                 Figure(
                     f"parallel-{cell}",
@@ -133,9 +133,6 @@ def summary(plan: Plan, studies: Mapping[Cell, Study]) -> Table:
 
 def best(cell: Cell, study: Study) -> Table:
     """Return the table of a cell's best trials."""
-    scored = sorted(
-        (one for one in study.ended if one.value is not None), key=lambda one: one.value or 0.0
-    )[:SHOWN]
     keys = tuple(study.space.ranges)
     rows = tuple(
         (
@@ -143,7 +140,7 @@ def best(cell: Cell, study: Study) -> Table:
             number(one.value),
             *(number(one.settings.get(key)) for key in keys),
         )
-        for one in scored
+        for one in study.scored[:SHOWN]
     )
     columns = ("trial", "score", *(key.partition(".")[2] for key in keys))
     return Table(f"Best trials of the {mark(cell).label}", columns, rows)
@@ -179,7 +176,7 @@ def sentence(plan: Plan, studies: Mapping[Cell, Study]) -> str:
     )
 
 
-def line(ended: Ended, best_so_far: Ended | None, left: float | None) -> str:
+def line(ended: Ended, best_so_far: Ended | None, left: float) -> str:
     """Return the line of progress behind the count of trials."""
     if ended.value is None:
         told = outcome(ended)
@@ -188,9 +185,7 @@ def line(ended: Ended, best_so_far: Ended | None, left: float | None) -> str:
         told = f"{number(ended.value)}"
     if best_so_far is not None:
         told += f"  (best {number(best_so_far.value)}, trial {best_so_far.number + 1})"
-    if left is not None:
-        told += f"  about {duration(left)} left" if left > 0 else ""
-    return told
+    return told + (f"  about {duration(left)} left" if left > 0 else "")
 
 
 def meaning(plan: Plan) -> str:
@@ -217,18 +212,13 @@ def duration(seconds: float) -> str:
 
 def changed_keys(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that differ from params.yaml."""
-    cells = plan.spaces
-    found = {}
-    for key, value in settings.items():
-        of_cells = (
-            value if key in PER_CELL and isinstance(value, dict) else dict.fromkeys(cells, value)
+
+    def is_present(key: str, value: Any) -> bool:
+        by_cell = key in PER_CELL and isinstance(value, dict)
+        return all(
+            start.get(key, ...) == (value[cell] if by_cell else value)
+            for cell, space in plan.spaces.items()
+            for start in space.starts
         )
-        starts = {cell: space.starts for cell, space in cells.items()}
-        same = all(
-            start.get(key, ...) == one
-            for cell, one in of_cells.items()
-            for start in starts.get(cell, ())
-        )
-        if not same:
-            found[key] = value
-    return found
+
+    return {key: value for key, value in settings.items() if not is_present(key, value)}

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,13 +23,13 @@ class Progress:
     Attributes:
         ended, wanted: trials of the cell.
         best: its best trial so far.
-        left: seconds until the end, about; None where nothing is known.
+        left: seconds until the end, about.
     """
 
     ended: int
     wanted: int
     best: Ended | None
-    left: float | None
+    left: float
 
 
 @dataclass
@@ -87,14 +87,13 @@ def run(
 def _prepare(plan: Plan, engine: Engine) -> str:
     """Prepare the data as they are; return their md5."""
     engine.start(0, {"entry": plan.of({})})
-    for _, message in _messages(engine):
-        if "failed" in message:
-            raise DataError(message["failed"])
-        return str(message["prepared"])
-    raise AssertionError
+    _, message = next(_messages(engine))
+    if "failed" in message:
+        raise DataError(message["failed"])
+    return str(message["prepared"])
 
 
-def _messages(engine: Engine) -> Iterable[tuple[int, dict[str, Any]]]:
+def _messages(engine: Engine) -> Iterator[tuple[int, dict[str, Any]]]:
     while True:
         for place, message in engine.messages():
             if "defect" in message:
@@ -179,8 +178,8 @@ class _Run:
             self.tell(trial.cell, ended, self._progress(trial.cell))
 
     def _progress(self, cell: Cell) -> Progress:
-        passed, now = time.monotonic() - self.began, time.monotonic()
+        now = time.monotonic()
         left = sum(max(self.trials - len(one.ended), 0) for one in self.studies.values())
         study = self.studies[cell]
-        about = min(passed / self.done * left, max(self.deadline - now, 0.0))
+        about = min((now - self.began) / self.done * left, max(self.deadline - now, 0.0))
         return Progress(len(study.ended), self.trials, study.best, about)

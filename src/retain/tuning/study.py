@@ -86,7 +86,7 @@ class Study:
     @property
     def begun(self) -> int:
         """How many trials have ended or run."""
-        return len(self._running) + len(self.ended)
+        return len(self._running) + sum(one.state.is_finished() for one in self._trials)
 
     @property
     def running(self) -> int:
@@ -96,23 +96,28 @@ class Study:
     @property
     def ended(self) -> list[Ended]:
         """The trials that have ended, by their number."""
-        return [_ended(trial) for trial in self._live.trials if trial.state.is_finished()]
+        return [_ended(trial) for trial in self._trials if trial.state.is_finished()]
+
+    @property
+    def scored(self) -> list[Ended]:
+        """The trials that were trained to their end, the best first; of equal ones the earliest."""
+        scored = [one for one in self.ended if one.value is not None]
+        return sorted(scored, key=lambda one: one.value or 0.0)
 
     @property
     def best(self) -> Ended | None:
         """The trial with the least score; the earliest of several."""
-        return min(
-            (one for one in self.ended if one.value is not None),
-            key=lambda one: one.value or 0.0,
-            default=None,
-        )
+        return next(iter(self.scored), None)
 
     @property
     def before(self) -> Ended | None:
         """The best of the settings as they are."""
-        starts = [one for one in self.ended if one.number < len(self.space.starts)]
-        known = [one for one in starts if one.value is not None]
-        return min(known, key=lambda one: one.value or 0.0, default=None)
+        return next((one for one in self.scored if one.number < len(self.space.starts)), None)
+
+    @property
+    def _trials(self) -> list[FrozenTrial]:
+        """All trials, only to be read: `study.trials` is a deep copy of each."""
+        return self._live.get_trials(deepcopy=False)
 
     def importance(self) -> dict[str, float]:
         """Return the share of each key in what sets the best trials apart (PED-ANOVA).
@@ -126,8 +131,8 @@ class Study:
 
     def begin(self) -> tuple[int, dict[str, Any]]:
         """Draw the next trial; return its number and the keys of params.yaml that it sets."""
-        waiting = [one.number for one in self._live.trials if one.state == TrialState.WAITING]
-        number = min(waiting, default=len(self._live.trials))
+        waiting = [one.number for one in self._trials if one.state == TrialState.WAITING]
+        number = min(waiting, default=len(self._trials))
         self._live.sampler = self._sampler(number)
         self._live.pruner = optuna.pruners.NopPruner()  # for TPE to see all brackets of Hyperband
         trial = self._live.ask(self._distributions)
@@ -146,7 +151,7 @@ class Study:
         """Record the score after an epoch, from 1; return whether the trial shall end."""
         trial = self._running[number]
         trial.report(score, epoch)
-        first = self._live.trials[0].user_attrs
+        first = self._trials[0].user_attrs
         most = int(first.get("epochs") or trial.user_attrs["epochs"])
         self._live.pruner = optuna.pruners.HyperbandPruner(-(-most // LEAST), most, REDUCTION)
         worse = trial.should_prune()
@@ -167,7 +172,7 @@ class Study:
             self._live.tell(trial, state=TrialState.PRUNED)
         else:
             self._live.tell(trial, value)
-        frozen = self._live.trials[number]
+        frozen = self._trials[number]
         self._journal.add_trial(frozen)
         return _ended(frozen)
 

@@ -1,7 +1,8 @@
 """The process that trials are forked from: python -m retain.tuning.worker ROOT NAME MODE.
 
-It imports the libraries once. Each task is a line of JSON on its standard input; a fork trains it
-and writes lines of JSON. Once it is asked to, it stops: when its standard input ends, too.
+It imports the libraries once. Each task is a line of JSON on its standard input. A fork of this
+process does the task, and writes its messages as lines of JSON. The process stops when its standard
+input ends.
 """
 
 import json

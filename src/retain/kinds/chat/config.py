@@ -25,8 +25,9 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 class Data(Section):
     """The source of the conversations.
 
-    `introductions` are generated: for training anew in each epoch, conversations of between the two
-    numbers of `turns`; `validation` and `test` conversations of `test_turns` each. `folder` reads
+    `introductions` are generated: for training, other ones in each epoch, whose number of turns is
+    between the two of `turns`; for the other parts, `validation` and `test` conversations of
+    `test_turns` turns each. `folder` reads
     the files of the folder `path`: a line has the words of a person, a tab, and the reply; an empty
     line is between two conversations. Its last conversations are kept for validation and test.
     """
@@ -55,13 +56,13 @@ class Data(Section):
 class Model(Section):
     """The networks; `hidden_size` is the LSTM's, others get the size with as many parameters.
 
-    With `chrono`, gated cells start with a memory of up to that many words (Tallec & Ollivier
+    With `chrono`, gated cells remember up to that many words before any training (Tallec & Ollivier
     2018).
     """
 
     hidden_size: int = Field(128, ge=1, le=16_384)  # of the LSTM; others: as many parameters
     embedding_size: int = Field(64, ge=1, le=16_384)  # numbers learned for each word
-    chrono: int | None = Field(150, ge=3)  # words of memory of gated cells at first
+    chrono: int | None = Field(150, ge=3)  # words that gated cells remember at first
 
 
 class Training(CommonTraining):

@@ -73,10 +73,7 @@ class ChatEndpoint(LinesEndpoint[Predictor, ChatRequest]):
     def answer_line(self, predictor: Predictor, line: str, request: ChatRequest) -> dict[str, Any]:
         """Reply to each line of a conversation, from the state of the request."""
         state = self.open(predictor, request.state) if request.state else predictor.network.begin()
-        replies = []
-        for words in predictor.read(line):
-            said, state = predictor.reply(words, state)
-            replies.append(predictor.write(said))
+        replies, state = predictor.converse(predictor.read(line), state)
         return {"reply": replies[-1], "replies": replies, "state": self.seal(predictor, state)}
 
     def to_row(self, predictor: Predictor, answer: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Conversations that people have, read from files: a turn a line, `you TAB bot`.
 
-What a fact is, is found in them: a word of a reply that the person said in an earlier line and not
-in the one that is replied to, and that few lines have.
+Facts are not marked in such files. A word of a reply counts as one if it is rare, and if the person
+said it in an earlier line but not in the line that is replied to.
 """
 
 from collections import Counter

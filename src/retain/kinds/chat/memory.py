@@ -68,7 +68,8 @@ class Mention(NamedTuple):
 def mentions(turns: Conversation, values: set[str]) -> tuple[list[int], list[Mention]]:
     """Return the place of the last word of each turn, and every value that the person named.
 
-    A fact is followed until it is said again; one that was replaced, from then on.
+    A value is followed until its fact is said again. If another value replaced it, it is followed
+    from then on as well, as REPLACED.
     """
     ends: list[int] = []
     found: list[Mention] = []

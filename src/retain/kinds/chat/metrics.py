@@ -119,7 +119,7 @@ def floors(
     """Return the outcomes of three rules that do not remember who said what.
 
     They reply that a fact was not told; with the most frequent value of it; with the value of it
-    that was named last, by whomever and of whomever.
+    that was named last, whoever said it and about whom.
 
     Args:
         known: conversations that are not in the test, to count values in.

@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -88,10 +89,7 @@ class Predictor:
         # One at a time, so that an answer does not depend on the other rows of the table.
         conversations, rows = read_column(table, COLUMN, self.read), []
         for lines in conversations:
-            state, replies = self.network.begin(), []
-            for line in lines:
-                words, state = self.reply(line, state)
-                replies.append(self.write(words))
+            replies, _ = self.converse(lines, self.network.begin())
             rows.append({"reply": replies[-1], "replies": "\n".join(replies)})
         return pd.DataFrame(rows)
 
@@ -99,6 +97,14 @@ class Predictor:
         """Reply to a line; return the words, and the state after them."""
         (words,), state = self.network.reply([line], state)
         return words, state
+
+    def converse(self, lines: Iterable[Words], state: State) -> tuple[list[str], State]:
+        """Reply to lines, one after another; return the replies, and the state after them."""
+        replies = []
+        for line in lines:
+            words, state = self.reply(line, state)
+            replies.append(self.write(words))
+        return replies, state
 
     def write(self, words: Words) -> str:
         """Return words as text."""

@@ -1,24 +1,22 @@
 """Translate the test part with every network of a problem, and score it, also by length."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from retain.errors import IncomparableError
-from retain.evaluation.choice import choose
 from retain.evaluation.lstm_gates import Inspection
-from retain.evaluation.quality_gate import MODEL, Comparison, differences
-from retain.evaluation.results import Difference, Metrics, plots, stack, stack_histories
-from retain.kinds.translate import config, dataset, floors, predictor
+from retain.evaluation.quality_gate import MODEL, Comparison
+from retain.evaluation.results import Difference, Interval, Metrics, plots, stack, stack_histories
+from retain.kinds.tokens import judge, load_comparable, load_models
+from retain.kinds.translate import dataset, floors, predictor
 from retain.kinds.translate.config import NO_ATTENTION, Problem
 from retain.kinds.translate.dataset import GROUP, Corpus, Ints, Pair
 from retain.kinds.translate.metrics import Translations, compare
 from retain.kinds.translate.predictor import Predictor
 from retain.kinds.translate.search import Hypothesis
-from retain.model_files import load_champion
 
 CLASSES = 15  # a class of lengths has at least one in so many of the test sentences,
 FEWEST = 20  # and at least so many
@@ -60,7 +58,6 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         ModelError: a model does not fit the prepared data.
     """
     corpus, settings = dataset.load(prepared), problem.evaluation
-    chosen = choose(problem.register_cell, models)
     test = corpus.part("test")
     tests = [corpus.pairs[pair] for pair in test.tolist()]
     references = [pair.target for pair in tests]
@@ -68,9 +65,8 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     written: dict[str, Translations] = {}
     figures: dict[str, dict[str, float]] = {}
     hypotheses: dict[str, list[Hypothesis]] = {}
-    for name, folder in folders.items():
-        model = predictor.load(folder)
-        model.check_fits(corpus.schema, str(folder))
+    predictors = load_models(predictor.load, folders, corpus.schema)
+    for name, model in predictors.items():
         hypotheses[name] = model.translate_part(corpus, test, settings.beam)
         written[name] = Translations.measure(
             [model.write(each) for each in hypotheses[name]], references
@@ -86,32 +82,41 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         written[name] = Translations.measure(texts, references)
         figures[name] = written[name].scores() | {"not_finite": 0}
     groups = corpus.index[test, GROUP]
-    classes = {label: rows for label, _, rows in _lengths(tests)}
+
+    def compared(ours: Translations, theirs: Translations) -> dict[str, Interval]:
+        return compare(ours, theirs, groups, settings)
+
+    judged = judge(problem.register_cell, models, written, compared)
+    classes = list(_lengths(tests))
+    lengths = {
+        name: {label: {"sentences": len(rows)} | model.scores(rows) for label, _, rows in classes}
+        for name, model in written.items()
+    }
+    by_length = {
+        name: pd.DataFrame(
+            [{"words": most, "label": label} | scores[label] for label, most, _ in classes]
+        )
+        for name, scores in lengths.items()
+    }
     longest = int(np.argmax([len(pair.source.split()) for pair in tests]))
     return Evaluation(
         metrics={
             "models": figures,
-            "differences": _differences(written, groups, settings, chosen["model"]),
-            "model": chosen["model"],
-            "validation_loss": chosen["validation_loss"],
+            "differences": judged["differences"] | _without_attention(written, compared),
+            "model": judged["model"],
+            "validation_loss": judged["validation_loss"],
             "pairs": {part: len(corpus.part(part)) for part in dataset.PARTS},
-            "lengths": {
-                name: {
-                    label: {"sentences": len(rows)} | written[name].scores(rows)
-                    for label, rows in classes.items()
-                }
-                for name in written
-            },
+            "lengths": lengths,
         },
         tables={
-            "length": stack({name: _by_length(model, tests) for name, model in written.items()}),
+            "length": stack(by_length),
             "training": stack_histories(folders),
         },
         corpus=corpus,
         tests=tests,
         translations=written,
-        judged=hypotheses[chosen["model"]],
-        gates=predictor.load(folders[MODEL]).inspect_pieces(
+        judged=hypotheses[judged["model"]],
+        gates=predictors[MODEL].inspect_pieces(
             tests[longest].source, corpus.source_of(int(test[longest]))
         ),
     )
@@ -134,21 +139,19 @@ def _floors(corpus: Corpus, test: Ints, tests: list[Pair]) -> dict[str, list[str
     }
 
 
-def _differences(
-    written: Mapping[str, Translations], groups: Ints, settings: config.Evaluation, judged: str
+def _without_attention(
+    written: Mapping[str, Translations],
+    compared: Callable[[Translations, Translations], Mapping[str, Interval]],
 ) -> dict[str, dict[str, Difference]]:
-    """Compare the LSTM and the judged model with all others, and cells without attention."""
-    pairs = differences(
-        written, lambda ours, theirs: compare(ours, theirs, groups, settings), judged
-    )
+    """Compare the LSTM without attention with the other cells without it."""
     ours = f"{MODEL}_{NO_ATTENTION}"
-    for name, theirs in written.items():
-        if ours in written and name.endswith(NO_ATTENTION) and name != ours:
-            changes = compare(written[ours], theirs, groups, settings)
-            pairs[f"{ours}_minus_{name}"] = {
-                metric: change.to_dict() for metric, change in changes.items()
-            }
-    return pairs
+    return {
+        f"{ours}_minus_{name}": {
+            metric: change.to_dict() for metric, change in compared(written[ours], theirs).items()
+        }
+        for name, theirs in written.items()
+        if ours in written and name.endswith(NO_ATTENTION) and name != ours
+    }
 
 
 def _lengths(tests: list[Pair]) -> Iterator[tuple[str, int, Ints]]:
@@ -163,15 +166,6 @@ def _lengths(tests: list[Pair]) -> Iterator[tuple[str, int, Ints]]:
             first, rows = most + 1, rows[:0]
 
 
-def _by_length(model: Translations, tests: list[Pair]) -> pd.DataFrame:
-    """Return a row for each class of lengths: words (at most), label, sentences, scores."""
-    rows = [
-        {"words": most, "label": label, "sentences": len(rows)} | model.scores(rows)
-        for label, most, rows in _lengths(tests)
-    ]
-    return pd.DataFrame(rows)
-
-
 def compare_with_champion(
     problem: Problem, prepared: Path, new: Path, champion: Path
 ) -> Comparison:
@@ -181,11 +175,7 @@ def compare_with_champion(
         IncomparableError: the champion has other pieces, or was trained on other pairs.
     """
     corpus, settings = dataset.load(prepared), problem.evaluation
-    old = load_champion(predictor.load, champion, corpus.schema)
-    if old.schema.digest != corpus.schema.digest:
-        raise IncomparableError(
-            "it was trained on other pairs, and some of today's test part may be among them"
-        )
+    old = load_comparable(predictor.load, champion, corpus.schema, "pairs")
     test = corpus.part("test")
     references = [corpus.pairs[pair].target for pair in test.tolist()]
 

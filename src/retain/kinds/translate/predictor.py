@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from retain.errors import DataError
-from retain.kinds.tokens import inspect_gates, read_column
+from retain.kinds.tokens import inspect_gates, inspect_lstm, read_column
 from retain.kinds.translate import dataset, search
 from retain.kinds.translate.config import Model, Problem
 from retain.kinds.translate.dataset import Ints, Schema
@@ -19,8 +19,6 @@ from retain.kinds.translate.network import Translator
 from retain.kinds.translate.pieces import END, SPECIAL
 from retain.kinds.translate.search import Hypothesis
 from retain.model_files import check_same, reading
-from retain.networks import recurrent
-from retain.networks.recurrent import Gates
 
 if TYPE_CHECKING:
     from retain.config.sequences import Translation
@@ -139,20 +137,14 @@ class Predictor:
 
     def inspect_pieces(self, title: str, pieces: Sequence[int]) -> "Inspection":
         """Return the gates of the encoder on pieces, in the order in which it reads them."""
-        from retain.evaluation.lstm_gates import Inspection
-
         lstm = self.network.encoder
         assert isinstance(lstm, nn.LSTM)
         read = [*pieces][::-1] if self.network.reverse else [*pieces]
         with torch.inference_mode():
             inputs = self.network.embed_source(torch.tensor(read)).unsqueeze(0)  # (1, steps, …)
-            gates = recurrent.gates(lstm, inputs)
         note = "Each step of the encoder reads a piece of a word"
         note += ", from the end of the sentence." if self.network.reverse else "."
-        if lstm.num_layers > 1:
-            note += f" Shown is the last of {lstm.num_layers} layers."
-        labels = tuple(self.schema.source.labels(read))
-        return Inspection(title, note, labels, Gates(*(part[0] for part in gates)))
+        return inspect_lstm(lstm, inputs, title, note, self.schema.source.labels(read))
 
 
 def load(folder: Path) -> Predictor:

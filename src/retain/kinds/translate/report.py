@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from retain.evaluation import curves, plotting
-from retain.evaluation.quality_gate import MODEL, CheckResult, difference_rows, methods_of
+from retain.evaluation.quality_gate import MODEL, CheckResult
 from retain.evaluation.report import Figure, Report, Table
 from retain.evaluation.results import Interval
-from retain.kinds.tokens import gates_figure
+from retain.kinds.tokens import differences_table, gates_figure
 from retain.kinds.translate import figures
 from retain.kinds.translate.config import NO_ATTENTION, Problem
 from retain.kinds.translate.dataset import PARTS
@@ -30,7 +30,16 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
         checks=checks,
         tables=(
             scores_table(metrics, settings.beam),
-            differences_table(metrics),
+            differences_table(
+                metrics,
+                label,
+                "Differences",
+                "{methods} A group has the sentences that share a source or a target. The "
+                "intervals tell what other sentences of this sort would change, not what another "
+                "seed of the training would.",
+                digits=".2f",
+                names={"chrf_error": "100 − chrF", "bleu_error": "100 − BLEU"},
+            ),
             length_table(metrics),
             samples_table(found, chosen),
         ),
@@ -116,22 +125,6 @@ def scores_table(metrics: TranslateMetrics, beam: int) -> Table:
             ("BLEU", "n-grams of words in common, 0 to 100 (Papineni et al. 2002)"),
             ("exact, %", "translations that are the reference itself"),
         ),
-    )
-
-
-def differences_table(metrics: TranslateMetrics) -> Table:
-    """Return the differences of the judged model, and of the LSTM, from each other model."""
-    names = {"chrf_error": "100 − chrF", "bleu_error": "100 − BLEU"}
-    return Table(
-        "Differences",
-        ("difference", "of", "value", "95\N{NO-BREAK SPACE}% interval", "the first is"),
-        tuple(
-            (models, names[metric], *rest)
-            for models, metric, *rest in difference_rows(metrics, label, ".2f")
-        ),
-        note=f"{methods_of(metrics)} A group has the sentences that share a source or a target. "
-        "The intervals tell what other sentences of this sort would change, not what another seed "
-        "of the training would.",
     )
 
 

@@ -69,7 +69,10 @@ def search(network: Translator, source: Tensor, beam: int) -> list[list[Hypothes
     """
     steps, batch = source.shape
     states, state = network.encode(source)
-    states, state = states.repeat_interleave(beam, 1), _map_state(state, beam)
+    states, state = (
+        states.repeat_interleave(beam, 1),
+        _select_state(state, torch.arange(batch).repeat_interleave(beam)),
+    )
     rows = torch.arange(batch).unsqueeze(1)  # (batch, 1)
     scores = torch.full((batch, beam), -torch.inf, dtype=torch.float64)
     scores[:, 0] = 0.0  # at the first step all hypotheses of a sentence are the same
@@ -112,12 +115,6 @@ def _hypotheses(
         if np.isfinite(score) or number == 0:
             made.append(Hypothesis(written[:length], score, weights))
     return sorted(made, key=lambda each: -each.score)
-
-
-def _map_state(state: State, beam: int) -> State:
-    if isinstance(state, tuple):
-        return state[0].repeat_interleave(beam, 1), state[1].repeat_interleave(beam, 1)
-    return state.repeat_interleave(beam, 1)
 
 
 def _select_state(state: State, order: Tensor) -> State:
