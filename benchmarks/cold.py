@@ -6,20 +6,20 @@ of the week and on promotions, which are known. What is left out is forecast fro
 
 import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmarks import tables
-from retain import model_files
+from benchmarks import refit, tables
 from retain.config.kind import kind_of
 from retain.evaluation.results import Interval
 from retain.kinds.forecast import prepare
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.evaluation import evaluate
-from retain.training import plan, portable_cpu, trainer
+from retain.training import plan, portable_cpu
 
 KINDS = {"kiosk": 20.0, "shop": 60.0, "market": 200.0, "depot": 600.0}
 NAMES = {
@@ -83,11 +83,9 @@ def run(options: argparse.Namespace) -> None:
 def train(problem: Problem, prepared: Path, cell: Any, folder: Path) -> None:
     """Train a cell, and write its folder."""
     for each in plan.plan(problem):
-        setup = each.build(kind_of(problem), problem, prepared, cell)
-        history = trainer.fit(setup, problem.training, cell, f"cold {cell}")
-        setup.calibrate()
-        each.folder(folder).mkdir(parents=True)
-        model_files.write_model(each.folder(folder), setup.model, setup.config, history)
+        place = each.folder(folder)
+        place.mkdir(parents=True)
+        refit.train(partial(each.build, kind_of(problem), problem, prepared, cell), problem, place)
 
 
 def panel(series: int, days: int) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from hashlib import md5
 from pathlib import Path
 from typing import Any
@@ -20,23 +21,21 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
-from benchmarks import tables
+from benchmarks import refit, tables
 from benchmarks.ordinary import peers, project, scoring, sources
 from benchmarks.ordinary.peers import Peer
 from benchmarks.ordinary.scoring import DECILES
 from benchmarks.ordinary.sources import Source
 from benchmarks.peers import setup
-from retain import model_files
 from retain.config import loader
 from retain.config.search import override
 from retain.kinds.forecast import prepare
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.windows import Windows
-from retain.kinds.forecast.evaluation import evaluate
+from retain.kinds.forecast.evaluation.scoring import network_model
 from retain.kinds.forecast.model import setup as build
 from retain.kinds.forecast.predict import predictor
-from retain.training import trainer
 
 SCRATCH = setup.FOLDER.parent / "tune"
 SAMPLE = "metro_interstate_traffic_volume.csv.gz"
@@ -222,13 +221,9 @@ class Measured:
                 for folder in (prepared, model):
                     folder.mkdir()
                 prepare.prepare(problem, self.folder, prepared)
-                trainer.seed_everything(problem.training)
-                made = build.build(problem, prepared, cell)
-                history = trainer.fit(made, problem.training, cell, f"{self.name} {cell} {label}")
-                made.calibrate()
-                model_files.write_model(model, made.model, made.config, history)
+                refit.train(partial(build.build, problem, prepared, cell), problem, model)
                 source, test = panel.load(prepared), scoring.load(prepared, 1)
-                forecast = evaluate.network_model(predictor.load(model), source)
+                forecast = network_model(predictor.load(model), source)
                 windows = Windows(source, "test")
                 found = np.concatenate([forecast(batch) for batch in windows.chunks()])
             error = scoring.score(test, DECILES, found[..., : len(DECILES)])["mase"]

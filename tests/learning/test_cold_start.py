@@ -20,6 +20,7 @@ from retain.kinds.forecast.evaluation import evaluate, report
 from retain.kinds.forecast.model import cold, refit, setup
 from retain.kinds.forecast.predict import cold_start, endpoint, forecast_table, predictor
 from retain.training import portable_cpu, trainer
+from tests.learning import small
 
 KINDS = {"kiosk": 20.0, "shop": 60.0, "market": 200.0}
 HORIZON = 6
@@ -84,14 +85,8 @@ def train(root: Path, problem: Problem) -> tuple[Path, Path]:
     portable_cpu.pin_cpu_kernels("machine")
     prepared, folder = root / "prepared", root / "lstm"
     prepared.mkdir()
-    folder.mkdir()
     panel.save(panel.build(tables.read(problem.data, root), problem.data), prepared)
-    trainer.seed_everything(problem.training)
-    training = setup.build(problem, prepared, "lstm")
-    history = trainer.fit(training, problem.training, "lstm", "t")
-    training.calibrate()
-    model_files.write_model(folder, training.model, training.config, history)
-    return prepared, folder
+    return prepared, small.trained(setup.build, problem, prepared, "lstm", folder)
 
 
 @pytest.fixture(scope="module")

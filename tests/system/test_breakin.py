@@ -14,7 +14,7 @@ from .breakin.attempts import LONGEST, Outcome
 
 def bad(attempts: list[tuple[str, Outcome]]) -> list[str]:
     """What broke, of attempts."""
-    broken = ((n, end) for n, end in attempts if end.end in ("traceback", "hang"))
+    broken = ((n, end) for n, end in attempts if not end.good)
     return [f"{end.end}: {name}\n{end.detail[-500:]}" for name, end in broken]
 
 

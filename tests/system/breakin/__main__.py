@@ -22,8 +22,6 @@ from ..chaos.project import make_project
 from . import kills, params, requests, tables
 from .attempts import Outcome
 
-PAGE = Path("docs/reliability.md")
-BEGIN, END = "<!-- break-in -->\n", "<!-- end of break-in -->\n"
 COLUMNS = ("tried", "refused", "sentence", "traceback", "hang")
 PARTS = ("tables", "params", "requests", "kills")
 PARAMS = "params files"
@@ -52,9 +50,7 @@ def lines(rows: dict[str, dict[str, int]]) -> list[str]:
     return table
 
 
-def trials(
-    options: argparse.Namespace, folder: Path
-) -> Iterator[tuple[str, Callable[[], Attempts]]]:
+def trials(options: argparse.Namespace, folder: Path) -> Iterator[Trial]:
     """Yield each part that is wanted, by the name of its row."""
     only = options.only or PARTS
     if "tables" in only:
@@ -79,7 +75,7 @@ def trials(
 
 
 def main() -> None:
-    """Run the parts, print their table, and write it into the page where that is asked."""
+    """Run the parts, and print their table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", action="append", choices=PARTS)
     parser.add_argument("--tables", type=int, default=300)
@@ -104,7 +100,7 @@ def main() -> None:
                 for label, outcome in run():
                     row = STARTS if name == PARAMS and not label.startswith("params:") else name
                     outcomes.setdefault(row, []).append(outcome)
-                    if not outcome.good and outcome.end != "refused":
+                    if not outcome.good:
                         print(f"{outcome.end}: {label}\n{outcome.detail[-2000:]}\n", flush=True)
                 rows |= {row: counts(found) for row, found in outcomes.items()}
     finally:

@@ -34,7 +34,7 @@ class Outcome:
     @property
     def good(self) -> bool:
         """Whether nothing broke."""
-        return self.end in ("done", "sentence")
+        return self.end not in ("traceback", "hang")
 
 
 def attempt(action: Callable[[], object], log: Path, seconds: float = SECONDS) -> Outcome:

@@ -19,7 +19,7 @@ from retain import errors
 from retain.config import loader
 from retain.config.json_schema import params_schema
 
-from ..conftest import PARAMS, put_store, run, small_table, write_project
+from ..conftest import PARAMS, finish, small_table
 from .attempts import Outcome, attempt, begin
 
 Schema = dict[str, Any]
@@ -240,10 +240,9 @@ def read(text: str, folder: Path) -> Outcome:
 
 def make_template(folder: Path) -> Path:
     """Make a project of a small forecaster that is trained, with data for the other kinds."""
-    project = write_project(folder / "template", small_table())
+    project = folder / "template"
+    finish(project, small_table())
     (project / "data/raw/made.txt").write_text("the cat sat on the mat. " * 400)
-    put_store(project)
-    run(project, "dvc", "repro")
     return project
 
 

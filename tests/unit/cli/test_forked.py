@@ -54,7 +54,8 @@ def test_libraries_are_imported_before_the_first_stage_that_needs_them(
 ) -> None:
     words, label = command.split()[1:], command.split()[2]
     assert stages.script(command, "") == words
-    assert stages.script(f'python {words[0]} "$DVC_STAGE"', label) == words[:2] or len(words) > 2
+    if len(words) == 2:  # else a person gave the arguments, and there is no name of a stage
+        assert stages.script(f'python {words[0]} "$DVC_STAGE"', label) == words
     assert ("mlflow" in stages.imported_names) == heavy
     stages.script(command, "")
     assert len(stages.imported_names) == len({*stages.imported_names})

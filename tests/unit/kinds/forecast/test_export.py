@@ -115,6 +115,16 @@ def differences(printed: str) -> float:
     return max(found)
 
 
+def run_without(folder: Path, *packages: str) -> float:
+    """Run an export's script where packages cannot be imported; return its larger difference."""
+    hidden = " = ".join(f"sys.modules[{name!r}]" for name in packages)
+    code = f"import runpy, sys; {hidden} = None; runpy.run_path('run.py', run_name='__main__')"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return differences(done.stdout)
+
+
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """What pytest collects of torch's log is most of the time of an export."""
@@ -128,14 +138,7 @@ def test_an_exported_model_is_its_model_without_retain_and_torch(
     table = write(tmp_path / "model", cell, CASES[case])
     made = bundle.export(tmp_path / "model", tmp_path / "out", "onnx")
     assert 0 < made.difference < 1e-5
-    code = (
-        "import runpy, sys; sys.modules['retain'] = sys.modules['torch'] = None;"
-        "runpy.run_path('run.py', run_name='__main__')"
-    )
-    command, out = [sys.executable, "-c", code], tmp_path / "out"
-    done = subprocess.run(command, cwd=out, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert differences(done.stdout) < 1e-4
+    assert run_without(tmp_path / "out", "retain", "torch") < 1e-4
     about = json.loads((tmp_path / "out" / "metadata.json").read_text())
     assert about["series"] == {"s000": 1, "s001": 2, "s002": 3}
     content = (tmp_path / "out" / "model.onnx").read_bytes()
@@ -161,14 +164,7 @@ def test_torch_runs_an_exported_program_without_retain(tmp_path: Path) -> None:
     write(tmp_path / "model", "rnn", CASES["covariates"])
     made = bundle.export(tmp_path / "model", tmp_path / "out", "torch")
     assert made.difference < 1e-6
-    code = (
-        "import runpy, sys; sys.modules['retain'] = None;"
-        "runpy.run_path('run.py', run_name='__main__')"
-    )
-    command, out = [sys.executable, "-c", code], tmp_path / "out"
-    done = subprocess.run(command, cwd=out, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert differences(done.stdout) < 1e-5
+    assert run_without(tmp_path / "out", "retain") < 1e-5
 
 
 def test_a_graph_that_differs_is_refused(tmp_path: Path) -> None:
