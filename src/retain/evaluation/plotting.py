@@ -264,6 +264,8 @@ def legend(figure: Figure, handles: Sequence[Artist]) -> None:
         return sum(max(sizes[first : first + rows]) for first in range(0, len(sizes), rows))
 
     columns = max(n for n in range(1, len(sizes) + 1) if n == 1 or width(n) <= 65)
+    # Matplotlib would fill as many columns, the first of them alone with every row.
+    columns = math.ceil(len(sizes) / math.ceil(len(sizes) / columns))
     figure.legend(handles=handles, loc="outside upper left", ncols=columns, borderpad=0)
 
 
