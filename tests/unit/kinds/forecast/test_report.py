@@ -51,12 +51,13 @@ def lead(found: Any, metric: str = "mae") -> str:
 def test_the_first_sentence_says_by_how_much_the_network_improved_on_its_base() -> None:
     found = lead(metrics(pool=100, theta=90))
     assert found.startswith(
-        f"The LSTM reduced the error of its classical base by 20.0{SPACE}%: MAE 80 against 100, "
-        f"better (95{SPACE}% interval -21 to -19). "
+        f"The LSTM reduced the error of its classical base by 20.0{SPACE}%: MAE 80 against 100 "
+        f"(95{SPACE}% interval -21.0 to -19.0{SPACE}%). "
     )
     found = lead(metrics(pool=79.5, theta=90))
     assert found.startswith(
-        "The LSTM did not reduce the error of its classical base: MAE 80 against 79.5, no clear "
+        "The LSTM did not reduce the error of its classical base: MAE 80 against 79.5 "
+        f"(95{SPACE}% interval -0.6 to +1.9{SPACE}%, no clear difference). "
     )
 
 
@@ -90,8 +91,7 @@ def test_the_best_floor_is_the_one_of_the_least_error(
 ) -> None:
     found = lead(metrics(half, seasonal_naive=120, theta=theta, rnn=1.0))
     assert found.startswith(
-        f"{verdict}: the MAE of the LSTM is {told} that of the best floor, Theta (chosen in "
-        "hindsight), "
+        f"{verdict}: the MAE of the LSTM is {told} that of the best floor in the test, Theta (95"
     )
 
 
@@ -99,12 +99,12 @@ def test_a_floor_of_a_sample_is_compared_on_its_windows() -> None:
     found = metrics(theta=70, naive=75)
     found["differences"]["lstm_minus_theta"]["mae"] = change(-10.0, 1.0)  # there the LSTM has 60
     found["models"]["theta"]["windows"] = 20
-    assert f"is 6.7{SPACE}% above that of the best floor, naive" in lead(found)
+    assert f"is 6.7{SPACE}% above that of the best floor in the test, naive" in lead(found)
     found["models"]["naive"]["mae"] = 1000.0
     found["differences"]["lstm_minus_naive"]["mae"] = change(-920.0, 1.0)
     assert (
-        f"is 14.3{SPACE}% below that of the best floor, Theta (chosen in hindsight) on the 20 "
-        "windows of a sample, better"
+        f"is 14.3{SPACE}% below that of the best floor in the test, Theta on the 20 windows of a "
+        f"sample (95{SPACE}% interval -15.7 to -12.9{SPACE}%)."
     ) in lead(found)
 
 
@@ -117,9 +117,7 @@ def test_the_sentences_are_of_the_metric_by_which_the_gate_judges() -> None:
 
 def test_metrics_of_an_older_version_are_read() -> None:
     found = metrics(seasonal_naive=120)
-    assert "Mean absolute error of the LSTM over 6 steps: better against the seasonal naive" in (
-        lead(found)
-    )
+    assert "best floor in the test, seasonal naive" in lead(found)
     table = scores.scores_table(found, problem(), "h")
     assert table.columns == ("model", "MAE", "parameters")
     assert table.rows == (("LSTM", "80", "–"), ("seasonal naive", "120", "–"))

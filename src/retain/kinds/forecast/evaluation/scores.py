@@ -150,7 +150,7 @@ def differences_table(metrics: ForecastMetrics, problem: Problem, frequency: str
                 label(name) + (" (sample)" if "windows" in scores else ""),
                 _cell(judging, theirs),
                 change.judgement,
-                *_in_percent(change, theirs),
+                *in_percent(change, theirs),
                 crps,
             )
         )
@@ -233,7 +233,7 @@ def cold_start_table(metrics: ForecastMetrics, problem: Problem) -> Table:
     )
 
 
-def _in_percent(change: Interval, theirs: float) -> tuple[str, str]:
+def in_percent(change: Interval, theirs: float) -> tuple[str, str]:
     """Write a difference and its interval in percent of the other's error, where it has one."""
     if not theirs > 0 or change.judgement in ("undecided", "not finite"):
         return f"{change.value:+.4g}", change.bounds

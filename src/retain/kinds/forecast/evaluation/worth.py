@@ -9,7 +9,7 @@ from retain.evaluation.quality_gate import MODEL
 from retain.evaluation.results import Interval
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.evaluation.evaluate import ForecastMetrics
-from retain.kinds.forecast.evaluation.scores import judging_metric
+from retain.kinds.forecast.evaluation.scores import in_percent, judging_metric
 from retain.kinds.forecast.evaluation.wording import number, season_before
 from retain.kinds.forecast.sections import Floor
 
@@ -86,7 +86,6 @@ def lead(problem: Problem, metrics: ForecastMetrics, label: Label) -> str:
     sentences = (
         _over_base(metrics, metric, label),
         _over_floors(metrics, metric, label),
-        _over_others(problem, metrics, label),
         choice.explain(problem.register_cell, metrics, error, cells, label),
     )
     return " ".join(filter(None, sentences))
@@ -113,8 +112,8 @@ def _over_base(metrics: ForecastMetrics, metric: str, label: Label) -> str:
     ours, kept = theirs + change.value, sum(fold["kept"] for fold in folds)
     partly = f" It was kept in {kept} of {len(folds)} folds." if kept < len(folds) else ""
     return (
-        f"The {label(model)} {what}: {metric.upper()} {ours:.4g} against {theirs:.4g}, "
-        f"{_judged(change)}.{partly}"
+        f"The {label(model)} {what}: {metric.upper()} {ours:.4g} against {theirs:.4g} "
+        f"({_interval(change, theirs)}).{partly}"
     )
 
 
@@ -139,7 +138,7 @@ def _over_floors(metrics: ForecastMetrics, metric: str, label: Label) -> str:
     share = _share(abs(change.value), theirs)
     return (
         f"{verdict}: the {metric.upper()} of the {label(model)} is {share} {where} that of the "
-        f"best floor, {label(best)} (chosen in hindsight){sample}, {_judged(change)}."
+        f"best floor in the test, {label(best)}{sample} ({_interval(change, theirs)})."
     )
 
 
@@ -155,23 +154,6 @@ def _best_floor(metrics: ForecastMetrics, model: str, metric: str) -> tuple[str,
     return None if best is None else (best, ratios[best][1])
 
 
-def _over_others(problem: Problem, metrics: ForecastMetrics, label: Label) -> str:
-    """Compare the mean absolute error with that of the RNN and the seasonal naive forecast."""
-    parts, model = [], metrics.get("model", MODEL)
-    for name, said in (("rnn", "the RNN of equal size"), ("seasonal_naive", "the seasonal naive")):
-        change = _change(metrics, model, name, "mae")
-        if change is not None:
-            theirs = metrics["models"][name]["mae"]
-            share = f" ({100 * change.value / theirs:+.1f}\N{NO-BREAK SPACE}%)" if theirs else ""
-            parts.append(f"{change.judgement} against {said}{share}")
-    if not parts:
-        return ""
-    return (
-        f"Mean absolute error of the {label(model)} over {problem.data.horizon} steps: "
-        f"{', '.join(parts)}."
-    )
-
-
 def _change(metrics: ForecastMetrics, model: str, other: str, metric: str) -> Interval | None:
     """Return the difference of two models; None where it was not measured."""
     found = metrics["differences"].get(f"{model}_minus_{other}", {}).get(metric)
@@ -182,7 +164,9 @@ def _share(part: float, whole: float) -> str:
     return f"{100 * part / whole:.1f}\N{NO-BREAK SPACE}%" if whole else f"{part:.4g}"
 
 
-def _judged(change: Interval) -> str:
+def _interval(change: Interval, theirs: float) -> str:
+    """Write an interval in percent of the other's error, and that it contains zero, if it does."""
     if change.judgement in ("undecided", "not finite"):
-        return f"{change.judgement} ({change.bounds})"
-    return f"{change.judgement} (95\N{NO-BREAK SPACE}% interval {change.bounds})"
+        return f"{change.judgement}: {change.bounds.removeprefix('unknown: ')}"
+    doubt = ", no clear difference" if change.judgement == "no clear difference" else ""
+    return f"95\N{NO-BREAK SPACE}% interval {in_percent(change, theirs)[1]}{doubt}"
