@@ -8,8 +8,6 @@ compares with nothing and keeps nothing.
 import argparse
 import json
 import os
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,12 +17,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks import tables
+from benchmarks import commands, tables
 from benchmarks.peers import setup
 
 SERIES, MONTHS, HORIZON = 6, 40, 6
 PEER = "neuralforecast"
 STAGES = ("code", "prepare", "train", "refit", "evaluate", "register")
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 SPANS = "RETAIN_BENCHMARK_SPANS"  # the file into which `run_here` writes
 
 NOTES = """\
@@ -73,13 +72,13 @@ def table() -> pd.DataFrame:
 def ours(folder: Path) -> list[tuple[str, float]]:
     """Make a project and its problem, run it, and return the seconds of its parts."""
     project, retain = folder / "project", str(Path(sys.executable).with_name("retain"))
-    used([retain, "init", str(project)], folder)
+    commands.run(folder, [retain, "init", str(project)])
     words = ["add", "sales", "../table.csv", "--horizon", str(HORIZON)]
-    add = used([retain, *words], project)
+    add, _ = commands.run(project, [retain, *words], ONE_THREAD)
     spans = folder / "spans.jsonl"
     here = "from benchmarks.start import run_here; run_here()"
     paths = {"PYTHONPATH": str(Path(__file__).parents[1]), SPANS: str(spans)}
-    whole = used([sys.executable, "-c", here], project, paths)
+    whole, _ = commands.run(project, [sys.executable, "-c", here], ONE_THREAD | paths)
     found = pd.DataFrame(map(json.loads, spans.read_text(encoding="utf-8").splitlines()))
     registered = (project / "reports" / "sales" / "decision.json").is_file()
     assert registered, "no model was registered"
@@ -120,12 +119,12 @@ def run_here() -> None:
 
     def started(*args: Any, **more: Any) -> None:
         command = str(args[4])
-        before = _children()
+        before = commands.children_seconds()
         start(*args, **more)
         stage = Path(command.split()[1]).stem
         if stage == "prepare":  # a process of its own
             nothing = {"fit": 0.0, "fits": 0, "updates": 0}
-            _note({"stage": stage, "seconds": _children() - before, **nothing})
+            _note({"stage": stage, "seconds": commands.children_seconds() - before, **nothing})
 
     forked._be, forked._run = timed, started
     sys.argv = ["retain", "run", "sales"]
@@ -137,48 +136,17 @@ def _note(entry: dict[str, Any]) -> None:
         file.write(json.dumps(entry) + "\n")
 
 
-def _children() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
 def theirs(folder: Path) -> list[tuple[str, float]]:
     """Return the seconds of the peer's parts."""
     words = [str(setup.python(PEER)), str(setup.HERE / "neuralforecast_start.py")]
     words += [str(folder / "table.csv"), str(HORIZON), "MS"]
-    before = _children()
-    done = subprocess.run(
-        words, env=_environ(), cwd=folder, check=True, stdout=subprocess.PIPE, text=True
-    )
-    whole, said = _children() - before, json.loads(done.stdout.splitlines()[-1])
+    whole, output = commands.run(folder, words, ONE_THREAD)
+    said = json.loads(output.splitlines()[-1])
     return [
         ("peer", whole),
         ("peer's imports", said["imports"]),
         ("peer's updates", said["steps"]),
     ]
-
-
-def used(words: list[str], folder: Path, more: dict[str, str] | None = None) -> float:
-    """Run a command; return the processor seconds of it and of all that it started."""
-    before = _children()
-    done = subprocess.run(
-        words,
-        cwd=folder,
-        env=_environ() | (more or {}),
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if done.returncode != 0:
-        raise SystemExit(f"{' '.join(words)}: exit code {done.returncode}\n{done.stdout}")
-    return _children() - before
-
-
-def _environ() -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return kept | {"PATH": path, "DVC_NO_ANALYTICS": "true", "OMP_NUM_THREADS": "1"}
 
 
 def text(frame: pd.DataFrame) -> str:

@@ -1,17 +1,14 @@
 """retain on one table as a user has it: `retain add`, then the stages, in a project of its own."""
 
 import json
-import os
-import resource
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from benchmarks import commands
 from benchmarks.ordinary import sources
 from benchmarks.ordinary.sources import Source
 from retain.kinds.forecast.config import Problem
@@ -36,21 +33,7 @@ def create(folder: Path) -> None:
 
 def run(folder: Path, *words: str) -> float:
     """Run a command in a project; return its CPU seconds, with those of its children."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
-    place = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    settings = {"PATH": place, "DVC_NO_ANALYTICS": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    begin = _spent()
-    done = subprocess.run(
-        words, cwd=folder, env=kept | settings, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise SystemExit(f"{' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-    return _spent() - begin
-
-
-def _spent() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    return commands.run(folder, words)[0]
 
 
 def add(folder: Path, source: Source) -> float:
