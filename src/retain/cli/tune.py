@@ -69,7 +69,7 @@ def tune(
         rows = tuple(report.space_rows(planned))
         _print(Table("Search space", ("key", "tried", "as it is"), rows))
         try:
-            studies, found = run.run(planned, trials, seconds, jobs, _tell, _began)
+            studies, found = run.run(planned, trials, seconds, jobs, _tell, _began, _compared)
         except (KeyboardInterrupt, Terminated):
             typer.echo("the trials that have ended are kept; the same command continues", err=True)
             raise
@@ -109,6 +109,11 @@ def _tell(cell: "Cell", ended: "Ended", progress: "Progress") -> None:
     count = f"{progress.ended}/{progress.wanted}"
     told = report.line(ended, progress.best, progress.left)
     typer.echo(f"{cell:<4} {count:>{2 * len(str(progress.wanted)) + 1}}  {told}")
+
+
+def _compared(cell: "Cell", number: int, earlier: int, why: str) -> None:
+    """Print a training on an earlier part that has ended."""
+    typer.echo(f"{cell:<4} trial {number + 1}, {earlier} earlier{f': {why}' * bool(why)}")
 
 
 def _show(

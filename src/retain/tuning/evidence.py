@@ -8,7 +8,7 @@ same forecast origins are compared, as the evaluation compares two models
 
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ DRAWS, SEED = 2_000, 1  # of the bootstrap
 STEPS_OF_A_BLOCK = 2  # in horizons
 
 Key = tuple[int, int]  # number of a trial, and how many parts earlier
+Tell = Callable[[Cell, int, int, str], None]  # the cell, a key, and why it was not possible
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,19 @@ def _shared(best: Losses, before: Losses) -> Floats:
 
 
 def collect(
-    plan: Plan, studies: Mapping[Cell, Study], engine: Engine, jobs: int
+    plan: Plan,
+    studies: Mapping[Cell, Study],
+    engine: Engine,
+    jobs: int,
+    tell: Tell = lambda cell, number, earlier, why: None,
 ) -> dict[Cell, Evidence]:
     """Train the best trial of each cell and the settings as they are on earlier parts.
 
     Nothing is known of a cell whose best trial is the settings as they are, nor of kinds whose
     trials have no losses by forecast origin. Trainings are kept beside the journal of the study.
+
+    Args:
+        tell: called after each training.
     """
     if kind_of(plan.problem).trial is None:
         return {}
@@ -132,6 +140,7 @@ def collect(
         elif "epochs" not in message:
             cell, key = running.pop(place)
             kept[cell].add(key, message.get("losses"))
+            tell(cell, *key, message.get("failed", ""))
             fill()
         if not running:
             break

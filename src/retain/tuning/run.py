@@ -61,6 +61,7 @@ def run(
     jobs: int,
     tell: Tell,
     began: Callable[[Mapping[Cell, Study]], None] = lambda studies: None,
+    compared: evidence.Tell = lambda cell, number, earlier, why: None,
 ) -> tuple[dict[Cell, Study], dict[Cell, Evidence]]:
     """Run trials until each cell has as many as wanted; those of earlier runs count.
 
@@ -73,6 +74,7 @@ def run(
         seconds: after which no trial begins, unless another cell has more.
         tell: called after each trial.
         began: called when the studies have been opened.
+        compared: called after each training on an earlier part.
     """
     mode = plan.problem.training.reproducible
     with Processes(plan.root, plan.name, mode) as engine:
@@ -84,7 +86,7 @@ def run(
         }
         began(studies)
         _Run(plan, studies, engine, trials, seconds, jobs, tell).until_done()
-        return studies, evidence.collect(plan, studies, engine, jobs)
+        return studies, evidence.collect(plan, studies, engine, jobs, compared)
 
 
 def _prepare(plan: Plan, engine: Engine) -> str:
