@@ -155,7 +155,7 @@ def _settings(
     Of a cell after the first, which has only its learning rate in params.yaml, they are those as
     they are where its best trial may be better by chance.
     """
-    settings = {}
+    settings: dict[Cell, Mapping[str, Any]] = {}
     for place, (cell, study) in enumerate(studies.items()):
         unsure = place > 0 and cell in found and not found[cell].better and not anyway
         if trial := study.before if unsure else study.best:
