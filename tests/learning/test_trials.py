@@ -31,14 +31,16 @@ def prepared(folder: Path, given: Problem, table: pd.DataFrame) -> Path:
     return folder
 
 
-def trial(given: Problem, folder: Path) -> tuple[Any, list[float], list[Epoch]]:
+def trial(given: Problem, folder: Path, earlier: int = 0) -> tuple[Any, list[float], list[Epoch]]:
     """Train a trial; return its network, its scores and its history."""
     trainer.seed_everything(given.training)
-    made, score = search.build_trial(given, folder, "lstm")
+    made, score, losses = search.build_trial(given, folder, "lstm", earlier)
     scores: list[float] = []
 
     def stop(row: Epoch) -> bool:
         scores.append(score())
+        for sums, counts in (losses().by_step, losses().by_series):
+            assert sum(sums) / sum(counts) == pytest.approx(scores[-1])
         return False
 
     history = trainer.fit(made, given.training, "lstm", "trial", stop=stop)
@@ -99,3 +101,23 @@ def test_where_no_network_would_be_kept_there_is_nothing_to_tune(tmp_path: Path)
     few = table[table["id"] == "a"]
     with pytest.raises(DataError, match=r"a rehearsal has fewer than 50 training windows"):
         trial(given, prepared(tmp_path / "p", given, few))
+
+
+@pytest.mark.parametrize("sections", [ALONE, {}], ids=["alone", "on the base"])
+def test_an_earlier_part_chose_nothing_and_knows_nothing_of_what_chose(
+    tmp_path: Path, sections: dict[str, Any]
+) -> None:
+    given, table = problem(**sections), three()
+    folder = prepared(tmp_path / "a", given, table)
+    now, before = (search.build_trial(given, folder, "lstm", earlier) for earlier in (0, 1))
+    for one in (now, before):
+        trainer.fit(one.setup, given.training, "lstm", "trial")
+    scored = [one.losses().steps for one in (now, before)]
+    assert scored[1][-1] + given.data.horizon <= scored[0][0]
+    other = table.copy()
+    later = other.groupby("id").cumcount() >= scored[0][0]
+    other.loc[later, "y"] = 10_000 + 7 * other.loc[later, "y"]
+    changed = prepared(tmp_path / "b", given, other)
+    assert trial(given, folder, earlier=1)[1] == trial(given, changed, earlier=1)[1]
+    with pytest.raises(DataError, match="too few rows before the validation part"):
+        search.build_trial(given, folder, "lstm", earlier=9)

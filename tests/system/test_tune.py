@@ -40,7 +40,7 @@ def test_a_study_that_is_killed_goes_on_and_params_get_the_best(tmp_path: Path) 
     wait_for(process, "lstm 1/3")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
-    done = run(killed, *WORDS, "--apply")
+    done = run(killed, *WORDS, "--apply", "--anyway")
     assert "trials of an earlier run: lstm" in done.stdout
     assert trials(killed) == trials(whole)
     assert [one["trial"] for one in trials(whole)] == [1, 2, 3]

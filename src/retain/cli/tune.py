@@ -19,6 +19,7 @@ from retain.training import portable_cpu
 if TYPE_CHECKING:
     from retain.config.schema import Cell
     from retain.evaluation.report import Table
+    from retain.tuning.evidence import Evidence
     from retain.tuning.plan import Plan
     from retain.tuning.run import Progress
     from retain.tuning.study import Ended, Study
@@ -40,10 +41,19 @@ def tune(
         str, typer.Option(help="Cells to tune, such as lstm,rnn; all of the problem if not given.")
     ] = "",
     apply: Annotated[
-        bool, typer.Option("--apply", help="Write the best settings into params.yaml.")
+        bool,
+        typer.Option(
+            "--apply", help="Write the best settings into params.yaml, unless they are by chance."
+        ),
+    ] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="With --apply: write them even if by chance.")
     ] = False,
 ) -> None:
     """Try settings on the validation part, never on the test part, and show the best.
+
+    The best and the settings as they are then train on earlier parts, which chose nothing, to tell
+    whether it is better by chance.
 
     Writes reports/NAME/tune.html and tune.json. A run that was stopped continues with the same
     command.
@@ -59,21 +69,21 @@ def tune(
         rows = tuple(report.space_rows(planned))
         _print(Table("Search space", ("key", "tried", "as it is"), rows))
         try:
-            studies = run.run(planned, trials, seconds, jobs, _tell, _began)
+            studies, found = run.run(planned, trials, seconds, jobs, _tell, _began, _compared)
         except (KeyboardInterrupt, Terminated):
             typer.echo("the trials that have ended are kept; the same command continues", err=True)
             raise
         for cell, study in studies.items():
             runs.log_result(planned, cell, study)
-    _show(planned, studies)
-    if not _best(studies):
+    _show(planned, studies, found)
+    if not any(study.best for study in studies.values()):
         raise RetainError(f"{name}: no trial was trained to its end; give more --trials")
     folder = Layout(root, name).reports
     folder.mkdir(parents=True, exist_ok=True)
-    files.write_text(folder / "tune.html", report.page(planned, studies))
-    files.write_text(folder / "tune.json", files.to_json(report.content(studies)))
+    files.write_text(folder / "tune.html", report.page(planned, studies, found))
+    files.write_text(folder / "tune.json", files.to_json(report.content(studies, found)))
     typer.echo(f"report:   {folder.relative_to(root)}/tune.html\n")
-    _change(root, planned, studies, apply)
+    _change(root, planned, studies, found, apply, anyway)
 
 
 def _seconds(timeout: str | None) -> float | None:
@@ -101,7 +111,14 @@ def _tell(cell: "Cell", ended: "Ended", progress: "Progress") -> None:
     typer.echo(f"{cell:<4} {count:>{2 * len(str(progress.wanted)) + 1}}  {told}")
 
 
-def _show(planned: "Plan", studies: "Mapping[Cell, Study]") -> None:
+def _compared(cell: "Cell", number: int, earlier: int, why: str) -> None:
+    """Print a training on an earlier part that has ended."""
+    typer.echo(f"{cell:<4} trial {number + 1}, {earlier} earlier{f': {why}' * bool(why)}")
+
+
+def _show(
+    planned: "Plan", studies: "Mapping[Cell, Study]", found: "Mapping[Cell, Evidence]"
+) -> None:
     from retain.tuning import report
 
     table = report.summary(planned, studies)
@@ -109,6 +126,11 @@ def _show(planned: "Plan", studies: "Mapping[Cell, Study]") -> None:
     _print(table)
     for text in filter(None, (table.note, report.sentence(planned, studies))):
         typer.echo(text)
+    if found:
+        typer.echo("")
+        _print(report.earlier(found))
+        for text in report.verdicts(found):
+            typer.echo(text)
 
 
 def _print(table: "Table") -> None:
@@ -125,20 +147,42 @@ def _print(table: "Table") -> None:
     typer.echo("")
 
 
-def _best(studies: "Mapping[Cell, Study]") -> "dict[Cell, Mapping[str, Any]]":
-    found = {cell: study.best for cell, study in studies.items()}
-    return {cell: one.settings for cell, one in found.items() if one is not None}
+def _settings(
+    studies: "Mapping[Cell, Study]", found: "Mapping[Cell, Evidence]", anyway: bool
+) -> "dict[Cell, Mapping[str, Any]]":
+    """Return the settings of each cell's best trial.
+
+    Of a cell after the first, which has only its learning rate in params.yaml, they are those as
+    they are where its best trial may be better by chance.
+    """
+    settings: dict[Cell, Mapping[str, Any]] = {}
+    for place, (cell, study) in enumerate(studies.items()):
+        unsure = place > 0 and cell in found and not found[cell].better and not anyway
+        if trial := study.before if unsure else study.best:
+            settings[cell] = trial.settings
+    return settings
 
 
-def _change(root: Path, planned: "Plan", studies: "Mapping[Cell, Study]", apply: bool) -> None:
-    """Print how params.yaml changes, and change it if so asked."""
+def _change(
+    root: Path,
+    planned: "Plan",
+    studies: "Mapping[Cell, Study]",
+    found: "Mapping[Cell, Evidence]",
+    apply: bool,
+    anyway: bool,
+) -> None:
+    """Print how params.yaml changes, and change it if so asked.
+
+    Raises:
+        RetainError: the change was asked for, and may be better by chance.
+    """
     from retain.project.params_values import with_values
     from retain.tuning import report
 
-    settings = report.changed_keys(planned, planned.result(_best(studies)))
+    settings = planned.result(_settings(studies, found, anyway))
     path = root / "params.yaml"
     before = path.read_text(encoding="utf-8")
-    after = with_values(root, planned.name, settings)
+    after = with_values(root, planned.name, report.changed_keys(planned, settings))
     if before == after:
         typer.echo("the settings of params.yaml are the best that were tried")
         return
@@ -151,8 +195,17 @@ def _change(root: Path, planned: "Plan", studies: "Mapping[Cell, Study]", apply:
         n=1,
     )
     typer.echo("\n".join(lines) + "\n")
+    first = next(iter(studies))
+    unsure = first in found and not found[first].better and not anyway
+    if apply and unsure:
+        (why,) = report.verdicts({first: found[first]})
+        raise RetainError(
+            f"params.yaml stays as it is. {why} More rows before the test part or more trials may "
+            f"tell; --apply --anyway writes the settings nevertheless"
+        )
     if not apply:
-        typer.echo("to write this, give the same command with --apply")
+        words = "--apply --anyway" if unsure else "--apply"
+        typer.echo(f"to write this, give the same command with {words}")
         return
     files.write_text(path, after)
     typer.echo(f"written: params.yaml; train with `retain run {planned.name}`")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar
 
 from retain.errors import ParamsError, did_you_mean
 
@@ -104,16 +104,46 @@ class BuildSpace(Protocol[P]):
     def __call__(self, problem: P, cell: Cell) -> Space: ...
 
 
-class BuildTrial(Protocol[P]):
-    """Build the training of a trial, and a function that scores the validation part.
+class Losses(NamedTuple):
+    """The sums of losses of the forecasts, and of how many values.
 
-    It is called once after each epoch. A kind whose validation losses are in the same unit for all
-    settings needs no such part: a trial is then its `training`, scored by that loss.
+    Attributes:
+        steps: of the time grid, at which the forecasts begin, in order of time.
+        by_step: sums, and numbers of values, for each of these steps.
+        by_series: the same for each series.
+        overlap: over how many steps neighbours have values in common: the horizon.
     """
 
-    def __call__(
-        self, problem: P, prepared: Path, cell: Cell
-    ) -> tuple[TrainingSetup, Callable[[], float]]: ...
+    steps: list[int]
+    by_step: tuple[list[float], list[float]]
+    by_series: tuple[list[float], list[float]]
+    overlap: int
+
+
+class Trial(NamedTuple):
+    """A training and its scores.
+
+    Attributes:
+        score: the score of the validation part; called once after each epoch.
+        losses: those that the last score is the mean of.
+    """
+
+    setup: TrainingSetup
+    score: Callable[[], float]
+    losses: Callable[[], Losses]
+
+
+class BuildTrial(Protocol[P]):
+    """Build the training of a trial, as if it were earlier by some validation parts.
+
+    A kind whose validation losses are in the same unit for all settings needs no such part: a trial
+    is then its `training`, scored by that loss.
+
+    Raises:
+        DataError: the table does not begin early enough.
+    """
+
+    def __call__(self, problem: P, prepared: Path, cell: Cell, earlier: int = 0) -> Trial: ...
 
 
 def space(problem: Problem, cell: Cell, ranges: Mapping[str, Range]) -> Space:

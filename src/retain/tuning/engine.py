@@ -33,6 +33,19 @@ class Engine(Protocol):
         """Answer a trial that has reported an epoch: whether it ends."""
 
 
+def messages(engine: Engine) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the messages of trials, with their places, without end.
+
+    Raises:
+        RuntimeError: a trial ended with an error of retain.
+    """
+    while True:
+        for place, message in engine.messages():
+            if "defect" in message:
+                raise RuntimeError(f"a trial ended with an error of retain:\n{message['defect']}")
+            yield place, message
+
+
 class Processes:
     """A process for each place, with the libraries imported, from which its trials are forked.
 

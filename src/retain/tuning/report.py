@@ -10,6 +10,7 @@ from retain.config.search import PER_CELL
 from retain.evaluation.plotting import mark
 from retain.evaluation.report import Figure, Report, Table, to_html
 from retain.tuning import figures
+from retain.tuning.evidence import Evidence
 from retain.tuning.figures import number
 from retain.tuning.plan import Plan
 from retain.tuning.runs import outcome
@@ -19,7 +20,7 @@ SHOWN = 5  # trials in a table
 CLOSE = 1e-9
 
 
-def page(plan: Plan, studies: Mapping[Cell, Study]) -> str:
+def page(plan: Plan, studies: Mapping[Cell, Study], found: Mapping[Cell, Evidence]) -> str:
     """Render the page: one HTML file that needs no network and has no script."""
     drawn = [
         Figure(
@@ -57,23 +58,28 @@ def page(plan: Plan, studies: Mapping[Cell, Study]) -> str:
         lead=meaning(plan),
         tables=(
             summary(plan, studies),
+            *([earlier(found)] if found else []),
             *(best(cell, one) for cell, one in studies.items()),
             Table("Search space", ("key", "tried", "as it was"), tuple(space_rows(plan))),
         ),
         figures=tuple(drawn),
         facts=tuple((f"study of the {mark(c).label}", s.path.stem) for c, s in studies.items()),
-        headline=sentence(plan, studies),
+        headline=" ".join([sentence(plan, studies), *verdicts(found)]),
         judged=False,
     )
     return to_html(report)
 
 
-def content(studies: Mapping[Cell, Study]) -> dict[str, Any]:
-    """Return the results for programs: the trials of each cell, and which was the best."""
+def content(studies: Mapping[Cell, Study], found: Mapping[Cell, Evidence]) -> dict[str, Any]:
+    """Return the results for programs: the trials of each cell, and which was the best.
+
+    `earlier` compares the best trial with the settings as they are; null where nothing is known.
+    """
     return {
         cell: {
             "before": study.before and study.before.number + 1,
             "best": study.best and study.best.number + 1,
+            "earlier": found[cell].to_dict() if cell in found else None,
             "importance": study.importance(),
             "trials": [
                 {
@@ -144,6 +150,49 @@ def best(cell: Cell, study: Study) -> Table:
     )
     columns = ("trial", "score", *(key.partition(".")[2] for key in keys))
     return Table(f"Best trials of the {mark(cell).label}", columns, rows)
+
+
+def earlier(found: Mapping[Cell, Evidence]) -> Table:
+    """Return the table of the best trials and the settings as they are on earlier parts."""
+    rows = []
+    for cell, one in found.items():
+        interval, parts = one.difference, f"{one.parts}"
+        if not one.parts:
+            rows.append((mark(cell).label, parts, "–", "–", "–", "–", interval.judgement))
+            continue
+        change, low, high = (
+            f"{100 * value / one.before:+.1f} %" if math.isfinite(value) else "–"
+            for value in (interval.value, interval.low, interval.high)
+        )
+        after = number(one.before + interval.value)
+        bounds = f"{low} to {high}" if "–" not in (low, high) else "–"
+        row = (mark(cell).label, parts, number(one.before), after, change, bounds)
+        rows.append((*row, interval.judgement))
+    columns = ("cell", "parts", "as it was", "best", "change", "95 % interval", "the best is")
+    note = "Both trained again on parts before the validation part, which chose no settings."
+    return Table("On earlier parts", columns, tuple(rows), note=note)
+
+
+def verdicts(found: Mapping[Cell, Evidence]) -> list[str]:
+    """Say of each cell whether its best trial may be better by chance."""
+    said = []
+    for cell, one in found.items():
+        label, parts = mark(cell).label, f"{one.parts} earlier part{'s' * (one.parts != 1)}"
+        if one.better:
+            said.append(f"The {label}'s best trial is better on {parts} of the table, too.")
+        elif not one.parts:
+            said.append(
+                f"Whether the {label}'s best trial is better, or by chance, is not known: the "
+                f"table has too few rows before the validation part."
+            )
+        elif one.difference.judgement == "worse":
+            said.append(f"The {label}'s best trial is worse on {parts} of the table.")
+        else:
+            said.append(
+                f"The {label}'s best trial may be better by chance: on {parts} of the table the "
+                f"difference is not clear."
+            )
+    return said
 
 
 def unequal(plan: Plan, studies: Mapping[Cell, Study]) -> str:

@@ -2,14 +2,15 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from retain.config.schema import Cell
 from retain.errors import DataError, RetainError
-from retain.tuning import runs
-from retain.tuning.engine import Engine, Processes
+from retain.tuning import evidence, runs
+from retain.tuning.engine import Engine, Processes, messages
+from retain.tuning.evidence import Evidence
 from retain.tuning.plan import Plan
 from retain.tuning.study import Ended, Study
 
@@ -60,8 +61,11 @@ def run(
     jobs: int,
     tell: Tell,
     began: Callable[[Mapping[Cell, Study]], None] = lambda studies: None,
-) -> dict[Cell, Study]:
+    compared: evidence.Tell = lambda cell, number, earlier, why: None,
+) -> tuple[dict[Cell, Study], dict[Cell, Evidence]]:
     """Run trials until each cell has as many as wanted; those of earlier runs count.
+
+    Then each cell's best trial is compared with the settings as they are, on earlier parts.
 
     With as many jobs as cells, or fewer, the trials are the same again: a cell then has one trial
     at a time.
@@ -70,6 +74,7 @@ def run(
         seconds: after which no trial begins, unless another cell has more.
         tell: called after each trial.
         began: called when the studies have been opened.
+        compared: called after each training on an earlier part.
     """
     mode = plan.problem.training.reproducible
     with Processes(plan.root, plan.name, mode) as engine:
@@ -81,24 +86,16 @@ def run(
         }
         began(studies)
         _Run(plan, studies, engine, trials, seconds, jobs, tell).until_done()
-    return studies
+        return studies, evidence.collect(plan, studies, engine, jobs, compared)
 
 
 def _prepare(plan: Plan, engine: Engine) -> str:
     """Prepare the data as they are; return their md5."""
     engine.start(0, {"entry": plan.of({})})
-    _, message = next(_messages(engine))
+    _, message = next(messages(engine))
     if "failed" in message:
         raise DataError(message["failed"])
     return str(message["prepared"])
-
-
-def _messages(engine: Engine) -> Iterator[tuple[int, dict[str, Any]]]:
-    while True:
-        for place, message in engine.messages():
-            if "defect" in message:
-                raise RuntimeError(f"a trial ended with an error of retain:\n{message['defect']}")
-            yield place, message
 
 
 class _Run:
@@ -126,7 +123,7 @@ class _Run:
         self._fill()
         if not self.running:
             return
-        for place, message in _messages(self.engine):
+        for place, message in messages(self.engine):
             self._take(place, message)
             self._fill()
             if not self.running:

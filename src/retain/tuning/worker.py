@@ -6,6 +6,7 @@ input ends.
 """
 
 import json
+import math
 import os
 import select
 import sys
@@ -83,6 +84,7 @@ def _end_with_parent() -> None:
 
 
 def _run(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO) -> None:
+    from retain.config.search import Losses
     from retain.training import trainer
     from retain.training.setup import Epoch
 
@@ -95,18 +97,24 @@ def _run(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO)
     kind, cell = kind_of(problem), task["cell"]
     trainer.seed_everything(problem.training)
     if kind.trial is None:
-        setup, score = kind.training.load(problem, prepared, cell), None
+        trial, setup = None, kind.training.load(problem, prepared, cell)
     else:
-        setup, score = kind.trial.load(problem, prepared, cell)
+        trial = kind.trial.load(problem, prepared, cell, task.get("earlier", 0))
+        setup = trial.setup
     tell({"epochs": trainer.epochs_of(setup, problem.training)})
+    least, losses = math.inf, Losses([], ([], []), ([], []), 1)  # of the best epoch
 
     def stop(row: Epoch) -> bool:
-        scored = row.validation_loss if score is None else score()
+        nonlocal least, losses
+        scored = row.validation_loss if trial is None else trial.score()
+        if "earlier" in task and trial is not None and row.validation_loss < least:
+            least, losses = row.validation_loss, trial.losses()
         tell({"epoch": row.epoch + 1, "loss": row.validation_loss, "score": scored})
         return asked.readline() == STOP
 
     trainer.fit(setup, problem.training, cell, f"{name} {cell}", stop=stop)
-    tell({"done": True, "seconds": time.process_time() - begin})
+    told = {"losses": losses} if "earlier" in task else {}
+    tell({"done": True, "seconds": time.process_time() - begin, **told})
 
 
 def prepare(root: Path, name: str, problem: Problem) -> Path:

@@ -30,7 +30,7 @@ def studied(plan: Plan, folder: Path, counts: dict[Cell, int]) -> dict[Cell, Stu
 
 def test_the_page_has_all_figures_and_needs_no_network(tmp_path: Path) -> None:
     plan = planned(tmp_path)
-    text = report.page(plan, studied(plan, tmp_path, {"lstm": 9, "rnn": 9}))
+    text = report.page(plan, studied(plan, tmp_path, {"lstm": 9, "rnn": 9}), {})
     for name in ("history", "importance", "parallel-lstm", "parallel-rnn"):
         assert f'id="figure-{name}"' in text
     assert "src=" not in text
@@ -43,7 +43,7 @@ def test_the_same_trials_make_the_same_page(tmp_path: Path) -> None:
     pages = set()
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        pages.add(report.page(plan, studied(plan, tmp_path / name, {"lstm": 6, "rnn": 6})))
+        pages.add(report.page(plan, studied(plan, tmp_path / name, {"lstm": 6, "rnn": 6}), {}))
     assert len(pages) == 1
 
 

@@ -86,7 +86,7 @@ def tried(
     plan: Plan, trials: int, jobs: int = 1, seconds: float | None = None
 ) -> tuple[dict[Any, Study], list[tuple[str, Ended, Progress]]]:
     told: list[tuple[str, Ended, Progress]] = []
-    studies = run(plan, trials, seconds, jobs, lambda *args: told.append(args))
+    studies, _ = run(plan, trials, seconds, jobs, lambda *args: told.append(args))
     return studies, told
 
 

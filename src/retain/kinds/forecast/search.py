@@ -4,22 +4,33 @@ The loss of a training is in the units of its normalisation, and so are the vali
 of two settings cannot be compared. A trial is scored by its errors in deviations of the series.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retain.config.schema import Cell
-from retain.config.search import RATE, Choices, Numbers, Range, Space, around, space
+from retain.config.search import (
+    RATE,
+    Choices,
+    Losses,
+    Numbers,
+    Range,
+    Space,
+    Trial,
+    around,
+    space,
+)
 from retain.errors import DataError
 from retain.kinds.forecast.config import Problem
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from retain.kinds.forecast.data.panel import Panel
     from retain.kinds.forecast.data.windows import Batch
     from retain.kinds.forecast.model.calibration import Forecast
-    from retain.training.setup import TrainingSetup
+
+LEAST = 0.5  # of the training part, that is left before an earlier part
 
 
 def build(problem: Problem, cell: Cell) -> Space:
@@ -61,23 +72,29 @@ def _segments(problem: Problem, now: int) -> tuple[int, ...]:
     return tuple(sorted({now, *fitting}))
 
 
-def build_trial(
-    problem: Problem, prepared: Path, cell: Cell
-) -> "tuple[TrainingSetup, Callable[[], float]]":
+def build_trial(problem: Problem, prepared: Path, cell: Cell, earlier: int = 0) -> Trial:
     """Build a trial: the rehearsals of a training, or without any the training itself.
 
     The network that learns from all rows before the test part is left out: nothing is known of its
-    errors. All windows of the validation part, or of the rehearsals' parts, count alike.
+    errors. All windows of the validation part, or of the rehearsals' parts, count alike. The score
+    is twice the mean quantile loss of the forecasts, in deviations of the series: for a median the
+    absolute error.
 
-    Returns:
-        The training, and a function that returns twice the mean quantile loss of the forecasts
-        since its last call, in deviations of the series: for a median the absolute error.
+    Args:
+        earlier: by how many times the validation part, or the rehearsals' parts, all parts lie
+            before their place.
+
+    Raises:
+        DataError: a part has no windows, or less than half of the training part is before it.
     """
+    from retain.kinds.forecast.data import left_out, panel
     from retain.kinds.forecast.model import setup
     from retain.kinds.forecast.model.forecaster import Forecaster
     from retain.kinds.forecast.model.rehearsal import FEWEST, Rehearsed, Together
 
-    made = setup.build(problem, prepared, cell)
+    source = left_out.leave_out(panel.load(prepared), problem.evaluation.cold_start)
+    source = _earlier(source, problem, earlier)
+    made = setup.build_on(source, problem, cell)
     if made.epochs is not None:
         raise DataError(
             f"{problem.data.path}: a network on the base is not kept, whatever its settings: a "
@@ -104,28 +121,65 @@ def build_trial(
     else:
         assert isinstance(network, Forecaster)
         rehearsals = [network]
-    sums = [0.0, 0.0]  # of the losses, and of the values that were observed
+    losses = _Losses(source, problem.data.horizon)
     for one in rehearsals:
-        _add_losses(one, sums)
-
-    def score() -> float:
-        total, count = sums
-        sums[:] = 0.0, 0.0
-        return total / count if count else float("nan")
-
-    return made, score
+        one.register_forward_hook(losses.add)
+    return Trial(made, losses.score, losses.collected)
 
 
-def _add_losses(network: "nn.Module", sums: list[float]) -> None:
-    """Add the losses of each forecast outside of training to `sums`; it costs no second one."""
-    import torch
+def _earlier(source: "Panel", problem: Problem, count: int) -> "Panel":
+    """Return a panel whose parts lie earlier, by `count` times those that score a trial."""
+    if not count:
+        return source
+    schema = source.schema
+    length = schema.test_step - schema.validation_step
+    scored = max(problem.training.rehearsals, 1)
+    begin = schema.validation_step - count * scored * length
+    first = begin - (scored - 1) * length  # where the earliest of its parts begins
+    if first < LEAST * (schema.validation_step - (scored - 1) * length):
+        raise DataError(f"{problem.data.path}: too few rows before the validation part")
+    return source.cut(begin, begin + length, schema.steps)
 
-    from retain.kinds.forecast.model import learner
-    from retain.kinds.forecast.model.forecaster import Forecaster
 
-    def add(network: "nn.Module", args: "tuple[Batch]", forecast: "Forecast") -> None:
+class _Losses:
+    """The losses of the forecasts outside of training, since the last score."""
+
+    def __init__(self, source: "Panel", horizon: int):
+        import numpy as np
+
+        self._horizon = horizon
+        self._start = source.index["start"].to_numpy()
+        self._first_step = source.index["first_step"].to_numpy()
+        self._by_step = np.zeros((2, source.schema.steps))  # sums, and numbers of values
+        self._by_series = np.zeros((2, len(source.index)))
+        self._scored = True
+
+    def score(self) -> float:
+        """Return the mean loss."""
+        self._scored = True
+        total, count = self._by_series.sum(axis=1)
+        return float(total / count) if count else float("nan")
+
+    def collected(self) -> Losses:
+        """Return the losses of the last score."""
+        seen = self._by_step[1] > 0
+        sums, counts = self._by_step[:, seen].tolist()
+        of_series, counts_of_series = self._by_series.tolist()
+        steps = seen.nonzero()[0].tolist()
+        return Losses(steps, (sums, counts), (of_series, counts_of_series), self._horizon)
+
+    def add(self, network: "nn.Module", args: "tuple[Batch]", forecast: "Forecast") -> None:
+        """Add the losses of a forecast; it costs no second one."""
+        import numpy as np
+        import torch
+
+        from retain.kinds.forecast.model import learner
+        from retain.kinds.forecast.model.forecaster import Forecaster
+
         if network.training:
             return
+        if self._scored:
+            self._by_step[:], self._by_series[:], self._scored = 0.0, 0.0, False
         assert isinstance(network, Forecaster)
         batch, (values, base, scale, _) = args[0], forecast
         outputs = base.unsqueeze(-1) + scale.unsqueeze(-1) * values  # (batch, horizon, outputs)
@@ -136,7 +190,9 @@ def _add_losses(network: "nn.Module", sums: list[float]) -> None:
         levels = torch.tensor(network.levels if quantiles else (0.5,), device=errors.device)
         losses = 2 * learner.pinball(errors, levels).mean(-1)
         seen = truth[..., 0].isfinite()
-        sums[0] += float(torch.where(seen, losses, 0.0).double().sum())
-        sums[1] += float(seen.sum())
-
-    network.register_forward_hook(add)
+        series = batch.series.cpu().numpy() - 1
+        steps = batch.rows.cpu().numpy() - self._start[series] + self._first_step[series]
+        for row, part in enumerate((torch.where(seen, losses, 0.0), seen)):
+            of_window = part.double().sum(-1).cpu().numpy()
+            np.add.at(self._by_step[row], steps, of_window)
+            np.add.at(self._by_series[row], series, of_window)
