@@ -26,7 +26,7 @@ from retain.kinds.forecast.data import (
     tables,
     timestamps,
 )
-from retain.kinds.forecast.data.formats import Csv
+from retain.kinds.forecast.data.formats import PLACE, Csv, Origin
 from retain.kinds.forecast.data.reader import EXACT_INTEGERS, AnyTable, Raw
 from retain.kinds.forecast.data.series import STATIC, summarize
 from retain.kinds.forecast.data.sheets import Sheet
@@ -91,7 +91,7 @@ def can_be_cut(table: AnyTable, data: Data) -> bool:
     return all(types.get(name, pa.string()) in same_text for name in data.categorical)
 
 
-def raw_chunks(table: AnyTable, data: Data) -> Iterator[Raw]:
+def row_chunks(table: AnyTable, data: Data) -> Iterator[tuple[pa.Table, Origin]]:
     """Read the columns in use in chunks of whole series, ROWS at least in each but the last."""
     pending: list[pa.Table] = []
     for block in table.blocks(tables.used_columns(data)):
@@ -106,10 +106,10 @@ def raw_chunks(table: AnyTable, data: Data) -> Iterator[Raw]:
         places = np.flatnonzero(np.logical_or.reduce(of_others))
         cut = int(places[-1]) + 1 if len(places) else 0
         if cut:
-            frame = reader.to_frame(rows.slice(0, cut), table.path)
-            yield Raw(frame, dataclasses.replace(table.origin, end=int(frame.index[-1])))
+            chunk = rows.slice(0, cut)
+            yield chunk, dataclasses.replace(table.origin, end=chunk[PLACE][-1].as_py())
         pending = [rows.slice(cut)]
-    yield Raw(reader.to_frame(pa.concat_tables(pending), table.path), table.origin)
+    yield pa.concat_tables(pending), table.origin
 
 
 def _in_chunks(table: AnyTable, data: Data, scratch: Path) -> Chunks | None:
@@ -120,7 +120,8 @@ def _in_chunks(table: AnyTable, data: Data, scratch: Path) -> Chunks | None:
     times: list[frequency.Times] = []
     paths: list[Path] = []
     count, like = 0, None
-    for raw in raw_chunks(table, data):
+    for rows, origin in row_chunks(table, data):
+        raw = Raw(reader.to_frame(rows, table.path), origin)
         long, of_chunk = tables.to_long(raw, data, like)
         like = timestamps.column(raw.frame, data).iloc[0] if like is None else like
         series.append(summarize(long, data))

@@ -108,6 +108,7 @@ class Work:
             "models": {name: str(folder.resolve()) for name, folder in self.models.items()},
             "floors": [str(path) for path in self._floors],
             "origins": origins,
+            "md5": self.folder.name,  # a worker that has older data or models reads them again
         }
         for part, some in zip(parts, windows[names[0]], strict=True):
             for begin, end in ranges(len(some), blocks.BLOCK):
