@@ -96,7 +96,7 @@ def forecast_bulk(
             yield Part(
                 target,
                 shared | of_part | {"reasons": str(reasons)},
-                None if rows is None else partial(bulk_part.write_rows, rows, raw_rows),
+                None if rows is None else partial(chunks.write_rows, rows, raw_rows),
                 partial(bulk_part.forecast_raw, model, raw, options, coming, data.path, reasons),
             )
 

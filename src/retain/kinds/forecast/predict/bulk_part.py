@@ -5,11 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import pyarrow as pa
-
 from retain.config.forecasts import ForecastOptions
 from retain.kinds.forecast.data import reader, tables
+from retain.kinds.forecast.data.chunks import read_frame, read_rows, write_frame
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.reader import Raw
 from retain.kinds.forecast.predict import forecast_table, predictor
@@ -65,21 +63,9 @@ def forecast_rows(
     forecast_raw(loaded, raw, ForecastOptions(**options), coming, where, Path(reasons), out)
 
 
-def write_rows(rows: pa.Table, path: Path) -> None:
-    """Write rows as they are in the table."""
-    with files.replacing(path) as scratch, pa.ipc.new_file(str(scratch), rows.schema) as file:
-        file.write_table(rows)
-
-
-def read_rows(path: Path) -> pa.Table:
-    """Read what `write_rows` wrote."""
-    with pa.memory_map(str(path)) as file:
-        return pa.ipc.open_file(file).read_all()
-
-
 def share_future(coming: Future, path: Path) -> dict[str, Any]:
     """Write a table of the future for other processes; return its description."""
-    write_rows(pa.Table.from_pandas(coming.frame), path)
+    write_frame(coming.frame, path)
     return {
         "frame": str(path),
         "where": coming.where,
@@ -96,5 +82,9 @@ def _load(folder: str, _md5: str) -> Predictor:
 @functools.lru_cache(maxsize=1)
 def _future(described: str, _md5: str) -> Future:
     content = json.loads(described)
-    frame: pd.DataFrame = read_rows(Path(content["frame"])).to_pandas()
-    return Future(frame, content["where"], content["digest"], tuple(content["unknown"]))
+    return Future(
+        read_frame(Path(content["frame"])),
+        content["where"],
+        content["digest"],
+        tuple(content["unknown"]),
+    )
