@@ -167,29 +167,30 @@ def test_a_model_compared_with_itself_differs_in_nothing(both: Any) -> None:
     assert found.differences["mae"].value == 0
 
 
-def test_in_parts_by_any_engine_the_figures_are_the_same(
-    both: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root, _ = both
-    given = problem(2, ["naive", "theta"])
-    monkeypatch.setenv("RETAIN_ENGINE", "local")
-
-    def found() -> evaluate.Evaluation:
-        return evaluate.evaluate(given, root / "prepared", {"lstm": root / "lstm"})
-
-    whole = found()
+def test_in_parts_the_figures_are_the_same(both: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, whole = both
     monkeypatch.setattr(blocks, "BLOCK", 16)
-    monkeypatch.setattr(floors, "AT_ONCE", 1)
-    here = found()
-    monkeypatch.setenv("RETAIN_ENGINE", "local:2")
-    apart = found()
-    assert repr(here.metrics) == repr(apart.metrics)
-    assert repr(here.views) == repr(apart.views)
-    assert files.to_json(here.metrics) == files.to_json(whole.metrics)
-    for name, frame in here.tables.items():
-        pd.testing.assert_frame_equal(frame, apart.tables[name], check_exact=True)
+    found = evaluate.evaluate(problem(2), root / "prepared", {"lstm": root / "lstm"})
+    assert files.to_json(found.metrics) == files.to_json(whole.metrics)
+    for name, frame in found.tables.items():
         pd.testing.assert_frame_equal(frame, whole.tables[name])
     assert not list((root / "scratch" / "parts").iterdir())
+
+
+@pytest.mark.long
+def test_other_processes_give_the_same_bits(both: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, given = both[0], problem(2, ["naive", "theta"])
+    monkeypatch.setattr(blocks, "BLOCK", 16)
+    monkeypatch.setattr(floors, "AT_ONCE", 1)
+    found = []
+    for engine in ("local", "local:2"):
+        monkeypatch.setenv("RETAIN_ENGINE", engine)
+        found.append(evaluate.evaluate(given, root / "prepared", {"lstm": root / "lstm"}))
+    here, apart = found
+    assert repr(here.metrics) == repr(apart.metrics)
+    assert repr(here.views) == repr(apart.views)
+    for name, frame in here.tables.items():
+        pd.testing.assert_frame_equal(frame, apart.tables[name], check_exact=True)
 
 
 def test_a_sample_in_parts_is_the_same_sample(both: Any, monkeypatch: pytest.MonkeyPatch) -> None:
