@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from retain.project import files
 KERNELS = ("NPY_", "OPENBLAS_", "ATEN_", "ONEDNN_", "MKL_", "OMP_", "MLFLOW_DISABLE_TELEMETRY")
 
 
-def run(engine: Engine, function: str, parts: Iterable[Part], job: Job) -> Iterator[Path]:
+def run(
+    engine: Engine, function: str, parts: Iterable[Part], job: Job
+) -> Generator[Path, None, None]:
     """Start the shares, or print how to; yield the outputs of the parts if all are done."""
     outputs, missing = list[Path](), list[dict[str, Any]]()
     for part in parts:

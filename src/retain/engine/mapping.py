@@ -11,7 +11,7 @@ import json
 import pkgutil
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -88,7 +88,7 @@ def project_of(path: Path) -> Path:
     return next(projects, path.parent)
 
 
-def map(function: str, parts: Iterable[Part], job: Job) -> Iterator[Path]:
+def map(function: str, parts: Iterable[Part], job: Job) -> Generator[Path, None, None]:
     """Do all parts with the chosen engine, and yield their outputs in order.
 
     Args:
@@ -104,7 +104,9 @@ def map(function: str, parts: Iterable[Part], job: Job) -> Iterator[Path]:
     if engine == choice.Engine() or len(some) < 2:  # one part needs no other process
         return _here(function, itertools.chain(some, source))
     run = pkgutil.resolve_name(BACK_ENDS[engine.name])
-    return cast("Iterator[Path]", run(engine, function, itertools.chain(some, source), job))
+    return cast(
+        "Generator[Path, None, None]", run(engine, function, itertools.chain(some, source), job)
+    )
 
 
 def _begun(parts: Iterable[Part]) -> tuple[list[Part], Iterator[Part]]:
@@ -125,7 +127,7 @@ def _raising(error: RetainError) -> Iterator[Part]:
     yield
 
 
-def _here(function: str, parts: Iterable[Part]) -> Iterator[Path]:
+def _here(function: str, parts: Iterable[Part]) -> Generator[Path, None, None]:
     for part in parts:
         if not part.done:
             if part.here is not None:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +92,9 @@ class Pool:
         self._selector.close()
 
 
-def run(engine: Engine, function: str, parts: Iterable[Part], job: Job) -> Iterator[Path]:
+def run(
+    engine: Engine, function: str, parts: Iterable[Part], job: Job
+) -> Generator[Path, None, None]:
     """Do all parts, and yield their outputs in order; see `engine.map`."""
     key = engine, os.environ.get("RAY_ADDRESS", "")
     if key not in _KEPT:

@@ -8,7 +8,6 @@ connected when the cluster's head is lost.
 import json
 import os
 import queue
-import sys
 import threading
 from collections.abc import Iterator
 from io import FileIO
@@ -45,7 +44,7 @@ def main() -> None:
             log_to_driver=False,
             configure_logging=False,
             runtime_env={"env_vars": command.kernels() | {choice.VARIABLE: "local"}},
-            **({} if address else own),  # type: ignore[arg-type]
+            **({} if address else own),
         )
     except Exception as error:
         where = f"at RAY_ADDRESS={address} " if address else ""
@@ -76,11 +75,11 @@ def _serve(ray: Any, asked: FileIO, answers: FileIO) -> None:
             try:
                 message = json.loads(ray.get(reference))
             except Exception as error:  # its nodes or workers were lost, or cannot import it
-                text = (
+                reason = (
                     f"part {part + 1} cannot be done on the Ray cluster, after {RETRIES} more "
                     f"tries: {clipped(error, 1000)}"
                 )
-                message = {"failed": "RetainError", "text": text}
+                message = {"failed": "RetainError", "text": reason}
             answers.write(line({"part": part} | message))
 
 
@@ -101,4 +100,4 @@ def _lines(tasks: "queue.SimpleQueue[bytes]", wait: bool) -> Iterator[bytes]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -7,7 +7,6 @@ one. It ends when its standard input ends.
 import json
 import os
 import select
-import sys
 import threading
 from collections.abc import Mapping
 from io import FileIO
@@ -94,4 +93,4 @@ def failure(message: Message) -> Exception:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

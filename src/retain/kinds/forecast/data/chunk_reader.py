@@ -105,7 +105,7 @@ def check_raw(raw: Raw, data: Data, like: object, out: Path) -> None:
     (out / "findings.json").write_text(json.dumps(content), encoding="utf-8")
     arrays = dict(zip(frequency.Times._fields, times, strict=True))
     stamps = {f"stamps.{number}": some for number, some in enumerate(findings.stamps)}
-    np.savez(out / "times.npz", **arrays, **stamps)
+    np.savez(out / "times.npz", **arrays, **stamps)  # type: ignore[arg-type]
 
 
 def _read_times(folder: Path) -> tuple[frequency.Times, Findings]:
