@@ -27,7 +27,7 @@ cluster-test: $(CLUSTER) ## Run the stages on a Ray cluster of three nodes, whic
 
 bench: setup ## Measure accuracy, speed and scale beside others, and write benchmarks/README.md; takes hours
 	@python -m benchmarks.peers.setup --missing
-	@for name in accuracy ordinary babi letters translate refit cold speed start limit scale checkpoints portable serving verdict; do python -m benchmarks $$name; done
+	@for name in accuracy ordinary babi letters translate refit cold speed start limit scale engine checkpoints portable serving verdict; do python -m benchmarks $$name; done
 	@python -m benchmarks tune --write
 
 # npm writes this file itself, last of all. .github/lint/.npmrc says how.

@@ -3,7 +3,6 @@
 `make cluster-test` runs this; `make test` does not. Nodes are killed while they work.
 """
 
-import hashlib
 import os
 import shutil
 import signal
@@ -11,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+
+from retain.project import fingerprint
 
 from .conftest import environment, run, write_project
 
@@ -95,10 +97,8 @@ def kill(node: Any) -> None:
     of_node = [info.process for every in node.all_processes.values() for info in every]
     processes = [psutil.Process(one.pid) for one in of_node if psutil.pid_exists(one.pid)]
     for process in [*(child for one in processes for child in one.children(True)), *processes]:
-        try:
+        with suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGKILL)
-        except psutil.NoSuchProcess:
-            pass
     for one in of_node:
         one.wait()
 
@@ -135,7 +135,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def digest(folder: Path) -> dict[str, str]:
     """The md5 of every file."""
     return {
-        str(path.relative_to(folder)): hashlib.md5(path.read_bytes()).hexdigest()
+        str(path.relative_to(folder)): fingerprint.file_md5(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
@@ -179,6 +179,16 @@ def test_all_stages_have_the_hashes_of_one_process(local: Path, nodes: list[Node
     ended(start(project, "retain", "run", "small", "--engine", "ray", address=nodes[0].address))
     assert (project / "dvc.lock").read_bytes() == (local / "dvc.lock").read_bytes()
     assert not list((project / "scratch" / "parts").iterdir())
+
+
+def test_two_processes_have_the_hashes_of_one(local: Path) -> None:
+    outputs = ("data/prepared/small", "reports/small")
+    before = [digest(local / name) for name in outputs]
+    for stage in ("prepare", "evaluate"):
+        run(local, "python", f"pipelines/{stage}.py", "small", RETAIN_ENGINE="local:2")
+    run(local, "retain", "forecast", "small", "-o", "apart", "--engine", "local:2")
+    assert [digest(local / name) for name in outputs] == before
+    assert digest(local / "apart") == digest(local / "big")
 
 
 @pytest.mark.parametrize(
