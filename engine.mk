@@ -2,9 +2,10 @@
 
 NPM := .github/lint/node_modules/.package-lock.json
 ALSO_CLEAN := .github/lint/node_modules
+CLUSTER := $(VENV)/.set-up-for-a-cluster
 INSTALL_ENGINE = $(PIP) --quiet --no-build-isolation -e .
 
-.PHONY: test test-long team-test bench lint docs lock dist
+.PHONY: test test-long team-test cluster-test bench lint docs lock dist
 
 test: lint ## Run the linters, then the tests but the longest
 	@pytest -n 2
@@ -17,9 +18,16 @@ test-long: setup ## Run the tests that take a minute each, and once more those o
 team-test: $(TEAM) ## Run the pipeline against PostgreSQL, an MLflow server and S3, which it starts here (docs/team.md)
 	@pytest -m team -rs tests/system/test_team.py
 
+$(CLUSTER): $(STAMP) requirements-ray.lock
+	@$(PIP) --quiet -r requirements-ray.lock
+	@touch $@
+
+cluster-test: $(CLUSTER) ## Run the stages on a Ray cluster of three nodes, which it starts here, and kill some of them (docs/scale.md)
+	@pytest -m cluster -rs tests/system/test_cluster.py
+
 bench: setup ## Measure accuracy, speed and scale beside others, and write benchmarks/README.md; takes hours
 	@python -m benchmarks.peers.setup --missing
-	@for name in accuracy ordinary babi letters translate refit cold speed start limit scale checkpoints portable serving verdict; do python -m benchmarks $$name; done
+	@for name in accuracy ordinary babi letters translate refit cold speed start limit scale engine checkpoints portable serving verdict; do python -m benchmarks $$name; done
 	@python -m benchmarks tune --write
 
 # npm writes this file itself, last of all. .github/lint/.npmrc says how.

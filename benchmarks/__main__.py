@@ -17,6 +17,7 @@ NAMES = (
     "start",
     "limit",
     "scale",
+    "engine",
     "checkpoints",
     "portable",
     "serving",

@@ -32,6 +32,10 @@ LOCKS = {
         f"{MARK}\n# What docs/team.md needs besides requirements.lock",
         ["team", "team-test"],
     ),
+    "requirements-ray.lock": (
+        f"{MARK}\n# What docs/scale.md needs besides requirements.lock",
+        ["ray"],
+    ),
 }
 CUDA = "requirements-cuda.lock"
 OF_CUDA = ("nvidia-", "cuda-", "triton")  # what torch's build for CUDA requires

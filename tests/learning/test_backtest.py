@@ -103,9 +103,27 @@ def test_a_model_knows_nothing_of_what_came_after_its_date(
     before = backtest.Snapshot(backtest.Past(problem(), "t", replayed[0]), date)
     assert panel.load(snapshot.prepared).grid[-1] < date
     weights = "weights.safetensors"
-    assert fingerprint.file_md5(snapshot.model / weights) == fingerprint.file_md5(
+    snapshot.write_model(tmp_path / "model")
+    assert fingerprint.file_md5(tmp_path / "model" / weights) == fingerprint.file_md5(
         before.model / weights
     )
+
+
+@pytest.mark.long
+def test_trainings_in_other_processes_give_the_same_models(
+    replayed: tuple[Path, backtest.Backtest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path)
+    monkeypatch.setenv("RETAIN_ENGINE", "local:2")
+    found = run(tmp_path)
+    for one, other in zip(found.tracks, replayed[1].tracks, strict=True):
+        assert (one.policy, one.trained, one.errors) == (other.policy, other.trained, other.errors)
+    weights = [
+        {path.parts[-3]: path.read_bytes() for path in root.glob("scratch/replay/t/*/*/model/w*")}
+        for root in (tmp_path, replayed[0])
+    ]
+    assert weights[0] == weights[1]
+    assert len(weights[0]) == 4
 
 
 def test_dates_of_a_split_move_with_the_date(tmp_path: Path) -> None:

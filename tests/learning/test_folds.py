@@ -11,10 +11,11 @@ import pytest
 from retain.evaluation.choice import fold_folder
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel, tables
-from retain.kinds.forecast.evaluation import champion, evaluate, report
+from retain.kinds.forecast.evaluation import blocks, champion, evaluate, floors, report
 from retain.kinds.forecast.model import classical, setup
 from retain.kinds.forecast.model.classical import NAMES
 from retain.kinds.forecast.predict import predictor
+from retain.project import files
 
 from .small import trained
 
@@ -164,3 +165,39 @@ def test_a_model_compared_with_itself_differs_in_nothing(both: Any) -> None:
     assert found.scores[0] == found.scores[1]
     assert found.scores[0]["mae"] == both[1].metrics["models"]["lstm"]["mae"]
     assert found.differences["mae"].value == 0
+
+
+def test_in_parts_the_figures_are_the_same(both: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, whole = both
+    monkeypatch.setattr(blocks, "BLOCK", 16)
+    found = evaluate.evaluate(problem(2), root / "prepared", {"lstm": root / "lstm"})
+    assert files.to_json(found.metrics) == files.to_json(whole.metrics)
+    for name, frame in found.tables.items():
+        pd.testing.assert_frame_equal(frame, whole.tables[name])
+    assert not list((root / "scratch" / "parts").iterdir())
+
+
+@pytest.mark.long
+def test_other_processes_give_the_same_bits(both: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, given = both[0], problem(2, ["naive", "theta"])
+    monkeypatch.setattr(blocks, "BLOCK", 16)
+    monkeypatch.setattr(floors, "AT_ONCE", 1)
+    found = []
+    for engine in ("local", "local:2"):
+        monkeypatch.setenv("RETAIN_ENGINE", engine)
+        found.append(evaluate.evaluate(given, root / "prepared", {"lstm": root / "lstm"}))
+    here, apart = found
+    assert repr(here.metrics) == repr(apart.metrics)
+    assert repr(here.views) == repr(apart.views)
+    for name, frame in here.tables.items():
+        pd.testing.assert_frame_equal(frame, apart.tables[name], check_exact=True)
+
+
+def test_a_sample_in_parts_is_the_same_sample(both: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classical, "SERIES", 1)
+    root, given = both[0], problem(2, ["naive", "theta"])
+    whole = evaluate.evaluate(given, root / "prepared", {"lstm": root / "lstm"})
+    monkeypatch.setattr(blocks, "BLOCK", 16)
+    found = evaluate.evaluate(given, root / "prepared", {"lstm": root / "lstm"})
+    assert files.to_json(found.metrics) == files.to_json(whole.metrics)
+    assert list(found.metrics["models"]) == list(whole.metrics["models"])

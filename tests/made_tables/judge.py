@@ -20,7 +20,7 @@ from retain import cli
 from retain.config import loader
 from retain.errors import RetainError
 from retain.kinds.forecast.config import Data, Problem
-from retain.kinds.forecast.data import chunks, tables
+from retain.kinds.forecast.data import chunk_reader, tables
 from tests.made_tables.truth import Made, Truth
 
 COMMAND = typer.main.get_command(cli.app)
@@ -194,7 +194,7 @@ def _read_otherwise(table: tables.Table, data: Data, folder: Path) -> str:
     if not data.id_columns:  # it is read whole then, too
         return ""
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        read = chunks.read(data, folder, Path(scratch))
+        read = chunk_reader.read(data, folder, Path(scratch))
         rows = pd.concat(list(read.frames()))
         names = read.series["unique_id"].to_numpy()[rows["series"]]
         rows = rows.assign(unique_id=names).sort_values(["unique_id", "ds"])

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from retain.cli import engines
+from retain.cli.engines import Engine
 from retain.config import loader
 from retain.config.forecasts import ForecastOptions
 from retain.config.kind import kind_of, require
@@ -91,6 +93,7 @@ def forecast(
     plot: Annotated[
         Path | None, typer.Option(help="Figure of the first six series, .svg or .png.")
     ] = None,
+    engine: Engine = None,
 ) -> None:
     """Forecast every series with the problem's champion, or the newest version if there is none.
 
@@ -100,6 +103,7 @@ def forecast(
     """
     root = loader.find_root()
     problem = loader.load_problem(root, name)
+    engines.use_for(engine, output, problem.training.reproducible)
     kind = kind_of(problem)
     refusal = (
         f"`retain forecast` reads tables of history; problems.{name} is of kind {problem.kind}: "

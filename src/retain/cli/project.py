@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from retain.cli.engines import Engine
 from retain.errors import ParamsError
 
 app = typer.Typer()
@@ -36,6 +37,7 @@ def run(
         list[str] | None, typer.Argument(help="Problems; all if none is given.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Run even if nothing changed.")] = False,
+    engine: Engine = None,
 ) -> None:
     """Train, score, judge and register what has changed; then print the results.
 
@@ -43,8 +45,10 @@ def run(
     """
     from retain.cli import forked, models
     from retain.config import loader, plugins
+    from retain.engine import choice
     from retain.project import lock_file, managed
 
+    choice.use(engine)
     root = loader.find_root()
     problems = loader.some(root, names or [])
     if not problems:
@@ -60,6 +64,28 @@ def run(
     if code:
         raise typer.Exit(code)
     models.results([*problems])
+
+
+@app.command()
+def stage(
+    stage: Annotated[str, typer.Argument(help="prepare, evaluate, forecast or replay.")],
+    name: Annotated[
+        str, typer.Argument(help="Of the problem; of a forecast, the folder that it writes.")
+    ],
+    part: Annotated[
+        str, typer.Option(metavar="I/N", help="Which share of the parts, such as 3/8.")
+    ],
+) -> None:
+    """Do a share of the parts that a command with `--engine command` waits for.
+
+    It prints these lines, for an array of SLURM, an indexed job of Kubernetes, or Airflow.
+    """
+    from retain.config import loader
+    from retain.engine import command
+
+    done, parts = command.do_share(loader.find_root(), stage, name, part)
+    before = f", {parts - done} of them before" if parts > done else ""
+    typer.echo(f"{stage} of {name}, share {part}: {parts} parts are done{before}")
 
 
 @app.command()

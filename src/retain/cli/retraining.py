@@ -4,8 +4,10 @@ from typing import Annotated
 
 import typer
 
+from retain.cli.engines import Engine
 from retain.config import loader
 from retain.config.kind import kind_of, require
+from retain.engine import choice
 from retain.project import files
 from retain.project.layout import Layout
 from retain.training import portable_cpu
@@ -19,11 +21,13 @@ def replay(
     name: Name,
     start: Annotated[str, typer.Option("--from", help="First date, or step, at which to retrain.")],
     every: Annotated[str, typer.Option(help="Time, or steps, between two.")] = "30d",
+    engine: Engine = None,
 ) -> None:
     """Retrain at dates of the past, and compare the error and the cost of each retraining policy.
 
     Writes reports/NAME/replay.md, .csv and .svg. A run that was stopped continues.
     """
+    choice.use(engine)
     root = loader.find_root()
     problem = loader.load_problem(root, name)
     portable_cpu.pin_cpu_kernels(problem.training.reproducible)  # before NumPy is imported

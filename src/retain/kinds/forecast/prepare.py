@@ -1,28 +1,38 @@
 """The stage `prepare` of a forecasting problem; imports no torch."""
 
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from retain import engine
+from retain.config.kind import kind_of
+from retain.engine import Job
 from retain.errors import listed
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import (
+    chunk_reader,
     chunks,
     folds,
     frequency,
     panel,
     quality,
+    reader,
     slots,
     tables,
     unseen,
 )
 from retain.kinds.forecast.data.chunks import Chunks
 from retain.kinds.forecast.data.panel import Panel
+from retain.project import code_deps
 
 
 def prepare(problem: Problem, root: Path, out: Path) -> None:
     """Read the raw table of a problem and write its panel into `out`."""
-    with tempfile.TemporaryDirectory(dir=out, prefix="chunks-") as scratch:
-        table = chunks.read(problem.data, root, Path(scratch))
+    job = Job("prepare", out.name.removeprefix("prepare-"), root)
+    with _scratch(problem, out, job) as scratch:
+        table = chunk_reader.read(problem.data, root, scratch, job)
         built = panel.build(table, problem.data, out / "values.npy")
         add_warnings(built, table, problem.data)
     panel.save(built, out)
@@ -36,6 +46,25 @@ def prepare(problem: Problem, root: Path, out: Path) -> None:
         print(f"warning: {warning}")
     if skipped := quality.left_out(counts):
         print(listed(skipped))
+
+
+@contextmanager
+def _scratch(problem: Problem, out: Path, job: Job) -> Iterator[Path]:
+    """Yield a folder for the chunks of the table, which several processes can continue."""
+    if engine.in_process():
+        with tempfile.TemporaryDirectory(dir=out, prefix="chunks-") as scratch:
+            yield Path(scratch)
+        return
+    data, kind = problem.data, kind_of(problem)
+    recipe = {
+        "data": data.model_dump(mode="json"),
+        "table": reader.open_for(data, job.root).digest(),
+        "rows": chunks.ROWS,
+        "code": code_deps.code_list(job.root, kind, "prepare"),
+    }
+    folder = job.folder(recipe)
+    yield folder
+    shutil.rmtree(folder)
 
 
 def check_table(problem: Problem, root: Path) -> tuple[str, list[str]]:

@@ -15,7 +15,7 @@ import pytest
 
 from retain.errors import DataError, nearest
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import append, chunks, reader, sources, tables
+from retain.kinds.forecast.data import append, chunk_reader, reader, sources, tables
 from retain.kinds.forecast.infer.entry import infer
 
 HEAD = "id,ds,y\n"
@@ -225,7 +225,7 @@ def test_the_folders_of_hive_are_columns(tmp_path: Path) -> None:
         "a/b": ["n"],
     }
     (tmp_path / "scratch").mkdir()
-    assert len(chunks.read(data, tmp_path, tmp_path / "scratch").series) == 2
+    assert len(chunk_reader.read(data, tmp_path, tmp_path / "scratch").series) == 2
 
 
 def test_a_folder_of_hive_without_value_is_a_row_without_id(tmp_path: Path) -> None:

@@ -173,3 +173,27 @@ def test_errors_name_the_file_and_the_row(model: Path, tmp_path: Path) -> None:
         forecast_bulk(model, str(tmp_path / "big"), tmp_path, out, "m", on_progress)
     with pytest.raises(DataError, match="does not exist"):
         forecast_bulk(model, str(tmp_path / "none"), tmp_path, tmp_path / "new", "m", on_progress)
+
+
+def test_other_processes_write_the_same_bytes(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, path = write(tmp_path / "big"), str(tmp_path / "big")
+    short = table[(table["shop"] != "s004") | (table["ds"] > "2024-02-25")]
+    for file in (tmp_path / "big").iterdir():
+        file.unlink()
+    short.to_parquet(tmp_path / "big" / "0.parquet", index=False)
+    once, again = tmp_path / "once", tmp_path / "again"
+    monkeypatch.setenv("RETAIN_ENGINE", "local")
+    first = forecast_bulk(model, path, tmp_path, once, "m", on_progress)
+    monkeypatch.setenv("RETAIN_ENGINE", "local:2")
+    assert forecast_bulk(model, path, tmp_path, again, "m", on_progress) == first
+    assert first.left_out
+    assert {f.name: f.read_bytes() for f in again.iterdir()} == {
+        f.name: f.read_bytes() for f in once.iterdir()
+    }
+    bad = table.astype({"y": object})
+    bad.iloc[400, 2] = "many"
+    bad.astype({"y": str}).to_parquet(tmp_path / "big" / "0.parquet", index=False)
+    with pytest.raises(DataError, match=r"0\.parquet row 401: 'many'"):
+        forecast_bulk(model, path, tmp_path, tmp_path / "bad", "m", on_progress)

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from retain.engine import Job
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import chunks, formats, panel, parquet, reader, tables
+from retain.kinds.forecast.data import chunk_reader, chunks, formats, panel, parquet, reader, tables
 from retain.kinds.forecast.data.chunks import Chunks
 
 KEYS: dict[str, Any] = {
@@ -78,7 +79,9 @@ def in_chunks(data: Data, root: Path, scratch: Path) -> Chunks | None:
     """The table read in chunks, None where it is read whole."""
     scratch.mkdir()
     table = reader.open_for(data, root)
-    return chunks._in_chunks(table, data, scratch) if chunks.can_be_cut(table, data) else None
+    if not chunks.can_be_cut(table, data):
+        return None
+    return chunk_reader._in_chunks(table, data, scratch, Job("prepare", "t", root))
 
 
 def prepared(folder: Path, table: Chunks, data: Data) -> dict[str, bytes]:
@@ -190,7 +193,7 @@ def test_a_fault_has_the_words_that_it_has_when_read_whole(
         monkeypatch.setattr(reader, "load", None)
     (tmp_path / "scratch").mkdir()
     with pytest.raises(DataError) as error:
-        chunks.read(data, tmp_path, tmp_path / "scratch")
+        chunk_reader.read(data, tmp_path, tmp_path / "scratch")
     assert str(error.value) == str(whole.value)
 
 
@@ -199,7 +202,7 @@ def test_a_fault_is_named_before_what_is_behind_it_is_read(tmp_path: Path) -> No
     (tmp_path / "t.csv").write_text(content)
     data = Data(path="t.csv", unique_id="id", horizon=2, context_length=3)
     with pytest.raises(DataError) as error:
-        chunks.read(data, tmp_path, tmp_path)
+        chunk_reader.read(data, tmp_path, tmp_path)
     assert str(error.value) == (
         "t.csv: column `y`: not a number (1 row up to row 103):\n  row 34: 'x'\n"
         "Correct the values, or name the texts that mean missing in `na_values`."
@@ -212,7 +215,7 @@ def test_rows_of_another_length_are_counted_to_the_end(tmp_path: Path, every: in
     (tmp_path / "t.csv").write_text("\n".join(["id,ds,y,size", *rows]))
     data = Data(path="t.csv", unique_id="id", horizon=2, context_length=3)
     with pytest.raises(DataError) as error:
-        chunks.read(data, tmp_path, tmp_path)
+        chunk_reader.read(data, tmp_path, tmp_path)
     found = str(error.value).splitlines()
     assert found[0].endswith(f"would shift the columns ({-(-250 // every)} rows):")
     assert found[1:3] == ["  row 2: 5 fields", f"  row {2 + every}: 5 fields"]
@@ -243,7 +246,7 @@ def test_chunks_of_two_forms_of_time_stamps_are_refused(
         context_length=3,
     )
     with pytest.raises(DataError) as error:
-        chunks.read(data, tmp_path, tmp_path)
+        chunk_reader.read(data, tmp_path, tmp_path)
     assert str(error.value) == (
         "t.csv: column `ds`: written unlike the other time stamps, such as '2024-01-01' (4 rows):\n"
         "  row 6: '2024-01-01 00:00'\n  row 7: '2024-01-02 00:00'\n"
@@ -257,7 +260,7 @@ def test_a_table_in_order_of_time_is_read_whole(tmp_path: Path) -> None:
     data = Data(path=written(frame, tmp_path / "t.csv"), **KEYS)
     assert in_chunks(data, tmp_path, tmp_path / "one") is None
     (tmp_path / "two").mkdir()
-    found = chunks.read(data, tmp_path, tmp_path / "two")
+    found = chunk_reader.read(data, tmp_path, tmp_path / "two")
     assert found.series["unique_id"].nunique() == 16
     assert list((tmp_path / "two").iterdir()) == []
 
@@ -286,3 +289,31 @@ def test_a_series_longer_than_a_chunk_stays_whole(tmp_path: Path) -> None:
     found = in_chunks(data, tmp_path, tmp_path / "scratch")
     assert found is not None
     assert [len(frame) for frame in found.frames()] == [700, 700]
+
+
+def test_other_processes_check_chunks_as_this_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: dict[str, list[dict[str, bytes] | str]] = {}
+    for engine in ("local", "local:2"):
+        monkeypatch.setenv("RETAIN_ENGINE", engine)
+        for name in ("CSV", "the mean of several rows", "a folder"):
+            file, made, keys = TABLES[name]
+            path = tmp_path / file
+            if not path.exists():
+                written(made(), path)
+            data = Data(path=file, **{**KEYS, **keys})
+            place = tmp_path / f"{engine} {name}"
+            some = in_chunks(data, tmp_path, place)
+            assert some is not None
+            assert not list(place.glob("raw-*"))
+            found.setdefault(name, []).append(prepared(tmp_path / f"out {place.name}", some, data))
+        bad = table().astype({"y": object})
+        bad.iloc[[300, 400], 2] = "many"
+        bad.to_csv(tmp_path / "bad.csv", index=False)
+        with pytest.raises(DataError) as error:
+            in_chunks(Data(path="bad.csv", **KEYS), tmp_path, tmp_path / f"bad {engine}")
+        found.setdefault("bad", []).append(str(error.value))
+    assert "row 302: 'many'" in found["bad"][0]
+    for name, (here, apart) in found.items():
+        assert here == apart, name

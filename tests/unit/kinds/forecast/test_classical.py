@@ -12,6 +12,7 @@ from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import panel, tables
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Windows
+from retain.kinds.forecast.evaluation import floors
 from retain.kinds.forecast.model import baselines, classical
 
 NAN = float("nan")
@@ -116,7 +117,7 @@ def test_a_constant_and_a_short_series_repeat_the_last_value(y: Floats) -> None:
 
 def forecasts(source: Panel, name: str) -> tuple[Floats, Windows]:
     windows = Windows(source, (source.schema.validation_step, source.schema.steps))
-    found = classical.build(source, classical.NAMES, 1)
+    found = floors.build(source, classical.NAMES, 1)
     series, origin = windows.locate(np.arange(len(windows)))
     return found.forecast(name, series, origin), windows
 
@@ -152,21 +153,21 @@ def test_series_of_their_own_spans_do_not_mix() -> None:
 def test_of_many_series_a_sample_is_drawn_by_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classical, "MOST_ESTIMATIONS", 1)
     source = made(*[wave(STEPS, 7, seed=seed) for seed in range(5)])
-    assert not classical.build(source, ("theta",), 1).sampled
+    assert not floors.build(source, ("theta",), 1).sampled
     monkeypatch.setattr(classical, "SERIES", 2)
-    drawn = [classical.build(source, ("theta",), seed) for seed in (1, 1, 2)]
+    drawn = [floors.build(source, ("theta",), seed) for seed in (1, 1, 2)]
     assert [found.sampled for found in drawn] == [True] * 3
     assert [int(found.chosen.sum()) for found in drawn] == [2] * 3
     first, again, other = (np.flatnonzero(found.chosen).tolist() for found in drawn)
     assert first == again != other
     monkeypatch.setattr(classical, "TOTAL_ROWS", 1)
-    assert classical.build(source, ("theta",), 1).chosen.sum() == 1
+    assert floors.build(source, ("theta",), 1).chosen.sum() == 1
 
 
 def test_the_floors_are_those_that_are_named_and_return_quantiles_and_a_mean() -> None:
     source = made(wave(STEPS, 7), wave(50, 7, seed=1))
     validation, test = Windows(source, "validation"), Windows(source, "test")
-    smoothed = classical.build(source, classical.NAMES, 1)
+    smoothed = floors.build(source, classical.NAMES, 1)
     every = baselines.quantile_models(problem(), validation, source, smoothed)
     assert list(every) == [*problem().evaluation.floors]
     batch = test.batch(np.arange(len(test)))

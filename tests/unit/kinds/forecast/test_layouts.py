@@ -10,7 +10,7 @@ import pytest
 from retain.config.forecasts import ForecastOptions
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import append, chunks, formats, tables
+from retain.kinds.forecast.data import append, chunk_reader, chunks, formats, tables
 from retain.kinds.forecast.predict import bulk, endpoint, predictor
 from retain.kinds.forecast.predict.forecast_table import forecast_file
 
@@ -61,7 +61,7 @@ def test_a_key_of_two_columns_is_read_in_chunks_as_in_whole(
     monkeypatch.setattr(chunks, "ROWS", 50)
     monkeypatch.setattr(formats, "BYTES", 1000)
     (tmp_path / "scratch").mkdir()
-    cut = chunks.read(data, tmp_path, tmp_path / "scratch")
+    cut = chunk_reader.read(data, tmp_path, tmp_path / "scratch")
     frames = list(cut.frames())
     assert len(frames) > 1
     assert cut.series["unique_id"].tolist() == whole["unique_id"].unique().tolist()

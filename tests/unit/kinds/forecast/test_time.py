@@ -13,7 +13,7 @@ import pytest
 
 from retain.errors import DataError, ParamsError, naming_options
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import chunks, reader, tables, timestamps
+from retain.kinds.forecast.data import chunk_reader, chunks, reader, tables, timestamps
 from retain.kinds.forecast.data.calendars import features
 from retain.kinds.forecast.data.tables import Table
 from retain.kinds.forecast.infer import columns, steps
@@ -397,7 +397,7 @@ def test_aggregated_chunks_are_the_table_that_is_read_whole(
     data, read, _ = found(tmp_path, pd.concat(parts), **keys)
     monkeypatch.setattr(chunks, "ROWS", 100)
     (tmp_path / "scratch").mkdir()
-    cut = chunks.read(data, tmp_path, tmp_path / "scratch")
+    cut = chunk_reader.read(data, tmp_path, tmp_path / "scratch")
     frames = list(cut.frames())
     assert len(frames) > 1
     whole = chunks.in_memory(read, data)

@@ -5,8 +5,6 @@ to disk, and what is known of each series stays. Any other table is read whole.
 """
 
 import dataclasses
-import functools
-import operator
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +16,11 @@ import pyarrow.compute as pc
 
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import (
-    aggregate,
-    frequency,
-    grid,
-    mistyped,
-    reader,
     tables,
-    timestamps,
 )
-from retain.kinds.forecast.data.formats import Csv
-from retain.kinds.forecast.data.reader import EXACT_INTEGERS, AnyTable, Raw
-from retain.kinds.forecast.data.series import STATIC, summarize
+from retain.kinds.forecast.data.formats import PLACE, Csv, Origin
+from retain.kinds.forecast.data.reader import EXACT_INTEGERS, AnyTable
+from retain.kinds.forecast.data.series import summarize
 from retain.kinds.forecast.data.sheets import Sheet
 from retain.kinds.forecast.data.tables import Findings, Table
 
@@ -55,26 +47,8 @@ class Chunks:
 def in_memory(table: Table, data: Data) -> Chunks:
     """Make one chunk of a table that is in memory already."""
     series = summarize(table.frame, data)
-    frame = _numbered(table.frame, series, 0, data)
+    frame = numbered(table.frame, series, 0, data)
     return Chunks(series, lambda: [frame], table.frequency, table.findings)
-
-
-def read(data: Data, root: Path, scratch: Path) -> Chunks:
-    """Read and check the table at `data.path`, relative to `root` or a URL.
-
-    Args:
-        scratch: an empty folder for what is checked; the chunks lie there.
-
-    Raises:
-        DataError: the table cannot be used as it is.
-    """
-    table = reader.open_for(data, root)
-    checked = _in_chunks(table, data, scratch) if can_be_cut(table, data) else None
-    if checked is None:
-        for file in scratch.iterdir():
-            file.unlink()
-        return in_memory(tables.check(reader.load(table), data), data)
-    return checked
 
 
 def can_be_cut(table: AnyTable, data: Data) -> bool:
@@ -91,7 +65,7 @@ def can_be_cut(table: AnyTable, data: Data) -> bool:
     return all(types.get(name, pa.string()) in same_text for name in data.categorical)
 
 
-def raw_chunks(table: AnyTable, data: Data) -> Iterator[Raw]:
+def row_chunks(table: AnyTable, data: Data) -> Iterator[tuple[pa.Table, Origin]]:
     """Read the columns in use in chunks of whole series, ROWS at least in each but the last."""
     pending: list[pa.Table] = []
     for block in table.blocks(tables.used_columns(data)):
@@ -106,89 +80,36 @@ def raw_chunks(table: AnyTable, data: Data) -> Iterator[Raw]:
         places = np.flatnonzero(np.logical_or.reduce(of_others))
         cut = int(places[-1]) + 1 if len(places) else 0
         if cut:
-            frame = reader.to_frame(rows.slice(0, cut), table.path)
-            yield Raw(frame, dataclasses.replace(table.origin, end=int(frame.index[-1])))
+            chunk = rows.slice(0, cut)
+            yield chunk, dataclasses.replace(table.origin, end=chunk[PLACE][-1].as_py())
         pending = [rows.slice(cut)]
-    yield Raw(reader.to_frame(pa.concat_tables(pending), table.path), table.origin)
+    yield pa.concat_tables(pending), table.origin
 
 
-def _in_chunks(table: AnyTable, data: Data, scratch: Path) -> Chunks | None:
-    """Read and check a table; None where a series stands in several places."""
-    unused = tables.check_columns(data.path, table.names, data)
-    series: list[pd.DataFrame] = []
-    findings: list[Findings] = []
-    times: list[frequency.Times] = []
-    paths: list[Path] = []
-    count, like = 0, None
-    for raw in raw_chunks(table, data):
-        long, of_chunk = tables.to_long(raw, data, like)
-        like = timestamps.column(raw.frame, data).iloc[0] if like is None else like
-        series.append(summarize(long, data))
-        if len(series) == 2 and not pd.concat(series)["unique_id"].is_unique:
-            return None  # as it is in a table in order of time, which shows it early
-        frame = _numbered(long, series[-1], count, data)
-        count += len(series[-1])
-        times.append(frequency.count_times(frame["series"].to_numpy(), frame["ds"]))
-        findings.append(of_chunk)
-        paths.append(scratch / f"{len(paths):06}.arrow")
-        _write(frame, paths[-1])
-    every = pd.concat(series, ignore_index=True)
-    if not every["unique_id"].is_unique:
-        return None
-    total = functools.reduce(operator.add, findings)
-    tables.check_values(total, data, table.origin)
-    total = dataclasses.replace(total, unused=unused, digest=table.digest())
-
-    def frames() -> Iterator[pd.DataFrame]:
-        for path in paths:
-            with pa.memory_map(str(path)) as file:
-                yield pa.ipc.open_file(file).read_all().to_pandas()
-
-    all_times, names = frequency.merge_times(times), pd.Index(every["unique_id"])
-    mistyped.check_ends(frames, all_times, data, table.origin)
-    if data.aggregate is not None:
-        limits = aggregate.whole_steps(total.stamps, data, data.path)
-        every, all_times, paths = _complete(frames(), every, limits, data, scratch)
-        names = pd.Index(every["unique_id"])
-    name = grid.check_grid(frames, names, all_times, data, table.origin)
-    return Chunks(every, frames, name, total)
+def write_frame(frame: pd.DataFrame, path: Path) -> None:
+    """Write a frame, for `read_frame`."""
+    write_rows(pa.Table.from_pandas(frame), path)
 
 
-def _complete(
-    frames: Iterable[pd.DataFrame],
-    series: pd.DataFrame,
-    limits: tuple[int, int],
-    data: Data,
-    scratch: Path,
-) -> tuple[pd.DataFrame, frequency.Times, list[Path]]:
-    """Bring aggregated chunks to the end of the table, which is known after the last of them."""
-    names, paths = series["unique_id"].to_numpy(), list[Path]()
-    summaries: list[pd.DataFrame] = []
-    times: list[frequency.Times] = []
-    count = 0
-    for frame in frames:
-        named = frame.assign(unique_id=names[frame["series"]]).drop(columns="series")
-        for name in data.static_covariates:
-            named[name] = series[STATIC + name].to_numpy()[frame["series"]]
-        long = aggregate.complete(named, *limits, data)
-        if long.empty:
-            continue
-        summaries.append(summarize(long, data))
-        numbered = _numbered(long, summaries[-1], count, data)
-        count += len(summaries[-1])
-        times.append(frequency.count_times(numbered["series"].to_numpy(), numbered["ds"]))
-        paths.append(scratch / f"whole-{len(paths):06}.arrow")
-        _write(numbered, paths[-1])
-    return pd.concat(summaries, ignore_index=True), frequency.merge_times(times), paths
+def read_frame(path: Path) -> pd.DataFrame:
+    """Read what `write_frame` wrote."""
+    frame: pd.DataFrame = read_rows(path).to_pandas()
+    return frame
 
 
-def _write(frame: pd.DataFrame, path: Path) -> None:
-    arrow = pa.Table.from_pandas(frame)
-    with pa.ipc.new_file(str(path), arrow.schema) as file:
-        file.write_table(arrow)
+def write_rows(rows: pa.Table, path: Path) -> None:
+    """Write rows as they are in a table."""
+    with pa.ipc.new_file(str(path), rows.schema) as file:
+        file.write_table(rows)
 
 
-def _numbered(long: pd.DataFrame, series: pd.DataFrame, first: int, data: Data) -> pd.DataFrame:
+def read_rows(path: Path) -> pa.Table:
+    """Read what `write_rows` wrote; the rows are mapped into memory."""
+    with pa.memory_map(str(path)) as file:
+        return pa.ipc.open_file(file).read_all()
+
+
+def numbered(long: pd.DataFrame, series: pd.DataFrame, first: int, data: Data) -> pd.DataFrame:
     """Return rows with the numbers of their series, from `first` on, for what is one a series."""
     numbers = first + np.repeat(np.arange(len(series)), series["rows"])
     return long.drop(columns=["unique_id", *data.static_covariates]).assign(series=numbers)

@@ -173,6 +173,12 @@ class Windows:
         some._keep(np.flatnonzero(series[self.series]))
         return some
 
+    def between(self, begin: int, end: int) -> Self:
+        """Return the windows of the numbers from `begin` to before `end`."""
+        some = copy.copy(self)
+        some._keep(np.arange(begin, end))
+        return some
+
     def _keep(self, numbers: NDArray[np.int64]) -> None:
         self._chosen = numbers if self._chosen is None else self._chosen[numbers]
         self._count = len(numbers)

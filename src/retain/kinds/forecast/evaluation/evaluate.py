@@ -12,32 +12,25 @@ from typing import Any, NotRequired
 
 import pandas as pd
 
-from retain.evaluation.choice import choose, fold_folder, fold_folders
+from retain.evaluation.choice import choose, fold_folders
 from retain.evaluation.quality_gate import differences
 from retain.evaluation.results import Metrics, plots, stack_histories
 from retain.kinds.forecast.config import ALONE, Problem
 from retain.kinds.forecast.data import folds, panel
 from retain.kinds.forecast.data.folds import Fold
 from retain.kinds.forecast.data.panel import Panel, Schema
-from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Windows
-from retain.kinds.forecast.evaluation import cold_start, details, importance
+from retain.kinds.forecast.data.windows import Windows
+from retain.kinds.forecast.evaluation import blocks, cold_start, details, importance
 from retain.kinds.forecast.evaluation.cold_start import ColdStart
 from retain.kinds.forecast.evaluation.figures import View
 from retain.kinds.forecast.evaluation.importance import Importance
 from retain.kinds.forecast.evaluation.metrics import MetricSums
-from retain.kinds.forecast.evaluation.scoring import (
-    compare,
-    empty_sums,
-    network_model,
-    sum_metrics,
-)
-from retain.kinds.forecast.model import baselines, classical
+from retain.kinds.forecast.evaluation.scoring import compare, empty_sums, sum_metrics
+from retain.kinds.forecast.evaluation.work import Work
 from retain.kinds.forecast.model.classical import Classical
 from retain.kinds.forecast.model.rehearsal import Outcome
 from retain.kinds.forecast.predict import predictor
-from retain.kinds.forecast.predict.predictor import Predictor
 
-POOL = "pool"  # the classical base of the judged model, alone
 PLOTTED = {
     "error_by_step": ("step", "mae"),
     "calibration": ("level", "observed"),
@@ -102,18 +95,19 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     folders = {cell: models[cell] for cell in cells}
     folders |= {f"{cell}_{ALONE}": models[cell] / ALONE for cell in cells if problem.beside}
     predictors = {name: predictor.load(folder) for name, folder in folders.items()}
-    smoothed = _smoothed(problem, source)
+    work = Work(problem, prepared, folders)
+    smoothed = work.floors(source)
     parts = [
-        _part(
+        blocks.fold_part(
             problem,
             source,
             fold,
-            predictors if fold.number == 1 else _load(folders, fold),
+            predictors if fold.number == 1 else blocks.load(folders, fold),
             smoothed,
         )
         for fold in folds.find(source.schema, problem.folds)
     ]
-    scored = _score(parts, source, problem.model.quantiles, smoothed)
+    scored = _score(parts, source, smoothed, work)
     sums = scored.sums
     scores: dict[str, dict[str, Any]] = {name: model.scores() for name, model in sums.items()}
     for name in scored.sampled:
@@ -143,6 +137,7 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     lstm, judged = predictors["lstm"], predictors[chosen["model"]]
     looked_at = next(part.windows for part in parts if len(part.windows))
     metrics["importance"] = importance.measure(judged, looked_at.on(judged.bases(source)), source)
+    work.finish()
     tables = details.tables(sums, predictors, source, looked_at)
     return Evaluation(
         metrics,
@@ -153,12 +148,6 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         [part.fold for part in parts],
         details.cell_facts(lstm.network, looked_at.on(lstm.bases(source))),
     )
-
-
-def _smoothed(problem: Problem, source: Panel) -> Classical | None:
-    """Run the methods of `classical` along the series, from the first validation part on."""
-    names = [name for name in problem.evaluation.floors if name in classical.NAMES]
-    return classical.build(source, names, problem.evaluation.seed) if names else None
 
 
 @dataclass(frozen=True)
@@ -179,61 +168,31 @@ class _Scored:
 
 
 def _score(
-    parts: Sequence[details.Part],
-    source: Panel,
-    levels: tuple[float, ...],
-    smoothed: Classical | None,
+    parts: Sequence[details.Part], source: Panel, smoothed: Classical | None, work: Work
 ) -> _Scored:
-    empty = empty_sums([part.windows for part in parts], source, levels)
+    empty = empty_sums([part.windows for part in parts], source, work.problem.model.quantiles)
+    every, names = [part.windows for part in parts], list(parts[0].models)
 
-    def score(name: str, windows: Sequence[Windows]) -> MetricSums:
-        sums = copy.deepcopy(empty)  # making it reads every value of the table
-        for part, some in zip(parts, windows, strict=True):
-            sum_metrics(part.models[name], some, source, levels, sums)
-        return sums
-
-    def score_all(windows: Mapping[str, Sequence[Windows]]) -> dict[str, MetricSums]:
+    def score(windows: Mapping[str, Sequence[Windows]], sample: bool) -> dict[str, MetricSums]:
+        if sum(map(len, every)) > blocks.BLOCK:
+            return work.score(parts, source, empty, windows, sample)
         sums = {}
         for number, (name, some) in enumerate(windows.items(), start=1):
             count = sum(map(len, some))
             print(
                 f"scoring model {number} of {len(windows)}: {name}, {count:,} windows", flush=True
             )
-            sums[name] = score(name, some)
+            sums[name] = copy.deepcopy(empty)  # making it reads every value of the table
+            for part, of_fold in zip(parts, some, strict=True):
+                sum_metrics(part.models[name], of_fold, source, empty.levels, sums[name])
         return sums
 
-    every, names = [part.windows for part in parts], list(parts[0].models)
     if smoothed is None or not smoothed.sampled:
-        return _Scored(score_all(dict.fromkeys(names, every)))
+        return _Scored(score(dict.fromkeys(names, every), sample=False))
     sample = [windows.among(smoothed.chosen) for windows in every]
     sampled = tuple(name for name in names if name in smoothed.names)
-    sums = score_all({name: sample if name in sampled else every for name in names})
-    on_sample = {name: score(name, sample) for name in names if name not in sampled}
-    return _Scored(sums, sampled, on_sample, sum(map(len, sample)))
-
-
-def _load(folders: Mapping[str, Path], fold: Fold) -> dict[str, Predictor]:
-    """Load the models of a fold, by name."""
-    return {
-        name: predictor.load(fold_folder(folder, fold.number)) for name, folder in folders.items()
-    }
-
-
-def _part(
-    problem: Problem,
-    source: Panel,
-    fold: Fold,
-    predictors: Mapping[str, Predictor],
-    smoothed: Classical | None,
-) -> details.Part:
-    """Return the windows of a fold, and the networks and baselines that forecast them."""
-    cut = folds.cut(source, fold)
-    for cell, model in predictors.items():
-        model.check_fits(source.schema, f"the {cell}")
-    validation = Windows(cut, "validation").thinned(VALIDATION_WINDOWS)
-    models = {name: network_model(model, cut) for name, model in predictors.items()}
-    judged = next(iter(predictors.values()))
-    if judged.network.base is not None:
-        models[POOL] = network_model(judged, cut, base_alone=True)
-    models |= baselines.quantile_models(problem, validation, cut, smoothed)
-    return details.Part(fold, cut, Windows(cut, (fold.test_step, fold.reach)), models)
+    others = [name for name in names if name not in sampled]
+    sums = score(dict.fromkeys(others, every), sample=False)
+    on_sample = score(dict.fromkeys(names, sample), sample=True)
+    ordered = {name: on_sample.pop(name) if name in sampled else sums[name] for name in names}
+    return _Scored(ordered, sampled, on_sample, sum(map(len, sample)))

@@ -65,6 +65,7 @@ class MetricSums:
         steps: how many origins there may be.
         horizon, series: the lengths of the other two sums.
         unit: the smallest difference of two values: 1 for counts, 0 for continuous values.
+        first_series: the number of the first series.
     """
 
     def __init__(
@@ -75,8 +76,10 @@ class MetricSums:
         series: int,
         levels: tuple[float, ...],
         unit: float = 0.0,
+        first_series: int = 0,
     ):
         self.first_step, self.levels, self.unit = first_step, levels, unit
+        self.first_series = first_series
         self.by_origin = np.zeros((2, len(MEASURES), steps))  # sums, counts
         self.by_step = np.zeros((2, len(MEASURES), horizon))
         self.by_series = np.zeros((2, len(MEASURES), series))
@@ -111,7 +114,7 @@ class MetricSums:
         windows = both.sum(3)  # (2, measures, windows)
         for target, places in (
             (self.by_origin, step - self.first_step),
-            (self.by_series, series),
+            (self.by_series, series - self.first_series),
         ):
             for kind in range(2):
                 for number in range(len(MEASURES)):
@@ -129,6 +132,17 @@ class MetricSums:
                 hits[level] += np.bincount(
                     step - self.first_step, weights=hit.sum(1), minlength=hits.shape[1]
                 )
+
+    def merge(self, part: "MetricSums") -> None:
+        """Add the sums of further windows, of some of the series and the same origins."""
+        self.by_origin += part.by_origin
+        self.by_step += part.by_step
+        begin = part.first_series - self.first_series
+        self.by_series[:, :, begin : begin + part.by_series.shape[2]] += part.by_series
+        self.below_by_origin += part.below_by_origin
+        self.rounded_by_origin += part.rounded_by_origin
+        self.not_finite += part.not_finite
+        self.by_window += part.by_window
 
     @property
     def below(self) -> Floats:

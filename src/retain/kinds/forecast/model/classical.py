@@ -190,6 +190,11 @@ def _rounded(values: Any, unit: float) -> tuple[float, ...]:
     return tuple((np.round(np.asarray(values) / unit, DIGITS) * unit).tolist())
 
 
+# Of a series: the rows at which parameters are estimated, and for each of these rows the first row
+# of the runs, and the runs by name.
+Runs = tuple[Rows, list[tuple[int, dict[str, Run]]]]
+
+
 @dataclass(frozen=True)
 class Classical:
     """The runs of a panel's series, from its validation part on.
@@ -206,9 +211,7 @@ class Classical:
     chosen: NDArray[np.bool_]
     sampled: bool
     start: Rows
-    # For each series: the rows at which parameters are estimated, and for each of these rows the
-    # first row of the runs, and the runs by name.
-    runs: Mapping[int, tuple[Rows, list[tuple[int, dict[str, Run]]]]] = field(repr=False)
+    runs: Mapping[int, Runs] = field(repr=False)
 
     def forecast(self, name: str, series: Rows, origin: Rows) -> Floats:
         """Forecast windows of chosen series: (windows, horizon).
@@ -230,19 +233,37 @@ class Classical:
         return found
 
 
-def build(source: Panel, names: Iterable[str], seed: int) -> Classical:
-    """Estimate and run the methods along the series of a panel, or along a sample of them.
+@dataclass(frozen=True)
+class Plan:
+    """Which series of a panel are forecast, and how often their parameters are estimated.
+
+    Attributes:
+        taken: their numbers, ascending.
+        sampled: whether they are a sample.
+        first, last: the first and the last origin of every series: (series,).
+        limit: the newest rows for an estimation.
+        count: estimations of a series, besides those where its past has grown.
+    """
+
+    taken: tuple[int, ...]
+    sampled: bool
+    first: Rows
+    last: Rows
+    limit: int
+    count: int
+
+
+def plan(source: Panel, seed: int) -> Plan:
+    """Choose the series of a panel, or a sample of them.
 
     Args:
-        names: of NAMES.
         seed: of the sample.
     """
-    index, schema, names = source.index, source.schema, tuple(names)
-    horizon, season = schema.data["horizon"], schema.data["season_length"]
-    context, length = schema.data["context_length"], index["length"].to_numpy()
-    start, first_step = index["start"].to_numpy(), index["first_step"].to_numpy()
-    first = np.maximum(context, schema.validation_step - first_step)
-    last = length - horizon  # origins
+    index, schema = source.index, source.schema
+    context, season = schema.data["context_length"], schema.data["season_length"]
+    length = index["length"].to_numpy()
+    first = np.maximum(context, schema.validation_step - index["first_step"].to_numpy())
+    last = length - schema.data["horizon"]  # origins
     some = np.flatnonzero(first <= last)
     order = np.random.Generator(np.random.Philox(seed)).permutation(len(some))
     within = np.cumsum(length[some[order]]) <= TOTAL_ROWS
@@ -250,18 +271,29 @@ def build(source: Panel, names: Iterable[str], seed: int) -> Classical:
     limit = max(ROWS, 3 * season, context)
     cost = int((ONE_ESTIMATION + np.minimum(first[taken], limit)).sum())
     count = min(max(ESTIMATED_ROWS // max(cost, 1), 1), MOST_ESTIMATIONS)
-    runs = {}
-    for number in taken.tolist():
-        y = source.values[start[number] : start[number] + length[number], 0].astype(np.float64)
-        rows = _schedule(int(first[number]), int(last[number]) + 1, count)
-        ends = [*rows[1:].tolist(), int(last[number]) + 1]
-        parts = [
-            _part(y, at, end, limit, season, names)
-            for at, end in zip(rows.tolist(), ends, strict=True)
-        ]
-        runs[number] = rows, parts
-    chosen = np.isin(np.arange(len(index)), taken)
-    return Classical(names, horizon, chosen, len(taken) < len(some), start, runs)
+    return Plan(tuple(taken.tolist()), len(taken) < len(some), first, last, limit, count)
+
+
+def run_series(source: Panel, chosen: Plan, names: tuple[str, ...], number: int) -> Runs:
+    """Estimate and run the methods along one series."""
+    start, length = (int(source.index[key].iloc[number]) for key in ("start", "length"))
+    y = source.values[start : start + length, 0].astype(np.float64)
+    first, end = int(chosen.first[number]), int(chosen.last[number]) + 1
+    rows, season = _schedule(first, end, chosen.count), source.schema.data["season_length"]
+    parts = [
+        _part(y, at, until, chosen.limit, season, names)
+        for at, until in zip(rows.tolist(), [*rows[1:].tolist(), end], strict=True)
+    ]
+    return rows, parts
+
+
+def gather(
+    source: Panel, chosen: Plan, names: tuple[str, ...], runs: Mapping[int, Runs]
+) -> Classical:
+    """Join the runs of the series that a plan has taken."""
+    taken = np.isin(np.arange(len(source.index)), chosen.taken)
+    start = source.index["start"].to_numpy()
+    return Classical(names, source.schema.data["horizon"], taken, chosen.sampled, start, runs)
 
 
 def _schedule(first: int, end: int, count: int) -> Rows:

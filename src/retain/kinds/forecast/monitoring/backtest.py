@@ -12,15 +12,17 @@ import json
 import re
 import time
 from collections.abc import Callable
-from functools import cached_property, partial
+from contextlib import closing
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from retain import model_files
+from retain import engine, model_files
 from retain.config import durations
 from retain.config.kind import kind_of
+from retain.engine import Job, Part
 from retain.errors import DataError, ParamsError
 from retain.evaluation.quality_gate import MODEL
 from retain.kinds.forecast.config import Data, Problem
@@ -38,6 +40,7 @@ from retain.project import code_deps, files, fingerprint
 from retain.training import trainer
 
 POLICIES = ("never", "always", "drift")
+TRAIN = "retain.kinds.forecast.monitoring.backtest:train_at"
 WARM = "warm"  # always, from the weights of the model before; where `training.warm_start` is set
 
 
@@ -97,20 +100,22 @@ def backtest(problem: Problem, name: str, root: Path, every: str, start: str) ->
         Track(policy, MetricSums(bounds[0], len(grid), problem.data.horizon, series, levels))
         for policy in (*POLICIES, *[WARM] * (problem.training.warm_start != "none"))
     ]
-    for number, date in enumerate(dates):
-        snapshot = Snapshot(past, date)
-        for track in tracks:
-            if _is_due(track, snapshot):
-                before = track.model if track.policy == WARM else None
-                track.model = snapshot.model if before is None else snapshot.warm(before)
-                track.trained.append(date)
-                track.seconds += facts(track.model)["seconds"]
-        _score(past, tracks, bounds[number], bounds[number + 1])
-        print(
-            f"{in_words(date, problem.data)}: MAE "
-            + ", ".join(f"{track.policy} {track.errors[-1]:.4g}" for track in tracks),
-            flush=True,
-        )
+    snapshots = [Snapshot(past, date) for date in dates]
+    # `always` needs a model of every date, and none of these trainings waits for another.
+    with closing(engine.map(TRAIN, map(Snapshot.part, snapshots), Job("replay", name, root))) as on:
+        for number, (snapshot, model) in enumerate(zip(snapshots, on, strict=True)):
+            for track in tracks:
+                if _is_due(track, snapshot):
+                    before = track.model if track.policy == WARM else None
+                    track.model = model if before is None else snapshot.warm(before)
+                    track.trained.append(snapshot.date)
+                    track.seconds += facts(track.model)["seconds"]
+            _score(past, tracks, bounds[number], bounds[number + 1])
+            print(
+                f"{in_words(snapshot.date, problem.data)}: MAE "
+                + ", ".join(f"{track.policy} {track.errors[-1]:.4g}" for track in tracks),
+                flush=True,
+            )
     never = tracks[0].sums
     differences = {
         track.policy: scoring.compare(track.sums, never, problem)["mae"] for track in tracks[1:]
@@ -158,6 +163,16 @@ def _dates(past: Past, start: pd.Timestamp, step: dt.timedelta) -> list[pd.Times
     return dates
 
 
+def train_at(out: Path, problem: dict[str, Any], name: str, root: str, date: str) -> None:
+    """Train a model on the rows before a date: a part."""
+    Snapshot(_past(json.dumps(problem), name, root), pd.Timestamp(date)).write_model(out)
+
+
+@lru_cache(maxsize=1)
+def _past(problem: str, name: str, root: str) -> Past:
+    return Past(Problem.model_validate(json.loads(problem)), name, Path(root))
+
+
 class Snapshot:
     """The data before a date and, where a policy needs it, a model trained on them."""
 
@@ -172,10 +187,24 @@ class Snapshot:
         """The folder of the data, as `prepare` would have written them."""
         return self._make("prepared", self._prepare)
 
-    @cached_property
+    @property
     def model(self) -> Path:
         """The model folder, with its error on the test part and its seconds in facts.json."""
-        return self._make("model", self._train)
+        return self.folder / "model"
+
+    def part(self) -> Part:
+        """Return the training of `model`, which any process can do."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        past = self.past
+        problem = past.problem.model_dump(mode="json", by_alias=True, round_trip=True)
+        arguments = {"problem": problem, "name": past.name, "root": str(past.root.resolve())}
+        arguments["date"] = self.date.isoformat()
+        return Part(self.model.resolve(), arguments, here=self.write_model)
+
+    def write_model(self, out: Path) -> None:
+        """Train and write the model into a new folder."""
+        out.mkdir()
+        self._train(out)
 
     def warm(self, parent: Path) -> Path:
         """Return the same of a training that starts from the weights of another model."""
@@ -204,7 +233,8 @@ class Snapshot:
         """Return a folder, which `write` fills if it does not exist."""
         target = self.folder / name
         if not target.is_dir():
-            with files.folder(self.past.root, f"replay-{self.past.name}-{name}") as scratch:
+            stage = f"replay-{self.past.name}-{self.folder.name}-{name}"
+            with files.folder(self.past.root, stage) as scratch:
                 write(scratch)
                 files.publish(scratch, target)
         return target

@@ -1,0 +1,230 @@
+"""A Ray cluster of a head and two nodes does the stages with the bytes of one process.
+
+`make cluster-test` runs this; `make test` does not. Nodes are killed while they work.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+
+from retain.project import fingerprint
+
+from .conftest import environment, run, write_project
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(find_spec("ray") is None, reason="needs requirements-ray.lock"),
+]
+SERIES, DAYS = 2_000, 270  # more rows than four chunks, and windows than two blocks
+PARAMS = """\
+problems:
+  small:
+    kind: forecast
+    preset: fast
+    data:
+      path: data/raw/small.csv
+      unique_id: shop
+      horizon: 7
+      context_length: 14
+      season_length: 7
+      split: {validation: 10 horizons, test: 7 horizons}
+    model:
+      hidden_size: 4
+      segment_length: 7
+    training:
+      cells: [lstm]
+      max_steps: 30
+      learning_rate: 0.01
+      reproducible: portable
+    evaluation:
+      floors: [seasonal_naive, theta]
+      bootstrap: 200
+    refit: false
+    gate:
+      - check: finite
+"""
+NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80_000_000}
+
+
+class Nodes:
+    """The processes of a cluster on loopback."""
+
+    def __init__(self) -> None:
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        from ray.cluster_utils import Cluster
+
+        self.folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short, as the path of a socket is
+        head = {"num_cpus": 0, "include_dashboard": False, "temp_dir": str(self.folder)}
+        self.cluster = Cluster(initialize_head=True, head_node_args=NODE | head)
+        self.workers = [self.cluster.add_node(**NODE) for _ in range(2)]
+
+    @property
+    def address(self) -> str:
+        """What RAY_ADDRESS is."""
+        return str(self.cluster.address)
+
+    def kill_worker(self) -> None:
+        """Kill all processes of one node, and start another."""
+        kill(self.workers.pop(0))
+        self.workers.append(self.cluster.add_node(**NODE))
+
+    def kill_head(self) -> None:
+        """Kill all processes of the head."""
+        kill(self.cluster.head_node)
+
+    def close(self) -> None:
+        """Kill everything that is left."""
+        for node in (*self.workers, self.cluster.head_node):
+            kill(node)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def kill(node: Any) -> None:
+    """SIGKILL for all processes of a node, the workers of its raylet among them."""
+    of_node = [info.process for every in node.all_processes.values() for info in every]
+    processes = [psutil.Process(one.pid) for one in of_node if psutil.pid_exists(one.pid)]
+    for process in [*(child for one in processes for child in one.children(True)), *processes]:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGKILL)
+    for one in of_node:
+        one.wait()
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[list[Nodes]]:
+    """One cluster; a test that ends it puts another in its place."""
+    running = [Nodes()]
+    yield running
+    running[0].close()
+
+
+def sales() -> pd.DataFrame:
+    """Shops with a week and noise."""
+    noise = np.random.default_rng(1)
+    days = pd.date_range("2024-01-01", periods=DAYS).strftime("%Y-%m-%d")
+    week = 5 * np.sin(2 * np.pi * np.arange(DAYS) / 7)
+    y = 20 + noise.normal(0, 5, (SERIES, 1)) + week + noise.normal(0, 2, (SERIES, DAYS))
+    names = np.repeat([f"s{number:05}" for number in range(SERIES)], DAYS)
+    return pd.DataFrame({"shop": names, "ds": np.tile(days, SERIES), "y": y.ravel().round(2)})
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one process makes, and a copy of the project as it was before."""
+    table = sales()
+    project = write_project(tmp_path_factory.mktemp("local") / "p", table, PARAMS)
+    shutil.copytree(project, project.parent / "before")
+    run(project, "retain", "run", "small", RETAIN_ENGINE="local")
+    run(project, "retain", "forecast", "small", "--output", "big", RETAIN_ENGINE="local")
+    return project
+
+
+def digest(folder: Path) -> dict[str, str]:
+    """The md5 of every file."""
+    return {
+        str(path.relative_to(folder)): fingerprint.file_md5(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def began(folder: Path, pattern: str) -> Callable[[], bool]:
+    """Whether an output of a part is there, while the others are not done."""
+    return lambda: any(folder.glob(pattern))
+
+
+def start(project: Path, *words: str, address: str) -> subprocess.Popen[str]:
+    extra = {"RETAIN_ENGINE": "ray", "RAY_ADDRESS": address}
+    return subprocess.Popen(
+        words,
+        cwd=project,
+        env=environment() | extra,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    limit = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < limit
+        if process.poll() is not None:
+            pytest.fail(f"it ended before a node was killed:\n{process.communicate()[0]}")
+        time.sleep(0.005)
+
+
+def ended(process: subprocess.Popen[str], code: int = 0) -> str:
+    text = process.communicate(timeout=150)[0]
+    assert process.returncode == code, text
+    return text
+
+
+def test_all_stages_have_the_hashes_of_one_process(local: Path, nodes: list[Nodes]) -> None:
+    project = local.parent / "ray"
+    shutil.copytree(local.parent / "before", project)
+    ended(start(project, "retain", "run", "small", "--engine", "ray", address=nodes[0].address))
+    assert (project / "dvc.lock").read_bytes() == (local / "dvc.lock").read_bytes()
+    assert not list((project / "scratch" / "parts").iterdir())
+
+
+def test_two_processes_have_the_hashes_of_one(local: Path) -> None:
+    outputs = ("data/prepared/small", "reports/small")
+    before = [digest(local / name) for name in outputs]
+    for stage in ("prepare", "evaluate"):
+        run(local, "python", f"pipelines/{stage}.py", "small", RETAIN_ENGINE="local:2")
+    run(local, "retain", "forecast", "small", "-o", "apart", "--engine", "local:2")
+    assert [digest(local / name) for name in outputs] == before
+    assert digest(local / "apart") == digest(local / "big")
+
+
+@pytest.mark.parametrize(
+    ("stage", "pattern"), [("prepare", "prepare-*/chunk-*"), ("evaluate", "evaluate-*/every-*")]
+)
+def test_a_node_is_killed_in_a_stage(
+    local: Path, nodes: list[Nodes], stage: str, pattern: str
+) -> None:
+    outputs = {"prepare": ["data/prepared/small"], "evaluate": ["reports/small"]}[stage]
+    before = {name: digest(local / name) for name in outputs}
+    script = f"pipelines/{stage}.py"
+    process = start(local, "python", script, "small", address=nodes[0].address)
+    wait_for(began(local / "scratch" / "parts", pattern), process)
+    nodes[0].kill_worker()
+    ended(process)
+    assert {name: digest(local / name) for name in outputs} == before
+
+
+def test_a_node_is_killed_in_a_forecast(local: Path, nodes: list[Nodes]) -> None:
+    process = start(local, "retain", "forecast", "small", "-o", "two", address=nodes[0].address)
+    wait_for(began(local / ".two.part", "part-*.parquet"), process)
+    nodes[0].kill_worker()
+    ended(process)
+    assert digest(local / "two") == digest(local / "big")
+
+
+def test_the_head_is_killed_and_the_next_run_goes_on(local: Path, nodes: list[Nodes]) -> None:
+    words = ("retain", "forecast", "small", "-o", "three")
+    process = start(local, *words, address=nodes[0].address)
+    wait_for(began(local / ".three.part", "part-*.parquet"), process)
+    nodes[0].kill_head()
+    text = ended(process, code=2)
+    assert "error: the Ray cluster was lost in forecast of three" in text
+    assert "Traceback" not in text
+    nodes[0].close()
+    nodes[0] = Nodes()
+    text = ended(start(local, *words, address=nodes[0].address))
+    assert "were there already" in text
+    assert digest(local / "three") == digest(local / "big")
