@@ -94,10 +94,10 @@ def _compare_data(
         raise DataError("; ".join(findings.worse))
     if champion is None:
         return findings, None
-    return _add_logged(root, name, problem, champion, findings), listing.since(champion)
+    return add_logged(root, name, problem, champion, findings), listing.since(champion)
 
 
-def _add_logged(
+def add_logged(
     root: Path, name: str, problem: Problem, champion: "ModelVersion", findings: DriftFindings
 ) -> DriftFindings:
     """Add the error of the champion's logged forecasts, where `retrain.log` names a log.
