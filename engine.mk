@@ -46,6 +46,7 @@ lint: setup $(NPM) ## Look for mistakes without running anything: in code and ty
 	@check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	@check-jsonschema --quiet --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci .gitlab-ci.yml .gitlab/test.yml
+	@hadolint deploy/Dockerfile
 
 docs: setup ## Write the reference from the code, and build the documentation into build/site
 	@python tools/reference.py

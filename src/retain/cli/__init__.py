@@ -8,7 +8,18 @@ from typing import Annotated, NoReturn
 import typer
 
 from retain import __version__, errors
-from retain.cli import add, data, export, models, predict, project, retraining, sequences, tune
+from retain.cli import (
+    add,
+    data,
+    export,
+    models,
+    monitoring,
+    predict,
+    project,
+    retraining,
+    sequences,
+    tune,
+)
 
 app = typer.Typer(
     name="retain",
@@ -17,7 +28,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (project, add, data, predict, sequences, models, retraining, tune, export):
+GROUPS = (project, add, data, predict, sequences, models, monitoring, retraining, tune, export)
+for group in GROUPS:
     app.add_typer(group.app)  # without a name: its commands are added to this one
 
 

@@ -6,17 +6,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retain.cli import engines
+from retain.cli import engines, forecast_log
 from retain.cli.engines import Engine
-from retain.config import loader
+from retain.cli.forecast_log import Limit, Log
+from retain.config import loader, monitoring
 from retain.config.forecasts import ForecastOptions
 from retain.config.kind import kind_of, require
 from retain.errors import DataError, listed
 from retain.project import files, fingerprint
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 app = typer.Typer()
 Name = Annotated[str, typer.Argument(help="Name of the problem in params.yaml.")]
@@ -94,6 +98,8 @@ def forecast(
         Path | None, typer.Option(help="Figure of the first six series, .svg or .png.")
     ] = None,
     engine: Engine = None,
+    log: Log = None,
+    log_limit: Limit = monitoring.USUAL,
 ) -> None:
     """Forecast every series with the problem's champion, or the newest version if there is none.
 
@@ -124,6 +130,7 @@ def forecast(
         )
     method = fill_with and fill_with.value
     options = ForecastOptions(future, strict, method, taken and str(taken), cold_start)
+    keep = forecast_log.keeper(kind, root, name, log, log_limit)
     with model_folder(root, name, version) as folder:
         for path in (output, plot):
             if path is not None and not path.absolute().parent.is_dir():
@@ -132,6 +139,7 @@ def forecast(
             md5 = fingerprint.folder_md5(folder)
             with progress() as on_progress:
                 done = bulk(folder, history, root, output, md5, on_progress, options)
+            keep(folder, output)
             again = f"; {done.done_before:,} of its parts were there already"
             noted = f"; the column note has a warning in {done.noted:,} rows"
             _say_unknown(done.unknown)
@@ -144,6 +152,7 @@ def forecast(
         if output is not None and output.is_dir():
             raise DataError(f"{output} is a folder; name a file in it")
         found = forecast_file(folder, history, root, options)
+        keep(folder, found.table)
     answer = found.table
     if plot is not None:
         files.write_bytes(plot, require(kind.plot, refusal)(problem, found, plot.suffix))
@@ -154,15 +163,19 @@ def forecast(
     if output is None:
         typer.echo(answer.to_csv(index=False, float_format="%.7g"), nl=False)
         return
-    with files.replacing(output) as scratch:
-        if output.suffix == ".parquet":
-            answer.to_parquet(scratch, index=False)
-        else:
-            answer.to_csv(scratch, index=False, float_format="%.7g")
+    _write(answer, output)
     # the columns before the time stamp and the mean name the series
     columns = list(answer.columns)
     series = len(answer[columns[: columns.index("mean") - 1]].drop_duplicates())
     typer.echo(f"{len(answer):,} rows for {series:,} series in {output}")
+
+
+def _write(table: "pd.DataFrame", output: Path) -> None:
+    with files.replacing(output) as scratch:
+        if output.suffix == ".parquet":
+            table.to_parquet(scratch, index=False)
+        else:
+            table.to_csv(scratch, index=False, float_format="%.7g")
 
 
 @contextmanager
@@ -246,6 +259,8 @@ def serve(
             "come sooner and the server needs less memory."
         ),
     ] = Runtime.TORCH,
+    log: Log = None,
+    log_limit: Limit = monitoring.USUAL,
 ) -> None:
     """Answer requests over HTTP with the problem's champion; a new champion takes over by itself.
 
@@ -257,4 +272,5 @@ def serve(
     limits = Limits(
         body=max_body * 2**20, rows=max_rows, answer=timeout, receive=timeout / 2, follow=follow
     )
-    process.serve(loader.find_root(), name, host, port, limits, runtime.value)
+    kept = forecast_log.place(log, name, log_limit)
+    process.serve(loader.find_root(), name, host, port, limits, runtime.value, kept)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from retain.config.exports import ExportModel, LoadOnnx
     from retain.config.forecasts import BuildOutlook, ForecastBulk, ForecastFile, PlotForecasts
+    from retain.config.monitoring import KeepForecasts, Monitor
     from retain.config.schema import Cell, Problem
     from retain.config.search import BuildSpace, BuildTrial
     from retain.config.sequences import Ask, Complete, OpenChat, Translate
@@ -237,6 +238,8 @@ class Kind(Generic[P, E]):
     drift: Lazy[CheckDrift[P]] | None = None
     newest: Lazy[Callable[[Path], dt.datetime]] | None = None
     backtest: Lazy[Backtest[P]] | None = None
+    keep: Lazy[KeepForecasts] | None = None
+    monitor: Lazy[Monitor[P]] | None = None
     search: Lazy[BuildSpace[P]] | None = None
     trial: Lazy[BuildTrial[P]] | None = None
     export: Lazy[ExportModel] | None = None

@@ -110,7 +110,8 @@ class Retrain(Section):
     only where a column or the champion's error is beyond its threshold, or the champion is older
     than `max_age`. `never` trains for changed params and code alone. `psi` and `wasserstein` are of
     the newest part of each column and the champion's training data, `error` is the champion's on
-    the newest part. Data beyond `max_lag` or `max_missing` are refused.
+    the newest part and, with `log`, that of the forecasts it made. Data beyond `max_lag` or
+    `max_missing` are refused.
     """
 
     policy: Literal["always", "drift", "never"] = "always"  # when new data are trained on
@@ -120,6 +121,7 @@ class Retrain(Section):
     max_age: Duration = "90d"  # a champion older than this counts as drifted
     max_lag: Duration | None = None  # how old the newest row may be
     max_missing: float = Field(0.5, ge=0, le=1)  # share of the newest values that may be missing
+    log: str | None = None  # folder of logged forecasts, from the project's folder
 
 
 class Problem(Section):

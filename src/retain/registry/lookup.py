@@ -10,7 +10,7 @@ from retain.errors import RegistryError
 from retain.evaluation import choice
 from retain.project import files, fingerprint
 from retain.project.layout import Layout
-from retain.registry import registry
+from retain.registry import registry, version_tags
 from retain.registry.artifacts import downloaded
 from retain.tracking import store
 
@@ -105,6 +105,15 @@ def versions(client: "MlflowClient", name: str) -> "dict[int, ModelVersion]":
     """Return the versions of a model by number."""
     found = client.search_model_versions(f"name = '{name}'", max_results=10_000)
     return {int(version.version): version for version in found}
+
+
+def number_of(root: Path, name: str, md5: str) -> int:
+    """Return the number of the newest version that forecasts with the model folder of this md5."""
+    known = versions(store.connect(root), name)
+    found = [number for number in known if version_tags.forecasting_md5(known[number]) == md5]
+    if not found:
+        raise RegistryError(f"no version of {name} has a model folder of the md5 {md5}")
+    return max(found)
 
 
 def find_version(known: "dict[int, ModelVersion]", name: str, number: int) -> "ModelVersion":

@@ -86,6 +86,11 @@ def test_metrics(version: "ModelVersion") -> dict[str, float]:
     return {key.removeprefix(TEST): float(v) for key, v in tags if key.startswith(TEST)}
 
 
+def forecasting_md5(version: "ModelVersion") -> str:
+    """Return the md5 of the folder of the model that answers: the refitted one, if there is one."""
+    return str(version.tags.get("final.md5") or version.tags["model.md5"])
+
+
 def versus(version: "ModelVersion") -> dict[str, float]:
     """Return the champion that a version was compared with: its number as `version`, and scores."""
     found: dict[str, float] = json.loads(version.tags.get(VERSUS, "{}"))

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retain.config import durations
-from retain.config.kind import kind_of
+from retain.config.kind import kind_of, require
 from retain.config.schema import Problem
 from retain.errors import DataError
 from retain.evaluation.results import Drift, DriftFindings
 from retain.project import files
 from retain.project.layout import Layout
 from retain.registry import artifacts, listing, rebuild, registry, version_tags
-from retain.retraining import changes
+from retain.retraining import changes, live
 from retain.retraining.changes import Changes
 from retain.tracking import store
 from retain.training import portable_cpu
@@ -45,7 +45,14 @@ class Outcome:
 
 
 def check(root: Path, name: str, problem: Problem) -> Outcome:
-    """Find what changed, compare the data with the champion's, and decide."""
+    """Find what changed, compare the data with the champion's, and decide.
+
+    Raises:
+        ParamsError: `retrain.log` is named for a kind without a log.
+    """
+    if problem.retrain.log is not None:
+        sentence = f"problems.{name}: retrain.log: a problem of kind {problem.kind} has no log"
+        require(kind_of(problem).monitor, sentence)
     changed = changes.status(root, name)
     try:
         if changed.sentences():
@@ -85,7 +92,28 @@ def _compare_data(
         findings = kind.drift.load(problem, prepared, folder, scores)
     if findings.worse:
         raise DataError("; ".join(findings.worse))
-    return findings, listing.since(champion) if champion else None
+    if champion is None:
+        return findings, None
+    return add_logged(root, name, problem, champion, findings), listing.since(champion)
+
+
+def add_logged(
+    root: Path, name: str, problem: Problem, champion: "ModelVersion", findings: DriftFindings
+) -> DriftFindings:
+    """Add the error of the champion's logged forecasts, where `retrain.log` names a log.
+
+    Where nothing can be said about them, that is printed.
+    """
+    if problem.retrain.log is None:
+        return findings
+    try:
+        found = live.monitor(root, name, problem, root / problem.retrain.log)
+        drifts, notes = found.drift(int(champion.version), problem.retrain.error)
+    except DataError as error:
+        drifts, notes = [], [str(error)]
+    for note in notes:
+        print(f"{name}: retrain.log: {note}", flush=True)
+    return dataclasses.replace(findings, drifts=[*findings.drifts, *drifts])
 
 
 def decide(

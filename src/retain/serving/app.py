@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -19,10 +20,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from retain import __version__
-from retain.errors import RetainError
+from retain.config.monitoring import LogLimit
+from retain.errors import ParamsError, RetainError
 from retain.serving import http_io
 from retain.serving.champion import ChampionHolder
-from retain.serving.endpoint import Limits
+from retain.serving.endpoint import Endpoint, KeepsAnswers, Limits, OpenLog
 from retain.serving.http_io import CsvResponse
 from retain.serving.metrics import Metrics
 from retain.serving.middleware import AccessMiddleware, require_key
@@ -59,7 +61,11 @@ ANSWERED[200] = {
 
 
 def build(
-    holder: ChampionHolder, limits: Limits, key: str | None = None, hosts: tuple[str, ...] = ()
+    holder: ChampionHolder,
+    limits: Limits,
+    key: str | None = None,
+    hosts: tuple[str, ...] = (),
+    log: tuple[Path, LogLimit] | None = None,
 ) -> ASGIApp:
     """Build the application.
 
@@ -68,10 +74,15 @@ def build(
         limits: of a request.
         key: the API key that clients must send, or None.
         hosts: allowed host names; empty: any.
+        log: folder and limit of a log of the answers.
+
+    Raises:
+        ParamsError: the kind has no log, or it cannot be written.
     """
     counters = CollectorRegistry()
     endpoint = holder.champion.build_endpoint(limits, counters)
     metrics = Metrics(holder, counters, endpoint.path)
+    opened = None if log is None else _open_log(endpoint, *log, counters)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -80,6 +91,8 @@ def build(
         following = asyncio.create_task(follow(holder, limits.follow))
         yield
         following.cancel()
+        if opened is not None:
+            await asyncio.to_thread(opened.close)
 
     # The pages of FastAPI's documentation would load scripts from elsewhere.
     app = FastAPI(
@@ -167,6 +180,19 @@ def build(
         return http_io.json({"error": sentence}, 500)  # and the error is raised again, for the log
 
     return AccessMiddleware(app, metrics, hosts)
+
+
+def _open_log(
+    endpoint: Endpoint[Any], folder: Path, limit: LogLimit, counters: CollectorRegistry
+) -> OpenLog:
+    if not isinstance(endpoint, KeepsAnswers):
+        raise ParamsError(
+            f"--log keeps forecasts of time series; the answers of {endpoint.path} have no log"
+        )
+    try:
+        return endpoint.keep_answers(folder, limit, counters)
+    except OSError as error:
+        raise ParamsError(f"--log {folder} cannot be written ({error.strerror})") from None
 
 
 async def follow(holder: ChampionHolder, seconds: float) -> None:

@@ -74,7 +74,7 @@ class ChampionHolder:
         try:
             version = registry.champion(self._client, self._name)
             known = self.champion.version, self.champion.md5
-            if (str(version.version), _md5(version)) != known:
+            if (str(version.version), version_tags.forecasting_md5(version)) != known:
                 self.champion = _load(version, self._load, self.champion.kind)
                 log.info("swapped", extra={"version": self.champion.version})
             self.registry_error = ""
@@ -84,11 +84,6 @@ class ChampionHolder:
             if sentence != self.registry_error:
                 log.warning("the model stays: %s", sentence, exc_info=not is_known)
             self.registry_error = sentence
-
-
-def _md5(version: "ModelVersion") -> str:
-    """Return the md5 of the folder of the model that answers."""
-    return str(version.tags.get("final.md5") or version.tags["model.md5"])
 
 
 def _load(
@@ -120,7 +115,7 @@ def _load(
     return LoadedChampion(
         name=str(version.name),
         version=str(version.version),
-        md5=_md5(version),
+        md5=version_tags.forecasting_md5(version),
         kind=manifest.name,
         origin=origin,
         predictor=predictor,

@@ -5,13 +5,15 @@ The server works for every kind. If a kind has no endpoint, `retain serve` refus
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from fastapi import Response
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, Field
 
 from retain.config.kind import Predictor
+from retain.config.monitoring import LogLimit
 from retain.serving.champion import LoadedChampion
 from retain.serving.http_io import RawRequest
 
@@ -71,6 +73,21 @@ class Endpoint(Protocol[P_contra]):
 
     def example_csv(self, champion: LoadedChampion[P_contra]) -> str:
         """Write the champion's example as a request in CSV."""
+
+
+class OpenLog(Protocol):
+    """A log that is being written."""
+
+    def close(self) -> None:
+        """Write what waits, and end."""
+
+
+@runtime_checkable
+class KeepsAnswers(Protocol):
+    """An endpoint that can keep its answers, for `retain monitor`."""
+
+    def keep_answers(self, folder: Path, limit: LogLimit, counters: CollectorRegistry) -> OpenLog:
+        """Keep all answers from now on in a log in `folder`; raises OSError if it cannot."""
 
 
 # Makes the endpoint of a kind, which counts its answers.

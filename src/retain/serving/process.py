@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from retain.config.monitoring import LogLimit
 from retain.errors import ParamsError, Terminated
 from retain.model_files import load_model, load_onnx
 from retain.serving import app
@@ -85,7 +86,13 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 def serve(
-    root: Path, name: str, host: str, port: int, limits: Limits, runtime: str = "torch"
+    root: Path,
+    name: str,
+    host: str,
+    port: int,
+    limits: Limits,
+    runtime: str = "torch",
+    log: tuple[Path, LogLimit] | None = None,
 ) -> None:
     """Serve a problem's champion until SIGTERM or Ctrl-C; requests in progress are finished first.
 
@@ -95,9 +102,11 @@ def serve(
         host: an address of this machine.
         port: 0 selects a free one.
         runtime: `torch` or `onnx`, which runs the network.
+        log: folder and limit of a log of the answers.
 
     Raises:
-        ParamsError: the address cannot be used, or others can reach it and no key is set.
+        ParamsError: the address cannot be used, or others can reach it and no key is set; there can
+            be no such log.
         RegistryError: there is no champion, or the registry does not answer.
     """
     key = os.environ.get(KEY) or None
@@ -120,7 +129,7 @@ def serve(
         _log_as_json()
         hosts = () if key else ("localhost", "127.0.0.1", "[::1]", host.lower())
         config = uvicorn.Config(
-            app.build(holder, limits, key, hosts),
+            app.build(holder, limits, key, hosts, log),
             loop="uvloop",
             http=type("Protocol", (LimitedProtocol,), {"seconds": limits.receive}),
             ws="none",
@@ -159,7 +168,7 @@ def _is_loopback(host: str) -> bool:
 def _log_as_json() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    for logger in ("retain.serving", "uvicorn.error"):
+    for logger in ("retain.serving", "retain.project.day_log", "uvicorn.error"):
         logging.getLogger(logger).handlers = [handler]
         logging.getLogger(logger).propagate = False
     logging.getLogger("retain.serving").setLevel(logging.INFO)

@@ -2,14 +2,17 @@
 
 import datetime as dt
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from retain.errors import DataError, ParamsError
 from retain.evaluation.results import Drift, DriftFindings
 from retain.kinds.forecast.config import Problem
+from retain.kinds.text import config as text
 from retain.project import fingerprint
-from retain.retraining import changes, decide, steps
+from retain.retraining import changes, decide, live, steps
 from retain.retraining.changes import Changes
 
 NOW = dt.datetime(2024, 6, 1, tzinfo=dt.UTC)
@@ -68,6 +71,50 @@ def test_the_age_that_is_too_old_comes_from_params() -> None:
     registered = NOW - dt.timedelta(days=8)
     asked = problem(policy="drift", max_age="1w")
     assert decide.decide(asked, Changes(**NEW_DATA), CALM, registered, NOW).train
+
+
+def add_logged(monkeypatch: pytest.MonkeyPatch, found: Any) -> DriftFindings:
+    """What is found of the data, with the log of the champion, version 3."""
+
+    def monitor(*words: Any) -> Any:
+        assert words[-1] == Path("root/logs")
+        if isinstance(found, Exception):
+            raise found
+        return SimpleNamespace(drift=lambda version, bound: found if version == 3 else None)
+
+    monkeypatch.setattr(live, "monitor", monitor)
+    champion: Any = SimpleNamespace(version="3")
+    asked = problem(policy="drift", log="logs")
+    return decide.add_logged(Path("root"), "t", asked, champion, CALM)
+
+
+def test_the_error_of_logged_forecasts_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    worse = Drift("logged forecasts", "mase", 1.4, 1.25)
+    findings = add_logged(monkeypatch, ([worse], []))
+    assert findings.drifts == [*CALM.drifts, worse]
+    outcome = decide.decide(problem(policy="drift"), Changes(**NEW_DATA), findings, NOW, NOW)
+    assert str(outcome) == "retrain: logged forecasts drifted (mase 1.4, bound 1.25)"
+
+
+@pytest.mark.parametrize("found", [([], ["too few values"]), DataError("too few values")])
+def test_a_log_that_says_nothing_is_no_reason(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], found: Any
+) -> None:
+    assert add_logged(monkeypatch, found) == CALM
+    assert capsys.readouterr().out == "t: retrain.log: too few values\n"
+
+
+def test_without_a_log_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "monitor", None)
+    champion: Any = SimpleNamespace(version="3")
+    assert decide.add_logged(Path(), "t", problem(policy="drift"), champion, CALM) == CALM
+
+
+def test_a_kind_without_a_log_refuses_one() -> None:
+    entry = {"kind": "text", "data": {"path": "t.txt"}, "gate": [{"check": "finite"}]}
+    asked = text.Problem.model_validate(entry | {"retrain": {"log": "logs"}})
+    with pytest.raises(ParamsError, match="a problem of kind text has no log"):
+        decide.check(Path(), "t", asked)
 
 
 def test_a_kind_without_drift_is_trained_whenever_something_changed() -> None:

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from retain.config.monitoring import LogLimit
+from retain.errors import ParamsError
 from retain.kinds.text.endpoint import CompleteEndpoint
 from retain.serving import app
 from retain.serving.endpoint import Limits
@@ -118,3 +121,9 @@ def test_only_its_own_names_are_answered(host: str, status: int) -> None:
         assert (
             content["error"] == f"this server answers to the name localhost or [::1], not {host!r}"
         )
+
+
+def test_answers_that_are_no_forecasts_have_no_log(tmp_path: Path) -> None:
+    holder: Any = SimpleNamespace(champion=CHAMPION, registry_error="")
+    with pytest.raises(ParamsError, match="the answers of /complete have no log"):
+        app.build(holder, Limits(), log=(tmp_path, LogLimit(days=1)))

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from retain.config import exports, forecasts, kind
+    from retain.config import exports, forecasts, kind, monitoring
     from retain.config.search import BuildSpace, BuildTrial
     from retain.kinds.forecast import prepare, search
     from retain.kinds.forecast.config import Problem
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from retain.kinds.forecast.export import bundle, onnx_predictor
     from retain.kinds.forecast.model import refit, setup
-    from retain.kinds.forecast.monitoring import backtest, drift
+    from retain.kinds.forecast.monitoring import backtest, drift, forecast_log, monitor
     from retain.kinds.forecast.predict import bulk, endpoint, forecast_table, predictor
     from retain.serving.endpoint import BuildEndpoint
 
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     _drift: kind.CheckDrift[Problem] = drift.check
     _newest: Callable[[Path], dt.datetime] = profile.newest
     _backtest: kind.Backtest[Problem] = backtest.backtest
+    _keep: monitoring.KeepForecasts = forecast_log.keep
+    _monitor: monitoring.Monitor[Problem] = monitor.monitor
     _search: BuildSpace[Problem] = search.build
     _trial: BuildTrial[Problem] = search.build_trial
     _export: exports.ExportModel = bundle.export
@@ -75,6 +77,8 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     drift=Lazy("retain.kinds.forecast.monitoring.drift:check"),
     newest=Lazy("retain.kinds.forecast.data.profile:newest"),
     backtest=Lazy("retain.kinds.forecast.monitoring.backtest:backtest"),
+    keep=Lazy("retain.kinds.forecast.monitoring.forecast_log:keep"),
+    monitor=Lazy("retain.kinds.forecast.monitoring.monitor:monitor"),
     search=Lazy("retain.kinds.forecast.search:build"),
     trial=Lazy("retain.kinds.forecast.search:build_trial"),
     export=Lazy("retain.kinds.forecast.export.bundle:export"),

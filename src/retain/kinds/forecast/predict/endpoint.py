@@ -3,6 +3,7 @@
 import asyncio
 from functools import partial
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,18 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
+from retain.config.monitoring import LogLimit
 from retain.errors import ModelError
 from retain.kinds.forecast.data import timestamps
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.reader import Raw
+from retain.kinds.forecast.monitoring import forecast_log
+from retain.kinds.forecast.monitoring.forecast_log import Answered
 from retain.kinds.forecast.predict import future
 from retain.kinds.forecast.predict.batcher import Batcher
 from retain.kinds.forecast.predict.request import CHUNK, FUTURE, HISTORY, Request, frame_of
 from retain.kinds.forecast.predict.table_predictor import TablePredictor
+from retain.project.day_log import DayLog
 from retain.serving import endpoint, http_io
 from retain.serving.champion import LoadedChampion
 from retain.serving.endpoint import Limits
@@ -77,6 +82,14 @@ class ForecastEndpoint:
             registry=counters,
         )
         self._batcher = Batcher(limits.waiting, runs.observe)
+        self._log: DayLog[Answered] | None = None
+
+    def keep_answers(
+        self, folder: Path, limit: LogLimit, counters: CollectorRegistry
+    ) -> DayLog[Answered]:
+        """Keep all forecasts from now on in a log."""
+        self._log = forecast_log.open_log(folder, limit, counters)
+        return self._log
 
     async def answer(self, champion: Champion, request: RawRequest) -> Response:
         """Answer a table of history with mean and quantiles."""
@@ -86,8 +99,12 @@ class ForecastEndpoint:
         self._series.inc(len(parsed))
         write = partial(write_answer, champion, parsed, forecasts, request.wants_csv)
         if len(parsed) <= CHUNK and not request.wants_csv:
-            return write()
-        return await asyncio.to_thread(write)
+            response = write()
+        else:
+            response = await asyncio.to_thread(write)
+        if self._log is not None:
+            forecast_log.add(self._log, champion, parsed, forecasts)
+        return response
 
     async def _parse(self, predictor: TablePredictor, request: RawRequest) -> Request:
         body, reader = request.body, predictor.requests

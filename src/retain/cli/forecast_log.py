@@ -1,0 +1,60 @@
+"""The options `--log` and `--log-limit` of the commands that forecast."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from retain.config.kind import AnyKind, require
+from retain.config.monitoring import LogLimit
+from retain.errors import DataError
+from retain.project import fingerprint
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Log = Annotated[
+    Path | None,
+    typer.Option(help="Folder in which all forecasts are kept, for `retain monitor`."),
+]
+Limit = Annotated[
+    str, typer.Option(help="How much of the log is kept: a size or days, such as 500MB or 30d.")
+]
+
+
+def place(log: Path | None, name: str, limit: str) -> tuple[Path, LogLimit] | None:
+    """Return the folder of a problem in a log, and the log's limit; None without a log."""
+    return None if log is None else (log.resolve() / name, LogLimit.parse(limit))
+
+
+def keeper(
+    kind: AnyKind, root: Path, name: str, log: Path | None, limit: str
+) -> "Callable[[Path, pd.DataFrame | Path], None]":
+    """Return what writes forecasts into a log: a table, or a folder of Parquet files.
+
+    It takes the folder of the model that made them besides.
+
+    Raises:
+        ParamsError: the kind has no log, or the limit cannot be read.
+    """
+    kept = place(log, name, limit)
+    if kept is None:
+        return lambda model, made: None
+    keep = require(kind.keep, f"the forecasts of kind {kind.name} have no log: leave --log out")
+
+    def write(model: Path, made: "pd.DataFrame | Path") -> None:
+        import pandas as pd
+
+        from retain.registry import lookup
+
+        parts = sorted(made.glob("part-*.parquet")) if isinstance(made, Path) else []
+        tables = map(pd.read_parquet, parts) if isinstance(made, Path) else [made]
+        version = lookup.number_of(root, name, fingerprint.folder_md5(model))
+        try:
+            rows = keep(model, version, tables, *kept)
+        except OSError as error:
+            raise DataError(f"--log {log} cannot be written: {error}") from None
+        typer.echo(f"{rows:,} rows of version {version} logged in {kept[0]}", err=True)
+
+    return write

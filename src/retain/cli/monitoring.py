@@ -1,0 +1,88 @@
+"""The command of `retain` that compares forecasts with what came."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from retain.cli import printing
+from retain.config import loader
+from retain.config.kind import kind_of, require
+from retain.errors import DataError
+from retain.project import files
+from retain.training import portable_cpu
+
+if TYPE_CHECKING:
+    from retain.evaluation.report import Table
+
+app = typer.Typer()
+
+
+@app.command()
+def monitor(
+    name: Annotated[str, typer.Argument(help="Name of the problem in params.yaml.")],
+    log: Annotated[
+        Path,
+        typer.Option(help="Folder of `retain serve --log` and `retain forecast --log`."),
+    ],
+    actuals: Annotated[
+        str | None,
+        typer.Option(help="Table with the values that came; by default the problem's table."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    metrics: Annotated[
+        Path | None,
+        typer.Option(help="File to write for Prometheus' textfile collector, .prom."),
+    ] = None,
+    page: Annotated[Path | None, typer.Option(help="Page to write, .html.")] = None,
+    drift: Annotated[
+        bool, typer.Option(help="Compare the inputs with the champion's training data, too.")
+    ] = True,
+) -> None:
+    """Compare logged forecasts with the values that came since, by version and over time.
+
+    The error of each version is judged against what its evaluation found.
+    """
+    portable_cpu.pin_cpu_kernels("portable")  # before NumPy is imported
+    from retain.evaluation import report
+    from retain.retraining import live
+
+    root = loader.find_root()
+    problem = loader.load_problem(root, name)
+    require(
+        kind_of(problem).monitor,
+        f"`retain monitor` compares forecasts of time series with what came; problems.{name} is of "
+        f"kind {problem.kind}, whose answers are never known to be right",
+    )
+    for path, suffix in ((metrics, ".prom"), (page, ".html")):
+        if path is not None and (path.suffix != suffix or not path.absolute().parent.is_dir()):
+            raise DataError(f"{path}: name a file that ends in {suffix}, in a folder that exists")
+    found = live.monitor(root, name, problem, log, actuals, drift)
+    if metrics is not None:
+        files.write_bytes(metrics, found.exposition(name))
+    if page is not None:
+        files.write_text(page, report.to_html(found.report(name)))
+    content = found.content()
+    if as_json:
+        typer.echo(json.dumps(json.loads(files.to_json(content)), indent=2, ensure_ascii=False))
+        return
+    for table in found.tables():
+        _print(table)
+    for note in [*content["notes"], *((content["inputs"] or {}).get("notes", []))]:
+        typer.echo(f"\nnote: {note}")
+
+
+def _print(table: "Table") -> None:
+    from rich.table import Table as Shown
+
+    typer.echo(f"\n{table.title}")
+    shown = Shown(box=None, pad_edge=False, header_style="bold")
+    for place, column in enumerate(table.columns):
+        right = "right" if table.is_numeric(place) else "left"
+        shown.add_column(column, justify=right, no_wrap=True)  # type: ignore[arg-type]
+    for row in table.rows:
+        shown.add_row(*row)
+    printing.table(shown)
+    if table.note:
+        typer.echo(table.note)

@@ -1,0 +1,71 @@
+"""The metrics of `retain monitor`, in the format of Prometheus."""
+
+import math
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+if TYPE_CHECKING:
+    from retain.kinds.forecast.monitoring.findings import Findings
+
+FIGURES = {
+    "mae": "Mean absolute error of the forecasts whose values came.",
+    "mase": "Mean absolute scaled error.",
+    "wape": "Sum of absolute errors over the sum of absolute values.",
+    "bias": "Sum of forecast means minus values, over the sum of absolute values.",
+    "coverage_80": "Share of the values within the 80 % interval.",
+}
+
+
+def write(name: str, found: "Findings") -> bytes:
+    """Return the figures of a problem's log; those that are not known have no line."""
+    registry = CollectorRegistry()
+    labels = ("name", "version", "part")
+    gauges = {
+        key: Gauge(f"retain_monitor_{key}", text, labels, registry=registry)
+        for key, text in FIGURES.items()
+    }
+    promised = Gauge(
+        "retain_monitor_promised",
+        "What the evaluation of the version found of a metric.",
+        ("name", "version", "metric"),
+        registry=registry,
+    )
+    values = Gauge("retain_monitor_values", "Forecast values that came.", labels, registry=registry)
+    worse = Gauge(
+        "retain_monitor_worse",
+        "Whether the error is larger than promised, by its 95 % interval.",
+        labels,
+        registry=registry,
+    )
+    low = Gauge(
+        "retain_monitor_coverage_low",
+        "Whether fewer values than promised are within the 80 % interval, beyond chance.",
+        labels,
+        registry=registry,
+    )
+    drift = Gauge(
+        "retain_monitor_drift_ratio",
+        "Drift of an input, as a multiple of its bound.",
+        ("name", "column", "measure"),
+        registry=registry,
+    )
+    ran = Gauge(
+        "retain_monitor_run_timestamp_seconds", "When this was measured.", ("name",),
+        registry=registry,
+    )  # fmt: skip
+    ran.labels(name).set_to_current_time()
+    for row in found.rows():
+        of = (name, row["version"], row["part"])
+        for key, gauge in gauges.items():
+            if math.isfinite(row[key]):
+                gauge.labels(*of).set(row[key])
+        values.labels(*of).set(row["values"])
+        worse.labels(*of).set(row["judgement"] == "worse")
+        low.labels(*of).set(row["coverage_is_low"])
+        for key, value in row["promised"].items():
+            if math.isfinite(value):
+                promised.labels(name, row["version"], key).set(value)
+    for one in found.inputs.drifts if found.inputs else ():
+        drift.labels(name, one.name, one.measure).set(one.value / one.bound)
+    return generate_latest(registry)

@@ -1,0 +1,40 @@
+"""The figures of a monitoring page: a score of each version over time."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from retain.evaluation.plotting import INK, MARKS, WIDTH, drawn, legend
+
+COLOURS = list(dict.fromkeys(mark.colour for mark in MARKS.values()))
+MOST = 4  # versions; more lines could not be told apart
+
+
+Periods = Sequence[tuple[int, str, dict[str, float], int]]
+
+
+def draw(periods: Periods, promised: Mapping[int, float], metric: str, title: str) -> str:
+    """Draw a score of the newest versions over time, with what was promised, as SVG."""
+    return drawn(f"monitor-{metric}", f"{title}, of each version")(_lines)(
+        periods, promised, metric
+    )
+
+
+def _lines(periods: Periods, promised: Mapping[int, float], metric: str) -> Figure:
+    figure = Figure(figsize=(WIDTH, 2.6))
+    axes = figure.subplots()
+    shown = sorted({number for number, *_ in periods})[-MOST:]
+    handles = []
+    for number, colour in zip(shown, [INK, *COLOURS], strict=False):
+        own = [(first, scores[metric]) for n, first, scores, _ in periods if n == number]
+        days = pd.to_datetime([first for first, _ in own])
+        label = f"version {number}"
+        handles += axes.plot(days, [y for _, y in own], ".-", color=colour, label=label)
+        if math.isfinite(promised.get(number, math.nan)):
+            axes.axhline(promised[number], color=colour, linestyle=":", linewidth=1.2)
+    axes.set_ylim(bottom=0)
+    axes.tick_params(axis="x", rotation=30)
+    legend(figure, handles)
+    return figure

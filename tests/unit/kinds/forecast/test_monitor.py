@@ -1,0 +1,226 @@
+"""Logged forecasts and what came: what counts, what it is compared with, and how it is written."""
+
+import datetime as dt
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from retain.config.monitoring import Promise
+from retain.errors import DataError
+from retain.evaluation import report
+from retain.evaluation.results import Drift, DriftFindings
+from retain.kinds.forecast.config import Problem
+from retain.kinds.forecast.monitoring import forecast_log, monitor
+from retain.kinds.forecast.monitoring.findings import Findings
+from retain.kinds.forecast.monitoring.forecast_log import Answered
+from retain.project import files
+
+LEVELS = (0.1, 0.5, 0.9)
+HORIZON = 4
+HOURS = pd.date_range("2024-01-01", periods=240, freq="h")
+BEGINS = 120  # the model was trained on what is before
+
+
+class Model:
+    """What a log asks of a model."""
+
+    levels = LEVELS
+
+    def closed(self, names: Any, ahead: Any) -> Any:
+        return np.zeros(ahead.shape, dtype=bool)
+
+
+def truth(store: str) -> Any:
+    hours = np.arange(len(HOURS))
+    return 100.0 * (1 + (store == "b")) + 10 * np.sin(hours / 4) + hours % 7 + 0.25
+
+
+def problem(**data: Any) -> Problem:
+    entry = {"path": "t.csv", "unique_id": "store", "horizon": HORIZON, "context_length": 8}
+    return Problem.model_validate(
+        {"kind": "forecast", "data": entry | data, "gate": [{"check": "finite"}]}
+    )
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    parts = [pd.DataFrame({"ds": HOURS, "store": s, "y": truth(s)}) for s in "ab"]
+    pd.concat(parts).to_csv(tmp_path / "t.csv", index=False)
+    prepared = pd.DataFrame(
+        {"unique_id": ["a", "b"], "mase_scale": [2.0, 4.0], "rmsse_scale": [1.0, 1.0]}
+    )
+    prepared.to_parquet(tmp_path / "index.parquet")
+    return tmp_path
+
+
+def answer(
+    origin: int, off: float, wide: float = 20.0, version: int = 3, md5: str = "m", hour: int = 0
+) -> Answered:
+    """The forecast of both series from an origin: too high by `off`."""
+    ahead = np.stack([HOURS[origin : origin + HORIZON].to_numpy()] * 2)
+    values = np.array([truth(store)[origin : origin + HORIZON] + off for store in "ab"])
+    forecasts = np.stack([values - wide, values, values + wide, values], axis=-1)
+    made = dt.datetime(2024, 2, 1, hour, tzinfo=dt.UTC)
+    names = np.array(["a", "b"], dtype=object)
+    model: Any = Model()
+    return Answered(version, md5, made, model, names, ahead, forecasts.astype(np.float32))
+
+
+@pytest.fixture
+def write(root: Path) -> Callable[..., Path]:
+    """Writes answers as the log of a day."""
+
+    def write(*answers: Answered, day: str = "2024-02-01") -> Path:
+        folder = root / "log" / f"day={day}"
+        folder.mkdir(parents=True, exist_ok=True)
+        pq.write_table(forecast_log.to_table(answers), folder / f"{len(answers)}.parquet")
+        return root / "log"
+
+    return write
+
+
+PROMISED = Promise({"mae": 2.0, "mase": 0.8, "coverage_80": 0.8}, "m", f"x to {HOURS[BEGINS]}")
+
+
+def look(
+    root: Path, log: Path, promise: Promise | None = PROMISED, **extra: Any
+) -> tuple[Findings, dict[str, dict[str, Any]]]:
+    promises = {} if promise is None else {3: promise}
+    given = {"actuals": None, "inputs": None} | extra
+    found = monitor.monitor(problem(), root, root, log, promises=promises, **given)
+    return found, {row["part"]: row for row in found.rows()}
+
+
+def test_the_errors_are_those_of_the_evaluation(root: Path, write: Callable[..., Path]) -> None:
+    answers = [answer(origin, off=3.0) for origin in range(BEGINS, len(HOURS) - HORIZON + 1)]
+    found, parts = look(root, write(*answers))
+    row = parts["all"]
+    assert row["forecasts"] == 2 * len(answers)
+    assert row["values"] == 2 * len(answers) * HORIZON
+    assert row["mae"] == pytest.approx(3.0, rel=1e-5)
+    assert row["mase"] == pytest.approx((3 / 2 + 3 / 4) / 2, rel=1e-5)
+    assert row["bias"] > 0
+    assert row["coverage_80"] == 1.0
+    assert (row["judged"], row["judgement"]) == ("mase", "worse")
+    assert row["versus"]["value"] == pytest.approx(1.125 - 0.8, rel=1e-4)
+    newest = parts["newest"]  # ten horizons
+    assert newest["values"] == 2 * (10 * HORIZON - HORIZON + 1) * HORIZON
+    assert found.drift(3, 1.25)[0][0].value == pytest.approx(1.125 / 0.8, rel=1e-4)
+
+
+def test_of_several_forecasts_from_one_origin_the_last_counts(
+    root: Path, write: Callable[..., Path]
+) -> None:
+    log = write(answer(200, off=9.0, hour=1), answer(200, off=1.0, hour=2))
+    found, parts = look(root, log)
+    assert parts["all"]["mae"] == pytest.approx(1.0, rel=1e-4)
+    assert found.notes == ["8 rows were forecast again from the same origin: the last counts"]
+
+
+def test_what_the_model_was_trained_on_does_not_count(
+    root: Path, write: Callable[..., Path]
+) -> None:
+    log = write(answer(BEGINS - 2, off=1.0), answer(BEGINS - 50, off=1.0))
+    found, parts = look(root, log)
+    assert parts["all"]["values"] == 2 * 2
+    assert "12 values were in the training data of the model" in found.notes[0]
+
+
+def test_what_has_not_come_yet_does_not_count(root: Path, write: Callable[..., Path]) -> None:
+    log = write(answer(150, off=1.0), answer(236, off=1.0))
+    short = root / "short.csv"
+    table = pd.read_csv(root / "t.csv", parse_dates=["ds"])
+    table[table["ds"] < HOURS[152]].to_csv(short, index=False)
+    assert look(root, log, actuals=str(short))[1]["all"]["values"] == 2 * 2
+    table[table["ds"] < HOURS[150]].to_csv(short, index=False)
+    with pytest.raises(DataError, match=r"no value yet that was forecast.*2024-01-07 05:00"):
+        look(root, log, actuals=str(short))
+
+
+def test_a_model_that_the_registry_does_not_know_is_judged_against_nothing(
+    root: Path, write: Callable[..., Path]
+) -> None:
+    log = write(answer(200, off=1.0, md5="another"))
+    found, parts = look(root, log)
+    assert parts["all"]["judgement"] == "undecided"
+    assert math.isnan(parts["all"]["promised"]["mase"])
+    assert found.notes[-1] == "the registry has no such model of version 3"
+    assert found.drift(3, 1.25)[0] == []
+
+
+def test_without_scales_the_mae_is_judged(root: Path, write: Callable[..., Path]) -> None:
+    (root / "index.parquet").unlink()
+    found, parts = look(root, write(*(answer(origin, 1.0) for origin in range(150, 230))))
+    assert (parts["all"]["judged"], parts["all"]["judgement"]) == ("mae", "better")
+    assert any("dvc pull" in note for note in found.notes)
+
+
+def test_few_forecasts_are_no_reason_to_retrain(root: Path, write: Callable[..., Path]) -> None:
+    found, _ = look(root, write(answer(230, off=50.0)))
+    drifts, notes = found.drift(3, 1.25)
+    assert drifts == []
+    assert "unknown: 1 forecast origins" in notes[0]
+    assert "no new forecasts of version 4" in found.drift(4, 1.25)[1][0]
+
+
+def test_intervals_that_are_too_narrow_are_said(root: Path, write: Callable[..., Path]) -> None:
+    answers = [answer(origin, off=3.0, wide=1.0) for origin in range(BEGINS, 230)]
+    found, parts = look(root, write(*answers))
+    assert parts["all"]["coverage_80"] == 0.0
+    assert parts["all"]["coverage_is_low"]
+    assert "coverage is low" in found.tables()[0].rows[2][-1]
+
+
+def test_versions_and_days_are_apart(root: Path, write: Callable[..., Path]) -> None:
+    write(*(answer(origin, 1.0, version=2) for origin in range(150, 180)), day="2024-02-01")
+    log = write(*(answer(origin, 2.0) for origin in range(170, 230)), day="2024-02-02")
+    found, _ = look(root, log)
+    rows = {(row["version"], row["part"]): row for row in found.rows()}
+    assert rows[2, "all"]["mae"] == pytest.approx(1.0, rel=1e-4)
+    assert rows[3, "all"]["mae"] == pytest.approx(2.0, rel=1e-4)
+    days = [(number, first) for number, first, _, _ in found.periods]
+    assert days[0] == (2, "2024-01-07")
+    assert days[-1] == (3, "2024-01-10")
+    assert sum(count for *_, count in found.periods) == sum(
+        rows[number, "all"]["values"] for number in (2, 3)
+    )
+
+
+INPUTS = DriftFindings("the newest", [Drift("y", "psi", 0.5, 0.25)], notes=["a note"])
+
+
+def test_it_is_written_as_json_as_metrics_and_as_a_page(
+    root: Path, write: Callable[..., Path]
+) -> None:
+    log = write(*(answer(origin, off=3.0) for origin in range(BEGINS, 230)))
+    found, _ = look(root, log, inputs=INPUTS)
+    content = json.loads(files.to_json(found.content()))
+    assert content["versions"][0]["judgement"] == "worse"
+    assert content["inputs"]["drifts"][0]["passed"]
+    families = {
+        family.name: family.samples
+        for family in text_string_to_metric_families(found.exposition("sales").decode())
+    }
+    samples = {s.labels["part"]: s.value for s in families["retain_monitor_mae"]}
+    assert samples["all"] == pytest.approx(3.0, rel=1e-4)
+    assert families["retain_monitor_drift_ratio"][0].value == 2.0
+    assert families["retain_monitor_worse"][0].labels["version"] == "3"
+    page = report.to_html(found.report("sales"))
+    assert page.count("<svg") == 2
+    assert "Version 3: MASE 1.125" in page
+    assert not re.search(r"https?://(?!www\.w3\.org)", page)
+
+
+def test_an_empty_log_says_how_to_fill_it(root: Path) -> None:
+    (root / "log").mkdir()
+    with pytest.raises(DataError, match="retain serve --log"):
+        look(root, root / "log")
