@@ -37,7 +37,7 @@ def problem(path: str) -> dict[str, Any]:
             "split": {"validation": 0.7, "test": 0.85},
         },
         "model": {"hidden_size": 32, "segment_length": 7, "normalisation": "series"},
-        "training": {"batch_size": BATCH, "accelerator": "cpu"},
+        "training": {"cells": ["lstm"], "batch_size": BATCH, "accelerator": "cpu"},
         "evaluation": {"floors": ["seasonal_naive", "naive"], "bootstrap": 200},
         "gate": [],
     }

@@ -88,26 +88,29 @@ def kill_one(folder: Path, is_worker: Callable[[list[str]], bool], leader: int) 
     pytest.fail("no checkpoint was written")
 
 
-def torchrun(port: int) -> tuple[str, ...]:
-    """The command of each node, with the rendezvous that survives a restart."""
-    nodes = ("--nnodes", "2", "--nproc-per-node", "1", "--max-restarts", "3")
-    place = ("--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", "1")
-    return (sys.executable, "-m", "torch.distributed.run", *nodes, *place, *SCRIPT)
-
-
-def test_two_nodes_of_torchrun_and_a_killed_worker_give_the_same_bits(
-    project: Path, undisturbed: str
-) -> None:
+@contextmanager
+def torchrun(folder: Path) -> Iterator[list["subprocess.Popen[str]"]]:
+    """Start one process on each of two nodes; both are this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with (
-        started(project, *torchrun(port)) as first,
-        started(project, *torchrun(port)) as second,
-    ):
-        kill_one(project, lambda words: SCRIPT[0] in words, second.pid)
-        said = first.communicate(timeout=100)[0] + second.communicate(timeout=100)[0]
-    assert (first.returncode, second.returncode) == (0, 0), said
+        place = ("--master-addr", "127.0.0.1", "--master-port", str(free.getsockname()[1]))
+    command = (sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", *place)
+    nodes = [(*command, "--node-rank", str(number), *SCRIPT) for number in range(2)]
+    with started(folder, *nodes[0]) as first, started(folder, *nodes[1]) as second:
+        yield [first, second]
+
+
+def test_two_nodes_of_torchrun_give_the_same_bits_after_one_was_killed(
+    project: Path, undisturbed: str
+) -> None:
+    with torchrun(project) as nodes:
+        kill_one(project, lambda words: SCRIPT[0] in words, nodes[1].pid)
+        for node in nodes:
+            node.communicate(timeout=100)
+        assert all(node.returncode for node in nodes)  # none waits for the one that is gone
+    with torchrun(project) as nodes:
+        said = "".join(node.communicate(timeout=100)[0] for node in nodes)
+    assert [node.returncode for node in nodes] == [0, 0], said
     assert re.search(r"small lstm: resumes at step \d", said), said
     assert trained(project) == undisturbed
 

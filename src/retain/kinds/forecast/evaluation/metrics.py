@@ -109,7 +109,7 @@ class MetricSums:
         both = np.stack([np.where(seen, values, 0.0), seen])  # (2, measures, windows, horizon)
         self.by_step += both.sum(2)
         windows = both.sum(3)  # (2, measures, windows)
-        # Windows are in order of series: the sums of a few series, not of all, are read for a batch.
+        # Windows are in order of series: for a batch, read the sums of a few series, not of all.
         first, last = int(series.min()), int(series.max())
         for target, places in (
             (self.by_origin, step - self.first_step),
