@@ -28,13 +28,17 @@ def main() -> None:
         files.leave_out(root, stage, layout.final, why)
         return
     portable_cpu.pin_cpu_kernels(problem.training.reproducible)
-    from retain.training import devices, trainer  # they import torch, which looks at these once
+    from retain.training import devices, ray_workers, trainer  # torch reads the settings once
 
+    if ray_workers.wanted(problem.training):
+        ray_workers.train(Path(__file__), [name], problem.training, layout.final)
+        return
+    devices.check_sees(layout.prepared)
     trainer.seed_everything(problem.training)
     folders = {str(cell): layout.model(cell) for cell in problem.training.cells}
     cell = choice.choose(problem.register_cell, folders)["model"]
     setup = kind.refit.load(problem, layout.prepared, folders[cell])
-    with parents.parent_folder(root, name, problem, cell) as parent:
+    with parents.parent_folder(root, name, problem, cell, devices.rank()) as parent:
         setup.warm(parent, problem.training.parents.get(cell))
     tags = fingerprint.training_tags(root, name, problem, cell) | {"cell": cell, "refit": "true"}
     md5s = fingerprint.folder_md5(folders[cell]), code_deps.training_md5(root, kind, "refit")

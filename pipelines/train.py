@@ -33,8 +33,13 @@ def main() -> None:
         files.leave_out(root, f"train-{name}-{given}", layout.model(given), why)
         return
     portable_cpu.pin_cpu_kernels(problem.training.reproducible)
-    from retain.training import devices, plan, trainer  # torch looks at these settings once
+    from retain.training import devices, plan, ray_workers, trainer  # torch reads the settings once
 
+    if ray_workers.wanted(problem.training):
+        words = [name, cell]
+        ray_workers.train(Path(__file__), words, problem.training, layout.model(cell))
+        return
+    devices.check_sees(layout.prepared)
     kind, last = kind_of(problem), problem.folds
     tags = fingerprint.training_tags(root, name, problem, cell)
     stage = f"train-{name}-{cell}"
@@ -52,7 +57,7 @@ def main() -> None:
     # A kill costs no training that was done: all but the last are kept beside their checkpoints.
     done = {each: each.folder(kept) / "model" for each in planned[:-1]}
     kept_before = {each for each, model in done.items() if model.is_dir()}
-    with parents.parent_folder(root, name, problem, cell) as parent:
+    with parents.parent_folder(root, name, problem, cell, devices.rank()) as parent:
         setups = {
             each: each.build(kind, problem, layout.prepared, cell, parent)
             for each in planned

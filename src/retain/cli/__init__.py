@@ -14,6 +14,7 @@ from retain.cli import (
     export,
     models,
     monitoring,
+    plan,
     predict,
     project,
     retraining,
@@ -28,7 +29,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-GROUPS = (project, add, data, predict, sequences, models, monitoring, retraining, tune, export)
+GROUPS = (
+    project,
+    add,
+    data,
+    predict,
+    sequences,
+    models,
+    monitoring,
+    retraining,
+    tune,
+    plan,
+    export,
+)
 for group in GROUPS:
     app.add_typer(group.app)  # without a name: its commands are added to this one
 

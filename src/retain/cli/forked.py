@@ -59,7 +59,7 @@ def repro(problems: "Mapping[str, Problem]", options: list[str]) -> int:
         same = {
             name: problem
             for name, problem in problems.items()
-            if problem.training.reproducible == mode and problem.training.devices == 1
+            if problem.training.reproducible == mode and problem.training.world == 1
         }
         pinned = mode == "portable"
         run._run = partial(_run, run._run, _Stages(same, pinned), inherited)

@@ -183,6 +183,14 @@ class InspectGates(Protocol[P]):
     ) -> Inspection: ...
 
 
+class PlanCapacity(Protocol[P]):
+    """Measure costs here; return in Markdown what more series need (`retain plan`)."""
+
+    def __call__(
+        self, problem: P, name: str, root: Path, series: int, nodes: Sequence[int]
+    ) -> str: ...
+
+
 class CheckDrift(Protocol[P]):
     """Compare prepared data with what the champion was trained on, if there is one."""
 
@@ -225,6 +233,7 @@ class Kind(Generic[P, E]):
     refit: Lazy[BuildRefit[P]] | None = None
     check_table: Lazy[CheckTable[P]] | None = None
     append: Lazy[Append[P]] | None = None
+    plan: Lazy[PlanCapacity[P]] | None = None
     forecast: Lazy[ForecastFile] | None = None
     bulk: Lazy[ForecastBulk] | None = None
     outlook: Lazy[BuildOutlook[P]] | None = None

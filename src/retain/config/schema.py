@@ -50,6 +50,7 @@ class Training(WarmStart):
     precision: Literal["32-true", "bf16-mixed"] = "32-true"  # of numbers, as Lightning names it
     accelerator: str = "auto"  # as Lightning names it; auto takes a GPU where there is one
     devices: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = 1  # how many, as in Lightning
+    num_nodes: int = Field(1, ge=1, le=1024)  # machines that train together, each with its devices
     strategy: str = "auto"  # of several devices, as Lightning names it
     system_metrics: bool = False  # whether MLflow gets the machine's load and memory
 
@@ -77,6 +78,11 @@ class Training(WarmStart):
         if self.reproducible == "portable" and self.accelerator not in ("auto", "cpu"):
             raise ValueError("portable bits are those of a CPU; take reproducible: machine or off")
         return self
+
+    @property
+    def world(self) -> int | None:
+        """The processes that train together; None if the machine's devices decide."""
+        return None if self.devices == "auto" else self.devices * self.num_nodes
 
     def epochs(self, examples: int) -> int:
         """Return the maximum number of epochs for a number of examples."""

@@ -99,8 +99,12 @@ def training_tags(root: Path, name: str, problem: "Problem", cell: str) -> dict[
     recipe = {
         "cell": cell,
         "model": problem.model_dump(mode="json")["model"],
-        # A model that starts from the champion has the champion's recipe.
-        "training": problem.training.model_dump(mode="json", exclude={"parent", "warm_start"}),
+        # A model that starts from the champion has the champion's recipe. How many processes train
+        # together matters, not on how many nodes they run.
+        "training": problem.training.model_dump(
+            mode="json", exclude={"parent", "warm_start", "num_nodes"}
+        )
+        | {"devices": problem.training.world or "auto"},
         **problem.learned,
     }
     parent = problem.training.parents.get(cell)

@@ -10,8 +10,13 @@ from retain.project import files
 
 
 @contextmanager
-def parent_folder(root: Path, name: str, problem: Problem, cell: str) -> Iterator[Path | None]:
+def parent_folder(
+    root: Path, name: str, problem: Problem, cell: str, rank: int = 0
+) -> Iterator[Path | None]:
     """Yield a copy of the model folder that a cell starts from; None for random weights.
+
+    Args:
+        rank: of this process among those that train together; each makes a copy of its own.
 
     Raises:
         ModelError: it is neither in DVC's cache nor in its remote.
@@ -29,7 +34,7 @@ def parent_folder(root: Path, name: str, problem: Problem, cell: str) -> Iterato
     cache = Cache(root)
     if not cache.has(md5):
         cache.fetch([md5])
-    with files.folder(root, f"parent-{name}-{cell}") as scratch:
+    with files.folder(root, f"parent-{name}-{cell}" + f"-{rank}" * (rank > 0)) as scratch:
         try:
             cache.copy(md5, scratch, f"problems.{name}.training.parent.{cell}")
         except ModelError as error:

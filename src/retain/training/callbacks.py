@@ -1,6 +1,7 @@
 """Callbacks of a training: history, curves in MLflow, checkpoints."""
 
 import math
+import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import astuple
@@ -14,7 +15,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
-from retain.errors import ModelError
+from retain.errors import ModelError, RetainError
 from retain.tracking.offline_run import OfflineRun
 from retain.training import checkpoints
 from retain.training.lightning_module import Module
@@ -135,6 +136,35 @@ class MlflowCurves(Logger):
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: the run has the params already."""
+
+
+class Agreement(Callback):
+    """Stops a training of several processes that do not start from the same.
+
+    The name of the checkpoints' folder is the md5 of data, params and code.
+    """
+
+    def __init__(self, name: str, folder: Path, resumed: Path | None):
+        step = "the start" if resumed is None else f"step {int(resumed.stem):,}"
+        self.found = (name, folder.as_posix(), step, platform.node())
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if trainer.world_size == 1:
+            return
+        everyone: list[tuple[str, str, str, str]] = [self.found] * trainer.world_size
+        torch.distributed.all_gather_object(everyone, self.found)
+        for other in everyone:
+            if other[:2] != everyone[0][:2]:
+                raise RetainError(
+                    f"node {other[3]} has other data, params or code than node {everyone[0][3]}: "
+                    f"{other[0]} with {other[1]} there, {everyone[0][0]} with {everyone[0][1]} "
+                    f"here; bring all nodes to the same commit and data"
+                )
+            if other[2] != everyone[0][2]:
+                raise RetainError(
+                    f"node {other[3]} would train from {other[2]}, node {everyone[0][3]} from "
+                    f"{everyone[0][2]}: both must see the same checkpoints, in {other[1]}"
+                )
 
 
 class CheckpointEvery(Callback):

@@ -87,7 +87,7 @@ def newest(folder: Path) -> Path | None:
             read(path)
         except (DamagedError, OSError):
             print(f"{path.name} is damaged: the checkpoint before it is taken", flush=True)
-            path.unlink()
+            path.unlink(missing_ok=True)  # another process may have removed it
         else:
             return path
     return None

@@ -44,14 +44,18 @@ class Module(pl.LightningModule):
         groups = [{"params": group.parameters, "lr": group.rate} for group in self.groups]
         return torch.optim.AdamW(groups, weight_decay=decay, fused=fused)
 
-    def on_train_epoch_start(self) -> None:
+    def on_train_start(self) -> None:
+        # In an epoch that is resumed in its middle, `on_train_epoch_start` is not called.
         self._take_share(self.trainer.train_dataloader)
+
+    def on_train_epoch_start(self) -> None:
+        self.trainer.train_dataloader.epoch = self.current_epoch
 
     def on_validation_epoch_start(self) -> None:
         self._take_share(self.trainer.val_dataloaders)
+        self.trainer.val_dataloaders.epoch = self.current_epoch
 
     def _take_share(self, batches: Any) -> None:
-        batches.epoch = self.current_epoch
         batches.rank, batches.world = self.trainer.global_rank, self.trainer.world_size
 
     def configure_gradient_clipping(
@@ -100,10 +104,17 @@ class Module(pl.LightningModule):
         return float(total / weight)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["sums"] = torch.stack(self._sums["train"])
+        # With several processes the first one writes the file, with the sums of all of them.
+        sums = torch.stack(self._sums["train"])
+        if self.trainer.world_size > 1:
+            each = [torch.empty_like(sums) for _ in range(self.trainer.world_size)]
+            torch.distributed.all_gather(each, sums)
+            sums = torch.stack(each)
+        checkpoint["sums"] = sums
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._sums["train"] = list(checkpoint["sums"])
+        sums = checkpoint["sums"]
+        self._sums["train"] = list(sums if sums.ndim == 2 else sums[self.global_rank])
 
     def on_validation_epoch_end(self) -> None:
         self.log("val/loss", self.epoch_loss("val"), rank_zero_only=True)

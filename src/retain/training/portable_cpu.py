@@ -25,6 +25,11 @@ TORCH = {
 }
 
 
+def settings(mode: "Mode") -> dict[str, str]:
+    """Return the environment variables that a mode needs."""
+    return NUMPY | TORCH if mode == "portable" else {}
+
+
 def pin_cpu_kernels(mode: "Mode") -> None:
     """Set the instructions that a stage's arithmetic may use.
 
@@ -35,10 +40,8 @@ def pin_cpu_kernels(mode: "Mode") -> None:
     Raises:
         RuntimeError: NumPy or torch is imported already, and reads the settings only once.
     """
-    if mode != "portable":
-        return
     changed = {
-        name: value for name, value in (NUMPY | TORCH).items() if os.environ.get(name) != value
+        name: value for name, value in settings(mode).items() if os.environ.get(name) != value
     }
     late = [library for library in ("numpy", "torch") if library in sys.modules]
     if changed and late:

@@ -17,7 +17,13 @@ from retain.config.schema import Training
 from retain.errors import Terminated
 from retain.tracking.offline_run import OfflineRun
 from retain.training import checkpoints, devices
-from retain.training.callbacks import CheckpointEvery, History, MlflowCurves, WeightAverage
+from retain.training.callbacks import (
+    Agreement,
+    CheckpointEvery,
+    History,
+    MlflowCurves,
+    WeightAverage,
+)
 from retain.training.checkpoints import SafetensorsCheckpointIO
 from retain.training.lightning_module import Module
 from retain.training.sampler import ResumableSampler
@@ -97,15 +103,16 @@ def fit(
         callbacks.append(EarlyStopping("val/loss", patience=patience))
     resumed = None
     if folder is not None:
-        callbacks.append(CheckpointEvery(training.checkpoint_every, folder))
         resumed = checkpoints.newest(folder)
+        callbacks.append(CheckpointEvery(training.checkpoint_every, folder))
+        callbacks.append(Agreement(name, folder, resumed))
     trainer = devices.build_trainer(
         training,
+        [SafetensorsCheckpointIO()],
         max_epochs=epochs,
         gradient_clip_val=training.gradient_clip,
         deterministic=training.reproducible != "off",
         callbacks=callbacks,
-        plugins=[SafetensorsCheckpointIO()],
         logger=False if run is None else MlflowCurves(run),
         log_every_n_steps=len(train) * epochs + 1,  # once an epoch is enough
         num_sanity_val_steps=0,
@@ -114,7 +121,7 @@ def fit(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    if resumed is not None:
+    if resumed is not None and devices.rank() == 0:
         print(f"{name}: resumes at step {int(resumed.stem):,}", flush=True)
     with warnings.catch_warnings():  # batches come from one gather; workers would slow them down
         warnings.filterwarnings("ignore", message=".*does not have many workers")

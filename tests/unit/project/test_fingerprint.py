@@ -140,6 +140,9 @@ def test_a_model_is_made_of_data_params_and_cell(tmp_path: Path, quiet: None) ->
     assert tags(training={"seed": 2})["params.md5"] != before["params.md5"]
     assert tags(model={"dropout": 0.1})["params.md5"] != before["params.md5"]
     assert tags(evaluation={"folds": 2})["params.md5"] != before["params.md5"]
+    # how many train together makes another model, on how many nodes they run does not
+    assert tags(training={"num_nodes": 2})["params.md5"] != before["params.md5"]
+    assert tags(training={"num_nodes": 2}) == tags(training={"devices": 2})
     # how the test windows are scored makes no other model
     assert tags(evaluation={"bootstrap": 100}) == before
     (prepared / "values.npy").write_bytes(b"2")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from retain.config import exports, forecasts, kind, monitoring
     from retain.config.search import BuildSpace, BuildTrial
     from retain.kinds.forecast import prepare, search
+    from retain.kinds.forecast.capacity import plan
     from retain.kinds.forecast.config import Problem
     from retain.kinds.forecast.data import append, profile
     from retain.kinds.forecast.evaluation import (
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     _predictor: kind.LoadPredictor = predictor.load
     _check_table: kind.CheckTable[Problem] = prepare.check_table
     _append: kind.Append[Problem] = append.append
+    _plan: kind.PlanCapacity[Problem] = plan.plan
     _forecast: forecasts.ForecastFile = forecast_table.forecast_file
     _outlook: forecasts.BuildOutlook[Problem] = outlook.build
     _plot: forecasts.PlotForecasts[Problem] = fan.plot
@@ -68,6 +70,7 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     predictor=Lazy("retain.kinds.forecast.predict.predictor:load"),
     check_table=Lazy("retain.kinds.forecast.prepare:check_table"),
     append=Lazy("retain.kinds.forecast.data.append:append"),
+    plan=Lazy("retain.kinds.forecast.capacity.plan:plan"),
     forecast=Lazy("retain.kinds.forecast.predict.forecast_table:forecast_file"),
     bulk=Lazy("retain.kinds.forecast.predict.bulk:forecast_bulk"),
     outlook=Lazy("retain.kinds.forecast.evaluation.outlook:build"),

@@ -12,8 +12,8 @@ from retain.kinds.forecast.infer.entry import Inferred
 
 # Of `training`, what is a matter of the machine: it is left to the defaults.
 MACHINE = {
-    *("checkpoint_every", "threads", "precision", "accelerator", "devices", "strategy"),
-    "system_metrics",
+    *("checkpoint_every", "threads", "precision", "accelerator", "devices", "num_nodes"),
+    *("strategy", "system_metrics"),
 }
 # Keys of `data` that are written with their defaults, too.
 TUNED = {"calendar": True, "holidays": None, "unseen": "refuse"}

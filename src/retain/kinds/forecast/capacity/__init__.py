@@ -1,0 +1,1 @@
+"""What a problem of many more series needs: `retain plan`."""
