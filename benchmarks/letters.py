@@ -1,7 +1,7 @@
 """The sample's novels, letter by letter: LSTM, GRU and RNN, at equal letters and equal seconds.
 
 The problem `text` of params.yaml, with another cell, rate, seed or length of training. Each cell
-has as many learning rates; the best by the validation part, after a third of the letters, is
+has as many learning rates; the best by the validation part, after half of the letters, is
 taken. `letters`: every cell reads as many letters. `seconds`: GRU and RNN read as many as they can
 in the processor time of the LSTM. `quotations`: how well LSTMs trained for longer, or with the
 gradient going back further, know that a quotation is open (quotations.py). A training that
@@ -30,9 +30,9 @@ CELLS = ("lstm", "gru", "rnn")
 PARTS = ("rates", "letters", "seconds", "quotations")
 # As many for each; without gates a cell needs lower ones.
 RATES = {
-    "lstm": (0.003, 0.006, 0.012),
-    "gru": (0.002, 0.004, 0.008),
-    "rnn": (0.001, 0.002, 0.004),
+    "lstm": (0.006, 0.012),
+    "gru": (0.004, 0.008),
+    "rnn": (0.001, 0.002),
 }
 CHUNKS = (16, 64, 256)  # letters that a gradient goes back; an update reads as many letters
 KEYS = ["part", "cell", "rate", "seed", "epochs", "chunk"]
@@ -67,6 +67,7 @@ class Plan:
             "learning_rate": self.rate,
             "seed": self.seed,
             "max_epochs": self.epochs,
+            "cell_epochs": {},
             "chunk": self.chunk,
             "batch_size": training["batch_size"] * training["chunk"] // self.chunk,
         }
@@ -79,7 +80,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """What is trained, and how long."""
     parser.add_argument("--part", choices=PARTS, action="append")
     parser.add_argument("--cell", choices=CELLS, action="append")
-    parser.add_argument("--epochs", type=int, default=12, help="of 500 updates")
+    parser.add_argument("--epochs", type=int, default=6, help="of 500 updates")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each cell")
 
 
@@ -109,14 +110,14 @@ def run(options: argparse.Namespace) -> None:
 
 def growth(best: Plan) -> list[Plan]:
     """Return shorter trainings, and those of other chunks."""
-    shorter = [replace(best, epochs=max(1, best.epochs // part)) for part in (12, 4, 1)]
+    shorter = [replace(best, epochs=max(1, best.epochs // part)) for part in (6, 3, 1)]
     chunks = [replace(best, chunk=chunk) for chunk in CHUNKS]
     return [replace(plan, part="quotations") for plan in dict.fromkeys([*shorter, *chunks])]
 
 
 def _best(cell: str, epochs: int, prepared: Path) -> Plan:
     """Try the rates of a cell, and return its whole training with the best."""
-    plan = Plan("rates", cell, 0.0, 1, max(1, epochs // 3))
+    plan = Plan("rates", cell, 0.0, 1, max(1, epochs // 2))
     tried = [_once(replace(plan, rate=rate), prepared) for rate in RATES[cell]]
     best = min(tried, key=lambda row: float(row["validation_bits"]))
     return replace(plan, part="letters", rate=float(best["rate"]), epochs=epochs)
@@ -125,7 +126,7 @@ def _best(cell: str, epochs: int, prepared: Path) -> Plan:
 def _equal(plan: Plan, lstm: Plan, prepared: Path) -> int:
     """Return the epochs of a cell in the processor time of the LSTM, by their first trainings."""
     own, theirs = (
-        float(_once(replace(each, part="rates", epochs=max(1, lstm.epochs // 3)), prepared)[key])
+        float(_once(replace(each, part="rates", epochs=max(1, lstm.epochs // 2)), prepared)[key])
         for each, key in ((plan, "cpu_seconds"), (lstm, "cpu_seconds"))
     )
     return max(1, round(lstm.epochs * theirs / own))

@@ -68,7 +68,14 @@ def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
     length = chunk * problem.training.chunks
     train = Shifted(source.part("train"), length)
     validation = Stretches(source.part("validation"), length)
-    return TrainingSetup(network, train, validation, functools.partial(loss, chunk=chunk), config)
+    return TrainingSetup(
+        network,
+        train,
+        validation,
+        functools.partial(loss, chunk=chunk),
+        config,
+        epochs=problem.training.cell_epochs.get(cell),
+    )
 
 
 def loss(network: nn.Module, batch: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
