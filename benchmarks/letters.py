@@ -1,11 +1,11 @@
 """The sample's novels, letter by letter: LSTM, GRU and RNN, at equal letters and equal seconds.
 
-The problem `text` of params.yaml, with another cell, rate, seed or length of training. Each cell
-has as many learning rates; the best by the validation part, after half of the letters, is
-taken. `letters`: every cell reads as many letters. `seconds`: GRU and RNN read as many as they can
-in the processor time of the LSTM. `quotations`: how well LSTMs trained for longer, or with the
-gradient going back further, know that a quotation is open (quotations.py). A training that
-results/letters.csv has is not done again, so a run that was stopped goes on.
+The problem `text` of params.yaml, with another cell, rate, seed or length of training. `letters`:
+every cell reads as many letters; each has as many learning rates, and the best by the validation
+part is taken. `seconds`: GRU and RNN read as many letters as they can in the processor time of the
+LSTM. `quotations`: how well LSTMs trained for longer, or with the gradient going back further, know
+that a quotation is open (quotations.py). A training that results/letters.csv has is not done again,
+so a run that was stopped goes on.
 """
 
 import argparse
@@ -27,21 +27,23 @@ from retain.training import trainer
 
 ROOT = Path(__file__).parents[1]
 CELLS = ("lstm", "gru", "rnn")
-PARTS = ("rates", "letters", "seconds", "quotations")
+PARTS = ("letters", "seconds", "quotations")
 # As many for each; without gates a cell needs lower ones.
 RATES = {
     "lstm": (0.006, 0.012),
     "gru": (0.004, 0.008),
     "rnn": (0.001, 0.002),
 }
-CHUNKS = (16, 64, 256)  # letters that a gradient goes back; an update reads as many letters
+CHUNKS = (16, 256)  # letters that a gradient goes back; an update reads as many letters
+EPOCH = 100  # updates
+SCORED = 50_000  # letters of the test part
 KEYS = ["part", "cell", "rate", "seed", "epochs", "chunk"]
 RESULTS = tables.RESULTS / "letters.csv"
 
 NOTES = """\
-Mean ± standard deviation over the seeds; bits a letter of the unread novel, read once with the
-state carried from its beginning to its end. An epoch is {updates} updates of {letters:,} letters.
-Rates tried, by the validation part with seed 1: {rates}."""
+Mean ± standard deviation over the seeds; bits a letter of the first {scored:,} letters of the
+unread novel, read with the state carried from its beginning. An epoch is {updates} updates of
+{letters:,} letters. Rates tried, by the validation part with seed 1: {rates}."""
 QUOTATIONS = """\
 Area under the ROC curve of the probability of a quotation mark behind `.,!?;`, inside quotations
 against outside, so many letters behind the last mark; in brackets without that mark, from style
@@ -66,6 +68,7 @@ class Plan:
         changed = {
             "learning_rate": self.rate,
             "seed": self.seed,
+            "epoch_steps": EPOCH,
             "max_epochs": self.epochs,
             "cell_epochs": {},
             "chunk": self.chunk,
@@ -80,7 +83,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """What is trained, and how long."""
     parser.add_argument("--part", choices=PARTS, action="append")
     parser.add_argument("--cell", choices=CELLS, action="append")
-    parser.add_argument("--epochs", type=int, default=6, help="of 500 updates")
+    parser.add_argument("--epochs", type=int, default=10, help="of 100 updates")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each cell")
 
 
@@ -92,13 +95,17 @@ def run(options: argparse.Namespace) -> None:
         prepare.prepare(Plan("letters", "lstm", 0.01, 1, 1).problem(), ROOT, prepared)
         for cell in options.cell or CELLS:
             best = _best(cell, options.epochs, prepared)
+            plans = []
             if "letters" in parts:
-                for seed in range(1, options.seeds + 1):
-                    _once(replace(best, seed=seed), prepared)
+                plans.append(best)
             if "seconds" in parts and cell != "lstm":
-                epochs = _equal(best, _best("lstm", options.epochs, prepared), prepared)
+                lstm = _best("lstm", options.epochs, prepared)
+                seconds = [float(_once(plan, prepared)["cpu_seconds"]) for plan in (lstm, best)]
+                epochs = max(1, round(options.epochs * seconds[0] / seconds[1]))
+                plans.append(replace(best, part="seconds", epochs=epochs))
+            for plan in plans:
                 for seed in range(1, options.seeds + 1):
-                    _once(replace(best, part="seconds", seed=seed, epochs=epochs), prepared)
+                    _once(replace(plan, seed=seed), prepared)
             if "quotations" in parts and cell == "lstm":
                 for plan in growth(best):
                     _once(plan, prepared)
@@ -109,27 +116,18 @@ def run(options: argparse.Namespace) -> None:
 
 
 def growth(best: Plan) -> list[Plan]:
-    """Return shorter trainings, and those of other chunks."""
-    shorter = [replace(best, epochs=max(1, best.epochs // part)) for part in (6, 3, 1)]
+    """Return shorter and longer trainings, and those of other chunks."""
+    longer = [replace(best, epochs=best.epochs * times) for times in (2, 4)]
     chunks = [replace(best, chunk=chunk) for chunk in CHUNKS]
-    return [replace(plan, part="quotations") for plan in dict.fromkeys([*shorter, *chunks])]
+    return [replace(plan, part="quotations") for plan in (*longer, *chunks)]
 
 
 def _best(cell: str, epochs: int, prepared: Path) -> Plan:
-    """Try the rates of a cell, and return its whole training with the best."""
-    plan = Plan("rates", cell, 0.0, 1, max(1, epochs // 2))
+    """Train a cell at each rate, and return the plan of the best."""
+    plan = Plan("letters", cell, 0.0, 1, epochs)
     tried = [_once(replace(plan, rate=rate), prepared) for rate in RATES[cell]]
     best = min(tried, key=lambda row: float(row["validation_bits"]))
-    return replace(plan, part="letters", rate=float(best["rate"]), epochs=epochs)
-
-
-def _equal(plan: Plan, lstm: Plan, prepared: Path) -> int:
-    """Return the epochs of a cell in the processor time of the LSTM, by their first trainings."""
-    own, theirs = (
-        float(_once(replace(each, part="rates", epochs=max(1, lstm.epochs // 2)), prepared)[key])
-        for each, key in ((plan, "cpu_seconds"), (lstm, "cpu_seconds"))
-    )
-    return max(1, round(lstm.epochs * theirs / own))
+    return replace(plan, rate=float(best["rate"]))
 
 
 def _rows() -> Iterator[dict[str, Any]]:
@@ -151,7 +149,7 @@ def _once(plan: Plan, prepared: Path) -> dict[str, Any]:
 
 
 def score(plan: Plan, prepared: Path) -> dict[str, Any]:
-    """Train one network as the pipeline does, and score it; rates by the validation part alone."""
+    """Train one network as the pipeline does, and score it."""
     problem = plan.problem()
     trainer.seed_everything(problem.training)
     began = time.process_time()
@@ -160,30 +158,38 @@ def score(plan: Plan, prepared: Path) -> dict[str, Any]:
     seconds = time.process_time() - began
     network, source = built.network.eval(), dataset.load(prepared)
     assert isinstance(network, setup.LanguageModel)
+    bits = {
+        f"{part}_bits": float(evaluate.carried(network, source.part(part)[:SCORED])[0].mean())
+        for part in ("validation", "test")
+    }
     row = vars(plan) | {
         "parameters": built.config["parameters"],
         "cpu_seconds": round(seconds, 1),
-        "validation_bits": _bits(network, source, "validation"),
+        **bits,
     }
-    if plan.part != "rates":
-        row |= {"test_bits": _bits(network, source, "test")} | quotations.measure(network, source)
+    if plan.seed == 1:
+        row |= quotations.measure(network, source)
     print(json.dumps(row), flush=True)
     return row
-
-
-def _bits(network: setup.LanguageModel, source: dataset.Corpus, part: str) -> float:
-    return float(evaluate.carried(network, source.part(part))[0].mean())
 
 
 def report(rows: pd.DataFrame) -> str:
     """Return the tables and what they mean."""
     training = Plan("letters", "lstm", 0.01, 1, 1).problem().training
     notes = NOTES.format(
+        scored=SCORED,
         updates=training.epoch_steps,
         letters=training.batch_size * training.chunk,
         rates="; ".join(f"{cell} {', '.join(map(str, RATES[cell]))}" for cell in CELLS),
     )
-    return "\n\n".join((bits_table(rows), notes, quotations_table(rows), QUOTATIONS))
+    kept = rows[[row.rate == best_rate(rows, row.cell) for row in rows.itertuples()]]
+    return "\n\n".join((bits_table(kept), notes, quotations_table(kept), QUOTATIONS))
+
+
+def best_rate(rows: pd.DataFrame, cell: str) -> float:
+    """Return the rate that the validation part chose for a cell."""
+    tried = rows[(rows["part"] == "letters") & (rows["cell"] == cell) & (rows["seed"] == 1)]
+    return float(tried.nsmallest(1, "validation_bits")["rate"].iloc[0])
 
 
 def bits_table(rows: pd.DataFrame) -> str:
@@ -209,15 +215,13 @@ def bits_table(rows: pd.DataFrame) -> str:
 def quotations_table(rows: pd.DataFrame) -> str:
     """A line for each cell, length of training and chunk."""
     lines = []
-    scored = rows[rows["part"] != "rates"].drop_duplicates(KEYS[1:])
-    for (cell, epochs, chunk), group in scored.groupby(["cell", "epochs", "chunk"], sort=False):
+    for _, row in rows[rows["seed"] == 1].drop_duplicates(KEYS[1:]).iterrows():
         areas = {
-            f"{distance} letters": f"{mean(group[f'auc_{distance}'], '.2f')} "
-            f"({group[f'style_{distance}'].mean():.2f})"
+            f"{distance} letters": f"{row[f'auc_{distance}']:.2f} ({row[f'style_{distance}']:.2f})"
             for distance in quotations.DISTANCES
         }
-        shown = {"cell": cell, "epochs": epochs, "chunk": chunk, "seeds": len(group)}
-        lines.append(shown | {"bits": f"{group['test_bits'].mean():.3f}"} | areas)
+        shown = {name: row[name] for name in ("cell", "epochs", "chunk")}
+        lines.append(shown | {"bits": f"{row['test_bits']:.3f}"} | areas)
     return tables.markdown(pd.DataFrame(lines))
 
 

@@ -69,17 +69,24 @@ def test_the_small_problem_of_other_processors_is_valid_in_both_modes() -> None:
 def test_letters_are_told_as_a_mean_over_the_seeds() -> None:
     own = {"rate": 0.01, "epochs": 7, "parameters": 93570, "cpu_seconds": 29.6}
     rows = [{"part": "letters", "cell": "lstm", **own, "test_bits": bits} for bits in (2.0, 2.2)]
-    rows.append({"part": "rates", "cell": "lstm", **own, "test_bits": np.nan})
+    rows.append({"part": "quotations", "cell": "lstm", **own, "test_bits": 1.0})
     last = letters.bits_table(pd.DataFrame(rows)).splitlines()[-1]
     assert last == (
         "| letters | lstm | 93,570 | 0.01 | 7 | 30–30 | 2 | 2.100 ± 0.141 | 2.000, 2.200 |"
     )
 
 
+def test_the_rate_of_a_cell_is_that_of_the_best_validation() -> None:
+    own = {"part": "letters", "cell": "lstm", "seed": 1}
+    tried = [(0.1, 2.0), (0.2, 1.9), (0.3, 2.1)]
+    rows = pd.DataFrame([own | {"rate": rate, "validation_bits": bits} for rate, bits in tried])
+    assert letters.best_rate(rows, "lstm") == 0.2
+
+
 def test_each_update_reads_as_many_letters_whatever_the_chunk() -> None:
     for plan in letters.growth(letters.Plan("letters", "lstm", 0.01, 1, 12)):
         training = plan.problem().training
-        assert (training.batch_size * training.chunk, training.epoch_steps) == (1024, 500)
+        assert training.batch_size * training.chunk == 1024
 
 
 def test_places_of_quotations_are_those_after_the_last_mark() -> None:
