@@ -60,6 +60,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def test_a_cell_may_get_fewer_epochs_than_the_others(root: Path) -> None:
+    given = problem("rhyme.txt", training={"cell_epochs": {"rnn": 3}, "max_epochs": 5})
+    source = root / "prepared-rhyme.txt"
+    assert [setup.build(given, source, cell).epochs for cell in ("lstm", "rnn")] == [None, 3]
+
+
 @pytest.fixture(scope="module")
 def evaluation(root: Path) -> evaluate.Evaluation:
     folders = {cell: root / cell for cell in ("lstm", "rnn")}

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import accuracy, babi, datasets, letters, portable, published, tables
+from benchmarks import accuracy, babi, datasets, letters, portable, published, quotations, tables
 from retain.config import loader
 from retain.kinds.recall import dataset, prepare
 from retain.kinds.recall.config import Problem
@@ -66,28 +66,49 @@ def test_the_small_problem_of_other_processors_is_valid_in_both_modes() -> None:
         assert loader.parse("small", portable.problem(mode)).training.reproducible == mode
 
 
-def test_a_text_that_is_not_there_is_named_with_its_source(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"tinyshakespeare\.txt does not exist: fetch it from"):
-        letters.prepare_text(tmp_path, tmp_path)
-
-
-def test_the_letters_that_a_cell_is_scored_on_are_those_of_the_test_part(tmp_path: Path) -> None:
-    """A test part of one letter, which the training part has seldom, takes many bits."""
-    (tmp_path / letters.FILE).write_text("ab" * 1790 + "z" * 20 + "z" * 400)
-    prepared = tmp_path / "prepared"
-    prepared.mkdir()
-    letters.prepare_text(tmp_path, prepared)
-    row = letters.score(letters.Plan("rnn", 0.01, 1, 1), prepared, test=True)
-    assert row["test_bits"] > row["validation_bits"] + 2
-    assert "test_bits" not in letters.score(letters.Plan("rnn", 0.01, 1, 1), prepared)
-
-
 def test_letters_are_told_as_a_mean_over_the_seeds() -> None:
     own = {"rate": 0.01, "epochs": 7, "parameters": 93570, "cpu_seconds": 29.6}
-    rows = [{"part": "seeds", "cell": "lstm", **own, "test_bits": bits} for bits in (2.0, 2.2)]
-    rows.append({"part": "rates", "cell": "lstm", **own, "test_bits": np.nan})
-    last = letters.table(pd.DataFrame(rows)).splitlines()[-1]
-    assert last == "| lstm | 93,570 | 0.01 | 1,050 | 30–30 | 2.100 ± 0.141 |"
+    rows = [{"part": "letters", "cell": "lstm", **own, "test_bits": bits} for bits in (2.0, 2.2)]
+    rows.append({"part": "quotations", "cell": "lstm", **own, "test_bits": 1.0})
+    last = letters.bits_table(pd.DataFrame(rows)).splitlines()[-1]
+    assert last == (
+        "| letters | lstm | 93,570 | 0.01 | 7 | 30–30 | 2 | 2.100 ± 0.141 | 2.000, 2.200 |"
+    )
+
+
+def test_the_rate_of_a_cell_is_that_of_the_best_validation() -> None:
+    own = {"part": "letters", "cell": "lstm", "seed": 1}
+    tried = [(0.1, 2.0), (0.2, 1.9), (0.3, 2.1)]
+    rows = pd.DataFrame([own | {"rate": rate, "validation_bits": bits} for rate, bits in tried])
+    assert letters.best_rate(rows, "lstm") == 0.2
+
+
+def test_each_update_reads_as_many_letters_whatever_the_chunk() -> None:
+    for plan in letters.growth(letters.Plan("letters", "lstm", 0.01, 1, 12)):
+        training = plan.problem().training
+        assert training.batch_size * training.chunk == 1024
+
+
+def test_places_of_quotations_are_those_after_the_last_mark() -> None:
+    text = 'he said, "go. now, go," and went. "so," he'
+    places = quotations.find(text, 2, 20)
+    shown = [
+        (text[mark + 1 : end + 1], bool(inside))
+        for mark, end, inside in zip(places.marks, places.ends, places.inside, strict=True)
+    ]
+    assert shown == [
+        ("go.", True),
+        ("go. now,", True),
+        ("go. now, go,", True),
+        (" and went.", False),
+        ("so,", True),
+    ]
+
+
+def test_an_area_of_equal_scores_is_chance() -> None:
+    inside = np.array([True, False, True, False])
+    assert quotations.area(np.ones(4), inside) == 0.5
+    assert quotations.area(np.array([0.9, 0.1, 0.8, 0.2]), inside) == 1
 
 
 def test_a_section_is_replaced_and_nothing_else(

@@ -27,10 +27,11 @@ INITIAL = (".dvc/config", ".dvc/.gitignore", ".dvc/plots/by_model.json")
 # For `--example` alone.
 SAMPLE = (
     "params.yaml",
-    "data/raw/gospels_acts.md",
-    "data/raw/gospels_acts.txt.gz",
     "data/raw/metro_interstate_traffic_volume.csv.gz",
     "data/raw/metro_interstate_traffic_volume.md",
+    "data/raw/novels.md",
+    "data/raw/novels/1_conversations.txt.gz",
+    "data/raw/novels/2_austen.txt.gz",
     "data/raw/tatoeba_deu_eng.md",
     "data/raw/tatoeba_deu_eng.tsv.gz",
 )

@@ -1,11 +1,11 @@
 """The sections of a text problem in params.yaml."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from retain.config.schema import Cell, Section
 from retain.config.schema import Problem as CommonProblem
-from retain.config.schema import Section
 from retain.config.schema import Training as CommonTraining
 
 # `model` and `training` where params.yaml has no other value; `accurate` trains longer.
@@ -51,12 +51,15 @@ class Model(Section):
 class Training(CommonTraining):
     """As for every kind; besides, an example is a stretch of `chunks` times `chunk` units.
 
-    The state is carried from chunk to chunk of a stretch, the gradient is not.
+    The state is carried from chunk to chunk of a stretch, the gradient is not. `cell_epochs` has
+    the number of epochs of cells that get fewer than the others, so that all train for about as
+    long.
     """
 
     batch_size: int = Field(16, ge=1, le=1_000_000)  # stretches in an update of the weights
     chunk: int = Field(64, ge=1, le=1_000_000)  # units that a gradient goes back
     chunks: int = Field(4, ge=1, le=1_000_000)  # over which the state is carried, in a stretch
+    cell_epochs: dict[Cell, Annotated[int, Field(ge=1)]] = Field({})  # of cells with fewer
 
 
 class Evaluation(Section):

@@ -25,6 +25,8 @@ from retain.kinds.text.network import LanguageModel, build_matched, detach
 from retain.networks.recurrent import State
 from retain.training.setup import TrainingSetup
 
+GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples, without their whole part, lie evenly in 0 to 1
+
 
 class Stretches:
     """Stretches of a part, one after the other; the last ends with the part."""
@@ -42,6 +44,15 @@ class Stretches:
         return torch.from_numpy(self.tokens[np.arange(self.length + 1)[:, None] + starts])
 
 
+class Shifted(Stretches):
+    """Stretches that begin at other places in each epoch, so that no unit is always the first."""
+
+    def at(self, epoch: int) -> Stretches:
+        """Return the stretches of an epoch."""
+        shift = int(epoch * GOLDEN % 1 * self.length)
+        return Stretches(self.tokens[shift:], self.length)
+
+
 def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
     """Build the training of `cell` on what `prepare` wrote."""
     source = dataset.load(prepared)
@@ -55,8 +66,16 @@ def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
         "schema": asdict(source.schema),
     }
     length = chunk * problem.training.chunks
-    train, validation = (Stretches(source.part(part), length) for part in ("train", "validation"))
-    return TrainingSetup(network, train, validation, functools.partial(loss, chunk=chunk), config)
+    train = Shifted(source.part("train"), length)
+    validation = Stretches(source.part("validation"), length)
+    return TrainingSetup(
+        network,
+        train,
+        validation,
+        functools.partial(loss, chunk=chunk),
+        config,
+        epochs=problem.training.cell_epochs.get(cell),
+    )
 
 
 def loss(network: nn.Module, batch: Tensor, chunk: int) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from retain.config import loader
 from retain.errors import DataError
 from retain.kinds.text import dataset, prepare
 from retain.kinds.text.config import Data, Problem
@@ -87,3 +88,14 @@ def test_what_was_read_is_known_by_its_md5(tmp_path: Path) -> None:
     schema = dataset.load(tmp_path / "prepared").schema
     assert schema.digest == prepare.read_text(data(), tmp_path)[1]
     assert len(schema.vocabulary) == len(set(LINE.lower().replace("\n", " "))) + 1
+
+
+def test_the_test_part_of_the_sample_is_a_whole_novel() -> None:
+    root = Path(__file__).parents[4]
+    sample = loader.load(root)["text"]
+    assert isinstance(sample, Problem)
+    corpus = dataset.encode(sample.data, *prepare.read_text(sample.data, root))
+    novel = corpus.schema.joined(corpus.part("test").tolist())
+    assert novel.startswith("persuasion by jane austen (1818) chapter 1 sir walter elliot")
+    assert novel.count("by jane austen") == 1
+    assert "my name is " in corpus.schema.joined(corpus.part("train")[:10_000].tolist())

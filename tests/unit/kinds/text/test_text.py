@@ -76,6 +76,14 @@ def test_stretches_follow_one_another_and_the_last_ends_with_the_part() -> None:
     assert batch[-1].tolist() == [10, 20, 23]
 
 
+def test_in_another_epoch_stretches_begin_elsewhere_and_end_with_the_part() -> None:
+    train = setup.Shifted(np.arange(100), 10)
+    first, second = train.at(0), train.at(1)
+    assert first.batch(np.array([3]))[:, 0].tolist() == list(range(30, 41))
+    assert second.batch(np.array([3]))[:, 0].tolist() == list(range(36, 47))
+    assert second.batch(np.array([len(train) - 1]))[:, 0].tolist() == list(range(89, 100))
+
+
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("chunk", [1, 7, 20, 50])
 def test_the_loss_over_chunks_is_that_of_the_whole(cell: str, chunk: int) -> None:
