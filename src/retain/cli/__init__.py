@@ -8,7 +8,18 @@ from typing import Annotated, NoReturn
 import typer
 
 from retain import __version__, errors
-from retain.cli import add, data, export, models, predict, project, retraining, sequences, tune
+from retain.cli import (
+    add,
+    data,
+    export,
+    models,
+    predict,
+    project,
+    retraining,
+    sequences,
+    trust,
+    tune,
+)
 
 app = typer.Typer(
     name="retain",
@@ -17,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (project, add, data, predict, sequences, models, retraining, tune, export):
+for group in (project, add, data, predict, sequences, models, trust, retraining, tune, export):
     app.add_typer(group.app)  # without a name: its commands are added to this one
 
 
