@@ -182,7 +182,7 @@ def _trust(version: "ModelVersion") -> Iterator[tuple[str, str]]:
     digest = version.tags[manifest.TAG]
     yield "manifest", f"sha256 {digest}, {len(content['files'])} files; the model's are unchanged"
     key = signing.key_sha256(signature or b"")
-    named = f"names a key of sha256 {key or 'unknown'}; `retain verify {version.name}` checks it"
+    named = f"names a key of sha256 {key or 'unknown'}; `retain verify` checks it"
     yield "signed", "no" if signature is None else named
 
 

@@ -64,7 +64,6 @@ def _required(found: Distribution) -> set[str]:
 
     names = set()
     for match in filter(None, map(REQUIREMENT.match, found.requires or ())):
-        marker = match[2] or ""
-        if "extra" not in marker and (not marker or Marker(marker).evaluate()):
+        if not match[2] or Marker(match[2]).evaluate():  # an extra's is false
             names.add(str(canonicalize_name(match[1])))
     return names

@@ -64,7 +64,7 @@ def change_weights(place: Path) -> None:
 
 
 def add_file(place: Path) -> None:
-    (place / "artifacts/lstm/.gitattributes").write_text("# model-signing ignores it by default")
+    (place / ".gitattributes").write_text("# model-signing ignores it by default")
 
 
 def change_manifest(place: Path) -> None:
