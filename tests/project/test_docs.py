@@ -10,6 +10,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+
 from tests.project import tree
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +29,7 @@ RUN_NOT_IMPORTED |= {
 }
 RUN_NOT_IMPORTED |= {"httptools", "uvloop"}  # by uvicorn, as it is told
 RUN_NOT_IMPORTED |= {"odfpy", "openpyxl"}  # by pandas, for workbooks
+RUN_NOT_IMPORTED |= {"model-signing", "pyopenssl"}  # imported by name, only to sign or to check
 RUN_NOT_IMPORTED |= {"ipykernel"}  # by nbclient
 
 
@@ -125,6 +128,22 @@ def test_every_declared_dependency_is_pinned_for_cpu_and_cuda_alike() -> None:
     assert own & cuda == {"torch"}
     assert not any(name.startswith(("nvidia", "cuda", "triton")) for name in own | dev | team)
     assert any(name.startswith("nvidia-cublas") for name in cuda)
+
+
+def test_every_lock_meets_the_bounds_of_pyproject() -> None:
+    """As after a pull request that raised a bound, until `make lock` has run."""
+    locked = {}
+    for name in ("", "-dev", "-team"):
+        text = (ROOT / f"requirements{name}.lock").read_text(encoding="utf-8")
+        locked |= dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))
+    extras = project()["optional-dependencies"]
+    wanted = [*project()["dependencies"], *(text for e in extras.values() for text in e)]
+    unmet = [
+        text
+        for text in map(Requirement, wanted)
+        if not text.specifier.contains(locked.get(distribution(text.name), "0"), prereleases=True)
+    ]
+    assert unmet == []
 
 
 def test_torch_is_locked_in_both_builds_of_the_version_that_is_declared() -> None:

@@ -15,11 +15,15 @@ import psutil
 import pytest
 
 from retain.project import fingerprint
+from retain.registry import artifacts, promotion, registry
+from retain.tracking import store
 
 from .conftest import commit, run, small_table, write_project
 from .servers import KEYS, PASSWORD, Servers, missing
+from .test_claims import compare_at_once
 from .test_pipeline import lock
 from .test_stopped import start
+from .test_versions import register, scale
 
 REASON = missing()
 pytestmark = [pytest.mark.team, pytest.mark.skipif(REASON is not None, reason=str(REASON))]
@@ -225,3 +229,25 @@ def test_the_server_answers_nobody_without_a_password_or_by_a_strange_name(
         with pytest.raises(HTTPError) as refused:
             urlopen(Request(servers.uri + path, headers=headers), timeout=30)
         assert refused.value.code == code
+
+
+def test_of_two_that_beat_the_champion_the_second_is_compared_with_the_first(
+    clone: Callable[[str], Path],
+    ann: dict[str, str],
+    ben: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folders = {name: clone(name) for name in ("one", "other")}
+    for folder in folders.values():
+        run(folder, "dvc", "pull", **KEYS)
+    for key, value in ann.items():
+        monkeypatch.setenv(key, value)
+    scale(folders["one"], 30.0)
+    bad = register(folders["one"])
+    promotion.promote(folders["one"], "small", int(bad.version), "to have a bad one", "Ann")
+    for folder, factor in ((folders["one"], 1 / 30.1), (folders["other"], 1.01)):
+        scale(folder, factor)
+    compare_at_once(folders, [ann, ben])
+    won = registry.champion(store.connect(folders["one"]), "small")
+    with artifacts.fetched(won) as copy:
+        assert artifacts.check_all(copy) > 100

@@ -19,6 +19,7 @@ from retain.cli import (
     project,
     retraining,
     sequences,
+    trust,
     tune,
 )
 
@@ -36,6 +37,7 @@ GROUPS = (
     predict,
     sequences,
     models,
+    trust,
     monitoring,
     retraining,
     tune,

@@ -1,6 +1,7 @@
 """The commands of `retain` that read and change the registry."""
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -127,14 +128,32 @@ def rehydrate(
             typer.echo(line)
 
 
+class Format(StrEnum):
+    """How the origin of a model is printed."""
+
+    TEXT = "text"
+    INTOTO = "intoto"
+
+
 @app.command()
-def trace(model: Model) -> None:
+def trace(
+    model: Model,
+    shown: Annotated[
+        Format,
+        typer.Option(
+            "--format", help="intoto: a statement of SLSA provenance in JSON, for a version."
+        ),
+    ] = Format.TEXT,
+) -> None:
     """Print the origin of a model: version, run, commit, stage, params, data, raw file."""
-    from retain.registry import provenance
+    from retain.registry import attestation, provenance
 
     root = loader.find_root()
-    lines = provenance.trace(root, provenance.find(root, model))
-    for label, text in lines:
+    found = provenance.find(root, model)
+    if shown is Format.INTOTO:
+        typer.echo(json.dumps(attestation.statement(found), indent=2, ensure_ascii=False))
+        return
+    for label, text in provenance.trace(root, found):
         typer.echo(f"{label:<8} {text}")
 
 

@@ -1,152 +1,213 @@
-"""A registered model's files in MLflow: code, config, weights and an example, without a pickle."""
+"""A registered version's files in MLflow: copied, and compared with what was registered."""
 
 import json
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
-from unittest import mock
+from typing import TYPE_CHECKING, Any
 
-from retain.config import plugins
-from retain.config.kind import PLUGINS, Predictor
 from retain.errors import RegistryError
-from retain.project import fingerprint, managed
-from retain.project.layout import Layout
-from retain.registry import model_card
+from retain.project import files, fingerprint
+from retain.registry import manifest, signing
 from retain.tracking import store
-from retain.tracking.offline_run import OfflineRun
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow.entities.model_registry import ModelVersion
 
-# What a server needs to run a registered model, at the versions it was trained with.
-RUNTIME = (
-    "mlflow",
-    "torch",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "pydantic",
-    "ruamel.yaml",
-    "safetensors",
-    "holidays",
-)
 
+@dataclass(frozen=True)
+class Fetched:
+    """A copy of a version's model folders; the files are those that were registered.
 
-def log_model(
-    run: OfflineRun,
-    root: Path,
-    name: str,
-    folder: Path,
-    predictor: Predictor,
-    final: Path | None = None,
-    card: str = "",
-) -> tuple[str, str]:
-    """Log the model in `folder` into its run; return its address and its id.
-
-    Args:
-        final: the refitted model of the same recipe, which then forecasts.
-        card: the model card, which lies beside the folders.
+    Attributes:
+        place: the copy, with the paths of the store.
+        folders: of the models `model` and, where there is one, `final`.
+        content: of the manifest; None for a version that was registered without one.
     """
-    import mlflow
-    from mlflow.models import infer_signature
-    from mlflow.utils import environment
 
-    example = predictor.example(Layout(root, name).prepared)
-    # Without inputs: with them MLflow would drop unknown columns in silence, and write the errors
-    # itself. The model checks its table and names row, column and remedy.
-    signature = infer_signature(model_output=predictor.predict(example))
-    package = Path(__file__).parents[1]
-    folders = {"model": folder} | ({"final": final} if final else {})
-    md5s = {f"{key}_md5": fingerprint.folder_md5(place) for key, place in folders.items()}
-    manifest = PLUGINS.get(str(predictor.config.get("kind")), "")
-    with (
-        TemporaryDirectory() as scratch,
-        store.guarded(root),
-        # To compare the requirements with what is installed, MLflow looks through all
-        # distributions, which takes half of a registration; here one is the other.
-        mock.patch.object(environment, "warn_dependency_requirement_mismatches", create=True),
-        mlflow.start_run(run_id=run.run_id),
-    ):
-        page = Path(scratch) / model_card.NAME
-        page.write_text(card, encoding="utf-8")
-        # A model needs the modules, and not what a wheel packs for new projects.
-        ignored = shutil.ignore_patterns(managed.PACKED, "__pycache__")
-        code = shutil.copytree(package, Path(scratch) / package.name, ignore=ignored)
-        info = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(package / "registry" / "mlflow_model.py"),
-            artifacts={key: str(place) for key, place in (folders | {"card": page}).items()},
-            code_paths=[str(code), *map(str, plugins.sources() if manifest else ())],
-            signature=signature,
-            metadata={"columns": predictor.input_columns()},
-            # mlflow_model.py checks them
-            model_config=md5s | ({"manifest": manifest} if manifest else {}),
-            input_example=example,
-            # A local build's mark (+cpu) means nothing to a package index.
-            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in RUNTIME],
-        )
-    return str(info.model_uri), str(info.model_id)
+    version: "ModelVersion"
+    place: Path
+    folders: Mapping[str, Path]
+    content: dict[str, Any] | None
+
+    @property
+    def forecasting(self) -> Path:
+        """The folder of the model that forecasts: the refitted one where there is one."""
+        return self.folders.get("final", self.folders["model"])
+
+    def file(self, path: str) -> bytes:
+        """Return another file of the version.
+
+        Raises:
+            RegistryError: it is missing, or is not the one that was registered.
+        """
+        with TemporaryDirectory() as scratch, _readable(self.version) as uri:
+            local = fetch(uri, path, Path(scratch))
+            if self.content is not None:
+                manifest.check(self.content, Path(scratch), path, label(self.version))
+            return local.read_bytes()
+
+    def example(self) -> "pd.DataFrame":
+        """Return the example of a request that was registered."""
+        import pandas as pd
+
+        content = json.loads(self.file("input_example.json"))
+        return pd.DataFrame(content["data"], columns=content["columns"])
 
 
 @contextmanager
-def downloaded(version: "ModelVersion", final: bool = False) -> Iterator[Path]:
-    """Yield the model folder of a registered version, which is removed at the end of the block.
-
-    Args:
-        final: the one that forecasts, which is the refitted one where the version has it, instead
-            of the evaluated one.
+def fetched(version: "ModelVersion") -> Iterator[Fetched]:
+    """Yield a copy of a version's model folders, which is removed at the end of the block.
 
     Raises:
         RegistryError: the store no longer has its files, or has others than were registered.
     """
-    import mlflow
-
+    which, recorded = label(version), version.tags.get(manifest.TAG)
     with TemporaryDirectory() as scratch:
+        place = Path(scratch) / version.name
         with _readable(version) as uri:
-            flavor = mlflow.models.get_model_info(uri).flavors["python_function"]
-            folders: dict[str, Path] = {}
-            for key, entry in flavor["artifacts"].items():
-                address, place = f"{uri}/{entry['path']}", str(Path(scratch) / key)
-                folders[key] = Path(mlflow.artifacts.download_artifacts(address, dst_path=place))
+            if recorded:
+                bytes_ = fetch(uri, manifest.NAME, place).read_bytes()
+                content: dict[str, Any] | None = manifest.read(bytes_, recorded, which)
+                fetch(uri, manifest.ARTIFACTS, place)
+            else:
+                content, folders = None, _unlisted_folders(uri, place)
+        if content is not None:
+            paths = content["folders"].items()
+            folders = {key: files.inside(place, path) for key, path in paths}
         for key in ("model", "final"):
-            recorded = version.tags.get(f"{key}.md5", "")
             md5 = fingerprint.folder_md5(folders[key]) if key in folders else ""
-            if md5 != recorded:
+            if md5 != (then := version.tags.get(f"{key}.md5", "")):
                 raise RegistryError(
-                    f"the files of {version.name} version {version.version} are not those that "
-                    f"were registered: their md5 is {md5}, and the version's tag {key}.md5 says "
-                    f"{recorded}; nothing of them is read. Move the tracking store away and build "
-                    f"it anew from DVC's cache: `retain rehydrate {version.name}`"
+                    f"the files of {which} are not those that were registered: their md5 is {md5}, "
+                    f"and the version's tag {key}.md5 says {then}; nothing of them is read. Move "
+                    f"the tracking store away and build it anew from DVC's cache: "
+                    f"`retain rehydrate {version.name}`"
                 )
-        yield folders["final" if final and "final" in folders else "model"]
+        if content is not None:
+            manifest.check(content, place, manifest.ARTIFACTS, which)
+        yield Fetched(version, place, folders, content)
 
 
-def example(version: "ModelVersion") -> "pd.DataFrame":
-    """Return the example of a request that was registered with a version."""
+def _unlisted_folders(uri: str, place: Path) -> dict[str, Path]:
+    """Copy the model folders of a version that was registered before there were manifests."""
     import mlflow
-    import pandas as pd
 
-    with TemporaryDirectory() as scratch:
-        with _readable(version) as uri:
-            path = f"{uri}/input_example.json"
-            local = Path(mlflow.artifacts.download_artifacts(path, dst_path=scratch))
-        content = json.loads(local.read_text(encoding="utf-8"))
-    return pd.DataFrame(content["data"], columns=content["columns"])
+    flavor = mlflow.models.get_model_info(uri).flavors["python_function"]
+    return {key: fetch(uri, entry["path"], place) for key, entry in flavor["artifacts"].items()}
+
+
+@contextmanager
+def trusted(version: "ModelVersion") -> Iterator[Fetched]:
+    """Yield a copy of a version as `fetched`, to forecast with it.
+
+    Raises:
+        RegistryError: as `fetched`, or the environment requires a signature (`signing.REQUIRED`)
+            and the version has no valid one.
+    """
+    with fetched(version) as copy:
+        if key := signing.required_key():
+            check_signature(copy, key)
+        yield copy
+
+
+@contextmanager
+def downloaded(version: "ModelVersion", final: bool = False) -> Iterator[Path]:
+    """Yield the folder of a version's evaluated model, or of the one that forecasts (`final`).
+
+    Raises:
+        RegistryError: as `fetched`.
+    """
+    with fetched(version) as copy:
+        yield copy.forecasting if final else copy.folders["model"]
+
+
+def signature(copy: Fetched) -> bytes | None:
+    """Return the signature that lies beside a version, if one does."""
+    import mlflow
+
+    with _readable(copy.version) as uri:
+        if all(file.path != manifest.SIGNATURE for file in mlflow.artifacts.list_artifacts(uri)):
+            return None
+        with TemporaryDirectory() as scratch:
+            return fetch(uri, manifest.SIGNATURE, Path(scratch)).read_bytes()
+
+
+def add_signature(copy: Fetched, content: bytes) -> None:
+    """Put a signature beside a version, in place of the one that it had."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    with TemporaryDirectory() as scratch, _readable(copy.version):
+        path = Path(scratch) / manifest.SIGNATURE
+        path.write_bytes(content)
+        # Not by MLflow's client, which remembers where a model of this id was in another store.
+        get_artifact_repository(str(copy.version.source)).log_artifact(str(path))
+
+
+def check_signature(copy: Fetched, key: Path) -> None:
+    """Check the signature of a version with a public key.
+
+    Raises:
+        RegistryError: it has none, or none of this key for these files.
+        ParamsError: the key cannot be used, or model-signing is not installed.
+    """
+    version = copy.version
+    given = (str(version.name), str(version.version))
+    signing.check(copy.place, signature(copy), key, *given, copy.content)
+
+
+def listed(copy: Fetched) -> dict[str, Any]:
+    """Return the content of a version's manifest; RegistryError where it has none."""
+    if copy.content is None:
+        raise RegistryError(
+            f"{label(copy.version)} has no manifest: it was registered before there were "
+            f"manifests. Train it anew, or move the tracking store away and rebuild it with "
+            f"`retain rehydrate {copy.version.name}`"
+        )
+    return copy.content
+
+
+def check_all(copy: Fetched) -> int:
+    """Compare all files of a version with its manifest, also those that only MLflow reads.
+
+    Returns:
+        How many files they are.
+
+    Raises:
+        RegistryError: it has no manifest, or a file was changed, added or removed.
+    """
+    content = listed(copy)
+    with TemporaryDirectory() as scratch, _readable(copy.version) as uri:
+        manifest.check(content, fetch(uri, "", Path(scratch)), "", label(copy.version))
+    return len(content["files"])
+
+
+def label(version: "ModelVersion") -> str:
+    """Return what a message calls a version."""
+    return f"{version.name} version {version.version}"
+
+
+def fetch(uri: str, path: str, place: Path) -> Path:
+    """Copy a file or folder of a logged model, or all of it (empty path), and return the copy.
+
+    The copy has the same path below `place`.
+    """
+    import mlflow
+
+    address = f"{uri}/{path}" if path else uri
+    return Path(mlflow.artifacts.download_artifacts(address, dst_path=str(place)))
 
 
 @contextmanager
 def _readable(version: "ModelVersion") -> Iterator[str]:
-    """Yield the address of a version; RegistryError where its files cannot be read."""
+    """Yield the address of a version; RegistryError where its files cannot be reached."""
     try:
         yield f"models:/{version.name}/{version.version}"
     except store.client_errors() as error:
         store.raise_full_disk(error)
         raise RegistryError(
-            f"the files of {version.name} version {version.version} cannot be read from "
-            f"{version.source}: {error}"
+            f"the files of {label(version)} cannot be read from {version.source}: {error}"
         ) from None

@@ -11,7 +11,7 @@ from retain.evaluation import choice
 from retain.project import files, fingerprint
 from retain.project.layout import Layout
 from retain.registry import registry, version_tags
-from retain.registry.artifacts import downloaded
+from retain.registry.artifacts import trusted
 from retain.tracking import store
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def forecasting_folder(
     It is version `number`; if None, the champion or, where there is none, the newest version.
 
     Raises:
-        RegistryError: there is no such version, or none at all.
+        RegistryError: there is no such version, or none at all, or it may not be used.
     """
     client = store.connect(root)
     champion = registry.alias_version(client, name, "champion")
@@ -48,8 +48,8 @@ def forecasting_folder(
     warning = None
     if champion is None or champion.version != version.version:
         warning = _warning(which, version)
-    with downloaded(version, final=True) as folder:
-        yield folder, warning
+    with trusted(version) as copy:
+        yield copy.forecasting, warning
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def registered_folder(root: Path, address: str) -> Iterator[Path]:
     """Yield the model folder that forecasts of `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
 
     Raises:
-        RegistryError: it is no such address, or there is no such version.
+        RegistryError: it is no such address, or there is no such version, or it may not be used.
     """
     parts = ADDRESS.fullmatch(address)
     if parts is None:
@@ -69,8 +69,8 @@ def registered_folder(root: Path, address: str) -> Iterator[Path]:
             raise RegistryError(f"no version of {name} is @{parts['alias']}")
     else:
         version = find_version(versions(client, name), name, int(parts["version"]))
-    with downloaded(version, final=True) as folder:
-        yield folder
+    with trusted(version) as copy:
+        yield copy.forecasting
 
 
 def decision(root: Path, name: str) -> dict[str, Any] | None:

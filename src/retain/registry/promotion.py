@@ -12,7 +12,7 @@ from retain.errors import RegistryError
 from retain.project import files
 from retain.project.git import Git
 from retain.project.layout import Layout
-from retain.registry import artifacts, ledger, lookup, registry
+from retain.registry import artifacts, claim, ledger, lookup, registry
 from retain.registry.ledger import Entry
 from retain.tracking import store
 
@@ -59,22 +59,36 @@ def rollback(root: Path, name: str, reason: str, by: str = "") -> str:
                 f"`retain models {name}` lists them, and "
                 f'`retain promote {name} --version N --reason "…"` takes any'
             )
-        return _decide(root, client, previous, by, reason)
+        return _decide(root, client, previous, by, reason, champion)
 
 
 def _decide(
-    root: Path, client: "MlflowClient", version: "ModelVersion", by: str, reason: str
+    root: Path,
+    client: "MlflowClient",
+    version: "ModelVersion",
+    by: str,
+    reason: str,
+    champion: "ModelVersion | None" = None,
 ) -> str:
-    """Make a version the champion, in the store, the ledger and decision.json."""
+    """Make a version the champion, in the store, the ledger and decision.json.
+
+    Args:
+        champion: the one that it replaces; None for any.
+    """
     name, why = version.name, " ".join(reason.split())
     if not why:
         raise RegistryError("a reason is needed: give one with --reason")
-    with artifacts.downloaded(version):
+    with artifacts.trusted(version):
         pass  # what cannot be used must not be champion
     _, metrics = ledger.registered(json.loads(version.tags.get("outs", "{}")), name)
     models = (version.tags["model.md5"], metrics, version.tags.get("final.md5", ""))
     entry = ledger.new_entry(root, by, "champion", why, *models)
-    with ledger.recorded(root, name, entry):
+    with claim.held(client, name), ledger.recorded(root, name, entry):
+        now = registry.alias_version(client, name, "champion")
+        if champion is not None and (now is None or now.version != champion.version):
+            raise RegistryError(
+                f"@champion of {name} was moved meanwhile: look at `retain models {name}` again"
+            )
         sentence = move(client, version, entry)
     path = Layout(root, name).decision
     decision = lookup.recorded_decision(root, name)
@@ -86,7 +100,10 @@ def _decide(
 
 
 def move(client: "MlflowClient", version: "ModelVersion", entry: Entry) -> str:
-    """Make a version the champion in the store, with who, when and why as tags; say so."""
+    """Make a version the champion in the store, with who, when and why as tags; say so.
+
+    The claim is held.
+    """
     name = version.name
     aliases = client.get_model_version(name, version.version).aliases  # others lack them
     before = registry.set_alias(client, version, "champion")

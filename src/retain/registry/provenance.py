@@ -16,7 +16,7 @@ from retain.evaluation.quality_gate import MODEL
 from retain.project import fingerprint, raw_table
 from retain.project.git import Git
 from retain.project.layout import Layout
-from retain.registry import artifacts, parents, registry, version_tags
+from retain.registry import artifacts, manifest, parents, registry, signing, version_tags
 from retain.registry.lookup import ADDRESS
 from retain.tracking import store
 from retain.tracking.store import StoreError
@@ -165,8 +165,25 @@ def trace(root: Path, model: Provenance) -> list[tuple[str, str]]:
     if md5 := tags.get("parent.md5"):
         rows.insert(1, ("parent", _ancestors(root, model.name, md5)))
     if model.version is not None:
-        rows.insert(1, ("verdict", model.version.tags.get("verdict", "none is recorded")))
+        rows[1:1] = [
+            ("verdict", model.version.tags.get("verdict", "none is recorded")),
+            *_trust(model.version),
+        ]
     return rows
+
+
+def _trust(version: "ModelVersion") -> Iterator[tuple[str, str]]:
+    """Yield the manifest and the signature of a version, whose model files are compared."""
+    if manifest.TAG not in version.tags:
+        yield "manifest", "none: registered before there were manifests; md5 alone is compared"
+        return
+    with artifacts.fetched(version) as copy:
+        content, signature = artifacts.listed(copy), artifacts.signature(copy)
+    digest = version.tags[manifest.TAG]
+    yield "manifest", f"sha256 {digest}, {len(content['files'])} files; the model's are unchanged"
+    key = signing.key_sha256(signature or b"")
+    named = f"names a key of sha256 {key or 'unknown'}; `retain verify` checks it"
+    yield "signed", "no" if signature is None else named
 
 
 def _refitted(root: Path, model: Provenance) -> Iterator[tuple[str, str]]:

@@ -22,7 +22,7 @@ from retain.project import files, fingerprint
 from retain.project.cache import Cache
 from retain.project.git import Git
 from retain.project.layout import Layout
-from retain.registry import ledger, promotion, registry
+from retain.registry import claim, ledger, promotion, registry
 from retain.registry.ledger import GATE, UNKNOWN, Entry
 from retain.registry.listing import SINCE
 from retain.registry.registry import Decision
@@ -130,7 +130,8 @@ def _promote(client: "MlflowClient", name: str, entry: Entry) -> str:
             f"{entry.by} made a model @champion ({entry.why}) that is in no commit, or was "
             f"skipped: {fingerprint.short(entry.model)}"
         )
-    return promotion.move(client, version, entry)
+    with claim.held(client, name):
+        return promotion.move(client, version, entry)
 
 
 def _locked(root: Path, name: str, entry: Entry) -> tuple[str, dict[str, str]]:
@@ -191,7 +192,8 @@ def _register(tree: Path, client: "MlflowClient", name: str, entry: Entry, whole
     elif entry.alias == UNKNOWN:
         decision = registry.judge(tree, name, problem, version, list(checks.values()))
     else:
-        decision = registry.decide(client, version, entry.alias, list(checks.values()))
+        with claim.held(client, name):
+            decision = registry.decide(client, version, entry.alias, list(checks.values()))
     if is_new and (paths.reports / "report.md").is_file():
         cells = sorted(folder.name for folder in paths.models.glob("*/"))
         runs.log_evaluation(tree, name, problem, [c for c in cells if c in problem.training.cells])

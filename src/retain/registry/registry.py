@@ -7,23 +7,19 @@
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retain.config.checks import ChampionCheck
-from retain.config.kind import kind_of
 from retain.config.schema import Problem
-from retain.errors import IncomparableError, RegistryError
+from retain.errors import RegistryError
 from retain.evaluation.quality_gate import MODEL, CheckResult, run_checks
 from retain.evaluation.results import Metrics
 from retain.model_files import load_model
 from retain.project import fingerprint
 from retain.project.layout import Layout
-from retain.registry import ledger, model_card, version_tags
-from retain.registry.artifacts import downloaded, log_model
-from retain.registry.version_tags import champion_figures
+from retain.registry import claim, comparison, ledger, manifest, model_card, version_tags
+from retain.registry.logged_model import log_model
 from retain.tracking import runs, store
 from retain.tracking.store import StoreError
 
@@ -91,7 +87,8 @@ def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "ModelVers
         tags["model.md5"] = model_md5
         checks = run_checks(metrics, problem.gate)
         card = model_card.write(root, name, problem, metrics, checks, run_tags | tags)
-        source, model_id = log_model(run, root, name, folder, predictor, final, card)
+        logged = log_model(run, root, name, problem, folder, predictor, final, card)
+        source, model_id, tags[manifest.TAG] = logged
         _describe(client, name, problem)
         about = {"description": model_card.description(card), "model_id": model_id}
         created = client.create_model_version(name, source, run.run_id, tags, **about)
@@ -120,29 +117,60 @@ def _describe(client: "MlflowClient", name: str, problem: Problem) -> None:
 def judge(
     root: Path, name: str, problem: Problem, version: "ModelVersion", checks: list[CheckResult]
 ) -> Decision:
-    """Compare a version, whose files are here, with the champion, and move the aliases."""
+    """Compare a version, whose files are here, with the champion, and move the aliases.
+
+    They are moved only if the champion is still the one that was compared. If another machine made
+    another one champion meanwhile, the version is compared with that one.
+    """
     client = store.connect(root)
+    while True:
+        state = _champion_state(client, name)
+        champion = alias_version(client, name, "champion")
+        if kept := _kept(client, name, version, champion):
+            return kept
+        found = _all_checks(root, problem, version, champion, checks)
+        passed = all(check.passed for check in found)
+        is_champion = champion is not None and champion.version == version.version
+        alias = "champion" if passed or is_champion else "challenger"
+        with claim.held(client, name):
+            if _champion_state(client, name) == state:
+                return decide(client, version, alias, found)
+
+
+def _champion_state(client: "MlflowClient", name: str) -> tuple[str, ...]:
+    """Return what a comparison with the champion depends on: its content, and who chose it."""
     champion = alias_version(client, name, "champion")
-    if kept := _kept(client, name, version, champion):
-        return kept
-    if champion is not None and champion.version == version.version:
-        return decide(client, version, "champion", checks)
-    if champion is not None:
-        checks = [*checks, *_against_champion(root, name, problem, version, champion)]
-    if os.environ.get("DVC_EXP_NAME"):
-        sentence = (
-            f"an experiment cannot become champion; apply it with `dvc exp apply NAME`, then run "
-            f"`dvc repro -f -s register@{name}`"
-        )
-        checks = [*checks, CheckResult("committed", False, sentence, {})]
-    passed = all(check.passed for check in checks)
-    return decide(client, version, "champion" if passed else "challenger", checks)
+    chosen = client.get_registered_model(name).tags.get(MOVED, "")
+    if champion is None:
+        return ("", chosen)
+    tags = (champion.tags.get(tag, "") for tag in ("model.md5", "final.md5"))
+    return (str(champion.version), chosen, *tags)
+
+
+def _all_checks(
+    root: Path,
+    problem: Problem,
+    version: "ModelVersion",
+    champion: "ModelVersion | None",
+    checks: list[CheckResult],
+) -> list[CheckResult]:
+    """Return the checks of a version's own figures with those against another champion."""
+    if champion is None or champion.version != version.version:
+        if champion is not None:
+            checks = [*checks, *comparison.against_champion(root, problem, version, champion)]
+        if os.environ.get("DVC_EXP_NAME"):
+            sentence = (
+                f"an experiment cannot become champion; apply it with `dvc exp apply NAME`, then "
+                f"run `dvc repro -f -s register@{version.name}`"
+            )
+            checks = [*checks, CheckResult("committed", False, sentence, {})]
+    return checks
 
 
 def decide(
     client: "MlflowClient", version: "ModelVersion", alias: str, checks: list[CheckResult]
 ) -> Decision:
-    """Give a version an alias, and keep what the gate found as its tags."""
+    """Give a version an alias, and keep what the gate found as its tags; the claim is held."""
     before = set_alias(client, version, alias)
     failed = [check for check in checks if not check.passed]
     reasons = "; ".join(f"{check.check}: {check.sentence}" for check in failed)
@@ -187,53 +215,6 @@ def _kept(
     return Decision(
         version.tags["model.md5"], str(number), alias, sentence, kept=True, final_md5=final
     )
-
-
-def _against_champion(
-    root: Path, name: str, problem: Problem, version: "ModelVersion", champion: "ModelVersion"
-) -> Iterator[CheckResult]:
-    """Yield the gate's checks of the kind `champion`: both models on the same test windows.
-
-    The evaluated models are compared. If both versions have the same one, they differ by the refit
-    alone, and the check passes. If the version is the champion's recipe on other rows, it passes
-    unless it is worse, since its refit has learned from newer rows. Each result has the champion's
-    scores, too, for the tag `versus`.
-    """
-    paths = Layout(root, name)
-    folder = paths.model(version.tags.get("cell", MODEL))
-    for check in problem.gate:
-        if not isinstance(check, ChampionCheck):
-            continue
-        label = f"{ledger.VERSUS_CHAMPION} {champion.version}"
-        if champion.tags["model.md5"] == version.tags["model.md5"]:
-            figures = champion_figures(version_tags.test_metrics(version))
-            yield CheckResult(
-                label, True, "its evaluated model is the same, refitted anew", figures
-            )
-            continue
-        try:
-            with downloaded(champion) as theirs:
-                both = kind_of(problem).compare.load(problem, paths.prepared, folder, theirs)
-        except (IncomparableError, RegistryError) as error:
-            yield CheckResult(label, True, f"the champion cannot be compared: {error}", {})
-            continue
-        change = both.differences[check.metric]
-        margin = check.margin * both.scores[1][check.metric]
-        passed, wanted = change.high < -margin, f"the interval must lie below {-margin or 0:.4g}"
-        if _is_fresh(version, champion):
-            passed = passed or change.judgement in ("better", "no clear difference")
-            wanted = "of the same recipe on other rows, it must not be worse"
-        sentence = f"{check.metric.upper()} on today's test windows: {change}; {wanted}"
-        figures = change.figures | champion_figures(both.scores[1])
-        yield CheckResult(label, passed, sentence, figures)
-
-
-def _is_fresh(version: "ModelVersion", champion: "ModelVersion") -> bool:
-    """Whether a version is the champion's recipe, trained on other data."""
-    (recipe, data), (recipe_before, data_before) = (
-        (each.tags.get("params.md5"), each.tags.get("data.md5")) for each in (version, champion)
-    )
-    return recipe is not None and recipe == recipe_before and data != data_before
 
 
 def find_by_md5(

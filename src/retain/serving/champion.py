@@ -90,8 +90,8 @@ def _load(
     version: "ModelVersion", load: Load, kind: str | None = None
 ) -> LoadedChampion[Predictor]:
     """Load a version that can be served, of `kind` if given, since paths and page depend on it."""
-    with artifacts.downloaded(version, final=True) as folder:
-        predictor = load(folder)
+    with artifacts.trusted(version) as copy:
+        predictor, example = load(copy.forecasting), copy.example()
     manifest = find_kind(predictor.config["kind"])
     assert manifest is not None, "the model was loaded by it"
     label = f"{version.name} version {version.version}"
@@ -104,7 +104,6 @@ def _load(
         f"`retain serve` cannot ask models of kind {manifest.name}: ask {label} with "
         f"`{manifest.command} {version.name} …`, or serve it with `mlflow models serve`",
     )
-    example = artifacts.example(version)
     predictor.predict(example)  # the first call is slow, and a model must answer before it is used
     tags = version.tags
     origin = {

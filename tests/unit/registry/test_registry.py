@@ -12,7 +12,7 @@ import pytest
 from retain.config.checks import ChampionCheck
 from retain.evaluation.quality_gate import CheckResult, Comparison
 from retain.evaluation.results import Interval
-from retain.registry import registry
+from retain.registry import comparison, registry
 from retain.tracking import runs
 from retain.tracking.store import StoreError
 
@@ -83,15 +83,15 @@ def against_champion(
 ) -> CheckResult:
     """Judge a version of these tags, whose error differs so from the champion's."""
     scores: Any = ({"mae": 8.0}, {"mae": 10.0})
-    comparison = Comparison(("mae",), scores, {"mae": change})
-    kind = SimpleNamespace(compare=SimpleNamespace(load=lambda *words: comparison))
-    monkeypatch.setattr(registry, "kind_of", lambda problem: kind)
-    monkeypatch.setattr(registry, "downloaded", lambda version: nullcontext(tmp_path))
+    both = Comparison(("mae",), scores, {"mae": change})
+    kind = SimpleNamespace(compare=SimpleNamespace(load=lambda *words: both))
+    monkeypatch.setattr(comparison, "kind_of", lambda problem: kind)
+    monkeypatch.setattr(comparison, "downloaded", lambda version: nullcontext(tmp_path))
     problem: Any = SimpleNamespace(gate=[ChampionCheck(check="champion", metric="mae", margin=0.1)])
     before = {"model.md5": "a", "params.md5": "same", "data.md5": "old"}
     champion: Any = SimpleNamespace(version="3", tags=before)
-    version: Any = SimpleNamespace(version="4", tags=tags)
-    (result,) = registry._against_champion(tmp_path, "small", problem, version, champion)
+    version: Any = SimpleNamespace(name="small", version="4", tags=tags)
+    (result,) = comparison.against_champion(tmp_path, problem, version, champion)
     return result
 
 
