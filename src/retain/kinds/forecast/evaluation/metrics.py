@@ -181,15 +181,16 @@ class MetricSums:
 
     def scores(self) -> dict[str, float]:
         """Return the figures of metrics.json, over all windows that were added."""
-        return {**_scores(*self.by_origin.sum(2)), "not_finite": self.not_finite}
+        scores = {name: float(value) for name, value in _scores(*self.by_origin.sum(2)).items()}
+        return {**scores, "not_finite": self.not_finite}
 
     def mae_by_step(self) -> Floats:
         """Compute the mean absolute error at each step ahead; NaN where nothing was observed."""
         return _ratio(*self.by_step[:, MEASURES.index("absolute")])
 
-    def scores_by_series(self) -> list[dict[str, float]]:
-        """Return the same figures as `scores`, for each series."""
-        return [_scores(*self.by_series[:, :, n]) for n in range(self.by_series.shape[2])]
+    def scores_by_series(self) -> dict[str, Floats]:
+        """Return the same figures as `scores`, for each series: (series,)."""
+        return _scores(*self.by_series)
 
 
 def _used(counts: Floats) -> slice:
@@ -203,20 +204,20 @@ def _ratio(sums: Floats, counts: Floats) -> Floats:
         return np.where(counts > 0, sums / counts, np.nan)
 
 
-def _scores(sums: Floats, counts: Floats) -> dict[str, float]:
-    """Compute the scores from sums and counts of MEASURES.
+def _scores(sums: Floats, counts: Floats) -> dict[str, Floats]:
+    """Compute the scores from sums and counts of MEASURES, each (measures, ...).
 
     Over all values, RMSSE (Makridakis, Spiliotis & Assimakopoulos 2022) is the root of the mean, so
     that for one series it is that of M5; MAE, WAPE and bias are ratios of sums.
     """
-    mean = dict(zip(MEASURES, _ratio(sums, counts).tolist(), strict=True))
-    size = mean["size"] or float("nan")
+    mean = dict(zip(MEASURES, _ratio(sums, counts), strict=True))
+    size = np.where(mean["size"] == 0, np.nan, mean["size"])
     return {
         "mae": mean["absolute"],
-        "rmse": float(np.sqrt(mean["square"])),
+        "rmse": np.sqrt(mean["square"]),
         "mase": mean["scaled"],
-        "rmsse": float(np.sqrt(mean["square_scaled"])),
-        "smape": mean["symmetric"] if mean["zero"] <= MOST_ZEROS else float("nan"),
+        "rmsse": np.sqrt(mean["square_scaled"]),
+        "smape": np.where(mean["zero"] <= MOST_ZEROS, mean["symmetric"], np.nan),
         "wape": mean["absolute"] / size,
         "bias": mean["signed"] / size,
         "crps": mean["pinball"],
