@@ -163,6 +163,9 @@ class _Run:
 
     def _lost(self, which: Worker) -> None:
         code = which.process.returncode
+        if self.pool.engine.name == "ray" and not which.slots:
+            where = os.environ.get("RAY_ADDRESS", "of this machine")
+            raise RetainError(f"the Ray cluster {where} cannot be reached (exit code {code})")
         if self.pool.engine.name == "ray":
             raise RetainError(
                 f"the Ray cluster was lost in {self.job} (its driver ended with {code}; see above);"

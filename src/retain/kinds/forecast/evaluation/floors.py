@@ -17,7 +17,8 @@ from retain.engine.mapping import ranges
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.model import classical
-from retain.kinds.forecast.model.classical import Classical, Run, Runs, Smoother
+from retain.kinds.forecast.model.classical import Classical, Runs
+from retain.kinds.forecast.model.smoother import Run, Smoother
 
 AT_ONCE = 8  # series of a part
 FUNCTION = "retain.kinds.forecast.evaluation.floors:run_some"

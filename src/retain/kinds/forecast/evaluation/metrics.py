@@ -184,15 +184,15 @@ class MetricSums:
 
     def scores(self) -> dict[str, float]:
         """Return the figures of metrics.json, over all windows that were added."""
-        found = _scores(*self.by_origin.sum(2)).items()
-        return {**{name: float(score) for name, score in found}, "not_finite": self.not_finite}
+        scores = {name: float(value) for name, value in _scores(*self.by_origin.sum(2)).items()}
+        return {**scores, "not_finite": self.not_finite}
 
     def mae_by_step(self) -> Floats:
         """Compute the mean absolute error at each step ahead; NaN where nothing was observed."""
         return _ratio(*self.by_step[:, MEASURES.index("absolute")])
 
     def scores_by_series(self) -> dict[str, Floats]:
-        """Return the same figures as `scores`, each (series,)."""
+        """Return the same figures as `scores`, for each series: (series,)."""
         return _scores(*self.by_series)
 
 
@@ -208,7 +208,7 @@ def _ratio(sums: Floats, counts: Floats) -> Floats:
 
 
 def _scores(sums: Floats, counts: Floats) -> dict[str, Floats]:
-    """Compute the scores from sums and counts of MEASURES: (measures, …); each score is (…).
+    """Compute the scores from sums and counts of MEASURES, each (measures, ...).
 
     Over all values, RMSSE (Makridakis, Spiliotis & Assimakopoulos 2022) is the root of the mean, so
     that for one series it is that of M5; MAE, WAPE and bias are ratios of sums.
