@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 from retain.config.schema import Problem
 
-P = TypeVar("P", bound=Problem, contravariant=True)
+P = TypeVar("P", bound=Problem, contravariant=True)  # noqa: PLC0105
 
 
 class PlanCapacity(Protocol[P]):
