@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from retain.config.capacity import PlanCapacity
     from retain.config.exports import ExportModel, LoadOnnx
     from retain.config.forecasts import BuildOutlook, ForecastBulk, ForecastFile, PlotForecasts
     from retain.config.monitoring import KeepForecasts, Monitor
@@ -181,14 +182,6 @@ class InspectGates(Protocol[P]):
     def __call__(
         self, problem: P, name: str, root: Path, folder: Path, what: str | None, at: str | None
     ) -> Inspection: ...
-
-
-class PlanCapacity(Protocol[P]):
-    """Measure costs here; return in Markdown what more series need (`retain plan`)."""
-
-    def __call__(
-        self, problem: P, name: str, root: Path, series: int, nodes: Sequence[int]
-    ) -> str: ...
 
 
 class CheckDrift(Protocol[P]):

@@ -49,14 +49,14 @@ class Module(pl.LightningModule):
         self._take_share(self.trainer.train_dataloader)
 
     def on_train_epoch_start(self) -> None:
-        self.trainer.train_dataloader.epoch = self.current_epoch
+        self._take_share(self.trainer.train_dataloader).epoch = self.current_epoch
 
     def on_validation_epoch_start(self) -> None:
-        self._take_share(self.trainer.val_dataloaders)
-        self.trainer.val_dataloaders.epoch = self.current_epoch
+        self._take_share(self.trainer.val_dataloaders).epoch = self.current_epoch
 
-    def _take_share(self, batches: Any) -> None:
+    def _take_share(self, batches: Any) -> Any:
         batches.rank, batches.world = self.trainer.global_rank, self.trainer.world_size
+        return batches
 
     def configure_gradient_clipping(
         self,

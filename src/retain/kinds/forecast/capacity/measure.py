@@ -233,7 +233,7 @@ def evaluate(problem: Problem, folder: Path) -> dict[str, float]:
     from retain.kinds.forecast.evaluation import evaluate as stage
     from retain.kinds.forecast.evaluation.metrics import MetricSums
 
-    models = {cell: folder / "models" / cell for cell in problem.training.cells}
+    models: dict[str, Path] = {cell: folder / "models" / cell for cell in problem.training.cells}
     found, result = _measured(lambda: stage.evaluate(problem, folder / "prepared", models))
     series = len(pd.read_parquet(folder / "prepared" / "index.parquet", columns=["unique_id"]))
     sums = MetricSums(0, 1, 1, series, tuple(problem.model.quantiles))
