@@ -44,10 +44,6 @@ def monitor(
 
     The error of each version is judged against what its evaluation found.
     """
-    portable_cpu.pin_cpu_kernels("portable")  # before NumPy is imported
-    from retain.evaluation import report
-    from retain.retraining import live
-
     root = loader.find_root()
     problem = loader.load_problem(root, name)
     require(
@@ -55,6 +51,10 @@ def monitor(
         f"`retain monitor` compares forecasts of time series with what came; problems.{name} is of "
         f"kind {problem.kind}, whose answers are never known to be right",
     )
+    portable_cpu.pin_cpu_kernels("portable")  # before NumPy is imported
+    from retain.evaluation import report
+    from retain.retraining import live
+
     for path, suffix in ((metrics, ".prom"), (page, ".html")):
         if path is not None and (path.suffix != suffix or not path.absolute().parent.is_dir()):
             raise DataError(f"{path}: name a file that ends in {suffix}, in a folder that exists")

@@ -1,4 +1,4 @@
-"""The parts of a kind that keep forecasts and compare them with what came, and their results."""
+"""The parts of a kind that compare forecasts with what came, or retrain in the past."""
 
 from __future__ import annotations
 
@@ -93,3 +93,19 @@ class Monitor(Protocol[P]):
         promises: Mapping[int, Promise],
         inputs: DriftFindings | None,
     ) -> Monitored: ...
+
+
+class BacktestResult(Protocol):
+    """The result of each retraining policy on the past."""
+
+    def table(self) -> pd.DataFrame: ...
+    def figure(self) -> str: ...
+    def markdown(self, name: str, every: str) -> str: ...
+
+
+class Backtest(Protocol[P]):
+    """Retrain at past dates under each policy (`retain replay`)."""
+
+    def __call__(
+        self, problem: P, name: str, root: Path, every: str, start: str
+    ) -> BacktestResult: ...
