@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
@@ -79,8 +79,8 @@ class KeepForecasts(Protocol):
 class Monitor(Protocol[P]):
     """Compare the forecasts in a log with the values that came (`retain monitor`).
 
-    `actuals` is a table in the layout of the problem's; None: the problem's own. `inputs` is what
-    became of the inputs, if they were compared with the champion's.
+    `actuals` is a table in the layout of the problem's; None: the problem's own. `promise` returns
+    what is recorded of a version. `inputs` is the drift of the inputs, if they were compared.
     """
 
     def __call__(
@@ -90,7 +90,7 @@ class Monitor(Protocol[P]):
         root: Path,
         log: Path,
         actuals: str | None,
-        promises: Mapping[int, Promise],
+        promise: Callable[[int], Promise | None],
         inputs: DriftFindings | None,
     ) -> Monitored: ...
 
