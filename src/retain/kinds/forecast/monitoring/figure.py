@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -30,7 +31,11 @@ def _lines(periods: Periods, promised: Mapping[int, float], metric: str) -> Figu
     for number, mark in zip(shown, STYLES, strict=False):
         own = [(first, scores[metric]) for n, first, scores, _ in periods if n == number]
         days = pd.to_datetime([first for first, _ in own])
-        style = {"color": mark.colour, "linestyle": mark.dash, "marker": mark.marker}
+        style: dict[str, Any] = {
+            "color": mark.colour,
+            "linestyle": mark.dash,
+            "marker": mark.marker,
+        }
         values = [score for _, score in own]
         handles += axes.plot(days, values, label=f"version {number}", **style)
         if math.isfinite(promised.get(number, math.nan)):
