@@ -31,13 +31,10 @@ def _lines(periods: Periods, promised: Mapping[int, float], metric: str) -> Figu
     for number, mark in zip(shown, STYLES, strict=False):
         own = [(first, scores[metric]) for n, first, scores, _ in periods if n == number]
         days = pd.to_datetime([first for first, _ in own])
-        style: dict[str, Any] = {
-            "color": mark.colour,
-            "linestyle": mark.dash,
-            "marker": mark.marker,
-        }
+        style: dict[str, Any] = {"linestyle": mark.dash, "marker": mark.marker}
+        style |= {"color": mark.colour, "label": f"version {number}"}
         values = [score for _, score in own]
-        handles += axes.plot(days, values, label=f"version {number}", **style)
+        handles += axes.plot(days, values, **style)
         if math.isfinite(promised.get(number, math.nan)):
             axes.axhline(promised[number], color=mark.colour, linestyle=":", linewidth=1.2)
     axes.set_ylim(bottom=0)
