@@ -8,8 +8,8 @@ import typer
 
 from retain.cli import printing
 from retain.config import loader
-from retain.config.kind import kind_of, require
-from retain.errors import DataError
+from retain.config.kind import kind_of
+from retain.errors import DataError, ParamsError
 from retain.project import files
 from retain.training import portable_cpu
 
@@ -44,20 +44,20 @@ def monitor(
 
     The error of each version is judged against what its evaluation found.
     """
+    root = loader.find_root()
+    problem = loader.load_problem(root, name)
+    if kind_of(problem).monitor is None:
+        raise ParamsError(
+            f"`retain monitor` compares forecasts of time series with what came; problems.{name} "
+            f"is of kind {problem.kind}, whose answers are never known to be right"
+        )
+    for path, suffix in ((metrics, ".prom"), (page, ".html")):
+        if path is not None and (path.suffix != suffix or not path.absolute().parent.is_dir()):
+            raise DataError(f"{path}: name a file that ends in {suffix}, in a folder that exists")
     portable_cpu.pin_cpu_kernels("portable")  # before NumPy is imported
     from retain.evaluation import report
     from retain.retraining import live
 
-    root = loader.find_root()
-    problem = loader.load_problem(root, name)
-    require(
-        kind_of(problem).monitor,
-        f"`retain monitor` compares forecasts of time series with what came; problems.{name} is of "
-        f"kind {problem.kind}, whose answers are never known to be right",
-    )
-    for path, suffix in ((metrics, ".prom"), (page, ".html")):
-        if path is not None and (path.suffix != suffix or not path.absolute().parent.is_dir()):
-            raise DataError(f"{path}: name a file that ends in {suffix}, in a folder that exists")
     found = live.monitor(root, name, problem, log, actuals, drift)
     if metrics is not None:
         files.write_bytes(metrics, found.exposition(name))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from retain.config.capacity import PlanCapacity
     from retain.config.exports import ExportModel, LoadOnnx
     from retain.config.forecasts import BuildOutlook, ForecastBulk, ForecastFile, PlotForecasts
-    from retain.config.monitoring import KeepForecasts, Monitor
+    from retain.config.monitoring import Backtest, KeepForecasts, Monitor
     from retain.config.schema import Cell, Problem
     from retain.config.search import BuildSpace, BuildTrial
     from retain.config.sequences import Ask, Complete, OpenChat, Translate
@@ -104,14 +104,6 @@ class AppendedRows(Protocol):
     def known(self) -> int: ...
     @property
     def last(self) -> str: ...
-
-
-class BacktestResult(Protocol):
-    """The result of each retraining policy on the past."""
-
-    def table(self) -> pd.DataFrame: ...
-    def figure(self) -> str: ...
-    def markdown(self, name: str, every: str) -> str: ...
 
 
 class Prepare(Protocol[P]):
@@ -194,14 +186,6 @@ class CheckDrift(Protocol[P]):
         champion: Path | None,
         expected: Mapping[str, float] | None,
     ) -> DriftFindings: ...
-
-
-class Backtest(Protocol[P]):
-    """Retrain at past dates under each policy (`retain replay`)."""
-
-    def __call__(
-        self, problem: P, name: str, root: Path, every: str, start: str
-    ) -> BacktestResult: ...
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
-"""The parts of a kind that keep forecasts and compare them with what came, and their results."""
+"""The parts of a kind that compare forecasts with what came, or retrain in the past."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
@@ -79,8 +79,8 @@ class KeepForecasts(Protocol):
 class Monitor(Protocol[P]):
     """Compare the forecasts in a log with the values that came (`retain monitor`).
 
-    `actuals` is a table in the layout of the problem's; None: the problem's own. `inputs` is what
-    became of the inputs, if they were compared with the champion's.
+    `actuals` is a table in the layout of the problem's; None: the problem's own. `promise` returns
+    what is recorded of a version. `inputs` is the drift of the inputs, if they were compared.
     """
 
     def __call__(
@@ -90,6 +90,22 @@ class Monitor(Protocol[P]):
         root: Path,
         log: Path,
         actuals: str | None,
-        promises: Mapping[int, Promise],
+        promise: Callable[[int], Promise | None],
         inputs: DriftFindings | None,
     ) -> Monitored: ...
+
+
+class BacktestResult(Protocol):
+    """The result of each retraining policy on the past."""
+
+    def table(self) -> pd.DataFrame: ...
+    def figure(self) -> str: ...
+    def markdown(self, name: str, every: str) -> str: ...
+
+
+class Backtest(Protocol[P]):
+    """Retrain at past dates under each policy (`retain replay`)."""
+
+    def __call__(
+        self, problem: P, name: str, root: Path, every: str, start: str
+    ) -> BacktestResult: ...

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retain.config import durations
-from retain.config.kind import kind_of, require
+from retain.config.kind import kind_of
 from retain.config.schema import Problem
-from retain.errors import DataError
+from retain.errors import DataError, ParamsError
 from retain.evaluation.results import Drift, DriftFindings
 from retain.project import files
 from retain.project.layout import Layout
@@ -50,9 +50,10 @@ def check(root: Path, name: str, problem: Problem) -> Outcome:
     Raises:
         ParamsError: `retrain.log` is named for a kind without a log.
     """
-    if problem.retrain.log is not None:
-        sentence = f"problems.{name}: retrain.log: a problem of kind {problem.kind} has no log"
-        require(kind_of(problem).monitor, sentence)
+    if problem.retrain.log is not None and kind_of(problem).monitor is None:
+        raise ParamsError(
+            f"problems.{name}: retrain.log: a problem of kind {problem.kind} has no log"
+        )
     changed = changes.status(root, name)
     try:
         if changed.sentences():

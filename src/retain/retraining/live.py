@@ -41,8 +41,8 @@ def monitor(
             f"{log}`, or `retain forecast {name} --log {log}`"
         )
     inputs = _inputs(root, name, problem, actuals) if compares_inputs else None
-    prepared, known = Layout(root, name).prepared, promises.promises(root, name)
-    return compare.load(problem, prepared, root, log / name, actuals, known, inputs)
+    prepared, promise = Layout(root, name).prepared, promises.finder(root, name)
+    return compare.load(problem, prepared, root, log / name, actuals, promise, inputs)
 
 
 def _inputs(root: Path, name: str, problem: Problem, actuals: str | None) -> DriftFindings | None:

@@ -45,6 +45,20 @@ TEXT = """\
     data: {path: data/raw/made.txt}
     gate: [{check: finite}]
 """
+TRANSLATE = """\
+  made:
+    kind: translate
+    preset: fast
+    data: {path: data/raw/made.tsv, pieces: 60, validation: 9, test: 9}
+    gate: [{check: finite}]
+"""
+CHAT = """\
+  made:
+    kind: chat
+    preset: fast
+    data: {source: introductions, turns: [4, 8], test_turns: 8, validation: 4, test: 4}
+    gate: [{check: finite}]
+"""
 TEXTS = (
     "", " ", "x", "\0", "\u202e", "999999999w", "-1d", "0h", "1e9", "10 horizons", "0 horizons",
     "99999999999999999999 horizons", "2024-02-30", "0000-00-00", "2262-04-12", "inf", "nan", "auto",
@@ -157,7 +171,8 @@ def bases() -> list[dict[str, Any]]:
 
     yaml = YAML(typ="safe")
     made = [yaml.load(PARAMS)["problems"]["small"]]
-    made += [yaml.load("problems:\n" + text)["problems"]["made"] for text in (RECALL, TEXT)]
+    texts = (RECALL, TEXT, TRANSLATE, CHAT)
+    made += [yaml.load("problems:\n" + text)["problems"]["made"] for text in texts]
     return [json.loads(json.dumps(entry)) for entry in made]
 
 
@@ -243,6 +258,8 @@ def make_template(folder: Path) -> Path:
     project = folder / "template"
     finish(project, small_table())
     (project / "data/raw/made.txt").write_text("the cat sat on the mat. " * 400)
+    pairs = [f"satz {number} von hundert\tsentence {number} of a hundred" for number in range(100)]
+    (project / "data/raw/made.tsv").write_text("\n".join(pairs) + "\n")
     return project
 
 

@@ -114,6 +114,22 @@ def test_rows_that_could_not_be_written_are_written_later(
     assert numbers(tmp_path / "log") == [1, 2]
 
 
+def test_a_write_that_breaks_off_is_no_file_of_the_log(
+    tmp_path: Path, log: DayLog[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(table: pa.Table, path: Path, **options: str) -> None:
+        path.write_bytes(b"PAR1")
+        raise OSError("no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "write_table", break_off)
+        log.add(1, 1)
+        log.flush()
+    assert not [*(tmp_path / "log").rglob("*.parquet")]
+    log.flush()
+    assert numbers(tmp_path / "log") == [1]
+
+
 def test_beyond_what_may_wait_rows_are_dropped_and_counted(
     tmp_path: Path, logs: list[DayLog[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

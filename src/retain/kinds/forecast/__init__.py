@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     _endpoint: BuildEndpoint = endpoint.ForecastEndpoint
     _drift: kind.CheckDrift[Problem] = drift.check
     _newest: Callable[[Path], dt.datetime] = profile.newest
-    _backtest: kind.Backtest[Problem] = backtest.backtest
+    _backtest: monitoring.Backtest[Problem] = backtest.backtest
     _keep: monitoring.KeepForecasts = forecast_log.keep
     _monitor: monitoring.Monitor[Problem] = monitor.monitor
     _search: BuildSpace[Problem] = search.build

@@ -96,7 +96,7 @@ def look(
 ) -> tuple[Findings, dict[str, dict[str, Any]]]:
     promises = {} if promise is None else {3: promise}
     given = {"actuals": None, "inputs": None} | extra
-    found = monitor.monitor(problem(), root, root, log, promises=promises, **given)
+    found = monitor.monitor(problem(), root, root, log, promise=promises.get, **given)
     return found, {row["part"]: row for row in found.rows()}
 
 
@@ -224,3 +224,28 @@ def test_an_empty_log_says_how_to_fill_it(root: Path) -> None:
     (root / "log").mkdir()
     with pytest.raises(DataError, match="retain serve --log"):
         look(root, root / "log")
+
+
+@pytest.mark.parametrize("content", [b"PAR1 and no more", b""])
+def test_a_damaged_file_is_named(root: Path, write: Callable[..., Path], content: bytes) -> None:
+    log = write(answer(200, off=1.0))
+    (log / "day=2024-02-01" / "x.parquet").write_bytes(content)
+    with pytest.raises(DataError, match=r"x.parquet is damaged .*; remove it"):
+        look(root, log)
+
+
+def test_another_table_in_the_log_is_named(root: Path, write: Callable[..., Path]) -> None:
+    log = write(answer(200, off=1.0))
+    pd.DataFrame({"ds": HOURS, "y": 1}).to_parquet(log / "day=2024-02-01" / "x.parquet")
+    with pytest.raises(DataError, match=r"x.parquet is no file of forecasts: it has no `0\.1`"):
+        look(root, log)
+
+
+def test_series_that_the_table_does_not_have_are_said(
+    root: Path, write: Callable[..., Path]
+) -> None:
+    table = pd.read_csv(root / "t.csv")
+    table[table["store"] == "a"].to_csv(root / "t.csv", index=False)
+    found, parts = look(root, write(answer(200, off=1.0)))
+    assert parts["all"]["values"] == HORIZON
+    assert found.notes == ["4 rows are of series that the table does not have"]

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from retain.evaluation.plotting import INK, MARKS, WIDTH, drawn, legend
+from retain.evaluation.plotting import MARKS, WIDTH, drawn, legend
 
-COLOURS = list(dict.fromkeys(mark.colour for mark in MARKS.values()))
-MOST = 4  # versions; more lines could not be told apart
+# The styles of the newest versions, the newest first; more lines could not be told apart.
+STYLES = [MARKS[name] for name in ("lstm", "rnn", "gru", "pool")]
 
 
 Periods = Sequence[tuple[int, str, dict[str, float], int]]
@@ -25,15 +26,17 @@ def draw(periods: Periods, promised: Mapping[int, float], metric: str, title: st
 def _lines(periods: Periods, promised: Mapping[int, float], metric: str) -> Figure:
     figure = Figure(figsize=(WIDTH, 2.6))
     axes = figure.subplots()
-    shown = sorted({number for number, *_ in periods})[-MOST:]
+    shown = sorted({number for number, *_ in periods}, reverse=True)
     handles = []
-    for number, colour in zip(shown, [INK, *COLOURS], strict=False):
+    for number, mark in zip(shown, STYLES, strict=False):
         own = [(first, scores[metric]) for n, first, scores, _ in periods if n == number]
         days = pd.to_datetime([first for first, _ in own])
-        label = f"version {number}"
-        handles += axes.plot(days, [y for _, y in own], ".-", color=colour, label=label)
+        style: dict[str, Any] = {"linestyle": mark.dash, "marker": mark.marker}
+        style |= {"color": mark.colour, "label": f"version {number}"}
+        values = [score for _, score in own]
+        handles += axes.plot(days, values, **style)
         if math.isfinite(promised.get(number, math.nan)):
-            axes.axhline(promised[number], color=colour, linestyle=":", linewidth=1.2)
+            axes.axhline(promised[number], color=mark.colour, linestyle=":", linewidth=1.2)
     axes.set_ylim(bottom=0)
     axes.tick_params(axis="x", rotation=30)
     legend(figure, handles)

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retain.config.monitoring import LogLimit
+from retain.errors import DataError
 from retain.kinds.forecast.config import Data, level_column
 from retain.kinds.forecast.data import alignment, keys, timestamps
 from retain.kinds.forecast.data.formats import Origin
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from retain.serving.champion import LoadedChampion
 
+COLUMNS = ("version", "md5", "made", "unique_id", "step", "ds", "mean", "0.1", "0.5", "0.9")
 STEP = "\0step"  # a column that no table has
 
 
@@ -185,15 +187,11 @@ def _parsed(stamps: "pd.Series[Any]", data: Data, names: "pd.Series[Any]") -> "p
     return ds if data.align is None else alignment.aligned(ds, data)
 
 
-def versions(folder: Path) -> set[int]:
-    """Return the numbers of the versions that a log has forecasts of."""
-    return {int(number) for day in read(folder, ["version"]) for number in day["version"].unique()}
-
-
 def read(folder: Path, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
     """Yield the rows of each day of a log, the oldest first; files that were removed are left out.
 
-    A file that is no Parquet is an error of pyarrow: whole files alone have the ending.
+    Raises:
+        DataError: a file is damaged, or is no file of forecasts.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -205,5 +203,9 @@ def read(folder: Path, columns: list[str] | None = None) -> Iterator[pd.DataFram
                 parts.append(pq.read_table(path, columns=columns, partitioning=None))
             except FileNotFoundError:  # another process keeps the log within its limit
                 continue
+            except pa.ArrowException as error:
+                raise DataError(f"{path} is damaged ({error}); remove it") from None
+            if missing := {*(columns or COLUMNS)} - {*parts[-1].column_names}:
+                raise DataError(f"{path} is no file of forecasts: it has no `{min(missing)}`")
         if parts:
             yield pa.concat_tables(parts, promote_options="permissive").to_pandas()

@@ -5,7 +5,7 @@ several forecasts by one version from the same origin the last counts. Values th
 forecast them was trained on do not count.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def monitor(
     root: Path,
     log: Path,
     actuals: str | None,
-    promises: Mapping[int, Promise],
+    promise: Callable[[int], Promise | None],
     inputs: DriftFindings | None,
 ) -> Findings:
     """Score each version's forecasts in a log.
@@ -44,7 +44,7 @@ def monitor(
         prepared: what `prepare` wrote of the problem's table, for the scale of each series.
         log: folder of the problem in the log.
         actuals: a table like the problem's; None: its own.
-        promises: what is recorded of each version.
+        promise: returns what is recorded of a version.
         inputs: the drift of the inputs, if they were compared.
 
     Raises:
@@ -63,7 +63,7 @@ def monitor(
     grid = pd.date_range(first, last, freq=known.frequency)
     newest = max(NEWEST[0] * data.horizon, NEWEST[1] * data.season_length)
     came = int((grid <= known.stamps[-1]).sum())
-    tally = Tally(data, grid, known, promises, came - newest)
+    tally = Tally(data, grid, known, promise, came - newest)
     for day in forecast_log.read(log):
         tally.add(day)
     found = tally.findings()
@@ -124,15 +124,15 @@ class Tally:
         data: Data,
         grid: pd.DatetimeIndex,
         known: Known,
-        promises: Mapping[int, Promise],
+        promise: Callable[[int], Promise | None],
         newest: int,
     ):
         self._data, self._grid, self._known, self._newest = data, grid, known, newest
-        self._promises = promises
+        self._promise = promise
         self._period, self._labels = periods(grid, data)
         self._versions: dict[tuple[int, str], Scored] = {}
         self._by_period: dict[tuple[int, str], MetricSums] = {}
-        self._repeated = self._trained_on = self._odd = 0
+        self._repeated = self._trained_on = self._odd = self._unknown = 0
 
     def add(self, day: pd.DataFrame) -> None:
         """Add the forecasts of a day."""
@@ -144,13 +144,14 @@ class Tally:
         self._repeated += int(repeated.sum())
         rows = rows[~repeated]
         series = self._known.names.get_indexer(pd.Index(rows["unique_id"])).astype(np.int64)
+        self._unknown += int((series < 0).sum())
         truth = self._known.find(series, rows["ds"].to_numpy("datetime64[us]"))
         rows = rows.assign(series=series, truth=truth)[np.isfinite(truth)]
         for (number, md5), own in rows.groupby(["version", "md5"], sort=True):
             self._add(int(str(number)), str(md5), own)
 
     def _add(self, number: int, md5: str, rows: pd.DataFrame) -> None:
-        promise = self._promises.get(number)
+        promise = self._promise(number)
         if promise is None or promise.md5 != md5:
             promise = None
         until = _trained_until(promise.trained_on, self._data) if promise else None
@@ -189,6 +190,7 @@ class Tally:
         for count, sentence in (
             (self._repeated, "rows were forecast again from the same origin: the last counts"),
             (self._trained_on, "values were in the training data of the model that forecast them"),
+            (self._unknown, "rows are of series that the table does not have"),
             (self._odd, f"rows are at no step of {self._known.frequency}"),
         ):
             if count:
