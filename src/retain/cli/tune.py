@@ -126,7 +126,9 @@ def _show(
     _print(table)
     for text in filter(None, (table.note, report.sentence(planned, studies))):
         typer.echo(text)
-    if found:
+    if not found:
+        typer.echo(report.meaning(planned))
+    else:
         typer.echo("")
         _print(report.earlier(found))
         for text in report.verdicts(found):

@@ -245,7 +245,10 @@ def meaning(plan: Plan) -> str:
         score = "twice the mean quantile loss on the validation part, in deviations of each series"
         if plan.problem.training.model_dump().get("rehearsals"):
             score = score.replace("the validation part", "the parts of the rehearsals")
-    return f"The score is {score}, smaller is better. The test part was not read."
+    told = f"The score is {score}, smaller is better. The test part was not read."
+    if kind_of(plan.problem).trial is None:
+        told += " Whether the best trial is better by chance is not known."
+    return told
 
 
 def duration(seconds: float) -> str:
