@@ -116,8 +116,8 @@ def run(options: argparse.Namespace) -> None:
 
 
 def growth(best: Plan) -> list[Plan]:
-    """Return shorter and longer trainings, and those of other chunks."""
-    longer = [replace(best, epochs=best.epochs * times) for times in (2, 4)]
+    """Return longer trainings, and those of other chunks."""
+    longer = [replace(best, epochs=best.epochs * times) for times in (1, 4)]
     chunks = [replace(best, chunk=chunk) for chunk in CHUNKS]
     return [replace(plan, part="quotations") for plan in (*longer, *chunks)]
 
@@ -167,7 +167,7 @@ def score(plan: Plan, prepared: Path) -> dict[str, Any]:
         "cpu_seconds": round(seconds, 1),
         **bits,
     }
-    if plan.seed == 1:
+    if plan.part == "quotations":
         row |= quotations.measure(network, source)
     print(json.dumps(row), flush=True)
     return row
@@ -183,7 +183,10 @@ def report(rows: pd.DataFrame) -> str:
         rates="; ".join(f"{cell} {', '.join(map(str, RATES[cell]))}" for cell in CELLS),
     )
     kept = rows[[row.rate == best_rate(rows, row.cell) for row in rows.itertuples()]]
-    return "\n\n".join((bits_table(kept), notes, quotations_table(kept), QUOTATIONS))
+    parts = [bits_table(kept), notes]
+    if (kept["part"] == "quotations").any():
+        parts += [quotations_table(kept), QUOTATIONS]
+    return "\n\n".join(parts)
 
 
 def best_rate(rows: pd.DataFrame, cell: str) -> float:
@@ -215,7 +218,7 @@ def bits_table(rows: pd.DataFrame) -> str:
 def quotations_table(rows: pd.DataFrame) -> str:
     """A line for each cell, length of training and chunk."""
     lines = []
-    for _, row in rows[rows["seed"] == 1].drop_duplicates(KEYS[1:]).iterrows():
+    for _, row in rows[rows["part"] == "quotations"].iterrows():
         areas = {
             f"{distance} letters": f"{row[f'auc_{distance}']:.2f} ({row[f'style_{distance}']:.2f})"
             for distance in quotations.DISTANCES
