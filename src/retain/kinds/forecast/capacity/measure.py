@@ -89,15 +89,19 @@ def own_rows(data: Data, root: Path) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
 
     table = reader.open_for(data, root)
     cut = data.aggregate is None and chunks.can_be_cut(table, data)
-    raw = next(iter(chunks.raw_chunks(table, data))) if cut else reader.load(table)
+    if cut:
+        rows, origin = next(chunks.row_chunks(table, data))
+        raw = reader.Raw(reader.to_frame(rows, table.path), origin)
+    else:
+        raw = reader.load(table)
     if not data.id_columns:
         return raw.frame, [raw.frame]
     ids = keys.ids(raw.frame, data, raw.origin)
-    parts, rows = [], 0
+    parts, count = [], 0
     for _, part in raw.frame.groupby(ids.to_numpy(), sort=False):
         parts.append(part)
-        rows += len(part)
-        if rows >= ROWS:
+        count += len(part)
+        if count >= ROWS:
             break
     return pd.concat(parts), parts
 

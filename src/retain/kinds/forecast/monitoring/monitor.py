@@ -201,8 +201,14 @@ class Tally:
         if unknown:
             notes.append(f"the registry has no such model of version {', '.join(unknown)}")
         by_period = [
-            (number, self._labels[place], sums.scores_by_series()[place], int(count))
+            (
+                number,
+                self._labels[place],
+                {key: float(of[place]) for key, of in scores.items()},
+                int(count),
+            )
             for (number, _), sums in sorted(self._by_period.items())
+            for scores in [sums.scores_by_series()]
             for place, count in enumerate(sums.by_series[1, 0])
             if count
         ]
