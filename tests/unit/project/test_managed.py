@@ -25,7 +25,7 @@ def test_a_project_has_the_files_of_the_engine_that_are_marked() -> None:
     texts = managed.texts("retain==1 \\\n    --hash=sha256:ab\n")
     scripts = {f"pipelines/{path.name}" for path in (ROOT / "pipelines").glob("*.py")}
     workflows = {".github/workflows/changes.yml", ".github/workflows/retrain.yml", ".gitlab-ci.yml"}
-    locks = {f"requirements{name}.lock" for name in ("", "-cuda", "-team")}
+    locks = {f"requirements{name}.lock" for name in ("", "-cuda", "-ray", "-team")}
     others = {"Makefile", "dvc.yaml", ".gitignore", ".dvcignore", ".gitattributes", managed.SCHEMA}
     assert texts.keys() == scripts | workflows | locks | others
     assert all(managed.is_untouched(text) for text in texts.values())
