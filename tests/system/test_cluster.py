@@ -82,7 +82,9 @@ class Nodes:
         self.workers.append(self.cluster.add_node(**NODE))
 
     def kill_head(self) -> None:
-        """Kill all processes of the head."""
+        """Kill all processes of the head, while those of the nodes hang and finish nothing more."""
+        for node in self.workers:
+            send(node, signal.SIGSTOP)
         kill(self.cluster.head_node)
 
     def close(self) -> None:
@@ -93,14 +95,19 @@ class Nodes:
 
 
 def kill(node: Any) -> None:
-    """SIGKILL for all processes of a node, the workers of its raylet among them."""
+    """SIGKILL for all processes of a node."""
+    for process in send(node, signal.SIGKILL):
+        process.wait()
+
+
+def send(node: Any, number: signal.Signals) -> list[Any]:
+    """Send a signal to all processes of a node, and to their children; return the first."""
     of_node = [info.process for every in node.all_processes.values() for info in every]
     processes = [psutil.Process(one.pid) for one in of_node if psutil.pid_exists(one.pid)]
     for process in [*(child for one in processes for child in one.children(True)), *processes]:
         with suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGKILL)
-    for one in of_node:
-        one.wait()
+            process.send_signal(number)
+    return of_node
 
 
 @pytest.fixture(scope="module")

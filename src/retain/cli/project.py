@@ -85,7 +85,7 @@ def stage(
 
     done, parts = command.do_share(loader.find_root(), stage, name, part)
     before = f", {parts - done} of them before" if parts > done else ""
-    typer.echo(f"{stage} of {name}, share {part}: {parts} parts are done{before}")
+    typer.echo(f"{stage} of {name}, share {part}: {parts} part{'s' * (parts != 1)} done{before}")
 
 
 @app.command()
