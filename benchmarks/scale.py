@@ -168,9 +168,9 @@ def _ratios(best: pd.DataFrame) -> Iterator[str]:
             "forecasting a series": "forecast_cpu_milliseconds_per_series",
         }
         grown_by = {what: high[key] / low[key] for what, key in costs.items()}
-        times = ", ".join(f"{what} ×{by:.2f}" for what, by in grown_by.items() if by == by)
+        times = ", ".join(f"{what} ×{by:.2f}" for what, by in grown_by.items() if pd.notna(by))
         peaks = {stage: float(high[f"{stage}_peak_anonymous_mb"]) for stage in STAGES}
-        most = max(peaks, key=lambda stage: peaks[stage] if peaks[stage] == peaks[stage] else 0)
+        most = max(peaks, key=lambda stage: peaks[stage] if pd.notna(peaks[stage]) else 0)
         yield (
             f"* {form}, from {low['series']:,} to {high['series']:,} series, on the processor: "
             f"{times}; at most {peaks[most]:,.0f} MB of anonymous memory, in "
