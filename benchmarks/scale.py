@@ -147,7 +147,8 @@ def shown(found: pd.DataFrame) -> str:
             "anonymous / resident MB    ": _memory(best, "forecast"),
         }
     )
-    return tables.markdown(table) + "\n\n" + "\n".join(_ratios(best))
+    text = tables.markdown(table).replace("nan / nan", "–").replace("| nan ", "| – ")
+    return text + "\n\n" + "\n".join(_ratios(best))
 
 
 def _memory(best: pd.DataFrame, stage: str) -> "pd.Series[str]":
@@ -166,11 +167,13 @@ def _ratios(best: pd.DataFrame) -> Iterator[str]:
             "scoring a window": "evaluate_cpu_microseconds_per_window",
             "forecasting a series": "forecast_cpu_milliseconds_per_series",
         }
-        times = ", ".join(f"{what} ×{high[key] / low[key]:.2f}" for what, key in costs.items())
-        most = max(STAGES, key=lambda stage: float(high[f"{stage}_peak_anonymous_mb"]))
+        grown_by = {what: high[key] / low[key] for what, key in costs.items()}
+        times = ", ".join(f"{what} ×{by:.2f}" for what, by in grown_by.items() if pd.notna(by))
+        peaks = {stage: float(high[f"{stage}_peak_anonymous_mb"]) for stage in STAGES}
+        most = max(peaks, key=lambda stage: peaks[stage] if pd.notna(peaks[stage]) else 0)
         yield (
             f"* {form}, from {low['series']:,} to {high['series']:,} series, on the processor: "
-            f"{times}; at most {high[f'{most}_peak_anonymous_mb']:,.0f} MB of anonymous memory, in "
+            f"{times}; at most {peaks[most]:,.0f} MB of anonymous memory, in "
             f"{most}"
         )
 

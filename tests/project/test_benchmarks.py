@@ -7,7 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import accuracy, babi, datasets, letters, portable, published, quotations, tables
+from benchmarks import (
+    accuracy,
+    babi,
+    datasets,
+    letters,
+    portable,
+    published,
+    quotations,
+    scale,
+    tables,
+)
 from retain.config import loader
 from retain.kinds.recall import dataset, prepare
 from retain.kinds.recall.config import Problem
@@ -164,3 +174,35 @@ def test_baselines_are_learned_in_training_and_counted_in_the_test(tmp_path: Pat
     assert babi.majority(source) == 0.5
     assert babi.last(source) == 1.0  # the pond is no answer
     assert babi.ngram(source)[1] == 1.0
+
+
+def test_the_table_of_scale_compares_with_10000_series_and_names_the_most_memory() -> None:
+    stages = {
+        f"{stage}_{what}_mb": 100.0
+        for stage in scale.STAGES
+        for what in ("peak_anonymous", "peak_resident")
+    }
+    costs = {
+        **dict.fromkeys(("build_seconds", "order_seconds", "gather_microseconds_per_window"), 1.0),
+        "prepare_cpu_microseconds_per_row": 1.0,
+        "base_cpu_milliseconds_per_series": 1.0,
+        "train_cpu_microseconds_per_window": 20.0,
+        "evaluate_cpu_microseconds_per_window": 30.0,
+        "forecast_cpu_milliseconds_per_series": 0.1,
+    }
+    rows = [
+        {"format": "parquet", "series": series, "rows": 100 * series, "windows": 36 * series}
+        | costs
+        | stages
+        for series in (1_000, 10_000, 1_000_000)
+    ]
+    rows[0]["prepare_cpu_microseconds_per_row"] = 9.0  # of the smallest: as much start as work
+    rows[2]["prepare_cpu_microseconds_per_row"] = 1.25
+    rows[2]["base_cpu_milliseconds_per_series"] = rows[2]["base_peak_anonymous_mb"] = np.nan
+    rows[2]["base_peak_resident_mb"] = np.nan
+    rows[2]["evaluate_peak_anonymous_mb"] = 2_400.0
+    text = scale.shown(pd.DataFrame(rows))
+    assert "from 10,000 to 1,000,000 series, on the processor: preparing a row ×1.25, " in text
+    assert "base" not in text.splitlines()[-1]
+    assert text.endswith("at most 2,400 MB of anonymous memory, in evaluate")
+    assert "nan" not in text

@@ -24,8 +24,13 @@ from retain.kinds.forecast.capacity.arithmetic import Costs, Line
 from retain.kinds.forecast.config import Data, Problem
 
 # Rows of the large table, about; the small one has a third. Both are larger than the blocks that a
-# stage reads, so that memory grows between them only with what is kept of each series.
+# stage reads.
 ROWS = 900_000
+ROUNDS = 2  # of each measurement; the shortest time counts
+# Bytes of anonymous memory that a stage keeps of each series: its name, numbers and sums. Tables so
+# small cannot show them; they are those between 10⁵ and 10⁶ series of `benchmarks scale`.
+HELD = {"prepare": 490.0, "train": 690.0, "forecast": 330.0}
+SCORED, EACH_MODEL = 400.0, 600.0  # the same of evaluate, and by model
 FEWEST = 2, 6  # series of the small and the large table
 UPDATES, WARM_UP = 30, 5
 MEASURED = ("prepare", "train", "evaluate", "forecast")
@@ -49,7 +54,9 @@ def costs(problem: Problem, root: Path, scratch: Path) -> tuple[Costs, dict[str,
     for size, count in sizes.items():
         folder = scratch / size
         folder.mkdir(parents=True)
-        copies(frame, series, data, count).to_parquet(folder / "table.parquet", index=False)
+        copies(frame, series, data, count).to_parquet(
+            folder / "table.parquet", index=False, row_group_size=1 << 16
+        )
     data = data.model_copy(update={"path": "table.parquet"})
     moved = problem.model_copy(update={"data": data})
     text = moved.model_dump_json(by_alias=True)
@@ -60,7 +67,11 @@ def costs(problem: Problem, root: Path, scratch: Path) -> tuple[Costs, dict[str,
         points = [(float(sizes[size]), float(found[stage][size][key])) for size in sizes]
         return Line.through(points[0], points[1])
 
+    def memory(stage: str, held: float) -> Line:
+        return Line(max(float(found[stage]["large"]["memory"]) - held * large, 0.0), held)
+
     train, last = found["train"]["large"], found["evaluate"]["large"]
+    held_by = HELD | {"evaluate": SCORED + EACH_MODEL * last["models"]}
     disk = {
         "table": line("prepare", "table"),
         "prepared data": line("prepare", "written"),
@@ -72,7 +83,7 @@ def costs(problem: Problem, root: Path, scratch: Path) -> tuple[Costs, dict[str,
             "prepare": found["prepare"]["large"]["driver"] / large,
             "evaluate": last["driver"] / large,
         },
-        memory={stage: line(stage, "memory") for stage in MEASURED},
+        memory={stage: memory(stage, held) for stage, held in held_by.items()},
         disk=disk,
         update=Line(train["update_fixed"], train["update_each"]),
         windows=train["windows"] / large,
@@ -248,7 +259,11 @@ def evaluate(problem: Problem, folder: Path) -> dict[str, float]:
             sums.scores_by_series()
 
     driver, _ = _measured(reduce)
-    return found | {"windows": result.metrics["windows"]["test"], "driver": driver["cpu"]}
+    return found | {
+        "windows": result.metrics["windows"]["test"],
+        "models": len(result.metrics["models"]),
+        "driver": driver["cpu"],
+    }
 
 
 def forecast(problem: Problem, folder: Path) -> dict[str, float]:
@@ -267,11 +282,16 @@ def forecast(problem: Problem, folder: Path) -> dict[str, float]:
 
 
 def main(stage: str, scratch: Path) -> None:
-    """Measure a stage on both tables, the small one twice, and print the result."""
+    """Measure a stage on both tables, one after the other, and print the shortest times."""
     problem = Problem.model_validate_json((scratch / "problem.json").read_text(encoding="utf-8"))
     work = {"prepare": prepare, "train": train, "evaluate": evaluate, "forecast": forecast}[stage]
     work(problem, scratch / "small")  # what runs first is slower
-    found = {size: work(problem, scratch / size) for size in ("small", "large")}
+    found: dict[str, dict[str, float]] = {}
+    for _ in range(ROUNDS):
+        for size in ("small", "large"):
+            measured = work(problem, scratch / size)
+            before = found.get(size, measured)
+            found[size] = {key: min(before[key], value) for key, value in measured.items()}
     print(json.dumps(found))
 
 
