@@ -34,10 +34,10 @@ runpy.run_path("pipelines/register.py", run_name="__main__")
 """
 
 
-def compare_at_once(folders: dict[str, Path], variables: list[dict[str, str]]) -> None:
+def compare_at_once(folders: dict[str, Path], variables: list[dict[str, str]]) -> str:
     """Register what two clones trained, each compared with the same champion first.
 
-    Checks that one becomes champion, and that the other one was compared with it, too.
+    Checks that the second was compared with the first, too; returns the champion's version.
     """
     meeting = next(iter(folders.values())).with_name("meeting")
     meeting.mkdir()
@@ -51,13 +51,17 @@ def compare_at_once(folders: dict[str, Path], variables: list[dict[str, str]]) -
         own: json.loads((folder / "reports/small/decision.json").read_text())
         for own, folder in folders.items()
     }
-    assert sorted(each["alias"] for each in decided.values()) == ["challenger", "champion"]
-    by_alias = {each["alias"]: own for own, each in decided.items()}
-    won, lost = by_alias["champion"], by_alias["challenger"]
+    versions = {own: decision["version"] for own, decision in decided.items()}
     compared = {path.name for path in meeting.iterdir()}
-    assert f"{lost} with {decided[won]['version']}" in compared
-    assert f"{won} with {decided[lost]['version']}" not in compared
-    assert f"champion version {decided[won]['version']}" in decided[lost]["sentence"]
+    pairs = [("one", "other"), ("other", "one")]
+    # As it would be if each had only seen the champion of before: no pair.
+    ((second, first),) = (
+        pair for pair in pairs if f"{pair[0]} with {versions[pair[1]]}" in compared
+    )
+    assert decided[first]["alias"] == "champion"
+    checks = {check["check"] for check in decided[second]["checks"]}
+    assert f"better than champion version {versions[first]}" in checks
+    return versions[second if decided[second]["alias"] == "champion" else first]
 
 
 def test_of_two_that_beat_the_champion_the_second_is_compared_with_the_first(
@@ -73,9 +77,9 @@ def test_of_two_that_beat_the_champion_the_second_is_compared_with_the_first(
     for folder, factor in ((one, 1 / 30.1), (other, 1 / 30.2)):
         scale(folder, factor)
     address = f"sqlite:///{one / 'mlruns/mlflow.db'}"
-    compare_at_once({"one": one, "other": other}, [{"MLFLOW_TRACKING_URI": address}] * 2)
+    number = compare_at_once({"one": one, "other": other}, [{"MLFLOW_TRACKING_URI": address}] * 2)
     client = store.connect(one)
     champion = registry.alias_version(client, "small", "champion")
     assert champion is not None
-    assert champion.tags["gate"] == "passed"
+    assert (str(champion.version), champion.tags["gate"]) == (number, "passed")
     assert not [tag for tag in client.get_registered_model("small").tags if claim.PREFIX in tag]

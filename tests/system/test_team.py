@@ -247,7 +247,8 @@ def test_of_two_that_beat_the_champion_the_second_is_compared_with_the_first(
     promotion.promote(folders["one"], "small", int(bad.version), "to have a bad one", "Ann")
     for folder, factor in ((folders["one"], 1 / 30.1), (folders["other"], 1.01)):
         scale(folder, factor)
-    compare_at_once(folders, [ann, ben])
+    number = compare_at_once(folders, [ann, ben])
     won = registry.champion(store.connect(folders["one"]), "small")
+    assert str(won.version) == number
     with artifacts.fetched(won) as copy:
         assert artifacts.check_all(copy) > 100
