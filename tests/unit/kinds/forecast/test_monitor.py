@@ -126,6 +126,29 @@ def test_of_several_forecasts_from_one_origin_the_last_counts(
     assert found.notes == ["8 rows were forecast again from the same origin: the last counts"]
 
 
+def test_of_forecasts_of_two_days_from_one_origin_the_last_counts(
+    root: Path, write: Callable[..., Path]
+) -> None:
+    write(answer(200, off=9.0), answer(204, off=2.0), day="2024-02-01")
+    found, parts = look(root, write(answer(200, off=1.0), day="2024-02-02"))
+    assert parts["all"]["mae"] == pytest.approx(1.5, rel=1e-4)
+    assert "8 rows were forecast again" in found.notes[0]
+
+
+def test_another_horizon_and_times_far_away_are_no_trouble(
+    root: Path, write: Callable[..., Path]
+) -> None:
+    log = write(answer(200, off=1.0))
+    path = log / "day=2024-02-01" / "1.parquet"
+    far = pd.read_parquet(path)
+    later = far.assign(ds=far["ds"] + pd.Timedelta(hours=4), step=far["step"] + 4)
+    away = far.assign(ds=far["ds"] + pd.Timedelta(days=90_000))
+    pd.concat([far, later, away]).to_parquet(path)
+    found, parts = look(root, log)
+    assert parts["all"]["values"] == 2 * 2 * HORIZON
+    assert found.notes == []
+
+
 def test_what_the_model_was_trained_on_does_not_count(
     root: Path, write: Callable[..., Path]
 ) -> None:
@@ -237,7 +260,7 @@ def test_a_damaged_file_is_named(root: Path, write: Callable[..., Path], content
 def test_another_table_in_the_log_is_named(root: Path, write: Callable[..., Path]) -> None:
     log = write(answer(200, off=1.0))
     pd.DataFrame({"ds": HOURS, "y": 1}).to_parquet(log / "day=2024-02-01" / "x.parquet")
-    with pytest.raises(DataError, match=r"x.parquet is no file of forecasts: it has no `0\.1`"):
+    with pytest.raises(DataError, match=r"x.parquet is no file of forecasts: no `0\.1`"):
         look(root, log)
 
 
