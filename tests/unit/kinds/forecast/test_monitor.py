@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.monitoring import forecast_log, monitor
 from retain.kinds.forecast.monitoring.findings import Findings
 from retain.kinds.forecast.monitoring.forecast_log import Answered
+from retain.kinds.forecast.predict.table_predictor import TablePredictor
 from retain.project import files
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -272,3 +274,33 @@ def test_series_that_the_table_does_not_have_are_said(
     found, parts = look(root, write(answer(200, off=1.0)))
     assert parts["all"]["values"] == HORIZON
     assert found.notes == ["4 rows are of series that the table does not have"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "frequency"),
+    [
+        ({}, "h"),
+        ({"timezone": "Europe/Berlin"}, "h"),
+        ({"timezone": "Europe/Berlin", "time_format": "%d.%m.%Y %H:%M"}, "h"),
+        ({"time_format": "epoch_s"}, "h"),
+        ({"ds_is_step": True, "calendar": False}, "us"),
+        ({"frequency": "MS", "align": "period"}, "MS"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_the_stamps_of_a_forecast_are_taken_back_to_their_steps(
+    settings: dict[str, Any], frequency: str
+) -> None:
+    """Over the night on which an hour comes twice, as `retain forecast` writes them."""
+    data = problem(**settings).data
+    begin = 100 if data.ds_is_step else pd.Timestamp("2024-10-26 20:00")
+    steps = pd.date_range(pd.Timestamp(begin), periods=8, freq=frequency).as_unit("us")
+    series = pd.Series(np.repeat(["a"], len(steps)))
+    model: Any = SimpleNamespace(data=data)
+    ahead = steps.to_numpy()[None]
+    request: Any = SimpleNamespace(ahead=ahead, phase=None)
+    written = TablePredictor._stamps(model, request)
+    stamps = pd.Series(written, name=data.time_column)
+    found = forecast_log._parsed(stamps, data, series)
+    expected = steps.normalize() if frequency == "MS" else steps
+    np.testing.assert_array_equal(found.to_numpy("datetime64[us]"), expected.to_numpy())
