@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from retain.project import managed
+
 from .conftest import REPOSITORY, environment, free_port
 
 FILE = REPOSITORY / "deploy" / "Dockerfile"
@@ -99,7 +101,9 @@ def test_neither_secrets_nor_data_are_sent_into_the_build() -> None:
     data = ("data/raw/own.csv", "data/prepared/p/values.npy", "models/p/final/weights.safetensors")
     for path in (*secrets, *data, "src/retain/__pycache__/x.pyc", "scratch/x", ".venv/bin/python"):
         assert not is_sent(path), path
-    for path in ("src/retain/cli/__init__.py", "requirements.lock", ".dvc/config", "dvc.yaml"):
+    # What setup.py packs into the wheel, and what else it is built of.
+    packed = (*managed.marked(REPOSITORY), *managed.INITIAL, *managed.SAMPLE)
+    for path in (*packed, "src/retain/cli/__init__.py", "pyproject.toml", "setup.py", "LICENSE"):
         assert is_sent(path), path
 
 

@@ -14,7 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from retain.kinds.forecast.monitoring import forecast_log
 from retain.kinds.forecast.predict import predictor
 
-from .conftest import environment, run, small_table
+from . import monitored
+from .conftest import environment, run
 from .serving_process import JSON, by_column, serving_process
 
 KEY = "a-key-of-this-test"
@@ -78,23 +79,18 @@ def test_a_server_that_is_killed_loses_its_last_seconds_alone(
 
 
 def test_what_came_is_compared_with_what_was_forecast(finished: Path, tmp_path: Path) -> None:
-    table = small_table(480).assign(ds=lambda frame: pd.to_datetime(frame["ds"]))
-    later = table[table["ds"] >= "2024-01-15"]
-    later = later.assign(ds=later["ds"] + pd.Timedelta(days=6), y=later["y"] + 25)
-    whole = pd.concat([table, later]).sort_values(["store", "ds"])
     came = tmp_path / "came.csv"
-    whole.to_csv(came, index=False)
+    monitored.came().to_csv(came, index=False)
     with serving_process(finished, "--log", str(tmp_path / "log")) as server:
-        for begin in pd.date_range("2024-01-22", "2024-01-25", freq="6h"):
-            past = whole[whole["ds"] < begin].groupby("store").tail(72)
-            past = past.assign(ds=past["ds"].astype(str))
-            assert server.forecast(by_column(past))[0] == 200
+        asked = monitored.ask(server, monitored.came(), every="6h")
         assert server.stop() == 0
     words = ("retain", "monitor", "small", "--log", str(tmp_path / "log"), "--actuals", str(came))
     files = ("--metrics", str(tmp_path / "m.prom"), "--page", str(tmp_path / "m.html"))
     found = json.loads(run(finished, *words, "--json", *files).stdout)
-    newest = found["versions"][0]
-    assert newest["values"] == 2 * 6 * 13
+    newest, whole = found["versions"]
+    assert whole["values"] == 2 * 6 * asked
+    assert newest["values"] == 2 * 96  # of four seasons
+    assert newest["mae"] > whole["mae"]
     assert newest["promised"]["wape"] > 0  # what only the run has
     assert any(drift["passed"] for drift in found["inputs"]["drifts"])
     families = {f.name for f in text_string_to_metric_families((tmp_path / "m.prom").read_text())}

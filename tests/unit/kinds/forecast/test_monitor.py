@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.monitoring import forecast_log, monitor
 from retain.kinds.forecast.monitoring.findings import Findings
 from retain.kinds.forecast.monitoring.forecast_log import Answered
+from retain.kinds.forecast.predict.table_predictor import TablePredictor
 from retain.project import files
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -124,6 +126,29 @@ def test_of_several_forecasts_from_one_origin_the_last_counts(
     found, parts = look(root, log)
     assert parts["all"]["mae"] == pytest.approx(1.0, rel=1e-4)
     assert found.notes == ["8 rows were forecast again from the same origin: the last counts"]
+
+
+def test_of_forecasts_of_two_days_from_one_origin_the_last_counts(
+    root: Path, write: Callable[..., Path]
+) -> None:
+    write(answer(200, off=9.0), answer(204, off=2.0), day="2024-02-01")
+    found, parts = look(root, write(answer(200, off=1.0), day="2024-02-02"))
+    assert parts["all"]["mae"] == pytest.approx(1.5, rel=1e-4)
+    assert "8 rows were forecast again" in found.notes[0]
+
+
+def test_another_horizon_and_times_far_away_are_no_trouble(
+    root: Path, write: Callable[..., Path]
+) -> None:
+    log = write(answer(200, off=1.0))
+    path = log / "day=2024-02-01" / "1.parquet"
+    far = pd.read_parquet(path)
+    later = far.assign(ds=far["ds"] + pd.Timedelta(hours=4), step=far["step"] + 4)
+    away = far.assign(ds=far["ds"] + pd.Timedelta(days=90_000))
+    pd.concat([far, later, away]).to_parquet(path)
+    found, parts = look(root, log)
+    assert parts["all"]["values"] == 2 * 2 * HORIZON
+    assert found.notes == []
 
 
 def test_what_the_model_was_trained_on_does_not_count(
@@ -237,7 +262,7 @@ def test_a_damaged_file_is_named(root: Path, write: Callable[..., Path], content
 def test_another_table_in_the_log_is_named(root: Path, write: Callable[..., Path]) -> None:
     log = write(answer(200, off=1.0))
     pd.DataFrame({"ds": HOURS, "y": 1}).to_parquet(log / "day=2024-02-01" / "x.parquet")
-    with pytest.raises(DataError, match=r"x.parquet is no file of forecasts: it has no `0\.1`"):
+    with pytest.raises(DataError, match=r"x.parquet is no file of forecasts: no `0\.1`"):
         look(root, log)
 
 
@@ -249,3 +274,33 @@ def test_series_that_the_table_does_not_have_are_said(
     found, parts = look(root, write(answer(200, off=1.0)))
     assert parts["all"]["values"] == HORIZON
     assert found.notes == ["4 rows are of series that the table does not have"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "frequency"),
+    [
+        ({}, "h"),
+        ({"timezone": "Europe/Berlin"}, "h"),
+        ({"timezone": "Europe/Berlin", "time_format": "%d.%m.%Y %H:%M"}, "h"),
+        ({"time_format": "epoch_s"}, "h"),
+        ({"ds_is_step": True, "calendar": False}, "us"),
+        ({"frequency": "MS", "align": "period"}, "MS"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_the_stamps_of_a_forecast_are_taken_back_to_their_steps(
+    settings: dict[str, Any], frequency: str
+) -> None:
+    """Over the night on which an hour comes twice, as `retain forecast` writes them."""
+    data = problem(**settings).data
+    begin = 100 if data.ds_is_step else pd.Timestamp("2024-10-26 20:00")
+    steps = pd.date_range(pd.Timestamp(begin), periods=8, freq=frequency).as_unit("us")
+    series = pd.Series(np.repeat(["a"], len(steps)))
+    model: Any = SimpleNamespace(data=data)
+    ahead = steps.to_numpy()[None]
+    request: Any = SimpleNamespace(ahead=ahead, phase=None)
+    written = TablePredictor._stamps(model, request)
+    stamps = pd.Series(written, name=data.time_column)
+    found = forecast_log._parsed(stamps, data, series)
+    expected = steps.normalize() if frequency == "MS" else steps
+    np.testing.assert_array_equal(found.to_numpy("datetime64[us]"), expected.to_numpy())

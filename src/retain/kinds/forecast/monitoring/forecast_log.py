@@ -188,7 +188,7 @@ def _parsed(stamps: "pd.Series[Any]", data: Data, names: "pd.Series[Any]") -> "p
 
 
 def read(folder: Path, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
-    """Yield the rows of each day of a log, the oldest first; files that were removed are left out.
+    """Yield the rows of each day of a log, the newest first; files that were removed are left out.
 
     Raises:
         DataError: a file is damaged, or is no file of forecasts.
@@ -196,16 +196,18 @@ def read(folder: Path, columns: list[str] | None = None) -> Iterator[pd.DataFram
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    for day in day_log.days(folder):
+    for day in reversed(day_log.days(folder)):
         parts = []
         for path in sorted(day.glob("[!.]*.parquet")):
             try:
-                parts.append(pq.read_table(path, columns=columns, partitioning=None))
+                with pq.ParquetFile(path) as file:
+                    missing = {*COLUMNS} - {*file.schema_arrow.names}
+                    if missing:
+                        raise DataError(f"{path} is no file of forecasts: no `{min(missing)}`")
+                    parts.append(file.read(columns))
             except FileNotFoundError:  # another process keeps the log within its limit
                 continue
             except pa.ArrowException as error:
                 raise DataError(f"{path} is damaged ({error}); remove it") from None
-            if missing := {*(columns or COLUMNS)} - {*parts[-1].column_names}:
-                raise DataError(f"{path} is no file of forecasts: it has no `{min(missing)}`")
         if parts:
             yield pa.concat_tables(parts, promote_options="permissive").to_pandas()

@@ -54,16 +54,18 @@ def monitor(
     if actuals is not None:
         data = data.model_copy(update={"path": actuals})
     known = Known.read(data, root if actuals is None else Path(), prepared)
-    spans = [(day["ds"].min(), day["ds"].max()) for day in forecast_log.read(log, ["ds"])]
+    spans = [
+        (day["ds"].min(), day["ds"].max(), int(day["step"].max()))
+        for day in forecast_log.read(log, ["ds", "step"])
+    ]
     if not spans:
         raise DataError(
             f"{log} has no forecasts; `retain serve --log` and `retain forecast --log` keep them"
         )
     first, last = min(span[0] for span in spans), max(span[1] for span in spans)
-    grid = pd.date_range(first, last, freq=known.frequency)
-    newest = max(NEWEST[0] * data.horizon, NEWEST[1] * data.season_length)
-    came = int((grid <= known.stamps[-1]).sum())
-    tally = Tally(data, grid, known, promise, came - newest)
+    begin, end = max(first, known.stamps[0]), min(last, known.stamps[-1])
+    grid = pd.date_range(begin, end, freq=known.frequency)
+    tally = Tally(data, grid, known, promise, max(span[2] for span in spans))
     for day in forecast_log.read(log):
         tally.add(day)
     found = tally.findings()
@@ -117,7 +119,12 @@ class Known:
 
 
 class Tally:
-    """The sums of each version's errors, day of the log by day of the log."""
+    """The sums of each version's errors, day of the log by day of the log, the newest first.
+
+    Args:
+        grid: the steps of which a value came and that were forecast, and those between.
+        horizon: the longest of all versions.
+    """
 
     def __init__(
         self,
@@ -125,19 +132,26 @@ class Tally:
         grid: pd.DatetimeIndex,
         known: Known,
         promise: Callable[[int], Promise | None],
-        newest: int,
+        horizon: int,
     ):
-        self._data, self._grid, self._known, self._newest = data, grid, known, newest
+        self._data, self._grid, self._known, self._horizon = data, grid, known, horizon
         self._promise = promise
+        newest = max(NEWEST[0] * data.horizon, NEWEST[1] * data.season_length)
+        self._newest = len(grid) - newest  # the first origin of the newest part
         self._period, self._labels = periods(grid, data)
         self._versions: dict[tuple[int, str], Scored] = {}
         self._by_period: dict[tuple[int, str], MetricSums] = {}
+        self._seen: dict[tuple[int, str], NDArray[np.int64]] = {}  # windows
         self._repeated = self._trained_on = self._odd = self._unknown = 0
 
     def add(self, day: pd.DataFrame) -> None:
         """Add the forecasts of a day."""
-        place = self._grid.get_indexer(pd.DatetimeIndex(day["ds"]))
-        self._odd += int((place < 0).sum())
+        if not len(self._grid):
+            return
+        ds = pd.DatetimeIndex(day["ds"])
+        place = self._grid.get_indexer(ds)
+        inside = (ds >= self._grid[0]) & (ds <= self._grid[-1])
+        self._odd += int((inside & (place < 0)).sum())
         rows = day.assign(place=place, origin=place - day["step"] + 1)[place >= 0]
         rows = rows.sort_values("made", kind="stable")
         repeated = rows.duplicated([*WINDOW, "step"], keep="last").to_numpy()
@@ -159,11 +173,17 @@ class Tally:
             new = (rows["ds"] >= until).to_numpy()
             self._trained_on += int((~new).sum())
             rows = rows[new]
+        windows = rows["origin"].to_numpy() * len(self._known.names) + rows["series"].to_numpy()
+        seen = self._seen.get((number, md5), np.empty(0, np.int64))
+        again = np.isin(windows, seen)
+        self._repeated += int(again.sum())
+        self._seen[number, md5] = np.union1d(seen, windows)
+        rows = rows[~again]
         if rows.empty:
             return
         names = [name for name in map(str, rows.columns) if _is_level(name)]
         levels = tuple(sorted(float(name) for name in names if rows[name].notna().all()))
-        horizon = self._data.horizon
+        horizon = self._horizon
         if (number, md5) not in self._versions:
             size = (-horizon, len(self._grid) + horizon, horizon, len(self._known.names), levels)
             unit = float(self._known.whole)
