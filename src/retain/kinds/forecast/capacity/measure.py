@@ -23,9 +23,9 @@ from retain.errors import ParamsError, RetainError, clipped
 from retain.kinds.forecast.capacity.arithmetic import Costs, Line
 from retain.kinds.forecast.config import Data, Problem
 
-# Rows of the large table, about; the small one has a third. Both are larger than the blocks that a
+# Rows of the large table, about; the small one has a sixth. Both are larger than the blocks that a
 # stage reads.
-ROWS = 900_000
+ROWS = 1_800_000
 ROUNDS = 2  # of each measurement; the shortest time counts
 # Bytes of anonymous memory that a stage keeps of each series: its name, numbers and sums. Tables so
 # small cannot show them; they are those between 10⁵ and 10⁶ series of `benchmarks scale`.
@@ -49,7 +49,7 @@ def costs(problem: Problem, root: Path, scratch: Path) -> tuple[Costs, dict[str,
     frame, series = own_rows(data, root)
     steps = len(frame) / len(series)
     large = max(int(ROWS / steps), FEWEST[1])
-    sizes = {"small": max(large // 3, FEWEST[0]), "large": large}
+    sizes = {"small": max(large // 6, FEWEST[0]), "large": large}
     data = data if data.id_columns else data.model_copy(update={"unique_id": "series"})
     for size, count in sizes.items():
         folder = scratch / size

@@ -17,8 +17,8 @@ ASSUMED = (
     "each builds the windows of all series",
     "the driver reads and writes the index of all series, and adds the sums of the parts",
     f"nodes like this machine, {arithmetic.NETWORK * 8 / 1e9:.0f} Gbit/s between them",
-    "memory is that of the table measured here, and for each further series what the section Scale "
-    "of benchmarks/README.md shows",
+    "memory is that of the table measured here, and for each further series what the scale table"
+    " of benchmarks/README.md shows",
     "theta and ets cost for each series what they did here; beyond a limit they sample the series",
 )
 
