@@ -177,6 +177,7 @@ def test_a_kind_in_a_folder_of_the_project_is_tracked_as_code(
         "print(model.predict(pd.DataFrame({'x': [2.0]}))['y'].item())\n"
     )
     assert run(tmp_path, "python", "-c", code).stdout.strip() == "4.0"
+    assert "are those of manifest.json" in run(folder, "retain", "verify", "toy").stdout
 
 
 @pytest.mark.long

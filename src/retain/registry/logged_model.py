@@ -87,7 +87,13 @@ def log_model(
             # A local build's mark (+cpu) means nothing to a package index.
             pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in RUNTIME],
         )
-        stored = fetch(str(info.model_uri), "", Path(scratch) / "stored")
+        location = run.client.get_logged_model(info.model_id).artifact_location
+        stored = Path(scratch) / "stored"
+        for entry in run.client.list_logged_model_artifacts(info.model_id):
+            if plugin or entry.path != "code":  # hundreds of files, which are here
+                fetch(location, entry.path, stored)
+        if not plugin:
+            shutil.move(code, stored / "code" / package.name)
         beside = Path(scratch) / "beside"
         beside.mkdir()
         for place in (stored, beside):
