@@ -81,8 +81,8 @@ def build_trial(problem: Problem, prepared: Path, cell: Cell, earlier: int = 0) 
     absolute error.
 
     Args:
-        earlier: by how many times the validation part, or the rehearsals' parts, all parts lie
-            before their place.
+        earlier: by how many validation parts the part that is scored lies before those that score
+            a trial; it is then one part.
 
     Raises:
         DataError: a part has no windows, or less than half of the training part is before it.
@@ -93,7 +93,8 @@ def build_trial(problem: Problem, prepared: Path, cell: Cell, earlier: int = 0) 
     from retain.kinds.forecast.model.rehearsal import FEWEST, Rehearsed, Together
 
     source = left_out.leave_out(panel.load(prepared), problem.evaluation.cold_start)
-    source = _earlier(source, problem, earlier)
+    if earlier:
+        source, problem = _earlier(source, problem, earlier)
     made = setup.build_on(source, problem, cell)
     if made.epochs is not None:
         raise DataError(
@@ -127,18 +128,20 @@ def build_trial(problem: Problem, prepared: Path, cell: Cell, earlier: int = 0) 
     return Trial(made, losses.score, losses.collected)
 
 
-def _earlier(source: "Panel", problem: Problem, count: int) -> "Panel":
-    """Return a panel whose parts lie earlier, by `count` times those that score a trial."""
-    if not count:
-        return source
-    schema = source.schema
+def _earlier(source: "Panel", problem: Problem, count: int) -> "tuple[Panel, Problem]":
+    """Return a panel whose validation part lies before all parts that score a trial.
+
+    And the problem with one rehearsal, if it has any: more of them would need more rows before.
+    """
+    schema, training = source.schema, problem.training
     length = schema.test_step - schema.validation_step
-    scored = max(problem.training.rehearsals, 1)
-    begin = schema.validation_step - count * scored * length
-    first = begin - (scored - 1) * length  # where the earliest of its parts begins
-    if first < LEAST * (schema.validation_step - (scored - 1) * length):
+    first = schema.validation_step - max(training.rehearsals - 1, 0) * length
+    begin = first - count * length
+    if begin < LEAST * first:
         raise DataError(f"{problem.data.path}: too few rows before the validation part")
-    return source.cut(begin, begin + length, schema.steps)
+    one = training.model_copy(update={"rehearsals": min(training.rehearsals, 1)})
+    cut = source.cut(begin, begin + length, schema.steps)
+    return cut, problem.model_copy(update={"training": one})
 
 
 class _Losses:
