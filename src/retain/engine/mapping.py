@@ -6,6 +6,7 @@ parts, so that what a caller sums has the same bits wherever they were done. How
 parts must depend on its data alone, never on the engine.
 """
 
+import functools
 import itertools
 import json
 import pkgutil
@@ -69,9 +70,10 @@ class Job:
         """Return the folder of the outputs of parts, made if it is missing.
 
         Args:
-            recipe: what the outputs depend on; its md5 names the folder.
+            recipe: what the outputs depend on besides the code; its md5 names the folder.
         """
-        md5 = files.md5(json.dumps(recipe, sort_keys=True, default=str).encode())
+        content = json.dumps([recipe, _code_md5()], sort_keys=True, default=str)
+        md5 = files.md5(content.encode())
         every = self.root.resolve() / "scratch" / "parts"
         folder = every / f"{self.stage}-{self.name}-{md5[:16]}"
         for other in every.glob(f"{self.stage}-{self.name}-*"):
@@ -79,6 +81,14 @@ class Job:
                 shutil.rmtree(other, ignore_errors=True)  # of older data, params or code
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+@functools.cache
+def _code_md5() -> str:
+    """Return the md5 of all modules of this package: quick, and any change of them counts."""
+    package = Path(__file__).parents[1]
+    modules = sorted(package.rglob("*.py"))
+    return files.md5(b"".join(module.read_bytes() for module in modules))
 
 
 def project_of(path: Path) -> Path:
@@ -100,8 +110,10 @@ def map(function: str, parts: Iterable[Part], job: Job) -> Generator[Path, None,
         RetainError: the earliest part failed with it; a worker is lost or cannot see a path.
     """
     engine = choice.chosen()
+    if engine == choice.Engine():
+        return _here(function, parts)
     some, source = _begun(parts)
-    if engine == choice.Engine() or len(some) < 2:  # one part needs no other process
+    if len(some) < 2:  # one part needs no other process
         return _here(function, itertools.chain(some, source))
     run = pkgutil.resolve_name(BACK_ENDS[engine.name])
     return cast(

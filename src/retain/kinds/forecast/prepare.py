@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from retain import engine
-from retain.config.kind import kind_of
 from retain.engine import Job
 from retain.errors import listed
 from retain.kinds.forecast.config import Data, Problem
@@ -25,7 +24,6 @@ from retain.kinds.forecast.data import (
 )
 from retain.kinds.forecast.data.chunks import Chunks
 from retain.kinds.forecast.data.panel import Panel
-from retain.project import code_deps
 
 
 def prepare(problem: Problem, root: Path, out: Path) -> None:
@@ -55,12 +53,11 @@ def _scratch(problem: Problem, out: Path, job: Job) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(dir=out, prefix="chunks-") as scratch:
             yield Path(scratch)
         return
-    data, kind = problem.data, kind_of(problem)
+    data = problem.data
     recipe = {
         "data": data.model_dump(mode="json"),
         "table": reader.open_for(data, job.root).digest(),
         "rows": chunks.ROWS,
-        "code": code_deps.code_list(job.root, kind, "prepare"),
     }
     folder = job.folder(recipe)
     yield folder

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from retain import engine
-from retain.config.kind import kind_of
 from retain.engine import Job, Part
 from retain.engine.mapping import ranges
 from retain.kinds.forecast.config import Problem
@@ -18,7 +17,7 @@ from retain.kinds.forecast.evaluation import blocks, details, floors
 from retain.kinds.forecast.evaluation.metrics import MetricSums
 from retain.kinds.forecast.model import classical
 from retain.kinds.forecast.model.classical import Classical
-from retain.project import code_deps, fingerprint
+from retain.project import fingerprint
 
 OF_DATA = ("schema.json", "quality.json", "index.parquet")  # hold the table's md5, and all scales
 
@@ -34,12 +33,11 @@ class Work:
 
     @cached_property
     def folder(self) -> Path:
-        """The folder of the outputs, named by the md5 of data, models, params and code."""
+        """The folder of the outputs, named by the md5 of data, models and params."""
         self._used = True
         models = {name: fingerprint.folder_md5(folder) for name, folder in self.models.items()}
         data = {name: fingerprint.file_md5(self.prepared / name) for name in OF_DATA}
-        code = code_deps.code_list(self.job.root, kind_of(self.problem), "evaluate")
-        return self.job.folder({"models": models, "data": data, "code": code} | self._params)
+        return self.job.folder({"models": models, "data": data} | self._params)
 
     @property
     def _params(self) -> dict[str, Any]:
