@@ -49,7 +49,7 @@ def main() -> None:
     )  # the evaluated model names its parent
     kept = files.checkpoint_folder(root, stage, fingerprint.text_md5(" ".join(recipe)))
     if devices.follow():
-        trainer.fit(setup, problem.training, cell, name, folder=kept)
+        trainer.fit(setup, problem.training, cell, f"{name} refit", folder=kept)
         return
     with (
         files.folder(root, stage) as scratch,

@@ -112,8 +112,8 @@ def _costs(costs: Costs, series: int, steps: int) -> str:
     return (
         f"Disk: {', '.join(f'{name} {size:,.1f} GB' for name, size in disk.items())}. A series "
         f"costs, on one core: {each}. An update costs {costs.update.fixed * 1e3:.2f} ms and "
-        f"{costs.update.each * 1e6:.1f} µs for each of its windows; {costs.networks} networks are "
-        f"trained for {steps:,} updates each at most."
+        f"{costs.update.each * 1e6:.1f} µs for each of its windows; networks that are "
+        f"trained: {costs.networks}, for {steps:,} updates each at most."
     )
 
 
