@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from retain.config.schema import Training
+from retain.engine import choice
 from retain.errors import ParamsError, RetainError, clipped
 from retain.project import fingerprint
 from retain.training import portable_cpu
@@ -28,10 +29,12 @@ PASSED = ("AWS_", "DVC_", "GIT_", "MLFLOW_", "RETAIN_")
 def wanted(training: Training) -> bool:
     """Return whether this process is to start the workers of a training on Ray.
 
-    The environment variable RETAIN_ENGINE names the engine; it changes no output.
+    Raises:
+        ParamsError: no engine has the name that is given.
     """
-    ray = os.environ.get("RETAIN_ENGINE", "").partition(":")[0] == "ray"
-    return ray and training.world != 1 and not os.environ.get(RAY_WORKER)
+    if training.world == 1 or os.environ.get(RAY_WORKER):
+        return False
+    return choice.chosen().name == "ray"
 
 
 def train(script: Path, words: Sequence[str], training: Training, output: Path) -> None:
@@ -58,7 +61,7 @@ def train(script: Path, words: Sequence[str], training: Training, output: Path) 
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchTrainer
     except ImportError:
-        raise ParamsError("RETAIN_ENGINE=ray needs Ray: pip install 'retain[ray]'") from None
+        raise ParamsError("the engine `ray` needs Ray: pip install 'retain[ray]'") from None
     started = not ray.is_initialized()
     if started:
         passed = {key: value for key, value in os.environ.items() if key.startswith(PASSED)}
