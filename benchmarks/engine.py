@@ -25,7 +25,7 @@ FUNCTION = "benchmarks.engine:nothing"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """How often, and how many parts."""
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--parts", type=int, default=500)
+    parser.add_argument("--parts", type=int, default=300)
     parser.add_argument("--here", action="store_true", help="measure in this process")
 
 
