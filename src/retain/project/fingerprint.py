@@ -21,7 +21,7 @@ from retain.project.git import Git
 from retain.project.layout import Layout
 
 if TYPE_CHECKING:
-    from retain.config.schema import Problem
+    from retain.config.schema import Problem, Training
 
 # Libraries whose version may change the outputs of a stage.
 LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow", "tokenizers", "sacrebleu")
@@ -104,7 +104,7 @@ def training_tags(root: Path, name: str, problem: "Problem", cell: str) -> dict[
         "training": problem.training.model_dump(
             mode="json", exclude={"parent", "warm_start", "num_nodes"}
         )
-        | {"devices": problem.training.world or "auto"},
+        | {"devices": _processes(problem.training)},
         **problem.learned,
     }
     parent = problem.training.parents.get(cell)
@@ -118,6 +118,13 @@ def training_tags(root: Path, name: str, problem: "Problem", cell: str) -> dict[
         **code_state(root),
         **environment(problem.training.threads),
     }
+
+
+def _processes(training: "Training") -> int | str:
+    """Return how many processes train together; of `auto`, what that depends on."""
+    if training.world is not None:
+        return training.world
+    return "auto" if training.num_nodes == 1 else f"auto on {training.num_nodes} nodes"
 
 
 def flat(problem: "Problem", cell: str) -> dict[str, str]:

@@ -22,8 +22,9 @@ from retain.training import portable_cpu
 from retain.training.devices import RAY_WORKER
 
 RETRIES = 8  # lost workers or nodes that a training survives
-# Settings that a worker needs, too: of DVC's stage, of MLflow and its store, of this project.
-PASSED = ("AWS_", "DVC_", "GIT_", "MLFLOW_", "RETAIN_")
+# What a worker needs, too: of DVC's stage, and of MLflow and its store. Ray keeps it with the job, so
+# that no key of the server or of signatures is among them.
+PASSED = ("AWS_", "DVC_", "MLFLOW_")
 
 
 def wanted(training: Training) -> bool:

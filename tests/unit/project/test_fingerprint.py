@@ -143,6 +143,8 @@ def test_a_model_is_made_of_data_params_and_cell(tmp_path: Path, quiet: None) ->
     # how many train together makes another model, on how many nodes they run does not
     assert tags(training={"num_nodes": 2})["params.md5"] != before["params.md5"]
     assert tags(training={"num_nodes": 2}) == tags(training={"devices": 2})
+    of_auto = tags(training={"devices": "auto"})
+    assert tags(training={"devices": "auto", "num_nodes": 2})["params.md5"] != of_auto["params.md5"]
     # how the test windows are scored makes no other model
     assert tags(evaluation={"bootstrap": 100}) == before
     (prepared / "values.npy").write_bytes(b"2")
