@@ -22,8 +22,8 @@ from retain.training import portable_cpu
 from retain.training.devices import RAY_WORKER
 
 RETRIES = 8  # lost workers or nodes that a training survives
-# What a worker needs, too: of DVC's stage, and of MLflow and its store. Ray keeps it with the job, so
-# that no key of the server or of signatures is among them.
+# What a worker needs, too: of DVC's stage, and of MLflow and its store. Ray keeps these with the
+# job, so no key of the server or of signatures is among them.
 PASSED = ("AWS_", "DVC_", "MLFLOW_")
 
 
