@@ -190,7 +190,7 @@ def test_the_best_cell_is_judged_and_the_report_says_what_the_other_would_give(
     assert {"lstm_minus_rnn", "rnn_minus_lstm", *naive} <= found.metrics["differences"].keys()
     assert next(iter(found.views[0].quantiles)) == "rnn"  # whose intervals are drawn
     page = report.report("small", best, found, [])
-    assert "Mean absolute error of the RNN over 6 steps: " in page.lead
+    assert "the MAE of the RNN is " in page.lead
     loss = found.metrics["validation_loss"]["lstm"]
     assert (
         "The RNN is used: it has the lowest validation loss. The LSTM has the higher " in page.lead
