@@ -4,7 +4,8 @@
 python pipelines/retrain.py [PROBLEM ...] [--publish] [--skip STEP]
 
 Every step may be run again: what was done is seen, and not done twice. Exit codes: 0 done, or
-nothing to do; 1 a stage failed; 2 the input is wrong; 4 the data got worse, nothing was trained.
+nothing to do; 1 a stage failed; 2 the input is wrong, or a server does not answer; 4 the data
+cannot be read or got worse, nothing was trained.
 """
 
 import argparse

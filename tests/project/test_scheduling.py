@@ -52,11 +52,12 @@ def test_the_python_is_python_and_handles_the_exit_codes(place: int) -> None:
     assert any(re.fullmatch(r"\d+ \d+ \* \* \*", text) for text in texts)
     assert any("pipelines/retrain.py" in text for text in texts)
     if place == 1:
-        assert f"(0, 2, {steps.STOPPED})" in source
+        assert f"(0, {steps.STOPPED})" in source
         return
     (command,) = [text for text in texts if COMMAND in text]
-    for code, wanted in ((0, 0), (1, 1), (2, 99), (steps.STOPPED, 99)):
-        line = command.replace(f"python {COMMAND}", f"sh -c 'exit {code}'")
+    pull = "git pull -q --autostash"
+    for code, wanted in ((0, 0), (1, 1), (2, 2), (steps.STOPPED, 99)):
+        line = command.replace(f"python {COMMAND}", f"sh -c 'exit {code}'").replace(pull, "true")
         assert subprocess.run(["bash", "-c", line], check=False).returncode == wanted
 
 
@@ -66,13 +67,21 @@ def test_the_job_of_kubernetes_fails_for_good_where_another_try_is_no_use() -> N
     check_times(job["spec"]["schedule"].split())
     spec = job["spec"]["jobTemplate"]["spec"]
     (rule,) = spec["podFailurePolicy"]["rules"]
-    assert rule["onExitCodes"]["values"] == [2, steps.STOPPED]
+    assert rule["onExitCodes"]["values"] == [steps.STOPPED]
     pod = spec["template"]["spec"]
     assert pod["restartPolicy"] == "Never"  # podFailurePolicy asks for it
     (container,) = pod["containers"]
-    assert " ".join(container["command"]) == f"python {COMMAND}"
+    shell, option, line = container["command"]
+    assert (shell, option) == ("sh", "-c")
+    assert line.endswith(f"exec python {COMMAND}")
     volumes = {volume["name"] for volume in pod["volumes"]}
     assert {mount["name"] for mount in container["volumeMounts"]} == volumes
+
+
+def test_each_example_fetches_new_commits_first() -> None:
+    for block in (*blocks("cron"), *blocks("python"), *blocks("yaml")):
+        words = re.sub(r"[^\w./-]+", " ", block)
+        assert 0 < words.find("git pull -q --autostash") < words.find("pipelines/retrain.py")
 
 
 def test_the_exit_codes_are_those_of_the_script() -> None:

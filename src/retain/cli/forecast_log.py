@@ -23,13 +23,15 @@ Limit = Annotated[
 ]
 
 
-def place(log: Path | None, name: str, limit: str) -> tuple[Path, LogLimit] | None:
+def place(log: Path | None, name: str, limit: str | None) -> tuple[Path, LogLimit] | None:
     """Return the folder of a problem in a log, and the log's limit; None without a log."""
-    return None if log is None else (log.resolve() / name, LogLimit.parse(limit))
+    if log is None:
+        return None
+    return log.resolve() / name, LogLimit() if limit is None else LogLimit.parse(limit)
 
 
 def keeper(
-    kind: AnyKind, root: Path, name: str, log: Path | None, limit: str
+    kind: AnyKind, root: Path, name: str, log: Path | None, limit: str | None
 ) -> "Callable[[Path, pd.DataFrame | Path], None]":
     """Return what writes forecasts into a log: a table, or a folder of Parquet files.
 
@@ -54,7 +56,8 @@ def keeper(
         try:
             rows = keep(model, version, tables, *kept)
         except OSError as error:
-            raise DataError(f"--log {log} cannot be written: {error}") from None
+            sentence = f"the forecast is whole, but --log {log} cannot be written: {error}"
+            raise DataError(sentence) from None
         typer.echo(f"{rows:,} rows of version {version} logged in {kept[0]}", err=True)
 
     return write

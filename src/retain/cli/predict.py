@@ -99,7 +99,13 @@ def forecast(
     ] = None,
     engine: Engine = None,
     log: Log = None,
-    log_limit: Limit = monitoring.USUAL,
+    log_limit: Annotated[
+        str | None,
+        typer.Option(
+            help="Remove the oldest days of the log beyond a size or days, such as 500MB or 30d; "
+            "by default none, since a server may keep more."
+        ),
+    ] = None,
 ) -> None:
     """Forecast every series with the problem's champion, or the newest version if there is none.
 
@@ -139,7 +145,6 @@ def forecast(
             md5 = fingerprint.folder_md5(folder)
             with progress() as on_progress:
                 done = bulk(folder, history, root, output, md5, on_progress, options)
-            keep(folder, output)
             again = f"; {done.done_before:,} of its parts were there already"
             noted = f"; the column note has a warning in {done.noted:,} rows"
             _say_unknown(done.unknown)
@@ -148,26 +153,27 @@ def forecast(
                 f"{done.series:,} series in {output}/{again if done.done_before else ''}"
                 f"{noted if done.noted else ''}"
             )
+            keep(folder, output)
             return
         if output is not None and output.is_dir():
             raise DataError(f"{output} is a folder; name a file in it")
         found = forecast_file(folder, history, root, options)
-        keep(folder, found.table)
-    answer = found.table
-    if plot is not None:
-        files.write_bytes(plot, require(kind.plot, refusal)(problem, found, plot.suffix))
-    _say_unknown(found.unknown)
-    for message in found.messages:
-        typer.echo(f"warning: {message}", err=True)
-    _write_left_out(found.left_out, output)
-    if output is None:
-        typer.echo(answer.to_csv(index=False, float_format="%.7g"), nl=False)
-        return
-    _write(answer, output)
-    # the columns before the time stamp and the mean name the series
-    columns = list(answer.columns)
-    series = len(answer[columns[: columns.index("mean") - 1]].drop_duplicates())
-    typer.echo(f"{len(answer):,} rows for {series:,} series in {output}")
+        answer = found.table
+        if plot is not None:
+            files.write_bytes(plot, require(kind.plot, refusal)(problem, found, plot.suffix))
+        _say_unknown(found.unknown)
+        for message in found.messages:
+            typer.echo(f"warning: {message}", err=True)
+        _write_left_out(found.left_out, output)
+        if output is None:
+            typer.echo(answer.to_csv(index=False, float_format="%.7g"), nl=False)
+        else:
+            _write(answer, output)
+            # the columns before the time stamp and the mean name the series
+            columns = list(answer.columns)
+            series = len(answer[columns[: columns.index("mean") - 1]].drop_duplicates())
+            typer.echo(f"{len(answer):,} rows for {series:,} series in {output}")
+        keep(folder, answer)  # last: the forecast is there, also where it cannot be logged
 
 
 def _write(table: "pd.DataFrame", output: Path) -> None:

@@ -71,7 +71,7 @@ class DayLog(Generic[T]):
         self._thread.start()
 
     def add(self, item: T, rows: int) -> None:
-        """Add an item of so many rows; returns at once."""
+        """Add an item of so many rows at most; returns at once."""
         with self._adding:
             if self._waiting + self._unwritten + rows > WAITING:
                 self._dropped += rows
@@ -116,11 +116,13 @@ class DayLog(Generic[T]):
             self._on_rows(0, dropped)
         if items:
             try:
-                self._content.append(self._to_table([item for item, _ in items]))
+                made = self._to_table([item for item, _ in items])
             except Exception:
                 self._on_rows(0, rows)
                 raise
-            self._unwritten += rows
+            if len(made):  # which may be fewer rows than were announced
+                self._content.append(made)
+                self._unwritten += len(made)
         if self._unwritten:
             self._write_file()
             self._on_rows(self._unwritten, 0)

@@ -1,11 +1,17 @@
 """`retain monitor`, and `--log` of the commands that forecast, where they are refused."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from retain.cli import app
+from retain.cli import app, forecast_log, predict
+from retain.config.monitoring import LogLimit
 from retain.errors import DataError, ParamsError
 
 TEXT = "problems: {rhyme: {kind: text, data: {path: t.txt}, gate: [{check: finite}]}}\n"
@@ -50,3 +56,35 @@ def test_wrong_words_are_refused_before_anything_is_done(
     error = refusal(tmp_path, SALES, *words)
     assert isinstance(error, DataError | ParamsError)
     assert sentence in str(error)
+
+
+@pytest.mark.parametrize("output", ["f.csv", "parts"])
+def test_a_log_that_cannot_be_written_takes_nobody_his_forecast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = SimpleNamespace(
+        table=pd.DataFrame({"ds": [1], "mean": [2.5]}), series=1, done_before=0, noted=0,
+        unknown={}, messages=[], left_out={"b": "short"},
+    )  # fmt: skip
+
+    @contextmanager
+    def model_folder(*words: Any) -> Iterator[Path]:
+        yield tmp_path
+
+    def keeper(*words: Any) -> Any:
+        assert LogLimit() == (forecast_log.place(tmp_path, "sales", words[-1]) or [""])[-1]
+
+        def keep(model: Path, made: object) -> None:
+            raise DataError("--log log cannot be written")
+
+        return keep
+
+    monkeypatch.setattr(predict, "model_folder", model_folder)
+    monkeypatch.setattr(predict, "require", lambda part, text: lambda *words: found)
+    monkeypatch.setattr(forecast_log, "keeper", keeper)
+    error = refusal(tmp_path, SALES, "forecast", "sales", "--log", "log", "-o", output)
+    assert "--log log cannot be written" in str(error)
+    assert (tmp_path / output).with_suffix(".left-out.csv").is_file()
+    if output == "f.csv":
+        assert (tmp_path / output).read_text() == "ds,mean\n1,2.5\n"

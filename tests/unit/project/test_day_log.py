@@ -78,19 +78,58 @@ def test_what_was_written_yesterday_stays_there_alone(
     log.add(1, 1)
     log.flush()
     today = day_log.days(tmp_path / "log")[0]
-    tomorrow = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
-
-    class Clock(dt.datetime):
-        @classmethod
-        def now(cls, tz: dt.tzinfo | None = None) -> "Clock":
-            return cls.fromtimestamp(tomorrow.timestamp(), tz)
-
-    monkeypatch.setattr(day_log.dt, "datetime", Clock)
+    set_clock(monkeypatch, days=1)
     log.add(2, 1)
     log.flush()
     days = day_log.days(tmp_path / "log")
     assert [numbers_of(day) for day in days] == [[1], [2]]
     assert days[0] == today
+
+
+@pytest.mark.parametrize(("yesterday", "announced"), [([1, 2], 2), ([1], 4)])
+def test_rows_that_were_announced_and_not_made_change_nothing(
+    tmp_path: Path, logs: list[DayLog[int]], monkeypatch: pytest.MonkeyPatch,
+    yesterday: list[int], announced: int,
+) -> None:  # fmt: skip
+    def some(items: list[int]) -> pa.Table:
+        return to_table([item for item in items if item > 0])
+
+    logs.append(DayLog(tmp_path / "log", MUCH, some))
+    log = logs[0]
+    for number in yesterday:
+        log.add(number, announced)
+    log.flush()
+    set_clock(monkeypatch, days=1)
+    log.add(7, announced)
+    log.flush()
+    assert not log.error
+    assert [numbers_of(day) for day in day_log.days(tmp_path / "log")] == [yesterday, [7]]
+
+
+def test_no_rows_make_no_file(tmp_path: Path, logs: list[DayLog[int]]) -> None:
+    counted: list[tuple[int, int]] = []
+
+    def count(written: int, dropped: int) -> None:
+        counted.append((written, dropped))
+
+    logs.append(DayLog(tmp_path / "log", MUCH, lambda items: to_table([]), count))
+    logs[0].add(1, 4)
+    logs[0].flush()
+    assert day_log.days(tmp_path / "log") == []
+    assert counted == []
+    assert logs[0]._unwritten == 0
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    """Let it be so many days later."""
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
+
+    class Clock(dt.datetime):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> "Clock":
+            return cls.fromtimestamp(later.timestamp(), tz)
+
+    monkeypatch.setattr(day_log.dt, "datetime", Clock)
 
 
 def numbers_of(day: Path) -> list[int]:
@@ -141,12 +180,15 @@ def test_beyond_what_may_wait_rows_are_dropped_and_counted(
         counted[0] += written
         counted[1] += dropped
 
-    logs.append(DayLog(tmp_path / "log", MUCH, to_table, count))
+    def four(items: list[int]) -> pa.Table:
+        return to_table([item for item in items for _ in range(4)])
+
+    logs.append(DayLog(tmp_path / "log", MUCH, four, count))
     for number in range(4):
         logs[0].add(number, 4)
     logs[0].flush()
     assert counted == [8, 8]
-    assert numbers(tmp_path / "log") == [0, 1]
+    assert numbers(tmp_path / "log") == [0] * 4 + [1] * 4
 
 
 def make_days(folder: Path, ago: int, size: int = 1000) -> None:

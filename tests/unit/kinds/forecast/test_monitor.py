@@ -4,7 +4,8 @@ import datetime as dt
 import json
 import math
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from retain.config.monitoring import Promise
+from retain.config.monitoring import LogLimit, Promise
 from retain.errors import DataError
 from retain.evaluation import report
 from retain.evaluation.results import Drift, DriftFindings
@@ -23,8 +24,9 @@ from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.monitoring import forecast_log, monitor
 from retain.kinds.forecast.monitoring.findings import Findings
 from retain.kinds.forecast.monitoring.forecast_log import Answered
+from retain.kinds.forecast.predict import predictor
 from retain.kinds.forecast.predict.table_predictor import TablePredictor
-from retain.project import files
+from retain.project import files, fingerprint
 
 LEVELS = (0.1, 0.5, 0.9)
 HORIZON = 4
@@ -149,6 +151,66 @@ def test_another_horizon_and_times_far_away_are_no_trouble(
     found, parts = look(root, log)
     assert parts["all"]["values"] == 2 * 2 * HORIZON
     assert found.notes == []
+
+
+def test_times_of_one_client_between_the_steps_are_no_trouble_for_the_others(
+    root: Path, write: Callable[..., Path]
+) -> None:
+    log = write(answer(200, off=1.0))
+    path = log / "day=2024-02-01" / "1.parquet"
+    rows = pd.read_parquet(path)
+    odd = rows.assign(ds=rows["ds"] - pd.Timedelta(minutes=450))  # the earliest of the log
+    pd.concat([odd, rows]).to_parquet(path)
+    found, parts = look(root, log)
+    assert parts["all"]["values"] == 2 * HORIZON
+    assert [note[1:] for note in found.notes] == [" rows are at no step of h"]
+
+
+def test_a_day_without_a_row_is_left_out(root: Path, write: Callable[..., Path]) -> None:
+    log = write(answer(200, off=1.0))
+    (log / "day=2024-02-02").mkdir()
+    none = pq.read_table(log / "day=2024-02-01" / "1.parquet").slice(0, 0)
+    pq.write_table(none, log / "day=2024-02-02" / "0.parquet")
+    assert look(root, log)[1]["all"]["values"] == 2 * HORIZON
+    (log / "day=2024-02-01" / "1.parquet").unlink()
+    with pytest.raises(DataError, match="has no forecasts"):
+        look(root, log)
+
+
+def test_of_two_models_of_one_number_that_of_the_registry_is_shown(
+    root: Path, write: Callable[..., Path]
+) -> None:
+    """After the registry was made anew, a number may be that of another model."""
+    answers = [answer(origin, off=3.0) for origin in range(BEGINS, 230)]
+    others = [answer(origin, off=9.0, md5="z") for origin in range(BEGINS, 230)]
+    found, _ = look(root, write(*answers, *others))
+    assert {row["md5"] for row in found.rows()} == {"m", "z"}
+    families = {
+        family.name: {s.labels.get("part"): s.value for s in family.samples}
+        for family in text_string_to_metric_families(found.exposition("sales").decode())
+    }
+    assert families["retain_monitor_mae"]["all"] == pytest.approx(3.0, rel=1e-4)
+    assert families["retain_monitor_worse"]["all"] == 1.0
+    assert {round(scores["mae"]) for _, _, scores, _ in found.periods} == {3}
+    assert "MASE 1.125" in found.sentence()
+
+
+def test_a_log_is_closed_where_a_table_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tables() -> Iterator[pd.DataFrame]:
+        yield pd.DataFrame()
+        raise DataError("the second part is damaged")
+
+    columns = {"unique_id": ["a"] * 3, "step": [1, 2, 3]}
+    monkeypatch.setattr(predictor, "load", lambda folder: Model())
+    monkeypatch.setattr(fingerprint, "folder_md5", lambda folder: "m")
+    monkeypatch.setattr(forecast_log, "_columns", lambda model, table: columns)
+    with pytest.raises(DataError, match="second part"):
+        forecast_log.keep(tmp_path, 1, tables(), tmp_path / "log", LogLimit())
+    assert "log" not in {thread.name for thread in threading.enumerate()}
+    two = iter([pd.DataFrame()] * 2)
+    assert forecast_log.keep(tmp_path, 1, two, tmp_path / "log", LogLimit()) == 6
 
 
 def test_what_the_model_was_trained_on_does_not_count(

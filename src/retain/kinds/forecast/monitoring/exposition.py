@@ -19,6 +19,8 @@ FIGURES = {
 
 def write(name: str, found: "Findings") -> bytes:
     """Return the figures of a problem's log; those that are not known have no line."""
+    from retain.kinds.forecast.monitoring.findings import by_number
+
     registry = CollectorRegistry()
     labels = ("name", "version", "part")
     gauges = {
@@ -55,7 +57,10 @@ def write(name: str, found: "Findings") -> bytes:
         registry=registry,
     )  # fmt: skip
     ran.labels(name).set_to_current_time()
+    shown = {(one.version, one.md5) for one in by_number(found.versions)}
     for row in found.rows():
+        if (row["version"], row["md5"]) not in shown:  # another model has the same labels
+            continue
         of = (name, row["version"], row["part"])
         for key, gauge in gauges.items():
             if math.isfinite(row[key]):

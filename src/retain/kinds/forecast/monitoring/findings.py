@@ -1,6 +1,7 @@
 """What logged forecasts were worth: as tables, as JSON, as metrics of Prometheus and as a page."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,6 +99,12 @@ class Scored:
         }
 
 
+def by_number(versions: Sequence[Scored]) -> list[Scored]:
+    """Return the versions that their number names: of several models that one with a promise."""
+    numbers = Counter(one.version for one in versions)
+    return [one for one in versions if one.promise is not None or numbers[one.version] == 1]
+
+
 def _overlap(used: "np.ndarray[Any, np.dtype[np.int64]]", horizon: int) -> int:
     """Return how many origins, at most, are less than a horizon apart from the first of them."""
     if not len(used):
@@ -191,7 +198,7 @@ class Findings:
 
         figures = []
         for key, title in (("mae", "Error over time"), ("coverage_80", "Coverage over time")):
-            promised = {one.version: one.promised(key) for one in self.versions}
+            promised = {one.version: one.promised(key) for one in by_number(self.versions)}
             svg = figure.draw(self.periods, promised, key, title) if self.periods else ""
             caption = f"{TITLES[key]} of the values of each time; dotted: what was promised."
             figures += [Figure(f"monitor-{key}", title, caption, svg)] * bool(svg)
@@ -206,7 +213,7 @@ class Findings:
 
     def sentence(self) -> str:
         """Say in words what became of the newest version."""
-        one = self.versions[-1]
+        one = (by_number(self.versions) or self.versions)[-1]
         row = one.row("newest" if _has(one, "newest") else "all")
         title = TITLES[row["judged"]]
         return (

@@ -7,6 +7,7 @@ The log has nothing of the history that was sent, and nothing of the client.
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,6 +129,9 @@ def keep(
 ) -> int:
     """Write tables of forecasts, as `retain forecast` gives them, into a log.
 
+    Returns:
+        The number of rows that were written.
+
     Raises:
         OSError: the log cannot be written.
     """
@@ -136,22 +140,23 @@ def keep(
     from retain.kinds.forecast.predict import predictor
 
     loaded, md5 = predictor.load(model), fingerprint.folder_md5(model)
-    writer: DayLog[pa.Table] = DayLog(log, limit, pa.concat_tables)
-    rows = 0
-    for table in tables:
-        columns = _columns(loaded, table)
-        count = len(columns["unique_id"])
-        same = {"version": pa.array([version] * count, pa.int32()), "md5": [md5] * count}
-        logged = pa.table(same | columns)
-        for begin in range(0, count, day_log.ROWS):
-            part = logged.slice(begin, day_log.ROWS)
-            writer.add(part, len(part))
-            writer.flush()
-        rows += count
-    writer.close()
+    rows: list[int] = []
+    writer: DayLog[pa.Table] = DayLog(
+        log, limit, pa.concat_tables, lambda written, dropped: rows.append(written)
+    )
+    with closing(writer):
+        for table in tables:
+            columns = _columns(loaded, table)
+            count = len(columns["unique_id"])
+            same = {"version": pa.array([version] * count, pa.int32()), "md5": [md5] * count}
+            logged = pa.table(same | columns)
+            for begin in range(0, count, day_log.ROWS):
+                part = logged.slice(begin, day_log.ROWS)
+                writer.add(part, len(part))
+                writer.flush()
     if writer.error:
         raise OSError(writer.error)
-    return rows
+    return sum(rows)
 
 
 def _columns(model: TablePredictor, table: pd.DataFrame) -> dict[str, Any]:
@@ -188,7 +193,9 @@ def _parsed(stamps: "pd.Series[Any]", data: Data, names: "pd.Series[Any]") -> "p
 
 
 def read(folder: Path, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
-    """Yield the rows of each day of a log, the newest first; files that were removed are left out.
+    """Yield the rows of each day of a log that has any, the newest first.
+
+    Files that were removed meanwhile are left out.
 
     Raises:
         DataError: a file is damaged, or is no file of forecasts.
@@ -209,5 +216,5 @@ def read(folder: Path, columns: list[str] | None = None) -> Iterator[pd.DataFram
                 continue
             except pa.ArrowException as error:
                 raise DataError(f"{path} is damaged ({error}); remove it") from None
-        if parts:
+        if any(map(len, parts)):
             yield pa.concat_tables(parts, promote_options="permissive").to_pandas()

@@ -23,7 +23,7 @@ from retain.kinds.forecast.data import tables, timestamps
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.evaluation.metrics import SCALES, MetricSums
 from retain.kinds.forecast.monitoring import forecast_log
-from retain.kinds.forecast.monitoring.findings import Findings, Scored
+from retain.kinds.forecast.monitoring.findings import Findings, Scored, by_number
 
 NEWEST = 10, 4  # the newest part is so many horizons or seasons long, whichever is more
 WINDOW = ["version", "md5", "unique_id", "origin"]  # what one forecast of a series is known by
@@ -64,7 +64,9 @@ def monitor(
         )
     first, last = min(span[0] for span in spans), max(span[1] for span in spans)
     begin, end = max(first, known.stamps[0]), min(last, known.stamps[-1])
-    grid = pd.date_range(begin, end, freq=known.frequency)
+    # from the table's own first step: a logged time may be at none
+    grid = pd.date_range(known.stamps[0], end, freq=known.frequency)
+    grid = grid[grid >= begin]
     tally = Tally(data, grid, known, promise, max(span[2] for span in spans))
     for day in forecast_log.read(log):
         tally.add(day)
@@ -220,6 +222,8 @@ class Tally:
         unknown = [str(one.version) for one in self._versions.values() if one.promise is None]
         if unknown:
             notes.append(f"the registry has no such model of version {', '.join(unknown)}")
+        versions = [self._versions[key] for key in sorted(self._versions)]
+        shown = {(one.version, one.md5) for one in by_number(versions)}
         by_period = [
             (
                 number,
@@ -227,12 +231,12 @@ class Tally:
                 {key: float(of[place]) for key, of in scores.items()},
                 int(count),
             )
-            for (number, _), sums in sorted(self._by_period.items())
+            for (number, md5), sums in sorted(self._by_period.items())
+            if (number, md5) in shown
             for scores in [sums.scores_by_series()]
             for place, count in enumerate(sums.by_series[1, 0])
             if count
         ]
-        versions = [self._versions[key] for key in sorted(self._versions)]
         return Findings(versions, by_period, None, self._data, notes)
 
 
