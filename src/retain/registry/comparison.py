@@ -26,7 +26,11 @@ def against_champion(
     The evaluated models are compared. If both versions have the same one, they differ by the refit
     alone, and the check passes. If the version is the champion's recipe on other rows, it passes
     unless it is worse, since its refit has learned from newer rows. Each result has the champion's
-    scores, too, for the tag `versus`.
+    scores, too, for the tag `versus`. A champion that reads other data, or has learned from the
+    test windows, cannot be compared, and the check passes.
+
+    Raises:
+        RegistryError: the champion cannot be read, or its files are not those that were registered.
     """
     paths = Layout(root, str(version.name))
     folder = paths.model(version.tags.get("cell", MODEL))
@@ -43,9 +47,16 @@ def against_champion(
         try:
             with downloaded(champion) as theirs:
                 both = kind_of(problem).compare.load(problem, paths.prepared, folder, theirs)
-        except (IncomparableError, RegistryError) as error:
+        except IncomparableError as error:
             yield CheckResult(label, True, f"the champion cannot be compared: {error}", {})
             continue
+        except RegistryError as error:
+            name, number = version.name, version.version
+            raise RegistryError(
+                f"{name} version {number} is not judged, since the champion, version "
+                f"{champion.version}, cannot be read: {error}. Register again once it can be read, "
+                f'or replace it with `retain promote {name} --version {number} --reason "…"`'
+            ) from None
         change = both.differences[check.metric]
         margin = check.margin * both.scores[1][check.metric]
         passed, wanted = change.high < -margin, f"the interval must lie below {-margin or 0:.4g}"

@@ -83,13 +83,13 @@ def _decide(
     _, metrics = ledger.registered(json.loads(version.tags.get("outs", "{}")), name)
     models = (version.tags["model.md5"], metrics, version.tags.get("final.md5", ""))
     entry = ledger.new_entry(root, by, "champion", why, *models)
-    with claim.held(client, name), ledger.recorded(root, name, entry):
+    with claim.held(client, name) as holder, ledger.recorded(root, name, entry):
         now = registry.alias_version(client, name, "champion")
         if champion is not None and (now is None or now.version != champion.version):
             raise RegistryError(
                 f"@champion of {name} was moved meanwhile: look at `retain models {name}` again"
             )
-        sentence = move(client, version, entry)
+        sentence = move(holder, version, entry)
     path = Layout(root, name).decision
     decision = lookup.recorded_decision(root, name)
     for alias in ("champion", "previous"):
@@ -102,7 +102,7 @@ def _decide(
 def move(client: "MlflowClient", version: "ModelVersion", entry: Entry) -> str:
     """Make a version the champion in the store, with who, when and why as tags; say so.
 
-    The claim is held.
+    The client is that of a claim.
     """
     name = version.name
     aliases = client.get_model_version(name, version.version).aliases  # others lack them

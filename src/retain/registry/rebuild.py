@@ -130,8 +130,8 @@ def _promote(client: "MlflowClient", name: str, entry: Entry) -> str:
             f"{entry.by} made a model @champion ({entry.why}) that is in no commit, or was "
             f"skipped: {fingerprint.short(entry.model)}"
         )
-    with claim.held(client, name):
-        return promotion.move(client, version, entry)
+    with claim.held(client, name) as holder:
+        return promotion.move(holder, version, entry)
 
 
 def _locked(root: Path, name: str, entry: Entry) -> tuple[str, dict[str, str]]:
@@ -192,8 +192,8 @@ def _register(tree: Path, client: "MlflowClient", name: str, entry: Entry, whole
     elif entry.alias == UNKNOWN:
         decision = registry.judge(tree, name, problem, version, list(checks.values()))
     else:
-        with claim.held(client, name):
-            decision = registry.decide(client, version, entry.alias, list(checks.values()))
+        with claim.held(client, name) as holder:
+            decision = registry.decide(holder, version, entry.alias, list(checks.values()))
     if is_new and (paths.reports / "report.md").is_file():
         cells = sorted(folder.name for folder in paths.models.glob("*/"))
         runs.log_evaluation(tree, name, problem, [c for c in cells if c in problem.training.cells])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 MOVED = "moved"  # a registered model's tag: what a person decided last of its aliases
+TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,13 @@ def judge(
     """Compare a version, whose files are here, with the champion, and move the aliases.
 
     They are moved only if the champion is still the one that was compared. If another machine made
-    another one champion meanwhile, the version is compared with that one.
+    another one champion meanwhile, the version is compared with that one. It is also judged anew
+    where the claim was lost, TRIES times at most.
+
+    Raises:
+        RegistryError: the champion cannot be read, or the claim was lost each time.
     """
-    client = store.connect(root)
+    client, lost = store.connect(root), 0
     while True:
         state = _champion_state(client, name)
         champion = alias_version(client, name, "champion")
@@ -132,9 +137,14 @@ def judge(
         passed = all(check.passed for check in found)
         is_champion = champion is not None and champion.version == version.version
         alias = "champion" if passed or is_champion else "challenger"
-        with claim.held(client, name):
-            if _champion_state(client, name) == state:
-                return decide(client, version, alias, found)
+        try:
+            with claim.held(client, name) as holder:
+                if _champion_state(client, name) == state:
+                    return decide(holder, version, alias, found)
+        except claim.ClaimLostError:
+            lost += 1
+            if lost == TRIES:
+                raise
 
 
 def _champion_state(client: "MlflowClient", name: str) -> tuple[str, ...]:
@@ -170,7 +180,10 @@ def _all_checks(
 def decide(
     client: "MlflowClient", version: "ModelVersion", alias: str, checks: list[CheckResult]
 ) -> Decision:
-    """Give a version an alias, and keep what the gate found as its tags; the claim is held."""
+    """Give a version an alias, and keep what the gate found as its tags.
+
+    The client is that of a claim.
+    """
     before = set_alias(client, version, alias)
     failed = [check for check in checks if not check.passed]
     reasons = "; ".join(f"{check.check}: {check.sentence}" for check in failed)

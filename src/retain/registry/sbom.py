@@ -27,7 +27,8 @@ def build() -> str:
     # Of two of one name, Python imports the first.
     installed: dict[str, Distribution] = {}
     for found in distributions():
-        installed.setdefault(canonicalize_name(found.name), found)
+        if found.name:  # None for what an upgrade that was aborted left (`~umpy-2.0.dist-info`)
+            installed.setdefault(canonicalize_name(found.name), found)
     urls = {name: f"pkg:pypi/{name}@{found.version}" for name, found in installed.items()}
     components = [
         {

@@ -23,8 +23,20 @@ INSTALL = "signatures need the packages of the extra `sign`: pip install model-s
 
 
 def required_key() -> Path | None:
-    """Return the file of the public key whose signature is required, if one is."""
-    return Path(given) if (given := os.environ.get(REQUIRED)) else None
+    """Return the file of the public key whose signature is required, if one is.
+
+    Raises:
+        ParamsError: the variable is empty, as if its value had been forgotten.
+    """
+    given = os.environ.get(REQUIRED)
+    if given is None:
+        return None
+    if not given.strip():
+        raise ParamsError(
+            f"{REQUIRED} is empty: set it to the file of a public key, or unset it if no signature "
+            f"is required"
+        )
+    return Path(given)
 
 
 def sign(place: Path, key: Path) -> bytes:
@@ -60,6 +72,8 @@ def check(
     """Check the signature of a copy of a version.
 
     Args:
+        place: the copy, as `sign` takes it.
+        signature: the bytes that `sign` returned; None if the version has none.
         key: file of the public key, in PEM.
         name, number: of the version.
         content: of the manifest, which names the model that was signed.

@@ -16,11 +16,17 @@ class Tags:
 
     def __init__(self, **tags: str) -> None:
         self.tags, self._lock = tags, threading.Lock()
+        self.written: list[str] = []
+        self.moved: list[str] = []
 
     def set_registered_model_tag(self, name: str, key: str, value: str) -> None:
         time.sleep(0.001)
         with self._lock:
             self.tags[key] = value
+            self.written.append(key)
+
+    def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
+        self.moved.append(alias)
 
     def get_registered_model(self, name: str) -> Any:
         time.sleep(0.001)
@@ -87,3 +93,27 @@ def test_an_error_in_the_block_ends_the_claim() -> None:
     with pytest.raises(KeyError), claim.held(client, "sales"):
         raise KeyError
     assert client.tags == {}
+
+
+def test_each_try_has_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    client: Any = Tags(**{f"{claim.PREFIX}killed": "1"})
+    monkeypatch.setattr(claim, "STALE", 0.1)
+    with claim.held(client, "sales"):
+        assert len(client.written) > 1
+    assert len(set(client.written)) == len(client.written)
+
+
+def test_without_its_claim_nothing_is_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    client: Any = Tags()
+    with claim.held(client, "sales") as holder:
+        holder.set_registered_model_alias("sales", "previous", "1")
+        client.tags.clear()  # another process took it for that of a killed one
+        with pytest.raises(claim.ClaimLostError, match="retain models sales"):
+            holder.set_registered_model_alias("sales", "champion", "2")
+        with pytest.raises(claim.ClaimLostError):
+            holder.set_registered_model_tag("sales", "moved", "{}")
+    with claim.held(client, "sales") as holder:  # the claim is there, but may be removed now
+        monkeypatch.setattr(claim, "HOLD", 0.0)
+        with pytest.raises(claim.ClaimLostError):
+            holder.set_registered_model_alias("sales", "champion", "2")
+    assert client.moved == ["previous"]

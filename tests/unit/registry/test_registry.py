@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from retain.config.checks import ChampionCheck
+from retain.errors import IncomparableError, RegistryError
 from retain.evaluation.quality_gate import CheckResult, Comparison
 from retain.evaluation.results import Interval
-from retain.registry import comparison, registry
+from retain.registry import claim, comparison, registry
 from retain.tracking import runs
 from retain.tracking.store import StoreError
 
@@ -93,6 +94,70 @@ def against_champion(
     version: Any = SimpleNamespace(name="small", version="4", tags=tags)
     (result,) = comparison.against_champion(tmp_path, problem, version, champion)
     return result
+
+
+def test_a_champion_that_cannot_be_read_is_no_reason_to_replace_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But one that was trained on other columns is."""
+    errors: list[Exception] = [
+        RegistryError("weights of small version 3 was changed"),
+        StoreError("a store", ValueError("time-out")),
+        IncomparableError("it has other columns"),
+    ]
+
+    def fail(version: Any) -> Any:
+        raise errors[0]
+
+    monkeypatch.setattr(comparison, "downloaded", fail)
+    problem: Any = SimpleNamespace(gate=[ChampionCheck(check="champion", metric="mae", margin=0.1)])
+    champion: Any = SimpleNamespace(name="small", version="3", tags={"model.md5": "a"})
+    version: Any = SimpleNamespace(name="small", version="4", tags={"model.md5": "b"})
+
+    def judge() -> list[CheckResult]:
+        return list(comparison.against_champion(tmp_path, problem, version, champion))
+
+    with pytest.raises(
+        RegistryError, match=r"version 4 is not judged, .*version 3 was changed.*promote"
+    ):
+        judge()
+    errors.pop(0)
+    with pytest.raises(RegistryError, match=r"version 4 is not judged, .*time-out"):
+        judge()
+    errors.pop(0)
+    (result,) = judge()
+    assert result.passed
+    assert result.sentence == "the champion cannot be compared: it has other columns"
+
+
+def test_one_that_lost_its_claim_decides_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[int] = []
+    times = 2
+
+    def decide(*words: Any) -> str:
+        if len(lost) < times:
+            lost.append(len(compared))
+            raise claim.ClaimLostError("too slow")
+        return "decided"
+
+    compared: list[str] = []
+    monkeypatch.setattr(registry.store, "connect", lambda root: None)
+    monkeypatch.setattr(registry.claim, "held", lambda client, name: nullcontext(client))
+    monkeypatch.setattr(registry, "_champion_state", lambda client, name: ("3",))
+    monkeypatch.setattr(registry, "alias_version", lambda client, name, alias: None)
+    monkeypatch.setattr(registry, "_kept", lambda *words: None)
+    monkeypatch.setattr(registry, "_all_checks", lambda *words: compared.append("") or [])
+    monkeypatch.setattr(registry, "decide", decide)
+    anything: Any = None
+    assert registry.judge(tmp_path, "small", anything, anything, []) == "decided"
+    assert lost == [1, 2]  # how often it was compared before
+    lost.clear()
+    times = 99
+    with pytest.raises(claim.ClaimLostError):
+        registry.judge(tmp_path, "small", anything, anything, [])
+    assert len(lost) == registry.TRIES
 
 
 class Aliases:

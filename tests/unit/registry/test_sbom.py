@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from importlib.metadata import distribution, distributions, version
+from importlib.metadata import Distribution, distribution, distributions, version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,3 +43,17 @@ def test_each_installed_package_is_named_once() -> None:
     names = [component["name"] for component in json.loads(text)["components"]]
     assert names == sorted({canonicalize_name(found.name) for found in distributions()})
     assert f"pkg:pypi/torch@{version('torch')}" in text
+
+
+def test_what_an_aborted_upgrade_left_is_no_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / "~umpy-2.0.dist-info"
+    left.mkdir()
+    both = [Distribution.at(left), distribution("six")]
+    sbom.build.cache_clear()
+    monkeypatch.setattr(sbom, "distributions", lambda: both)
+    try:
+        assert [found["name"] for found in json.loads(sbom.build())["components"]] == ["six"]
+    finally:
+        sbom.build.cache_clear()

@@ -162,3 +162,16 @@ def test_without_the_library_a_sentence_says_how_to_install_it(
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ParamsError, match="extra `sign`: pip install model-signing"):
         signing.sign(place, keys[0])
+
+
+def test_a_requirement_without_a_file_does_not_count_as_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(signing.REQUIRED, raising=False)
+    assert signing.required_key() is None
+    monkeypatch.setenv(signing.REQUIRED, "key.pub")
+    assert signing.required_key() == Path("key.pub")
+    for empty in ("", " "):
+        monkeypatch.setenv(signing.REQUIRED, empty)
+        with pytest.raises(ParamsError, match="RETAIN_REQUIRE_SIGNATURE is empty"):
+            signing.required_key()
