@@ -69,9 +69,7 @@ def run(
 @app.command()
 def stage(
     stage: Annotated[str, typer.Argument(help="prepare, evaluate, forecast or replay.")],
-    name: Annotated[
-        str, typer.Argument(help="Of the problem; of a forecast, the folder that it writes.")
-    ],
+    name: Annotated[str, typer.Argument(help="Of the problem; of a forecast, as its line has it.")],
     part: Annotated[
         str, typer.Option(metavar="I/N", help="Which share of the parts, such as 3/8.")
     ],

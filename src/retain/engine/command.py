@@ -16,17 +16,22 @@ from typing import Any
 from retain.engine import mapping
 from retain.engine.choice import Engine
 from retain.engine.mapping import Job, Part
-from retain.errors import ParamsError, RetainError, listed
+from retain.errors import ParamsError, RetainError, did_you_mean, listed
 from retain.project import files
 
 # By these the libraries of numbers choose their kernels and threads, so that all have the same.
 KERNELS = ("NPY_", "OPENBLAS_", "ATEN_", "ONEDNN_", "MKL_", "OMP_", "MLFLOW_DISABLE_TELEMETRY")
+STAGES = ("prepare", "evaluate", "forecast", "replay")
+OWN = "retain."  # begins the name of every function that does a part
+GRACE = 10.0  # seconds that a command has to end when it is asked to
+AGAIN = "the same command with `--engine command`"
 
 
 def run(
     engine: Engine, function: str, parts: Iterable[Part], job: Job
 ) -> Generator[Path, None, None]:
     """Start the shares, or print how to; yield the outputs of the parts if all are done."""
+    _words(engine.template, "")  # an error in it comes before any work
     outputs, missing = list[Path](), list[dict[str, Any]]()
     for part in parts:
         outputs.append(part.output)
@@ -70,9 +75,13 @@ def do_share(root: Path, stage: str, name: str, share: str) -> tuple[int, int]:
         How many parts were done, and how many the share has.
 
     Raises:
-        ParamsError: there is no such share.
-        RetainError: nothing is waiting; a part failed.
+        ParamsError: there is no such share, stage or name.
+        RetainError: nothing is waiting; the list of parts is damaged; a part failed.
     """
+    if stage not in STAGES:
+        raise ParamsError(f"no stage `{stage}` is done in parts{did_you_mean(stage, [*STAGES])}")
+    if "/" in name:
+        raise ParamsError(f"{name!r} is no name of a problem or an output")
     found = re.fullmatch(r"([1-9]\d{0,6})/([1-9]\d{0,6})", share)
     if found is None or int(found[1]) > int(found[2]):
         raise ParamsError(f"--part is {share!r}: expected a share such as 1/8, 2/8, …, 8/8")
@@ -82,9 +91,9 @@ def do_share(root: Path, stage: str, name: str, share: str) -> tuple[int, int]:
             f"nothing of {stage} of {name} is waiting (there is no {file}): start the command that "
             "needs the parts with `--engine command`, which prints what to run"
         )
-    content = files.read_json(file, "the same command with `--engine command`")
-    os.environ |= content["environment"]  # before NumPy is imported
-    mine = content["parts"][int(found[1]) - 1 :: int(found[2])]
+    function, environment, parts = _read(file)
+    os.environ |= environment  # before NumPy is imported
+    mine = parts[int(found[1]) - 1 :: int(found[2])]
     todo = [part for part in mine if not _is_done(part)]
     for part in todo:
         output = Path(part["output"])
@@ -93,7 +102,7 @@ def do_share(root: Path, stage: str, name: str, share: str) -> tuple[int, int]:
                 f"node {os.uname().nodename} does not see {output.parent}; every node needs the "
                 "project's folder at the same path, on a file system that all share"
             )
-        mapping.do(content["function"], output, part["arguments"])
+        mapping.do(function, output, part["arguments"])
     return len(todo), len(mine)
 
 
@@ -104,6 +113,22 @@ def kernels() -> dict[str, str]:
 
 def _file(root: Path, stage: str, name: str) -> Path:
     return root.resolve() / "scratch" / "parts" / f"{stage}-{name}.json"
+
+
+def _read(file: Path) -> tuple[str, dict[str, str], list[dict[str, Any]]]:
+    """Return the function of a list of parts, the variables, and the parts."""
+    match files.read_json(file, AGAIN):
+        case {
+            "function": str(function),
+            "environment": dict(environment),
+            "parts": list(parts),
+        } if (
+            function.startswith(OWN)
+            and all(isinstance(value, str) for value in environment.values())
+            and all(isinstance(part, dict) and {"output", "arguments"} <= {*part} for part in parts)
+        ):
+            return function, environment, parts
+    raise RetainError(f"{file} is damaged; run {AGAIN}, which writes it anew")
 
 
 def _is_done(part: Mapping[str, Any]) -> bool:
@@ -126,6 +151,12 @@ def _start(template: str, lines: list[str], job: Job) -> None:
     finally:
         for process in started:
             process.terminate()
+        for process in started:
+            try:
+                process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
     if any(codes):
         number = next(number for number, code in enumerate(codes) if code)
         raise RetainError(
@@ -137,6 +168,12 @@ def _start(template: str, lines: list[str], job: Job) -> None:
 def _words(template: str, line: str) -> list[str]:
     """Return the words of a template; {command} is several words, or stands in a quoted one."""
     words = list[str]()
-    for word in shlex.split(template):
+    try:
+        found = shlex.split(template)
+    except ValueError as error:
+        raise ParamsError(
+            f"the template {template!r} of the engine `command` cannot be cut into words: {error}"
+        ) from None
+    for word in found:
         words += shlex.split(line) if word == "{command}" else [word.replace("{command}", line)]
     return words

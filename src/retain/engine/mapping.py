@@ -101,13 +101,20 @@ def project_of(path: Path) -> Path:
 def map(function: str, parts: Iterable[Part], job: Job) -> Generator[Path, None, None]:
     """Do all parts with the chosen engine, and yield their outputs in order.
 
+    A caller closes what this returns (`contextlib.closing`), so that processes that are still at a
+    part end where the caller stops early.
+
     Args:
         function: "module:name" of a function that is called with the path to write to, which does
             not exist, and a part's arguments as keywords.
         parts: made one after another, as workers become free.
 
     Raises:
-        RetainError: the earliest part failed with it; a worker is lost or cannot see a path.
+        RetainError: the earliest part failed with it; a worker is lost or cannot see a path; with
+            `command`, parts are missing, and the text says what to run.
+        OSError: the earliest part failed with it, as where the disk is full.
+        RuntimeError: the earliest part failed in another process by a defect; the text is its
+            traceback. In this process the error is raised as it is.
     """
     engine = choice.chosen()
     if engine == choice.Engine():

@@ -14,7 +14,7 @@ from io import FileIO
 from typing import Any
 
 from retain.engine import choice, command, ray_part
-from retain.engine.worker import line, own_channels
+from retain.engine.worker import end_with_parent, line, own_channels
 from retain.errors import clipped
 
 AHEAD = 2  # parts for each processor of the cluster, so that none waits for this process
@@ -28,6 +28,7 @@ QUIET = {
 def main() -> None:
     """Connect, and do what is asked until the standard input ends."""
     asked, answers = own_channels()
+    end_with_parent()
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     try:

@@ -23,6 +23,7 @@ Message = dict[str, Any]
 def main() -> None:
     """Do one part after another."""
     asked, answers = own_channels()
+    end_with_parent()
     answers.write(line({"slots": 1}))
     while text := asked.readline():
         task = json.loads(text)
@@ -30,22 +31,22 @@ def main() -> None:
 
 
 def own_channels() -> tuple[FileIO, FileIO]:
-    """Keep the standard streams for messages; what libraries print goes to the standard error.
-
-    The process ends with the one that asks, even if that was killed.
-    """
+    """Keep the standard streams for messages; what libraries print goes to the standard error."""
     asked, answers = FileIO(0, "rb"), FileIO(os.dup(1), "wb")
     os.dup2(2, 1)
-    threading.Thread(target=end_with_parent, daemon=True).start()
     return asked, answers
 
 
 def end_with_parent() -> None:
-    """End this process when the other end of its standard input is closed."""
-    watched = select.poll()
-    watched.register(0, 0)  # its end alone
-    watched.poll()
-    os._exit(1)
+    """End this process with the one that asks, even if that was killed."""
+
+    def wait() -> None:
+        watched = select.poll()
+        watched.register(0, 0)  # the end of the standard input alone
+        watched.poll()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def line(message: Message) -> bytes:

@@ -22,8 +22,8 @@ from retain.evaluation import bootstrap
 from retain.evaluation.arrays import Floats
 from retain.evaluation.results import Interval
 from retain.project import files
-from retain.tuning.engine import Engine, messages
 from retain.tuning.plan import Plan
+from retain.tuning.runner import TrialRunner, messages
 from retain.tuning.study import Study
 
 PARTS = 3  # earlier parts at most
@@ -97,7 +97,7 @@ def _shared(best: Losses, before: Losses) -> Floats:
 def collect(
     plan: Plan,
     studies: Mapping[Cell, Study],
-    engine: Engine,
+    runner: TrialRunner,
     jobs: int,
     tell: Tell = lambda cell, number, earlier, why: None,
 ) -> dict[Cell, Evidence]:
@@ -131,12 +131,12 @@ def collect(
             if tasks and place not in running:
                 cell, (number, earlier) = running[place] = tasks.popleft()
                 entry = plan.of(studies[cell].settings_of(number))
-                engine.start(place, {"entry": entry, "cell": cell, "earlier": earlier})
+                runner.start(place, {"entry": entry, "cell": cell, "earlier": earlier})
 
     fill()
-    for place, message in messages(engine) if running else ():
+    for place, message in messages(runner) if running else ():
         if "epoch" in message:
-            engine.answer(place, stop=False)
+            runner.answer(place, stop=False)
         elif "epochs" not in message:
             cell, key = running.pop(place)
             kept[cell].add(key, message.get("losses"))

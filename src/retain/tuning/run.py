@@ -9,9 +9,9 @@ from typing import Any
 from retain.config.schema import Cell
 from retain.errors import DataError, RetainError
 from retain.tuning import evidence, runs
-from retain.tuning.engine import Engine, Processes, messages
 from retain.tuning.evidence import Evidence
 from retain.tuning.plan import Plan
+from retain.tuning.runner import Processes, TrialRunner, messages
 from retain.tuning.study import Ended, Study
 
 Tell = Callable[[Cell, Ended, "Progress"], None]
@@ -77,41 +77,41 @@ def run(
         compared: called after each training on an earlier part.
     """
     mode = plan.problem.training.reproducible
-    with Processes(plan.root, plan.name, mode) as engine:
-        prepared = _prepare(plan, engine)
+    with Processes(plan.root, plan.name, mode) as runner:
+        prepared = _prepare(plan, runner)
         seed = plan.problem.training.seed
         studies = {
             cell: Study(plan.journal(cell, prepared), space, seed)
             for cell, space in plan.spaces.items()
         }
         began(studies)
-        _Run(plan, studies, engine, trials, seconds, jobs, tell).until_done()
-        return studies, evidence.collect(plan, studies, engine, jobs, compared)
+        _Run(plan, studies, runner, trials, seconds, jobs, tell).until_done()
+        return studies, evidence.collect(plan, studies, runner, jobs, compared)
 
 
-def _prepare(plan: Plan, engine: Engine) -> str:
+def _prepare(plan: Plan, runner: TrialRunner) -> str:
     """Prepare the data as they are; return their md5."""
-    engine.start(0, {"entry": plan.of({})})
-    _, message = next(messages(engine))
+    runner.start(0, {"entry": plan.of({})})
+    _, message = next(messages(runner))
     if "failed" in message:
         raise DataError(message["failed"])
     return str(message["prepared"])
 
 
 class _Run:
-    """The trials that run, by their place in the engine."""
+    """The trials that run, by their place in the runner."""
 
     def __init__(
         self,
         plan: Plan,
         studies: dict[Cell, Study],
-        engine: Engine,
+        runner: TrialRunner,
         trials: int,
         seconds: float | None,
         jobs: int,
         tell: Tell,
     ):
-        self.plan, self.studies, self.engine = plan, studies, engine
+        self.plan, self.studies, self.runner = plan, studies, runner
         self.trials, self.jobs, self.tell = trials, jobs, tell
         self.began = time.monotonic()
         self.deadline = math.inf if seconds is None else self.began + seconds
@@ -123,7 +123,7 @@ class _Run:
         self._fill()
         if not self.running:
             return
-        for place, message in messages(self.engine):
+        for place, message in messages(self.runner):
             self._take(place, message)
             self._fill()
             if not self.running:
@@ -134,7 +134,7 @@ class _Run:
             if place not in self.running and (cell := self._next()) is not None:
                 number, settings = self.studies[cell].begin()
                 self.running[place] = _Trial(cell, number, settings, time.time())
-                self.engine.start(place, {"entry": self.plan.of(settings), "cell": cell})
+                self.runner.start(place, {"entry": self.plan.of(settings), "cell": cell})
 
     def _next(self) -> Cell | None:
         """Return the cell with the fewest trials, if one may begin."""
@@ -162,7 +162,7 @@ class _Run:
                 trial.stopped = study.report(trial.number, message["epoch"], message["score"])
             else:
                 trial.why = "its forecasts are not finite"
-            self.engine.answer(place, trial.stopped or bool(trial.why))
+            self.runner.answer(place, trial.stopped or bool(trial.why))
         else:
             del self.running[place]
             why = message.get("failed", trial.why)

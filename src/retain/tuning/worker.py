@@ -8,9 +8,7 @@ input ends.
 import json
 import math
 import os
-import select
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +22,7 @@ from filelock import FileLock
 from retain.config import loader
 from retain.config.kind import kind_of
 from retain.config.schema import Mode, Problem
+from retain.engine.worker import end_with_parent, line, own_channels
 from retain.errors import RetainError
 from retain.project import code_deps, files, fingerprint
 from retain.training.portable_cpu import pin_cpu_kernels
@@ -36,22 +35,21 @@ def main() -> None:
     """Import what trials need, and run one after another."""
     root, name, mode = Path(sys.argv[1]), sys.argv[2], cast("Mode", sys.argv[3])
     pin_cpu_kernels(mode)
-    asked, answers = FileIO(0, "rb"), FileIO(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print is no answer
+    asked, answers = own_channels()
 
     def tell(answer: dict[str, Any]) -> None:
-        answers.write(json.dumps(answer).encode() + b"\n")
+        answers.write(line(answer))
 
     kind = kind_of(loader.load_problem(root, name))
     targets = kind.targets("prepare") | kind.targets("train")
     for module in ("retain.training.trainer", *(one.partition(":")[0] for one in targets.values())):
         import_module(module)
-    while line := asked.readline():
-        if not line.startswith(b"{"):  # an answer to a trial that was killed meanwhile
+    while text := asked.readline():
+        if not text.startswith(b"{"):  # an answer to a trial that was killed meanwhile
             continue
         child = os.fork()
         if child == 0:
-            _be(root, name, json.loads(line), tell, asked)
+            _be(root, name, json.loads(text), tell, asked)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if status != 0:  # as where the memory was too small, or nobody asks any more
             with suppress(BrokenPipeError):
@@ -60,7 +58,7 @@ def main() -> None:
 
 def _be(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO) -> None:
     """Run a task in this process, and end it."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     with open(os.devnull, "w", encoding="utf-8") as nothing:  # noqa: PTH123
         sys.stdout = nothing
         begin = time.process_time()
@@ -73,14 +71,6 @@ def _be(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO) 
 
             tell({"defect": traceback.format_exc()})
     os._exit(0)
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that asks has ended, by a kill, too."""
-    watched = select.poll()
-    watched.register(0, 0)  # its end alone
-    watched.poll()
-    os._exit(1)
 
 
 def _run(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO) -> None:

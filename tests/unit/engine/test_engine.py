@@ -2,10 +2,14 @@
 
 import json
 import os
+import re
 import shlex
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,6 +58,7 @@ def _functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delenv("RETAIN_ENGINE", raising=False)
     monkeypatch.setattr(choice, "settings_file", lambda: tmp_path / "settings.yaml")
+    monkeypatch.setattr(command, "OWN", "", raising=False)
     yield
     sys.modules.pop("engine_functions", None)
     for pool in processes._KEPT.values():
@@ -222,6 +227,7 @@ def test_shares_do_the_parts_and_the_same_stage_collects_them(
 def test_a_template_starts_the_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     share = (
         "import sys; from pathlib import Path; from retain.engine import command; "
+        "command.OWN = ''; "
         "command.do_share(Path(), *sys.argv[3:5], sys.argv[6])"
     )
     monkeypatch.setenv("RETAIN_ENGINE", "command:2")
@@ -237,6 +243,71 @@ def test_a_template_starts_the_shares(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("RETAIN_COMMAND", "srun")
     with pytest.raises(ParamsError, match=r"has no \{command\}"):
         list(engine.map("engine_functions:square", squares(tmp_path, 2), job(tmp_path)))
+    monkeypatch.setenv("RETAIN_COMMAND", "srun --wrap='{command}")
+    with pytest.raises(ParamsError, match="cannot be cut into words: No closing quotation"):
+        list(engine.map("engine_functions:square", squares(tmp_path, 2), job(tmp_path)))
+
+
+def test_commands_that_are_left_have_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "GRACE", 0.1, raising=False)
+    started = list[subprocess.Popen[bytes]]()
+
+    class Popen(subprocess.Popen[bytes]):
+        def __init__(self, words: list[str], **keys: Any):
+            if started:
+                raise OSError("no more processes")
+            # one that ignores the request to end, once it is seen to have begun
+            super().__init__(["sh", "-c", "trap '' TERM; echo; exec sleep 60"], stdout=-1, **keys)
+            assert self.stdout is not None
+            self.stdout.readline()
+            started.append(self)
+
+    monkeypatch.setattr(command.subprocess, "Popen", Popen)
+    monkeypatch.setenv("RETAIN_ENGINE", "command:2")
+    monkeypatch.setenv("RETAIN_COMMAND", "srun {command}")
+    with pytest.raises(RetainError, match="cannot be started: no more processes"):
+        list(engine.map("engine_functions:square", squares(tmp_path, 2), job(tmp_path)))
+    code = started[0].returncode  # what was known when the map ended
+    started[0].kill()
+    started[0].communicate()
+    assert code == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "message"),
+    [
+        ("../../x", "shop", "no stage `../../x` is done in parts"),
+        ("evaluat", "shop", "did you mean `evaluate`?"),
+        ("train", "shop", "no stage `train`"),
+        ("evaluate", "../shop", "'../shop' is no name of a problem or an output"),
+    ],
+)
+def test_words_of_a_share_name_no_other_file(
+    tmp_path: Path, stage: str, name: str, message: str
+) -> None:
+    with pytest.raises(ParamsError, match=re.escape(message)):
+        command.do_share(tmp_path, stage, name, "1/2")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        [],
+        {"function": "os:abort", "environment": {}, "parts": []},
+        {"function": "retain.x:y", "environment": {"A": 1}, "parts": []},
+        {"function": "retain.x:y", "environment": {}, "parts": [{"output": "/x"}]},
+    ],
+)
+def test_a_damaged_list_of_parts_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: object
+) -> None:
+    monkeypatch.setattr(command, "OWN", "retain.", raising=False)
+    file = tmp_path / "scratch" / "parts" / "evaluate-shop.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(content))
+    with pytest.raises(RetainError, match=r"evaluate-shop\.json is damaged.*--engine command"):
+        command.do_share(tmp_path, "evaluate", "shop", "1/1")
 
 
 @pytest.mark.parametrize("share", ["0/2", "3/2", "1", "a/b", "1/2/3", ""])

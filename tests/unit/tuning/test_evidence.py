@@ -55,7 +55,7 @@ def test_few_origins_or_no_earlier_part_decide_nothing() -> None:
     assert report.earlier({"lstm": none}).rows[0][2] == "–"
 
 
-class Engine:
+class Runner:
     """Answers each training on an earlier part at once; the second part is not possible."""
 
     def __init__(self, gain: float):
@@ -112,12 +112,12 @@ def studied(made: Plan, folder: Path) -> dict[Any, Study]:
 
 def test_both_settings_train_on_each_earlier_part_once(tmp_path: Path) -> None:
     made = planned(tmp_path)
-    studies, engine = studied(made, tmp_path), Engine(0.3)
-    found = evidence.collect(made, studies, engine, jobs=2)
-    assert engine.tasks == 2 * 2 * PARTS
+    studies, runner = studied(made, tmp_path), Runner(0.3)
+    found = evidence.collect(made, studies, runner, jobs=2)
+    assert runner.tasks == 2 * 2 * PARTS
     assert [one.parts for one in found.values()] == [PARTS - 1] * 2
     assert found["lstm"].better
-    again = Engine(0.3)
+    again = Runner(0.3)
     assert evidence.collect(made, studies, again, jobs=2) == found
     assert again.tasks == 0
     assert report.content(studies, found)["lstm"]["earlier"]["judgement"] == "better"
@@ -131,7 +131,7 @@ def test_apply_refuses_what_may_be_chance(
 ) -> None:
     made = planned(tmp_path)
     studies, path = studied(made, tmp_path), tmp_path / "params.yaml"
-    found = evidence.collect(made, studies, Engine(gain), jobs=1)
+    found = evidence.collect(made, studies, Runner(gain), jobs=1)
     before = path.read_text()
     if not written:
         with pytest.raises(RetainError, match="may be better by chance: on 2 earlier parts"):

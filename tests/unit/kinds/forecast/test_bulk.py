@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from retain.config.forecasts import BulkForecasts, ForecastOptions
-from retain.errors import DataError
+from retain.engine import mapping
+from retain.errors import DataError, RetainError
 from retain.kinds.forecast.data import chunks
 from retain.kinds.forecast.predict import predictor
 from retain.kinds.forecast.predict.bulk import OnProgress
@@ -197,3 +198,34 @@ def test_other_processes_write_the_same_bytes(
     bad.astype({"y": str}).to_parquet(tmp_path / "big" / "0.parquet", index=False)
     with pytest.raises(DataError, match=r"0\.parquet row 401: 'many'"):
         forecast_bulk(model, path, tmp_path, tmp_path / "bad", "m", on_progress)
+
+
+def test_what_was_begun_with_other_code_is_not_taken(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "big")
+    path, out = str(tmp_path / "big"), tmp_path / "out"
+
+    def stop(done: int, of: int) -> None:
+        if done > 400:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        forecast_bulk(model, path, tmp_path, out, "m", stop)
+    monkeypatch.setattr(mapping, "_code_md5", lambda: "of another release")
+    assert forecast_bulk(model, path, tmp_path, out, "m", on_progress).done_before == 0
+
+
+def test_outputs_of_one_name_have_parts_of_their_own(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "big")
+    (tmp_path / "dvc.yaml").touch()
+    monkeypatch.setenv("RETAIN_ENGINE", "command:1")
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        with pytest.raises(RetainError, match="retain stage forecast week-"):
+            forecast_bulk(
+                model, str(tmp_path / "big"), tmp_path, tmp_path / folder / "week", "m", on_progress
+            )
+    assert len(list((tmp_path / "scratch" / "parts").glob("forecast-week*.json"))) == 2

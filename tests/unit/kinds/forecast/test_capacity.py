@@ -3,14 +3,19 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from retain.errors import ParamsError
 from retain.kinds.forecast.capacity import arithmetic, measure
 from retain.kinds.forecast.capacity import plan as of_problem
 from retain.kinds.forecast.capacity.arithmetic import Costs, Line, Plan
 from retain.kinds.forecast.config import Data, Problem
+from retain.training.setup import TrainingSetup
 
 NO_MEMORY = dict.fromkeys(arithmetic.STAGES, Line(0, 0))
 COSTS = Costs(
@@ -100,3 +105,31 @@ def test_numbers_that_mean_nothing_are_refused(
     problem = Problem.model_validate({"kind": "forecast", "data": data, "gate": []})
     with pytest.raises(ParamsError, match="must be positive"):
         of_problem.plan(problem, "p", tmp_path, series, nodes)
+
+
+def test_sizes_that_are_one_have_a_line() -> None:
+    assert Line.through((1, 3.0), (1, 3.0)) == Line(0.0, 3.0)
+    assert Line.through((4, 6.0), (4, 6.0)) == Line(0.0, 1.5)
+
+
+class Rows:
+    """Three examples."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def batch(self, numbers: NDArray[np.int64]) -> Tensor:
+        return torch.ones(len(numbers), 1)
+
+
+def test_few_large_batches_are_measured_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[int] = []
+    monkeypatch.setattr(measure.time, "process_time", lambda: 1000.0 + len(done))
+
+    def loss(network: nn.Module, batch: Tensor) -> tuple[Tensor, Tensor]:
+        done.append(len(batch))
+        return network(batch).sum(), torch.tensor(1.0)
+
+    setup = TrainingSetup(nn.Linear(1, 1), Rows(), None, loss)
+    assert measure.update_seconds(setup, 8) == 1.0
+    assert done == [3] * (measure.WARM_UP + measure.UPDATES)

@@ -26,7 +26,11 @@ class Line:
 
         >>> Line.through((10, 3.0), (110, 5.0))
         Line(fixed=2.8, each=0.02)
+
+        Of one size, the line begins at 0.
         """
+        if large[0] == small[0]:
+            return cls(0.0, large[1] / large[0])
         each = max((large[1] - small[1]) / (large[0] - small[0]), 0.0)
         return cls(max(large[1] - each * large[0], 0.0), each)
 

@@ -13,8 +13,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from itertools import chain, islice, repeat
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,9 @@ import pandas as pd
 from retain.errors import ParamsError, RetainError, clipped
 from retain.kinds.forecast.capacity.arithmetic import Costs, Line
 from retain.kinds.forecast.config import Data, Problem
+
+if TYPE_CHECKING:
+    from retain.training.setup import TrainingSetup
 
 # Rows of the large table, about; the small one has a sixth. Both are larger than the blocks that a
 # stage reads.
@@ -192,36 +196,15 @@ def prepare(problem: Problem, folder: Path) -> dict[str, float]:
 
 def train(problem: Problem, folder: Path) -> dict[str, float]:
     """The set-up of a training and some updates, of two sizes; models for the other stages."""
-    import torch
-
     from retain import model_files
     from retain.config.kind import kind_of
     from retain.training import plan
-    from retain.training.sampler import ResumableSampler
     from retain.training.setup import Epoch
 
     kind, planned, prepared = kind_of(problem), plan.plan(problem), folder / "prepared"
     found, setup = _measured(lambda: planned[0].build(kind, problem, prepared, "lstm"))
-    parameters = list(setup.network.parameters())
-    optimiser = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
-
-    def update_seconds(size: int) -> float:
-        batches = iter(ResumableSampler(setup.train, size, seed=1))
-        start, done = 0.0, 0
-        for number, batch in enumerate(batches):
-            if number == WARM_UP:
-                start = time.process_time()
-            optimiser.zero_grad()
-            total, weight = setup.loss(setup.network, batch)
-            (total / weight.clamp(min=1)).backward()
-            optimiser.step()
-            done = number - WARM_UP + 1
-            if done == UPDATES:
-                break
-        return (time.process_time() - start) / max(done, 1)
-
     sizes = max(problem.training.batch_size // 8, 1), problem.training.batch_size
-    small, large = (min(update_seconds(size) for _ in range(2)) for size in sizes)
+    small, large = (min(update_seconds(setup, size) for _ in range(2)) for size in sizes)
     update = Line.through((sizes[0], small), (sizes[1], large))
     models = folder / "models"
     shutil.rmtree(models, ignore_errors=True)
@@ -233,7 +216,7 @@ def train(problem: Problem, folder: Path) -> dict[str, float]:
         model_files.write_model(model, setup.model, setup.config, [Epoch(0, 1, 1e-3, 1.0, 1.0)])
     for cell in problem.training.cells[1:]:
         shutil.copytree(models / "lstm", models / cell)
-    size = sum(each.numel() * each.element_size() for each in parameters)
+    size = sum(each.numel() * each.element_size() for each in setup.network.parameters())
     return found | {
         "update_fixed": update.fixed,
         "update_each": update.each,
@@ -241,6 +224,24 @@ def train(problem: Problem, folder: Path) -> dict[str, float]:
         "parameters": size,
         "networks": len(planned),
     }
+
+
+def update_seconds(setup: "TrainingSetup", size: int) -> float:
+    """Return the seconds of the processor of an update with batches of a size."""
+    import torch
+
+    from retain.training.sampler import ResumableSampler
+
+    optimiser = torch.optim.AdamW(setup.network.parameters(), lr=1e-4, fused=True)
+    epochs = repeat(ResumableSampler(setup.train, size, seed=1))
+    for number, batch in enumerate(islice(chain.from_iterable(epochs), WARM_UP + UPDATES)):
+        if number == WARM_UP:
+            start = time.process_time()
+        optimiser.zero_grad()
+        total, weight = setup.loss(setup.network, batch)
+        (total / weight.clamp(min=1)).backward()
+        optimiser.step()
+    return (time.process_time() - start) / UPDATES
 
 
 def evaluate(problem: Problem, folder: Path) -> dict[str, float]:

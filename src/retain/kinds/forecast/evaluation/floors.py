@@ -4,7 +4,7 @@ A series is estimated by its own rows alone, so that no result depends on the pa
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def build(source: Panel, names: Iterable[str], seed: int) -> Classical:
 
 def in_parts(
     count: int, prepared: Path, names: Sequence[str], seed: int, folder: Path, job: Job
-) -> Iterator[Path]:
+) -> Generator[Path, None, None]:
     """Do the same in parts, for `load`.
 
     Args:

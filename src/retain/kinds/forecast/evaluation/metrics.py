@@ -100,6 +100,7 @@ class MetricSums:
     ) -> None:
         """Add windows; `step` is each one's origin, `series` its number from 0.
 
+        They are quickest in order of series; the sums of any other order are as right.
         The other arguments are those of `measures`.
         """
         self.not_finite += int(np.count_nonzero(~np.isfinite(forecast)))

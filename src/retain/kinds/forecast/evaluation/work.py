@@ -3,6 +3,7 @@
 import copy
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,11 @@ class Work:
         if count <= floors.AT_ONCE or engine.in_process():
             return floors.build(source, names, seed)
         outputs = floors.in_parts(count, self.prepared, names, seed, self.folder, self.job)
-        for number, path in enumerate(outputs, start=1):
-            self._floors.append(path)
-            print(f"{' and '.join(names)}: part {number} of {-(-count // floors.AT_ONCE)} is done")
+        with closing(outputs):
+            for number, path in enumerate(outputs, start=1):
+                self._floors.append(path)
+                parts = -(-count // floors.AT_ONCE)
+                print(f"{' and '.join(names)}: part {number} of {parts} is done")
         return floors.load(source, names, seed, self._floors)
 
     def score(
@@ -86,10 +89,12 @@ class Work:
             "unit": empty.unit,
         }
         todo = self._blocks(parts, source, origins, windows, sample)
-        for number, path in enumerate(engine.map(blocks.FUNCTION, todo, self.job), start=1):
-            blocks.merge(path, list(windows), origins, sums)
-            on = "windows of the sampled series" if sample else "windows"
-            print(f"scoring {len(sums)} models: block {number} of {count} of the {on}", flush=True)
+        on = "windows of the sampled series" if sample else "windows"
+        with closing(engine.map(blocks.FUNCTION, todo, self.job)) as outputs:
+            for number, path in enumerate(outputs, start=1):
+                blocks.merge(path, list(windows), origins, sums)
+                done = f"block {number} of {count} of the {on}"
+                print(f"scoring {len(sums)} models: {done}", flush=True)
         return sums
 
     def _blocks(

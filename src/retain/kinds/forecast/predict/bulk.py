@@ -8,6 +8,7 @@ import json
 import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ import pyarrow.parquet
 
 from retain import engine
 from retain.config.forecasts import BulkForecasts, ForecastOptions
-from retain.engine import Job, Part
+from retain.engine import Job, Part, mapping
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import chunks, keys, reader, tables
@@ -74,7 +75,11 @@ def forecast_bulk(
         raise DataError(f"{output} exists already; remove it, or name another folder")
     scratch = output.absolute().with_name(f".{output.name}.part")
     recipe = {"model": md5, "table": table.digest(), "rows": chunks.ROWS, **vars(options)}
-    _begin(scratch, recipe | {"future": coming and coming.digest})
+    # The md5 of the code has no public name, since a new one would train every model anew.
+    _begin(
+        scratch,
+        recipe | {"future": coming and coming.digest, "code": mapping._code_md5()},
+    )
     shared: dict[str, Any] = {"where": data.path, "options": vars(options), "md5": md5}
     if not engine.in_process():  # for processes that do not see what this one has
         shared["model"] = str(shutil.copytree(folder, scratch / "model", dirs_exist_ok=True))
@@ -103,17 +108,20 @@ def forecast_bulk(
     count, done_before, noted = 0, 0, 0
     left_out: dict[str, str] = {}
     unknown: Counter[str] = Counter()
-    for target in engine.map(bulk_part.FUNCTION, parts(), Job("forecast", output.name, root)):
-        chunk = made.popleft()
-        chunk.rows.unlink(missing_ok=True)
-        done_before += chunk.done_before
-        marks = pyarrow.parquet.read_table(target, columns=[table_predictor.NOTE])
-        count += len(marks) // data.horizon
-        noted += pc.sum(pc.not_equal(marks[table_predictor.NOTE], "")).as_py() or 0
-        of_part = json.loads(target.with_suffix(".json").read_text("utf-8"))
-        left_out |= of_part[0]
-        unknown.update(of_part[1])
-        on_progress(chunk.end, total)
+    place = files.md5(str(output.absolute()).encode())[:8]  # another for an output of this name
+    job = Job("forecast", f"{output.name}-{place}", root)
+    with closing(engine.map(bulk_part.FUNCTION, parts(), job)) as targets:
+        for target in targets:
+            chunk = made.popleft()
+            chunk.rows.unlink(missing_ok=True)
+            done_before += chunk.done_before
+            marks = pyarrow.parquet.read_table(target, columns=[table_predictor.NOTE])
+            count += len(marks) // data.horizon
+            noted += pc.sum(pc.not_equal(marks[table_predictor.NOTE], "")).as_py() or 0
+            of_part = json.loads(target.with_suffix(".json").read_text("utf-8"))
+            left_out |= of_part[0]
+            unknown.update(of_part[1])
+            on_progress(chunk.end, total)
     if coming is not None:
         future.check_series(names, coming, data.path)
     if not count:

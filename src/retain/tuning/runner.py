@@ -1,6 +1,6 @@
-"""Where trials run: an engine starts them and returns their messages.
+"""Where trials run: a runner starts them and returns their messages.
 
-`Processes` is the engine of one machine. Another one, as for several machines, has the same three
+`Processes` is the runner of one machine. Another one, as for several machines, has the same three
 methods.
 """
 
@@ -20,7 +20,7 @@ from retain.errors import RetainError
 from retain.tuning.worker import STOP
 
 
-class Engine(Protocol):
+class TrialRunner(Protocol):
     """Runs one trial in each of its places at a time."""
 
     def start(self, place: int, task: Mapping[str, Any]) -> None:
@@ -33,14 +33,14 @@ class Engine(Protocol):
         """Answer a trial that has reported an epoch: whether it ends."""
 
 
-def messages(engine: Engine) -> Iterator[tuple[int, dict[str, Any]]]:
+def messages(runner: TrialRunner) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the messages of trials, with their places, without end.
 
     Raises:
         RuntimeError: a trial ended with an error of retain.
     """
     while True:
-        for place, message in engine.messages():
+        for place, message in runner.messages():
             if "defect" in message:
                 raise RuntimeError(f"a trial ended with an error of retain:\n{message['defect']}")
             yield place, message
@@ -82,7 +82,7 @@ class Processes:
         self._selector.close()
 
     def start(self, place: int, task: Mapping[str, Any]) -> None:
-        """See `Engine`."""
+        """See `TrialRunner`."""
         if place not in self._processes:
             self._processes[place] = process = subprocess.Popen(
                 self._words,
@@ -96,7 +96,7 @@ class Processes:
         self._write(place, json.dumps(task).encode() + b"\n")
 
     def messages(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """See `Engine`."""
+        """See `TrialRunner`."""
         for key, _ in self._selector.select():
             place: int = key.data
             process = self._processes[place]
@@ -109,7 +109,7 @@ class Processes:
             yield place, json.loads(line)
 
     def answer(self, place: int, stop: bool) -> None:
-        """See `Engine`."""
+        """See `TrialRunner`."""
         self._write(place, STOP if stop else b"go\n")
 
     def _write(self, place: int, line: bytes) -> None:
