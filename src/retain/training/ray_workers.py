@@ -6,6 +6,7 @@ Ray is the extra `retain[ray]`, and is imported where it is asked for alone.
 """
 
 import os
+import pkgutil
 import platform
 import runpy
 import shutil
@@ -15,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from retain.config.schema import Training
-from retain.engine import choice
 from retain.errors import ParamsError, RetainError, clipped
 from retain.project import fingerprint
 from retain.training import portable_cpu
 from retain.training.devices import RAY_WORKER
 
+# A name, not an import: a change of the engine is no reason to train again.
+ENGINE = "retain.engine.choice:chosen"
 RETRIES = 8  # lost workers or nodes that a training survives
 # What a worker needs, too: of DVC's stage, and of MLflow and its store. Ray keeps these with the
 # job, so no key of the server or of signatures is among them.
@@ -35,7 +37,8 @@ def wanted(training: Training) -> bool:
     """
     if training.world == 1 or os.environ.get(RAY_WORKER):
         return False
-    return choice.chosen().name == "ray"
+    found: str = pkgutil.resolve_name(ENGINE)().name
+    return found == "ray"
 
 
 def train(script: Path, words: Sequence[str], training: Training, output: Path) -> None:
