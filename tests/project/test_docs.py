@@ -31,6 +31,7 @@ RUN_NOT_IMPORTED |= {"httptools", "uvloop"}  # by uvicorn, as it is told
 RUN_NOT_IMPORTED |= {"odfpy", "openpyxl"}  # by pandas, for workbooks
 RUN_NOT_IMPORTED |= {"model-signing", "pyopenssl"}  # imported by name, only to sign or to check
 RUN_NOT_IMPORTED |= {"ipykernel"}  # by nbclient
+RUN_NOT_IMPORTED |= {"pymdown-extensions"}  # by zensical, which takes one for newer Pythons
 
 
 def python_files(*folders: str) -> list[Path]:
