@@ -64,6 +64,7 @@ def compare_at_once(folders: dict[str, Path], variables: list[dict[str, str]]) -
     return versions[second if decided[second]["alias"] == "champion" else first]
 
 
+@pytest.mark.long
 def test_of_two_that_beat_the_champion_the_second_is_compared_with_the_first(
     finished: Path, tmp_path: Path
 ) -> None:
