@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from retain.registry import claim, promotion, registry
 from retain.tracking import store
 
