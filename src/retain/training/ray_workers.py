@@ -73,6 +73,9 @@ def train(script: Path, words: Sequence[str], training: Training, output: Path) 
         plain = {RAY_WORKER: "1", "RAY_TRAIN_ENABLE_PRINT_PATCH": "0"}  # it prints lines twice
         try:
             ray.init(
+                # Without the word, Ray looks for another cluster of this machine, or for what a
+                # killed one has left.
+                address=os.environ.get("RAY_ADDRESS") or "local",
                 # A cluster of its own has a processor for each worker, by name at least.
                 num_cpus=None if os.environ.get("RAY_ADDRESS") else _processors(training),
                 runtime_env={"env_vars": pinned | passed | plain},
