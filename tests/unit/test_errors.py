@@ -17,6 +17,8 @@ def ended(body: str, folder: Path) -> subprocess.CompletedProcess[str]:
         "import os, signal, sys\n"
         "from retain import errors\n"
         "from retain.errors import DataError, ModelError\n"
+        # A job in the background of a shell ignores this signal.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"def main():\n    {body}\n"
         "errors.run(main)"
     )

@@ -53,6 +53,8 @@ def test_wrong_words_are_refused_before_anything_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], sentence: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    # This process has NumPy already, with whatever kernels.
+    monkeypatch.setattr("retain.training.portable_cpu.pin_cpu_kernels", lambda mode: None)
     error = refusal(tmp_path, SALES, *words)
     assert isinstance(error, DataError | ParamsError)
     assert sentence in str(error)
