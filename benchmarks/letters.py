@@ -12,7 +12,6 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,6 @@ CHUNKS = (16, 256)  # letters that a gradient goes back; an update reads as many
 EPOCH = 100  # updates
 SCORED = 50_000  # letters of the test part
 KEYS = ["part", "cell", "rate", "seed", "epochs", "chunk"]
-RESULTS = tables.RESULTS / "letters.csv"
 
 NOTES = """\
 Mean ± standard deviation over the seeds; bits a letter of the first {scored:,} letters of the
@@ -109,7 +107,7 @@ def run(options: argparse.Namespace) -> None:
             if "quotations" in parts and cell == "lstm":
                 for plan in growth(best):
                     _once(plan, prepared)
-    rows = pd.DataFrame(_rows())
+    rows = pd.DataFrame(tables.read("letters"))
     text = report(rows)
     print(text)
     tables.write("letters", rows, text, f"python -m benchmarks letters --epochs {options.epochs}")
@@ -130,22 +128,10 @@ def _best(cell: str, epochs: int, prepared: Path) -> Plan:
     return replace(plan, rate=float(best["rate"]))
 
 
-def _rows() -> Iterator[dict[str, Any]]:
-    """Read the rows that were measured."""
-    if RESULTS.is_file():
-        yield from pd.read_csv(RESULTS).to_dict("records")  # type: ignore[misc]
-
-
 def _once(plan: Plan, prepared: Path) -> dict[str, Any]:
     """Return the row of a plan: what was measured before, or a training, which is written down."""
-    for row in _rows():
-        if all(row[key] == getattr(plan, key) for key in KEYS):
-            return row
-    row = score(plan, prepared)
-    rows = pd.DataFrame([*_rows(), row])
-    RESULTS.parent.mkdir(exist_ok=True)
-    rows.to_csv(RESULTS, index=False, float_format="%.6g", lineterminator="\n")
-    return row
+    keys = {key: getattr(plan, key) for key in KEYS}
+    return tables.once("letters", keys, lambda: score(plan, prepared))
 
 
 def score(plan: Plan, prepared: Path) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 import datetime as dt
 import platform
 import re
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -31,13 +33,39 @@ def machine() -> str:
     )
 
 
+def read(name: str) -> list[dict[str, Any]]:
+    """The rows of results/NAME.csv; none where there is no file."""
+    file = RESULTS / f"{name}.csv"
+    return pd.read_csv(file).to_dict("records") if file.is_file() else []  # type: ignore[return-value]
+
+
+def once(
+    name: str, keys: Mapping[str, object], measure: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """The row of results/NAME.csv with these keys; measured, and written there, if it has none.
+
+    So a benchmark that was stopped goes on.
+    """
+    rows = read(name)
+    for row in rows:
+        if all(row[key] == value for key, value in keys.items()):
+            return row
+    rows.append(measure())
+    _save(name, pd.DataFrame(rows))
+    return rows[-1]
+
+
+def _save(name: str, rows: pd.DataFrame) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    rows.to_csv(RESULTS / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+
+
 def write(name: str, rows: pd.DataFrame, table: str, command: str) -> None:
     """Write `rows` to results/NAME.csv and `table` (Markdown) into the README's section NAME.
 
     The section is between `<!-- NAME -->` and `<!-- end NAME -->`; the rest is written by hand.
     """
-    RESULTS.mkdir(exist_ok=True)
-    rows.to_csv(RESULTS / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+    _save(name, rows)
     readme = HERE / "README.md"
     before = readme.read_text(encoding="utf-8")
     today = dt.datetime.now(dt.UTC).date()

@@ -11,7 +11,6 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,6 @@ LANGUAGES = {
     "German": {"path": "data/raw/tatoeba_deu_eng.tsv.gz", "max_words": 8, "pieces": 2200},
     "French": {"path": "language/tatoeba_fra_eng_60k.tsv.gz", "max_words": 12, "pieces": 4000},
 }
-RESULTS = tables.RESULTS / "translate.csv"
 KEYS = ["language", "attention", "cell", "rate", "seed", "epochs"]
 
 NOTES = """\
@@ -96,7 +94,7 @@ def run(options: argparse.Namespace) -> None:
                 for cell in options.cell or CELLS:
                     plan = replace(first, attention=attention, cell=cell)
                     _measure(plan, options.seeds, prepared)
-    rows = pd.DataFrame(_rows())
+    rows = pd.DataFrame(tables.read("translate"))
     sample = Plan("German", "dot", "lstm", RATES["lstm"][0], 1, 1).problem()
     notes = NOTES.format(
         test=f"{sample.data.test:,}",
@@ -118,22 +116,10 @@ def _measure(plan: Plan, seeds: int, prepared: Path) -> None:
         _once(replace(plan, rate=float(best["rate"]), seed=seed), prepared)
 
 
-def _rows() -> Iterator[dict[str, Any]]:
-    """Read the rows that were measured."""
-    if RESULTS.is_file():
-        yield from pd.read_csv(RESULTS).to_dict("records")  # type: ignore[misc]
-
-
 def _once(plan: Plan, prepared: Path) -> dict[str, Any]:
     """Return the row of a plan: what was measured before, or a training, which is written down."""
-    for row in _rows():
-        if all(row[key] == getattr(plan, key) for key in KEYS):
-            return row
-    row = score(plan, prepared)
-    rows = pd.DataFrame([*_rows(), row])
-    RESULTS.parent.mkdir(exist_ok=True)
-    rows.to_csv(RESULTS, index=False, float_format="%.6g", lineterminator="\n")
-    return row
+    keys = {key: getattr(plan, key) for key in KEYS}
+    return tables.once("translate", keys, lambda: score(plan, prepared))
 
 
 def score(plan: Plan, prepared: Path) -> dict[str, Any]:

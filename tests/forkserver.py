@@ -26,6 +26,7 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -110,6 +111,19 @@ def stop(server: "subprocess.Popen[bytes]") -> None:
     server.terminate()
     server.wait()
     shutil.rmtree(os.environ.pop(PLACE))
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """Run the server for a program that pytest does not start, with a folder for what it makes."""
+    os.environ |= NUMPY | TORCH  # a stage that is not forked computes as those that are
+    server = start()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["DVC_SITE_CACHE_DIR"] = f"{folder}/site"
+            yield Path(folder)
+    finally:
+        stop(server)
 
 
 def programs() -> Path:

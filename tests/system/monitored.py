@@ -6,14 +6,11 @@ The last four days are 15 higher than all before. docs/monitoring.md has the res
 """
 
 import argparse
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from retain.training.portable_cpu import NUMPY, TORCH
 from tests import forkserver
 
 from .conftest import finish, run, small_table
@@ -53,23 +50,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--project", type=Path, help="a project that an earlier run has made")
     options = parser.parse_args()
-    os.environ |= NUMPY | TORCH  # as the stages that are forked
-    server = forkserver.start()
-    try:
-        with tempfile.TemporaryDirectory() as place:
-            os.environ["DVC_SITE_CACHE_DIR"] = f"{place}/site"
-            project = options.project or Path(place) / "project"
-            if not project.exists():
-                finish(project, small_table(HOURS))
-            table, log = Path(place) / "came.csv", str(Path(place) / "log")
-            came().to_csv(table, index=False)
-            with serving_process(project, "--log", log) as served:
-                ask(served, came())
-                served.stop()
-            words = ("retain", "monitor", "small", "--log", log, "--actuals", str(table))
-            print(run(project, *words).stdout)
-    finally:
-        forkserver.stop(server)
+    with forkserver.scratch() as folder:
+        project = options.project or folder / "project"
+        if not project.exists():
+            finish(project, small_table(HOURS))
+        table, log = folder / "came.csv", str(folder / "log")
+        came().to_csv(table, index=False)
+        with serving_process(project, "--log", log) as served:
+            ask(served, came())
+            served.stop()
+        words = ("retain", "monitor", "small", "--log", log, "--actuals", str(table))
+        print(run(project, *words).stdout)
 
 
 if __name__ == "__main__":

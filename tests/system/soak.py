@@ -10,10 +10,8 @@ is 1 if a request failed or was lost, or if memory grew by more than 5 %.
 import argparse
 import itertools
 import json
-import os
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +22,6 @@ import psutil
 
 from retain.kinds.forecast.predict import predictor
 from retain.tracking import store
-from retain.training.portable_cpu import NUMPY, TORCH
 from tests import forkserver
 
 from .conftest import environment, finish, small_table
@@ -158,17 +155,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--project", type=Path, help="a project that an earlier run has made")
     options = parser.parse_args()
-    os.environ |= NUMPY | TORCH  # as the stages that are forked
-    server = forkserver.start()
-    try:
-        with tempfile.TemporaryDirectory() as place:
-            os.environ["DVC_SITE_CACHE_DIR"] = f"{place}/site"
-            project = options.project or Path(place) / "project"
-            if not project.exists():
-                finish(project, small_table())
-            found = run(project, options.minutes)
-    finally:
-        forkserver.stop(server)
+    with forkserver.scratch() as folder:
+        project = options.project or folder / "project"
+        if not project.exists():
+            finish(project, small_table())
+        found = run(project, options.minutes)
     print("\n".join(found.lines()))
     sys.exit(not found.good)
 

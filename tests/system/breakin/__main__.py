@@ -7,15 +7,12 @@ is printed with its name; the exit code is then 1.
 """
 
 import argparse
-import os
 import shutil
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from retain.training.portable_cpu import NUMPY, TORCH
 from tests import forkserver
 
 from ..chaos.project import make_project
@@ -88,23 +85,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--project", type=Path, help="a project that an earlier run has made")
     options = parser.parse_args()
-    os.environ |= NUMPY | TORCH  # a stage that is not forked computes as those that are
-    server = forkserver.start()
     rows: dict[str, dict[str, int]] = {}
-    try:
-        with tempfile.TemporaryDirectory() as place:
-            os.environ["DVC_SITE_CACHE_DIR"] = f"{place}/site"
-            tables.warm()
-            for name, run in trials(options, Path(place)):
-                outcomes: dict[str, list[Outcome]] = {}
-                for label, outcome in run():
-                    row = STARTS if name == PARAMS and not label.startswith("params:") else name
-                    outcomes.setdefault(row, []).append(outcome)
-                    if not outcome.good:
-                        print(f"{outcome.end}: {label}\n{outcome.detail[-2000:]}\n", flush=True)
-                rows |= {row: counts(found) for row, found in outcomes.items()}
-    finally:
-        forkserver.stop(server)
+    with forkserver.scratch() as folder:
+        tables.warm()
+        for name, run in trials(options, folder):
+            outcomes: dict[str, list[Outcome]] = {}
+            for label, outcome in run():
+                row = STARTS if name == PARAMS and not label.startswith("params:") else name
+                outcomes.setdefault(row, []).append(outcome)
+                if not outcome.good:
+                    print(f"{outcome.end}: {label}\n{outcome.detail[-2000:]}\n", flush=True)
+            rows |= {row: counts(found) for row, found in outcomes.items()}
     print("\n".join(lines(rows)))
     sys.exit(any(row["traceback"] or row["hang"] for row in rows.values()))
 

@@ -8,16 +8,12 @@ together with it.
 """
 
 import argparse
-import os
 import random
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
-from retain.training.portable_cpu import NUMPY, TORCH
 from tests import forkserver
 
 from .forked import Start, forked
@@ -86,15 +82,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    os.environ |= NUMPY | TORCH  # a stage that is not forked computes as those that are
-    server = forkserver.start()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            os.environ["DVC_SITE_CACHE_DIR"] = f"{folder}/site"
-            project = make_project(Path(folder))
-            hits, harmless = torment(project, options.kills, options.seed)
-    finally:
-        forkserver.stop(server)
+    with forkserver.scratch() as folder:
+        project = make_project(folder)
+        hits, harmless = torment(project, options.kills, options.seed)
     print(f"{project.epochs} epochs of {project.last_step // project.epochs} batches\n")
     print("\n".join(table(hits, harmless)))
     sys.exit(0 if hits == harmless else 1)
