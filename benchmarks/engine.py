@@ -5,8 +5,6 @@ time.
 """
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -14,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import tables
+from benchmarks import commands, tables
 from retain import engine
 from retain.engine import Job, Part
 
@@ -37,19 +35,12 @@ def run(options: argparse.Namespace) -> None:
     rows = []
     for _ in range(options.rounds):
         for name in ENGINES:
-            environment = os.environ | {
-                "RETAIN_ENGINE": name,
-                "PYTHONPATH": str(tables.HERE.parent),
-            }
             words = [sys.executable, "-m", "benchmarks", "engine", "--here"]
-            done = subprocess.run(
-                [*words, "--parts", str(options.parts)],
-                env=environment,
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            first, each = map(float, done.stdout.split()[-2:])
+            words += ["--parts", str(options.parts)]
+            root = tables.HERE.parent
+            more = {"RETAIN_ENGINE": name, "PYTHONPATH": str(root)}
+            _, said = commands.run(root, words, more)
+            first, each = map(float, said.split()[-2:])
             rows.append({"engine": name, "first_two_parts_s": first, "part_ms": each})
             print(rows[-1], flush=True)
     frame = pd.DataFrame(rows)

@@ -21,7 +21,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import tables
-from benchmarks.scale_stages import MB, STEPS, generate, memory, name_of
+from benchmarks.scale_stages import MB, STEPS, generate, memory, name_of, size
 
 ROOT = tables.HERE.parent
 
@@ -67,15 +67,13 @@ def measured(form: str, series: int, options: argparse.Namespace) -> dict[str, f
     trained = in_process("train", folder, form, str(options.batches))
     evaluated = in_process("evaluate", folder, form)
     forecast = in_process("forecast", folder, form)
-    table = folder / name_of(form)
-    files = [table] if table.is_file() else list(table.iterdir())
     rows = series * STEPS
     # The small table is subtracted: it stands for what does not grow.
     more, more_rows = series - SMALL, rows - SMALL * STEPS
     windows = evaluated["windows"] * (1 - SMALL / series)
     found = {
         "rows": rows,
-        "table_mb": sum(file.stat().st_size for file in files) / MB,
+        "table_mb": size(folder / name_of(form)),
         "prepared_mb": size(folder / "prepared"),
         "prepare_seconds": prepared["seconds"],
         "prepare_cpu_seconds": prepared["cpu_seconds"],
@@ -109,11 +107,6 @@ def measured(form: str, series: int, options: argparse.Namespace) -> dict[str, f
 def grown(found: dict[str, float]) -> float:
     """Microseconds of the processor beyond those of the small table."""
     return (found["cpu_seconds"] - found["fixed_cpu"]) * 1e6
-
-
-def size(folder: Path) -> float:
-    """MB of a folder's files."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / MB
 
 
 def shown(found: pd.DataFrame) -> str:

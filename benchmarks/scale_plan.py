@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from benchmarks import scale, scale_stages, tables
+from benchmarks import scale_stages, tables
 from retain.kinds.forecast.capacity import measure
 from retain.kinds.forecast.config import Problem
 
@@ -49,10 +49,10 @@ def main() -> None:
         }
         for stage in ("prepare", "train", "evaluate", "forecast"):
             peak = float(of[f"{stage}_peak_anonymous_mb"].max())
-            predicted = costs.memory[stage].at(count) / scale.MB
+            predicted = costs.memory[stage].at(count) / scale_stages.MB
             pairs[f"{stage}, anonymous MB"] = predicted, peak
         pairs["prepared data, MB"] = (
-            costs.disk["prepared data"].at(count) / scale.MB,
+            costs.disk["prepared data"].at(count) / scale_stages.MB,
             lowest["prepared_mb"],
         )
         rows += [

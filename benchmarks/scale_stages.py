@@ -228,9 +228,14 @@ def forecast(folder: Path, form: str) -> dict[str, float]:
             folder / "model", table, folder, output, "", lambda done, of: None, ForecastOptions()
         )
 
-    seconds, cpu, found = timed(run)
-    written = sum(file.stat().st_size for file in output.iterdir()) / MB
-    return {"seconds": seconds, "cpu_seconds": cpu, "series": found.series, "written_mb": written}
+    seconds, cpu, _ = timed(run)
+    return {"seconds": seconds, "cpu_seconds": cpu, "written_mb": size(output)}
+
+
+def size(place: Path) -> float:
+    """MB of a file, or of a folder's files."""
+    files = [place] if place.is_file() else place.rglob("*")
+    return sum(file.stat().st_size for file in files if file.is_file()) / MB
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,16 +75,19 @@ def run(
     return done
 
 
-def small_table(steps: int = 480) -> pd.DataFrame:
-    """Two series with a daily cycle and noise, a gap in one of them."""
-    noise = np.random.default_rng(1)
-    hours = np.arange(steps)
+def hourly(hours: Any, noise: np.random.Generator, higher: Any = 0.0) -> pd.DataFrame:
+    """Two series with a daily cycle and noise, at some hours since 2024."""
     parts = []
     for store, level in (("north", 100.0), ("south", 40.0)):
-        y = level + 10 * np.sin(2 * np.pi * hours / 24) + noise.normal(0, 2, steps)
-        ds = pd.date_range("2024-01-01", periods=steps, freq="h")
+        y = level + 10 * np.sin(2 * np.pi * hours / 24) + noise.normal(0, 2, len(hours)) + higher
+        ds = pd.Timestamp("2024-01-01") + pd.to_timedelta(hours, unit="h")
         parts.append(pd.DataFrame({"ds": ds, "store": store, "y": y.round(2)}))
-    return pd.concat(parts).drop(index=range(50, 60))
+    return pd.concat(parts)
+
+
+def small_table(steps: int = 480) -> pd.DataFrame:
+    """Two series with a daily cycle and noise, a gap in one of them."""
+    return hourly(np.arange(steps), np.random.default_rng(1)).drop(index=range(50, 60))
 
 
 def write_project(folder: Path, table: pd.DataFrame, params: str = PARAMS) -> Path:

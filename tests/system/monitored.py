@@ -13,7 +13,7 @@ import pandas as pd
 
 from tests import forkserver
 
-from .conftest import finish, run, small_table
+from .conftest import finish, hourly, run, small_table
 from .serving_process import Server, by_column, serving_process
 
 HOURS = 480  # of the table that the model was trained on
@@ -23,15 +23,10 @@ CONTEXT = 72  # hours that a request has
 
 def came(days: int = 12, higher: int = 4, by: float = 15.0) -> pd.DataFrame:
     """Return the table of the small project with the days that come, the last of which differ."""
-    random = np.random.default_rng(7)
     hours = np.arange(HOURS, HOURS + 24 * days)
     shift = np.where(hours >= HOURS + 24 * (days - higher), by, 0.0)
-    parts = [small_table(HOURS).assign(ds=lambda table: pd.to_datetime(table["ds"]))]
-    for store, level in (("north", 100.0), ("south", 40.0)):
-        y = level + 10 * np.sin(2 * np.pi * hours / 24) + random.normal(0, 2, len(hours)) + shift
-        ds = BEGIN + pd.to_timedelta(hours, unit="h")
-        parts.append(pd.DataFrame({"ds": ds, "store": store, "y": y.round(2)}))
-    return pd.concat(parts).sort_values(["store", "ds"])
+    new = hourly(hours, np.random.default_rng(7), shift)
+    return pd.concat([small_table(HOURS), new]).sort_values(["store", "ds"])
 
 
 def ask(server: Server, table: pd.DataFrame, every: str = "1h") -> int:

@@ -125,9 +125,8 @@ def run(project: Path, minutes: float) -> Result:
                 found.unseen += is_broken and not seen
                 found.missed += not is_broken and not seen
         found.seconds = time.monotonic() - begin
-        found.asked, found.lost = clients.asked, clients.lost
+        found.asked, found.lost = clients.asked, clients.asked - len(clients.answers)
         found.failed = sum(status != 200 for status, _ in clients.answers)
-        found.lost += clients.asked - clients.lost - len(clients.answers)
         metrics = server.ask("GET", "/metrics")[1].decode()
         assert server.stop() == 0
         assert "Traceback" not in server.log.read_text()

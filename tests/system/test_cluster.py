@@ -20,7 +20,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from retain.project import fingerprint
+from retain.registry import manifest
 
 from .conftest import environment, run, write_project
 
@@ -139,15 +139,6 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
-def digest(folder: Path) -> dict[str, str]:
-    """The md5 of every file."""
-    return {
-        str(path.relative_to(folder)): fingerprint.file_md5(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
 def began(folder: Path, pattern: str) -> Callable[[], bool]:
     """Whether an output of a part is there, while the others are not done."""
     return lambda: any(folder.glob(pattern))
@@ -190,12 +181,12 @@ def test_all_stages_have_the_hashes_of_one_process(local: Path, nodes: list[Node
 
 def test_two_processes_have_the_hashes_of_one(local: Path) -> None:
     outputs = ("data/prepared/small", "reports/small")
-    before = [digest(local / name) for name in outputs]
+    before = [manifest.of_folder(local / name) for name in outputs]
     for stage in ("prepare", "evaluate"):
         run(local, "python", f"pipelines/{stage}.py", "small", RETAIN_ENGINE="local:2")
     run(local, "retain", "forecast", "small", "-o", "apart", "--engine", "local:2")
-    assert [digest(local / name) for name in outputs] == before
-    assert digest(local / "apart") == digest(local / "big")
+    assert [manifest.of_folder(local / name) for name in outputs] == before
+    assert manifest.of_folder(local / "apart") == manifest.of_folder(local / "big")
 
 
 @pytest.mark.parametrize(
@@ -205,13 +196,13 @@ def test_a_node_is_killed_in_a_stage(
     local: Path, nodes: list[Nodes], stage: str, pattern: str
 ) -> None:
     outputs = {"prepare": ["data/prepared/small"], "evaluate": ["reports/small"]}[stage]
-    before = {name: digest(local / name) for name in outputs}
+    before = {name: manifest.of_folder(local / name) for name in outputs}
     script = f"pipelines/{stage}.py"
     process = start(local, "python", script, "small", address=nodes[0].address)
     wait_for(began(local / "scratch" / "parts", pattern), process)
     nodes[0].kill_worker()
     ended(process)
-    assert {name: digest(local / name) for name in outputs} == before
+    assert {name: manifest.of_folder(local / name) for name in outputs} == before
 
 
 def test_a_node_is_killed_in_a_forecast(local: Path, nodes: list[Nodes]) -> None:
@@ -219,7 +210,7 @@ def test_a_node_is_killed_in_a_forecast(local: Path, nodes: list[Nodes]) -> None
     wait_for(began(local / ".two.part", "part-*.parquet"), process)
     nodes[0].kill_worker()
     ended(process)
-    assert digest(local / "two") == digest(local / "big")
+    assert manifest.of_folder(local / "two") == manifest.of_folder(local / "big")
 
 
 def test_the_head_is_killed_and_the_next_run_goes_on(local: Path, nodes: list[Nodes]) -> None:
@@ -234,4 +225,4 @@ def test_the_head_is_killed_and_the_next_run_goes_on(local: Path, nodes: list[No
     nodes[0] = Nodes()
     text = ended(start(local, *words, address=nodes[0].address))
     assert "were there already" in text
-    assert digest(local / "three") == digest(local / "big")
+    assert manifest.of_folder(local / "three") == manifest.of_folder(local / "big")

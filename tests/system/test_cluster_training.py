@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ import pytest
 
 from retain.project import fingerprint
 
-from .conftest import PARAMS, environment, run, small_table, write_project
+from .conftest import PARAMS, environment, free_port, run, small_table, write_project
 
 pytestmark = pytest.mark.cluster
 SCRIPT = ("pipelines/train.py", "small", "lstm")
@@ -91,9 +90,7 @@ def kill_one(folder: Path, is_worker: Callable[[list[str]], bool], leader: int) 
 @contextmanager
 def torchrun(folder: Path) -> Iterator[list["subprocess.Popen[str]"]]:
     """Start one process on each of two nodes; both are this machine."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        place = ("--master-addr", "127.0.0.1", "--master-port", str(free.getsockname()[1]))
+    place = ("--master-addr", "127.0.0.1", "--master-port", str(free_port()))
     command = (sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", *place)
     nodes = [(*command, "--node-rank", str(number), *SCRIPT) for number in range(2)]
     with started(folder, *nodes[0]) as first, started(folder, *nodes[1]) as second:

@@ -79,10 +79,10 @@ def test_a_server_that_is_killed_loses_its_last_seconds_alone(
 
 
 def test_what_came_is_compared_with_what_was_forecast(finished: Path, tmp_path: Path) -> None:
-    came = tmp_path / "came.csv"
-    monitored.came().to_csv(came, index=False)
+    came, table = tmp_path / "came.csv", monitored.came()
+    table.to_csv(came, index=False)
     with serving_process(finished, "--log", str(tmp_path / "log")) as server:
-        asked = monitored.ask(server, monitored.came(), every="6h")
+        asked = monitored.ask(server, table, every="6h")
         assert server.stop() == 0
     words = ("retain", "monitor", "small", "--log", str(tmp_path / "log"), "--actuals", str(came))
     files = ("--metrics", str(tmp_path / "m.prom"), "--page", str(tmp_path / "m.html"))

@@ -37,9 +37,12 @@ def log(tmp_path: Path, logs: list[DayLog[int]]) -> DayLog[int]:
     return logs[0]
 
 
+def numbers_of(day: Path) -> list[int]:
+    return [n for path in day.glob("*.parquet") for n in pq.read_table(path)["number"].to_pylist()]
+
+
 def numbers(folder: Path) -> list[int]:
-    files = [path for day in day_log.days(folder) for path in day.glob("*.parquet")]
-    return sorted(n for path in files for n in pq.read_table(path)["number"].to_pylist())
+    return sorted(n for day in day_log.days(folder) for n in numbers_of(day))
 
 
 def test_two_writers_have_files_of_their_own_and_nothing_half_written_stays(
@@ -130,10 +133,6 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
             return cls.fromtimestamp(later.timestamp(), tz)
 
     monkeypatch.setattr(day_log.dt, "datetime", Clock)
-
-
-def numbers_of(day: Path) -> list[int]:
-    return [n for path in day.glob("*.parquet") for n in pq.read_table(path)["number"].to_pylist()]
 
 
 def test_rows_that_could_not_be_written_are_written_later(

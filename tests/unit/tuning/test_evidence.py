@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ruamel.yaml import YAML
 
 from retain.cli import tune
 from retain.config.search import Losses
 from retain.errors import RetainError
-from retain.tuning import evidence, plan, report
+from retain.tuning import evidence, report
 from retain.tuning.evidence import PARTS, Evidence
 from retain.tuning.plan import Plan
 from retain.tuning.study import Study
+
+from .test_plan import planned
 
 HORIZON, ORIGINS = 6, 120
 
@@ -79,24 +80,11 @@ class Runner:
         yield self.waiting.popleft()
 
 
-def planned(root: Path) -> Plan:
-    (root / "dvc.yaml").write_text("stages: {}\n")
-    training = {"cells": ["lstm", "rnn"], "learning_rate": {"lstm": 0.01, "rnn": 0.002}}
-    entry = {
-        "kind": "forecast",
-        "data": {
-            "path": "t.csv",
-            "ds": "ds",
-            "y": "y",
-            "frequency": "D",
-            "horizon": 6,
-            "context_length": 12,
-        },
-        "training": training,
-        "gate": [{"check": "finite"}],
-    }
-    YAML().dump({"problems": {"p": entry}}, root / "params.yaml")
-    return plan.plan(root, "p", ())
+DATA = {"path": "t.csv", "ds": "ds", "y": "y", "frequency": "D", "horizon": 6, "context_length": 12}
+
+
+def forecaster(root: Path) -> Plan:
+    return planned(root, kind="forecast", data=DATA, model={})
 
 
 def studied(made: Plan, folder: Path) -> dict[Any, Study]:
@@ -111,7 +99,7 @@ def studied(made: Plan, folder: Path) -> dict[Any, Study]:
 
 
 def test_both_settings_train_on_each_earlier_part_once(tmp_path: Path) -> None:
-    made = planned(tmp_path)
+    made = forecaster(tmp_path)
     studies, runner = studied(made, tmp_path), Runner(0.3)
     found = evidence.collect(made, studies, runner, jobs=2)
     assert runner.tasks == 2 * 2 * PARTS
@@ -129,7 +117,7 @@ def test_both_settings_train_on_each_earlier_part_once(tmp_path: Path) -> None:
 def test_apply_refuses_what_may_be_chance(
     tmp_path: Path, gain: float, anyway: bool, written: bool
 ) -> None:
-    made = planned(tmp_path)
+    made = forecaster(tmp_path)
     studies, path = studied(made, tmp_path), tmp_path / "params.yaml"
     found = evidence.collect(made, studies, Runner(gain), jobs=1)
     before = path.read_text()
