@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retain.engine import choice
 from retain.errors import ParamsError
 from retain.training import portable_cpu
 
@@ -31,6 +30,8 @@ def use_for(engine: str | None, output: Path | None, mode: "Mode") -> None:
     Raises:
         ParamsError: the output is no folder, and an engine is given.
     """
+    from retain.engine import choice
+
     if output is not None and not output.suffix:
         choice.use(engine)
         portable_cpu.pin_cpu_kernels(mode)  # before NumPy is imported

@@ -7,7 +7,6 @@ import typer
 from retain.cli.engines import Engine
 from retain.config import loader
 from retain.config.kind import kind_of, require
-from retain.engine import choice
 from retain.project import files
 from retain.project.layout import Layout
 from retain.training import portable_cpu
@@ -27,6 +26,8 @@ def replay(
 
     Writes reports/NAME/replay.md, .csv and .svg. A run that was stopped continues.
     """
+    from retain.engine import choice
+
     choice.use(engine)
     root = loader.find_root()
     problem = loader.load_problem(root, name)

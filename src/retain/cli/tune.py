@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -150,17 +150,12 @@ def _print(table: "Table") -> None:
 
 
 def _settings(
-    studies: "Mapping[Cell, Study]", found: "Mapping[Cell, Evidence]", anyway: bool
+    studies: "Mapping[Cell, Study]", unsure: "Set[Cell]"
 ) -> "dict[Cell, Mapping[str, Any]]":
-    """Return the settings of each cell's best trial.
-
-    Of a cell after the first, which has only its learning rate in params.yaml, they are those as
-    they are where its best trial may be better by chance.
-    """
+    """Return the settings of each cell's best trial; those as they are of cells that are unsure."""
     settings: dict[Cell, Mapping[str, Any]] = {}
-    for place, (cell, study) in enumerate(studies.items()):
-        unsure = place > 0 and cell in found and not found[cell].better and not anyway
-        if trial := study.before if unsure else study.best:
+    for cell, study in studies.items():
+        if trial := study.before if cell in unsure else study.best:
             settings[cell] = trial.settings
     return settings
 
@@ -181,7 +176,10 @@ def _change(
     from retain.project.params_values import with_values
     from retain.tuning import report
 
-    settings = planned.result(_settings(studies, found, anyway))
+    first = next(iter(studies))
+    unsure = set() if anyway else {cell for cell, one in found.items() if not one.better}
+    # A cell after the first, which has only its learning rate in params.yaml, keeps it if unsure.
+    settings = planned.result(_settings(studies, unsure - {first}))
     path = root / "params.yaml"
     before = path.read_text(encoding="utf-8")
     after = with_values(root, planned.name, report.changed_keys(planned, settings))
@@ -197,16 +195,14 @@ def _change(
         n=1,
     )
     typer.echo("\n".join(lines) + "\n")
-    first = next(iter(studies))
-    unsure = first in found and not found[first].better and not anyway
-    if apply and unsure:
+    if apply and first in unsure:
         (why,) = report.verdicts({first: found[first]})
         raise RetainError(
             f"params.yaml stays as it is. {why} More rows before the test part or more trials may "
             f"tell; --apply --anyway writes the settings nevertheless"
         )
     if not apply:
-        words = "--apply --anyway" if unsure else "--apply"
+        words = "--apply --anyway" if first in unsure else "--apply"
         typer.echo(f"to write this, give the same command with {words}")
         return
     files.write_text(path, after)

@@ -46,7 +46,7 @@ def chosen() -> Engine:
         settings = _settings()
         engine, where = settings.get("engine", "local"), str(settings_file())
     template = os.environ.get(COMMAND) or settings.get("command", "")
-    return _with_template(parse(engine, where), template, where)
+    return _with_template(parse(engine, where), template)
 
 
 def in_process() -> bool:
@@ -118,7 +118,7 @@ def _settings() -> dict[str, Any]:
     return content
 
 
-def _with_template(engine: Engine, template: str, where: str) -> Engine:
+def _with_template(engine: Engine, template: str) -> Engine:
     if engine.name != "command" or not template:
         return engine
     if "{command}" not in template:

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from retain.engine import mapping
+from retain.engine import mapping, worker
 from retain.engine.choice import Engine
 from retain.engine.mapping import Job, Part
 from retain.errors import ParamsError, RetainError, did_you_mean, listed
@@ -97,11 +97,7 @@ def do_share(root: Path, stage: str, name: str, share: str) -> tuple[int, int]:
     todo = [part for part in mine if not _is_done(part)]
     for part in todo:
         output = Path(part["output"])
-        if not output.parent.is_dir():
-            raise RetainError(
-                f"node {os.uname().nodename} does not see {output.parent}; every node needs the "
-                "project's folder at the same path, on a file system that all share"
-            )
+        worker.check_seen(output.parent)
         mapping.do(function, output, part["arguments"])
     return len(todo), len(mine)
 

@@ -72,7 +72,7 @@ class Job:
         Args:
             recipe: what the outputs depend on besides the code; its md5 names the folder.
         """
-        content = json.dumps([recipe, _code_md5()], sort_keys=True, default=str)
+        content = json.dumps([recipe, code_md5()], sort_keys=True, default=str)
         md5 = files.md5(content.encode())
         every = self.root.resolve() / "scratch" / "parts"
         folder = every / f"{self.stage}-{self.name}-{md5[:16]}"
@@ -84,7 +84,7 @@ class Job:
 
 
 @functools.cache
-def _code_md5() -> str:
+def code_md5() -> str:
     """Return the md5 of all modules of this package: quick, and any change of them counts."""
     package = Path(__file__).parents[1]
     modules = sorted(package.rglob("*.py"))

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,28 @@ PROGRAMS = {
 }
 LATE = 10.0  # seconds until a file system of several nodes shows what one of them wrote
 _KEPT: dict[tuple[Engine, str], "Pool"] = {}
+
+
+def started(
+    words: Sequence[str], environment: Mapping[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
+    """Start Python in a process that is spoken with by its standard input and output."""
+    return subprocess.Popen(
+        # -P: a module in the project's folder is not taken for one of a library.
+        [sys.executable, "-P", *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+        start_new_session=True,  # Ctrl-C reaches this process alone, which ends them
+        env=environment,
+    )
+
+
+def kill(process: "subprocess.Popen[bytes]") -> None:
+    """End such a process, and those that it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 @dataclass(eq=False)
@@ -51,14 +73,8 @@ class Pool:
     def start(self) -> None:
         """Start the processes that are missing."""
         while len(self.workers) < self.engine.count:
-            process = subprocess.Popen(
-                [sys.executable, "-P", *PROGRAMS[self.engine.name]],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,  # Ctrl-C reaches this process alone, which ends them
-                env=os.environ | {choice.VARIABLE: "local"},
-            )
+            environment = os.environ | {choice.VARIABLE: "local"}
+            process = started(PROGRAMS[self.engine.name], environment)
             assert process.stdout is not None
             self.workers.append(Worker(process))
             self._selector.register(process.stdout, selectors.EVENT_READ, self.workers[-1])
@@ -85,9 +101,7 @@ class Pool:
     def close(self) -> None:
         """End all processes."""
         for which in self.workers:
-            with suppress(ProcessLookupError):
-                os.killpg(which.process.pid, signal.SIGKILL)
-            which.process.communicate()
+            kill(which.process)
         self.workers.clear()
         self._selector.close()
 
@@ -187,8 +201,8 @@ class _Run:
     def _give(self) -> None:
         """Give parts to workers that have a free slot, as far as there are any."""
         while True:
-            started = len(self.pool.workers) == self.pool.engine.count
-            if started and not any(len(w.parts) < w.slots for w in self.pool.workers):
+            full = len(self.pool.workers) == self.pool.engine.count
+            if full and not any(len(w.parts) < w.slots for w in self.pool.workers):
                 return
             number = self._next()
             if number is None:

@@ -54,17 +54,22 @@ def line(message: Message) -> bytes:
     return json.dumps(message).encode() + b"\n"
 
 
+def check_seen(folder: Path) -> None:
+    """Check that this node sees a folder; raises RetainError if not."""
+    if not folder.is_dir():
+        raise RetainError(
+            f"node {os.uname().nodename} does not see {folder}; every node needs the project's "
+            "folder at the same path, on a file system that all share"
+        )
+
+
 def attempt(task: Mapping[str, Any]) -> Message:
     """Do a part, and return an empty message, or how it failed."""
     root = Path(task["root"])
     output = Path(task["output"])
     try:
         for path in (root, output.parent):
-            if not path.is_dir():
-                raise RetainError(
-                    f"node {os.uname().nodename} does not see {path}; every node needs the "
-                    "project's folder at the same path, on a file system that all share"
-                )
+            check_seen(path)
         mapping.do(task["function"], output, task["arguments"])
     except RetainError as error:
         return {"failed": type(error).__name__, "text": str(error)}

@@ -111,30 +111,33 @@ def collect(
     """
     if kind_of(plan.problem).trial is None:
         return {}
-    numbers = {
-        cell: (study.best.number, study.before.number)
+    pairs = {
+        cell: (best, before)
         for cell, study in studies.items()
-        if study.best and study.before and study.best.number != study.before.number
+        if (best := study.best) and (before := study.before) and best.number != before.number
     }
-    kept = {cell: _Kept(studies[cell].path) for cell in numbers}
+    kept = {cell: _Kept(studies[cell].path) for cell in pairs}
     tasks = deque(
-        (cell, (number, earlier))
+        (cell, trial, earlier)
         for earlier in range(1, PARTS + 1)
-        for cell, pair in numbers.items()
-        for number in pair
-        if (number, earlier) not in kept[cell]
+        for cell, pair in pairs.items()
+        for trial in pair
+        if (trial.number, earlier) not in kept[cell]
     )
     running: dict[int, tuple[Cell, Key]] = {}
 
     def fill() -> None:
         for place in range(jobs):
             if tasks and place not in running:
-                cell, (number, earlier) = running[place] = tasks.popleft()
-                entry = plan.of(studies[cell].settings_of(number))
+                cell, trial, earlier = tasks.popleft()
+                running[place] = cell, (trial.number, earlier)
+                entry = plan.of(trial.settings)
                 runner.start(place, {"entry": entry, "cell": cell, "earlier": earlier})
 
     fill()
-    for place, message in messages(runner) if running else ():
+    arrived = messages(runner)
+    while running:
+        place, message = next(arrived)
         if "epoch" in message:
             runner.answer(place, stop=False)
         elif "epochs" not in message:
@@ -142,9 +145,10 @@ def collect(
             kept[cell].add(key, message.get("losses"))
             tell(cell, *key, message.get("failed", ""))
             fill()
-        if not running:
-            break
-    return {cell: compare(kept[cell].pairs(*pair), pair[0]) for cell, pair in numbers.items()}
+    return {
+        cell: compare(kept[cell].pairs(best.number, before.number), best.number)
+        for cell, (best, before) in pairs.items()
+    }
 
 
 class _Kept:
@@ -152,9 +156,7 @@ class _Kept:
 
     def __init__(self, journal: Path):
         self._path = journal.with_suffix(".earlier.json")
-        self._losses: dict[str, Any] = {}
-        if self._path.is_file():
-            self._losses = json.loads(self._path.read_text(encoding="utf-8"))
+        self._losses = files.read_json(self._path, "remove it, and give the same command")
 
     def __contains__(self, key: Key) -> bool:
         return _name(key) in self._losses

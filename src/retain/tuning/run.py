@@ -121,13 +121,10 @@ class _Run:
     def until_done(self) -> None:
         """Run all trials."""
         self._fill()
-        if not self.running:
-            return
-        for place, message in messages(self.runner):
-            self._take(place, message)
+        arrived = messages(self.runner)
+        while self.running:
+            self._take(*next(arrived))
             self._fill()
-            if not self.running:
-                return
 
     def _fill(self) -> None:
         for place in range(self.jobs):

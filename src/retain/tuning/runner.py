@@ -5,17 +5,15 @@ methods.
 """
 
 import json
-import os
 import selectors
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from retain.engine import processes
 from retain.errors import RetainError
 from retain.tuning.worker import STOP
 
@@ -53,15 +51,7 @@ class Processes:
     """
 
     def __init__(self, root: Path, name: str, mode: str):
-        self._words = [
-            sys.executable,
-            "-P",  # a module in the project's folder is not taken for one of a library
-            "-m",
-            "retain.tuning.worker",
-            str(root.resolve()),
-            name,
-            mode,
-        ]
+        self._words = ["-m", "retain.tuning.worker", str(root.resolve()), name, mode]
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._selector = selectors.DefaultSelector()
 
@@ -76,21 +66,13 @@ class Processes:
     ) -> None:
         """End all processes, those of trials that run, too."""
         for process in self._processes.values():
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            processes.kill(process)
         self._selector.close()
 
     def start(self, place: int, task: Mapping[str, Any]) -> None:
         """See `TrialRunner`."""
         if place not in self._processes:
-            self._processes[place] = process = subprocess.Popen(
-                self._words,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,  # Ctrl-C reaches this process alone, which ends them
-            )
+            self._processes[place] = process = processes.started(self._words)
             assert process.stdout is not None
             self._selector.register(process.stdout, selectors.EVENT_READ, place)
         self._write(place, json.dumps(task).encode() + b"\n")

@@ -119,10 +119,6 @@ class Study:
         """All trials, only to be read: `study.trials` is a deep copy of each."""
         return self._live.get_trials(deepcopy=False)
 
-    def settings_of(self, number: int) -> dict[str, Any]:
-        """Return the keys of params.yaml that a trial set."""
-        return next(one.settings for one in self.ended if one.number == number)
-
     def importance(self) -> dict[str, float]:
         """Return the share of each key in what sets the best trials apart (PED-ANOVA).
 

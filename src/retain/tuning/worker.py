@@ -15,7 +15,7 @@ from contextlib import suppress
 from importlib import import_module
 from io import FileIO
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from filelock import FileLock
 
@@ -26,6 +26,9 @@ from retain.engine.worker import end_with_parent, line, own_channels
 from retain.errors import RetainError
 from retain.project import code_deps, files, fingerprint
 from retain.training.portable_cpu import pin_cpu_kernels
+
+if TYPE_CHECKING:
+    from retain.config.search import Losses
 
 STOP = b"stop\n"
 Tell = Callable[[dict[str, Any]], None]
@@ -74,7 +77,6 @@ def _be(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO) 
 
 
 def _run(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO) -> None:
-    from retain.config.search import Losses
     from retain.training import trainer
     from retain.training.setup import Epoch
 
@@ -92,7 +94,8 @@ def _run(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO)
         trial = kind.trial.load(problem, prepared, cell, task.get("earlier", 0))
         setup = trial.setup
     tell({"epochs": trainer.epochs_of(setup, problem.training)})
-    least, losses = math.inf, Losses([], ([], []), ([], []), 1)  # of the best epoch
+    least = math.inf
+    losses: Losses | None = None  # of the best epoch
 
     def stop(row: Epoch) -> bool:
         nonlocal least, losses

@@ -212,7 +212,7 @@ def test_what_was_begun_with_other_code_is_not_taken(
 
     with pytest.raises(KeyboardInterrupt):
         forecast_bulk(model, path, tmp_path, out, "m", stop)
-    monkeypatch.setattr(mapping, "_code_md5", lambda: "of another release")
+    monkeypatch.setattr(mapping, "code_md5", lambda: "of another release")
     assert forecast_bulk(model, path, tmp_path, out, "m", on_progress).done_before == 0
 
 

@@ -79,13 +79,18 @@ def check_rows(
         where: the path of the table, for messages.
         like: the file with a row of an earlier chunk.
     """
-    parts = tuple((name, first) for name, first in origin["parts"])
-    raw = Raw(reader.to_frame(read_rows(Path(rows)), where), Origin(**origin | {"parts": parts}))
+    raw = read_raw(rows, origin, where)
     parsed, first = Data.model_validate(data), None
     if like is not None:
         row = reader.to_frame(read_rows(Path(like)), where)
         first = timestamps.column(row, parsed).iloc[0]
     check_raw(raw, parsed, first, out)
+
+
+def read_raw(rows: str, origin: dict[str, Any], where: str) -> Raw:
+    """Read a chunk that is written to a file, with the fields of its origin as JSON has them."""
+    parts = tuple((name, first) for name, first in origin["parts"])
+    return Raw(reader.to_frame(read_rows(Path(rows)), where), Origin(**origin | {"parts": parts}))
 
 
 def check_raw(raw: Raw, data: Data, like: object, out: Path) -> None:

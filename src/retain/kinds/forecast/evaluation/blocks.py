@@ -92,7 +92,7 @@ def score_here(
     first, last = (int(some.places(np.array([at]))[0][0]) for at in (0, len(some) - 1))
     arrays = {"series": np.array([first, last - first + 1])}
     for number, name in enumerate(names):
-        sums = _sums(recipe["origins"], windows.horizon, first, last - first + 1)
+        sums = _sums(recipe["origins"], first, last - first + 1)
         sum_metrics(part.models[name], some, source, sums.levels, sums)
         arrays |= {f"{number}.{key}": getattr(sums, key) for key in SUMS}
         arrays[f"{number}.by_window"] = np.concatenate(sums.by_window)
@@ -100,12 +100,12 @@ def score_here(
     np.savez(out, **arrays)  # type: ignore[arg-type]
 
 
-def _sums(origins: Mapping[str, Any], horizon: int, first: int, count: int) -> MetricSums:
+def _sums(origins: Mapping[str, Any], first: int, count: int) -> MetricSums:
     """Return empty sums of some series."""
     return MetricSums(
         origins["first_step"],
         origins["steps"],
-        horizon,
+        origins["horizon"],
         count,
         tuple(origins["levels"]),
         origins["unit"],
@@ -120,13 +120,12 @@ def merge(
     with np.load(path, allow_pickle=False) as content:
         first, count = content["series"].tolist()
         for number, name in enumerate(names):
-            whole = into[name]
-            sums = _sums(origins, whole.by_step.shape[2], first, count)
+            sums = _sums(origins, first, count)
             for key in SUMS:
                 setattr(sums, key, content[f"{number}.{key}"])
             sums.by_window = [content[f"{number}.by_window"]]
             sums.not_finite = int(content[f"{number}.not_finite"])
-            whole.merge(sums)
+            into[name].merge(sums)
 
 
 @functools.lru_cache(maxsize=2)

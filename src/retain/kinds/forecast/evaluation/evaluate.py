@@ -173,26 +173,25 @@ def _score(
     empty = empty_sums([part.windows for part in parts], source, work.problem.model.quantiles)
     every, names = [part.windows for part in parts], list(parts[0].models)
 
-    def score(windows: Mapping[str, Sequence[Windows]], sample: bool) -> dict[str, MetricSums]:
+    def score(
+        names: Sequence[str], windows: Sequence[Windows], sample: bool
+    ) -> dict[str, MetricSums]:
         if sum(map(len, every)) > blocks.BLOCK:
-            return work.score(parts, source, empty, windows, sample)
-        sums = {}
-        for number, (name, some) in enumerate(windows.items(), start=1):
-            count = sum(map(len, some))
-            print(
-                f"scoring model {number} of {len(windows)}: {name}, {count:,} windows", flush=True
-            )
+            return work.score(parts, source, empty, names, windows, sample)
+        sums, count = {}, sum(map(len, windows))
+        for number, name in enumerate(names, start=1):
+            print(f"scoring model {number} of {len(names)}: {name}, {count:,} windows", flush=True)
             sums[name] = copy.deepcopy(empty)  # making it reads every value of the table
-            for part, of_fold in zip(parts, some, strict=True):
+            for part, of_fold in zip(parts, windows, strict=True):
                 sum_metrics(part.models[name], of_fold, source, empty.levels, sums[name])
         return sums
 
     if smoothed is None or not smoothed.sampled:
-        return _Scored(score(dict.fromkeys(names, every), sample=False))
+        return _Scored(score(names, every, sample=False))
     sample = [windows.among(smoothed.chosen) for windows in every]
     sampled = tuple(name for name in names if name in smoothed.names)
     others = [name for name in names if name not in sampled]
-    sums = score(dict.fromkeys(others, every), sample=False)
-    on_sample = score(dict.fromkeys(names, sample), sample=True)
+    sums = score(others, every, sample=False)
+    on_sample = score(names, sample, sample=True)
     ordered = {name: on_sample.pop(name) if name in sampled else sums[name] for name in names}
     return _Scored(ordered, sampled, on_sample, sum(map(len, sample)))

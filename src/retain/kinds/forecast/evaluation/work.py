@@ -71,28 +71,31 @@ class Work:
         parts: Sequence[details.Part],
         source: Panel,
         empty: MetricSums,
-        windows: Mapping[str, Sequence[Windows]],
+        names: Sequence[str],
+        windows: Sequence[Windows],
         sample: bool,
     ) -> dict[str, MetricSums]:
         """Score models on blocks of the windows of each fold, and add the sums in order.
 
         Args:
             parts: the folds.
+            names: of the models.
             windows: of each fold, the same for every model.
         """
-        sums = {name: copy.deepcopy(empty) for name in windows}
-        count = sum(-(-len(some) // blocks.BLOCK) for some in next(iter(windows.values())))
+        sums = {name: copy.deepcopy(empty) for name in names}
+        count = sum(len(ranges(len(some), blocks.BLOCK)) for some in windows)
         origins = {
             "first_step": empty.first_step,
             "steps": empty.by_origin.shape[2],
+            "horizon": empty.by_step.shape[2],
             "levels": list(empty.levels),
             "unit": empty.unit,
         }
-        todo = self._blocks(parts, source, origins, windows, sample)
+        todo = self._blocks(parts, source, origins, names, windows, sample)
         on = "windows of the sampled series" if sample else "windows"
         with closing(engine.map(blocks.FUNCTION, todo, self.job)) as outputs:
             for number, path in enumerate(outputs, start=1):
-                blocks.merge(path, list(windows), origins, sums)
+                blocks.merge(path, names, origins, sums)
                 done = f"block {number} of {count} of the {on}"
                 print(f"scoring {len(sums)} models: {done}", flush=True)
         return sums
@@ -102,10 +105,10 @@ class Work:
         parts: Sequence[details.Part],
         source: Panel,
         origins: dict[str, Any],
-        windows: Mapping[str, Sequence[Windows]],
+        names: Sequence[str],
+        windows: Sequence[Windows],
         sample: bool,
     ) -> Iterator[Part]:
-        names = list(windows)
         recipe = self._params | {
             "prepared": str(self.prepared.resolve()),
             "models": {name: str(folder.resolve()) for name, folder in self.models.items()},
@@ -113,7 +116,7 @@ class Work:
             "origins": origins,
             "md5": self.folder.name,  # a worker that has older data or models reads them again
         }
-        for part, some in zip(parts, windows[names[0]], strict=True):
+        for part, some in zip(parts, windows, strict=True):
             for begin, end in ranges(len(some), blocks.BLOCK):
                 file = f"{'sample' if sample else 'every'}-{part.fold.number}-{begin:010}.npz"
                 yield Part(
@@ -122,7 +125,7 @@ class Work:
                         "recipe": recipe,
                         "fold": part.fold.number,
                         "sample": sample,
-                        "names": names,
+                        "names": list(names),
                         "bounds": [begin, end],
                     },
                     here=partial(

@@ -75,11 +75,7 @@ def forecast_bulk(
         raise DataError(f"{output} exists already; remove it, or name another folder")
     scratch = output.absolute().with_name(f".{output.name}.part")
     recipe = {"model": md5, "table": table.digest(), "rows": chunks.ROWS, **vars(options)}
-    # The md5 of the code has no public name, since a new one would train every model anew.
-    _begin(
-        scratch,
-        recipe | {"future": coming and coming.digest, "code": mapping._code_md5()},
-    )
+    _begin(scratch, recipe | {"future": coming and coming.digest, "code": mapping.code_md5()})
     shared: dict[str, Any] = {"where": data.path, "options": vars(options), "md5": md5}
     if not engine.in_process():  # for processes that do not see what this one has
         shared["model"] = str(shutil.copytree(folder, scratch / "model", dirs_exist_ok=True))
@@ -93,10 +89,9 @@ def forecast_bulk(
         for number, (raw, rows, ids) in enumerate(_raw_chunks(table, data)):
             target = scratch / f"part-{number:06}.parquet"
             reasons, raw_rows = target.with_suffix(".json"), target.with_suffix(".arrow")
-            made.append(_Chunk(target.exists(), int(raw.frame.index[-1]) + 1, raw_rows))
+            made.append(_Chunk(target.exists(), int(raw.frame.index[-1]) + 1))
             if coming is not None:
-                of_raw = ids or set(keys.ids(raw.frame, data, raw.origin))
-                names.update(data.value_columns or of_raw)
+                names.update(data.value_columns or ids or keys.ids(raw.frame, data, raw.origin))
             of_part = {"rows": str(raw_rows), "origin": asdict(raw.origin)}
             yield Part(
                 target,
@@ -113,7 +108,7 @@ def forecast_bulk(
     with closing(engine.map(bulk_part.FUNCTION, parts(), job)) as targets:
         for target in targets:
             chunk = made.popleft()
-            chunk.rows.unlink(missing_ok=True)
+            target.with_suffix(".arrow").unlink(missing_ok=True)
             done_before += chunk.done_before
             marks = pyarrow.parquet.read_table(target, columns=[table_predictor.NOTE])
             count += len(marks) // data.horizon
@@ -132,11 +127,10 @@ def forecast_bulk(
 
 
 class _Chunk(NamedTuple):
-    """A chunk that is read: whether its part was done then, and the rows to it, with their file."""
+    """A chunk that is read: whether its part was done then, and the rows up to its end."""
 
     done_before: bool
     end: int
-    rows: Path
 
 
 def _begin(scratch: Path, recipe: dict[str, Any]) -> None:

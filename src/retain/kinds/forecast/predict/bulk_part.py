@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from retain.config.forecasts import ForecastOptions
-from retain.kinds.forecast.data import reader, tables
-from retain.kinds.forecast.data.chunks import read_frame, read_rows, write_frame
-from retain.kinds.forecast.data.formats import Origin
+from retain.kinds.forecast.data import chunk_reader, tables
+from retain.kinds.forecast.data.chunks import read_frame, write_frame
 from retain.kinds.forecast.data.reader import Raw
 from retain.kinds.forecast.predict import forecast_table, predictor
 from retain.kinds.forecast.predict.future import Future
@@ -56,8 +55,7 @@ def forecast_rows(
         md5: of the model.
         future: the fields of `Future`, with the path of its frame.
     """
-    frame = reader.to_frame(read_rows(Path(rows)), where)
-    raw = Raw(frame, Origin(**origin | {"parts": tuple(map(tuple, origin["parts"]))}))
+    raw = chunk_reader.read_raw(rows, origin, where)
     coming = None if future is None else _future(json.dumps(future), md5)
     loaded = _load(model, md5)
     forecast_raw(loaded, raw, ForecastOptions(**options), coming, where, Path(reasons), out)
@@ -66,12 +64,7 @@ def forecast_rows(
 def share_future(coming: Future, path: Path) -> dict[str, Any]:
     """Write a table of the future for other processes; return its description."""
     write_frame(coming.frame, path)
-    return {
-        "frame": str(path),
-        "where": coming.where,
-        "digest": coming.digest,
-        "unknown": list(coming.unknown),
-    }
+    return vars(coming) | {"frame": str(path)}
 
 
 @functools.lru_cache(maxsize=1)
@@ -82,9 +75,5 @@ def _load(folder: str, _md5: str) -> Predictor:
 @functools.lru_cache(maxsize=1)
 def _future(described: str, _md5: str) -> Future:
     content = json.loads(described)
-    return Future(
-        read_frame(Path(content["frame"])),
-        content["where"],
-        content["digest"],
-        tuple(content["unknown"]),
-    )
+    frame, unknown = read_frame(Path(content["frame"])), tuple(content["unknown"])
+    return Future(**content | {"frame": frame, "unknown": unknown})
