@@ -46,8 +46,8 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     row = figures | {"version": 3, "md5": "x", "part": "all", "values": 1, "judgement": "worse"}
     row |= {"coverage_is_low": False, "promised": figures}
     inputs = DriftFindings("now", [Drift("y", "psi", 1.0, 1.0)])
-    one = SimpleNamespace(version=3, md5="x", promise=figures)
-    found: Any = SimpleNamespace(versions=[one], rows=lambda: [row], inputs=inputs)
+    one = SimpleNamespace(version=3, md5="x", promise=figures, rows={"all": row})
+    found: Any = SimpleNamespace(versions=[one], inputs=inputs)
     texts = metrics.exposition().decode(), exposition.write("sales", found).decode()
     series: dict[str, set[str]] = {"up": set()}
     for text in texts:

@@ -52,9 +52,10 @@ def keeper(
 
         parts = sorted(made.glob("part-*.parquet")) if isinstance(made, Path) else []
         tables = map(pd.read_parquet, parts) if isinstance(made, Path) else [made]
-        version = lookup.number_of(root, name, fingerprint.folder_md5(model))
+        md5 = fingerprint.folder_md5(model)
+        version = lookup.number_of(root, name, md5)
         try:
-            rows = keep(model, version, tables, *kept)
+            rows = keep(model, version, md5, tables, *kept)
         except OSError as error:
             sentence = f"the forecast is whole, but --log {log} cannot be written: {error}"
             raise DataError(sentence) from None

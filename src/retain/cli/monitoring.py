@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,6 @@ from retain.config.kind import kind_of
 from retain.errors import DataError, ParamsError
 from retain.project import files
 from retain.training import portable_cpu
-
-if TYPE_CHECKING:
-    from retain.evaluation.report import Table
 
 app = typer.Typer()
 
@@ -68,21 +65,9 @@ def monitor(
         typer.echo(json.dumps(json.loads(files.to_json(content)), indent=2, ensure_ascii=False))
         return
     for table in found.tables():
-        _print(table)
+        typer.echo(f"\n{table.title}")
+        printing.report_table(table, pad_edge=False, header_style="bold")
+        if table.note:
+            typer.echo(table.note)
     for note in [*content["notes"], *((content["inputs"] or {}).get("notes", []))]:
         typer.echo(f"\nnote: {note}")
-
-
-def _print(table: "Table") -> None:
-    from rich.table import Table as Shown
-
-    typer.echo(f"\n{table.title}")
-    shown = Shown(box=None, pad_edge=False, header_style="bold")
-    for place, column in enumerate(table.columns):
-        right = "right" if table.is_numeric(place) else "left"
-        shown.add_column(column, justify=right, no_wrap=True)  # type: ignore[arg-type]
-    for row in table.rows:
-        shown.add_row(*row)
-    printing.table(shown)
-    if table.note:
-        typer.echo(table.note)

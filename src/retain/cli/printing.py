@@ -3,7 +3,8 @@
 import os
 import re
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from retain.config.schema import Problem
+    from retain.evaluation import report
 
 SENTENCE = 40  # characters from which a cell counts as text, which may wrap
 WIDTH = 110  # width without a terminal and without COLUMNS
@@ -35,6 +37,30 @@ def table(shown: "Table") -> None:
         least += 2 + (longest if column.no_wrap else min(longest, SENTENCE))
     place.width = max(place.width, least)
     place.print(shown)
+
+
+def report_table(
+    found: "report.Table", left: Collection[str] = (), wraps: bool = False, **style: Any
+) -> None:
+    """Print the columns and rows of a report's table.
+
+    Args:
+        found: the table; its title and its note are not printed.
+        left: columns that are aligned left even if they are numbers.
+        wraps: whether the columns after the first may wrap.
+        style: of the table, as rich takes it.
+    """
+    from rich.table import Table
+
+    shown = Table(box=None, **style)
+    for place, column in enumerate(found.columns):
+        right = found.is_numeric(place) and column not in left
+        shown.add_column(
+            column, justify="right" if right else "left", no_wrap=place == 0 or not wraps
+        )
+    for row in found.rows:
+        shown.add_row(*row)
+    table(shown)
 
 
 def split_report(text: str) -> tuple[str, str]:

@@ -137,15 +137,8 @@ def _show(
 
 def _print(table: "Table") -> None:
     """Print a table of a report."""
-    from rich.table import Table as Shown
-
-    shown = Shown(box=None, header_style="dim")
-    for number, column in enumerate(table.columns):
-        right = table.is_numeric(number) and column not in ("tried", "as it is")
-        shown.add_column(column, justify="right" if right else "left", no_wrap=number == 0)
-    for row in table.rows:
-        shown.add_row(*row)
-    printing.table(shown)
+    left = ("tried", "as it is")
+    printing.report_table(table, left, wraps=True, header_style="dim")
     typer.echo("")
 
 

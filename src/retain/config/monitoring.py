@@ -68,11 +68,17 @@ class Monitored(Protocol):
 class KeepForecasts(Protocol):
     """Write tables of forecasts into a log; return the number of rows (`retain forecast --log`).
 
-    `model` is the folder of the model that made them.
+    `model` is the folder of the model that made them, with its version and `md5`.
     """
 
     def __call__(
-        self, model: Path, version: int, tables: Iterable[pd.DataFrame], log: Path, limit: LogLimit
+        self,
+        model: Path,
+        version: int,
+        md5: str,
+        tables: Iterable[pd.DataFrame],
+        log: Path,
+        limit: LogLimit,
     ) -> int: ...
 
 

@@ -55,7 +55,7 @@ class DayLog(Generic[T]):
         self.error = ""  # why the last write failed
         self._folder, self._limit = folder, limit
         self._to_table, self._on_rows = to_table, on_rows
-        self._items: list[tuple[T, int]] = []
+        self._items: list[T] = []
         self._waiting, self._dropped = 0, 0  # rows
         self._process, self._number = uuid.uuid4().hex[:12], 0
         self._file: Path | None = None
@@ -76,7 +76,7 @@ class DayLog(Generic[T]):
             if self._waiting + self._unwritten + rows > WAITING:
                 self._dropped += rows
                 return
-            self._items.append((item, rows))
+            self._items.append(item)
             self._waiting += rows
         if self._waiting > ROWS:
             self._wake.set()
@@ -116,7 +116,7 @@ class DayLog(Generic[T]):
             self._on_rows(0, dropped)
         if items:
             try:
-                made = self._to_table([item for item, _ in items])
+                made = self._to_table(items)
             except Exception:
                 self._on_rows(0, rows)
                 raise

@@ -26,7 +26,7 @@ from retain.kinds.forecast.monitoring.findings import Findings
 from retain.kinds.forecast.monitoring.forecast_log import Answered
 from retain.kinds.forecast.predict import predictor
 from retain.kinds.forecast.predict.table_predictor import TablePredictor
-from retain.project import files, fingerprint
+from retain.project import files
 
 LEVELS = (0.1, 0.5, 0.9)
 HORIZON = 4
@@ -204,13 +204,12 @@ def test_a_log_is_closed_where_a_table_cannot_be_read(
 
     columns = {"unique_id": ["a"] * 3, "step": [1, 2, 3]}
     monkeypatch.setattr(predictor, "load", lambda folder: Model())
-    monkeypatch.setattr(fingerprint, "folder_md5", lambda folder: "m")
     monkeypatch.setattr(forecast_log, "_columns", lambda model, table: columns)
     with pytest.raises(DataError, match="second part"):
-        forecast_log.keep(tmp_path, 1, tables(), tmp_path / "log", LogLimit())
+        forecast_log.keep(tmp_path, 1, "m", tables(), tmp_path / "log", LogLimit())
     assert "log" not in {thread.name for thread in threading.enumerate()}
     two = iter([pd.DataFrame()] * 2)
-    assert forecast_log.keep(tmp_path, 1, two, tmp_path / "log", LogLimit()) == 6
+    assert forecast_log.keep(tmp_path, 1, "m", two, tmp_path / "log", LogLimit()) == 6
 
 
 def test_what_the_model_was_trained_on_does_not_count(
@@ -220,6 +219,15 @@ def test_what_the_model_was_trained_on_does_not_count(
     found, parts = look(root, log)
     assert parts["all"]["values"] == 2 * 2
     assert "12 values were in the training data of the model" in found.notes[0]
+
+
+def test_where_it_is_not_known_what_the_model_was_trained_on_all_counts(
+    root: Path, write: Callable[..., Path]
+) -> None:
+    promise = Promise(PROMISED.metrics, PROMISED.md5, "")
+    found, parts = look(root, write(answer(BEGINS, off=1.0)), promise)
+    assert parts["all"]["values"] == 2 * HORIZON
+    assert found.notes == []
 
 
 def test_what_has_not_come_yet_does_not_count(root: Path, write: Callable[..., Path]) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from retain.errors import ParamsError, RetainError, clipped
-from retain.kinds.forecast.capacity.arithmetic import Costs, Line
+from retain.kinds.forecast.capacity.arithmetic import STAGES, Costs, Line
 from retain.kinds.forecast.config import Data, Problem
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ HELD = {"prepare": 490.0, "train": 690.0, "forecast": 330.0}
 SCORED, EACH_MODEL = 400.0, 600.0  # the same of evaluate, and by model
 FEWEST = 2, 6  # series of the small and the large table
 UPDATES, WARM_UP = 30, 5
-MEASURED = ("prepare", "train", "evaluate", "forecast")
 
 
 def costs(problem: Problem, root: Path, scratch: Path) -> tuple[Costs, dict[str, float]]:
@@ -65,7 +64,7 @@ def costs(problem: Problem, root: Path, scratch: Path) -> tuple[Costs, dict[str,
     moved = problem.model_copy(update={"data": data})
     text = moved.model_dump_json(by_alias=True)
     (scratch / "problem.json").write_text(text, encoding="utf-8")
-    found = {stage: _in_process(stage, scratch) for stage in MEASURED}
+    found = {stage: _in_process(stage, scratch) for stage in STAGES}
 
     def line(stage: str, key: str) -> Line:
         points = [(float(sizes[size]), float(found[stage][size][key])) for size in sizes]
@@ -82,7 +81,7 @@ def costs(problem: Problem, root: Path, scratch: Path) -> tuple[Costs, dict[str,
         "forecasts": line("forecast", "written"),
     }
     measured = Costs(
-        work={stage: line(stage, "cpu") for stage in MEASURED},
+        work={stage: line(stage, "cpu") for stage in STAGES},
         driver={
             "prepare": found["prepare"]["large"]["driver"] / large,
             "evaluate": last["driver"] / large,
@@ -137,7 +136,7 @@ def _in_process(stage: str, scratch: Path) -> dict[str, dict[str, float]]:
     from retain.training import portable_cpu
 
     command = [sys.executable, "-m", "retain.kinds.forecast.capacity.measure", stage, str(scratch)]
-    alone = portable_cpu.TORCH | portable_cpu.NUMPY
+    alone = portable_cpu.settings("portable")
     threads = {key: value for key, value in alone.items() if key.endswith("THREADS")}
     done = subprocess.run(
         command, env=os.environ | threads, capture_output=True, text=True, check=False

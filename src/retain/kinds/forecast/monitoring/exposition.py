@@ -57,20 +57,18 @@ def write(name: str, found: "Findings") -> bytes:
         registry=registry,
     )  # fmt: skip
     ran.labels(name).set_to_current_time()
-    shown = {(one.version, one.md5) for one in by_number(found.versions)}
-    for row in found.rows():
-        if (row["version"], row["md5"]) not in shown:  # another model has the same labels
-            continue
-        of = (name, row["version"], row["part"])
-        for key, gauge in gauges.items():
-            if math.isfinite(row[key]):
-                gauge.labels(*of).set(row[key])
-        values.labels(*of).set(row["values"])
-        worse.labels(*of).set(row["judgement"] == "worse")
-        low.labels(*of).set(row["coverage_is_low"])
-        for key, value in row["promised"].items():
-            if math.isfinite(value):
-                promised.labels(name, row["version"], key).set(value)
+    for version in by_number(found.versions):  # other models would have the same labels
+        for row in version.rows.values():
+            of = (name, row["version"], row["part"])
+            for key, gauge in gauges.items():
+                if math.isfinite(row[key]):
+                    gauge.labels(*of).set(row[key])
+            values.labels(*of).set(row["values"])
+            worse.labels(*of).set(row["judgement"] == "worse")
+            low.labels(*of).set(row["coverage_is_low"])
+            for key, value in row["promised"].items():
+                if math.isfinite(value):
+                    promised.labels(name, row["version"], key).set(value)
     for one in found.inputs.drifts if found.inputs else ():
         drift.labels(name, one.name, one.measure).set(one.value / one.bound)
     return generate_latest(registry)

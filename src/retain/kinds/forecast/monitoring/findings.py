@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,10 @@ Period = tuple[int, str, dict[str, float], int]  # version, first day, scores, v
 
 @dataclass(frozen=True)
 class Scored:
-    """The sums of a version's errors, and what was promised of it."""
+    """The sums of a version's errors, and what was promised of it.
+
+    The sums are complete before `judged` or `rows` is read, which are computed once.
+    """
 
     version: int
     md5: str
@@ -38,7 +42,12 @@ class Scored:
         """Return what the evaluation found; NaN where nothing is recorded."""
         return float(self.promise.metrics.get(metric, math.nan)) if self.promise else math.nan
 
-    @property
+    @cached_property
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """The figures of each part that has forecasts."""
+        return {part: self._row(part) for part in PARTS if getattr(self, part).by_window}
+
+    @cached_property
     def judged(self) -> str:
         """The error that is judged: MASE, or MAE where there is no scale or nothing promised."""
         found = self.newest.scores()["mase"], self.promised("mase")
@@ -65,24 +74,23 @@ class Scored:
             return Interval.undecided(math.nan, len(used), bootstrap.FEWEST_HORIZONS * overlap, "")
         return bootstrap.difference(both[0], both[1], overlap, 2 * overlap, DRAWS, SEED)
 
-    def coverage(self, part: str) -> tuple[float, float]:
-        """Return the share within the 80 % interval, and its random deviation (95 %)."""
+    def coverage_by_chance(self, part: str) -> float:
+        """Return the random deviation (95 %) of the share within the 80 % interval."""
         sums: MetricSums = getattr(self, part)
         measure = MEASURES.index("covered")
         used = np.flatnonzero(sums.by_origin[1, measure])
         if not len(used):
-            return math.nan, math.nan
+            return math.nan
         hits, counts = sums.by_origin[:, measure, used]
         overlap = _overlap(used, sums.by_step.shape[2])
-        by_chance = bootstrap.share_by_chance(hits[None], counts, overlap, np.array([0.8]))
-        return float(hits.sum() / counts.sum()), float(by_chance[0])
+        return float(bootstrap.share_by_chance(hits[None], counts, overlap, np.array([0.8]))[0])
 
-    def row(self, part: str) -> dict[str, Any]:
+    def _row(self, part: str) -> dict[str, Any]:
         """Return the figures of a part, `all` or `newest`."""
         sums: MetricSums = getattr(self, part)
         scores, versus = sums.scores(), self.versus(part)
-        coverage, by_chance = self.coverage(part)
-        low = coverage + by_chance < self.promised("coverage_80")
+        by_chance = self.coverage_by_chance(part)
+        low = scores["coverage_80"] + by_chance < self.promised("coverage_80")
         return {
             "version": self.version,
             "md5": self.md5,
@@ -129,7 +137,7 @@ class Findings:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the figures of each version: of the newest part, and of all forecasts."""
-        return [one.row(part) for one in self.versions for part in PARTS if _has(one, part)]
+        return [row for one in self.versions for row in one.rows.values()]
 
     def tables(self, most: int = SHOWN) -> list[Table]:
         """Return the versions, the periods and the drift of the inputs as tables."""
@@ -214,12 +222,12 @@ class Findings:
     def sentence(self) -> str:
         """Say in words what became of the newest version."""
         one = (by_number(self.versions) or self.versions)[-1]
-        row = one.row("newest" if _has(one, "newest") else "all")
+        row = one.rows.get("newest") or one.rows["all"]
         title = TITLES[row["judged"]]
         return (
             f"Version {one.version}: {title} {row[row['judged']]:.4g} on {row['values']:,} values "
             f"of the newest part; promised was {row['promised'][row['judged']]:.4g} "
-            f"({one.versus(row['part'])})."
+            f"({Interval.from_dict(row['versus'])})."
         )
 
     def drift(self, version: int, bound: float) -> tuple[list[Drift], list[str]]:
@@ -232,13 +240,13 @@ class Findings:
             The drift, and what is to be said where there is none: too few values came.
         """
         found = [one for one in self.versions if one.version == version and one.promise]
-        if not found or not _has(found[0], "newest"):
+        row = found[0].rows.get("newest") if found else None
+        if row is None:
             return [], [f"the log has no new forecasts of version {version} with what came"]
-        one = found[0]
-        versus, metric = one.versus("newest"), one.judged
+        versus, metric = Interval.from_dict(row["versus"]), row["judged"]
         if versus.judgement in ("undecided", "not finite"):
             return [], [f"logged forecasts of version {version}: {versus}"]
-        value = one.newest.scores()[metric] / one.promised(metric)
+        value = row[metric] / row["promised"][metric]
         return [Drift("logged forecasts", metric, value, bound)], []
 
     def exposition(self, name: str) -> bytes:
@@ -248,16 +256,12 @@ class Findings:
         return exposition.write(name, self)
 
 
-def _has(one: Scored, part: str) -> bool:
-    return bool(getattr(one, part).by_window)
-
-
 def _cells(one: Scored) -> list[tuple[str, ...]]:
     """Return the rows of a version: what was promised, and what came."""
     promised = {metric: one.promised(metric) for metric in METRICS}
     name = str(one.version)
     rows = [(name, "promised", "", *(_number(promised, key) for key in METRICS), "", "")]
-    for row in [one.row(part) for part in PARTS if _has(one, part)]:
+    for row in one.rows.values():
         versus = Interval.from_dict(row["versus"])
         marks = [row["judgement"]] if row["judgement"] in ("worse", "better") else []
         marks += ["coverage is low"] if row["coverage_is_low"] else []

@@ -23,7 +23,7 @@ from retain.kinds.forecast.data import alignment, keys, timestamps
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.predict.request import Request
 from retain.kinds.forecast.predict.table_predictor import TablePredictor
-from retain.project import day_log, fingerprint
+from retain.project import day_log
 from retain.project.day_log import DayLog
 
 if TYPE_CHECKING:
@@ -125,9 +125,18 @@ def _rows(items: Sequence[Answered]) -> "pa.Table":
 
 
 def keep(
-    model: Path, version: int, tables: Iterable[pd.DataFrame], log: Path, limit: LogLimit
+    model: Path,
+    version: int,
+    md5: str,
+    tables: Iterable[pd.DataFrame],
+    log: Path,
+    limit: LogLimit,
 ) -> int:
     """Write tables of forecasts, as `retain forecast` gives them, into a log.
+
+    Args:
+        model: the folder of the model that made them; `md5` is that of the folder.
+        log: folder of the problem in the log.
 
     Returns:
         The number of rows that were written.
@@ -139,7 +148,7 @@ def keep(
 
     from retain.kinds.forecast.predict import predictor
 
-    loaded, md5 = predictor.load(model), fingerprint.folder_md5(model)
+    loaded = predictor.load(model)
     rows: list[int] = []
     writer: DayLog[pa.Table] = DayLog(
         log, limit, pa.concat_tables, lambda written, dropped: rows.append(written)

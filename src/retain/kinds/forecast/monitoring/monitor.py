@@ -102,8 +102,7 @@ class Known:
         keys = codes.astype(np.int64) * len(stamps) + places
         order = np.argsort(keys, kind="stable")
         scales = np.full((len(names), 2), np.nan)
-        index = prepared / "index.parquet"
-        if index.is_file():
+        if (index := prepared / "index.parquet").is_file():
             panel = pd.read_parquet(index, columns=["unique_id", *SCALES]).set_index("unique_id")
             scales = panel.reindex(names)[[*SCALES]].to_numpy(np.float64)
         y = frame["y"].to_numpy(np.float64)
@@ -279,6 +278,8 @@ def periods(grid: pd.DatetimeIndex, data: Data) -> tuple[NDArray[np.int64], list
 def _trained_until(span: str, data: Data) -> pd.Timestamp | None:
     """Return the first time stamp that a model was not trained on, None if that is not known."""
     last = span.rpartition(" to ")[2]
+    if not last:
+        return None
     try:
         if data.ds_is_step:
             raise ValueError
