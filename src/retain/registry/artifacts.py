@@ -130,10 +130,8 @@ def signature(copy: Fetched) -> bytes | None:
     import mlflow
 
     with _readable(copy.version) as uri:
-        if all(file.path != manifest.SIGNATURE for file in mlflow.artifacts.list_artifacts(uri)):
-            return None
-        with TemporaryDirectory() as scratch:
-            return fetch(uri, manifest.SIGNATURE, Path(scratch)).read_bytes()
+        there = {file.path for file in mlflow.artifacts.list_artifacts(uri)}
+    return copy.file(manifest.SIGNATURE) if manifest.SIGNATURE in there else None
 
 
 def add_signature(copy: Fetched, content: bytes) -> None:

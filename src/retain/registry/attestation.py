@@ -6,9 +6,11 @@ whoever attests it signs it. https://slsa.dev/spec/v1.0/provenance has the meani
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from retain.errors import RegistryError
+from retain.project.layout import Layout
 from retain.registry import artifacts, manifest
 from retain.registry.provenance import Provenance
 
@@ -71,7 +73,7 @@ def _dependencies(model: Provenance, content: dict[str, Any]) -> Iterator[dict[s
     if raw := model.tags.get("raw.md5"):
         path = model.params.get("data.path", "raw data")
         yield {"name": path, "digest": {"md5": raw.removesuffix(".dir")}}
-    prepared = f"data/prepared/{model.name}"
+    prepared = Layout(Path(), model.name).prepared.as_posix()
     for path, digest in content["prepared"].items():
         yield {"name": f"{prepared}/{path}", "digest": {"sha256": digest}}
     for path, digest in content["code"].items():

@@ -150,10 +150,12 @@ def _code(root: Path, name: str) -> dict[str, str]:
     """
     places = [root / "src", root, release.PACKAGE.parent, *(root / f for f in plugins.folders())]
     found: dict[str, str] = {}
-    for path in sorted(Layout(root, name).code.glob("*.txt")):
+    labels: set[str] = set()
+    for path in Layout(root, name).code.glob("*.txt"):
         found[path.relative_to(root).as_posix()] = sha256(path)
-        for label in CODE.findall(path.read_text(encoding="utf-8")):
-            place = next((place / label for place in places if (place / label).is_file()), None)
-            if place is not None:
-                found[label] = sha256(place)
+        labels.update(CODE.findall(path.read_text(encoding="utf-8")))
+    for label in labels:
+        file = next((place / label for place in places if (place / label).is_file()), None)
+        if file is not None:
+            found[label] = sha256(file)
     return dict(sorted(found.items()))

@@ -165,15 +165,16 @@ def _all_checks(
     checks: list[CheckResult],
 ) -> list[CheckResult]:
     """Return the checks of a version's own figures with those against another champion."""
-    if champion is None or champion.version != version.version:
-        if champion is not None:
-            checks = [*checks, *comparison.against_champion(root, problem, version, champion)]
-        if os.environ.get("DVC_EXP_NAME"):
-            sentence = (
-                f"an experiment cannot become champion; apply it with `dvc exp apply NAME`, then "
-                f"run `dvc repro -f -s register@{version.name}`"
-            )
-            checks = [*checks, CheckResult("committed", False, sentence, {})]
+    if champion is not None:
+        if champion.version == version.version:
+            return checks
+        checks = [*checks, *comparison.against_champion(root, problem, version, champion)]
+    if os.environ.get("DVC_EXP_NAME"):
+        sentence = (
+            f"an experiment cannot become champion; apply it with `dvc exp apply NAME`, then "
+            f"run `dvc repro -f -s register@{version.name}`"
+        )
+        checks = [*checks, CheckResult("committed", False, sentence, {})]
     return checks
 
 

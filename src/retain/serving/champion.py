@@ -94,7 +94,7 @@ def _load(
         predictor, example = load(copy.forecasting), copy.example()
     manifest = find_kind(predictor.config["kind"])
     assert manifest is not None, "the model was loaded by it"
-    label = f"{version.name} version {version.version}"
+    label = artifacts.label(version)
     if kind not in (None, manifest.name):
         raise ModelError(
             f"{label} is of kind {manifest.name}, not {kind}: start `retain serve` anew"

@@ -168,7 +168,7 @@ def _is_loopback(host: str) -> bool:
 def _log_as_json() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    for logger in ("retain.serving", "retain.project.day_log", "uvicorn.error"):
+    for logger in ("retain", "uvicorn.error"):
         logging.getLogger(logger).handlers = [handler]
         logging.getLogger(logger).propagate = False
     logging.getLogger("retain.serving").setLevel(logging.INFO)
