@@ -4,7 +4,7 @@
 
 PYTHON ?= python3
 PORT ?= 5000
-# What tests and linters need is locked in the engine alone.
+# What tests and linters need is locked in a checkout of retain alone.
 LOCKS := requirements.lock $(wildcard requirements-dev.lock)
 WHEELS := $(if $(wildcard wheels),--find-links wheels)
 
@@ -73,7 +73,7 @@ $(STAMP): $(LOCKS) $(wildcard pyproject.toml)
 	@{ $(PIP) $(addprefix -r ,$(patsubst requirements.lock,$(VENV)/rest.lock,$(LOCKS))) || \
 	  touch $(UNFINISHED).failed; } | $(PROGRESS); \
 	if [ -e $(UNFINISHED).failed ]; then rm $(UNFINISHED).failed; exit 1; fi
-	@$(INSTALL_ENGINE)
+	@$(INSTALL_RETAIN)
 	@rm $(UNFINISHED); echo '$(CURDIR)' > $@
 
 run: setup ## Train, score and register every forecaster, as far as something changed; then print the results
@@ -130,5 +130,5 @@ clean: ## Remove .venv, caches of tools and scratch files; leave data, models, r
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@echo "left in place: data/ models/ reports/ mlruns/ .dvc/cache/"
 
-# The engine's own commands; a project has no such file.
--include engine.mk
+# The commands of a checkout of retain; a project has no such file.
+-include checkout.mk

@@ -45,7 +45,7 @@ def test_the_tree_of_the_architecture_is_that_of_the_modules() -> None:
 
 
 def test_make_help_has_a_line_for_every_command() -> None:
-    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "engine.mk")]
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "checkout.mk")]
     phony = (line for text in texts for line in text.splitlines() if line.startswith(".PHONY: "))
     declared = [name for line in phony for name in line.split()[1:] if name[0] != "$"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}

@@ -16,7 +16,7 @@ from tests.system import test_retraining
 ROOT = Path(__file__).parents[2]
 GITHUB = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
 GITLAB = ROOT / ".gitlab-ci.yml"
-GITLAB_TEST = ROOT / ".gitlab" / "test.yml"  # of the engine alone; the other includes it
+GITLAB_TEST = ROOT / ".gitlab" / "test.yml"  # of a checkout of retain alone; the other includes it
 LINT = ROOT / ".github" / "lint"
 # Keys of .gitlab-ci.yml that are not jobs. A template (.check) may have scripts, and counts as one.
 NOT_JOBS = {"workflow", "stages", "variables", "default", "include"}
@@ -69,7 +69,7 @@ def test_the_files_are_where_this_looks() -> None:
 
 
 def test_every_line_that_runs_is_a_command_of_the_makefile() -> None:
-    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "engine.mk")]
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "checkout.mk")]
     targets = {f"make {name}" for t in texts for name in re.findall(r"^([a-z-]+):", t, re.M)}
     assert {*github_lines(), *gitlab_lines()} - COMMANDS == set()
     assert COMMANDS - targets == set()

@@ -53,8 +53,8 @@ def make(folder: Path, example: bool, wheel: Path | None) -> list[str]:
     content["params.yaml"] = f"{managed.FIRST_LINE}problems: {{}}\n".encode()
     content |= managed.sample() if example else {}
     if example:  # the sample's model is declared below the line after which users add theirs
-        engine = (managed.source() / "dvc.yaml").read_text(encoding="utf-8")
-        content["dvc.yaml"] += managed.split(engine)[1].encode()
+        declared = (managed.source() / "dvc.yaml").read_text(encoding="utf-8")
+        content["dvc.yaml"] += managed.split(declared)[1].encode()
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in content.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -85,7 +85,9 @@ def log_model(
             model_config=md5s | ({"manifest": plugin} if plugin else {}),
             input_example=example,
             # A local build's mark (+cpu) means nothing to a package index.
-            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in RUNTIME],
+            pip_requirements=[
+                f"{library}=={version(library).partition('+')[0]}" for library in RUNTIME
+            ],
         )
         location = run.client.get_logged_model(info.model_id).artifact_location
         stored = Path(scratch) / "stored"

@@ -8,7 +8,7 @@ what was registered before there was a ledger is judged again.
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -56,24 +56,39 @@ def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
         )
     if not entries:
         yield f"{name}: this branch has no ledger of it, and no dvc.lock of its history names it"
-        return
-    registrations: dict[tuple[str, str], Entry] = {}
+    elif dry_run:
+        yield from _describe(root, name, entries)
+    else:
+        yield from _rebuild(root, name, entries)
+
+
+def _registrations(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the first registration of each content."""
+    first: dict[tuple[str, str], Entry] = {}
     for entry in entries:
         if entry.by == GATE:
-            registrations.setdefault(entry.content, entry)
-    cache = Cache(root)
-    if dry_run:
-        client = None if store.is_empty(root) else store.connect(root)
-        yield from _each(registrations.values(), lambda e: _plan(root, client, cache, name, e))
-        decisions = sum(entry.by != GATE for entry in entries)
-        yield f"{name}: {len(registrations)} registrations, {decisions} decisions of people"
-        return
+            first.setdefault(entry.content, entry)
+    return [*first.values()]
+
+
+def _describe(root: Path, name: str, entries: Sequence[Entry]) -> Iterator[str]:
+    """Yield what would be done."""
+    registrations, cache = _registrations(entries), Cache(root)
+    client = None if store.is_empty(root) else store.connect(root)
+    yield from _each(registrations, lambda entry: _plan(root, client, cache, name, entry))
+    decisions = sum(entry.by != GATE for entry in entries)
+    yield f"{name}: {len(registrations)} registrations, {decisions} decisions of people"
+
+
+def _rebuild(root: Path, name: str, entries: Sequence[Entry]) -> Iterator[str]:
+    """Repeat the entries of a ledger, or the missing registrations, and yield what is done."""
+    registrations, cache = _registrations(entries), Cache(root)
     client = store.connect(root)
     whole = _begin(client, name)
-    missing = [e for e in registrations.values() if _version_of(client, name, e) is None]
+    missing = [entry for entry in registrations if _version_of(client, name, entry) is None]
     judged: dict[Entry, Entry] = {}
     with files.folder(root, f"rehydrate-{name}") as scratch:
-        clone = git.clone(scratch / "clone")
+        clone = Git(root).clone(scratch / "clone")
 
         def redo(entry: Entry) -> str:
             if entry.by != GATE:

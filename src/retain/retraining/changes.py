@@ -50,6 +50,16 @@ class Changes:
         else:
             (self.made if MADE.match(path) else self.data).add(path)
 
+    def add_states(self, stage: str, kind: str, states: Mapping[str, Any]) -> None:
+        """Add what `dvc status` says of a stage: a state by path, or by key of parameters."""
+        for path, state in states.items():
+            if isinstance(state, dict):  # of a file of parameters, by key
+                self.params.update(state)
+            elif kind == "changed deps" or (stage.endswith(".dvc") and state == "modified"):
+                self.add(path)
+            else:
+                self.missing.add(path)
+
     def sentences(self) -> list[str]:
         """Each kind of change in words, but for what only is not here."""
         if self.first:
@@ -77,17 +87,10 @@ def status(root: Path, name: str, lists: Mapping[str, str] | None = None) -> Cha
                 changes.code.add("dvc.yaml")
                 continue
             for kind, states in entry.items():
-                if kind == "changed deps" and stage == f"code@{name}":
-                    known = changed_lists(root, name) if lists is None else lists
-                    changes.code |= set() if changes.first else {*known}
-                    continue
-                for path, state in states.items():
-                    if isinstance(state, dict):  # of a file of parameters, by key
-                        changes.params.update(state)
-                    elif kind == "changed deps" or (stage.endswith(".dvc") and state == "modified"):
-                        changes.add(path)
-                    else:
-                        changes.missing.add(path)
+                if kind != "changed deps" or stage != f"code@{name}":
+                    changes.add_states(stage, kind, states)
+                elif not changes.first:
+                    changes.code |= {*(changed_lists(root, name) if lists is None else lists)}
     return changes
 
 

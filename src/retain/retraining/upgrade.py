@@ -20,7 +20,7 @@ SHOWN = 3  # modules that explain why a stage would run
 
 
 @dataclass
-class Plan:
+class Upgrade:
     """What an upgrade does to the files of a project, by path.
 
     Attributes:
@@ -39,14 +39,44 @@ class Plan:
     wheel: Path | None = None
 
 
-def plan(root: Path, wheel: Path | None = None) -> Plan:
+def plan(root: Path, wheel: Path | None = None) -> Upgrade:
     """Find what is to be done, and check that it can be.
 
     Raises:
         ParamsError: the project is newer than this release, or much older, or of a checkout; or
             git could not take the upgrade back.
     """
-    before, here = release.of_project(root), release.version()
+    before = release.of_project(root)
+    _check_release(before)
+    line, kept = _lock_line(root, wheel)
+    todo = Upgrade(before, wheel=kept if (root / "wheels").is_dir() else None)
+    loader.read(root)  # makes known what `plugins.folders` returns
+    new = managed.texts(line, plugins.folders())
+    for name, text in new.items():
+        path = root / name
+        old = path.read_text(encoding="utf-8") if path.is_file() else None
+        if old is None:
+            todo.written[name] = text
+        elif managed.is_untouched(old):
+            whole = managed.split(text)[0] + managed.split(old)[1]
+            if whole != old:
+                todo.written[name] = whole
+        elif managed.digest(old) != managed.digest(text):
+            todo.beside[name] = text
+        if name.startswith("pipelines/"):
+            todo.scripts[name] = old if name in todo.beside and old is not None else text
+    todo.removed = [
+        name
+        for name in managed.marked(root)
+        if name not in new and managed.is_untouched((root / name).read_text(encoding="utf-8"))
+    ]
+    _check_can_be_undone(root, [*todo.written, *todo.removed])
+    return todo
+
+
+def _check_release(before: str) -> None:
+    """Raise ParamsError unless this release can upgrade a project of the release `before`."""
+    here = release.version()
     if not before:
         raise ParamsError(
             "this folder was not made by `retain init`: a checkout of retain is upgraded by git"
@@ -61,30 +91,9 @@ def plan(root: Path, wheel: Path | None = None) -> Plan:
             f"this project is of retain {before}, and {here} upgrades from {OLDEST} on: go there "
             f"first, by `retain upgrade --to {OLDEST}`"
         )
-    line, kept = _lock_line(root, wheel)
-    found = Plan(before, wheel=kept if (root / "wheels").is_dir() else None)
-    loader.read(root)  # makes known what `plugins.folders` returns
-    new = managed.texts(line, plugins.folders())
-    for name, text in new.items():
-        path = root / name
-        old = path.read_text(encoding="utf-8") if path.is_file() else None
-        if old is None:
-            found.written[name] = text
-        elif managed.is_untouched(old):
-            whole = managed.split(text)[0] + managed.split(old)[1]
-            found.written |= {name: whole} if whole != old else {}
-        elif managed.digest(old) != managed.digest(text):
-            found.beside[name] = text
-        if name.startswith("pipelines/"):
-            found.scripts[name] = old if name in found.beside and old is not None else text
-    for name in managed.marked(root):
-        if name not in new and managed.is_untouched((root / name).read_text(encoding="utf-8")):
-            found.removed.append(name)
-    _check_can_be_undone(root, [*found.written, *found.removed])
-    return found
 
 
-def carry_out(root: Path, todo: Plan) -> None:
+def carry_out(root: Path, todo: Upgrade) -> None:
     """Write the files of a plan."""
     for name, text in todo.written.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +106,7 @@ def carry_out(root: Path, todo: Plan) -> None:
         shutil.copy(todo.wheel, root / "wheels")
 
 
-def describe(root: Path, todo: Plan, dry_run: bool) -> Iterator[str]:
+def describe(root: Path, todo: Upgrade, dry_run: bool) -> Iterator[str]:
     """Yield what was done, or would be, and what will run anew, and why."""
     will = "would be " if dry_run else ""
     yield f"from retain {todo.before} to {release.version()}"

@@ -132,7 +132,7 @@ def test_a_kind_of_another_package_is_followed_and_named_by_its_modules(
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_the_lists_of_an_installed_engine_are_those_of_its_checkout(
+def test_the_lists_of_an_installed_retain_are_those_of_its_checkout(
     name: str, tmp_path: Path
 ) -> None:
     kind = find_kind(name)

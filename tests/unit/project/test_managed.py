@@ -21,7 +21,7 @@ def test_a_file_is_untouched_until_a_person_changes_what_is_retains() -> None:
     assert managed.split(text)[1] == "b: 2\n"
 
 
-def test_a_project_has_the_files_of_the_engine_that_are_marked() -> None:
+def test_a_project_has_the_files_of_the_checkout_that_are_marked() -> None:
     texts = managed.texts("retain==1 \\\n    --hash=sha256:ab\n")
     scripts = {f"pipelines/{path.name}" for path in (ROOT / "pipelines").glob("*.py")}
     workflows = {".github/workflows/changes.yml", ".github/workflows/retrain.yml", ".gitlab-ci.yml"}

@@ -56,7 +56,7 @@ def test_nothing_is_overwritten(project: Path) -> None:
         scaffold.make(project, example=False, wheel=None)
 
 
-def test_the_example_has_the_sample_of_the_engine(project: Path, tmp_path: Path) -> None:
+def test_the_example_has_the_sample_of_the_checkout(project: Path, tmp_path: Path) -> None:
     scaffold.make(tmp_path / "example", example=True, wheel=None)
     assert "traffic" in loader.load(tmp_path / "example")
     text = (tmp_path / "example/dvc.yaml").read_text()
@@ -147,7 +147,7 @@ def test_commands_refuse_a_project_of_another_release(
     assert loader.find_root(any_release=True) == project
 
 
-def test_the_engine_itself_is_no_project() -> None:
+def test_a_checkout_of_retain_is_no_project() -> None:
     root = Path(retain.__file__).parents[2]
     release.check(root)
     with pytest.raises(ParamsError, match="upgraded by git"):

@@ -6,7 +6,7 @@ or `qaN_…_train.txt`, and the same with `test`.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -74,10 +74,8 @@ def read_questions(path: Path) -> Iterator[Question]:
             story[place] = split_words(rest)
             continue
         facts = answer[1].split() if len(answer) > 1 else []
-        unknown = [fact for fact in facts if not fact.isdecimal() or int(fact) not in story]
-        if not answer[0].strip() or unknown:
-            what = f"names {unknown[0]!r}, which is no line before it" if unknown else "is missing"
-            faults.append(f"line {number}: the {'fact' if unknown else 'answer'} {what}")
+        if fault := _fault_of(answer[0], facts, story):
+            faults.append(f"line {number}: {fault}")
             continue
         has_question = True
         first = min(map(int, facts), default=min(story, default=0))
@@ -94,6 +92,14 @@ def read_questions(path: Path) -> Iterator[Question]:
         )
     if not has_question:
         raise DataError(f"{path} has no question: a line with a tab behind the question mark")
+
+
+def _fault_of(answer: str, facts: list[str], story: Mapping[int, object]) -> str:
+    """Say what is wrong with a question's answer and the numbers of its facts; "" if nothing is."""
+    for fact in facts:
+        if not fact.isdecimal() or int(fact) not in story:
+            return f"the fact names {fact!r}, which is no line before it"
+    return "" if answer.strip() else "the answer is missing"
 
 
 def find_files(data: Data, root: Path) -> list[File]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from retain.errors import ParamsError
 from retain.kinds.forecast.capacity import arithmetic, measure
 from retain.kinds.forecast.capacity import plan as of_problem
-from retain.kinds.forecast.capacity.arithmetic import Costs, Line, Plan
+from retain.kinds.forecast.capacity.arithmetic import Costs, Line, StagePlan
 from retain.kinds.forecast.config import Data, Problem
 from retain.training.setup import TrainingSetup
 
@@ -30,7 +30,7 @@ COSTS = Costs(
 )
 
 
-def planned(nodes: int, devices: int = 1, costs: Costs = COSTS) -> dict[str, Plan]:
+def planned(nodes: int, devices: int = 1, costs: Costs = COSTS) -> dict[str, StagePlan]:
     return arithmetic.plan(costs, 1_000_000, nodes, 2, devices, batch=256, updates=1_000)
 
 

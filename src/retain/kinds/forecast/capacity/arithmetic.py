@@ -61,7 +61,7 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StagePlan:
     """A stage on a number of nodes.
 
     Attributes:
@@ -86,7 +86,7 @@ def training_updates(examples: int, batch: int, epochs: int, epoch_steps: int) -
 
 def plan(
     costs: Costs, series: int, nodes: int, cores: int, devices: int, batch: int, updates: int
-) -> dict[str, Plan]:
+) -> dict[str, StagePlan]:
     """Compute each of STAGES on nodes of `cores` processors.
 
     Prepare, evaluate and forecast are maps over parts of the series, one process on each core; what
@@ -105,7 +105,7 @@ def plan(
             "the driver": driver if workers > 1 else 0.0,
         }
         of_one = costs.memory[stage].at(series / workers)
-        found[stage] = Plan(sum(shares.values()), _largest(shares), cores * of_one)
+        found[stage] = StagePlan(sum(shares.values()), _largest(shares), cores * of_one)
     world = nodes * devices
     windows = math.ceil(batch / world)
     times = {
@@ -119,7 +119,7 @@ def plan(
     memory = devices * costs.memory["train"].at(series)
     return {
         "prepare": found["prepare"],
-        "train": Plan(sum(times.values()), _largest(times), memory),
+        "train": StagePlan(sum(times.values()), _largest(times), memory),
         "evaluate": found["evaluate"],
         "forecast": found["forecast"],
     }

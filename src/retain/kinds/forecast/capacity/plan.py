@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from retain.errors import ParamsError
 from retain.kinds.forecast.capacity import arithmetic, measure
-from retain.kinds.forecast.capacity.arithmetic import STAGES, Costs, Plan
+from retain.kinds.forecast.capacity.arithmetic import STAGES, Costs, StagePlan
 from retain.kinds.forecast.config import Problem
 
 GB = 1e9
@@ -67,7 +67,7 @@ def plan(problem: Problem, name: str, root: Path, series: int, nodes: Sequence[i
     return "\n\n".join([*parts, "Assumed:", "\n".join(f"* {line}" for line in ASSUMED)])
 
 
-def _table(planned: dict[int, dict[str, Plan]]) -> str:
+def _table(planned: dict[int, dict[str, StagePlan]]) -> str:
     names = [f"{count} node{'s' * (count > 1)}" for count in planned]
     lines = ["| | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
     for stage in STAGES:
@@ -84,7 +84,7 @@ def _table(planned: dict[int, dict[str, Plan]]) -> str:
     return "\n".join(lines)
 
 
-def _sentences(planned: dict[int, dict[str, Plan]], have: float) -> list[str]:
+def _sentences(planned: dict[int, dict[str, StagePlan]], have: float) -> list[str]:
     """Name the stage that takes longest, with its reason, and a memory that does not suffice."""
     found = []
     for count, stages in planned.items():

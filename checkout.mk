@@ -3,7 +3,7 @@
 NPM := .github/lint/node_modules/.package-lock.json
 ALSO_CLEAN := .github/lint/node_modules
 CLUSTER := $(VENV)/.set-up-for-a-cluster
-INSTALL_ENGINE = $(PIP) --quiet --no-build-isolation -e .
+INSTALL_RETAIN = $(PIP) --quiet --no-build-isolation -e .
 
 .PHONY: test test-long team-test cluster-test bench lint docs lock dist
 
