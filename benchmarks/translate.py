@@ -19,7 +19,7 @@ import pandas as pd
 
 from benchmarks import tables
 from retain.config import loader
-from retain.kinds.translate import dataset, prepare, search, setup
+from retain.kinds.translate import beam_search, dataset, prepare, setup
 from retain.kinds.translate.config import Problem
 from retain.kinds.translate.metrics import Translations
 from retain.kinds.translate.network import Translator
@@ -135,7 +135,7 @@ def score(plan: Plan, prepared: Path) -> dict[str, Any]:
     corpus, network = dataset.load(prepared), built.network.eval()
     assert isinstance(network, Translator)
     pairs = corpus.part("test")
-    best = search.translate_all(network, corpus, pairs, problem.evaluation.beam)
+    best = beam_search.translate_all(network, corpus, pairs, problem.evaluation.beam)
     written = [corpus.schema.target.join(best[pair].pieces) for pair in pairs.tolist()]
     scores = Translations.measure(written, [corpus.pairs[pair].target for pair in pairs]).scores()
     row = vars(plan) | {

@@ -105,12 +105,12 @@ class Model:
         from retain.kinds.forecast.evaluation import fan
 
         names = [series] if isinstance(series, str) else series
-        found = self._forecast(table, future, ForecastOptions(None, False, fill_with, unseen))
+        forecasts = self._forecast(table, future, ForecastOptions(None, False, fill_with, unseen))
         if names is not None:
             for name in names:
-                if name in found.left_out:
-                    raise DataError(f"{name} cannot be forecast: {found.left_out[name]}")
-        return fan.figure(self._predictor.data, found, names)
+                if name in forecasts.left_out:
+                    raise DataError(f"{name} cannot be forecast: {forecasts.left_out[name]}")
+        return fan.figure(self._predictor.data, forecasts, names)
 
     def _forecast(
         self, table: TableOrPath | None, coming: TableOrPath | None, options: ForecastOptions
@@ -132,10 +132,10 @@ class Model:
             raise DataError("this model was loaded, and has no table; give one: predict(table)")
         if known is not None:
             future.check_series(set(history.frame["unique_id"]), known, where)
-        found = forecast_table.forecast_table(self._predictor, history, where, options, known)
-        if found.table.empty:
-            raise forecast_table.none_left(found.left_out, where)
-        return found
+        forecasts = forecast_table.forecast_table(self._predictor, history, where, options, known)
+        if forecasts.table.empty:
+            raise forecast_table.none_left(forecasts.left_out, where)
+        return forecasts
 
     def save(self, path: str | Path) -> None:
         """Write the model into a new folder, with its evaluation; `load` reads it.
@@ -179,13 +179,13 @@ class Model:
             ModelError: the model was loaded without its evaluation.
         """
         path = _place(self._folder) / METRICS
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        if "importance" not in found:
+        metrics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if "importance" not in metrics:
             raise ModelError(
                 "this model was loaded without its evaluation; reports/NAME/metrics.json of its "
                 "project has the key `importance`"
             )
-        return pd.DataFrame(found["importance"])
+        return pd.DataFrame(metrics["importance"])
 
     @classmethod
     def read(cls, folder: Path | tempfile.TemporaryDirectory[str], **more: Any) -> Self:
@@ -201,8 +201,8 @@ class Model:
         scratch = tempfile.TemporaryDirectory(prefix="retain-")
         shutil.copytree(folder, Path(scratch.name) / NAME)
         model = cls.read(scratch)
-        found = model._predictor
-        data = found.read_as(found.data.path)
+        predictor = model._predictor
+        data = predictor.read_as(predictor.data.path)
         return replace(model, _history=lambda: tables.read(data, project))
 
 

@@ -123,10 +123,10 @@ class Project:
                 if force and there.is_file() and fingerprint.file_md5(there) != md5:  # keep it
                     path = str(Path(path).rename(f"{scratch}/{name}-{md5[:8]}.parquet"))
             place, copy_to = raw_table.place(path, self.root)
-            found = inference.infer(name, place, self.root, horizon, given, budget)
-            content = adding.entry(name, found, copy_to or place)
+            inferred = inference.infer(name, place, self.root, horizon, given, budget)
+            content = adding.entry(name, inferred, copy_to or place)
             adding.write(self.root, name, content, place, copy_to)
-        return found.sentences
+        return inferred.sentences
 
     @overload
     def run(self, name: str, *, force: bool = False, verbose: bool = False) -> Registered: ...
@@ -155,8 +155,8 @@ class Project:
         """
         names = list(loader.some(self.root, [name] if name else []))
         _retain(self.root, ["run", *names, *["--force"] * force], verbose)
-        found = {each: self._registered(each) for each in names}
-        return found[name] if name else found
+        registered = {each: self._registered(each) for each in names}
+        return registered[name] if name else registered
 
     def model(self, name: str, version: int | None = None) -> Model:
         """Load the champion of a forecasting problem, or the newest version if there is none.
@@ -213,10 +213,10 @@ class Project:
             ModelError: it was not evaluated yet.
         """
         loader.load_problem(self.root, name)
-        found = Evaluation.read(Layout(self.root, name).reports)
-        if found is None:
+        evaluation = Evaluation.read(Layout(self.root, name).reports)
+        if evaluation is None:
             raise ModelError(f"{name}: no results yet; make them with `retain run {name}`")
-        return found
+        return evaluation
 
     def versions(self, name: str | None = None) -> pd.DataFrame:
         """List the registered versions of a model, or of all, newest first (`retain models`).
@@ -259,10 +259,10 @@ class Project:
     def _registered(self, name: str) -> Registered:
         from retain.registry import lookup
 
-        found = lookup.decision(self.root, name)
-        if found is None:
+        decision = lookup.decision(self.root, name)
+        if decision is None:
             raise RegistryError(f"{name}: {lookup.not_registered(name)}")
-        return Registered(name, int(found["version"]), found["alias"], found["sentence"])
+        return Registered(name, int(decision["version"]), decision["alias"], decision["sentence"])
 
 
 def _retain(root: Path, words: list[str], verbose: bool) -> None:

@@ -61,16 +61,18 @@ def train(
     root = Path(scratch.name)
     path = "table.parquet"
     write_table(table, root / path)
-    found = inference.infer(NAME, path, root, horizon, columns, budget)
+    inferred = inference.infer(NAME, path, root, horizon, columns, budget)
     entry: dict[str, Any] = {
         "kind": "forecast",
-        "preset": preset or found.preset,
-        "data": found.data,
-        "model": found.model,
+        "preset": preset or inferred.preset,
+        "data": inferred.data,
+        "model": inferred.model,
         "training": {"seed": 1, "cells": list(cells)},
-        "evaluation": {"folds": found.folds},
+        "evaluation": {"folds": inferred.folds},
         # A check that compares with a cell needs the cell.
-        "gate": [check for check in found.gate if check.get("baseline") not in {*CELLS} - {*cells}],
+        "gate": [
+            check for check in inferred.gate if check.get("baseline") not in {*CELLS} - {*cells}
+        ],
     }
     check_known(settings or {}, {"model", "training", "evaluation"})
     for section, values in (settings or {}).items():
@@ -80,7 +82,7 @@ def train(
     with contextlib.nullcontext() if verbose else contextlib.redirect_stdout(io.StringIO()):
         _run(problem, root)
     history = tables.read(problem.data, root)
-    return Model.read(scratch, findings=found.sentences, _history=lambda: history)
+    return Model.read(scratch, findings=inferred.sentences, _history=lambda: history)
 
 
 def write_table(table: pd.DataFrame, path: Path) -> str:
@@ -109,13 +111,13 @@ def _run(problem: Problem, root: Path) -> None:
             setup.calibrate()
             each.folder(folders[cell]).mkdir(parents=True, exist_ok=True)
             model_files.write_model(each.folder(folders[cell]), setup.model, setup.config, history)
-    found = kind.evaluate.load(problem, prepared, folders)
-    checks = quality_gate.run_checks(found.metrics, problem.gate)
+    evaluation = kind.evaluate.load(problem, prepared, folders)
+    checks = quality_gate.run_checks(evaluation.metrics, problem.gate)
     judged = folders[choice.choose(problem.register_cell, folders)["model"]]
     shutil.copytree(judged, out)
     passed = all(check.passed for check in checks)
-    (out / METRICS).write_text(files.to_json({**found.metrics, "passed": passed}), "utf-8")
-    page = kind.report.load(NAME, problem, found, checks)
+    (out / METRICS).write_text(files.to_json({**evaluation.metrics, "passed": passed}), "utf-8")
+    page = kind.report.load(NAME, problem, evaluation, checks)
     (out / REPORT).write_text(report.to_html(page), "utf-8")
     (out / FIGURES).mkdir()
     for figure in page.all_figures:

@@ -176,9 +176,9 @@ def add(
     if skip_rows is not None:  # 0 is an answer, too
         given["skip_rows"] = skip_rows
     place, copy_to = raw_table.place(path, root)
-    found = _infer(name, place, root, horizon, given, budget, yes)
-    entry = adding.entry(name, found, copy_to or place)
-    for sentence in found.sentences:
+    inferred = _infer(name, place, root, horizon, given, budget, yes)
+    entry = adding.entry(name, inferred, copy_to or place)
+    for sentence in inferred.sentences:
         typer.echo(f"  {sentence}")
     if dialogue.on_terminal() and not dialogue.confirm(
         f"Write problems.{name} to params.yaml?", yes, default=True

@@ -69,11 +69,11 @@ def models(
     """List registered versions: aliases, test metrics, age, data trained on, verdict."""
     from retain.registry import listing
 
-    found = listing.rows(loader.find_root(), name)
+    rows = listing.rows(loader.find_root(), name)
     if as_json:
-        typer.echo(json.dumps(listing.plain(found), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(listing.plain(rows), indent=2, ensure_ascii=False))
         return
-    printing.table(listing.table(found))
+    printing.table(listing.table(rows))
 
 
 @app.command()
@@ -149,11 +149,11 @@ def trace(
     from retain.registry import attestation, provenance
 
     root = loader.find_root()
-    found = provenance.find(root, model)
+    origin = provenance.find(root, model)
     if shown is Format.INTOTO:
-        typer.echo(json.dumps(attestation.statement(found), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(attestation.statement(origin), indent=2, ensure_ascii=False))
         return
-    for label, text in provenance.trace(root, found):
+    for label, text in provenance.trace(root, origin):
         typer.echo(f"{label:<8} {text}")
 
 
@@ -182,11 +182,11 @@ def prove(
     origin: provenance.Provenance | None = provenance.find(root, model)
     codes = []
     while origin is not None:
-        found = reproduce.prove(root, origin, fresh, wheels)
+        proof = reproduce.prove(root, origin, fresh, wheels)
         typer.echo(f"\n{origin.label}, made anew at commit {origin.commit[:9]}")
-        for line in found.lines():
+        for line in proof.lines():
             typer.echo(f"  {line}")
-        codes.append(found.code)
+        codes.append(proof.code)
         origin = provenance.parent(root, origin) if chain else None
     raise typer.Exit(reproduce.DIFFERENT if reproduce.DIFFERENT in codes else max(codes))
 

@@ -55,16 +55,16 @@ def monitor(
     from retain.evaluation import report
     from retain.retraining import live
 
-    found = live.monitor(root, name, problem, log, actuals, drift)
+    monitored = live.monitor(root, name, problem, log, actuals, drift)
     if metrics is not None:
-        files.write_bytes(metrics, found.exposition(name))
+        files.write_bytes(metrics, monitored.exposition(name))
     if page is not None:
-        files.write_text(page, report.to_html(found.report(name)))
-    content = found.content()
+        files.write_text(page, report.to_html(monitored.report(name)))
+    content = monitored.content()
     if as_json:
         typer.echo(json.dumps(json.loads(files.to_json(content)), indent=2, ensure_ascii=False))
         return
-    for table in found.tables():
+    for table in monitored.tables():
         typer.echo(f"\n{table.title}")
         printing.report_table(table, pad_edge=False, header_style="bold")
         if table.note:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,13 +14,10 @@ from retain.cli import engines, forecast_log
 from retain.cli.engines import Engine
 from retain.cli.forecast_log import Limit, Log
 from retain.config import loader, monitoring
-from retain.config.forecasts import ForecastOptions
+from retain.config.forecasts import BulkForecasts, ForecastOptions, Forecasts
 from retain.config.kind import kind_of, require
 from retain.errors import DataError, listed
 from retain.project import files, fingerprint
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 app = typer.Typer()
 Name = Annotated[str, typer.Argument(help="Name of the problem in params.yaml.")]
@@ -121,10 +118,7 @@ def forecast(
         f"`retain forecast` reads tables of history; problems.{name} is of kind {problem.kind}: "
         f"`{kind.command} {name} …`"
     )
-    if output is not None and output.suffix not in ("", ".csv", ".parquet"):
-        raise DataError(f"{output}: name a .csv or a .parquet, or a folder")
-    if plot is not None and (plot.suffix not in (".svg", ".png") or not (output or plot).suffix):
-        raise DataError(f"{plot}: name an .svg or a .png; a forecast in parts cannot be drawn")
+    _check_names(output, plot)
     forecast_file, bulk = require(kind.forecast, refusal), require(kind.bulk, refusal)
     taken = unseen or getattr(getattr(problem, "data", None), "unseen", None)
     others = history or future or plot or fill_with or strict or (output and not output.suffix)
@@ -145,43 +139,57 @@ def forecast(
             md5 = fingerprint.folder_md5(folder)
             with progress() as on_progress:
                 done = bulk(folder, history, root, output, md5, on_progress, options)
-            again = f"; {done.done_before:,} of its parts were there already"
-            noted = f"; the column note has a warning in {done.noted:,} rows"
-            _say_unknown(done.unknown)
-            _write_left_out(done.left_out, output)
-            typer.echo(
-                f"{done.series:,} series in {output}/{again if done.done_before else ''}"
-                f"{noted if done.noted else ''}"
-            )
+            _describe_bulk(done, output)
             keep(folder, output)
             return
         if output is not None and output.is_dir():
             raise DataError(f"{output} is a folder; name a file in it")
         found = forecast_file(folder, history, root, options)
-        answer = found.table
         if plot is not None:
             files.write_bytes(plot, require(kind.plot, refusal)(problem, found, plot.suffix))
-        _say_unknown(found.unknown)
-        for message in found.messages:
-            typer.echo(f"warning: {message}", err=True)
-        _write_left_out(found.left_out, output)
-        if output is None:
-            typer.echo(answer.to_csv(index=False, float_format="%.7g"), nl=False)
-        else:
-            _write(answer, output)
-            # the columns before the time stamp and the mean name the series
-            columns = list(answer.columns)
-            series = len(answer[columns[: columns.index("mean") - 1]].drop_duplicates())
-            typer.echo(f"{len(answer):,} rows for {series:,} series in {output}")
-        keep(folder, answer)  # last: the forecast is there, also where it cannot be logged
+        _write(found, output)
+        keep(folder, found.table)  # last: the forecast is there, also where it cannot be logged
 
 
-def _write(table: "pd.DataFrame", output: Path) -> None:
+def _check_names(output: Path | None, plot: Path | None) -> None:
+    """Raise DataError unless output and figure have names that say what they are to be."""
+    if output is not None and output.suffix not in ("", ".csv", ".parquet"):
+        raise DataError(f"{output}: name a .csv or a .parquet, or a folder")
+    if plot is not None and (plot.suffix not in (".svg", ".png") or not (output or plot).suffix):
+        raise DataError(f"{plot}: name an .svg or a .png; a forecast in parts cannot be drawn")
+
+
+def _describe_bulk(done: BulkForecasts, output: Path) -> None:
+    """Print what a folder of forecasts has, and what it has not."""
+    again = f"; {done.done_before:,} of its parts were there already"
+    noted = f"; the column note has a warning in {done.noted:,} rows"
+    _say_unknown(done.unknown)
+    _write_left_out(done.left_out, output)
+    typer.echo(
+        f"{done.series:,} series in {output}/{again if done.done_before else ''}"
+        f"{noted if done.noted else ''}"
+    )
+
+
+def _write(found: Forecasts, output: Path | None) -> None:
+    """Write or print a table of forecasts, with the warnings about it."""
+    table = found.table
+    _say_unknown(found.unknown)
+    for message in found.messages:
+        typer.echo(f"warning: {message}", err=True)
+    _write_left_out(found.left_out, output)
+    if output is None:
+        typer.echo(table.to_csv(index=False, float_format="%.7g"), nl=False)
+        return
     with files.replacing(output) as scratch:
         if output.suffix == ".parquet":
             table.to_parquet(scratch, index=False)
         else:
             table.to_csv(scratch, index=False, float_format="%.7g")
+    # the columns before the time stamp and the mean name the series
+    columns = list(table.columns)
+    series = len(table[columns[: columns.index("mean") - 1]].drop_duplicates())
+    typer.echo(f"{len(table):,} rows for {series:,} series in {output}")
 
 
 @contextmanager

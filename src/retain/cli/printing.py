@@ -40,12 +40,12 @@ def table(shown: "Table") -> None:
 
 
 def report_table(
-    found: "report.Table", left: Collection[str] = (), wraps: bool = False, **style: Any
+    content: "report.Table", left: Collection[str] = (), wraps: bool = False, **style: Any
 ) -> None:
     """Print the columns and rows of a report's table.
 
     Args:
-        found: the table; its title and its note are not printed.
+        content: the table; its title and its note are not printed.
         left: columns that are aligned left even if they are numbers.
         wraps: whether the columns after the first may wrap.
         style: of the table, as rich takes it.
@@ -53,12 +53,12 @@ def report_table(
     from rich.table import Table
 
     shown = Table(box=None, **style)
-    for place, column in enumerate(found.columns):
-        right = found.is_numeric(place) and column not in left
+    for place, column in enumerate(content.columns):
+        right = content.is_numeric(place) and column not in left
         shown.add_column(
             column, justify="right" if right else "left", no_wrap=place == 0 or not wraps
         )
-    for row in found.rows:
+    for row in content.rows:
         shown.add_row(*row)
     table(shown)
 
@@ -69,8 +69,8 @@ def split_report(text: str) -> tuple[str, str]:
     >>> split_report("## sales\\n\\nGood.\\n\\n### Scores\\n\\n| a |\\n")
     ('## sales\\n\\nGood.', '### Scores\\n\\n| a |\\n')
     """
-    found = re.search(r"\n\n(?=### )", text)
-    return (text[: found.start()], text[found.end() :]) if found else (text, "")
+    match = re.search(r"\n\n(?=### )", text)
+    return (text[: match.start()], text[match.end() :]) if match else (text, "")
 
 
 def markdown(text: str) -> None:

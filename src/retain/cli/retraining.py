@@ -36,13 +36,13 @@ def replay(
         kind_of(problem).backtest,
         f"{name} is of kind {problem.kind}, whose data have no dates to replay",
     )
-    found = backtest(problem, name, root, every, start)
+    result = backtest(problem, name, root, every, start)
     folder = Layout(root, name).reports
     folder.mkdir(parents=True, exist_ok=True)
-    table = found.table()
-    text = found.markdown(name, every)
+    table = result.table()
+    text = result.markdown(name, every)
     files.write_text(folder / "replay.csv", table.to_csv(index=False, float_format="%.6g"))
-    files.write_text(folder / "replay.svg", found.figure())
+    files.write_text(folder / "replay.svg", result.figure())
     files.write_text(folder / "replay.md", f"{text}\n\n![Error over time](replay.svg)\n")
     typer.echo(f"\n{text}\n\nwritten: {folder.relative_to(root)}/replay.md, .csv, .svg")
 

@@ -33,11 +33,11 @@ class LogLimit:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a limit such as 500MB, 2GB or 30d; raises ParamsError for any other text."""
-        found = re.fullmatch(r"([1-9]\d{0,8})(MB|GB|d)", text)
-        if found is None:
+        match = re.fullmatch(r"([1-9]\d{0,8})(MB|GB|d)", text)
+        if match is None:
             raise ParamsError(f"--log-limit {text!r}: give a size or days, such as 500MB or 30d")
-        count = int(found[1])
-        return cls(days=count) if found[2] == "d" else cls(max_bytes=count * UNITS[found[2]])
+        count = int(match[1])
+        return cls(days=count) if match[2] == "d" else cls(max_bytes=count * UNITS[match[2]])
 
 
 @dataclass(frozen=True)

@@ -74,17 +74,17 @@ def parse(text: object, where: str) -> Engine:
     Raises:
         ParamsError: it is none of these.
     """
-    found = re.fullmatch(r"([a-z]+)(?::([1-9]\d{0,5}))?", str(text))
-    if found is None or found[1] not in NAMES or (found[1] == "ray" and found[2]):
+    match = re.fullmatch(r"([a-z]+)(?::([1-9]\d{0,5}))?", str(text))
+    if match is None or match[1] not in NAMES or (match[1] == "ray" and match[2]):
         name = str(text).partition(":")[0]
         raise ParamsError(
             f"{where} is {text!r}: expected local, local:N with N processes, ray, command or "
             f"command:N with N shares{did_you_mean(name, [*NAMES]) if name not in NAMES else ''}"
         )
-    count = int(found[2] or (SHARES if found[1] == "command" else 1))
+    count = int(match[2] or (SHARES if match[1] == "command" else 1))
     if count > MOST:
         raise ParamsError(f"{where} is {text!r}: at most {MOST:,} are possible")
-    return Engine(found[1], count)
+    return Engine(match[1], count)
 
 
 def settings_file() -> Path:

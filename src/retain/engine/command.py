@@ -82,8 +82,8 @@ def do_share(root: Path, stage: str, name: str, share: str) -> tuple[int, int]:
         raise ParamsError(f"no stage `{stage}` is done in parts{did_you_mean(stage, [*STAGES])}")
     if "/" in name:
         raise ParamsError(f"{name!r} is no name of a problem or an output")
-    found = re.fullmatch(r"([1-9]\d{0,6})/([1-9]\d{0,6})", share)
-    if found is None or int(found[1]) > int(found[2]):
+    match = re.fullmatch(r"([1-9]\d{0,6})/([1-9]\d{0,6})", share)
+    if match is None or int(match[1]) > int(match[2]):
         raise ParamsError(f"--part is {share!r}: expected a share such as 1/8, 2/8, …, 8/8")
     file = _file(root, stage, name)
     if not file.is_file():
@@ -93,7 +93,7 @@ def do_share(root: Path, stage: str, name: str, share: str) -> tuple[int, int]:
         )
     function, environment, parts = _read(file)
     os.environ |= environment  # before NumPy is imported
-    mine = parts[int(found[1]) - 1 :: int(found[2])]
+    mine = parts[int(match[1]) - 1 :: int(match[2])]
     todo = [part for part in mine if not _is_done(part)]
     for part in todo:
         output = Path(part["output"])
@@ -165,11 +165,11 @@ def _words(template: str, line: str) -> list[str]:
     """Return the words of a template; {command} is several words, or stands in a quoted one."""
     words = list[str]()
     try:
-        found = shlex.split(template)
+        parts = shlex.split(template)
     except ValueError as error:
         raise ParamsError(
             f"the template {template!r} of the engine `command` cannot be cut into words: {error}"
         ) from None
-    for word in found:
+    for word in parts:
         words += shlex.split(line) if word == "{command}" else [word.replace("{command}", line)]
     return words

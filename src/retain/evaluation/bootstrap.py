@@ -125,7 +125,7 @@ def _errors(sums: Floats, root: bool = False) -> Floats:
         return np.sqrt(errors) if root else errors
 
 
-def _influence(sums: Floats, root: bool = False) -> Floats:
+def _influence(sums: Floats, root: bool) -> Floats:
     """Compute the influence of each column on the log ratio of the two errors; the sum is zero.
 
     On their difference, if one of them is zero or less. That of a root is by the delta method, to
@@ -231,7 +231,7 @@ def describe_power(origins: int, series: int, block: int, spread: float | None =
 
 
 def _moving_block(
-    sums: Floats, block: int, draws: int, seed: int, root: bool = False
+    sums: Floats, block: int, draws: int, seed: int, root: bool
 ) -> tuple[float, float]:
     """Draw blocks of consecutive origins with replacement: the 2.5 and 97.5 percentiles."""
     count = sums.shape[1]

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from retain.evaluation import report
 from retain.evaluation.plotting import WIDTH, drawn, legend, lines, plain
 
 
@@ -22,6 +23,11 @@ def training_curves(frame: pd.DataFrame) -> Figure:
         plain(axes)
     legend(figure, keys)
     return figure
+
+
+def training_figure(caption: str, frame: pd.DataFrame) -> report.Figure:
+    """Return `training_curves` as a figure of a report."""
+    return report.Figure("training_curves", "Training", caption, training_curves(frame))
 
 
 @drawn("look_back", "Norm of the gradient of the output by input step, on a logarithmic axis")

@@ -147,7 +147,7 @@ def inspect_gates(
 
 
 def inspect_lstm(
-    lstm: "nn.LSTM",
+    cell: "nn.Module",
     inputs: "Tensor",
     title: str,
     note: str,
@@ -157,18 +157,21 @@ def inspect_lstm(
     """Return the gates of an LSTM's last layer in one sequence.
 
     Args:
+        cell: the LSTM.
         inputs: (1, steps, features).
         title, note, labels, marked: as `Inspection` has them; a label for each step.
     """
     import torch
+    from torch import nn
 
     from retain.evaluation.lstm_gates import Inspection
     from retain.networks import recurrent
 
+    assert isinstance(cell, nn.LSTM), "inspect_gates refuses other cells"
     with torch.inference_mode():
-        gates = recurrent.gates(lstm, inputs)
-    if lstm.num_layers > 1:
-        note += f" Shown is the last of {lstm.num_layers} layers."
+        gates = recurrent.gates(cell, inputs)
+    if cell.num_layers > 1:
+        note += f" Shown is the last of {cell.num_layers} layers."
     whole = recurrent.Gates(*(part[0] for part in gates))
     return Inspection(title, note, tuple(labels), whole, marked=marked)
 

@@ -58,7 +58,7 @@ def texts(lock_line: str = "", folders: Sequence[str] = ()) -> dict[str, str]:
         lock_line: the entry of retain in requirements.lock: its version and hash.
         folders: of the project's own kinds.
     """
-    found = {}
+    contents = {}
     for name in marked(source()):
         text = (source() / name).read_text(encoding="utf-8")
         text = split(text)[0]
@@ -67,9 +67,9 @@ def texts(lock_line: str = "", folders: Sequence[str] = ()) -> dict[str, str]:
         if name == "requirements.lock":
             first, _, rest = text.partition("\n")
             text = f"{first}\n{lock_line}{rest}"
-        found[name] = stamped(text)
-    found[SCHEMA] = stamped(schema_text())
-    return found
+        contents[name] = stamped(text)
+    contents[SCHEMA] = stamped(schema_text())
+    return contents
 
 
 def watching(text: str, folders: Sequence[str]) -> str:
@@ -132,9 +132,9 @@ def initial() -> dict[str, bytes]:
 
 def sample() -> dict[str, bytes]:
     """Return the files of the example, by path."""
-    found = {name: (source() / name).read_bytes() for name in SAMPLE}
-    found["params.yaml"] = FIRST_LINE.encode() + found["params.yaml"]
-    return found
+    contents = {name: (source() / name).read_bytes() for name in SAMPLE}
+    contents["params.yaml"] = FIRST_LINE.encode() + contents["params.yaml"]
+    return contents
 
 
 def stamped(text: str) -> str:
@@ -148,8 +148,8 @@ def stamped(text: str) -> str:
 
 def is_untouched(text: str) -> bool:
     """Whether a file is unchanged, apart from the text below the line YOURS."""
-    found = STAMP.search(text.partition("\n")[0])
-    return found is not None and found["digest"] == digest(text)
+    stamp = STAMP.search(text.partition("\n")[0])
+    return stamp is not None and stamp["digest"] == digest(text)
 
 
 def split(text: str) -> tuple[str, str]:

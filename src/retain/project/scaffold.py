@@ -45,8 +45,8 @@ def make(folder: Path, example: bool, wheel: Path | None) -> list[str]:
     """
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if folder.exists() and (there != [".git"] if there else not folder.is_dir()):
-        found = f"has files ({', '.join(there[:3])})" if there else "is a file"
-        raise ParamsError(f"{folder} {found}: nothing is overwritten; name a new folder")
+        reason = f"has files ({', '.join(there[:3])})" if there else "is a file"
+        raise ParamsError(f"{folder} {reason}: nothing is overwritten; name a new folder")
     line, kept = lock_line(wheel)
     content = managed.initial() | {name: t.encode() for name, t in managed.texts(line).items()}
     content["README.md"] = README.format(name=folder.resolve().name).encode()

@@ -56,7 +56,7 @@ def rows(root: Path, name: str | None = None, now: datetime | None = None) -> li
     Raises:
         RegistryError: the store does not answer, or no version is registered.
     """
-    found: list[Row] = []
+    rows: list[Row] = []
     if not store.is_empty(root):
         client = store.connect(root)
         for model in client.search_registered_models(max_results=1000):
@@ -67,14 +67,14 @@ def rows(root: Path, name: str | None = None, now: datetime | None = None) -> li
             versions = client.search_model_versions(f"name = '{model.name}'")
             for version in sorted(versions, key=lambda version: -int(version.version)):
                 aliases = sorted(a for a, n in numbers.items() if int(n) == int(version.version))
-                found.append(_row(version, aliases, now or datetime.now(UTC)))
-    if not found:
+                rows.append(_row(version, aliases, now or datetime.now(UTC)))
+    if not rows:
         raise RegistryError(
             f"no version of {name or 'any model'} is registered in {store.uri(root)}: make one "
             f"with `retain run {name or 'NAME'}`, or build the registry anew from git and "
             f"DVC's cache with `retain rehydrate`"
         )
-    return found
+    return rows
 
 
 def table(found: list[Row]) -> Table:

@@ -110,10 +110,10 @@ def versions(client: "MlflowClient", name: str) -> "dict[int, ModelVersion]":
 def number_of(root: Path, name: str, md5: str) -> int:
     """Return the number of the newest version that forecasts with the model folder of this md5."""
     known = versions(store.connect(root), name)
-    found = [number for number in known if version_tags.forecasting_md5(known[number]) == md5]
-    if not found:
+    numbers = [number for number in known if version_tags.forecasting_md5(known[number]) == md5]
+    if not numbers:
         raise RegistryError(f"no version of {name} has a model folder of the md5 {md5}")
-    return max(found)
+    return max(numbers)
 
 
 def find_version(known: "dict[int, ModelVersion]", name: str, number: int) -> "ModelVersion":

@@ -133,14 +133,14 @@ def judge(
         champion = alias_version(client, name, "champion")
         if kept := _kept(client, name, version, champion):
             return kept
-        found = _all_checks(root, problem, version, champion, checks)
-        passed = all(check.passed for check in found)
+        results = _all_checks(root, problem, version, champion, checks)
+        passed = all(check.passed for check in results)
         is_champion = champion is not None and champion.version == version.version
         alias = "champion" if passed or is_champion else "challenger"
         try:
             with claim.held(client, name) as holder:
                 if _champion_state(client, name) == state:
-                    return decide(holder, version, alias, found)
+                    return decide(holder, version, alias, results)
         except claim.ClaimLostError:
             lost += 1
             if lost == TRIES:

@@ -108,13 +108,13 @@ def changed_lists(root: Path, name: str, code: Path | None = None) -> dict[str, 
     md5s: dict[str, str] = {}
     for _, locked in _locked_stages(root, name):
         md5s |= _md5s(locked)
-    found = {}
+    changed = {}
     for stage in STAGES:
         text = code_deps.code_list(code or root, kind, stage, problem.settings(stage))
         recorded = md5s.get((lists / f"{stage}.txt").as_posix())
         if recorded and recorded != fingerprint.text_md5(text):
-            found[f"what {stage} runs"] = text
-    return found
+            changed[f"what {stage} runs"] = text
+    return changed
 
 
 def since_commit(root: Path, name: str) -> Changes:

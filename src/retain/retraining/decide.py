@@ -108,8 +108,8 @@ def add_logged(
     if problem.retrain.log is None:
         return findings
     try:
-        found = live.monitor(root, name, problem, root / problem.retrain.log)
-        drifts, notes = found.drift(int(champion.version), problem.retrain.error)
+        monitored = live.monitor(root, name, problem, root / problem.retrain.log)
+        drifts, notes = monitored.drift(int(champion.version), problem.retrain.error)
     except DataError as error:
         drifts, notes = [], [str(error)]
     for note in notes:

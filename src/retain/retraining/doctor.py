@@ -88,25 +88,25 @@ def _versions(root: Path) -> Finding:
 
 def _other_version(name: str, wanted: str) -> str:
     try:
-        found = version(name)
+        installed = version(name)
     except PackageNotFoundError:
         return f"{name} is not installed"
-    same = found.partition("+")[0] == wanted.partition("+")[0]  # builds for CPU and CUDA
-    return "" if same else f"{name} {found} instead of {wanted}"
+    same = installed.partition("+")[0] == wanted.partition("+")[0]  # builds for CPU and CUDA
+    return "" if same else f"{name} {installed} instead of {wanted}"
 
 
 def _managed(root: Path) -> Finding:
     if not release.of_project(root):
         return Finding("", OK, "of a checkout: they are its own")
-    found = {name: root / name for name in managed.texts()}
-    gone = [name for name, path in found.items() if not path.is_file()]
+    paths = {name: root / name for name in managed.texts()}
+    gone = [name for name, path in paths.items() if not path.is_file()]
     if gone:
         return Finding("", WRONG, f"missing: {', '.join(gone)}", "retain upgrade")
-    texts = {name: path.read_text(encoding="utf-8") for name, path in found.items()}
+    texts = {name: path.read_text(encoding="utf-8") for name, path in paths.items()}
     changed = [name for name, text in texts.items() if not managed.is_untouched(text)]
     if changed:
         return Finding("", NOTE, f"changed here, and left alone by upgrades: {', '.join(changed)}")
-    return Finding("", OK, f"{len(found)}, as retain wrote them")
+    return Finding("", OK, f"{len(paths)}, as retain wrote them")
 
 
 def _params(root: Path) -> Finding:

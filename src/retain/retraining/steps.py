@@ -46,13 +46,15 @@ def choose(root: Path, named: list[str]) -> dict[str, Problem]:
     if named:
         return problems
     lock = dvc.read_lock(root)
-    found = {name: problem for name, problem in problems.items() if _was_trained(root, name, lock)}
-    if left_out := [name for name in problems if name not in found]:
+    trained = {
+        name: problem for name, problem in problems.items() if _was_trained(root, name, lock)
+    }
+    if left_out := [name for name in problems if name not in trained]:
         echo(
             f"left out, since they were never trained here: {', '.join(left_out)}; "
             f'name those to train: make retrain PROBLEMS="{" ".join(left_out)}"'
         )
-    return found
+    return trained
 
 
 def _was_trained(root: Path, name: str, lock: str) -> bool:

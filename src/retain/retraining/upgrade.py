@@ -131,10 +131,10 @@ def install(root: Path, version: str, dry_run: bool, wheels: Path | None) -> int
 
     This environment stays as it is: `make setup` installs what the new lock names.
     """
-    found = wheels or root / "wheels"
-    links = ["--find-links", str(found.resolve())] if found.is_dir() else []
+    folder = wheels or root / "wheels"
+    links = ["--find-links", str(folder.resolve())] if folder.is_dir() else []
     with files.folder(root, "upgrade-to") as scratch:
-        here = any(found.glob(f"retain-{version}-*.whl"))
+        here = any(folder.glob(f"retain-{version}-*.whl"))
         source = ["--no-index"] if here else ["--only-binary", ":all:"]
         wanted = [*source, *links, f"retain=={version}"]
         _pip("download", "--no-deps", "--dest", str(scratch), *wanted)

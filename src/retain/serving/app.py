@@ -5,9 +5,9 @@ meanwhile.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from retain import __version__
 from retain.config.monitoring import LogLimit
 from retain.errors import ParamsError, RetainError
 from retain.serving import http_io
-from retain.serving.champion import ChampionHolder
+from retain.serving.champion import ChampionHolder, LoadedChampion
 from retain.serving.endpoint import Endpoint, KeepsAnswers, Limits, OpenLog
 from retain.serving.http_io import CsvResponse
 from retain.serving.metrics import Metrics
@@ -84,19 +84,13 @@ def build(
     metrics = Metrics(holder, counters, endpoint.path)
     opened = None if log is None else _open_log(endpoint, *log, counters)
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # For work of more than a millisecond: two requests, and loading the next champion.
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(3))
-        following = asyncio.create_task(follow(holder, limits.follow))
-        yield
-        following.cancel()
-        if opened is not None:
-            await asyncio.to_thread(opened.close)
-
     # The pages of FastAPI's documentation would load scripts from elsewhere.
     app = FastAPI(
-        docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan, version=__version__
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_lifespan(holder, limits.follow, opened),
+        version=__version__,
     )
     guarded = APIRouter()
     if key is not None:
@@ -138,16 +132,7 @@ def build(
 
     @guarded.get("/openapi.json", include_in_schema=False)
     async def description() -> Response:
-        champion = holder.champion
-        content = get_openapi(
-            title=f"retain: {champion.name}",
-            version=app.version,
-            summary=f"The champion, version {champion.version}",
-            routes=app.routes,
-        )
-        # A request's columns, and its example, are those of the current champion.
-        content["paths"][endpoint.path]["post"] |= endpoint.describe_request(champion)
-        return http_io.json(content)
+        return http_io.json(_describe_paths(app, endpoint, holder.champion))
 
     @guarded.post(
         endpoint.path,
@@ -165,6 +150,44 @@ def build(
             raise HTTPException(503, sentence) from None
 
     app.include_router(guarded)
+    _add_refusals(app)
+    return AccessMiddleware(app, metrics, hosts)
+
+
+def _lifespan(
+    holder: ChampionHolder, seconds: float, log: OpenLog | None
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Return what follows the champion while the server runs, and closes the log at its end."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # For work of more than a millisecond: two requests, and loading the next champion.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(3))
+        following = asyncio.create_task(follow(holder, seconds))
+        yield
+        following.cancel()
+        if log is not None:
+            await asyncio.to_thread(log.close)
+
+    return lifespan
+
+
+def _describe_paths(
+    app: FastAPI, endpoint: Endpoint[Any], champion: LoadedChampion[Any]
+) -> dict[str, Any]:
+    """Return the description for OpenAPI, with the columns and the example of the champion."""
+    content = get_openapi(
+        title=f"retain: {champion.name}",
+        version=app.version,
+        summary=f"The champion, version {champion.version}",
+        routes=app.routes,
+    )
+    content["paths"][endpoint.path]["post"] |= endpoint.describe_request(champion)
+    return content
+
+
+def _add_refusals(app: FastAPI) -> None:
+    """Answer what goes wrong with a status and a sentence."""
 
     @app.exception_handler(HTTPException)
     async def refuse(request: Request, error: HTTPException) -> Response:
@@ -178,8 +201,6 @@ def build(
     async def fail(request: Request, error: Exception) -> Response:
         sentence = "something went wrong here; the server's log says what"
         return http_io.json({"error": sentence}, 500)  # and the error is raised again, for the log
-
-    return AccessMiddleware(app, metrics, hosts)
 
 
 def _open_log(

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
         predictor,
         prepare,
         report,
+        search,
         session,
         setup,
-        tuning,
     )
     from retain.kinds.chat.config import Problem
     from retain.serving.endpoint import BuildEndpoint
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     _chat: sequences.OpenChat = session.open_session
     _lstm_gates: kind.InspectGates[Problem] = predictor.inspect
     _endpoint: BuildEndpoint = endpoint.ChatEndpoint
-    _search: BuildSpace[Problem] = tuning.build
+    _search: BuildSpace[Problem] = search.build
 
 KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     name="chat",
@@ -44,5 +44,5 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     chat=Lazy("retain.kinds.chat.session:open_session"),
     lstm_gates=Lazy("retain.kinds.chat.predictor:inspect"),
     endpoint=Lazy("retain.kinds.chat.endpoint:ChatEndpoint"),
-    search=Lazy("retain.kinds.chat.tuning:build"),
+    search=Lazy("retain.kinds.chat.search:build"),
 )

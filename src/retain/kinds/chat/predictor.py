@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
-from torch import nn
 
 from retain.errors import DataError, clipped
 from retain.kinds.chat import dataset
@@ -161,13 +160,10 @@ class Predictor:
 
     def inspect_words(self, title: str, tokens: Words) -> "Inspection":
         """Return the gates on all words of a conversation."""
-        lstm = self.network.cell
-        assert isinstance(lstm, nn.LSTM)
-        with torch.inference_mode():
-            inputs = self.network.embedding(torch.tensor(tokens)).unsqueeze(0)  # (1, steps, …)
         note = "Each step of the cell reads a word, of a line or of the reply behind <bot>."
         labels = [self.schema.vocabulary[word] for word in tokens]
-        return inspect_lstm(lstm, inputs, title, note, labels)
+        inputs = self.network.embedding(torch.tensor(tokens)).unsqueeze(0)  # (1, steps, features)
+        return inspect_lstm(self.network.cell, inputs, title, note, labels)
 
 
 def load(folder: Path) -> Predictor:

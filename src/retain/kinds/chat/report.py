@@ -44,12 +44,10 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
         ),
         *((_kept_figure(kept),) if len(kept) else ()),
         gates_figure(found.gates, "The beginning of a test conversation"),
-        Figure(
-            "training_curves",
-            "Training",
+        curves.training_figure(
             "Loss by epoch, in nats a word of the replies; a fact's word counts "
             f"{problem.training.fact_weight:g} times.",
-            curves.training_curves(found.tables["training"]),
+            found.tables["training"],
         ),
     )
     return Report(

@@ -148,8 +148,7 @@ class Predictor:
             marked: the step that decides the answer, if it is known.
         """
         tokens, values = self.read(text)
-        with torch.inference_mode():
-            inputs = self.network.inputs(_batch_of_one(tokens, values))[0].transpose(0, 1)
+        inputs = self.network.inputs(_batch_of_one(tokens, values))[0].transpose(0, 1)
         numbers = [
             f"{'+' * token}{value:.3g}" for token, value in zip(tokens, values, strict=False)
         ]

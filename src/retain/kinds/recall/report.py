@@ -42,11 +42,9 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
             curves.look_back(found.tables["look_back"], "answer", decades=16),
         ),
         gates_figure(found.gates, "The test sequence"),
-        Figure(
-            "training_curves",
-            "Training",
+        curves.training_figure(
             "Loss by epoch, the mean of the networks of all seeds and learning rates.",
-            curves.training_curves(found.tables["training"]),
+            found.tables["training"],
         ),
     )
     return Report(

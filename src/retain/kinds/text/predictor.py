@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 
 from retain.errors import DataError, clipped
 from retain.evaluation.arrays import Floats
@@ -136,12 +135,9 @@ class Predictor:
 
     def inspect_tokens(self, title: str, tokens: list[int], labels: list[str]) -> "Inspection":
         """Return the gates on a text of numbers, with a label for each."""
-        lstm = self.network.cell
-        assert isinstance(lstm, nn.LSTM)
-        with torch.inference_mode():
-            inputs = self.network.embedding(torch.tensor(tokens)).unsqueeze(0)  # (1, steps, …)
         note = f"Each step of the cell reads a {self.schema.unit}."
-        return inspect_lstm(lstm, inputs, title, note, labels)
+        inputs = self.network.embedding(torch.tensor(tokens)).unsqueeze(0)  # (1, steps, features)
+        return inspect_lstm(self.network.cell, inputs, title, note, labels)
 
 
 def _shares(scores: Floats) -> Floats:

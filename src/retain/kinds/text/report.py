@@ -33,11 +33,9 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
             by_context(found.tables["context"], unit),
         ),
         gates_figure(found.gates, "The beginning of the test part"),
-        Figure(
-            "training_curves",
-            "Training",
+        curves.training_figure(
             f"Loss by epoch, in nats a {unit} (1 nat is 1.44 bits).",
-            curves.training_curves(found.tables["training"]),
+            found.tables["training"],
         ),
     )
     return Report(

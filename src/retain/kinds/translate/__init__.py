@@ -13,8 +13,8 @@ if TYPE_CHECKING:
         predictor,
         prepare,
         report,
+        search,
         setup,
-        tuning,
     )
     from retain.kinds.translate.config import Problem
     from retain.serving.endpoint import BuildEndpoint
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     _translate: sequences.Translate = predictor.translate
     _lstm_gates: kind.InspectGates[Problem] = predictor.inspect
     _endpoint: BuildEndpoint = endpoint.TranslateEndpoint
-    _search: BuildSpace[Problem] = tuning.build
+    _search: BuildSpace[Problem] = search.build
 
 KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     name="translate",
@@ -43,5 +43,5 @@ KIND: "Kind[Problem, evaluate.Evaluation]" = Kind(
     translate=Lazy("retain.kinds.translate.predictor:translate"),
     lstm_gates=Lazy("retain.kinds.translate.predictor:inspect"),
     endpoint=Lazy("retain.kinds.translate.endpoint:TranslateEndpoint"),
-    search=Lazy("retain.kinds.translate.tuning:build"),
+    search=Lazy("retain.kinds.translate.search:build"),
 )

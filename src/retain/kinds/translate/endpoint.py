@@ -4,8 +4,8 @@ from typing import Any
 
 from pydantic import Field
 
+from retain.kinds.translate.beam_search import most_steps
 from retain.kinds.translate.predictor import BEAM, COLUMN, Predictor
-from retain.kinds.translate.search import most_steps
 from retain.serving.endpoint import Answer
 from retain.serving.requests import Lines, LinesRequest, WholeNumber
 from retain.serving.text_endpoint import LineAnswer, LinesEndpoint

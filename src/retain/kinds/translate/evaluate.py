@@ -12,11 +12,11 @@ from retain.evaluation.quality_gate import MODEL, Comparison
 from retain.evaluation.results import Difference, Interval, Metrics, plots, stack, stack_histories
 from retain.kinds.tokens import judge, load_comparable, load_models
 from retain.kinds.translate import dataset, floors, predictor
+from retain.kinds.translate.beam_search import Hypothesis
 from retain.kinds.translate.config import NO_ATTENTION, Problem
 from retain.kinds.translate.dataset import GROUP, Corpus, Ints, Pair
 from retain.kinds.translate.metrics import Translations, compare
 from retain.kinds.translate.predictor import Predictor
-from retain.kinds.translate.search import Hypothesis
 
 CLASSES = 15  # a class of lengths has at least one in so many of the test sentences,
 FEWEST = 20  # and at least so many

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 
 from retain.errors import DataError
 from retain.kinds.tokens import inspect_gates, inspect_lstm, read_column
-from retain.kinds.translate import dataset, search
+from retain.kinds.translate import beam_search, dataset
+from retain.kinds.translate.beam_search import Hypothesis
 from retain.kinds.translate.config import Model, Problem
 from retain.kinds.translate.dataset import Ints, Schema
 from retain.kinds.translate.network import Translator
 from retain.kinds.translate.pieces import END, SPECIAL
-from retain.kinds.translate.search import Hypothesis
 from retain.model_files import check_same, reading
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ class Predictor:
 
     def hypotheses(self, pieces: list[int], beam: int) -> list[Hypothesis]:
         """Return `beam` translations of a sentence of pieces, the best first."""
-        return search.search(self.network, torch.tensor(pieces).unsqueeze(1), beam)[0]
+        return beam_search.search(self.network, torch.tensor(pieces).unsqueeze(1), beam)[0]
 
     def write(self, hypothesis: Hypothesis) -> str:
         """Return a translation as text."""
@@ -128,7 +127,7 @@ class Predictor:
 
     def translate_part(self, corpus: dataset.Corpus, pairs: Ints, beam: int) -> list[Hypothesis]:
         """Return the best translation of the source of each pair of prepared data."""
-        best = search.translate_all(self.network, corpus, pairs, beam)
+        best = beam_search.translate_all(self.network, corpus, pairs, beam)
         return [best[pair] for pair in pairs.tolist()]
 
     def inspect(self, title: str, text: str) -> "Inspection":
@@ -137,14 +136,12 @@ class Predictor:
 
     def inspect_pieces(self, title: str, pieces: Sequence[int]) -> "Inspection":
         """Return the gates of the encoder on pieces, in the order in which it reads them."""
-        lstm = self.network.encoder
-        assert isinstance(lstm, nn.LSTM)
-        read = [*pieces][::-1] if self.network.reverse else [*pieces]
-        with torch.inference_mode():
-            inputs = self.network.embed_source(torch.tensor(read)).unsqueeze(0)  # (1, steps, …)
+        network = self.network
+        read = [*pieces][::-1] if network.reverse else [*pieces]
         note = "Each step of the encoder reads a piece of a word"
-        note += ", from the end of the sentence." if self.network.reverse else "."
-        return inspect_lstm(lstm, inputs, title, note, self.schema.source.labels(read))
+        note += ", from the end of the sentence." if network.reverse else "."
+        inputs = network.embed_source(torch.tensor(read)).unsqueeze(0)  # (1, steps, features)
+        return inspect_lstm(network.encoder, inputs, title, note, self.schema.source.labels(read))
 
 
 def load(folder: Path) -> Predictor:

@@ -53,11 +53,9 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
             ),
             *_attention(found, chosen["typical"]),
             gates_figure(found.gates, "The longest source of the test part"),
-            Figure(
-                "training_curves",
-                "Training",
+            curves.training_figure(
                 "Loss by epoch, in nats a piece of a word; in training with smoothed labels.",
-                curves.training_curves(found.tables["training"]),
+                found.tables["training"],
             ),
         ),
         facts=(

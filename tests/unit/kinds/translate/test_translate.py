@@ -9,12 +9,12 @@ import torch
 from sacrebleu import corpus_bleu, corpus_chrf
 
 from retain.kinds.translate import floors, metrics, setup
+from retain.kinds.translate.beam_search import most_steps, search
 from retain.kinds.translate.config import Evaluation, Model
 from retain.kinds.translate.dataset import Batch, Pair
 from retain.kinds.translate.metrics import Translations
 from retain.kinds.translate.network import Translator, build_matched
 from retain.kinds.translate.pieces import BEGIN, END, PAD
-from retain.kinds.translate.search import most_steps, search
 from retain.networks.recurrent import CELLS
 from tests.unit.kinds.translate.made import made_pairs
 

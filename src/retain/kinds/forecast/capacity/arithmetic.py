@@ -95,7 +95,7 @@ def plan(
     prepares its own windows.
     """
     workers = nodes * cores
-    found = {}
+    stages = {}
     for stage in ("prepare", "evaluate", "forecast"):
         line, driver = costs.work[stage], costs.driver.get(stage, 0.0) * series
         # One process on one core does all; more of them divide what grows with the series.
@@ -105,7 +105,7 @@ def plan(
             "the driver": driver if workers > 1 else 0.0,
         }
         of_one = costs.memory[stage].at(series / workers)
-        found[stage] = StagePlan(sum(shares.values()), _largest(shares), cores * of_one)
+        stages[stage] = StagePlan(sum(shares.values()), _largest(shares), cores * of_one)
     world = nodes * devices
     windows = math.ceil(batch / world)
     times = {
@@ -118,10 +118,10 @@ def plan(
     }
     memory = devices * costs.memory["train"].at(series)
     return {
-        "prepare": found["prepare"],
+        "prepare": stages["prepare"],
         "train": StagePlan(sum(times.values()), _largest(times), memory),
-        "evaluate": found["evaluate"],
-        "forecast": found["forecast"],
+        "evaluate": stages["evaluate"],
+        "forecast": stages["forecast"],
     }
 
 

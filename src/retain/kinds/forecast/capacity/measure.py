@@ -64,16 +64,16 @@ def costs(problem: Problem, root: Path, scratch: Path) -> tuple[Costs, dict[str,
     moved = problem.model_copy(update={"data": data})
     text = moved.model_dump_json(by_alias=True)
     (scratch / "problem.json").write_text(text, encoding="utf-8")
-    found = {stage: _in_process(stage, scratch) for stage in STAGES}
+    by_stage = {stage: _in_process(stage, scratch) for stage in STAGES}
 
     def line(stage: str, key: str) -> Line:
-        points = [(float(sizes[size]), float(found[stage][size][key])) for size in sizes]
+        points = [(float(sizes[size]), float(by_stage[stage][size][key])) for size in sizes]
         return Line.through(points[0], points[1])
 
     def memory(stage: str, held: float) -> Line:
-        return Line(max(float(found[stage]["large"]["memory"]) - held * large, 0.0), held)
+        return Line(max(float(by_stage[stage]["large"]["memory"]) - held * large, 0.0), held)
 
-    train, last = found["train"]["large"], found["evaluate"]["large"]
+    train, last = by_stage["train"]["large"], by_stage["evaluate"]["large"]
     held_by = HELD | {"evaluate": SCORED + EACH_MODEL * last["models"]}
     disk = {
         "table": line("prepare", "table"),
@@ -83,7 +83,7 @@ def costs(problem: Problem, root: Path, scratch: Path) -> tuple[Costs, dict[str,
     measured = Costs(
         work={stage: line(stage, "cpu") for stage in STAGES},
         driver={
-            "prepare": found["prepare"]["large"]["driver"] / large,
+            "prepare": by_stage["prepare"]["large"]["driver"] / large,
             "evaluate": last["driver"] / large,
         },
         memory={stage: memory(stage, held) for stage, held in held_by.items()},
@@ -167,11 +167,11 @@ def _measured(work: Callable[[], Any]) -> tuple[dict[str, float], Any]:
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     start = time.process_time()
-    found = work()
+    result = work()
     seconds = time.process_time() - start
     done.set()
     watcher.join()
-    return {"cpu": seconds, "memory": float(max(most))}, found
+    return {"cpu": seconds, "memory": float(max(most))}, result
 
 
 def _size(folder: Path) -> float:
@@ -286,13 +286,13 @@ def main(stage: str, scratch: Path) -> None:
     problem = Problem.model_validate_json((scratch / "problem.json").read_text(encoding="utf-8"))
     work = {"prepare": prepare, "train": train, "evaluate": evaluate, "forecast": forecast}[stage]
     work(problem, scratch / "small")  # what runs first is slower
-    found: dict[str, dict[str, float]] = {}
+    least: dict[str, dict[str, float]] = {}
     for _ in range(ROUNDS):
         for size in ("small", "large"):
             measured = work(problem, scratch / size)
-            before = found.get(size, measured)
-            found[size] = {key: min(before[key], value) for key, value in measured.items()}
-    print(json.dumps(found))
+            before = least.get(size, measured)
+            least[size] = {key: min(before[key], value) for key, value in measured.items()}
+    print(json.dumps(least))
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def _table(planned: dict[int, dict[str, StagePlan]]) -> str:
 
 def _sentences(planned: dict[int, dict[str, StagePlan]], have: float) -> list[str]:
     """Name the stage that takes longest, with its reason, and a memory that does not suffice."""
-    found = []
+    sentences = []
     for count, stages in planned.items():
         total = sum(stage.seconds for stage in stages.values())
         slowest = max(stages, key=lambda name: stages[name].seconds)
@@ -101,8 +101,8 @@ def _sentences(planned: dict[int, dict[str, StagePlan]], have: float) -> list[st
                 f" Memory comes first: {largest} needs {stages[largest].memory / GB:,.1f} GB, "
                 f"and a node has {have / GB:,.1f} GB."
             )
-        found.append(sentence)
-    return found
+        sentences.append(sentence)
+    return sentences
 
 
 def _costs(costs: Costs, series: int, steps: int) -> str:

@@ -62,39 +62,39 @@ def _tensor(
 def _inputs(model: TablePredictor) -> list[dict[str, Any]]:
     schema, data = model.schema, model.data
     steps = f"at least {data.reach}"
-    found = [
+    tensors = [
         _tensor("y", ["series", steps], "the target, newest last, one value a step; NaN: missing"),
         _tensor("series", ["series"], "the number in `series`; 0 for a new series", "int64"),
     ]
     if schema.past:
         shape: list[str | int] = ["series", data.context_length, schema.past]
-        found.append(_tensor("past", shape, "columns `past` of the newest steps; NaN: missing"))
+        tensors.append(_tensor("past", shape, "columns `past` of the newest steps; NaN: missing"))
     if schema.known:
         shape = ["series", data.context_length + data.horizon, schema.known]
         meaning = "columns `known` of the same steps and of those to forecast; NaN: missing"
-        found.append(_tensor("known", shape, meaning))
+        tensors.append(_tensor("known", shape, meaning))
     if schema.static:
         shape = ["series", len(schema.static)]
-        found.append(_tensor("static", shape, "columns `static`; NaN: missing"))
+        tensors.append(_tensor("static", shape, "columns `static`; NaN: missing"))
     if (pool := model.pool) is not None:
         meaning = "by pool/: the experts' forecasts, in the unit of y"
-        found.append(_tensor("experts", ["series", len(pool.experts), data.horizon], meaning))
+        tensors.append(_tensor("experts", ["series", len(pool.experts), data.horizon], meaning))
         meaning = "by pool/: their blend's forecasts of the context, each one step ahead"
-        found.append(_tensor("ahead", ["series", data.context_length], meaning))
-    return found
+        tensors.append(_tensor("ahead", ["series", data.context_length], meaning))
+    return tensors
 
 
 def _calendar(model: TablePredictor) -> dict[str, str]:
     """Describe how each calendar column is computed from a time stamp."""
     data = model.data
-    found = {}
+    formulas = {}
     for name in calendars.feature_names(model.schema.frequency, data.calendar, data.holidays):
         cycle, _, part = name.rpartition("_")
         if cycle in TURNS:
-            found[name] = f"{part}(2π · {TURNS[cycle]})"
+            formulas[name] = f"{part}(2π · {TURNS[cycle]})"
         else:
-            found[name] = f"the number of holidays of {data.holidays} in the step"
-    return found
+            formulas[name] = f"the number of holidays of {data.holidays} in the step"
+    return formulas
 
 
 def text(model: TablePredictor, content: dict[str, Any]) -> str:
@@ -124,7 +124,7 @@ def text(model: TablePredictor, content: dict[str, Any]) -> str:
 
 def _left_to_do(model: TablePredictor) -> list[str]:
     data = model.data
-    found = [
+    points = [
         f"* Put the values on a grid of frequency {model.schema.frequency}, NaN where one is "
         f"missing. A series needs {data.context_length} steps and one value in them; fill `y` with "
         f"NaN in front up to {data.reach} steps. Infinite values and values that retain's reader "
@@ -132,17 +132,17 @@ def _left_to_do(model: TablePredictor) -> list[str]:
     ]
     if _calendar(model):
         zone = f"the local time of {data.timezone}" if data.timezone else "the time stamp"
-        found.append(
+        points.append(
             f"* Compute the calendar's columns from {zone} by the formulas in `calendar`, and put "
             f"them into `known` in the order of that list."
         )
     if model.schema.categories:
-        found.append(
+        points.append(
             "* Write a categorical column as one column of 0 and 1 for each category, named "
             "`COLUMN=CATEGORY` in metadata.json; a category that is not there is 0 everywhere."
         )
     if model.pool is not None:
-        found.append(
+        points.append(
             "* Run the classical base: `pool/` does it with NumPy, from `y`, `series` and `step`, "
             "the number of the first step to forecast counted from `origin`. For a known series "
             "`y` must hold every step since the end of the training, for a new one all of its "
@@ -151,8 +151,8 @@ def _left_to_do(model: TablePredictor) -> list[str]:
             "needs a translation of `pool/`, or a model without a base."
         )
     if model.config.get("slots"):
-        found.append(
+        points.append(
             "* Leave rows empty at times when a series never has a value, if you want to: retain "
             "does, the graph forecasts them."
         )
-    return found
+    return points

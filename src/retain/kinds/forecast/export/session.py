@@ -1,6 +1,5 @@
 """Run a forecaster's ONNX file with onnxruntime; imports no torch."""
 
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ NEEDED = ("onnx", "onnxruntime", "onnxscript")
 OUTPUTS = ["quantiles", "mean"]
 
 
-def require_packages(names: Sequence[str] = NEEDED) -> None:
-    """Raise ModelError, with the command that installs them, unless the packages are there."""
-    missing = [name for name in names if find_spec(name) is None]
+def require_packages() -> None:
+    """Raise ModelError, with the command that installs them, unless NEEDED are there."""
+    missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise ModelError(
             f'ONNX needs {" and ".join(missing)}, not installed here: pip install "retain[export]"'

@@ -56,9 +56,9 @@ def choose(
         spread: of the errors before the test part, as `power.spread` measures it.
         lacking: what a longer table must bring for a verdict, where that is known.
     """
-    told = smallest_difference(origins, series, horizon)
-    margin = LEAST_MARGIN if told is None else max(LEAST_MARGIN, round(SHARE * told, 2))
-    more = f"; {lacking} more of the table are enough" if told is None and lacking else ""
+    detectable = smallest_difference(origins, series, horizon)
+    margin = LEAST_MARGIN if detectable is None else max(LEAST_MARGIN, round(SHARE * detectable, 2))
+    more = f"; {lacking} more of the table are enough" if detectable is None and lacking else ""
     sentences.append(f"test: {describe_power(origins, series, horizon, spread)}{more}")
     tied = ("rnn", "theta", "pool")  # the network corrects the last, which must not be better alone
     if margin > LEAST_MARGIN:

@@ -108,15 +108,15 @@ def _separator(table: Csv, keys: dict[str, Any], sentences: list[str]) -> dict[s
     if given is None and separator != ",":
         sentences.append(f"separator: {separator!r}, which cuts every row alike")
     begin, _ = _header(lines, separator, skipped, table.path)
-    found: dict[str, Any] = {"separator": separator}
+    settings: dict[str, Any] = {"separator": separator}
     if begin and skipped is None:
         shown = next((line.strip() for line in lines[:begin] if line.strip()), "")
         what = f"such as {shown[:60]!r}" if shown else "which are blank"
         sentences.append(
             f"skip_rows: {begin}, lines above the header, {what}; --skip-rows changes it"
         )
-        found["skip_rows"] = begin
-    return found
+        settings["skip_rows"] = begin
+    return settings
 
 
 def _header(

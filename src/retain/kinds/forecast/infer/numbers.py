@@ -98,8 +98,8 @@ def find(
         for name in columns
         if not pd.api.types.is_numeric_dtype(frame[name])
     }
-    found = signs.find(texts, known, path, sentences)
-    pair = found.get("decimal", "."), found.get("thousands")
+    signs_found = signs.find(texts, known, path, sentences)
+    pair = signs_found.get("decimal", "."), signs_found.get("thousands")
     marks: dict[str, int] = {}
     for name, text in texts.items():
         parsed = numerals.parse(text, *pair, ())
@@ -112,11 +112,11 @@ def find(
             sentences.append(f"column `{name}`: the sign {', '.join(units)} is left out{stays}")
     more = [mark for mark in (*known.get("na_values", ()), *marks) if mark not in DEFAULT_MARKS]
     if more:
-        found["na_values"] = [*DEFAULT_MARKS, *dict.fromkeys(more)]
+        signs_found["na_values"] = [*DEFAULT_MARKS, *dict.fromkeys(more)]
     if marks:
         counts = ", ".join(f"{mark!r} ({count:,} times)" for mark, count in marks.items())
         sentences.append(f"na_values: {counts} mean missing; --na-value names others")
-    return found
+    return signs_found
 
 
 def check_readable(
@@ -134,9 +134,9 @@ def check_readable(
         bad = numerals.parse(column.astype("str"), *pair, tuple(marks)).bad
         if not bad.any():
             continue
-        found = column[bad].astype("str").str.strip()
-        rows = [f"{origin.row(int(str(place)))}: {value!r}" for place, value in found.items()]
-        common = found.value_counts().index[:3]
+        values = column[bad].astype("str").str.strip()
+        rows = [f"{origin.row(int(str(place)))}: {value!r}" for place, value in values.items()]
+        common = values.value_counts().index[:3]
         marks_of = " ".join(f"--na-value {shlex.quote(str(text))}" for text in common)
         remedy = f"Correct the values, or say that they mean missing with {marks_of}"
         if bad.mean() > 0.5:

@@ -43,21 +43,23 @@ def find(
     given = {key: known[key] for key in ("decimal", "thousands") if known.get(key)}
     if given.get("thousands") in OTHER:
         given.setdefault("decimal", OTHER[given["thousands"]])
-    found = {name: {sign: _evidence(text, sign) for sign in OTHER} for name, text in texts.items()}
-    decimal = given.get("decimal") or _decimal(found, path)
+    evidence_of = {
+        name: {sign: _evidence(text, sign) for sign in OTHER} for name, text in texts.items()
+    }
+    decimal = given.get("decimal") or _decimal(evidence_of, path)
     signs: dict[str, Any] = dict(given)
     if decimal is None:
         decimal = "."
     elif "decimal" not in given:
         if decimal == ",":
-            sentences.append(f"decimal: ',', as in {_example(found, decimal)}")
+            sentences.append(f"decimal: ',', as in {_example(evidence_of, decimal)}")
         signs["decimal"] = decimal
     if "thousands" in given:
         return signs
     grouping = OTHER[decimal]
     used = {
         name: evidence[grouping].thousands or evidence[grouping].either
-        for name, evidence in found.items()
+        for name, evidence in evidence_of.items()
     }
     if not any(used.values()):
         unread = {name: text[_bad(text, decimal)] for name, text in texts.items()}

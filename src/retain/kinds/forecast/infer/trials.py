@@ -99,9 +99,9 @@ class Trials:
         if not self._used or len(options) == 1:
             return _with(problem, options[0])
         candidates = [_with(problem, option) for option in options]
-        found = self._search.compare(candidates, self._first, ROUNDS * self._first)
-        self._told[key] = _describe(found, options)
-        return candidates[found.chosen]
+        compared = self._search.compare(candidates, self._first, ROUNDS * self._first)
+        self._told[key] = _describe(compared, options)
+        return candidates[compared.chosen]
 
 
 def _transforms(problem: Problem) -> list[Option]:

@@ -6,8 +6,9 @@ training; normalisation and residual those of a network alone. Ties go to the sa
 is the one that a rule names where nothing may be tried.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from retain.kinds.forecast.data.powers import MOSTLY_ZERO, share_of_zeros, takes
 from retain.kinds.forecast.infer import cost
 from retain.kinds.forecast.presets import ON_BASE, UPDATE_SECONDS
 from retain.kinds.forecast.sections import Evaluation
+
+if TYPE_CHECKING:
+    from retain.kinds.forecast.infer.trials import Trials
 
 Counts = NDArray[np.int64]
 SERIES = 32  # the longest, by which contexts are chosen
@@ -111,32 +115,13 @@ def tune(
     # most of them have a season before them.
     few = rules.windows(contexts[0]) < FEW and 1 < season <= rules.trained.max() // 2
     problem = tried.choose(start, contexts, few)
-    context = problem.data.context_length
     if "context_length" not in given:
-        sentences.append(f"context_length: {context}{tried.told('context_length')}")
-    sentences.append(f"segment_length: {problem.model.segment_length} steps are read at once")
-    sentences.append(f"transform: {problem.data.transform}{tried.told('transform')}")
-    if told := tried.told("hidden_size"):
-        sentences.append(f"hidden_size: {problem.model.hidden_size}{told}")
-    sentences.append(
-        f"normalisation: {problem.model.normalisation}, residual: {problem.model.residual}, for a "
-        f"network without base{tried.told('normalisation')}"
-    )
+        told = tried.told("context_length")
+        sentences.append(f"context_length: {problem.data.context_length}{told}")
+    sentences += _describe(problem, tried)
     if preset is None:
         preset = _preset(problem, rules, folds, sentences)
-    whole = problem.model_copy(
-        update={
-            "model": problem.model.model_copy(update=ON_BASE[preset]["model"]),
-            "evaluation": Evaluation(folds=folds),
-        }
-    )
-    learned = rules.windows(context, rules.before_test)
-    spent = cost.seconds(whole, learned, tried.enough(whole), tried.update_seconds)
-    measured = "by the short ones" if tried.update_seconds else "not measured on this machine"
-    sentences.append(
-        f"training: about {cost.describe(*spent)} of the processor ({measured}), for {folds} "
-        f"fold{'s' * (folds > 1)} of {len(whole.training.cells)} cells and the refit"
-    )
+    sentences.append(_describe_cost(problem, preset, rules, folds, tried))
     model = {
         "base": "pool",
         "segment_length": problem.model.segment_length,
@@ -149,11 +134,41 @@ def tune(
     if problem.model.hidden_size != start.model.hidden_size:
         model["hidden_size"] = problem.model.hidden_size
     data = {
-        "context_length": context,
+        "context_length": problem.data.context_length,
         "season_length": season,
         "transform": problem.data.transform,
     }
     return data, preset, model
+
+
+def _describe(problem: Problem, tried: "Trials") -> Iterator[str]:
+    """Yield a sentence for each setting that trials chose, the context aside."""
+    data, model = problem.data, problem.model
+    yield f"segment_length: {model.segment_length} steps are read at once"
+    yield f"transform: {data.transform}{tried.told('transform')}"
+    if told := tried.told("hidden_size"):
+        yield f"hidden_size: {model.hidden_size}{told}"
+    yield (
+        f"normalisation: {model.normalisation}, residual: {model.residual}, for a network without "
+        f"base{tried.told('normalisation')}"
+    )
+
+
+def _describe_cost(problem: Problem, preset: str, rules: Rules, folds: int, tried: "Trials") -> str:
+    """Say how long the training will take."""
+    whole = problem.model_copy(
+        update={
+            "model": problem.model.model_copy(update=ON_BASE[preset]["model"]),
+            "evaluation": Evaluation(folds=folds),
+        }
+    )
+    learned = rules.windows(problem.data.context_length, rules.before_test)
+    spent = cost.seconds(whole, learned, tried.enough(whole), tried.update_seconds)
+    measured = "by the short ones" if tried.update_seconds else "not measured on this machine"
+    return (
+        f"training: about {cost.describe(*spent)} of the processor ({measured}), for {folds} "
+        f"fold{'s' * (folds > 1)} of {len(whole.training.cells)} cells and the refit"
+    )
 
 
 def _preset(problem: Problem, rules: Rules, folds: int, sentences: list[str]) -> str:

@@ -55,18 +55,18 @@ def of_offsets(column: "pd.Series[Any]", form: str | None, sentences: list[str])
         ]
     )
     zone = _find(utc[:SAMPLE], local)
-    found = " and ".join(distinct[:3])
+    named = " and ".join(distinct[:3])
     by_day = len(set(local.time)) == 1 and len(local) > 1 and local.is_unique
     if by_day and zone is not None:
         sentences.append(
-            f"timezone: {zone}, whose offsets the stamps have ({found}); local_dates: the stamps "
+            f"timezone: {zone}, whose offsets the stamps have ({named}); local_dates: the stamps "
             "are its dates, and the offset is left out; --timezone takes another place"
         )
         return {"timezone": zone, "local_dates": True}
     hint = (
-        f"; the offsets ({found}) are those of {zone}: --timezone {zone} follows its days"
+        f"; the offsets ({named}) are those of {zone}: --timezone {zone} follows its days"
         if (zone)
-        else f"; the offsets are {found}: --timezone follows the days of a place"
+        else f"; the offsets are {named}: --timezone follows the days of a place"
     )
     sentences.append(f"timezone: UTC, to which the stamps are taken{hint}")
     return {"timezone": "UTC"}

@@ -22,40 +22,32 @@ def write(name: str, found: "Findings") -> bytes:
     from retain.kinds.forecast.monitoring.findings import by_number
 
     registry = CollectorRegistry()
-    labels = ("name", "version", "part")
-    gauges = {
-        key: Gauge(f"retain_monitor_{key}", text, labels, registry=registry)
-        for key, text in FIGURES.items()
-    }
-    promised = Gauge(
-        "retain_monitor_promised",
+
+    def declare(key: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"retain_monitor_{key}", text, labels, registry=registry)
+
+    of_part = ("name", "version", "part")
+    gauges = {key: declare(key, text, *of_part) for key, text in FIGURES.items()}
+    promised = declare(
+        "promised",
         "What the evaluation of the version found of a metric.",
-        ("name", "version", "metric"),
-        registry=registry,
+        "name",
+        "version",
+        "metric",
     )
-    values = Gauge("retain_monitor_values", "Forecast values that came.", labels, registry=registry)
-    worse = Gauge(
-        "retain_monitor_worse",
-        "Whether the error is larger than promised, by its 95 % interval.",
-        labels,
-        registry=registry,
+    values = declare("values", "Forecast values that came.", *of_part)
+    worse = declare(
+        "worse", "Whether the error is larger than promised, by its 95 % interval.", *of_part
     )
-    low = Gauge(
-        "retain_monitor_coverage_low",
+    low = declare(
+        "coverage_low",
         "Whether fewer values than promised are within the 80 % interval, beyond chance.",
-        labels,
-        registry=registry,
+        *of_part,
     )
-    drift = Gauge(
-        "retain_monitor_drift_ratio",
-        "Drift of an input, as a multiple of its bound.",
-        ("name", "column", "measure"),
-        registry=registry,
+    drift = declare(
+        "drift_ratio", "Drift of an input, as a multiple of its bound.", "name", "column", "measure"
     )
-    ran = Gauge(
-        "retain_monitor_run_timestamp_seconds", "When this was measured.", ("name",),
-        registry=registry,
-    )  # fmt: skip
+    ran = declare("run_timestamp_seconds", "When this was measured.", "name")
     ran.labels(name).set_to_current_time()
     for version in by_number(found.versions):  # other models would have the same labels
         for row in version.rows.values():

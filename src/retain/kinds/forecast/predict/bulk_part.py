@@ -33,9 +33,9 @@ def forecast_raw(
         reasons: the file for the series without a forecast, and for what the model does not know.
     """
     checked = tables.check(raw, model.read_as(where))
-    found = forecast_table.forecast_table(model, checked, where, options, coming)
-    files.write_text(reasons, json.dumps([found.left_out, found.unknown]))
-    found.table.to_parquet(out, index=False)
+    forecasts = forecast_table.forecast_table(model, checked, where, options, coming)
+    files.write_text(reasons, json.dumps([forecasts.left_out, forecasts.unknown]))
+    forecasts.table.to_parquet(out, index=False)
 
 
 def forecast_rows(

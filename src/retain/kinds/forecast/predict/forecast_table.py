@@ -6,7 +6,7 @@ A server refuses a request with one bad series; a user who forecasts a thousand 
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from retain.config.forecasts import ForecastOptions, Forecasts
 from retain.errors import DataError, listed
 from retain.evaluation.arrays import Floats
+from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import alignment, slots, tables, timestamps
 from retain.kinds.forecast.data.tables import Table
 from retain.kinds.forecast.predict import cold_start, floors, future, notes, predictor, spans
@@ -83,22 +84,11 @@ def forecast_table(
         frame = future.join(frame, coming, data, model.schema.frequency)
     ended = notes.ended(frame, model)
     rows, left_out = spans.set_apart(frame, data, model.schema, where)
-    unknown: dict[str, int] = {}
-    forecasts: dict[str, Forecast] = {}
-    outside: list[str] = []
+    predicted = _Predicted({}, [], [], {})
     if rows.any():
-        usable = frame[rows]
-        reader = RequestReader(data, model.schema, model.match_series, model.based)
-        request = reader.read_table(replace(table, frame=usable), where)
-        unknown = spans.unseen_categories(usable, data, model.schema, where)
-        values = np.concatenate([model.predict_batch(batch) for batch in request.batches()])
-        finite = np.isfinite(values).all(axis=(1, 2))
-        begins = usable.groupby("unique_id", sort=False)["ds"].min().to_numpy()
-        far = finite & notes.outside(request.batch, request.ahead, begins, model)
-        outside = request.names[far].tolist()
-        left_out |= dict.fromkeys(request.names[~finite].tolist(), NOT_FINITE)
-        for number in np.flatnonzero(finite).tolist():
-            forecasts[request.names[number]] = request.ahead[number], values[number]
+        predicted = _predict(model, replace(table, frame=frame[rows]), data, where)
+    forecasts, outside = predicted.forecasts, predicted.outside
+    left_out |= dict.fromkeys(predicted.not_finite, NOT_FINITE)
     filled = {}
     if options.fill_with is not None and left_out:
         filled = _fill(frame, model, options.fill_with, left_out, forecasts)
@@ -113,15 +103,11 @@ def forecast_table(
     for marks in (filled, ended, dict.fromkeys(outside, notes.OUTSIDE)):
         for name, mark in marks.items():
             of_series[name].append(mark)
-    phases: dict[str, int] = {}
-    if alignment.PHASE in frame:
-        first = frame[~frame["unique_id"].duplicated()]
-        phases = dict(zip(first["unique_id"], first[alignment.PHASE].astype(np.int64), strict=True))
+    phases = _phases(frame)
     answer, ahead, empty = _tabulate(model, forecasts, names, of_series, where, phases)
     messages = _messages(filled, ended, outside)
     if empty:
-        closed = model.config["slots"]
-        times = slots.warnings(closed)
+        times = slots.warnings(model.config["slots"])
         messages.append(f"{empty:,} rows are left empty: {'; '.join(times)}")
     history = frame[["unique_id", "ds", "y"]].assign(
         ds=_on_an_axis(frame["ds"], frame.get(alignment.PHASE), model)
@@ -129,7 +115,41 @@ def forecast_table(
     phase = np.repeat([phases[name] for name in names], data.horizon) if phases else None
     ds = _on_an_axis(ahead.reshape(-1), phase, model)
     rows_ahead = pd.DataFrame({"unique_id": np.repeat(names, data.horizon), "ds": ds})
-    return Forecasts(answer, left_out, unknown, messages, rows_ahead, history)
+    return Forecasts(answer, left_out, predicted.unknown, messages, rows_ahead, history)
+
+
+class _Predicted(NamedTuple):
+    """The model's forecasts by series, and the series and categories to warn of."""
+
+    forecasts: dict[str, Forecast]
+    not_finite: list[str]
+    outside: list[str]  # series of which a value is far from those of the training part
+    unknown: dict[str, int]
+
+
+def _predict(model: Predictor, table: Table, data: Data, where: str) -> _Predicted:
+    """Forecast the series of a table, all of which the model can read."""
+    reader = RequestReader(data, model.schema, model.match_series, model.based)
+    request = reader.read_table(table, where)
+    unknown = spans.unseen_categories(table.frame, data, model.schema, where)
+    values = np.concatenate([model.predict_batch(batch) for batch in request.batches()])
+    finite = np.isfinite(values).all(axis=(1, 2))
+    begins = table.frame.groupby("unique_id", sort=False)["ds"].min().to_numpy()
+    far = finite & notes.outside(request.batch, request.ahead, begins, model)
+    forecasts = {
+        request.names[number]: (request.ahead[number], values[number])
+        for number in np.flatnonzero(finite).tolist()
+    }
+    names = request.names
+    return _Predicted(forecasts, names[~finite].tolist(), names[far].tolist(), unknown)
+
+
+def _phases(frame: pd.DataFrame) -> dict[str, int]:
+    """Return how far each series is from the grid; empty where all are on it."""
+    if alignment.PHASE not in frame:
+        return {}
+    first = frame[~frame["unique_id"].duplicated()]
+    return dict(zip(first["unique_id"], first[alignment.PHASE].astype(np.int64), strict=True))
 
 
 def _on_an_axis(slots: Any, phase: Any, model: Predictor) -> Any:
