@@ -206,7 +206,7 @@ def _infer(
         try:
             return inference.infer(name, path, root, horizon, given, budget)
         except AmbiguousError as doubt:
-            given = dialogue.merged(given, dialogue.settle(doubt, yes))
+            given = dialogue.merged(given, dialogue.choose(doubt, yes))
 
 
 def _boundary(text: str) -> float | str:

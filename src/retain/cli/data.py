@@ -103,10 +103,10 @@ def append(
     with stopped_after(
         f"{done.table} has its new rows: `dvc add` it unless git keeps it, and commit"
     ):
-        _tell(root, path, done)
+        _print_appended(root, path, done)
 
 
-def _tell(root: Path, path: Path, done: manifest.AppendedRows) -> None:
+def _print_appended(root: Path, path: Path, done: manifest.AppendedRows) -> None:
     """Record a table that has new rows, and print what became of them."""
     from retain.project import raw_table
 

@@ -13,7 +13,7 @@ def on_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def settle(doubt: AmbiguousError, yes: bool) -> dict[str, Any]:
+def choose(doubt: AmbiguousError, yes: bool) -> dict[str, Any]:
     """Return the settings that resolve a doubt about a table.
 
     On a terminal the user chooses, with the proposal as default. With `yes` the proposal is

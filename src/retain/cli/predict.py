@@ -163,7 +163,7 @@ def _describe_bulk(done: BulkForecasts, output: Path) -> None:
     """Print what a folder of forecasts has, and what it has not."""
     again = f"; {done.done_before:,} of its parts were there already"
     noted = f"; the column note has a warning in {done.noted:,} rows"
-    _say_unknown(done.unknown)
+    _warn_unknown(done.unknown)
     _write_left_out(done.left_out, output)
     typer.echo(
         f"{done.series:,} series in {output}/{again if done.done_before else ''}"
@@ -174,7 +174,7 @@ def _describe_bulk(done: BulkForecasts, output: Path) -> None:
 def _write(found: Forecasts, output: Path | None) -> None:
     """Write or print a table of forecasts, with the warnings about it."""
     table = found.table
-    _say_unknown(found.unknown)
+    _warn_unknown(found.unknown)
     for message in found.messages:
         typer.echo(f"warning: {message}", err=True)
     _write_left_out(found.left_out, output)
@@ -203,7 +203,7 @@ def model_folder(root: Path, name: str, version: int | None = None) -> Iterator[
         yield folder
 
 
-def _say_unknown(unknown: Mapping[str, int]) -> None:
+def _warn_unknown(unknown: Mapping[str, int]) -> None:
     """Print the categories that the model was not trained on, and their numbers of rows."""
     if unknown:
         lines = listed([f"{named}: {rows:,} rows" for named, rows in unknown.items()])

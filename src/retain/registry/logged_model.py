@@ -89,11 +89,8 @@ def log_model(
                 f"{library}=={version(library).partition('+')[0]}" for library in RUNTIME
             ],
         )
-        location = run.client.get_logged_model(info.model_id).artifact_location
         stored = Path(scratch) / "stored"
-        for entry in run.client.list_logged_model_artifacts(info.model_id):
-            if plugin or entry.path != "code":  # hundreds of files, which are here
-                fetch(location, entry.path, stored)
+        _fetch_stored(run, info.model_id, stored, with_code=bool(plugin))
         if not plugin:
             shutil.move(code, stored / "code" / package.name)
         beside = Path(scratch) / "beside"
@@ -108,3 +105,11 @@ def log_model(
         (beside / manifest.NAME).write_bytes(content)
         run.client.log_model_artifacts(info.model_id, str(beside))
     return str(info.model_uri), str(info.model_id), manifest.sha256(content)
+
+
+def _fetch_stored(run: OfflineRun, model_id: str, target: Path, with_code: bool) -> None:
+    """Fetch a logged model from the store; its code has hundreds of files."""
+    location = run.client.get_logged_model(model_id).artifact_location
+    for entry in run.client.list_logged_model_artifacts(model_id):
+        if with_code or entry.path != "code":
+            fetch(location, entry.path, target)

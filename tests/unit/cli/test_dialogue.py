@@ -24,7 +24,7 @@ def ask(text: str, monkeypatch: pytest.MonkeyPatch, proposal: int | None = None)
     monkeypatch.setattr(dialogue, "on_terminal", lambda: True)
     chosen: list[Any] = []
     app = typer.Typer()
-    app.command()(lambda: chosen.append(dialogue.settle(doubt(proposal), yes=False)))
+    app.command()(lambda: chosen.append(dialogue.choose(doubt(proposal), yes=False)))
     result = CliRunner().invoke(app, [], input=text)
     return chosen, result.output
 
@@ -60,15 +60,15 @@ def test_the_proposal_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_yes_takes_a_proposal_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert dialogue.settle(doubt(0), yes=True) == {"time_format": "%d/%m/%Y"}
+    assert dialogue.choose(doubt(0), yes=True) == {"time_format": "%d/%m/%Y"}
     assert "taken is --time-format %d/%m/%Y (day first)" in capsys.readouterr().out
     with pytest.raises(AmbiguousError):
-        dialogue.settle(doubt(None), yes=True)
+        dialogue.choose(doubt(None), yes=True)
 
 
 def test_where_nobody_can_be_asked_the_options_are_named() -> None:
     with pytest.raises(AmbiguousError, match="may be two days"):
-        dialogue.settle(doubt(0), yes=False)
+        dialogue.choose(doubt(0), yes=False)
     with pytest.raises(ParamsError, match="say so with --yes"):
         dialogue.confirm("Remove sales?", yes=False, default=False)
     assert dialogue.confirm("Remove sales?", yes=True, default=False)

@@ -19,6 +19,8 @@ from retain.training.sampler import ResumableSampler
 from retain.training.setup import Epoch, Length, TrainingSetup
 from retain.training.trainer import fit
 
+from .test_sampler import Numbers
+
 Pair = tuple[Tensor, Tensor]
 
 
@@ -36,19 +38,6 @@ class Points:
     def batch(self, numbers: NDArray[np.int64]) -> Pair:
         chosen = torch.from_numpy(numbers)
         return self.x[chosen], self.y[chosen]
-
-
-class Numbers:
-    """Examples that are their own numbers."""
-
-    def __init__(self, count: int):
-        self.count = count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def batch(self, numbers: NDArray[np.int64]) -> list[int]:
-        return numbers.tolist()
 
 
 def squares(network: nn.Module, batch: Pair) -> tuple[Tensor, Tensor]:

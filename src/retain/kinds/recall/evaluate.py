@@ -76,29 +76,19 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     gaps, threshold = source.schema.gaps, settings.threshold
     predictors = load_models(predictor.load, models, source.schema)
     outcomes = {cell: answer_test(model.network, source) for cell, model in predictors.items()}
-    scores: dict[str, dict[str, float]] = {}
-    seeds: dict[str, dict[str, Any]] = {}
-    groups: dict[str, dict[str, Any]] = {}
-    for cell, outcome in outcomes.items():
-        config = predictors[cell].config
-        scores[cell] = outcome.scores(gaps, threshold) | {
-            "parameters": config["parameters"],
-            "hidden_size": config["hidden_size"],
-            "learning_rate": config["learning_rates"][predictors[cell].chosen],
+    scores = {
+        cell: outcomes[cell].scores(gaps, threshold)
+        | {
+            "parameters": model.config["parameters"],
+            "hidden_size": model.config["hidden_size"],
+            "learning_rate": model.config["learning_rates"][model.chosen],
         }
-        horizons = outcome.horizons(gaps, threshold)
-        by_gap = {str(gap): outcome.accuracy(gap).tolist() for gap in gaps}
-        seeds[cell] = {
-            str(seed): {
-                "memory_horizon": horizons[row],
-                "accuracy": {gap: shares[row] for gap, shares in by_gap.items()},
-            }
-            for row, seed in enumerate(config["seeds"])
-        }
-        groups[cell] = {
-            group: {str(gap): float(outcome.accuracy(gap, number).mean()) for gap in gaps}
-            for number, group in enumerate(source.schema.groups)
-        }
+        for cell, model in predictors.items()
+    }
+    seeds = {
+        cell: outcomes[cell].by_seed(model.config["seeds"], gaps, threshold)
+        for cell, model in predictors.items()
+    }
     judged = judge(
         problem.register_cell,
         models,
@@ -112,7 +102,10 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
             "model": judged["model"],
             "validation_loss": judged["validation_loss"],
             "seeds": seeds,
-            "groups": groups,
+            "groups": {
+                cell: outcome.by_group(source.schema.groups, gaps)
+                for cell, outcome in outcomes.items()
+            },
             "sequences": {part: len(source.part(part)) for part in dataset.PARTS},
         },
         tables={

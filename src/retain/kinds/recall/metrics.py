@@ -1,6 +1,8 @@
 """Scores of networks of several seeds, and differences between two cells."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,27 @@ class Outcomes:
         enough = np.stack([self.accuracy(gap) >= threshold for gap in gaps])  # (gaps, seeds)
         horizons: list[int] = (enough * np.array(gaps)[:, None]).max(0).tolist()
         return horizons
+
+    def by_seed(
+        self, seeds: Sequence[int], gaps: tuple[int, ...], threshold: float
+    ) -> dict[str, dict[str, Any]]:
+        """Return the memory horizon of each seed, and its accuracy by gap."""
+        horizons = self.horizons(gaps, threshold)
+        by_gap = {str(gap): self.accuracy(gap).tolist() for gap in gaps}
+        return {
+            str(seed): {
+                "memory_horizon": horizons[row],
+                "accuracy": {gap: shares[row] for gap, shares in by_gap.items()},
+            }
+            for row, seed in enumerate(seeds)
+        }
+
+    def by_group(self, groups: Sequence[str], gaps: tuple[int, ...]) -> dict[str, dict[str, float]]:
+        """Return the accuracy of each group by gap, the mean over the seeds."""
+        return {
+            group: {str(gap): float(self.accuracy(gap, number).mean()) for gap in gaps}
+            for number, group in enumerate(groups)
+        }
 
     def scores(self, gaps: tuple[int, ...], threshold: float) -> dict[str, float]:
         """Return the figures of metrics.json; all gaps have the same weight."""

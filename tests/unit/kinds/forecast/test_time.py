@@ -34,7 +34,7 @@ def found(folder: Path, table: pd.DataFrame, **given: Any) -> tuple[Data, Table,
     sentences: list[str] = []
     known = {"path": "t.csv", "horizon": 2, "context_length": 1, **given}
     data = Data.model_validate(known | columns.find(raw, known, "t.csv", sentences))
-    data = steps.settle(raw, data, sentences)
+    data = steps.find(raw, data, sentences)
     # as a later stage reads it, from what is written alone
     data = Data.model_validate(data.model_dump(mode="json"))
     checked = tables.check(raw, data)
@@ -159,7 +159,7 @@ def test_a_column_with_a_zone_says_which(tmp_path: Path, zone: str, expected: st
     raw = reader.load(reader.open_table("t.parquet", tmp_path))
     known = {"path": "t.parquet", "horizon": 2, "context_length": 1}
     data = Data.model_validate(known | columns.find(raw, known, "t.parquet", []))
-    read = tables.check(raw, steps.settle(raw, data, []))
+    read = tables.check(raw, steps.find(raw, data, []))
     assert data.timezone == expected  # an offset alone is no time zone
     assert read.frame["ds"].tolist() == BERLIN.tz_convert("UTC").tz_localize(None).tolist()
 

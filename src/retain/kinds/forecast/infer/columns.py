@@ -54,13 +54,13 @@ def find(raw: Raw, given: dict[str, Any], path: str, sentences: list[str]) -> di
     """
     known = dict(given)
     dropped = list(known.get("drop", ()))
-    told = [name for key in COVARIATES for name in known.get(key, ())]
+    given_covariates = [name for key in COVARIATES for name in known.get(key, ())]
     id_columns = as_list(known.get("unique_id"))
     wide = list(known.get("value_columns", ()))
     across_keys = shape.dates_across(raw.frame, known, path)
     named = [] if across_keys else [*as_list(known.get("ds")), *as_list(known.get("y"))]
     named += id_columns
-    tables.check_names(path, list(raw.frame.columns), [*named, *wide, *told, *dropped])
+    tables.check_names(path, list(raw.frame.columns), [*named, *wide, *given_covariates, *dropped])
     if across_keys:
         return shape.find(raw, known | across_keys, path, sentences)
 
@@ -72,13 +72,13 @@ def find(raw: Raw, given: dict[str, Any], path: str, sentences: list[str]) -> di
 
     rest = [name for name in frame.columns if name not in time]
     numeric = [name for name in rest if numbers.is_numeric(sample[name], known)]
-    text = [name for name in rest if name not in {*numeric, *id_columns, *told}]
+    text = [name for name in rest if name not in {*numeric, *id_columns, *given_covariates}]
     numbers.check_signs(sample, text, known, path)
     signs = numbers.find(frame, numeric, known, path, sentences)
     known |= signs
     converted = numbers.convert(frame, numeric, known)
 
-    free = [name for name in rest if name not in {known.get("y"), *told, *wide}]
+    free = [name for name in rest if name not in {known.get("y"), *given_covariates, *wide}]
     if not id_columns and not wide:
         id_columns = infer_keys.find(converted, order, free, numeric, path)
     free = [name for name in free if name not in id_columns]
@@ -87,20 +87,22 @@ def find(raw: Raw, given: dict[str, Any], path: str, sentences: list[str]) -> di
     of_target, why = wide or ([] if counted else [known.get("y")]), ""
     if not wide and not counted and "y" not in known:
         likely = _likely_targets(converted, free, numeric, series)
-        of_target, why = targets.find(converted, likely, series is not None or bool(told), path)
+        of_target, why = targets.find(
+            converted, likely, series is not None or bool(given_covariates), path
+        )
         wide = of_target if len(of_target) > 1 else []
         free = [name for name in free if name not in of_target]
-    roles |= _say_target(of_target, id_columns, series, why, bool(wide), sentences)
-    found: dict[str, list[str]] = {}
+    roles |= _target_roles(of_target, id_columns, series, why, bool(wide), sentences)
+    covariates_found: dict[str, list[str]] = {}
     if "aggregate" not in known:
-        found = covariates.find(
+        covariates_found = covariates.find(
             converted, free, set(numeric), of_target, series, order, known["horizon"], sentences
         )
     elif free:
         sentences.append(
             f"not used: {names(free)}; --past-covariate COLUMN uses its mean in a step"
         )
-    roles |= _say_covariates(found, known, numeric, bool(wide), sentences)
+    roles |= _covariate_roles(covariates_found, known, numeric, bool(wide), sentences)
     used = [name for key in COVARIATES for name in roles.get(key, ())]
     if dropped:
         sentences.append(f"not used: {names(dropped)}, as given")
@@ -110,7 +112,7 @@ def find(raw: Raw, given: dict[str, Any], path: str, sentences: list[str]) -> di
     return roles | signs
 
 
-def _say_covariates(
+def _covariate_roles(
     found: dict[str, list[str]],
     known: dict[str, Any],
     numeric: list[str],
@@ -133,7 +135,7 @@ def _say_covariates(
     return roles
 
 
-def _say_target(
+def _target_roles(
     of_target: list[str],
     id_columns: list[str],
     series: "pd.Series[Any] | None",

@@ -80,7 +80,7 @@ def infer(
         known.pop(key, None)
     entry = {"kind": "forecast", "preset": "fast", "data": known | meaning, "gate": []}
     draft: Data = cast("Problem", loader.parse(name, entry)).data
-    draft = steps.settle(raw, draft, sentences)
+    draft = steps.find(raw, draft, sentences)
     if draft.duplicates == "error" and draft.aggregate is None and draft.ambiguous == "error":
         draft = _choose_duplicates(raw, draft, sentences)
     table = tables.check(raw, draft)
@@ -99,7 +99,7 @@ def infer(
     origins = splitting.count_origins(extent, draft)
     chosen = draft.model_copy(update=tuned)
     series = splitting.count_series(table, chosen)
-    splitting.tell_series(table, chosen, sentences)
+    splitting.describe_series(table, chosen, sentences)
     if draft.categorical:
         sentences += unseen.after_training(chunks.in_memory(table, draft), built, draft)
     judging = gate.metric(built, sentences)

@@ -31,7 +31,7 @@ def check(
         number = extremes.find(values)
         if number is None or not (number.is_integer() or number in extremes.CODES):
             # 55805.51 is a peak: nobody writes a number with cents for what is missing.
-            _say_zeros(name, values, sentences)
+            _describe_zeros(name, values, sentences)
             continue
         rest = values[values != number]
         times = int((values == number).sum())
@@ -47,7 +47,7 @@ def check(
         )
 
 
-def _say_zeros(name: str, values: Any, sentences: list[str]) -> None:
+def _describe_zeros(name: str, values: Any, sentences: list[str]) -> None:
     """Say that zeros stand far below all other values, if they do."""
     rest = values[values != 0]
     count = len(values) - len(rest)

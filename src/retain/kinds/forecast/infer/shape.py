@@ -25,18 +25,18 @@ def dates_across(frame: pd.DataFrame, known: dict[str, Any], path: str) -> dict[
     Raises:
         DataError: a stamp may be two days.
     """
-    told = known.get("dates_across")
+    given = known.get("dates_across")
     stamps = [name for name in map(str, frame.columns) if re.match(STAMP, name)]
-    if told is None and (
+    if given is None and (
         len(stamps) < LEAST or 2 * len(stamps) < len(frame.columns) or "ds" in known
     ):
         return {}
     if "time_format" in known:
         form = str(known["time_format"])
-        forms = [form] if told or _reads(stamps, form) else []
+        forms = [form] if given or _reads(stamps, form) else []
     else:
         forms = formats_of(pd.Series(stamps, dtype="str"), numbers_too=True)
-    if told is None and (not forms or looks_like_time(frame)):
+    if given is None and (not forms or looks_like_time(frame)):
         return {}
     if len(forms) > 1:
         name, choices = readings(pd.Series(stamps, dtype="str"), forms)

@@ -49,7 +49,7 @@ def count_series(table: Table, data: Data) -> int:
     return int(select(summarize(table.frame, data), table.frequency, data)[0].sum())
 
 
-def tell_series(table: Table, data: Data, sentences: list[str]) -> None:
+def describe_series(table: Table, data: Data, sentences: list[str]) -> None:
     """Say which series are too short, and which ended long before the others."""
     series = summarize(table.frame, data)
     _, skipped = select(series, table.frequency, data)

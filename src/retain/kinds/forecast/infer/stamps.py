@@ -54,14 +54,14 @@ def find(sample: pd.DataFrame, known: Roles, path: str, sentences: list[str]) ->
     given = known.get("ds")
     if isinstance(given, list | tuple):
         form = known.get("time_format") or _joined_format(sample, list(given), path)
-        _say(list(given), form, sentences)
+        _describe(list(given), form, sentences)
         return {"ds": list(given), "time_format": form}
     name, found = _one(sample, known, path)
     if given is None:
         others = [n for n in sample.columns if n != name and n not in _taken(known)]
         joined = _companions(sample, name, found, others)
         if joined is not None:
-            _say(list(joined["ds"]), joined["time_format"], sentences)
+            _describe(list(joined["ds"]), joined["time_format"], sentences)
             return joined
     sentences.append(f"ds: column `{name}`" + (f", written {found}" if found else ""))
     roles = {"ds": name} | ({} if found is None else {"time_format": found})
@@ -70,7 +70,7 @@ def find(sample: pd.DataFrame, known: Roles, path: str, sentences: list[str]) ->
     return roles
 
 
-def _say(columns: list[str], form: str, sentences: list[str]) -> None:
+def _describe(columns: list[str], form: str, sentences: list[str]) -> None:
     parts = form.split(BETWEEN)
     written = " and ".join(parts)
     sentences.append(f"ds: columns {names(columns)} together, written {written}")

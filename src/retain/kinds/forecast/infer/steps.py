@@ -60,7 +60,7 @@ class Stamps:
         return steps
 
 
-def settle(raw: reader.Raw, draft: Data, sentences: list[str]) -> Data:
+def find(raw: reader.Raw, draft: Data, sentences: list[str]) -> Data:
     """Return the draft with the keys of time that its stamps ask for, with a sentence for each.
 
     Raises:
@@ -78,7 +78,7 @@ def settle(raw: reader.Raw, draft: Data, sentences: list[str]) -> Data:
     codes, every = pd.factorize(long["unique_id"])
     order = np.lexsort((ds.to_numpy(), codes))
     if draft.aggregate is not None:
-        _tell_aggregate(long, draft, origin.where, sentences)
+        _describe_aggregate(long, draft, origin.where, sentences)
         return draft
     mistyped.check_order(long.iloc[order], codes[order], draft.time_name, origin)
     long = long.assign(series=codes).iloc[order]
@@ -127,7 +127,7 @@ def _local_dates(column: "pd.Series[Any]", draft: Data, origin: Any, sentences: 
     return local
 
 
-def _tell_aggregate(long: pd.DataFrame, draft: Data, where: str, sentences: list[str]) -> None:
+def _describe_aggregate(long: pd.DataFrame, draft: Data, where: str, sentences: list[str]) -> None:
     """Say what becomes of the rows in a step, of steps without rows, and of the first and last."""
     name = frequency.canonical(str(draft.frequency))
     stamps = np.unique(frequency.micros(long["ds"]))

@@ -39,7 +39,7 @@ class Trials:
         low, high = FIRST
         self._first = int(min(max(planned, low), high))
         self._used = used
-        self._told: dict[str, str] = {}
+        self._reasons: dict[str, str] = {}
 
     def choose(self, start: Problem, contexts: list[int], few: bool) -> Problem:
         """Return the problem with the settings that networks do best with.
@@ -63,7 +63,7 @@ class Trials:
             )
             return self._choose("hidden_size", problem, _widths(problem))
         why = f"; nothing else is tried with fewer than {rehearsal.FEWEST} windows to learn from"
-        self._told |= dict.fromkeys(("transform", "context_length"), why)
+        self._reasons |= dict.fromkeys(("transform", "context_length"), why)
         return problem
 
     def enough(self, problem: Problem) -> bool:
@@ -77,9 +77,9 @@ class Trials:
         pace = self._search.pace
         return pace.seconds / pace.updates if pace.updates >= MEASURED else None
 
-    def told(self, key: str) -> str:
+    def reason(self, key: str) -> str:
         """Return what a sentence says of how a key was chosen."""
-        return self._told.get(key, "")
+        return self._reasons.get(key, "")
 
     def _alone(self, problem: Problem, few: bool) -> Problem:
         """Return the network without the base, with the normalisation and residual that suit it."""
@@ -91,7 +91,9 @@ class Trials:
         ]
         alone = problem.beside[ALONE]
         if min(self._search.windows(alone)) < LEAST:
-            self._told["normalisation"] = f"; nothing else is tried with fewer than {LEAST} windows"
+            self._reasons["normalisation"] = (
+                f"; nothing else is tried with fewer than {LEAST} windows"
+            )
             return _with(alone, options[0])
         return self._choose("normalisation", alone, options)
 
@@ -100,7 +102,7 @@ class Trials:
             return _with(problem, options[0])
         candidates = [_with(problem, option) for option in options]
         compared = self._search.compare(candidates, self._first, ROUNDS * self._first)
-        self._told[key] = _describe(compared, options)
+        self._reasons[key] = _describe(compared, options)
         return candidates[compared.chosen]
 
 

@@ -116,8 +116,8 @@ def tune(
     few = rules.windows(contexts[0]) < FEW and 1 < season <= rules.trained.max() // 2
     problem = tried.choose(start, contexts, few)
     if "context_length" not in given:
-        told = tried.told("context_length")
-        sentences.append(f"context_length: {problem.data.context_length}{told}")
+        reason = tried.reason("context_length")
+        sentences.append(f"context_length: {problem.data.context_length}{reason}")
     sentences += _describe(problem, tried)
     if preset is None:
         preset = _preset(problem, rules, folds, sentences)
@@ -145,12 +145,12 @@ def _describe(problem: Problem, tried: "Trials") -> Iterator[str]:
     """Yield a sentence for each setting that trials chose, the context aside."""
     data, model = problem.data, problem.model
     yield f"segment_length: {model.segment_length} steps are read at once"
-    yield f"transform: {data.transform}{tried.told('transform')}"
-    if told := tried.told("hidden_size"):
-        yield f"hidden_size: {model.hidden_size}{told}"
+    yield f"transform: {data.transform}{tried.reason('transform')}"
+    if reason := tried.reason("hidden_size"):
+        yield f"hidden_size: {model.hidden_size}{reason}"
     yield (
         f"normalisation: {model.normalisation}, residual: {model.residual}, for a network without "
-        f"base{tried.told('normalisation')}"
+        f"base{tried.reason('normalisation')}"
     )
 
 
@@ -226,10 +226,12 @@ def _season(built: Panel, measured: bool, sentences: list[str]) -> int:
     errors = seasons.measure(rehearsal.cuts(drawn, 2), cycles)
     season = seasons.choose(errors, cycles)
     names = {m: f"{m}" if m > 1 else "none" for m in errors}
-    told = ", ".join(f"{names[m]}: {np.nanmean(error):.3f}" for m, error in errors.items())
+    measured_errors = ", ".join(
+        f"{names[m]}: {np.nanmean(error):.3f}" for m, error in errors.items()
+    )
     sentences.append(
         f"season_length: {season}; errors of exponential smoothing by season, in standard "
-        f"deviations: {told}; a longer one than the first must be "
+        f"deviations: {measured_errors}; a longer one than the first must be "
         f"{100 * seasons.CLEARLY:.0f} % better"
     )
     return season
