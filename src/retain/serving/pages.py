@@ -1,4 +1,4 @@
-"""The pages at `/` of texts and sequences: each extends line_page.html.j2."""
+"""The pages at `/` of the servers: each extends page.html.j2, those of lines line_page.html.j2."""
 
 from jinja2 import Environment, PackageLoader
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from retain.kinds.forecast.predict.batcher import Batcher
 from retain.kinds.forecast.predict.request import CHUNK, FUTURE, HISTORY, Request, frame_of
 from retain.kinds.forecast.predict.table_predictor import TablePredictor
 from retain.project.day_log import DayLog
-from retain.serving import endpoint, http_io
+from retain.serving import endpoint, http_io, pages
 from retain.serving.champion import LoadedChampion
 from retain.serving.endpoint import Limits
 from retain.serving.http_io import RawRequest
@@ -73,7 +72,7 @@ class ForecastEndpoint:
 
     def __init__(self, limits: Limits, counters: CollectorRegistry):
         self.max_body, self._max_rows = limits.body, limits.rows
-        self.page = files("retain.kinds.forecast.predict").joinpath("page.html").read_text("utf-8")
+        self.page = pages.page("kinds/forecast/predict/page.html.j2")
         self._series = Counter("retain_series", "Series forecast.", registry=counters)
         runs = Histogram(
             "retain_batch_series",
