@@ -10,6 +10,7 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -137,17 +138,14 @@ def _overrides(lines: Iterator[list[str]]) -> list[str]:
     >>> _overrides(iter([["sh"], line]))
     ['problems.a.x', 'problems.a.y']
     """
-    for words in lines:
-        if "exp" not in words and "experiments" not in words:
-            continue
-        settings = []
-        for word, following in zip(words, [*words[1:], ""], strict=True):
-            if word in ("-S", "--set-param"):
-                settings.append(following)
-            elif word.startswith("--set-param="):
-                settings.append(word.removeprefix("--set-param="))
-            elif word.startswith("-S"):
-                settings.append(word.removeprefix("-S"))
-        keys = [text.partition("=")[0].removeprefix("params.yaml:") for text in settings]
-        return [key.lstrip("+~") for key in keys]
-    return []
+    words = next((words for words in lines if {"exp", "experiments"} & {*words}), [])
+    settings = []
+    for word, following in pairwise([*words, ""]):
+        if word in ("-S", "--set-param"):
+            settings.append(following)
+        elif word.startswith("--set-param="):
+            settings.append(word.removeprefix("--set-param="))
+        elif word.startswith("-S"):
+            settings.append(word.removeprefix("-S"))
+    keys = [text.partition("=")[0].removeprefix("params.yaml:") for text in settings]
+    return [key.lstrip("+~") for key in keys]

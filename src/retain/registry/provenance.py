@@ -192,8 +192,8 @@ def _refitted(root: Path, model: Provenance) -> Iterator[tuple[str, str]]:
         return
     md5 = model.outs.get(str(Layout(Path(), model.name).final))
     with model.model(root, final=True) as folder:
-        refit = model_files.read_config(folder)["refit"]
-    yield "final", f"md5 {fingerprint.short(md5)}: {refit['sentence']}"
+        found = model_files.read_config(folder)["refit"]
+    yield "final", f"md5 {fingerprint.short(md5)}: {found['sentence']}"
     if model.version is not None:
         spans = [model.version.tags[tag] for tag in ("data.span", "final.span")]
     else:

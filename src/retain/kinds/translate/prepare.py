@@ -105,22 +105,23 @@ def choose(data: Data, pairs: list[Pair]) -> tuple[list[Pair], dict[str, int]]:
     kept: dict[Pair, None] = {}
     common = _common(data, pairs)
     for pair in pairs:
-        words = [sentence.split() for sentence in pair]
-        if not all(words):
-            counts["with an empty side"] += 1
-        elif max(map(len, words)) > data.max_words:
-            counts[f"of more than {data.max_words} words"] += 1
-        elif common and not all(
-            word in known
-            for sentence, known in zip(pair, common, strict=True)
-            for word in split_words(sentence)
-        ):
-            counts["with a rare word"] += 1
-        elif pair in kept:
-            counts["given twice"] += 1
+        if reason := _unfit(data, pair, common) or ("given twice" if pair in kept else ""):
+            counts[reason] += 1
         else:
             kept[pair] = None
     return list(kept), dict(counts)
+
+
+def _unfit(data: Data, pair: Pair, common: list[set[str]]) -> str:
+    """Say why a pair is not learned from; "" if it is."""
+    words = [sentence.split() for sentence in pair]
+    if not all(words):
+        return "with an empty side"
+    if max(map(len, words)) > data.max_words:
+        return f"of more than {data.max_words} words"
+    if any({*split_words(text)} - known for text, known in zip(pair, common, strict=False)):
+        return "with a rare word"
+    return ""
 
 
 def _common(data: Data, pairs: list[Pair]) -> list[set[str]]:

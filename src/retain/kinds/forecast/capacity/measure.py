@@ -186,11 +186,11 @@ def prepare(problem: Problem, folder: Path) -> dict[str, float]:
     prepared = folder / "prepared"
     shutil.rmtree(prepared, ignore_errors=True)
     prepared.mkdir()
-    found, _ = _measured(lambda: stage(problem, folder, prepared))
+    cost, _ = _measured(lambda: stage(problem, folder, prepared))
     index = panel.load(prepared).index
     driver, _ = _measured(lambda: index.to_parquet(folder / "index.parquet"))
     table = (folder / "table.parquet").stat().st_size
-    return found | {"written": _size(prepared), "table": table, "driver": driver["cpu"]}
+    return cost | {"written": _size(prepared), "table": table, "driver": driver["cpu"]}
 
 
 def train(problem: Problem, folder: Path) -> dict[str, float]:
@@ -201,7 +201,7 @@ def train(problem: Problem, folder: Path) -> dict[str, float]:
     from retain.training.setup import Epoch
 
     kind, planned, prepared = kind_of(problem), plan.plan(problem), folder / "prepared"
-    found, setup = _measured(lambda: planned[0].build(kind, problem, prepared, "lstm"))
+    cost, setup = _measured(lambda: planned[0].build(kind, problem, prepared, "lstm"))
     sizes = max(problem.training.batch_size // 8, 1), problem.training.batch_size
     small, large = (min(update_seconds(setup, size) for _ in range(2)) for size in sizes)
     update = Line.through((sizes[0], small), (sizes[1], large))
@@ -216,7 +216,7 @@ def train(problem: Problem, folder: Path) -> dict[str, float]:
     for cell in problem.training.cells[1:]:
         shutil.copytree(models / "lstm", models / cell)
     size = sum(each.numel() * each.element_size() for each in setup.network.parameters())
-    return found | {
+    return cost | {
         "update_fixed": update.fixed,
         "update_each": update.each,
         "windows": len(setup.train),
@@ -249,7 +249,7 @@ def evaluate(problem: Problem, folder: Path) -> dict[str, float]:
     from retain.kinds.forecast.evaluation.metrics import MetricSums
 
     models: dict[str, Path] = {cell: folder / "models" / cell for cell in problem.training.cells}
-    found, result = _measured(lambda: stage.evaluate(problem, folder / "prepared", models))
+    cost, result = _measured(lambda: stage.evaluate(problem, folder / "prepared", models))
     series = len(pd.read_parquet(folder / "prepared" / "index.parquet", columns=["unique_id"]))
     sums = MetricSums(0, 1, 1, series, tuple(problem.model.quantiles))
 
@@ -259,7 +259,7 @@ def evaluate(problem: Problem, folder: Path) -> dict[str, float]:
             sums.scores_by_series()
 
     driver, _ = _measured(reduce)
-    return found | {
+    return cost | {
         "windows": result.metrics["windows"]["test"],
         "models": len(result.metrics["models"]),
         "driver": driver["cpu"],
@@ -275,10 +275,10 @@ def forecast(problem: Problem, folder: Path) -> dict[str, float]:
     shutil.rmtree(output, ignore_errors=True)
     model = folder / "models" / "lstm"
     options = ForecastOptions(unseen="unknown")
-    found, _ = _measured(
+    cost, _ = _measured(
         lambda: bulk.forecast_bulk(model, table, folder, output, "", lambda *_: None, options)
     )
-    return found | {"written": _size(output)}
+    return cost | {"written": _size(output)}
 
 
 def main(stage: str, scratch: Path) -> None:

@@ -109,8 +109,10 @@ class Scored:
 
 def by_number(versions: Sequence[Scored]) -> list[Scored]:
     """Return the versions that their number names: of several models that one with a promise."""
-    numbers = Counter(one.version for one in versions)
-    return [one for one in versions if one.promise is not None or numbers[one.version] == 1]
+    numbers = Counter(scored.version for scored in versions)
+    return [
+        scored for scored in versions if scored.promise is not None or numbers[scored.version] == 1
+    ]
 
 
 def _overlap(used: "np.ndarray[Any, np.dtype[np.int64]]", horizon: int) -> int:
