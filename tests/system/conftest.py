@@ -16,6 +16,8 @@ from filelock import FileLock
 
 from tests import forkserver
 
+from .browser import Browser
+
 REPOSITORY = Path(__file__).parents[2]
 PARAMS = """\
 problems:
@@ -134,6 +136,13 @@ def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    browser = Browser(tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

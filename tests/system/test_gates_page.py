@@ -42,13 +42,6 @@ def shown() -> Inspection:
     return Inspection(f"A sentence {HOSTILE}", HOSTILE, WORDS, gates, values, marked=5)
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    browser = Browser(tmp_path_factory.mktemp("chromium"))
-    yield browser
-    browser.close()
-
-
 Open = Callable[[Inspection], Browser]
 
 

@@ -1,6 +1,5 @@
 """The page at / of a server of texts or sequences, in headless Chromium."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,6 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="there is no Chromium; install it: apt-get install chromium"
 )
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    browser = Browser(tmp_path_factory.mktemp("chromium"))
-    yield browser
-    browser.close()
 
 
 def test_a_text_is_continued_and_nothing_in_it_becomes_markup(

@@ -35,13 +35,6 @@ def address(addresses: list[str]) -> str:
     return addresses[0]
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    browser = Browser(tmp_path_factory.mktemp("chromium"))
-    yield browser
-    browser.close()
-
-
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Browser]:
     """The page as it is after it was opened; in the end it must have kept to its own server."""
