@@ -3,7 +3,7 @@
 import codecs
 import dataclasses
 from collections import Counter
-from typing import Any
+from typing import IO, Any
 
 from retain.kinds.forecast.data.formats import SEPARATORS, Csv, Dialect, fields
 from retain.kinds.forecast.data.reader import AnyTable
@@ -11,11 +11,6 @@ from retain.kinds.forecast.data.sheets import Sheet
 
 LINES = 200  # that decide on the separator
 BLOCK = 1 << 20
-MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),  # every reader takes it away
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 
 
 def find(
@@ -49,46 +44,51 @@ def find(
 
 def _encoding(table: Csv, sentences: list[str]) -> dict[str, Any]:
     """Return the encoding of a file that is not UTF-8, by its mark or by its bytes."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
     with table.open() as stream:
         block = bytes(stream.read(BLOCK))
-        for mark, name in MARKS:
-            if block.startswith(mark):
-                if name != "utf-8":
-                    sentences.append(f"encoding: {name}, as the file's first bytes say")
-                return {} if name == "utf-8" else {"encoding": name}
-        zeros = block[:1000:2].count(0), block[1:1000:2].count(0)
-        if max(zeros) > len(block[:1000]) // 4:
-            name = "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
-            sentences.append(f"encoding: {name}, for every second byte is zero")
-            return {"encoding": name}
-        pieces: list[bytes] = []
-        row = 1
-        try:
-            while block:
-                decoder.decode(block)
-                row += block.count(b"\n")
-                block = bytes(stream.read(BLOCK))
-            decoder.decode(b"", final=True)
+        if block.startswith(codecs.BOM_UTF8):  # every reader takes it away
             return {}
-        except UnicodeDecodeError as error:
-            at = min(error.start, len(block))
-            row += block[:at].count(b"\n")
-            begin = block.rfind(b"\n", 0, at) + 1
-            pieces.append(
-                block[begin : block.find(b"\n", at) if b"\n" in block[at:] else len(block)]
-            )
-    name = "cp1252"
-    try:
-        shown = pieces[0].decode(name).strip()
-    except UnicodeDecodeError:
-        name = "latin-1"
-        shown = pieces[0].decode(name).strip()
-    sentences.append(
-        f"encoding: {name}, for row {row:,} is not UTF-8 and reads {shown[:60]!r} so; --encoding "
-        "names another"
-    )
+        name, why = _wide_encoding(block)
+        undecodable = None if name else _undecodable_row(block, stream)
+    if undecodable is not None:
+        row, line = undecodable
+        try:
+            name, text = "cp1252", line.decode("cp1252")
+        except UnicodeDecodeError:
+            name, text = "latin-1", line.decode("latin-1")
+        shown = text.strip()[:60]
+        why = f"for row {row:,} is not UTF-8 and reads {shown!r} so; --encoding names another"
+    if not name:
+        return {}
+    sentences.append(f"encoding: {name}, {why}")
     return {"encoding": name}
+
+
+def _wide_encoding(block: bytes) -> tuple[str, str]:
+    """Return the UTF-16 in which a file begins, and why; two empty texts if it does not."""
+    if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16", "as the file's first bytes say"
+    even, odd = block[:1000:2].count(0), block[1:1000:2].count(0)
+    if max(even, odd) > len(block[:1000]) // 4:
+        return "utf-16-be" if even > odd else "utf-16-le", "for every second byte is zero"
+    return "", ""
+
+
+def _undecodable_row(block: bytes, stream: IO[bytes]) -> tuple[int, bytes] | None:
+    """Return number and bytes of the first row that is not UTF-8; `block` is read already."""
+    decoder, row = codecs.getincrementaldecoder("utf-8")(), 1
+    try:
+        while block:
+            decoder.decode(block)
+            row += block.count(b"\n")
+            block = bytes(stream.read(BLOCK))
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        at = min(error.start, len(block))
+        begin = block.rfind(b"\n", 0, at) + 1
+        end = block.find(b"\n", at) if b"\n" in block[at:] else len(block)
+        return row + block[:at].count(b"\n"), block[begin:end]
+    return None
 
 
 def _separator(table: Csv, keys: dict[str, Any], sentences: list[str]) -> dict[str, Any]:
