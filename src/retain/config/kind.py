@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from retain.config.capacity import PlanCapacity
     from retain.config.exports import ExportModel, LoadOnnx
     from retain.config.forecasts import BuildOutlook, ForecastBulk, ForecastFile, PlotForecasts
     from retain.config.monitoring import Backtest, KeepForecasts, Monitor
@@ -166,6 +165,14 @@ class Append(Protocol[P]):
     """Add the rows of a file to a problem's table (`retain append`)."""
 
     def __call__(self, problem: P, root: Path, new: Path) -> AppendedRows: ...
+
+
+class PlanCapacity(Protocol[P]):
+    """Measure costs here; return in Markdown what more series need (`retain plan`)."""
+
+    def __call__(
+        self, problem: P, name: str, root: Path, series: int, nodes: Sequence[int]
+    ) -> str: ...
 
 
 class InspectGates(Protocol[P]):

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from retain.config import capacity, exports, forecasts, kind, monitoring
+    from retain.config import exports, forecasts, kind, monitoring
     from retain.config.search import BuildSpace, BuildTrial
     from retain.kinds.forecast import prepare, search
     from retain.kinds.forecast.capacity import plan
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     _predictor: kind.LoadPredictor = predictor.load
     _check_table: kind.CheckTable[Problem] = prepare.check_table
     _append: kind.Append[Problem] = append.append
-    _plan: capacity.PlanCapacity[Problem] = plan.plan
+    _plan: kind.PlanCapacity[Problem] = plan.plan
     _forecast: forecasts.ForecastFile = forecast_table.forecast_file
     _outlook: forecasts.BuildOutlook[Problem] = outlook.build
     _plot: forecasts.PlotForecasts[Problem] = fan.plot
