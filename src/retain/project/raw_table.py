@@ -53,6 +53,11 @@ def written_by_dvc(root: Path, path: str) -> tuple[Path, ...]:
     return table.with_name(f"{table.name}.dvc"), table.with_name(".gitignore")
 
 
+def path_of(problem: object) -> str:
+    """Return the path of a problem's table; empty where its kind has none."""
+    return str(getattr(getattr(problem, "data", None), "path", ""))
+
+
 def dvc_file(root: Path, path: str) -> str:
     """Return the .dvc file of a table, or of a folder that contains it; empty if there is none."""
     if "://" in path:

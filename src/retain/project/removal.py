@@ -32,8 +32,8 @@ class Removal:
 def plan(root: Path, name: str) -> Removal:
     """Plan the removal of a problem; raises ParamsError if there is none with this name."""
     problem, layout = loader.load_problem(root, name), Layout(Path(), name)
-    table = _table_of(problem)
-    shared = [other for other, one in loader.load(root).items() if _table_of(one) == table]
+    table = raw_table.path_of(problem)
+    shared = [other for other, one in loader.load(root).items() if raw_table.path_of(one) == table]
     folders = [layout.prepared, layout.code, layout.models, layout.reports]
     return Removal(
         name=name,
@@ -68,7 +68,3 @@ def carry_out(root: Path, removal: Removal, with_data: bool = False) -> None:
             files.remove(folder)
     if with_data:
         raw_table.delete(root, removal.table)
-
-
-def _table_of(problem: object) -> str:
-    return str(getattr(getattr(problem, "data", None), "path", ""))

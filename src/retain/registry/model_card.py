@@ -39,7 +39,7 @@ def write(
         checks: what the gate found in them.
         tags: of the version, as `version_tags.of_model` gives them, with those of its run.
     """
-    path = str(getattr(getattr(problem, "data", None), "path", ""))
+    path = raw_table.path_of(problem)
     keys = list(of_note(metrics["models"][tags["cell"]]))
     blocks = [
         f"# {name}",

@@ -16,7 +16,7 @@ def fetch(root: Path, problems: dict[str, Problem]) -> None:
     """
     targets = []
     for name, problem in problems.items():
-        table = getattr(getattr(problem, "data", None), "path", "")
+        table = raw_table.path_of(problem)
         file = raw_table.dvc_file(root, table) if table else ""
         if file and raw_table.is_imported(root, file):
             print(f"updating {file}", flush=True)
