@@ -1,4 +1,4 @@
-"""The type checker sees the seam between the pipeline and the kinds of problems."""
+"""The type checker sees the seam between the engine and the kinds of problems."""
 
 import subprocess
 import sys

@@ -1,6 +1,5 @@
 """The command of `retain` that compares forecasts with what came."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -62,7 +61,7 @@ def monitor(
         files.write_text(page, report.to_html(monitored.report(name)))
     content = monitored.content()
     if as_json:
-        typer.echo(json.dumps(json.loads(files.to_json(content)), indent=2, ensure_ascii=False))
+        typer.echo(files.to_json(content), nl=False)
         return
     for table in monitored.tables():
         typer.echo(f"\n{table.title}")
