@@ -72,6 +72,38 @@ def build(
     }
 
 
+def content_sha256(folders: Mapping[str, Mapping[str, str]], prepared: Mapping[str, str]) -> str:
+    """Return one sha256 of what a model is, wherever it is registered: its files, and its data.
+
+    Args:
+        folders: the sha256 of each file of the folders `model` and `final`, by relative path.
+        prepared: the same of `data/prepared/NAME`.
+    """
+    return sha256(_canonical({"folders": folders, "prepared": prepared}))
+
+
+def content_of_tree(root: Path, name: str, cell: str) -> str:
+    """Return the `content_sha256` of the model in a working tree, of which `cell` is judged."""
+    layout = Layout(root, name)
+    folders = {"model": of_folder(layout.model(cell))}
+    if layout.refitted is not None:
+        folders["final"] = of_folder(layout.refitted)
+    return content_sha256(folders, of_folder(layout.prepared))
+
+
+def content_of_version(content: Mapping[str, Any]) -> str:
+    """Return the `content_sha256` of a registered version, by its manifest."""
+    folders = {
+        key: {
+            path.removeprefix(f"{folder}/"): digest
+            for path, digest in content["files"].items()
+            if path.startswith(f"{folder}/")
+        }
+        for key, folder in content["folders"].items()
+    }
+    return content_sha256(folders, content["prepared"])
+
+
 def encode(content: Mapping[str, Any]) -> bytes:
     """Return the bytes of a manifest."""
     return files.to_json(content).encode()
