@@ -213,6 +213,7 @@ def test_a_version_that_a_person_passed_over_does_not_come_back_by_itself(projec
         (("promote", "small", "--version", "2", "--reason", "x"), "2 is @champion already"),
         (("promote", "small", "--version", "3", "--reason", " "), "a reason is needed"),
         (("promote", "other", "--version", "1", "--reason", "x"), "no version of other is regist"),
+        (("promote", "small'--", "--version", "1", "--reason", "x"), "no version of small'-- is"),
         (("rollback", "other"), "nothing to roll back to: no version of other is @champion"),
         (("models", "other"), "no version of other is registered"),
     ],

@@ -117,20 +117,43 @@ def read(content: bytes, recorded: str, label: str) -> dict[str, Any]:
         label: what a message calls the version.
 
     Raises:
-        RegistryError: it is another one, or of a later format.
+        RegistryError: it is another one, or of a later format, or no manifest at all.
     """
     if (found := sha256(content)) != recorded:
         raise RegistryError(
             f"{NAME} of {label} is not the one that was registered: its sha256 is {found}, and the "
             f"version's tag {TAG} says {recorded}; nothing of it is used"
         )
-    read: dict[str, Any] = json.loads(content)
-    if read["format"] > FORMAT:
-        raise RegistryError(
-            f"{NAME} of {label} has format {read['format']}; this version of retain reads "
-            f"{FORMAT}: install the one that registered it"
-        )
-    return read
+    damaged = (
+        f"{NAME} of {label} is no manifest, although its sha256 is the one of the version's tag "
+        f"{TAG}: someone wrote both, and nothing of it is used"
+    )
+    try:
+        read = json.loads(content)
+    except (ValueError, RecursionError):
+        raise RegistryError(damaged) from None
+    match read:
+        case {"format": int(number)} if number > FORMAT:
+            raise RegistryError(
+                f"{NAME} of {label} has format {number}; this version of retain reads {FORMAT}: "
+                f"install the one that registered it"
+            )
+        case {"format": int(), "name": str(), "folders": {"model": str()}} if _is_whole(read):
+            return dict(read)
+    raise RegistryError(damaged)
+
+
+def _is_whole(content: Mapping[str, Any]) -> bool:
+    """Whether a manifest has every key, with texts alone in it."""
+    inner = [content.get(key) for key in ("folders", "files", "prepared", "code", "retain")]
+    texts = [content.get(key) for key in ("params", "dvc.lock", "requirements.lock")]
+    for each in inner:
+        if not isinstance(each, dict):
+            return False
+        texts += each.values()
+    return {"version", "modules", "wheel"} <= {*content["retain"]} and all(
+        isinstance(text, str) for text in texts
+    )
 
 
 def check(content: Mapping[str, Any], place: Path, below: str, label: str) -> None:

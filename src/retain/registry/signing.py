@@ -114,6 +114,8 @@ def check(
 
 def _reason(error: Exception) -> str:
     """Return what the library says, without the bytes of the digests."""
+    if "validation error" in str(error):
+        return "it is no signature: a part of it is missing or damaged"
     text = " ".join(str(error).split()).partition(": Expected")[0].replace("\\'", "'")
     return re.sub(r"^Signature mismatch: \W+", "", text)[:300]
 
@@ -123,7 +125,7 @@ def key_sha256(signature: bytes) -> str:
     try:
         key = json.loads(signature)["verificationMaterial"]["publicKey"]
         return str(key.get("hint") or "")
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""
 
 
