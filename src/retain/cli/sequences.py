@@ -56,7 +56,9 @@ def ask(
 def complete(
     name: Name,
     text: Annotated[str, typer.Argument(help="Beginning of the text; spaces at its end count.")],
-    length: Annotated[int, typer.Option(min=1, help="How many letters, or words, to add.")] = 60,
+    length: Annotated[
+        int, typer.Option(min=1, max=100_000, help="How many letters, or words, to add.")
+    ] = 60,
     temperature: Annotated[
         float,
         typer.Option(

@@ -51,7 +51,7 @@ MORE_PROBLEMS = """\
     training: {cells: [lstm], max_epochs: 1}
     gate: []
 """
-NAMES = ("", "nobody", "../small", "small'--", "a" * 5000, "%s", "small\n", "\u202esmall")
+NAMES = ("", "nobody", "../small", "small'--", "a" * 500, "%s", "small\n", "\u202esmall")
 WHOLE = ("0", "-1", "99", "9" * 30, "x", "1.0")  # numbers of a version
 ADDRESSES = (
     "models:/", "models:/small@", "models:/small/0", f"models:/small/{'9' * 30}", "small@champion",
