@@ -62,7 +62,7 @@ def complete(
     temperature: Annotated[
         float,
         typer.Option(
-            min=0.01, help="Below 1: take likely letters more often. Above 1: less often."
+            min=0.01, max=100, help="Below 1: take likely letters more often. Above 1: less often."
         ),
     ] = 0.5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random draws.")] = 1,

@@ -209,7 +209,7 @@ def check_ledger(root: Path, copy: Fetched, is_champion: bool) -> str:
             )
         said.append("the files are those that were registered")
     else:
-        said.append("no sha256 of this version, so that its files are not compared")
+        said.append("it has no sha256 of this version, whose files are not compared")
     if is_champion:
         last = ledger.champion(entries)
         if last is not None and last.content != own:
@@ -220,8 +220,9 @@ def check_ledger(root: Path, copy: Fetched, is_champion: bool) -> str:
                 f"retain: look at `retain models {name}`, and make one champion with `retain "
                 f"promote`"
             )
-        said.append("no champion" if last is None else f"it was made @champion by {last.by}")
-    return f"{path}: {', '.join(said)}"
+        unknown = "it does not say which version is @champion"
+        said.append(unknown if last is None else f"it was made @champion by {last.by}")
+    return f"{path}: {'; '.join(said)}"
 
 
 def label(version: "ModelVersion") -> str:

@@ -34,6 +34,7 @@ Change = Callable[[Path], object]
 SERVING = 5.0  # seconds after which a server counts as started
 LONG = "x" * 100_000  # nearly the longest word that Linux gives a command
 BIG = 10**7  # bytes
+FOLDER = "{folder}"  # stands for the project's folder in a variable
 MORE_PROBLEMS = """\
   talk:
     kind: chat
@@ -178,7 +179,8 @@ def _engines() -> Iterator[Attempt]:
         extra = {"RETAIN_ENGINE": "command:2", "RETAIN_COMMAND": template}
         yield Attempt(f"RETAIN_COMMAND={template!r}", words, change=_nothing, extra=extra)
     for text in SETTINGS:
-        change, extra = _write("config/retain/settings.yaml", text), {"XDG_CONFIG_HOME": "config"}
+        change = _write("config/retain/settings.yaml", text)
+        extra = {"XDG_CONFIG_HOME": f"{FOLDER}/config"}
         yield Attempt(f"settings {text!r}", words, change=change, extra=extra)
 
 
@@ -483,7 +485,8 @@ def try_it(attempt: Attempt, project: Path) -> Outcome:
         given.write_bytes(attempt.given)
         serves, words = attempt.words[0] == "serve", ["retain", *attempt.words]
         bound = ("tests.system.breakin.attempts:bound", [])
-        environ = conftest.environment() | attempt.extra
+        extra = {key: value.replace(FOLDER, str(folder)) for key, value in attempt.extra.items()}
+        environ = conftest.environment() | extra
         with log.open("wb") as output, given.open("rb") as source:
             command = Forked(words, folder, environ, output, bound, source)
         seconds = SERVING if serves else SECONDS
