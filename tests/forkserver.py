@@ -142,6 +142,7 @@ class Forked:
 
     Args:
         before: what it calls before anything else, as `module:function`, and the arguments.
+        given: what it reads as its standard input.
     """
 
     def __init__(
@@ -151,13 +152,14 @@ class Forked:
         environ: dict[str, str],
         output: IO[Any] | None = None,
         before: tuple[str, list[Any]] | None = None,
+        given: IO[Any] | None = None,
     ) -> None:
         program, *rest = words
         request = {"program": program, "words": rest, "folder": str(folder), "environ": environ}
         self._server = socket.socket(socket.AF_UNIX)
         self._server.connect(str(Path(os.environ[PLACE]) / "socket"))
         with Path(os.devnull).open("r+b") as nothing:
-            files = [nothing, output or nothing, output or nothing]
+            files = [given or nothing, output or nothing, output or nothing]
             socket.send_fds(self._server, [b"r"], [file.fileno() for file in files])
         self._server.sendall(json.dumps(request | {"before": before}).encode() + b"\n")
         self._answers = self._server.makefile()

@@ -70,10 +70,16 @@ problems:
 """
 
 
-def write_project(folder: Path) -> Path:
-    """Each problem prepared, its LSTM trained a little, registered and made champion."""
+def write_project(folder: Path, more: str = "", tables: dict[str, str] | None = None) -> Path:
+    """Each problem prepared, its LSTM trained a little, registered and made champion.
+
+    Args:
+        more: entries of other problems, and `tables` by name in data/raw.
+    """
     (folder / "data" / "raw").mkdir(parents=True)
-    (folder / "params.yaml").write_text(PARAMS)
+    (folder / "params.yaml").write_text(f"{PARAMS}\n{more}")
+    for name, text in (tables or {}).items():
+        (folder / "data" / "raw" / name).write_text(text)
     for name in ("dvc.yaml", ".gitignore"):
         shutil.copy(REPOSITORY / name, folder / name)
     (folder / "data" / "raw" / "rhyme.txt").write_text(RHYME * 70)

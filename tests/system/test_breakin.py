@@ -8,7 +8,7 @@ import pytest
 from retain.config import loader
 from retain.errors import ParamsError
 
-from .breakin import kills, params, requests, tables
+from .breakin import commands, kills, params, requests, tables
 from .breakin.attempts import LONGEST, Outcome
 
 
@@ -49,6 +49,13 @@ def test_no_table_has_a_traceback_or_no_answer() -> None:
 def test_no_request_breaks_the_server(finished: Path) -> None:
     found = list(requests.run(220, finished))
     assert len(found) == 220
+    assert bad(found) == []
+
+
+@pytest.mark.long
+def test_no_command_has_a_traceback_or_no_answer(finished: Path, tmp_path: Path) -> None:
+    found = list(commands.run(60, tmp_path, finished, seed=2))
+    assert len(found) == 60
     assert bad(found) == []
 
 

@@ -318,3 +318,12 @@ def test_a_head_of_ordinary_length_is_answered_and_a_longer_one_refused(server: 
 def test_it_does_not_start(finished: Path, name: str, host: str, sentence: str) -> None:
     with pytest.raises(RetainError, match=sentence):
         process.serve(finished, name, host, 0, Limits())
+
+
+@pytest.mark.parametrize("key", [" ", "a\nb", " a", "\u2603", "a\x7f"])
+def test_a_key_that_no_client_could_send_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv(process.KEY, key)
+    with pytest.raises(RetainError, match="RETAIN_API_KEY begins or ends with a space, or has"):
+        process.serve(tmp_path, "small", "127.0.0.1", 0, Limits())

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,15 @@ from retain import cli
 from retain.config import loader
 from retain.errors import RegistryError
 from retain.project import fingerprint
-from retain.registry import attestation, manifest, provenance, registry, signing
+from retain.registry import (
+    artifacts,
+    attestation,
+    ledger,
+    manifest,
+    provenance,
+    registry,
+    signing,
+)
 from retain.serving.champion import ChampionHolder
 from retain.tracking import store
 
@@ -207,6 +216,48 @@ def test_what_is_required_to_be_signed_is_signed_or_refused(
         retain("forecast", "small")
     monkeypatch.delenv(signing.REQUIRED)
     retain("forecast", "small")
+
+
+def test_verify_compares_files_and_alias_with_the_ledger(project: Path) -> None:
+    assert (
+        "ledger.csv: the files are those that were registered; it was made @champion by gate"
+        in (retain("verify", "small"))
+    )
+    scale(project, 30.0)
+    number = register(project).version
+    assert "registered\n" in retain("verify", "small", "--version", number)
+    client = store.connect(project)
+    registry.set_alias(client, version(project, number), "champion")  # by no decision
+    with pytest.raises(RegistryError, match=r"small version 2 is @champion, but by the last dec"):
+        retain("verify", "small")
+    retain("promote", "small", "--version", "1", "--reason", "x", "--by", "Ada")
+    assert "it was made @champion by Ada" in retain("verify", "small")
+
+    # Files of the same md5, with a manifest and a tag that name them.
+    path = stored(project) / manifest.NAME
+    content = json.loads(path.read_bytes())
+    content["prepared"]["meta.json"] = "0" * 64
+    path.write_bytes(manifest.encode(content))
+    client.set_model_version_tag("small", "1", manifest.TAG, manifest.sha256(path))
+    with pytest.raises(RegistryError, match=r"small version 1 has the md5 of a model .* but other"):
+        retain("verify", "small")
+
+    # A line of before there was a sha256 compares nothing.
+    entries = [replace(entry, sha256="") for entry in ledger.read(project, "small")]
+    ledger.write(project, "small", entries)
+    assert "it has no sha256 of this version, whose files are not" in retain("verify", "small")
+
+
+def test_trace_copies_a_version_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetch, copied = artifacts.fetch, []
+
+    def counted(uri: str, path: str, place: Path) -> Path:
+        copied.append(path)
+        return fetch(uri, path, place)
+
+    monkeypatch.setattr(artifacts, "fetch", counted)
+    assert "\nfinal    md5 " in retain("trace", "models:/small@champion")
+    assert copied.count(manifest.ARTIFACTS) == 1
 
 
 def test_a_server_keeps_its_champion_until_the_next_one_is_signed(

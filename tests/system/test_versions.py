@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,7 @@ def test_a_version_that_a_person_passed_over_does_not_come_back_by_itself(projec
         (("promote", "small", "--version", "2", "--reason", "x"), "2 is @champion already"),
         (("promote", "small", "--version", "3", "--reason", " "), "a reason is needed"),
         (("promote", "other", "--version", "1", "--reason", "x"), "no version of other is regist"),
+        (("promote", "small'--", "--version", "1", "--reason", "x"), "no version of small'-- is"),
         (("rollback", "other"), "nothing to roll back to: no version of other is @champion"),
         (("models", "other"), "no version of other is registered"),
     ],
@@ -326,6 +328,22 @@ def test_a_clone_with_a_remote_and_neither_store_nor_cache_gets_the_registry(
     }
     assert len(forecast().splitlines()) == 13
     assert run(folder, "git", "status", "--porcelain").stdout == ""
+
+
+def test_files_of_the_right_md5_and_another_sha256_are_not_registered(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *others = ledger.read(project, "small")
+    assert len(first.sha256) == 64
+    without = [replace(entry, sha256="") for entry in others]  # of an earlier version
+    ledger.write(project, "small", [replace(first, sha256="0" * 64), *without])
+    shutil.rmtree(project / "mlruns")
+    said = list(rebuild.rehydrate(project, "small"))
+    assert "skipped: model " in said[0]
+    assert f"the ledger says {'0' * 64}" in said[0]
+    assert first.sha256 in said[0]
+    assert "3 of 4 registrations have no sha256 in the ledger: md5 alone was" in said[-2]
+    assert [row["version"] for row in state(project)] == [3, 2, 1]
 
 
 def test_models_load_after_the_folder_was_moved(

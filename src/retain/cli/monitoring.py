@@ -48,7 +48,9 @@ def monitor(
             f"is of kind {problem.kind}, whose answers are never known to be right"
         )
     for path, suffix in ((metrics, ".prom"), (page, ".html")):
-        if path is not None and (path.suffix != suffix or not path.absolute().parent.is_dir()):
+        if path is None:
+            continue
+        if path.suffix != suffix or path.is_dir() or not path.absolute().parent.is_dir():
             raise DataError(f"{path}: name a file that ends in {suffix}, in a folder that exists")
     portable_cpu.pin_cpu_kernels("portable")  # before NumPy is imported
     from retain.evaluation import report

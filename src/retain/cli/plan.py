@@ -7,9 +7,11 @@ import typer
 from retain.cli import printing
 from retain.config import kind as manifest
 from retain.config import loader
-from retain.errors import ParamsError
+from retain.errors import ParamsError, clipped
 
 app = typer.Typer()
+SIZES = 20  # of the table: numbers of nodes
+MOST = 10**12
 
 
 @app.command()
@@ -28,15 +30,21 @@ def plan(
         manifest.kind_of(problem).plan,
         f"`retain plan` counts series; problems.{name} is of kind {problem.kind}",
     )
-    wanted = _number("--series", series), [_number("--nodes", each) for each in nodes.split(",")]
+    each_node = nodes.split(",")
+    if len(each_node) > SIZES:
+        raise ParamsError(f"--nodes has {len(each_node)} numbers; at most {SIZES} are compared")
+    wanted = _number("--series", series), [_number("--nodes", each) for each in each_node]
     printing.markdown(of_kind(problem, name, root, *wanted))
 
 
 def _number(option: str, text: str) -> int:
     try:
         number = float(text)
-        if number >= 1 and number == int(number):
+        if 1 <= number <= MOST and number == int(number):
             return int(number)
     except (ValueError, OverflowError):
         pass
-    raise ParamsError(f"{option} has {text!r}; expected a whole number from 1, such as 64 or 1e7")
+    raise ParamsError(
+        f"{option} has {clipped(repr(text))}; expected a whole number from 1 to {MOST:,}, such as "
+        f"64 or 1e7"
+    )

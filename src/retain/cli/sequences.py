@@ -56,11 +56,13 @@ def ask(
 def complete(
     name: Name,
     text: Annotated[str, typer.Argument(help="Beginning of the text; spaces at its end count.")],
-    length: Annotated[int, typer.Option(min=1, help="How many letters, or words, to add.")] = 60,
+    length: Annotated[
+        int, typer.Option(min=1, max=100_000, help="How many letters, or words, to add.")
+    ] = 60,
     temperature: Annotated[
         float,
         typer.Option(
-            min=0.01, help="Below 1: take likely letters more often. Above 1: less often."
+            min=0.01, max=100, help="Below 1: take likely letters more often. Above 1: less often."
         ),
     ] = 0.5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random draws.")] = 1,

@@ -48,13 +48,17 @@ def verify(
         typer.Option(help="File of the public key, in PEM; by default RETAIN_REQUIRE_SIGNATURE."),
     ] = None,
 ) -> None:
-    """Compare all files of a version with its manifest, and check its signature."""
-    from retain.registry import artifacts, manifest, signing
+    """Compare a version with its manifest and with the ledger, and check its signature."""
+    from retain.registry import artifacts, manifest, registry, signing
+    from retain.tracking import store
 
-    found = _find(name, version)
+    found, root = _find(name, version), loader.find_root()
+    champion = registry.alias_version(store.connect(root), name, "champion")
+    is_champion = champion is not None and champion.version == found.version
     with artifacts.fetched(found) as copy:
         count = artifacts.check_all(copy)
         typer.echo(f"{artifacts.label(found)}: {count} files are those of {manifest.NAME}")
+        typer.echo(artifacts.check_ledger(root, copy, is_champion))
         public = key or signing.required_key()
         if public is not None:
             artifacts.check_signature(copy, public)

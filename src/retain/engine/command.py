@@ -120,11 +120,19 @@ def _read(file: Path) -> tuple[str, dict[str, str], list[dict[str, Any]]]:
             "parts": list(parts),
         } if (
             function.startswith(OWN)
-            and all(isinstance(value, str) for value in environment.values())
-            and all(isinstance(part, dict) and {"output", "arguments"} <= {*part} for part in parts)
+            and all(name.startswith(KERNELS) for name in environment)
+            and all(isinstance(value, str) and "\0" not in value for value in environment.values())
+            and all(map(_is_part, parts))
         ):
             return function, environment, parts
     raise RetainError(f"{file} is damaged; run {AGAIN}, which writes it anew")
+
+
+def _is_part(part: Any) -> bool:
+    match part:
+        case {"output": str(output), "arguments": dict()}:
+            return "\0" not in output
+    return False
 
 
 def _is_done(part: Mapping[str, Any]) -> bool:

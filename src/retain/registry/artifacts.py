@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from retain.errors import RegistryError
 from retain.project import files, fingerprint
-from retain.registry import manifest, signing
+from retain.project.layout import Layout
+from retain.registry import ledger, manifest, signing
 from retain.tracking import store
 
 if TYPE_CHECKING:
@@ -181,6 +182,47 @@ def check_all(copy: Fetched) -> int:
     with TemporaryDirectory() as scratch, _readable(copy.version) as uri:
         manifest.check(content, fetch(uri, "", Path(scratch)), "", label(copy.version))
     return len(content["files"])
+
+
+def check_ledger(root: Path, copy: Fetched, is_champion: bool) -> str:
+    """Compare a version with the ledger, which is in git and not in the store.
+
+    Returns:
+        What was compared.
+
+    Raises:
+        RegistryError: the version has other files than the ledger recorded, or it is champion and
+            the ledger's last decision made another model champion.
+    """
+    version = copy.version
+    name, which = str(version.name), label(version)
+    path = Layout(Path(), name).ledger
+    entries = ledger.read(root, name)
+    own = (version.tags.get("model.md5", ""), version.tags.get("final.md5", ""))
+    recorded, said = ledger.sha256_of(entries, own), []
+    if recorded:
+        if (found := manifest.content_of_version(listed(copy))) != recorded:
+            raise RegistryError(
+                f"{which} has the md5 of a model in {path}, but other files: the ledger says "
+                f"sha256 {recorded}, and it is {found}. Do not use it; move the store away and "
+                f"build it anew with `retain rehydrate {name}`"
+            )
+        said.append("the files are those that were registered")
+    else:
+        said.append("it has no sha256 of this version, whose files are not compared")
+    if is_champion:
+        last = ledger.champion(entries)
+        if last is not None and last.content != own:
+            raise RegistryError(
+                f"{which} is @champion, but by the last decision in {path} another model is: md5 "
+                f"{fingerprint.short(last.model)}, {last.at[:10]}, by {last.by}. If another "
+                f"machine decided since, pull its commit; if not, the alias was moved without "
+                f"retain: look at `retain models {name}`, and make one champion with `retain "
+                f"promote`"
+            )
+        unknown = "it does not say which version is @champion"
+        said.append(unknown if last is None else f"it was made @champion by {last.by}")
+    return f"{path}: {'; '.join(said)}"
 
 
 def label(version: "ModelVersion") -> str:

@@ -43,6 +43,7 @@ class Entry:
     commit: str  # that was checked out; one that follows has the dvc.lock
     final: str = ""  # md5 of the refitted model's folder; empty where the version has none
     parent: str = ""  # md5 of the model that its training started from; empty for random weights
+    sha256: str = ""  # of its files (`manifest.content_sha256`); empty in a line of a person
 
     @property
     def content(self) -> tuple[str, str]:
@@ -60,7 +61,7 @@ class Entry:
 
 
 COLUMNS = tuple(field.name for field in fields(Entry))
-OPTIONAL = ("final", "parent")  # the last ones, which an earlier version did not write
+OPTIONAL = ("final", "parent", "sha256")  # the last ones, which an earlier version did not write
 
 
 def read(root: Path, name: str) -> list[Entry]:
@@ -90,10 +91,11 @@ def new_entry(
     metrics: str,
     final: str = "",
     parent: str = "",
+    sha256: str = "",
 ) -> Entry:
     """Return an entry of now, at the commit that is checked out."""
     commit = Git(root).find("HEAD") or ""
-    return Entry(_iso(time.time()), by, alias, why, model, metrics, commit, final, parent)
+    return Entry(_iso(time.time()), by, alias, why, model, metrics, commit, final, parent, sha256)
 
 
 def record(root: Path, name: str, entry: Entry) -> None:
@@ -130,13 +132,30 @@ def write(root: Path, name: str, entries: Iterable[Entry]) -> None:
     if not path.is_file():
         print(f"{path.relative_to(root)} is new: commit it, as you do dvc.lock")
     text, lines = io.StringIO(), [asdict(entry) for entry in entries]
-    # A ledger without a warm start is read by earlier versions, too.
-    columns = COLUMNS if any(line["parent"] for line in lines) else COLUMNS[:-1]
+    columns = list(COLUMNS)
+    while columns[-1] in OPTIONAL[1:] and not any(line[columns[-1]] for line in lines):
+        columns.pop()  # what no line has; an earlier version can read the rest
     writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(lines)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(path, text.getvalue())
+
+
+def sha256_of(entries: Iterable[Entry], content: tuple[str, str]) -> str:
+    """Return the sha256 that was recorded when a model was registered; empty if none was.
+
+    Args:
+        content: of the model, as `Entry.content`.
+    """
+    found = (entry.sha256 for entry in entries if entry.content == content and entry.sha256)
+    return next(found, "")
+
+
+def champion(entries: Sequence[Entry]) -> Entry | None:
+    """Return the last decision that made a model champion; None if it is not known."""
+    decided = [entry for entry in entries if entry.alias in ("champion", UNKNOWN)]
+    return decided[-1] if decided and decided[-1].alias == "champion" else None
 
 
 def reasons(checks: Iterable[CheckResult]) -> str:

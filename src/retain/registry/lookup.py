@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from retain.config import loader
 from retain.errors import RegistryError
 from retain.evaluation import choice
 from retain.project import files, fingerprint
@@ -102,7 +103,9 @@ def _again(name: str) -> str:
 
 
 def versions(client: "MlflowClient", name: str) -> "dict[int, ModelVersion]":
-    """Return the versions of a model by number."""
+    """Return the versions of a model by number; none of a name that no problem can have."""
+    if not loader.NAME.fullmatch(name):  # it could have a quote, which ends the name in the filter
+        return {}
     found = client.search_model_versions(f"name = '{name}'", max_results=10_000)
     return {int(version.version): version for version in found}
 

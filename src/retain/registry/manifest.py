@@ -72,6 +72,38 @@ def build(
     }
 
 
+def content_sha256(folders: Mapping[str, Mapping[str, str]], prepared: Mapping[str, str]) -> str:
+    """Return one sha256 of what a model is, wherever it is registered: its files, and its data.
+
+    Args:
+        folders: the sha256 of each file of the folders `model` and `final`, by relative path.
+        prepared: the same of `data/prepared/NAME`.
+    """
+    return sha256(_canonical({"folders": folders, "prepared": prepared}))
+
+
+def content_of_tree(root: Path, name: str, cell: str) -> str:
+    """Return the `content_sha256` of the model in a working tree, of which `cell` is judged."""
+    layout = Layout(root, name)
+    folders = {"model": of_folder(layout.model(cell))}
+    if layout.refitted is not None:
+        folders["final"] = of_folder(layout.refitted)
+    return content_sha256(folders, of_folder(layout.prepared))
+
+
+def content_of_version(content: Mapping[str, Any]) -> str:
+    """Return the `content_sha256` of a registered version, by its manifest."""
+    folders = {
+        key: {
+            path.removeprefix(f"{folder}/"): digest
+            for path, digest in content["files"].items()
+            if path.startswith(f"{folder}/")
+        }
+        for key, folder in content["folders"].items()
+    }
+    return content_sha256(folders, content["prepared"])
+
+
 def encode(content: Mapping[str, Any]) -> bytes:
     """Return the bytes of a manifest."""
     return files.to_json(content).encode()
@@ -85,20 +117,43 @@ def read(content: bytes, recorded: str, label: str) -> dict[str, Any]:
         label: what a message calls the version.
 
     Raises:
-        RegistryError: it is another one, or of a later format.
+        RegistryError: it is another one, or of a later format, or no manifest at all.
     """
     if (found := sha256(content)) != recorded:
         raise RegistryError(
             f"{NAME} of {label} is not the one that was registered: its sha256 is {found}, and the "
             f"version's tag {TAG} says {recorded}; nothing of it is used"
         )
-    read: dict[str, Any] = json.loads(content)
-    if read["format"] > FORMAT:
-        raise RegistryError(
-            f"{NAME} of {label} has format {read['format']}; this version of retain reads "
-            f"{FORMAT}: install the one that registered it"
-        )
-    return read
+    damaged = (
+        f"{NAME} of {label} is no manifest, although its sha256 is the one of the version's tag "
+        f"{TAG}: someone wrote both, and nothing of it is used"
+    )
+    try:
+        read = json.loads(content)
+    except (ValueError, RecursionError):
+        raise RegistryError(damaged) from None
+    match read:
+        case {"format": int(number)} if number > FORMAT:
+            raise RegistryError(
+                f"{NAME} of {label} has format {number}; this version of retain reads {FORMAT}: "
+                f"install the one that registered it"
+            )
+        case {"format": int(), "name": str(), "folders": {"model": str()}} if _is_whole(read):
+            return dict(read)
+    raise RegistryError(damaged)
+
+
+def _is_whole(content: Mapping[str, Any]) -> bool:
+    """Whether a manifest has every key, with texts alone in it."""
+    inner = [content.get(key) for key in ("folders", "files", "prepared", "code", "retain")]
+    texts = [content.get(key) for key in ("params", "dvc.lock", "requirements.lock")]
+    for each in inner:
+        if not isinstance(each, dict):
+            return False
+        texts += each.values()
+    return {"version", "modules", "wheel"} <= {*content["retain"]} and all(
+        isinstance(text, str) for text in texts
+    )
 
 
 def check(content: Mapping[str, Any], place: Path, below: str, label: str) -> None:

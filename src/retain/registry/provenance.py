@@ -161,38 +161,41 @@ def trace(root: Path, model: Provenance) -> list[tuple[str, str]]:
         "made on": ", ".join(machine) or "not recorded",
     }
     rows = list(lines.items())
-    rows[1:1] = list(_refitted(root, model))
+    if model.version is None:
+        rows[1:1] = _refitted(root, model, Layout(root, model.name).final)
+    else:
+        with artifacts.fetched(model.version) as copy:
+            trust = list(_trust(copy))
+            rows[1:1] = _refitted(root, model, copy.forecasting)
     if md5 := tags.get("parent.md5"):
         rows.insert(1, ("parent", _ancestors(root, model.name, md5)))
     if model.version is not None:
         rows[1:1] = [
             ("verdict", model.version.tags.get("verdict", "none is recorded")),
-            *_trust(model.version),
+            *trust,
         ]
     return rows
 
 
-def _trust(version: "ModelVersion") -> Iterator[tuple[str, str]]:
-    """Yield the manifest and the signature of a version, whose model files are compared."""
-    if manifest.TAG not in version.tags:
+def _trust(copy: artifacts.Fetched) -> Iterator[tuple[str, str]]:
+    """Yield the manifest and the signature of a version, whose model files were compared."""
+    if copy.content is None:
         yield "manifest", "none: registered before there were manifests; md5 alone is compared"
         return
-    with artifacts.fetched(version) as copy:
-        content, signature = artifacts.listed(copy), artifacts.signature(copy)
-    digest = version.tags[manifest.TAG]
-    yield "manifest", f"sha256 {digest}, {len(content['files'])} files; the model's are unchanged"
+    digest, count = copy.version.tags[manifest.TAG], len(copy.content["files"])
+    yield "manifest", f"sha256 {digest}, {count} files; the model's are unchanged"
+    signature = artifacts.signature(copy)
     key = signing.key_sha256(signature or b"")
     named = f"names a key of sha256 {key or 'unknown'}; `retain verify` checks it"
     yield "signed", "no" if signature is None else named
 
 
-def _refitted(root: Path, model: Provenance) -> Iterator[tuple[str, str]]:
-    """Yield which model forecasts, and on which rows both were trained."""
+def _refitted(root: Path, model: Provenance, folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield which model, in `folder`, forecasts, and on which rows both were trained."""
     if not model.refitted:
         return
     md5 = model.outs.get(str(Layout(Path(), model.name).final))
-    with model.model(root, final=True) as folder:
-        found = model_files.read_config(folder)["refit"]
+    found = model_files.read_config(folder)["refit"]
     yield "final", f"md5 {fingerprint.short(md5)}: {found['sentence']}"
     if model.version is not None:
         spans = [model.version.tags[tag] for tag in ("data.span", "final.span")]

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 from retain.config import loader
 from retain.errors import GitError, ModelError, RegistryError, RetainError
-from retain.evaluation.quality_gate import CheckResult
+from retain.evaluation.quality_gate import MODEL, CheckResult
 from retain.evaluation.results import read_metrics
 from retain.project import files, fingerprint
 from retain.project.cache import Cache
 from retain.project.git import Git
 from retain.project.layout import Layout
-from retain.registry import claim, ledger, promotion, registry
+from retain.registry import claim, ledger, manifest, promotion, registry
 from retain.registry.ledger import GATE, UNKNOWN, Entry
 from retain.registry.listing import SINCE
 from retain.registry.registry import Decision
@@ -94,6 +94,7 @@ def _rebuild(root: Path, name: str, entries: Sequence[Entry]) -> Iterator[str]:
             if entry.by != GATE:
                 return _promote(client, name, entry)
             tree = _restore(root, clone, cache, name, entry)
+            _compare(tree, name, entry)
             with _store_of(root):
                 decision = _register(tree, client, name, entry, whole)
             if entry.alias == UNKNOWN and not decision.kept:
@@ -104,6 +105,10 @@ def _rebuild(root: Path, name: str, entries: Sequence[Entry]) -> Iterator[str]:
         yield from _each(entries if whole else missing, redo)
     if not Layout(root, name).ledger.is_file():
         ledger.write(root, name, [judged.get(entry, entry) for entry in entries])
+    unknown = sum(not entry.sha256 for entry in missing)
+    if unknown:
+        of = f"{unknown} of {len(missing)} registrations"
+        yield f"{of} have no sha256 in the ledger: md5 alone was compared"
     yield _finish(client, name, len(registrations) - len(missing), whole)
 
 
@@ -187,6 +192,21 @@ def _restore(root: Path, clone: Git, cache: Cache, name: str, entry: Entry) -> P
     for path, md5 in md5s.items():
         cache.copy(md5, files.inside(tree, path), path)
     return tree
+
+
+def _compare(tree: Path, name: str, entry: Entry) -> None:
+    """Compare the restored files with the sha256 of the ledger, if it has one.
+
+    Raises:
+        ModelError: they are others, although their md5 is right.
+    """
+    cell = read_metrics(Layout(tree, name).metrics).get("model", MODEL)
+    if entry.sha256 and (found := manifest.content_of_tree(tree, name, cell)) != entry.sha256:
+        raise ModelError(
+            f"model {fingerprint.short(entry.model)} has the md5 that was recorded, but other "
+            f"files: their sha256 is {found}, and the ledger says {entry.sha256}; it is not "
+            f"registered. Someone may have put them into DVC's cache or remote on purpose"
+        )
 
 
 def _register(tree: Path, client: "MlflowClient", name: str, entry: Entry, whole: bool) -> Decision:

@@ -67,7 +67,9 @@ def register(
             metrics_md5 = fingerprint.file_md5(Layout(root, name).metrics)
             gave = (ledger.GATE, decision.alias, decision.why, decision.model_md5, metrics_md5)
             parent = version.tags.get("parent.md5", "")
-            ledger.record(root, name, ledger.new_entry(root, *gave, decision.final_md5, parent))
+            sha256 = manifest.content_of_tree(root, name, metrics.get("model", MODEL))
+            entry = ledger.new_entry(root, *gave, decision.final_md5, parent, sha256)
+            ledger.record(root, name, entry)
     return decision
 
 

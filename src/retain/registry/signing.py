@@ -19,6 +19,7 @@ from retain.registry import manifest
 
 REQUIRED = "RETAIN_REQUIRE_SIGNATURE"  # a file with the public key whose signature is required
 PASSWORD = "RETAIN_KEY_PASSWORD"  # noqa: S105  # the variable with the password of a private key
+LONGEST_KEY = 100_000  # bytes of a file
 INSTALL = "signatures need the packages of the extra `sign`: pip install model-signing pyopenssl"
 
 
@@ -85,6 +86,9 @@ def check(
     """
     label = f"{name} version {number}"
     again = f"sign it with `retain sign {name} --version {number} --key FILE`"
+    verifying = _library("verifying").Config()
+    with _usable(key, "public"):
+        verifying.use_elliptic_key_verifier(public_key=key)
     if content is None:
         raise RegistryError(
             f"{label} was registered without a manifest, which a signature needs, and one of the "
@@ -92,9 +96,6 @@ def check(
         )
     if signature is None:
         raise RegistryError(f"{label} is not signed, and the key {key} is required: {again}")
-    verifying = _library("verifying").Config()
-    with _usable(key, "public"):
-        verifying.use_elliptic_key_verifier(public_key=key)
     if not key_sha256(signature):
         raise RegistryError(f"the signature of {label} is damaged: {again}")
     with TemporaryDirectory() as scratch:
@@ -114,6 +115,8 @@ def check(
 
 def _reason(error: Exception) -> str:
     """Return what the library says, without the bytes of the digests."""
+    if "validation error" in str(error):
+        return "it is no signature: a part of it is missing or damaged"
     text = " ".join(str(error).split()).partition(": Expected")[0].replace("\\'", "'")
     return re.sub(r"^Signature mismatch: \W+", "", text)[:300]
 
@@ -123,7 +126,7 @@ def key_sha256(signature: bytes) -> str:
     try:
         key = json.loads(signature)["verificationMaterial"]["publicKey"]
         return str(key.get("hint") or "")
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""
 
 
@@ -151,6 +154,8 @@ def _hashing() -> Any:
 def _usable(key: Path, kind: str) -> Iterator[None]:
     """Raise ParamsError where a key cannot be read."""
     try:
+        if key.stat().st_size > LONGEST_KEY or not key.is_file():  # a pipe would be waited for
+            raise ValueError("no file, or a large one")
         yield
     except (OSError, ValueError, TypeError, AttributeError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]

@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import logging
 import os
+import re
 import socket
 import sys
 from contextlib import suppress
@@ -105,11 +106,16 @@ def serve(
         log: folder and limit of a log of the answers.
 
     Raises:
-        ParamsError: the address cannot be used, or others can reach it and no key is set; there can
-            be no such log.
+        ParamsError: the address cannot be used, or others can reach it and no key is set; no client
+            could send the key; there can be no such log.
         RegistryError: there is no champion, or the registry does not answer.
     """
     key = os.environ.get(KEY) or None
+    if key is not None and re.fullmatch("[!-~]([ -~]*[!-~])?", key) is None:
+        raise ParamsError(
+            f"{KEY} begins or ends with a space, or has a letter that no header of a request can "
+            f"have: use a key such as `openssl rand -hex 32` prints"
+        )
     loopback = _is_loopback(host)
     if not loopback and key is None:
         raise ParamsError(

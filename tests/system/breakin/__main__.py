@@ -16,13 +16,14 @@ from pathlib import Path
 from tests import forkserver
 
 from ..chaos.project import make_project
-from . import kills, params, requests, tables
+from . import commands, kills, params, requests, tables
 from .attempts import Outcome
 
 COLUMNS = ("tried", "refused", "sentence", "traceback", "hang")
-PARTS = ("tables", "params", "requests", "kills")
+PARTS = ("tables", "params", "requests", "commands", "kills")
 PARAMS = "params files"
 STARTS = "stages of accepted params files, each for a second and a half"
+COMMANDS = "commands with odd options, variables, logs, manifests, signatures, parts and lines"
 Attempts = Iterator[tuple[str, Outcome]]
 Trial = tuple[str, Callable[[], Attempts]]
 
@@ -52,7 +53,7 @@ def trials(options: argparse.Namespace, folder: Path) -> Iterator[Trial]:
     only = options.only or PARTS
     if "tables" in only:
         yield "tables, each by `retain check` and `retain add`", lambda: tables.run(options.tables)
-    if {"params", "requests", "kills"} & {*only}:
+    if {"params", "requests", "commands", "kills"} & {*only}:
         template = options.project or params.make_template(folder)
     if "params" in only:
         yield (
@@ -61,6 +62,11 @@ def trials(options: argparse.Namespace, folder: Path) -> Iterator[Trial]:
         )
     if "requests" in only:
         yield "raw requests to `retain serve`", lambda: requests.run(options.requests, template)
+    if "commands" in only:
+        yield (
+            COMMANDS,
+            lambda: commands.run(options.commands, folder, template, options.seed),
+        )
     if "kills" in only:
         half, project = options.kills // 2, folder / "killed"
         shutil.copytree(template, project, symlinks=True)
@@ -81,6 +87,7 @@ def main() -> None:
         "--starts", type=int, default=200, help="of stages of accepted params files"
     )
     parser.add_argument("--requests", type=int, default=300)
+    parser.add_argument("--commands", type=int, default=300)
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--project", type=Path, help="a project that an earlier run has made")

@@ -56,9 +56,9 @@ def attempt(action: Callable[[], object], log: Path, seconds: float = SECONDS) -
         if time.monotonic() > end:
             os.killpg(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            return Outcome("hang", _read(log))
+            return Outcome("hang", read(log))
         time.sleep(0.01)
-    return judge(os.waitstatus_to_exitcode(status), _read(log))
+    return judge(os.waitstatus_to_exitcode(status), read(log))
 
 
 def begin(words: list[str], folder: Path, log: Path, seconds: float) -> Outcome:
@@ -72,7 +72,7 @@ def begin(words: list[str], folder: Path, log: Path, seconds: float) -> Outcome:
     select.select([command._server], [], [], seconds)
     command.kill(signal.SIGKILL)
     code = command.wait()
-    return Outcome("done") if code == -signal.SIGKILL else judge(code, _read(log))
+    return Outcome("done") if code == -signal.SIGKILL else judge(code, read(log))
 
 
 def bound() -> None:
@@ -112,5 +112,6 @@ def _be(action: Callable[[], object], log: Path) -> NoReturn:
         os._exit(code)
 
 
-def _read(log: Path) -> str:
+def read(log: Path) -> str:
+    """Return what was printed; empty where there is no file."""
     return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""

@@ -45,6 +45,7 @@ def test_answers_that_are_never_known_to_be_right_are_not_monitored(
         (("monitor", "sales", "--log", "log"), "log has no folder sales"),
         (("monitor", "sales", "--log", "log", "--metrics", "m.txt"), "ends in .prom"),
         (("monitor", "sales", "--log", "log", "--page", "no/m.html"), "a folder that exists"),
+        (("monitor", "sales", "--log", "log", "--metrics", "folder.prom"), "ends in .prom"),
         (("forecast", "sales", "--log", "log", "--log-limit", "much"), "such as 500MB or 30d"),
         (("serve", "sales", "--log", "log", "--log-limit", "0d"), "such as 500MB or 30d"),
     ],
@@ -55,6 +56,7 @@ def test_wrong_words_are_refused_before_anything_is_done(
     monkeypatch.chdir(tmp_path)
     # This process has NumPy already, with whatever kernels.
     monkeypatch.setattr("retain.training.portable_cpu.pin_cpu_kernels", lambda mode: None)
+    (tmp_path / "folder.prom").mkdir()
     error = refusal(tmp_path, SALES, *words)
     assert isinstance(error, DataError | ParamsError)
     assert sentence in str(error)

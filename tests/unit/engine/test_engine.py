@@ -296,7 +296,12 @@ def test_words_of_a_share_name_no_other_file(
         [],
         {"function": "os:abort", "environment": {}, "parts": []},
         {"function": "retain.x:y", "environment": {"A": 1}, "parts": []},
+        {"function": "retain.x:y", "environment": {"OMP_X": "\0"}, "parts": []},
+        {"function": "retain.x:y", "environment": {"PATH": "/x"}, "parts": []},
         {"function": "retain.x:y", "environment": {}, "parts": [{"output": "/x"}]},
+        {"function": "retain.x:y", "environment": {}, "parts": [{"output": 1, "arguments": {}}]},
+        {"function": "retain.x:y", "environment": {}, "parts": [{"output": "/x", "arguments": []}]},
+        {"function": "retain.x:y", "environment": {}, "parts": [{"output": "\0", "arguments": {}}]},
     ],
 )
 def test_a_damaged_list_of_parts_is_an_error(

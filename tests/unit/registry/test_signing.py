@@ -1,6 +1,7 @@
 """A signature holds for these files and this key, and each fault of it has its own sentence."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -153,6 +154,21 @@ def test_a_key_that_cannot_be_used_is_named(
         signing.sign(place, locked)
     monkeypatch.setenv(signing.PASSWORD, "secret")
     check(place, signing.sign(place, locked), public)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda p: p.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_not_read_as_a_key(
+    place: Path, tmp_path: Path, make: Callable[[Path], object]
+) -> None:
+    make(tmp_path / "odd")
+    with pytest.raises(ParamsError, match="odd is no public key that can be used"):
+        check(place, None, tmp_path / "odd")
+    with pytest.raises(ParamsError, match="odd is no private key that can be used"):
+        signing.sign(place, tmp_path / "odd")
+
+
+def test_a_deep_signature_names_no_key() -> None:
+    assert signing.key_sha256(b"[" * 100_000) == ""
 
 
 def test_without_the_library_a_sentence_says_how_to_install_it(

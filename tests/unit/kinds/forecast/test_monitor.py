@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import math
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -333,6 +334,49 @@ def test_another_table_in_the_log_is_named(root: Path, write: Callable[..., Path
     log = write(answer(200, off=1.0))
     pd.DataFrame({"ds": HOURS, "y": 1}).to_parquet(log / "day=2024-02-01" / "x.parquet")
     with pytest.raises(DataError, match=r"x.parquet is no file of forecasts: no `0\.1`"):
+        look(root, log)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("ds", None, "`ds` is null"),
+        ("ds", "2024-02-01", "`ds` is (large_)?string"),
+        ("version", "x", "`version` is (large_)?string"),
+        ("version", -1, "`version` is -1"),
+        ("unique_id", 1, "`unique_id` is int64"),
+        ("unique_id", None, "`unique_id` is null"),
+        ("step", 0, "`step` is 0"),
+        ("step", 2**40, "`step` is 1099511627776"),
+        ("mean", "x", "`mean` is (large_)?string"),
+        ("0.77", "x", "`0.77` is (large_)?string"),
+    ],
+)
+def test_a_column_that_no_log_has_is_named(
+    root: Path, write: Callable[..., Path], column: str, value: Any, message: str
+) -> None:
+    log = write(answer(200, off=1.0))
+    path = next(log.glob("day=*/*.parquet"))
+    frame = pd.read_parquet(path)
+    frame.assign(**{column: [value] * len(frame)}).to_parquet(path)
+    with pytest.raises(DataError, match=rf"parquet is no file of forecasts: {message}; remove it"):
+        look(root, log)
+
+
+def test_a_row_without_a_time_is_named(root: Path, write: Callable[..., Path]) -> None:
+    log = write(answer(200, off=1.0))
+    path = next(log.glob("day=*/*.parquet"))
+    frame = pd.read_parquet(path)
+    frame.loc[1, "ds"] = pd.NaT
+    frame.to_parquet(path)
+    with pytest.raises(DataError, match="a row has no `ds`; remove it"):
+        look(root, log)
+
+
+def test_a_pipe_in_the_log_is_not_waited_for(root: Path, write: Callable[..., Path]) -> None:
+    log = write(answer(200, off=1.0))
+    os.mkfifo(next(log.glob("day=*")) / "x.parquet")
+    with pytest.raises(DataError, match=r"x\.parquet is no file; remove it"):
         look(root, log)
 
 

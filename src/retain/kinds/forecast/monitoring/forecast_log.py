@@ -6,7 +6,7 @@ The log has nothing of the history that was sent, and nothing of the client.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from retain.serving.champion import LoadedChampion
 
 COLUMNS = ("version", "md5", "made", "unique_id", "step", "ds", "mean", "0.1", "0.5", "0.9")
+LONGEST = 100_000  # steps of a forecast
 STEP = "\0step"  # a column that no table has
 
 
@@ -201,6 +202,49 @@ def _parsed(stamps: "pd.Series[Any]", data: Data, names: "pd.Series[Any]") -> "p
     return ds if data.align is None else alignment.aligned(ds, data)
 
 
+def is_level(name: str) -> bool:
+    """Whether a column has a quantile."""
+    return name.replace(".", "", 1).isdecimal()
+
+
+def _types() -> dict[str, Callable[[Any], bool]]:
+    """Return what tells whether a column has the type that the log gives it."""
+    from pyarrow import types
+
+    def is_text(found: Any) -> bool:
+        return bool(types.is_string(found) or types.is_large_string(found))
+
+    known = dict.fromkeys(("md5", "unique_id"), is_text)
+    known |= dict.fromkeys(("made", "ds"), types.is_timestamp)
+    known |= dict.fromkeys(("version", "step"), types.is_integer)
+    return {name: known.get(name, types.is_floating) for name in COLUMNS}
+
+
+def _check_columns(
+    path: Path, schema: "pa.Schema", types: Mapping[str, Callable[[Any], bool]]
+) -> None:
+    """Check that a file has the columns of a log, in their types; it may have other quantiles."""
+    if missing := types.keys() - {*schema.names}:
+        raise DataError(f"{path} is no file of forecasts: no `{min(missing)}`; remove it")
+    for name in schema.names:
+        is_right = types.get("mean" if is_level(name) else name)
+        found = schema.field(name).type
+        if is_right is not None and not is_right(found):
+            raise DataError(f"{path} is no file of forecasts: `{name}` is {found}; remove it")
+
+
+def _check_rows(path: Path, rows: "pa.Table") -> None:
+    """Check that no row lacks what a forecast is known by, and that steps are steps."""
+    for name in ("version", "md5", "made", "unique_id", "step", "ds"):
+        if name in rows.column_names and rows[name].null_count:
+            raise DataError(f"{path} is no file of forecasts: a row has no `{name}`; remove it")
+    for name, low, high in (("step", 1, LONGEST), ("version", 1, 2**31)):
+        if name in rows.column_names:
+            values = rows[name].to_numpy()
+            for value in values[(values < low) | (values > high)]:
+                raise DataError(f"{path} is no file of forecasts: `{name}` is {value}; remove it")
+
+
 def read(folder: Path, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
     """Yield the rows of each day of a log that has any, the newest first.
 
@@ -212,15 +256,19 @@ def read(folder: Path, columns: list[str] | None = None) -> Iterator[pd.DataFram
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    types = _types()
+
     for day in reversed(day_log.days(folder)):
         parts = []
         for path in sorted(day.glob("[!.]*.parquet")):
+            if path.exists() and not path.is_file():  # a pipe would be waited for
+                raise DataError(f"{path} is no file; remove it")
             try:
                 with pq.ParquetFile(path) as file:
-                    missing = {*COLUMNS} - {*file.schema_arrow.names}
-                    if missing:
-                        raise DataError(f"{path} is no file of forecasts: no `{min(missing)}`")
-                    parts.append(file.read(columns))
+                    _check_columns(path, file.schema_arrow, types)
+                    rows = file.read(columns)
+                    _check_rows(path, rows)
+                    parts.append(rows)
             except FileNotFoundError:  # another process keeps the log within its limit
                 continue
             except pa.ArrowException as error:

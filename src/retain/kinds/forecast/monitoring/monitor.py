@@ -182,7 +182,7 @@ class Tally:
         rows = rows[~again]
         if rows.empty:
             return
-        names = [name for name in map(str, rows.columns) if _is_level(name)]
+        names = [name for name in map(str, rows.columns) if forecast_log.is_level(name)]
         levels = tuple(sorted(float(name) for name in names if rows[name].notna().all()))
         horizon = self._horizon
         if (number, md5) not in self._versions:
@@ -294,7 +294,3 @@ def _trained_until(span: str, data: Data) -> pd.Timestamp | None:
         stamp = stamp.tz_localize(data.zone, ambiguous=True, nonexistent="shift_forward")
         return stamp.tz_convert("UTC").tz_localize(None)
     return stamp
-
-
-def _is_level(name: str) -> bool:
-    return name.replace(".", "", 1).isdecimal()
