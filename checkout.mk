@@ -22,8 +22,8 @@ $(CLUSTER): $(STAMP) requirements-ray.lock
 	@$(PIP) --quiet -r requirements-ray.lock
 	@touch $@
 
-cluster-test: $(CLUSTER) ## Run the stages on a Ray cluster of three nodes, which it starts here, and kill some of them (docs/scale.md)
-	@pytest -m cluster -rs tests/system/test_cluster.py
+cluster-test: $(CLUSTER) ## Run the stages on a Ray cluster of three nodes, which it starts here, and kill some of them (docs/scale.md); TRAINING=1 trains on it instead
+	@pytest -m cluster -rs tests/system/test_cluster$(if $(TRAINING),_training).py
 
 bench: setup ## Measure accuracy, speed and scale beside others, and write benchmarks/README.md; takes hours
 	@python -m benchmarks.peers.setup --missing

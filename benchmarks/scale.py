@@ -21,17 +21,18 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import tables
-from benchmarks.scale_stages import MB, STEPS, generate, memory, name_of, size
+from benchmarks.scale_stages import MB, SHAPES, generate, memory, name_of, size
 
 ROOT = tables.HERE.parent
 
 SMALL = 10  # series to warm up with; what their table takes is subtracted
-MOST_BASED = 100_000  # series: the classical base holds 7 kB of each
 STAGES = ("prepare", "base", "train", "evaluate", "forecast")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The sizes and formats, and how often."""
+    """The sizes, shapes and formats, and how often."""
+    parser.add_argument("--shape", choices=SHAPES, default="days", help="of the series")
+    parser.add_argument("--base", choices=["none", "pool"], default="none", help="of the network")
     parser.add_argument("--series", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--formats", nargs="+", default=["csv", "parquet"])
     parser.add_argument("--batches", type=int, default=400, help="training steps that are timed")
@@ -41,6 +42,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure all sizes, smallest first, and write the tables."""
+    given = [f"--{key} {getattr(options, key)}" for key in ("shape", "base")]
+    own = [text for text in given if text not in ("--shape days", "--base none")]
     rows = []
     for form, series in itertools.product(options.formats, sorted(options.series)):
         for _ in range(options.repeats):
@@ -48,7 +51,8 @@ def run(options: argparse.Namespace) -> None:
             print(", ".join(f"{key} {value:.4g}" for key, value in list(rows[-1].items())[1:]))
     shutil.rmtree(options.scratch, ignore_errors=True)
     found = pd.DataFrame(rows)
-    tables.write("scale", found, shown(found), "python -m benchmarks scale")
+    name = "-".join(["scale", *(text.split()[1] for text in own)])
+    tables.write(name, found, shown(found), " ".join(["python -m benchmarks scale", *own]))
 
 
 def measured(form: str, series: int, options: argparse.Namespace) -> dict[str, float]:
@@ -56,20 +60,21 @@ def measured(form: str, series: int, options: argparse.Namespace) -> dict[str, f
     folder = options.scratch / f"{form}-{series}"
     if not folder.is_dir():
         folder.mkdir(parents=True)
-        generate(folder, form, series)
-        generate(folder / "small", form, SMALL)
+        generate(folder, form, series, options.shape)
+        generate(folder / "small", form, SMALL, options.shape)
     shutil.rmtree(folder / "prepared", ignore_errors=True)
     (folder / "prepared").mkdir()
-    prepared = in_process("prepare", folder, form)
+    shape, base, steps = options.shape, options.base, SHAPES[options.shape].steps
+    prepared = in_process("prepare", folder, form, shape)
     based: dict[str, float] = defaultdict(lambda: float("nan"))
-    if series <= MOST_BASED:
-        based = in_process("base", folder)
-    trained = in_process("train", folder, form, str(options.batches))
-    evaluated = in_process("evaluate", folder, form)
+    if base == "none":  # else it is part of the training
+        based = in_process("base", folder, shape)
+    trained = in_process("train", folder, form, shape, base, str(options.batches))
+    evaluated = in_process("evaluate", folder, form, shape, base)
     forecast = in_process("forecast", folder, form)
-    rows = series * STEPS
+    rows = series * steps
     # The small table is subtracted: it stands for what does not grow.
-    more, more_rows = series - SMALL, rows - SMALL * STEPS
+    more, more_rows = series - SMALL, rows - SMALL * steps
     windows = evaluated["windows"] * (1 - SMALL / series)
     found = {
         "rows": rows,
@@ -85,6 +90,11 @@ def measured(form: str, series: int, options: argparse.Namespace) -> dict[str, f
         "base_cpu_milliseconds_per_series": grown(based) / more / 1e3,
         "windows": trained["windows"],
         "build_seconds": trained["build_seconds"],
+        "build_cpu_milliseconds_per_series": (
+            trained["build_cpu_seconds"] - trained["fixed_build_cpu"]
+        )
+        / more
+        * 1e3,
         "order_seconds": trained["order_seconds"],
         "gather_microseconds_per_window": trained["gather_seconds"] * 1e6,
         "train_microseconds_per_window": trained["seconds"] * 1e6,
@@ -125,6 +135,9 @@ def shown(found: pd.DataFrame) -> str:
             "anonymous / resident MB  ": _memory(best, "base"),
             "windows": best["windows"].map("{:,.0f}".format),
             "set-up, s": (best["build_seconds"] + best["order_seconds"]).map("{:.2f}".format),
+            "set-up, CPU ms a series": best["build_cpu_milliseconds_per_series"].map(
+                "{:.2f}".format
+            ),
             "gather, µs a window": best["gather_microseconds_per_window"].map("{:.2f}".format),
             "train, CPU µs a window": best["train_cpu_microseconds_per_window"].map(
                 "{:.1f}".format
@@ -156,6 +169,7 @@ def _ratios(best: pd.DataFrame) -> Iterator[str]:
         costs = {
             "preparing a row": "prepare_cpu_microseconds_per_row",
             "fitting the base to a series": "base_cpu_milliseconds_per_series",
+            "setting up the training of a series": "build_cpu_milliseconds_per_series",
             "training on a window": "train_cpu_microseconds_per_window",
             "scoring a window": "evaluate_cpu_microseconds_per_window",
             "forecasting a series": "forecast_cpu_milliseconds_per_series",

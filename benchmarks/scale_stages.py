@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +19,52 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-STEPS = 100  # of each series
-SERIES_AT_ONCE = 10_000
+SERIES_AT_ONCE = 10_000  # that a run of the base is asked for
+ROWS_AT_ONCE = 1_000_000  # that are generated
 BATCH = 256
 WARM_UP = 20  # batches that are not timed
 MB = 2**20
 
 
-def problem(path: str) -> dict[str, Any]:
-    """The entry of params.yaml: daily values, one covariate, a week ahead."""
+@dataclass(frozen=True)
+class Shape:
+    """The series of a table, in steps.
+
+    Attributes:
+        frequency: as pandas names it.
+        steps: of each series.
+    """
+
+    frequency: str
+    steps: int
+    horizon: int
+    context: int
+    season: int
+
+
+SHAPES = {"days": Shape("D", 100, 7, 28, 7), "hours": Shape("h", 10_000, 24, 168, 24)}
+
+
+def problem(path: str, shape: str = "days", base: str = "none") -> dict[str, Any]:
+    """The entry of params.yaml: one covariate, a week or a day ahead."""
+    of = SHAPES[shape]
     return {
         "kind": "forecast",
         "preset": "fast",
         "data": {
-            **{"path": path, "unique_id": "id", "ds": "day", "y": "sold"},
+            **{"path": path, "unique_id": "id", "ds": "ds", "y": "sold"},
             **{"past_covariates": ["rain"], "valid_range": {"rain": [0, None]}},
-            **{"horizon": 7, "context_length": 28, "season_length": 7},
+            **{"horizon": of.horizon, "context_length": of.context, "season_length": of.season},
             "split": {"validation": 0.7, "test": 0.85},
         },
-        "model": {"hidden_size": 32, "segment_length": 7, "normalisation": "series"},
-        "training": {"cells": ["lstm"], "batch_size": BATCH, "accelerator": "cpu"},
+        "model": {
+            **{"base": base, "hidden_size": 32, "segment_length": of.season},
+            "normalisation": "series",
+        },
+        "training": {
+            **{"cells": ["lstm"], "batch_size": BATCH, "accelerator": "cpu"},
+            "alone": False,
+        },
         "evaluation": {"floors": ["seasonal_naive", "naive"], "bootstrap": 200},
         "gate": [],
     }
@@ -48,26 +75,30 @@ def name_of(form: str) -> str:
     return "table" if form == "parquet" else "table.csv"
 
 
-def generate(folder: Path, form: str, series: int) -> None:
-    """Write a long table: a weekly season with noise and gaps, a level of its own for each id."""
+def generate(folder: Path, form: str, series: int, shape: str = "days") -> None:
+    """Write a long table: a season with noise and gaps, a level of its own for each id."""
     folder.mkdir(exist_ok=True)
-    noise = np.random.default_rng(series)
-    days = pd.date_range("2022-01-03", periods=STEPS).strftime("%Y-%m-%d").to_numpy()
-    season = 1 + 0.4 * np.sin(np.arange(STEPS) * 2 * np.pi / 7)
+    noise, of = np.random.default_rng(series), SHAPES[shape]
+    steps, at_once = of.steps, ROWS_AT_ONCE // of.steps
+    written = "%Y-%m-%d" if of.frequency == "D" else "%Y-%m-%d %H:%M"
+    stamps = pd.date_range("2022-01-03", periods=steps, freq=of.frequency).strftime(written)
+    season = 1 + 0.4 * np.sin(np.arange(steps) * 2 * np.pi / of.season)
     table = folder / name_of(form)
     writer = None
     if form == "parquet":
         table.mkdir()
-    for first in range(0, series, SERIES_AT_ONCE):
-        count = min(SERIES_AT_ONCE, series - first)
+    for first in range(0, series, at_once):
+        count = min(at_once, series - first)
         level = noise.gamma(4, 25, count)[:, None]
-        sold = np.round(level * season + noise.normal(0, 5, (count, STEPS)), 1).ravel()
+        sold = np.round(level * season + noise.normal(0, 5, (count, steps)), 1).ravel()
         rain = np.round(noise.gamma(0.5, 4, sold.size), 1)
         names = np.array([f"shop-{number:07}" for number in range(first, first + count)])
         part = pa.table(
             {
-                "id": pa.array(names).take(np.repeat(np.arange(count), STEPS)),
-                "day": pa.array(days.astype(str)).take(np.tile(np.arange(STEPS), count)),
+                "id": pa.array(names).take(np.repeat(np.arange(count), steps)),
+                "ds": pa.array(stamps.to_numpy().astype(str)).take(
+                    np.tile(np.arange(steps), count)
+                ),
                 "sold": pa.array(sold, mask=noise.random(sold.size) < 0.01),
                 "rain": pa.array(rain),
             }
@@ -102,6 +133,7 @@ def stage(name: str, folder: Path, *options: str) -> None:
     measure(folder / "small", *options)
     small = measure(folder / "small", *options)
     fixed = {"fixed": small["seconds"], "fixed_cpu": small["cpu_seconds"]}
+    fixed["fixed_build_cpu"] = small.get("build_cpu_seconds", 0.0)
     print("ready", flush=True)
     sys.stdin.readline()
     found = measure(folder, *options)
@@ -115,19 +147,19 @@ def timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
     return time.perf_counter() - wall, time.process_time() - cpu, answer
 
 
-def prepare(folder: Path, form: str) -> dict[str, float]:
+def prepare(folder: Path, form: str, shape: str) -> dict[str, float]:
     """The stage `prepare`."""
     from retain.kinds.forecast.config import Problem
     from retain.kinds.forecast.prepare import prepare as stage_prepare
 
-    made = Problem.model_validate(problem(name_of(form)))
+    made = Problem.model_validate(problem(name_of(form), shape))
     target = folder / "prepared"
     target.mkdir(exist_ok=True)
     seconds, cpu, _ = timed(lambda: stage_prepare(made, folder, target))
     return {"seconds": seconds, "cpu_seconds": cpu}
 
 
-def base(folder: Path) -> dict[str, float]:
+def base(folder: Path, shape: str) -> dict[str, float]:
     """The fit of the classical base, and its run along all series up to the end."""
     from retain.kinds.forecast.data import panel
     from retain.kinds.forecast.model.learner import fit_base
@@ -135,16 +167,17 @@ def base(folder: Path) -> dict[str, float]:
     def fit() -> None:
         source = panel.load(folder / "prepared")
         _, run = fit_base(source)
-        ends = (source.index["start"] + source.index["length"]).to_numpy() - 7
+        of = SHAPES[shape]
+        ends = (source.index["start"] + source.index["length"]).to_numpy() - of.horizon
         for first in range(0, len(ends), SERIES_AT_ONCE):
             some = np.arange(first, min(first + SERIES_AT_ONCE, len(ends)))
-            run.at(some, ends[some], 28)
+            run.at(some, ends[some], of.context)
 
     seconds, cpu, _ = timed(fit)
     return {"seconds": seconds, "cpu_seconds": cpu}
 
 
-def train(folder: Path, form: str, batches: str) -> dict[str, float]:
+def train(folder: Path, form: str, shape: str, base: str, batches: str) -> dict[str, float]:
     """What an epoch of training begins with, then some of its steps."""
     import torch
 
@@ -153,9 +186,9 @@ def train(folder: Path, form: str, batches: str) -> dict[str, float]:
     from retain.training import trainer
     from retain.training.sampler import ResumableSampler
 
-    made = Problem.model_validate(problem(name_of(form)))
+    made = Problem.model_validate(problem(name_of(form), shape, base))
     trainer.seed_everything(made.training)
-    build, _, built = timed(lambda: setup.build(made, folder / "prepared", "lstm"))
+    build, build_cpu, built = timed(lambda: setup.build(made, folder / "prepared", "lstm"))
     optimizer = torch.optim.AdamW(built.network.parameters(), lr=1e-3, fused=True)
     epoch = iter(ResumableSampler(built.train, BATCH, seed=1))
     order, _, _ = timed(lambda: next(epoch))
@@ -183,6 +216,7 @@ def train(folder: Path, form: str, batches: str) -> dict[str, float]:
     return {
         "windows": len(built.train),
         "build_seconds": build,
+        "build_cpu_seconds": build_cpu,
         "order_seconds": order,
         "gather_seconds": gather / max(read * BATCH, 1),
         "seconds": seconds / max(done * BATCH, 1),
@@ -202,12 +236,12 @@ def write_model(folder: Path, built: Any) -> None:
     model_files.write_model(model, built.model, built.config, [Epoch(0, 1, 1e-3, 1.0, 1.0)])
 
 
-def evaluate(folder: Path, form: str) -> dict[str, float]:
+def evaluate(folder: Path, form: str, shape: str, base: str) -> dict[str, float]:
     """The scores of one network and two baselines on the test windows, and all that is drawn."""
     from retain.kinds.forecast.config import Problem
     from retain.kinds.forecast.evaluation import evaluate as stage_evaluate
 
-    made = Problem.model_validate(problem(name_of(form)))
+    made = Problem.model_validate(problem(name_of(form), shape, base))
     models = {"lstm": folder / "model"}
     seconds, cpu, found = timed(lambda: stage_evaluate.evaluate(made, folder / "prepared", models))
     windows = found.metrics["windows"]["test"]

@@ -98,9 +98,12 @@ def panel_of(given: Problem, frame: pd.DataFrame) -> Panel:
 
 
 def made(given: Problem, source: Panel, cell: Any = "lstm") -> Learner:
-    """An untrained network, and its windows."""
+    """An untrained network with its whole pool, and its windows."""
     trainer.seed_everything(given.training)
-    return learner.make(source, given, cell)
+    found = learner.make(source, given, cell)
+    if found.network.base is not None and found.pool is not None:
+        found.network.base.hold(found.pool)
+    return found
 
 
 def shake(network: Forecaster, seed: int = 0) -> None:

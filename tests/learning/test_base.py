@@ -225,3 +225,30 @@ def test_it_is_read_back_from_its_folder_with_its_base(tmp_path: Path) -> None:
     with torch.inference_mode():
         for name in ("predict", "predict_base"):
             assert torch.equal(getattr(again, name)(batch), getattr(network.eval(), name)(batch))
+
+
+def test_a_training_holds_nothing_of_a_series_but_its_weights(tmp_path: Path) -> None:
+    """Of 10⁶ series the rest takes gigabytes, in each copy of each network."""
+    given = problem(training={"rehearsals": 1})
+    built = setup.build_on(panel_of(given, three()), given, "lstm")
+    long = {name for name, each in built.network.named_buffers() if len(each) == 1 + 3}
+    ends = {name.rpartition(".")[2].removeprefix("pool ") for name in long}
+    assert ends == {"weights", "unit", "widths"}
+    built.calibrate()  # only the network that is written gets its pool back
+    kept = {name for name, each in built.network.named_buffers() if len(each) == 1 + 3} - long
+    assert kept
+    assert {name.split(".base.")[0] for name in kept} == {"networks.1"}
+    model_files.write_model(tmp_path, built.model, built.config, [])
+    network, _, _ = load_forecaster(tmp_path)
+    for name in kept:  # and a network that is read maps it
+        place = network.get_buffer(name.removeprefix("networks.1.")).data_ptr()
+        assert mapped(place) == tmp_path / "weights.safetensors"
+
+
+def mapped(address: int) -> Path | None:
+    """The file whose bytes are at an address of this process."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        begin, end = (int(text, 16) for text in line.split()[0].split("-"))
+        if begin <= address < end:
+            return Path(line.split(maxsplit=5)[5])
+    return None

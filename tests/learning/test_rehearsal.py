@@ -18,6 +18,8 @@ from retain.kinds.forecast.model import rehearsal, setup
 from retain.kinds.forecast.model.calibration import Target
 from retain.kinds.forecast.model.conformal import Residuals, collect, fit, joined
 from retain.kinds.forecast.model.forecaster import CALIBRATION, Forecaster, load_forecaster
+from retain.kinds.forecast.model.pool import fitting
+from retain.kinds.forecast.model.pool.pool import Pool
 from retain.kinds.forecast.model.pool.running import Run
 from retain.kinds.forecast.model.rehearsal import Rehearsed, Together, Trust
 from retain.training import trainer
@@ -53,8 +55,15 @@ def source() -> Panel:
 
 
 def test_each_rehearsal_learns_from_what_precedes_its_part_and_none_sees_the_test_part(
-    source: Panel,
+    source: Panel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fit_pool, ends = fitting.fit, list[int]()
+
+    def fit(panel: Panel, until: int, log: bool) -> Pool:
+        ends.append(until)
+        return fit_pool(panel, until, log)
+
+    monkeypatch.setattr(fitting, "fit", fit)
     built = setup.build_on(source, problem(), "lstm")
     learned, judged = parts(built.train), parts(built.validation)
     assert [span(windows)[1] for windows in learned] == [VALIDATION - LENGTH, VALIDATION, TEST]
@@ -62,10 +71,8 @@ def test_each_rehearsal_learns_from_what_precedes_its_part_and_none_sees_the_tes
         (VALIDATION - LENGTH, VALIDATION),
         (VALIDATION, TEST),
     ]
-    rehearsals, final = networks(built)
-    ends = [network.base.pool.ends.max() for network in (*rehearsals, final) if network.base]
     assert ends == [VALIDATION - LENGTH, VALIDATION, TEST]
-    assert built.model is final
+    assert built.model is networks(built)[1]
     assert built.config["schema"]["validation_step"] == TEST
 
 

@@ -76,3 +76,14 @@ def test_two_queued_experiments_are_two_rows_in_the_one_store(
     assert made["model.md5"].nunique() == 2
     assert "size-12" in run(folder, "dvc", "exp", "show", "--csv").stdout
     assert not (folder / "mlruns/pending").exists()
+
+
+@pytest.mark.long
+def test_retain_runs_two_problems_at_once(two: Path) -> None:
+    said = run(two, "retain", "run", "--engine", "local:2").stdout
+    first = {name: said.index(f"Running stage 'code@{name}'") for name in ("small", "other")}
+    last = {name: said.rindex(f"Running stage 'register@{name}'") for name in first}
+    assert max(first.values()) < min(last.values())
+    for name in first:
+        assert len((two / "models" / name / "ledger.csv").read_text().splitlines()) == 2
+    assert "Running stage" not in run(two, "dvc", "repro").stdout

@@ -17,10 +17,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
+from multiprocessing import connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retain.config.kind import STAGES, kind_of
+from retain.engine import choice
+from retain.engine.choice import Engine
 from retain.project import code_deps, dvc
 from retain.tracking import empty_store
 from retain.training.portable_cpu import NUMPY, TORCH, pin_cpu_kernels
@@ -42,10 +45,50 @@ HEAVY = ("train", "refit", "evaluate", "register")  # the stages that need them
 LISTING = ("code", "train", "refit")  # the stages that list the modules of a stage
 
 
-def repro(problems: "Mapping[str, Problem]", options: list[str]) -> int:
+def run(problems: "Mapping[str, Problem]", options: list[str], engine: Engine) -> int:
     """Run the stages of problems that have changed; return DVC's exit code.
 
+    With `local:N`, up to N problems run at once, each by a DVC of its own, and share the N
+    processes: DVC locks the project while it looks and writes, but not while a stage runs. Where
+    one fails, no further one begins.
+    """
+    slots = min(engine.count, len(problems)) if engine.name == "local" else 1
+    if slots < 2:
+        return repro(problems, options)
+    context, share = multiprocessing.get_context("fork"), f"local:{engine.count // slots}"
+    waiting, running, code = list(problems), list[Any](), 0
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of them
+    try:
+        while running or (waiting and not code):
+            while waiting and not code and len(running) < slots:
+                name = waiting.pop(0)
+                one = {name: problems[name]}
+                running.append(context.Process(target=_alone, args=(one, options, share)))
+                running[-1].start()
+            connection.wait([process.sentinel for process in running])
+            for process in [each for each in running if not each.is_alive()]:
+                running.remove(process)
+                code = code or process.exitcode
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    return int(code)
+
+
+def _alone(problems: "Mapping[str, Problem]", options: list[str], share: str) -> None:
+    """Run the stages of one of several problems in this process, and end it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ[choice.VARIABLE] = share
+    sys.exit(repro(problems, options, "--wait-for-lock"))
+
+
+def repro(problems: "Mapping[str, Problem]", options: list[str], *of_dvc: str) -> int:
+    """Run the stages of problems that have changed, one after another; return DVC's exit code.
+
     Stages of problems that need other CPU instructions than the first one are started as DVC does.
+
+    Args:
+        options: of `dvc repro`.
+        of_dvc: options of `dvc` itself.
     """
     from dvc.cli import main
     from dvc.stage import run
@@ -64,7 +107,7 @@ def repro(problems: "Mapping[str, Problem]", options: list[str]) -> int:
         pinned = mode == "portable"
         run._run = partial(_run, run._run, _Stages(same, pinned), inherited)
     targets = [f"register@{name}" for name in problems]
-    return int(main(["repro", *options, *targets]) or 0)
+    return int(main([*of_dvc, "repro", *options, *targets]) or 0)
 
 
 def _remembering(parse: Callable[..., Any]) -> Callable[..., Any]:

@@ -41,7 +41,8 @@ def run(
 ) -> None:
     """Train, score, judge and register what has changed; then print the results.
 
-    Stages and records are those of `dvc repro register@NAME`.
+    Stages and records are those of `dvc repro register@NAME`. With `--engine local:N`, up to N
+    problems run at once.
     """
     from retain.cli import forked, models
     from retain.config import loader, plugins
@@ -60,7 +61,7 @@ def run(
         typer.echo(mended)
     if watched := managed.watch(root, plugins.folders()):
         typer.echo(watched)
-    code = forked.repro(problems, ["--force"] if force else [])
+    code = forked.run(problems, ["--force"] if force else [], choice.chosen())
     if code:
         raise typer.Exit(code)
     models.results([*problems])

@@ -2,15 +2,19 @@
 
 import gc
 import os
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from dvc.stage.exceptions import StageCmdFailedError
+from ruamel.yaml import YAML
 
 from retain.cli import forked
 from retain.config import loader
-from retain.project import code_deps
+from retain.engine import choice
+from retain.project import code_deps, files
 from retain.training.portable_cpu import NUMPY, TORCH
 
 ENTRY = {
@@ -135,3 +139,73 @@ def test_a_forked_stage_is_the_script_in_its_folder_and_environment(
     assert (tmp_path / "said").read_text() == f"__main__ {command[7:]} code@small 1"
     assert Path.cwd() == here
     assert "DVC_STAGE" not in os.environ
+
+
+PIPELINE = """\
+stages:
+  code:
+    foreach: [b, a-b, c]
+    do:
+      cmd: sh first.sh ${item}
+      outs:
+        - first-${item}
+  register:
+    foreach: [b, a-b, c]
+    do:
+      cmd: sh meet.sh ${item}
+      deps:
+        - first-${item}
+      outs:
+        - out-${item}
+"""
+FIRST = 'case "$1" in b) sleep 0.5;; esac; echo "$RETAIN_ENGINE" > engine; echo "$1" > "first-$1"'
+MEET = """\
+touch "here-$1"
+for n in $(seq 300); do
+  [ -e here-b ] && [ -e here-a-b ] && echo "$1" > "out-$1" && exit 0
+  sleep 0.1
+done
+exit 1
+"""
+
+
+@pytest.fixture
+def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Problems of which the first two wait for each other."""
+    from dvc.repo import Repo
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "true")
+    Repo.init(no_scm=True)
+    for name, text in {"dvc.yaml": PIPELINE, "first.sh": FIRST, "meet.sh": MEET}.items():
+        Path(name).write_text(text)
+    return dict.fromkeys(("b", "a-b", "c"), loader.parse("small", ENTRY))
+
+
+def test_problems_run_at_once_and_leave_the_lock_that_one_after_another_leave(three: Any) -> None:
+    assert forked.run(three, [], choice.parse("local:5", "")) == 0
+    assert Path("engine").read_text() == "local:1\n"  # of five processes, three have a problem
+    at_once = YAML(typ="safe").load(Path("dvc.lock"))
+    assert len(at_once["stages"]) == 6
+    for file in ("dvc.lock", *Path().glob("first-*"), *Path().glob("out-*")):
+        Path(file).unlink()
+    assert forked.run(three, [], choice.parse("local", "")) == 0
+    assert YAML(typ="safe").load(Path("dvc.lock")) == at_once  # DVC's order is any
+
+
+def test_after_a_problem_that_fails_no_other_begins(
+    three: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def repro(problems: Any, options: list[str], *of_dvc: str) -> int:
+        (name,) = problems
+        if name == "b":  # until the other was seen to end
+            while not Path("failed").exists() or psutil.pid_exists(int(Path("failed").read_text())):
+                time.sleep(0.01)
+        elif name == "a-b":
+            files.write_text(Path("failed"), str(os.getpid()))
+        Path(f"out-{name}").touch()
+        return 3 * (name == "a-b")
+
+    monkeypatch.setattr(forked, "repro", repro)
+    assert forked.run(three, [], choice.parse("local:2", "")) == 3
+    assert {path.name for path in Path().glob("out-*")} == {"out-b", "out-a-b"}

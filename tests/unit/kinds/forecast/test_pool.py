@@ -1,6 +1,7 @@
 """The pool: what its experts continue, causally, and that serving is what training saw."""
 
 import doctest
+import gc
 from typing import Any
 
 import numpy as np
@@ -373,6 +374,23 @@ def test_blocks_give_the_same_bits_as_one_block(
     found = at(gappy, cut, np.array(series)[order].tolist(), np.array(steps)[order].tolist())
     np.testing.assert_array_equal(found.experts, expected.experts[order])
     np.testing.assert_array_equal(found.ahead, expected.ahead[order])
+
+
+def test_a_run_along_many_series_keeps_a_few_paths(
+    gappy: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = fit(gappy, 150, False)
+    monkeypatch.setattr(scaling, "BLOCK", 1)
+    ends = (gappy.index["start"] + gappy.index["length"]).to_numpy() - HORIZON
+    path = paths.Paths(pool, gappy, np.arange(1, len(ends) + 1))[0]
+    assert path.size == path.block.y.nbytes + path.ahead.nbytes + path.found.size
+    del path
+    monkeypatch.setattr(paths, "KEPT", 1)
+    run = Run(pool, gappy)
+    run.at(np.arange(len(ends)), ends, CONTEXT)
+    kept = [each for each in gc.get_objects() if type(each) is paths.Path]
+    assert len(ends) > 5
+    assert len(kept) == 1
 
 
 def test_what_was_forecast_one_step_ahead_is_what_would_have_been() -> None:

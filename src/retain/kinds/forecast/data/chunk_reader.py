@@ -101,7 +101,7 @@ def check_raw(raw: Raw, data: Data, like: object, out: Path) -> None:
     """
     long, findings = tables.to_long(raw, data, like)
     series = summarize(long, data)
-    frame = numbered(long, series, 0, data)
+    frame = numbered(long, series, data)
     times = frequency.count_times(frame["series"].to_numpy(), frame["ds"])
     out.mkdir()
     write_frame(frame, out / "rows.arrow")
@@ -211,7 +211,7 @@ def _complete(
         if long.empty:
             continue
         summaries.append(summarize(long, data))
-        whole = numbered(long, summaries[-1], 0, data)
+        whole = numbered(long, summaries[-1], data)
         times.append(frequency.count_times(whole["series"].to_numpy(), whole["ds"]))
         paths.append((scratch / f"whole-{len(paths):06}.arrow", count))
         write_frame(whole, paths[-1][0])

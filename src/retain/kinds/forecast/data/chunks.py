@@ -15,9 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import (
-    tables,
-)
+from retain.kinds.forecast.data import tables
 from retain.kinds.forecast.data.formats import PLACE, Csv, Origin
 from retain.kinds.forecast.data.reader import EXACT_INTEGERS, AnyTable
 from retain.kinds.forecast.data.series import summarize
@@ -47,7 +45,7 @@ class Chunks:
 def in_memory(table: Table, data: Data) -> Chunks:
     """Make one chunk of a table that is in memory already."""
     series = summarize(table.frame, data)
-    frame = numbered(table.frame, series, 0, data)
+    frame = numbered(table.frame, series, data)
     return Chunks(series, lambda: [frame], table.frequency, table.findings)
 
 
@@ -109,7 +107,7 @@ def read_rows(path: Path) -> pa.Table:
         return pa.ipc.open_file(file).read_all()
 
 
-def numbered(long: pd.DataFrame, series: pd.DataFrame, first: int, data: Data) -> pd.DataFrame:
-    """Return rows with the numbers of their series, from `first` on, for what is one a series."""
-    numbers = first + np.repeat(np.arange(len(series)), series["rows"])
+def numbered(long: pd.DataFrame, series: pd.DataFrame, data: Data) -> pd.DataFrame:
+    """Return rows with the numbers of their series, from 0, for what is one a series."""
+    numbers = np.repeat(np.arange(len(series)), series["rows"])
     return long.drop(columns=["unique_id", *data.static_covariates]).assign(series=numbers)

@@ -158,7 +158,7 @@ class Windows:
         Args:
             hold: compute those of all windows now and hold them, for batches in any order.
         """
-        self._bases = bases
+        self._bases = None if hold else bases
         if bases is not None and hold:
             self._held = bases.at(*self.locate(np.arange(len(self))), self.context)
         return self

@@ -30,6 +30,7 @@ from retain.kinds.forecast.evaluation.work import Work
 from retain.kinds.forecast.model.classical import Classical
 from retain.kinds.forecast.model.rehearsal import Outcome
 from retain.kinds.forecast.predict import predictor
+from retain.model_files import read_config
 
 PLOTTED = {
     "error_by_step": ("step", "mae"),
@@ -130,8 +131,8 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
         },
     }
     if "network" in predictors[chosen["model"]].config:
-        of_folds = [predictor.load(folder) for folder in fold_folders(models[chosen["model"]])]
-        metrics["network"] = [model.config["network"] for model in of_folds]
+        of_folds = map(read_config, fold_folders(models[chosen["model"]]))
+        metrics["network"] = [config["network"] for config in of_folds]
     if (cold := cold_start.score(problem, source, predictors)) is not None:
         metrics["cold_start"] = cold
     lstm, judged = predictors["lstm"], predictors[chosen["model"]]

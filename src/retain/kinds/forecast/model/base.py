@@ -5,6 +5,7 @@ added to the mixture, in units of the pool's errors in the window's context. Bef
 them are zero, so the forecast is the pool's.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -70,9 +71,22 @@ class Base(nn.Module):
         return Pool.from_arrays(self.experts, self.horizon, self.log, arrays)
 
     def hold(self, pool: Pool) -> None:
-        """Store the pool's numbers; in training without the states, which only serving needs."""
+        """Store the pool's numbers; in training the weights alone, the rest is for serving."""
         for name, array in pool.arrays().items():
             self.register_buffer(tensor_name(name), torch.from_numpy(array))
+
+    def map(self, found: Mapping[str, Tensor]) -> None:
+        """Use the tensors of a pool's numbers that are mapped from a file, without a copy.
+
+        Those of another shape are left for `load_state_dict`, which says so.
+
+        Args:
+            found: the tensors, by the names of buffers.
+        """
+        for name in self.pool.arrays():
+            own, given = self.get_buffer(tensor_name(name)), found.get(tensor_name(name))
+            if given is not None and (given.shape, given.dtype) == (own.shape, own.dtype):
+                self.register_buffer(tensor_name(name), given)
 
     def calibration(self) -> Calibration:
         """Return the calibration of the pool alone."""

@@ -279,6 +279,8 @@ def load_forecaster(folder: Path) -> tuple[Forecaster, Schema, dict[str, Any]]:
             network.cold = Cold(*shape, len(network.levels))
         # Folders of formats 1 and 2 have only offsets as calibration: the rest is neutral.
         added = ADDED if written_in < 3 else ()
+        if network.base is not None:  # its pool may be larger than everything else
+            network.base.map({name.removeprefix("base."): weights[name] for name in weights})
         network.load_state_dict({name: network.state_dict()[name] for name in added} | weights)
     return network.eval(), schema, config
 

@@ -1,6 +1,6 @@
 """A forecaster with its training windows, and its loss."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,8 +36,8 @@ class Learner:
 
     Attributes:
         sizes: of the network, for config.json.
-        pool: of the base, where the network has one.
-        bases: the pool along the panel.
+        pool: of the base, where the network has one and is to be written.
+        bases: the pool along the panel, while windows are still to be made.
     """
 
     network: Forecaster
@@ -76,6 +76,14 @@ class Learner:
         windows = Windows(source, part).thinned(limit)
         return windows.on(self.bases, hold=True)
 
+    def made(self, written: bool) -> "Learner":
+        """Return the learner without what only making its windows needs, which may be large.
+
+        Args:
+            written: whether its network will be.
+        """
+        return replace(self, pool=self.pool if written else None, bases=None)
+
 
 def fit_base(source: Panel) -> tuple[Pool, Run]:
     """Fit the pool to the training part of a panel, and run it along all of it."""
@@ -113,8 +121,8 @@ def make(
         pool, bases = fitted or fit_base(source)
         most = NUMBERS // (len(pool.experts) * pool.horizon + train.context)
         train = train.thinned(min(limit, most)).on(bases, hold=True)
-    # Without the states, the copies of the network in a training are small.
-    light = None if pool is None else pool.without_states()
+    # The copies of a network in a training are small: it reads nothing else of its pool.
+    light = None if pool is None else pool.weights_alone()
     network, sizes = build_matched(cell, model, source.schema, len(source.index), light)
     if network.base is not None:
         few = len(train) <= UNITS

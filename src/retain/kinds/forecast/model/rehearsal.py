@@ -125,12 +125,9 @@ def build(source: Panel, problem: Problem, cell: Cell, config: dict[str, Any]) -
         source: its training part ends where the last rehearsal's part begins.
         config: the config.json of the evaluated network; the training adds its results.
     """
-    learners, panels = _rehearsals(source, problem, cell)
-    final = learner.make(before_test(source), problem, cell)
-    parts = [
-        made.windows(cut, "validation", REHEARSED)
-        for made, cut in zip(learners, panels, strict=True)
-    ]
+    panels = cuts(source, problem.training.rehearsals)
+    learners, parts = _rehearsals(panels, problem, cell)
+    final = learner.make(before_test(source), problem, cell).made(written=True)
     network = Rehearsed([*(made.network for made in learners), final.network])
     training = problem.training
     rate = training.rate(cell)
@@ -200,10 +197,16 @@ def cuts(source: Panel, count: int) -> list[Panel]:
     return panels
 
 
-def _rehearsals(source: Panel, problem: Problem, cell: Cell) -> tuple[list[Learner], list[Panel]]:
-    """Build the rehearsals, the earliest first; the last must have windows."""
-    panels = cuts(source, problem.training.rehearsals)
-    return [learner.make(cut, problem, cell, ensemble=1) for cut in panels], panels
+def _rehearsals(
+    panels: Sequence[Panel], problem: Problem, cell: Cell
+) -> tuple[list[Learner], list[Windows]]:
+    """Build the rehearsals, and the windows of their parts; the last must have windows."""
+    learners, parts = [], []
+    for cut in panels:
+        found = learner.make(cut, problem, cell, ensemble=1)
+        parts.append(found.windows(cut, "validation", REHEARSED))
+        learners.append(found.made(written=False))
+    return learners, parts
 
 
 def _calibrate(

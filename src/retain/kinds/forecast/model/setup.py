@@ -45,7 +45,7 @@ def build_on(
     if length is None and problem.training.rehearsals:
         config = _config(rehearsal.before_test(source), problem, cell)
         return rehearsal.build(source, problem, cell, config)
-    made = learner.make(source, problem, cell)
+    made = learner.make(source, problem, cell).made(written=True)
     network = made.network
 
     def loss(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -44,8 +44,8 @@ def fit(panel: Panel, until: int, log: bool) -> Pool:
     _choose(pool, panel, until)
     paths = Paths(pool, panel, np.arange(1, len(panel.index) + 1), until)
     _weigh(pool, paths)
-    for number, (series, _) in enumerate(paths.spans):
-        block, found = paths[number]
+    for number in reversed(range(len(paths.spans))):  # the last ones are in the cache
+        series, block, found = paths.spans[number][0], paths[number].block, paths[number].found
         own, rows = np.arange(block.y.shape[1]), slice(1 + series.start, 1 + series.stop)
         for name, state in zip(pool.experts, found.states, strict=True):
             pool.states[name][rows] = state
@@ -214,7 +214,8 @@ def _weigh(pool: Pool, paths: Paths) -> None:
     for number, (series, _) in enumerate(paths.spans):
         # All experts are scored at the same origins, from the start of the last one.
         begin = np.max(np.where(usable[series], starts - pool.horizon, 1), axis=1)
-        errors[series], horizons[series] = _recent(pool, *paths[number], begin, reach)
+        path = paths[number]
+        errors[series], horizons[series] = _recent(pool, path.block, path.found, begin, reach)
     logs = np.where(horizons[:, None] > 0, np.log(_ratios(errors)), 0.0)
     scored = logs[horizons > 0]
     overall = np.cumsum(scored, axis=0)[-1] / len(scored) if len(scored) else np.zeros(len(experts))

@@ -1,14 +1,47 @@
 """The paths of a pool's experts along all series of a panel, in a cache of limited size."""
 
 from collections import OrderedDict
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
 
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.model.pool import blocks
 from retain.kinds.forecast.model.pool.blocks import Block
 from retain.kinds.forecast.model.pool.pool import Pool
-from retain.kinds.forecast.model.pool.tracing import Counts, Trace, trace
+from retain.kinds.forecast.model.pool.tracing import Counts, Singles, Trace, one_ahead, trace
 
-KEPT = 1 << 29  # bytes of cached paths; for a larger panel, the most recently used ones
+KEPT = 1 << 27  # bytes of cached paths; for a larger panel, the most recently used ones
+
+
+@dataclass(frozen=True)
+class Path:
+    """The paths along neighbouring series.
+
+    Attributes:
+        block: the series.
+        found: the paths of the experts.
+        numbers: (series,), rows in the pool.
+    """
+
+    pool: Pool
+    block: Block
+    found: Trace
+    numbers: Counts
+
+    @cached_property
+    def ahead(self) -> Singles:
+        """The blend's forecasts one step ahead, (steps, series), by the pool's present weights."""
+        steps, count = self.block.y.shape
+        every = np.repeat(np.arange(steps)[:, None], count, axis=1)
+        return one_ahead(self.pool, self.found, every, self.numbers)
+
+    @property
+    def size(self) -> int:
+        """The number of bytes, with those of `ahead`."""
+        y = self.block.y
+        return y.nbytes + y.size * np.dtype(np.float32).itemsize + self.found.size
 
 
 class Paths:
@@ -22,17 +55,18 @@ class Paths:
             until: the grid step after the last row.
         """
         self._pool, self._panel, self._until = pool, panel, until
-        self.numbers = numbers
+        self._numbers = numbers
         self.spans = list(blocks.spans(panel))
-        self._kept: OrderedDict[int, tuple[Block, Trace]] = OrderedDict()
+        self._kept: OrderedDict[int, Path] = OrderedDict()
 
-    def __getitem__(self, number: int) -> tuple[Block, Trace]:
-        """Return the series of one of the spans, and their paths."""
+    def __getitem__(self, number: int) -> Path:
+        """Return the paths along the series of one of the spans."""
         if number not in self._kept:
             block = blocks.read(self._panel, *self.spans[number], self._until)
-            own = self.numbers[self.spans[number][0]]
-            self._kept[number] = block, trace(self._pool, block.y, block.lengths, own)
-            sizes = [block.y.nbytes + found.size for block, found in self._kept.values()]
+            own = self._numbers[self.spans[number][0]]
+            found = trace(self._pool, block.y, block.lengths, own)
+            self._kept[number] = Path(self._pool, block, found, own)
+            sizes = [path.size for path in self._kept.values()]
             while len(sizes) > 1 and sum(sizes) > KEPT:
                 self._kept.popitem(last=False)
                 sizes.pop(0)

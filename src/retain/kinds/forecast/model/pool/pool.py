@@ -1,6 +1,6 @@
 """The fitted pool: its experts, the candidates of each series, and their states."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -103,10 +103,11 @@ class Pool:
         states = {f"states.{name}": state for name, state in self.states.items()}
         return {name: getattr(self, name) for name in FIELDS} | states
 
-    def without_states(self) -> "Pool":
-        """Return the pool without its states; it can be run only from the beginning of series."""
-        states = {name: state[:0] for name, state in self.states.items()}
-        return replace(self, states=states, tail=self.tail[:0])
+    def weights_alone(self) -> "Pool":
+        """Return the pool without anything else that grows with the series; it cannot be run."""
+        arrays = {name: array[:0] for name, array in self.arrays().items()}
+        arrays["weights"] = self.weights
+        return Pool.from_arrays(self.experts, self.horizon, self.log, arrays)
 
     @classmethod
     def from_arrays(

@@ -6,7 +6,7 @@ from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.model.pool.newest import Based
 from retain.kinds.forecast.model.pool.paths import Paths
 from retain.kinds.forecast.model.pool.pool import Pool
-from retain.kinds.forecast.model.pool.tracing import Counts, Singles, forecast, one_ahead
+from retain.kinds.forecast.model.pool.tracing import Counts, forecast
 
 
 class Run:
@@ -26,7 +26,6 @@ class Run:
             numbers = np.arange(1, len(panel.index) + 1)
         self._pool = pool
         self._paths = Paths(pool, panel, numbers)
-        self._ahead: dict[int, Singles] = {}  # by block, (steps, series)
         self._firsts = np.array([series.start for series, _ in self._paths.spans])
 
     def at(self, series: Counts, rows: Counts, context: int) -> Based:
@@ -43,15 +42,11 @@ class Run:
         owner = np.searchsorted(self._firsts, series, side="right") - 1
         for number in np.unique(owner).tolist():
             some = np.flatnonzero(owner == number)
-            block, found = self._paths[number]
-            if number not in self._ahead:
-                every = np.repeat(np.arange(len(block.y))[:, None], block.y.shape[1], axis=1)
-                numbers = self._paths.numbers[self._paths.spans[number][0]]
-                self._ahead[number] = one_ahead(pool, found, every, numbers)
-            own = series[some] - block.first
-            at = rows[some] - block.rows[own]
-            experts[some] = forecast(pool, found, np.maximum(at, 0), own, pool.horizon)
+            path = self._paths[number]
+            own = series[some] - path.block.first
+            at = rows[some] - path.block.rows[own]
+            experts[some] = forecast(pool, path.found, np.maximum(at, 0), own, pool.horizon)
             steps = at[:, None] + np.arange(-context, 0)
-            older = self._ahead[number][np.maximum(steps, 0), own[:, None]]
+            older = path.ahead[np.maximum(steps, 0), own[:, None]]
             ahead[some] = np.where(steps >= 1, older, np.nan)
         return Based(experts, ahead)
