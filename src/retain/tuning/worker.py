@@ -16,7 +16,7 @@ from functools import partial
 from importlib import import_module
 from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from filelock import FileLock
 
@@ -33,6 +33,13 @@ if TYPE_CHECKING:
     from retain.config.search import Losses
 
 Tell = Callable[[dict[str, Any]], None]
+
+
+class Answers(Protocol):
+    """The lines that answer a trial after each epoch."""
+
+    def readline(self) -> bytes:
+        """Wait for the next line."""
 
 
 def main() -> None:
@@ -71,7 +78,7 @@ def _be(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO) 
         sys.stdout = nothing
         begin = time.process_time()
         try:
-            _run(root, name, task, tell, asked)
+            run(root, name, task, tell, asked)
         except (RetainError, MemoryError) as error:
             tell({"failed": str(error), "seconds": time.process_time() - begin})
         except BaseException:
@@ -81,7 +88,8 @@ def _be(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO) 
     os._exit(0)
 
 
-def _run(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO) -> None:
+def run(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: Answers) -> None:
+    """Do a task: prepare the data, or run a trial and tell of each epoch."""
     from retain.training import trainer
     from retain.training.setup import Epoch
 
