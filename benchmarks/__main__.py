@@ -23,6 +23,7 @@ NAMES = (
     "serving",
     "verdict",
     "tune",
+    "trial",
 )
 
 

@@ -51,7 +51,12 @@ AutoLSTM with the trainings of its forecasts."""
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which tables, how many trials, and for how long."""
-    parser.add_argument("--tables", nargs="+", default=["walmart", "wiki", "traffic"])
+    parser.add_argument(
+        "--tables",
+        nargs="+",
+        default=["walmart", "wiki", "traffic"],
+        help="their names; NAME:12 for other than --trials",
+    )
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--bases", nargs="+", choices=("none", "pool"), default=["none"])
@@ -67,17 +72,21 @@ def run(options: argparse.Namespace) -> None:
     if not options.no_peers:
         setup.require(["neuralforecast"])
     found = {source.name: source for source in sources.find([options.data / "tables"])}
+    trials = dict[str, int]()
+    for word in options.tables:
+        name, _, count = word.partition(":")
+        trials[name] = int(count or options.trials)
     measured = [
-        Measured(name, found.get(name), base, options)
-        for name in options.tables
+        Measured(name, found.get(name), base, options, trials[name])
+        for name in trials
         for base in options.bases
     ]
     rows = [row for one in measured for row in one.rows()]
     print(show(pd.DataFrame(rows)), flush=True)
     if not options.no_peers:
         first = {one.name: one for one in reversed(measured)}
-        rows += [first[name].peer() for name in options.tables]
-        rows.sort(key=lambda row: options.tables.index(row["table"]))
+        rows += [first[name].peer() for name in trials]
+        rows.sort(key=lambda row: [*trials].index(row["table"]))
     words = ["python -m benchmarks tune", f"--trials {options.trials} --jobs {options.jobs}"]
     words += [f"--tables {' '.join(options.tables)} --bases {' '.join(options.bases)}"]
     words += [*["--no-peers"] * options.no_peers, "--write"]
@@ -117,8 +126,15 @@ def _seconds(value: float) -> str:
 class Measured:
     """A table in a project of its own, with or without the classical base."""
 
-    def __init__(self, name: str, source: Source | None, base: str, options: argparse.Namespace):
-        self.name, self.base, self.options = name, base, options
+    def __init__(
+        self,
+        name: str,
+        source: Source | None,
+        base: str,
+        options: argparse.Namespace,
+        trials: int = 0,
+    ):
+        self.name, self.base, self.options, self.trials = name, base, options, trials
         self.folder = SCRATCH / f"{name}-{base}"
         if not (self.folder / "ready").is_file():
             if source is None:
@@ -195,7 +211,7 @@ class Measured:
         """Run `retain tune`, and return its results."""
         self._write(self.entry)
         options = self.options
-        words = ["--trials", str(options.trials), "--jobs", str(options.jobs)]
+        words = ["--trials", str(self.trials), "--jobs", str(options.jobs)]
         words += ["--timeout", options.timeout] if options.timeout else []
         begin = time.monotonic()
         seconds = project.run(self.folder, "retain", "tune", self.name, *words)
@@ -204,7 +220,7 @@ class Measured:
         counts = {cell: len(of_cell["trials"]) for cell, of_cell in found.items()}
         passed = time.monotonic() - begin
         print(f"{self.folder.name}: {counts}, {seconds:.0f} CPU s, {passed:.0f} s", flush=True)
-        if min(counts.values()) < options.trials:
+        if min(counts.values()) < self.trials:
             raise SystemExit("not all trials are done: run the same command again")
         return found
 
@@ -257,7 +273,7 @@ class Measured:
         steps = json.loads(schema.read_text(encoding="utf-8"))
         validation = steps["test_step"] - steps["validation_step"]
         os.environ["VALIDATION"] = str(validation)
-        name = f"AutoLSTM {self.options.trials}"
+        name = f"AutoLSTM {self.trials}"
         answer = peers.forecast(test, Peer(name, "neuralforecast", "neuralforecast_auto.py"))
         mase = scoring.score(
             test, tuple(answer["levels"].tolist()), answer["forecasts"].astype(float)
@@ -265,7 +281,7 @@ class Measured:
         return {
             "table": self.name,
             "model": "AutoLSTM (neuralforecast)",
-            "trials": self.options.trials,
+            "trials": self.trials,
             "judgement": "–",
             "mase_best": mase["mase"],
             "cpu_seconds": float(answer["seconds"]),

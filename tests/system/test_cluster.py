@@ -3,6 +3,7 @@
 `make cluster-test` runs this; `make test` does not. Nodes are killed while they work.
 """
 
+import json
 import shutil
 import subprocess
 import time
@@ -17,7 +18,7 @@ import pytest
 from retain.registry import manifest
 
 from .cluster import Nodes
-from .conftest import environment, run, write_project
+from .conftest import environment, run, small_table, write_project
 
 pytestmark = [
     pytest.mark.cluster,
@@ -169,3 +170,28 @@ def test_the_head_is_killed_and_the_next_run_goes_on(local: Path, nodes: list[No
     text = ended(start(local, *words, address=nodes[0].address))
     assert "were there already" in text
     assert manifest.of_folder(local / "three") == manifest.of_folder(local / "big")
+
+
+def test_a_study_whose_node_is_killed_has_the_trials_of_one_machine(
+    nodes: list[Nodes], tmp_path: Path
+) -> None:
+    here = write_project(tmp_path / "here", small_table())
+    away = shutil.copytree(here, tmp_path / "away")
+    words = ("retain", "tune", "small", "--trials", "2", "--jobs", "2")
+    run(here, *words, RETAIN_ENGINE="local")
+    process = start(away, *words, address=nodes[0].address)
+    journals = away / "mlruns" / "tune" / "small"
+    wait_for(began(journals, "*.jsonl"), process)  # each node has a trial, or gets one
+    nodes[0].kill_worker()
+    ended(process)
+    studies = []
+    for folder in (here, away):
+        content = json.loads((folder / "reports" / "small" / "tune.json").read_text("utf-8"))
+        for trial in (trial for cell in content.values() for trial in cell["trials"]):
+            del trial["cpu_seconds"]
+        studies.append(content)
+    assert studies[0] == studies[1]
+    assert {cell: len(found["trials"]) for cell, found in studies[0].items()} == {
+        "lstm": 2,
+        "rnn": 2,
+    }

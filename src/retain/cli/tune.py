@@ -11,6 +11,7 @@ import typer
 from retain.cli import printing
 from retain.config import loader
 from retain.config.durations import span
+from retain.engine import choice
 from retain.errors import ParamsError, RetainError, Terminated
 from retain.project import files
 from retain.project.layout import Layout
@@ -36,7 +37,19 @@ def tune(
     timeout: Annotated[
         str | None, typer.Option(help="Time after which no trial begins, such as 30m or 2h.")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Trials at a time, each in a process.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Trials at a time; if not given, as many as the engine has processors."
+        ),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENGINE",
+            help="Where trials run: local, local:N for N at a time, or ray (docs/scale.md).",
+        ),
+    ] = None,
     cells: Annotated[
         str, typer.Option(help="Cells to tune, such as lstm,rnn; all of the problem if not given.")
     ] = "",
@@ -60,6 +73,7 @@ def tune(
     """
     root = loader.find_root()
     seconds = _seconds(timeout)
+    choice.use(engine)
     portable_cpu.pin_cpu_kernels(loader.load_problem(root, name).training.reproducible)
     from retain.evaluation.report import Table
     from retain.tuning import plan, report, run, runs  # NumPy looks at these settings once

@@ -15,7 +15,7 @@ from typing import Any
 
 from retain.engine import choice, command, ray_part
 from retain.engine.worker import end_with_parent, line, own_channels
-from retain.errors import clipped
+from retain.errors import RetainError, clipped
 
 AHEAD = 2  # parts for each processor of the cluster, so that none waits for this process
 RETRIES = 3  # of a part whose node or worker ends
@@ -29,13 +29,27 @@ def main() -> None:
     """Connect, and do what is asked until the standard input ends."""
     asked, answers = own_channels()
     end_with_parent()
+    try:
+        ray = connect()
+    except RetainError as error:
+        answers.write(line({"error": str(error)}))
+        return
+    answers.write(line({"slots": AHEAD * int(ray.cluster_resources()["CPU"])}))
+    _serve(ray, asked, answers)
+
+
+def connect() -> Any:
+    """Return the module `ray`, connected to a cluster that has a processor.
+
+    Raises:
+        RetainError: Ray is not installed, or there is no such cluster.
+    """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     try:
         import ray
     except ImportError as error:
-        answers.write(line({"error": f"the engine `ray` needs Ray ({error}): install retain[ray]"}))
-        return
+        raise RetainError(f"the engine `ray` needs Ray ({error}): install retain[ray]") from None
     address = os.environ.get("RAY_ADDRESS")
     own = {"num_cpus": len(os.sched_getaffinity(0)), "object_store_memory": 100_000_000}
     try:
@@ -49,15 +63,10 @@ def main() -> None:
         )
     except Exception as error:
         where = f"at RAY_ADDRESS={address} " if address else ""
-        text = f"the Ray cluster {where}cannot be used: {clipped(error, 500)}"
-        answers.write(line({"error": text}))
-        return
-    cpus = int(ray.cluster_resources().get("CPU", 0))
-    if not cpus:
-        answers.write(line({"error": "the Ray cluster has no node with a processor (num_cpus)"}))
-        return
-    answers.write(line({"slots": AHEAD * cpus}))
-    _serve(ray, asked, answers)
+        raise RetainError(f"the Ray cluster {where}cannot be used: {clipped(error, 500)}") from None
+    if ray.cluster_resources().get("CPU", 0) < 1:
+        raise RetainError("the Ray cluster has no node with a processor (num_cpus)")
+    return ray
 
 
 def _serve(ray: Any, asked: FileIO, answers: FileIO) -> None:

@@ -1,4 +1,4 @@
-"""Run the trials of a plan: equally many of each cell, in as many processes as there are jobs."""
+"""Run the trials of a plan: equally many of each cell, as many at a time as there are jobs."""
 
 import math
 import time
@@ -9,9 +9,10 @@ from typing import Any
 from retain.config.schema import Cell
 from retain.errors import DataError, RetainError
 from retain.tuning import evidence, runs
+from retain.tuning import runner as runner_of
 from retain.tuning.evidence import Evidence
 from retain.tuning.plan import Plan
-from retain.tuning.runner import Processes, TrialRunner, messages
+from retain.tuning.runner import TrialRunner, messages
 from retain.tuning.study import Ended, Study
 
 Tell = Callable[[Cell, Ended, "Progress"], None]
@@ -58,7 +59,7 @@ def run(
     plan: Plan,
     trials: int,
     seconds: float | None,
-    jobs: int,
+    jobs: int | None,
     tell: Tell,
     began: Callable[[Mapping[Cell, Study]], None] = lambda studies: None,
     compared: evidence.Tell = lambda cell, number, earlier, why: None,
@@ -72,12 +73,13 @@ def run(
 
     Args:
         seconds: after which no trial begins, unless another cell has more.
+        jobs: trials at a time; None for as many as the engine does.
         tell: called after each trial.
         began: called when the studies have been opened.
         compared: called after each training on an earlier part.
     """
-    mode = plan.problem.training.reproducible
-    with Processes(plan.root, plan.name, mode) as runner:
+    with runner_of.chosen(plan) as runner:
+        jobs = jobs or runner.at_once
         prepared = _prepare(plan, runner)
         seed = plan.problem.training.seed
         studies = {

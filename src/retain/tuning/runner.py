@@ -1,21 +1,23 @@
-"""Where trials run: a runner starts them and returns their messages.
+"""Where trials run: in processes of this machine, or of the nodes of a Ray cluster.
 
-`Processes` is the runner of one machine. Another one, as for several machines, has the same three
-methods.
+A trial whose process ends is done again, with the answers that it has had. So it takes the same
+way, and neither a study nor what is compared afterwards knows of the loss.
 """
 
 import json
+import os
 import selectors
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from retain.engine import processes
-from retain.errors import RetainError
-from retain.tuning.worker import STOP
+from retain.engine import choice, processes
+from retain.engine.processes import TRIES
+from retain.errors import ParamsError, RetainError
+from retain.tuning.plan import Plan
 
 
 class TrialRunner(Protocol):
@@ -25,7 +27,11 @@ class TrialRunner(Protocol):
         """Start a trial in a free place: an entry of params.yaml, and a cell."""
 
     def messages(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Wait for messages of trials, and yield those that have come, with their places."""
+        """Wait for messages of trials, and yield those that have come, with their places.
+
+        Raises:
+            RetainError: the trials cannot run at all.
+        """
 
     def answer(self, place: int, stop: bool) -> None:
         """Answer a trial that has reported an epoch: whether it ends."""
@@ -44,14 +50,48 @@ def messages(runner: TrialRunner) -> Iterator[tuple[int, dict[str, Any]]]:
             yield place, message
 
 
+def chosen(plan: Plan) -> "Processes":
+    """Return the runner of the chosen engine.
+
+    Raises:
+        ParamsError: the engine cannot run trials.
+    """
+    engine = choice.chosen()
+    if engine.name == "command":
+        raise ParamsError(
+            "the engine `command` cannot run trials, since each is drawn by the results of others: "
+            "give --engine local:N or --engine ray"
+        )
+    runner = OnRay if engine.name == "ray" else Processes
+    mode = plan.problem.training.reproducible
+    return runner([str(plan.root.resolve()), plan.name, mode], engine.count)
+
+
+@dataclass
+class _Trial:
+    """A trial that runs: its task, how often it was begun, and the answers that it got."""
+
+    task: Mapping[str, Any]
+    tries: int = 1
+    answers: list[bool] = field(default_factory=list)
+    asked: int = 0  # since it was begun last
+
+
 class Processes:
     """A process for each place, with the libraries imported, from which its trials are forked.
 
     It is started with the first task of the place.
+
+    Attributes:
+        at_once: trials that run at a time, if nobody chooses another number.
     """
 
-    def __init__(self, root: Path, name: str, mode: str):
-        self._words = ["-m", "retain.tuning.worker", str(root.resolve()), name, mode]
+    program = "retain.tuning.worker"
+
+    def __init__(self, words: list[str], at_once: int):
+        self.at_once = at_once
+        self._words = words
+        self._trials: dict[int, _Trial] = {}
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._selector = selectors.DefaultSelector()
 
@@ -71,31 +111,94 @@ class Processes:
 
     def start(self, place: int, task: Mapping[str, Any]) -> None:
         """See `TrialRunner`."""
-        if place not in self._processes:
-            self._processes[place] = process = processes.started(self._words)
-            assert process.stdout is not None
-            self._selector.register(process.stdout, selectors.EVENT_READ, place)
-        self._write(place, json.dumps(task).encode() + b"\n")
+        self._trials[place] = _Trial(task)
+        self._write(place, {"task": task})
 
     def messages(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """See `TrialRunner`."""
         for key, _ in self._selector.select():
-            place: int = key.data
-            process = self._processes[place]
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            if not line:
-                raise RetainError(
-                    f"a process of trials ended with {process.wait()}; its error stands above"
-                )
-            yield place, json.loads(line)
+            line = key.fileobj.readline()  # type: ignore[union-attr]
+            message = json.loads(line) if line else self._ended(key.data)
+            if "error" in message:
+                raise RetainError(message["error"])
+            if (place := message.pop("place")) in self._trials:
+                yield from self._told(place, message)
 
     def answer(self, place: int, stop: bool) -> None:
         """See `TrialRunner`."""
-        self._write(place, STOP if stop else b"go\n")
+        self._trials[place].answers.append(stop)
+        self._write(place, {"stop": stop})
 
-    def _write(self, place: int, line: bytes) -> None:
-        stdin = self._processes[place].stdin
+    def _told(self, place: int, message: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield a message, unless it says what was known before the trial was begun again."""
+        trial = self._trials[place]
+        if "lost" in message and trial.tries < TRIES:
+            trial.tries, trial.asked = trial.tries + 1, 0
+            self._write(place, {"task": trial.task})
+            return
+        if "lost" in message:
+            why = f"its process ended {TRIES} times ({message['lost']})"
+            message = {"failed": why, "seconds": 0.0}
+        if "epoch" in message:
+            trial.asked += 1
+            if trial.asked <= len(trial.answers):
+                self._write(place, {"stop": trial.answers[trial.asked - 1]})
+                return
+        elif "epochs" not in message:
+            del self._trials[place]
+        yield place, message
+
+    def _ended(self, place: int) -> dict[str, Any]:
+        """Return the message of a process that has ended."""
+        process = self._processes.pop(place)
+        self._selector.unregister(process.stdout)  # type: ignore[arg-type]
+        process.communicate()
+        return {"place": place, "lost": f"exit code {process.returncode}"}
+
+    def _process(self, place: int) -> "subprocess.Popen[bytes]":
+        """Return the process of a place, which is started if there is none."""
+        if place not in self._processes:
+            environment = os.environ | {choice.VARIABLE: "local"}
+            process = processes.started(["-m", self.program, *self._words], environment)
+            assert process.stdout is not None
+            self._processes[place] = process
+            self._selector.register(process.stdout, selectors.EVENT_READ, place)
+        return self._processes[place]
+
+    def _write(self, place: int, message: Mapping[str, Any]) -> None:
+        stdin = self._process(place).stdin
         assert stdin is not None
         with suppress(BrokenPipeError):  # it has ended, as `messages` says
-            stdin.write(line)
+            stdin.write(json.dumps({"place": place, **message}).encode() + b"\n")
+
+
+class OnRay(Processes):
+    """A Ray cluster, and one process of this machine that speaks with it for all places."""
+
+    program = "retain.tuning.ray_driver"
+
+    def __enter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            RetainError: the cluster cannot be used.
+        """
+        process = self._process(0)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        message = json.loads(line) if line else self._ended(0)
+        if "error" in message:
+            self.__exit__(None, None, None)
+            raise RetainError(message["error"])
+        self.at_once = message["slots"]
+        return self
+
+    def _process(self, place: int) -> "subprocess.Popen[bytes]":
+        return super()._process(0)
+
+    def _ended(self, place: int) -> dict[str, Any]:
+        code = super()._ended(place)["lost"]
+        return {
+            "error": f"the Ray cluster was lost (its driver ended with {code}; see above); the "
+            "trials that have ended are kept: start the cluster and run the same again"
+        }

@@ -1,8 +1,8 @@
 """The process that trials are forked from: python -m retain.tuning.worker ROOT NAME MODE.
 
 It imports the libraries once. Each task is a line of JSON on its standard input. A fork of this
-process does the task, and writes its messages as lines of JSON. The process stops when its standard
-input ends.
+process does the task, and writes its messages as lines of JSON, all with the place of the task. The
+process stops when its standard input ends.
 """
 
 import json
@@ -12,26 +12,34 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from filelock import FileLock
 
 from retain.config import loader
 from retain.config.kind import kind_of
 from retain.config.schema import Mode, Problem
+from retain.engine import mapping
 from retain.engine.worker import end_with_parent, line, own_channels
 from retain.errors import RetainError
-from retain.project import code_deps, files, fingerprint
+from retain.project import code_deps, fingerprint
 from retain.training.portable_cpu import pin_cpu_kernels
 
 if TYPE_CHECKING:
     from retain.config.search import Losses
 
-STOP = b"stop\n"
 Tell = Callable[[dict[str, Any]], None]
+
+
+class Answers(Protocol):
+    """The lines that answer a trial after each epoch."""
+
+    def readline(self) -> bytes:
+        """Wait for the next line."""
 
 
 def main() -> None:
@@ -40,23 +48,27 @@ def main() -> None:
     pin_cpu_kernels(mode)
     asked, answers = own_channels()
 
-    def tell(answer: dict[str, Any]) -> None:
-        answers.write(line(answer))
-
     kind = kind_of(loader.load_problem(root, name))
     targets = kind.targets("prepare") | kind.targets("train")
     for module in ("retain.training.trainer", *(one.partition(":")[0] for one in targets.values())):
         import_module(module)
     while text := asked.readline():
-        if not text.startswith(b"{"):  # an answer to a trial that was killed meanwhile
-            continue
+        match json.loads(text):
+            case {"place": place, "task": task}:
+                tell = partial(_tell, answers, place)
+            case _:  # an answer to a trial that was killed meanwhile
+                continue
         child = os.fork()
         if child == 0:
-            _be(root, name, json.loads(text), tell, asked)
+            _be(root, name, task, tell, asked)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if status != 0:  # as where the memory was too small, or nobody asks any more
             with suppress(BrokenPipeError):
-                tell({"failed": f"its process ended with {status}", "seconds": 0.0})
+                tell({"lost": f"exit code {status}"})
+
+
+def _tell(answers: FileIO, place: int, message: dict[str, Any]) -> None:
+    answers.write(line({"place": place} | message))
 
 
 def _be(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO) -> None:
@@ -66,7 +78,7 @@ def _be(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO) 
         sys.stdout = nothing
         begin = time.process_time()
         try:
-            _run(root, name, task, tell, asked)
+            run(root, name, task, tell, asked)
         except (RetainError, MemoryError) as error:
             tell({"failed": str(error), "seconds": time.process_time() - begin})
         except BaseException:
@@ -76,7 +88,8 @@ def _be(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO) 
     os._exit(0)
 
 
-def _run(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO) -> None:
+def run(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: Answers) -> None:
+    """Do a task: prepare the data, or run a trial and tell of each epoch."""
     from retain.training import trainer
     from retain.training.setup import Epoch
 
@@ -103,7 +116,7 @@ def _run(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO)
         if "earlier" in task and trial is not None and row.validation_loss < least:
             least, losses = row.validation_loss, trial.losses()
         tell({"epoch": row.epoch + 1, "loss": row.validation_loss, "score": scored})
-        return asked.readline() == STOP
+        return bool(json.loads(asked.readline())["stop"])
 
     trainer.fit(setup, problem.training, cell, f"{name} {cell}", stop=stop)
     told = {"losses": losses} if "earlier" in task else {}
@@ -123,11 +136,14 @@ def prepare(root: Path, name: str, problem: Problem) -> Path:
     md5 = fingerprint.text_md5(json.dumps(inputs, sort_keys=True))
     target = root / "scratch" / "tune" / name / md5
     target.parent.mkdir(parents=True, exist_ok=True)
+
+    def make(scratch: Path) -> None:
+        scratch.mkdir()
+        kind.prepare.load(problem, root, scratch)
+
     with FileLock(target.with_suffix(".lock")):
         if not target.is_dir():
-            with files.folder(root, f"tune-{name}-{md5}") as scratch:
-                kind.prepare.load(problem, root, scratch)
-                files.publish(scratch, target)
+            mapping.write(target, make)
     return target
 
 

@@ -26,7 +26,9 @@ class Fake:
     failing: str | None = None
     defect = False
 
-    def __init__(self, root: Path, name: str, mode: str):
+    at_once = 1
+
+    def __init__(self, plan: Plan):
         self.waiting: deque[tuple[int, dict[str, Any]]] = deque()
         self.tasks: dict[int, Mapping[str, Any]] = {}
 
@@ -76,7 +78,7 @@ class Fake:
 
 @pytest.fixture(autouse=True)
 def _fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs_of, "Processes", Fake)
+    monkeypatch.setattr(runs_of.runner_of, "chosen", Fake)
     monkeypatch.setattr(runs_of.runs, "log", lambda *args: None)
     for name, value in (("most", 0), ("failing", None), ("defect", False)):
         monkeypatch.setattr(Fake, name, value)

@@ -1,0 +1,219 @@
+"""A trial whose process ends is done again, and nobody who asks for trials knows of it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from io import FileIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from retain.config.schema import Training
+from retain.engine import choice
+from retain.engine.processes import TRIES
+from retain.errors import ParamsError
+from retain.tuning import ray_driver, ray_node, runner
+from retain.tuning.ray_driver import Cluster, Place
+from retain.tuning.runner import OnRay, Processes
+
+from .test_plan import planned
+
+# It stands for `retain.tuning.worker`: a trial of as many epochs as its task says, which ends its
+# process in an epoch as often as it says, and repeats the answers that it got.
+WORKER = """
+import json, os, pathlib, sys
+for text in sys.stdin:
+    message = json.loads(text)
+    place, task = message["place"], message["task"]
+    def tell(**message):
+        print(json.dumps({"place": place} | message), flush=True)
+    tell(epochs=task["epochs"])
+    answers = []
+    for epoch in range(1, task["epochs"] + 1):
+        tell(epoch=epoch, loss=0.0, score=0.0)
+        answers.append(json.loads(sys.stdin.readline())["stop"])
+        if epoch == task.get("dies_in") and (left := int(pathlib.Path("left").read_text())):
+            pathlib.Path("left").write_text(str(left - 1))
+            os.kill(os.getpid(), 9)
+    tell(done=True, answers=answers, engine=os.environ["RETAIN_ENGINE"])
+"""
+
+
+@pytest.fixture
+def processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
+    """A runner whose trials need no library."""
+    monkeypatch.chdir(tmp_path)
+
+    def started(words: list[str], environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+        assert words == ["-m", "retain.tuning.worker", "root"]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            [sys.executable, "-c", WORKER],
+            **{"stdin": pipe, "stdout": pipe, "bufsize": 0, "env": environment},
+            start_new_session=True,
+        )
+
+    monkeypatch.setattr(runner.processes, "started", started)
+    with Processes(["root"], 1) as made:
+        yield made
+
+
+def told(made: Processes, stops: set[int]) -> list[dict[str, Any]]:
+    """The messages of a trial, which is told to stop after some epochs."""
+    found: list[dict[str, Any]] = []
+    while not found or not {"done", "failed"} & set(found[-1]):
+        for place, message in made.messages():
+            assert place == 3
+            found.append(message)
+            if "epoch" in message:
+                made.answer(3, message["epoch"] in stops)
+    return found
+
+
+def test_a_trial_whose_process_ends_is_done_again_with_the_answers_it_had(
+    processes: Processes, tmp_path: Path
+) -> None:
+    (tmp_path / "left").write_text("2")
+    processes.start(3, {"epochs": 4, "dies_in": 2})
+    found = told(processes, {2})
+    assert (tmp_path / "left").read_text() == "0"
+    assert [one["epoch"] for one in found if "epoch" in one] == [1, 2, 3, 4]
+    assert found[-1]["answers"] == [False, True, False, False]
+    processes.start(3, {"epochs": 1})  # of the same process
+    assert told(processes, set())[-1]["answers"] == [False]
+
+
+def test_a_trial_whose_process_ends_each_time_fails_and_the_next_one_runs(
+    processes: Processes, tmp_path: Path
+) -> None:
+    (tmp_path / "left").write_text("9")
+    processes.start(3, {"epochs": 4, "dies_in": 1})
+    assert told(processes, set())[-1] == {
+        "failed": f"its process ended {TRIES} times (exit code {-signal.SIGKILL})",
+        "seconds": 0.0,
+    }
+    assert (tmp_path / "left").read_text() == str(9 - TRIES)
+    processes.start(3, {"epochs": 1})
+    assert told(processes, set())[-1]["done"]
+
+
+def test_the_stages_of_a_trial_are_in_its_own_process(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(choice.VARIABLE, "local:4")
+    processes.start(3, {"epochs": 0})
+    assert told(processes, set())[-1]["engine"] == "local"
+
+
+def test_the_engine_says_where_trials_run_and_how_many_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(tmp_path)
+    monkeypatch.setenv(choice.VARIABLE, "local:4")
+    assert runner.chosen(plan).at_once == 4
+    monkeypatch.setenv(choice.VARIABLE, "ray")
+    assert isinstance(runner.chosen(plan), OnRay)
+    monkeypatch.setenv(choice.VARIABLE, "command:4")
+    with pytest.raises(ParamsError, match="--engine local:N or --engine ray"):
+        runner.chosen(plan)
+
+
+class Ray:
+    """Stands for the module `ray`: each actor answers with what is left of a list, or is lost."""
+
+    def __init__(self, *answers: dict[str, Any] | Exception):
+        self.answers, self.asked = [*answers], list[str]()
+        self.made = self.killed = 0
+        self.needs: dict[str, Any] = {}
+        actor = SimpleNamespace(exchange=SimpleNamespace(remote=self.asked.append))
+        self.actor = actor
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 5.0, "GPU": 1.0}
+
+    def remote(self, **needs: Any) -> Any:
+        self.needs = needs
+        return lambda node: SimpleNamespace(remote=self._make)
+
+    def _make(self, words: list[str]) -> Any:
+        self.made += 1
+        return self.actor
+
+    def get(self, reference: None) -> str:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return json.dumps(answer)
+
+    def kill(self, actor: Any) -> None:
+        self.killed += 1
+
+
+def cluster(ray: Ray, **training: Any) -> tuple[Cluster, Iterator[dict[str, Any]]]:
+    """A cluster, and what is said of its trials."""
+    reading, writing = os.pipe()
+    said = FileIO(reading, "rb")
+    settings = Training.model_validate({"learning_rate": 0.01, **training})
+    made = Cluster(ray, settings, ["root", "p", "machine"], FileIO(writing, "wb"))
+    return made, (json.loads(said.readline()) for _ in range(99))
+
+
+def test_an_actor_that_is_lost_is_told_and_the_next_trial_gets_another() -> None:
+    lost = ConnectionError("the node is gone")
+    ray = Ray({"epochs": 2}, {"epoch": 1}, lost, {"epochs": 2}, {"epoch": 1}, {"done": True})
+    made, said = cluster(ray)
+    place = Place(7, made)
+    place.start()
+    place.asked.put("a task")
+    assert [next(said), next(said)] == [{"place": 7, "epochs": 2}, {"place": 7, "epoch": 1}]
+    place.asked.put("an answer")
+    assert next(said) == {"place": 7, "lost": "the node is gone"}
+    assert ray.made == 1
+    place.asked.put("the task again")
+    assert [next(said), next(said)] == [{"place": 7, "epochs": 2}, {"place": 7, "epoch": 1}]
+    place.asked.put("an answer")
+    assert next(said) == {"place": 7, "done": True}
+    assert ray.made == 2
+    assert ray.asked == ["a task", "", "an answer", "the task again", "", "an answer"]
+
+
+def test_an_actor_without_a_trial_makes_room_for_one_that_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ray_driver, "IDLE", 0.01)
+    ray = Ray({"done": True}, {"epoch": 1})
+    made, said = cluster(ray)
+    idle, busy = Place(1, made), Place(2, made)
+    for place in (idle, busy):
+        place.start()
+        place.asked.put("a task")
+        next(said)
+    time.sleep(0.1)
+    assert ray.killed == 0
+    made.actor(3)  # a node was lost: this one finds no room
+    limit = time.monotonic() + 5
+    while not ray.killed and time.monotonic() < limit:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert ray.killed == 1  # not that of a trial that waits for its answer
+
+
+def test_a_trial_has_the_processors_that_it_trains_with() -> None:
+    ray = Ray()
+    made, _ = cluster(ray, threads=2, accelerator="cpu", reproducible="machine")
+    assert (ray.needs, made.slots) == ({"num_cpus": 2, "num_gpus": 0}, 2)
+    made, _ = cluster(ray, accelerator="gpu", reproducible="machine")
+    assert (ray.needs, made.slots) == ({"num_cpus": 1, "num_gpus": 1}, 1)
+    made, _ = cluster(ray, reproducible="portable")
+    assert made.slots == 5
+
+
+def test_a_node_without_the_project_ends_the_study(tmp_path: Path) -> None:
+    node = ray_node.Node([str(tmp_path / "elsewhere"), "p", "machine"])
+    assert "does not see" in json.loads(node.exchange("{}\n"))["error"]
