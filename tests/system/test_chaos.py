@@ -15,6 +15,15 @@ from .chaos.forked import REFIT, Start, forked
 from .chaos.kills import ANY_TIME, COLD, FULL_DISK, POINTS, SIGNALS, STORE_IS_MADE, Kill
 from .chaos.project import Project, make_project
 
+# One kill of each story, in every run of the tests.
+QUICK = {
+    STORE_IS_MADE: 45,
+    "in some batch": 7,
+    "while averaged weights are in": 1,
+    "while a checkpoint is half written": 2,
+    "while the model is half written": 1,
+    "published, before the run is closed": 1,
+}
 # Kills one after another, each at the n-th call of its point after the start; signals take turns.
 STORIES = {
     "while it starts": {
@@ -62,7 +71,13 @@ def test_early_stopping_ends_the_training_that_is_killed(project: Project) -> No
     assert 3 < project.epochs < 12
 
 
-@pytest.mark.parametrize("kills", STORIES.values(), ids=STORIES)
+@pytest.mark.parametrize(
+    "kills",
+    [
+        pytest.param(QUICK, id="from its start to its end"),
+        *(pytest.param(kills, id=name, marks=pytest.mark.long) for name, kills in STORIES.items()),
+    ],
+)
 def test_killed_again_and_again(project: Project, kills: dict[str, int]) -> None:
     chain = [
         Kill(point, sent, number)

@@ -214,6 +214,7 @@ def test_a_store_that_never_saw_the_training_gets_its_runs_written_anew(
     assert run(folder, "git", "status", "--porcelain").stdout == ""
 
 
+@pytest.mark.long
 def test_metrics_and_plots_can_be_compared_between_revisions(clone: Callable[[], Path]) -> None:
     folder = clone()
     run(folder, "dvc", "checkout")

@@ -291,6 +291,7 @@ def test_a_series_longer_than_a_chunk_stays_whole(tmp_path: Path) -> None:
     assert [len(frame) for frame in found.frames()] == [700, 700]
 
 
+@pytest.mark.long
 def test_other_processes_check_chunks_as_this_one_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
