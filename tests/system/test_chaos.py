@@ -98,7 +98,8 @@ def test_killed_with_both_signals(project: Project, point: str) -> None:
     assert list(trials.trial(project, forked, kills)) == kills
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [0, 1])
 def test_killed_four_times_at_any_time(project: Project, seed: int) -> None:
     generator = random.Random(seed)  # noqa: S311 - no secrets
     kills = [
@@ -131,6 +132,7 @@ def test_a_disk_that_fills_up_ends_it_with_a_sentence_and_it_goes_on_from_there(
     trials.check_finished(project, False, 1, said)
 
 
+@pytest.mark.long
 def test_a_refit_that_is_killed_ends_with_the_same_bits_in_the_same_run(project: Project) -> None:
     models = project.folder / "models/small"
     final = models / "final"
@@ -159,7 +161,9 @@ def test_a_refit_that_is_killed_ends_with_the_same_bits_in_the_same_run(project:
     assert not (project.folder / "scratch/checkpoints/refit-small").exists()
 
 
-@pytest.mark.parametrize(("damaged", "resumes"), [(1, "at step 6"), (2, "")])
+@pytest.mark.parametrize(
+    ("damaged", "resumes"), [pytest.param(1, "at step 6", marks=pytest.mark.long), (2, "")]
+)
 def test_checkpoints_cut_in_half_are_not_taken(
     project: Project, damaged: int, resumes: str
 ) -> None:

@@ -199,6 +199,7 @@ def test_results_prints_table_verdict_and_report(finished: Path) -> None:
     assert "reports/small/report.html" in printed
 
 
+@pytest.mark.long
 def test_a_store_that_never_saw_the_training_gets_its_runs_written_anew(
     clone: Callable[[], Path],
 ) -> None:
