@@ -8,12 +8,12 @@ INSTALL_RETAIN = $(PIP) --quiet --no-build-isolation -e .
 .PHONY: test test-long team-test cluster-test bench lint docs lock dist
 
 test: lint ## Run the linters, then the tests but the longest
-	@pytest -n 2
+	@pytest -n 2 --dist worksteal
 
 # The second run computes with the kernels that this processor has, as a person's own program does.
 test-long: setup ## Run the tests that take a minute each, and once more those of units, with this processor's kernels
-	@pytest -n 2 -m long
-	@RETAIN_TEST_CPU=machine pytest -n 2 tests/unit
+	@pytest -n 2 --dist worksteal -m long
+	@RETAIN_TEST_CPU=machine pytest -n 2 --dist worksteal tests/unit
 
 team-test: $(TEAM) ## Run the pipeline against PostgreSQL, an MLflow server and S3, which it starts here (docs/team.md)
 	@pytest -m team -rs tests/system/test_team.py

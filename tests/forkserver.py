@@ -261,9 +261,11 @@ def _import_everything(place: Path) -> None:
     import torch
     from dvc.cli.parser import get_main_parser
     from mlflow.tracking._model_registry import utils as registry_utils
+    from mlflow.utils import requirements_utils
 
     from retain.config.kind import BUILT_IN, STAGES, find_kind
     from retain.project import code_deps
+    from retain.registry import sbom
     from retain.tracking import store
 
     torch.set_num_threads(1)
@@ -281,6 +283,8 @@ def _import_everything(place: Path) -> None:
     for kind in filter(None, map(find_kind, BUILT_IN)):
         for stage in STAGES:
             code_deps.code_list(REPOSITORY, kind, stage)  # so each module has been parsed
+    sbom.build()  # what a registration learns of the environment: it stays as it is
+    requirements_utils._init_packages_to_modules_map()
     store.connect(place)
     registry_utils.set_registry_uri(None)  # as in a process that has opened no store
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:

@@ -68,7 +68,13 @@ TABLES: dict[str, tuple[Callable[[], pd.DataFrame], dict[str, Any]]] = {
 }
 
 
-@pytest.fixture(scope="module", params=TABLES)
+LONG = {"plain", "log1p", "late"}  # in every run there are a table with logarithms and late series
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(n, marks=[pytest.mark.long] * (n in LONG)) for n in TABLES],
+)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
     build, data = TABLES[request.param]
     frame = build()

@@ -97,6 +97,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Problem, Pa
     return root, problem, *train(root, problem)
 
 
+@pytest.mark.long
 def test_series_left_out_wholly_are_forecast_better_than_by_their_group(
     trained: tuple[Path, Problem, Path, Path],
 ) -> None:

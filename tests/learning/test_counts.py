@@ -65,7 +65,7 @@ def source() -> panel.Panel:
     return panel.build(tables.clean(sales(), data, "t"), data)
 
 
-@pytest.mark.parametrize("model", [{}, {"base": "none"}])
+@pytest.mark.parametrize("model", [{}, pytest.param({"base": "none"}, marks=pytest.mark.long)])
 def test_the_mean_is_near_what_is_sold(
     source: panel.Panel, model: dict[str, Any], tmp_path: Path
 ) -> None:

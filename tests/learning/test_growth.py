@@ -24,7 +24,6 @@ from .small import trained
 TOLERANCE = 1.2  # times the error of the best floor, at most
 NETWORKS = ("lstm", "pool")  # all other models that are scored are floors
 SEEDS = (1, 2, 3)
-QUICK = {("multiplicative", 1)}  # of the tests, in every run
 
 
 def table(y: Any, frequency: str, **columns: Any) -> pd.DataFrame:
@@ -120,14 +119,9 @@ def scores(name: str, seed: int, folder: Path) -> dict[str, float]:
     return {name: float(of_model["mae"]) for name, of_model in metrics["models"].items()}
 
 
-@pytest.mark.parametrize(
-    ("name", "seed"),
-    [
-        pytest.param(name, seed, marks=[] if (name, seed) in QUICK else pytest.mark.long)
-        for name in TABLES
-        for seed in SEEDS
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", TABLES)
 def test_the_network_errs_little_more_than_the_best_floor(
     name: str, seed: int, tmp_path: Path
 ) -> None:

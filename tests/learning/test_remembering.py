@@ -251,6 +251,7 @@ def test_the_report_shows_the_gates_where_the_key_is_read(evaluation: evaluate.E
     assert shown.steps[-1] == "?"
 
 
+@pytest.mark.long
 def test_an_lstm_learns_what_a_subject_decides_and_that_a_later_one_counts(tmp_path: Path) -> None:
     given = parse(
         "small",

@@ -117,6 +117,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 # What a choice may bring with it where it has no meaning in a plain table.
+MIXED = 4  # choices that are not plain, at most, in a recipe of `covering`
 COMPANIONS: tuple[dict[str, str], ...] = (
     {},
     {"file": "semicolons"},
@@ -214,6 +215,31 @@ def kinds() -> list[Recipe]:
     """Return a recipe for each choice of a dimension, all else being plain."""
     every = [_chosen(PLAIN, key, choice) for key, choices in CHOICES.items() for choice in choices]
     return [recipe for recipe in every if recipe is not None and recipe != PLAIN]
+
+
+def covering() -> list[Recipe]:
+    """Return few recipes with each choice of a dimension in one at least, up to MIXED in each.
+
+    A fault stands alone: what it is refused for would hide the others.
+    """
+    left = [
+        (key, choice)
+        for key, choices in CHOICES.items()
+        for choice in choices
+        if choice != getattr(PLAIN, key)
+    ]
+    found = []
+    while left:
+        recipe = _chosen(PLAIN, *left[0])
+        assert recipe is not None
+        count = 1 if left[0][0] != "fault" else MIXED
+        for key, choice in left[1:]:
+            if count < MIXED and key != "fault" and getattr(recipe, key) == getattr(PLAIN, key):
+                more = _chosen(recipe, key, choice)
+                recipe, count = (recipe, count) if more is None else (more, count + 1)
+        found.append(recipe)
+        left = [(key, choice) for key, choice in left if getattr(recipe, key) != choice]
+    return found
 
 
 @st.composite

@@ -3,16 +3,10 @@
 import pytest
 
 from tests.made_tables.__main__ import ALIKE, EACH, faults, judged
-from tests.made_tables.recipes import PLAIN, kinds
+from tests.made_tables.recipes import CHOICES, PLAIN, covering, kinds
 
 PARTS = 4
 SHOWN = 5  # faults
-
-
-def judged_kinds(part: int, parts: int, count: int) -> list[str]:
-    """Return the faults of so many tables of some of the kinds."""
-    numbered = list(enumerate(kinds(), 1))[part::parts]
-    return faults([pair for number, kind in numbered for pair in judged(kind, count, number)])
 
 
 def listed(found: list[str]) -> str:
@@ -20,20 +14,25 @@ def listed(found: list[str]) -> str:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_a_table_of_each_kind(part: int) -> None:
-    found = judged_kinds(part, PARTS, 1)
+def test_tables_with_each_choice_in_one_of_them(part: int) -> None:
+    found = faults([pair for recipe in covering()[part::PARTS] for pair in judged(recipe, 1)])
     assert not found, listed(found)
 
 
-@pytest.mark.parametrize("number", range(PARTS))
-def test_tables_of_several_kinds_at_once(number: int) -> None:
-    found = faults(judged(PLAIN, 12, 1_000 + number))
+def test_every_choice_is_in_such_a_table() -> None:
+    every = {(key, choice) for key, choices in CHOICES.items() for choice in choices}
+    assert every == {(key, getattr(recipe, key)) for recipe in covering() for key in CHOICES}
+
+
+def test_tables_of_several_kinds_at_once() -> None:
+    found = faults(judged(PLAIN, 5, 1_000))
     assert not found, listed(found)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("part", range(2 * PARTS))
 def test_two_thousand_tables(part: int) -> None:
-    found = judged_kinds(part, 2 * PARTS, EACH)
+    numbered = list(enumerate(kinds(), 1))[part :: 2 * PARTS]
+    found = faults([pair for number, kind in numbered for pair in judged(kind, EACH, number)])
     found += faults(judged(PLAIN, ALIKE)) if part == 0 else []
     assert not found, listed(found)

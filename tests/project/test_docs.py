@@ -1,6 +1,7 @@
 """What the project says of itself is true: the documented tree, `make help`, the dependencies."""
 
 import ast
+import functools
 import os
 import re
 import subprocess
@@ -81,6 +82,7 @@ def declared_dependencies(*extras: str) -> set[str]:
     return {distribution(text) for text in [*project()["dependencies"], *optional]}
 
 
+@functools.cache  # to parse all sources takes seconds
 def imported_libraries() -> list[set[str]]:
     """For each library that src, pipelines and tests import, the distributions that bring it."""
     names = set()

@@ -31,12 +31,11 @@ def faults(source: str) -> Iterator[str]:
                 yield f"reads YAML as {given['typ']}"
 
 
-SOURCES = sorted(path for folder in ("src", "pipelines") for path in (ROOT / folder).rglob("*.py"))
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_no_source_reads_a_pickle_or_runs_what_it_reads(path: Path) -> None:
-    assert list(faults(path.read_text(encoding="utf-8"))) == []
+def test_no_source_reads_a_pickle_or_runs_what_it_reads() -> None:
+    sources = [path for folder in ("src", "pipelines") for path in (ROOT / folder).rglob("*.py")]
+    assert len(sources) > 100
+    found = {path: list(faults(path.read_text(encoding="utf-8"))) for path in sources}
+    assert {path: what for path, what in found.items() if what} == {}
 
 
 @pytest.mark.parametrize(

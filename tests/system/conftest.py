@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
+from retain.project import dvc
 from tests import forkserver
 
 from .browser import Browser
@@ -125,8 +127,16 @@ def put_store(folder: Path) -> None:
 
 
 def work_in_copy(source: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Copy a project, with its store if it has one, and make it the current folder."""
-    shutil.copytree(source, place)
+    """Copy a project, with its store if it has one, and make it the current folder.
+
+    What git, DVC and Python only read is linked: no test may write into a file of `src`.
+    """
+
+    def link_or_copy(old: str, new: str) -> None:
+        linked = any(part in old for part in ("/.git/objects/", "/.dvc/cache/", "/src/retain/"))
+        (os.link if linked else shutil.copy2)(old, new)
+
+    shutil.copytree(source, place, copy_function=link_or_copy)
     monkeypatch.chdir(place)
     return place
 
@@ -152,6 +162,14 @@ def _no_settings_of_a_person(tmp_path_factory: pytest.TempPathFactory) -> Iterat
             patch.delenv(name, raising=False)
         patch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path_factory.mktemp("site")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _dvc_starts_in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is called in a test's own process starts DVC as its projects do."""
+    monkeypatch.setattr(
+        dvc, "sys", SimpleNamespace(executable=str(forkserver.programs() / "python"))
+    )
 
 
 def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:

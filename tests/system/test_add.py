@@ -19,6 +19,8 @@ from retain.kinds.forecast.infer.written import MACHINE
 from retain.kinds.forecast.sections import Training
 from retain.project import dvc, raw_table
 
+from .conftest import run
+
 # As the project's own: DVC resolves it over all problems whenever a file is added.
 STAGES = """\
 stages:
@@ -33,8 +35,8 @@ EMPTY = "# settings of every problem\nproblems:  # one entry each\n"
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("template")
-    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
-        subprocess.run(command, cwd=folder, check=True)
+    for command in ("git", "dvc"):
+        run(folder, command, "init", "-q")
     (folder / "dvc.yaml").write_text(STAGES)
     (folder / "params.yaml").write_text(EMPTY)
     return folder

@@ -29,9 +29,9 @@ def refusal(text: str, folder: Path) -> str:
 
 
 def test_no_entry_of_params_has_a_traceback(tmp_path: Path) -> None:
-    said = [refusal(params.text_of(entry), tmp_path) for entry, _ in params.drawn(100, 1)]
+    said = [refusal(params.text_of(entry), tmp_path) for entry, _ in params.drawn(40, 1)]
     assert max(map(len, said)) <= LONGEST
-    assert 10 < said.count("") < 90  # else the drawn entries try nothing, or too much
+    assert 4 < said.count("") < 36  # else the drawn entries try nothing, or too much
 
 
 @pytest.mark.parametrize("name", params.RAW)

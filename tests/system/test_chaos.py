@@ -15,6 +15,15 @@ from .chaos.forked import REFIT, Start, forked
 from .chaos.kills import ANY_TIME, COLD, FULL_DISK, POINTS, SIGNALS, STORE_IS_MADE, Kill
 from .chaos.project import Project, make_project
 
+# One kill of each story, in every run of the tests.
+QUICK = {
+    STORE_IS_MADE: 45,
+    "in some batch": 7,
+    "while averaged weights are in": 1,
+    "while a checkpoint is half written": 2,
+    "while the model is half written": 1,
+    "published, before the run is closed": 1,
+}
 # Kills one after another, each at the n-th call of its point after the start; signals take turns.
 STORIES = {
     "while it starts": {
@@ -62,7 +71,13 @@ def test_early_stopping_ends_the_training_that_is_killed(project: Project) -> No
     assert 3 < project.epochs < 12
 
 
-@pytest.mark.parametrize("kills", STORIES.values(), ids=STORIES)
+@pytest.mark.parametrize(
+    "kills",
+    [
+        pytest.param(QUICK, id="from its start to its end"),
+        *(pytest.param(kills, id=name, marks=pytest.mark.long) for name, kills in STORIES.items()),
+    ],
+)
 def test_killed_again_and_again(project: Project, kills: dict[str, int]) -> None:
     chain = [
         Kill(point, sent, number)
@@ -83,7 +98,8 @@ def test_killed_with_both_signals(project: Project, point: str) -> None:
     assert list(trials.trial(project, forked, kills)) == kills
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [0, 1])
 def test_killed_four_times_at_any_time(project: Project, seed: int) -> None:
     generator = random.Random(seed)  # noqa: S311 - no secrets
     kills = [
@@ -116,6 +132,7 @@ def test_a_disk_that_fills_up_ends_it_with_a_sentence_and_it_goes_on_from_there(
     trials.check_finished(project, False, 1, said)
 
 
+@pytest.mark.long
 def test_a_refit_that_is_killed_ends_with_the_same_bits_in_the_same_run(project: Project) -> None:
     models = project.folder / "models/small"
     final = models / "final"
@@ -144,7 +161,9 @@ def test_a_refit_that_is_killed_ends_with_the_same_bits_in_the_same_run(project:
     assert not (project.folder / "scratch/checkpoints/refit-small").exists()
 
 
-@pytest.mark.parametrize(("damaged", "resumes"), [(1, "at step 6"), (2, "")])
+@pytest.mark.parametrize(
+    ("damaged", "resumes"), [pytest.param(1, "at step 6", marks=pytest.mark.long), (2, "")]
+)
 def test_checkpoints_cut_in_half_are_not_taken(
     project: Project, damaged: int, resumes: str
 ) -> None:

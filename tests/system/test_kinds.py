@@ -139,6 +139,7 @@ def test_everything_is_the_same_when_it_runs_again(learned: Path, tmp_path: Path
     assert run(folder, "git", "status", "--porcelain").stdout == ""
 
 
+@pytest.mark.long
 def test_a_change_of_one_kind_runs_no_stage_of_another(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from retain.kinds.forecast.monitoring import forecast_log
 from retain.kinds.forecast.predict import predictor
 
 from . import monitored
-from .conftest import environment, run
+from .conftest import run
 from .serving_process import JSON, by_column, serving_process
 
 KEY = "a-key-of-this-test"
@@ -96,9 +96,7 @@ def test_what_came_is_compared_with_what_was_forecast(finished: Path, tmp_path: 
     families = {f.name for f in text_string_to_metric_families((tmp_path / "m.prom").read_text())}
     assert "retain_monitor_mase" in families
     assert "<svg" in (tmp_path / "m.html").read_text()
-    # A process of its own, which must pin the processor's kernels before it imports NumPy.
-    alone = {"PATH": environment(forked=False)["PATH"]}
-    printed = run(finished, *words, "--no-drift", **alone).stdout
+    printed = run(finished, *words, "--no-drift").stdout
     assert "2024-01-22" in printed
     assert "Drift of the inputs" not in printed
 

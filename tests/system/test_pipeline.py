@@ -199,6 +199,7 @@ def test_results_prints_table_verdict_and_report(finished: Path) -> None:
     assert "reports/small/report.html" in printed
 
 
+@pytest.mark.long
 def test_a_store_that_never_saw_the_training_gets_its_runs_written_anew(
     clone: Callable[[], Path],
 ) -> None:
@@ -214,6 +215,7 @@ def test_a_store_that_never_saw_the_training_gets_its_runs_written_anew(
     assert run(folder, "git", "status", "--porcelain").stdout == ""
 
 
+@pytest.mark.long
 def test_metrics_and_plots_can_be_compared_between_revisions(clone: Callable[[], Path]) -> None:
     folder = clone()
     run(folder, "dvc", "checkout")

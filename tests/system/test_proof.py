@@ -57,6 +57,7 @@ def test_a_model_with_folds_of_a_changed_tree_is_made_anew_with_its_patch_and_wi
     assert len(traced) < 20
 
 
+@pytest.mark.long
 def test_another_model_in_the_working_tree_is_told_from_the_one_that_is_made_anew(
     project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -41,9 +41,25 @@ def template(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def registered(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with the model as version 1, the champion."""
+    folder = tmp_path_factory.mktemp("registered") / "project"
+    with pytest.MonkeyPatch.context() as patch:
+        register(work_in_copy(template, folder, patch))
+    return folder
+
+
+CHAMPION = pytest.mark.parametrize("project", ["registered"], indirect=True, ids=["registered"])
+
+
 @pytest.fixture
-def project(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return work_in_copy(template, tmp_path / "project", monkeypatch)
+def project(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A copy of `template`, and of `registered` where a test has the mark CHAMPION."""
+    source: Path = request.getfixturevalue(getattr(request, "param", "template"))
+    return work_in_copy(source, tmp_path / "project", monkeypatch)
 
 
 def register(folder: Path, checks: list[CheckResult] = PASSED) -> registry.Decision:
@@ -123,8 +139,8 @@ def test_without_a_champion_the_newest_version_is_asked_and_said_to_be_a_challen
     assert (answer.stderr, answer.stdout) == ("", of_newest)
 
 
+@CHAMPION
 def test_a_series_left_out_is_named_beside_the_forecast(project: Path) -> None:
-    register(project)
     table = small_table()
     short = table[(table["store"] == "north") | (table["ds"] > "2024-01-20 12:00")]
     short.to_csv("new.csv", index=False)
@@ -233,10 +249,10 @@ def test_an_experiment_promotes_nothing(project: Path, monkeypatch: pytest.Monke
     assert [line.alias for line in ledger.read(project, "small")] == ["champion"]
 
 
+@CHAMPION
 def test_a_model_of_another_target_is_not_compared(
     project: Path, change: Callable[[float], None]
 ) -> None:
-    register(project)
     change(30.0)
     for place in ("data/prepared/small/schema.json", "models/small/lstm/config.json"):
         path = project / place
@@ -248,10 +264,10 @@ def test_a_model_of_another_target_is_not_compared(
     assert "was trained with y y; the data has visitors" in said
 
 
+@CHAMPION
 def test_a_worse_model_does_not_replace_the_champion(
     project: Path, change: Callable[[float], None]
 ) -> None:
-    register(project)
     change(30.0)
     decision = register(project)
     assert decision.alias == "challenger"
@@ -289,10 +305,10 @@ def test_a_better_model_makes_the_champion_before_it_previous(
     assert alias(project, "previous") == "1"
 
 
+@CHAMPION
 def test_a_champion_that_cannot_read_todays_data_is_named_as_such(
     project: Path, change: Callable[[float], None]
 ) -> None:
-    register(project)
     config = project / "models/small/lstm/config.json"
     content: dict[str, Any] = json.loads(config.read_text())
     schema = project / "data/prepared/small/schema.json"
@@ -308,10 +324,10 @@ def test_a_champion_that_cannot_read_todays_data_is_named_as_such(
     assert "columns" in said
 
 
+@CHAMPION
 def test_a_champion_of_another_horizon_is_named_as_such(
     project: Path, change: Callable[[float], None]
 ) -> None:
-    register(project)
     change(30.0)
     schema = project / "data/prepared/small/schema.json"
     today: dict[str, Any] = json.loads(schema.read_text())
@@ -324,10 +340,10 @@ def test_a_champion_of_another_horizon_is_named_as_such(
     assert (alias(project, "champion"), alias(project, "previous")) == ("2", "1")
 
 
+@CHAMPION
 def test_a_champion_whose_files_are_gone_stays_until_a_person_decides(
     project: Path, change: Callable[[float], None]
 ) -> None:
-    register(project)
     shutil.rmtree(project / "mlruns/artifacts/small/models")
     change(1.01)
     said = r"small version 2 is not judged, .*the files of small version 1 cannot be read from"
@@ -353,6 +369,7 @@ def with_a_file_more(folder: Path) -> None:
     (folder / "weights.pkl").write_bytes(pickle.dumps(0))
 
 
+@CHAMPION
 @pytest.mark.parametrize("which", ["lstm", "final"])
 @pytest.mark.parametrize(
     "exchange", [exchanged_for_a_pickle, exchanged_for_other_weights, with_a_file_more]
@@ -362,8 +379,7 @@ def test_a_version_whose_files_were_exchanged_is_refused(
 ) -> None:
     import mlflow
 
-    decision = register(project)
-    recorded = decision.model_md5 if which == "lstm" else decision.final_md5
+    recorded = fingerprint.folder_md5(project / "models/small" / which)
     (folder,) = (project / "mlruns/artifacts/small/models").glob(f"*/artifacts/artifacts/{which}")
     exchange(folder)
     said = f"small version 1 are not those .* {fingerprint.folder_md5(folder)}, .* {recorded}"
@@ -392,8 +408,8 @@ def test_the_verdict_is_a_function_of_metrics_and_params_alone(project: Path) ->
     assert [check["check"] for check in verdict["checks"]] == ["finite", "coverage"]
 
 
+@CHAMPION
 def test_the_version_says_where_its_model_comes_from(project: Path) -> None:
-    register(project)
     client = store.connect(project)
     described = client.get_model_version("small", "1")
     tags = described.tags
@@ -445,10 +461,10 @@ def test_the_cell_that_the_metrics_name_is_registered(project: Path) -> None:
     assert float(tags["test.mae"]) == pytest.approx(scores["rnn"]["mae"], rel=1e-5)
 
 
+@CHAMPION
 def test_the_registered_model_answers_as_the_refitted_model_s_folder_does(project: Path) -> None:
     import mlflow
 
-    register(project)
     served = predictor.load(project / "models/small/final")
     example = served.example(project / "data/prepared/small")
     torch.set_num_threads(1)

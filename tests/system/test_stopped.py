@@ -66,6 +66,7 @@ def test_a_signal_ends_the_training_with_its_exit_code(
     assert runs(slow)["status"].tolist() == [status]
 
 
+@pytest.mark.long
 def test_dvc_records_nothing_of_a_killed_training_and_the_next_repro_makes_the_same(
     slow: Path, finished: Path
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_stage_refuses_to_run_beside_itself(slow: Path) -> None:
     process.communicate(timeout=60)
 
 
+@pytest.mark.long
 def test_a_fold_that_was_trained_is_not_trained_again_after_a_kill(
     clone: Callable[[], Path],
 ) -> None:

@@ -123,6 +123,7 @@ def test_without_a_server_all_is_kept_and_sent_later(
     assert run(folder, "retain", "sync", **away).stdout == "nothing is pending\n"
 
 
+@pytest.mark.long
 def test_a_server_that_restarts_during_a_training_hears_all_of_it(
     clone: Callable[[], Path], server: Server
 ) -> None:

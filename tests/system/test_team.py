@@ -18,39 +18,16 @@ from retain.project import fingerprint
 from retain.registry import artifacts, promotion, registry
 from retain.tracking import store
 
+from .at_once import register_at_once
 from .conftest import commit, run, small_table, write_project
 from .servers import KEYS, PASSWORD, Servers, missing
 from .test_claims import compare_at_once
 from .test_pipeline import lock
-from .test_stopped import start
 from .test_versions import register, scale
 
 REASON = missing()
 pytestmark = [pytest.mark.team, pytest.mark.skipif(REASON is not None, reason=str(REASON))]
 MODEL = "models/small/lstm"
-
-# Registers, but waits until the other one, too, has found no version and is about to make one.
-TOGETHER = """
-import runpy, sys, time
-from pathlib import Path
-from retain.registry import registry
-
-meeting, own = Path(sys.argv[1]), sys.argv[2]
-log_model = registry.log_model
-
-def wait(*words):
-    made = log_model(*words)
-    (meeting / own).touch()
-    deadline = time.monotonic() + 120
-    while len(list(meeting.iterdir())) < 2:
-        assert time.monotonic() < deadline, "the other one did not come"
-        time.sleep(0.01)
-    return made
-
-registry.log_model = wait
-sys.argv = ["register.py", "small"]
-runpy.run_path("pipelines/register.py", run_name="__main__")
-"""
 
 
 @pytest.fixture(scope="module")
@@ -168,18 +145,14 @@ def test_two_clones_that_register_at_once_make_one_version(
     commit(trained)
     run(trained, "dvc", "push", **KEYS)
     run(tmp_path, "git", "clone", "-q", str(trained), "pulled")
-    pulled, meeting = tmp_path / "pulled", tmp_path / "meeting"
+    pulled = tmp_path / "pulled"
     run(pulled, "dvc", "pull", **KEYS)
     model_md5 = lock(trained)[MODEL]
     assert versions(servers, model_md5) == []
 
-    meeting.mkdir()
-    started = [
-        start(folder, "python", "-c", TOGETHER, str(meeting), folder.name, **who)
-        for folder, who in ((trained, ann), (pulled, ben))
-    ]
-    said = [process.communicate(timeout=240) for process in started]
-    assert [process.returncode for process in started] == [0, 0], said
+    # Each has found no version and made one of its own when the first of them is registered.
+    folders = {"trained": trained, "pulled": pulled}
+    register_at_once("retain.registry.registry:log_model", folders, [ann, ben])
     (version,) = versions(servers, model_md5)
     decided = [
         json.loads((folder / "reports/small/decision.json").read_text())

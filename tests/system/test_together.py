@@ -43,6 +43,7 @@ def two(tmp_path: Path) -> Path:
     return write_project(tmp_path / "project", small_table(), TWICE)
 
 
+@pytest.mark.long
 def test_two_problems_are_reproduced_at_once(two: Path) -> None:
     started = [start(two, "dvc", "repro", f"train@{name}-lstm") for name in ("small", "other")]
     for process in started:

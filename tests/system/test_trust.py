@@ -155,10 +155,14 @@ CODE = "code/retain/errors.py"
 def test_a_change_in_the_store_is_found(
     project: Path, tamper: Callable[[Path], Any], command: str, said: str
 ) -> None:
-    retain(command, "small")
     tamper(project)
     with pytest.raises(RegistryError, match=said):
         retain(command, "small")
+
+
+@pytest.mark.parametrize("command", ["forecast", "sbom", "verify"])
+def test_in_a_store_that_was_not_changed_nothing_is_found(project: Path, command: str) -> None:
+    assert retain(command, "small")
 
 
 def test_an_example_that_was_changed_is_not_served(project: Path) -> None:

@@ -265,6 +265,7 @@ for modules in sys.argv[1:]:
 """
 
 
+@pytest.mark.long
 def test_what_python_imports_for_a_training_is_in_its_list() -> None:
     kinds = {name: found for name in BUILT_IN if (found := find_kind(name))}
     modules = [

@@ -1,9 +1,8 @@
 """The files that projects are made of: which they are, and what of them a person changed."""
 
-import subprocess
-import sys
 from pathlib import Path
 
+import check_jsonschema
 import pytest
 
 from retain.project import managed
@@ -40,23 +39,25 @@ def test_the_code_of_a_project_is_what_its_lock_names() -> None:
     assert "        - src/retain\n" in (ROOT / "dvc.yaml").read_text()
 
 
-def validate(folder: Path, params: str) -> "subprocess.CompletedProcess[str]":
-    """What a validator says of a params.yaml by the schema that projects have."""
+def validate(folder: Path, params: str) -> object:
+    """The exit code of a validator for a params.yaml, by the schema that projects have."""
     (folder / "schema.json").write_text(managed.texts()[managed.SCHEMA])
     (folder / "params.yaml").write_text(params)
-    command = [sys.executable, "-m", "check_jsonschema", "--schemafile", "schema.json"]
-    return subprocess.run(
-        [*command, "params.yaml"], cwd=folder, capture_output=True, text=True, check=False
-    )
+    with pytest.raises(SystemExit) as ended:
+        check_jsonschema.main(
+            ["--schemafile", str(folder / "schema.json"), str(folder / "params.yaml")]
+        )
+    return ended.value.code
 
 
-def test_the_schema_allows_the_sample_and_finds_a_typo(tmp_path: Path) -> None:
+def test_the_schema_allows_the_sample_and_finds_a_typo(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     sample = (ROOT / "params.yaml").read_text()
-    assert validate(tmp_path, sample).returncode == 0, validate(tmp_path, sample).stdout
-    done = validate(tmp_path, sample.replace("      horizon: 24", "      horizont: 24"))
-    assert done.returncode == 1
-    assert "horizont" in done.stdout
-    assert validate(tmp_path, "problems: {}\n").returncode == 0
+    assert validate(tmp_path, sample) == 0, capsys.readouterr()
+    assert validate(tmp_path, sample.replace("      horizon: 24", "      horizont: 24")) == 1
+    assert "horizont" in capsys.readouterr().out
+    assert validate(tmp_path, "problems: {}\n") == 0
 
 
 @pytest.mark.parametrize("name", ["params.yaml", *managed.SAMPLE])

@@ -111,6 +111,7 @@ STARTS = {
     "train": ["pipelines/train.py", "traffic", "lstm"],
     "refit": ["pipelines/refit.py", "traffic"],
     "evaluate": ["pipelines/evaluate.py", "traffic"],
+    "monitor": ["retain", "monitor", "traffic", "--log", "data"],
     "replay": ["retain", "replay", "traffic", "--from", "2018-01-01"],
 }
 

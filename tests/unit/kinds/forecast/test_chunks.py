@@ -124,7 +124,16 @@ TABLES: dict[str, tuple[str, Callable[[], pd.DataFrame], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "made", "keys"), TABLES.values(), ids=TABLES.keys())
+LONG = ("gzip", "zstd", "the first of several rows", "weeks", "months", "a given frequency")
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "keys"),
+    [
+        pytest.param(*made, id=case, marks=[pytest.mark.long] * (case in LONG))
+        for case, made in TABLES.items()
+    ],
+)
 def test_chunks_give_the_bytes_of_the_whole(
     tmp_path: Path, name: str, made: Callable[[], pd.DataFrame], keys: dict[str, Any]
 ) -> None:
@@ -291,6 +300,7 @@ def test_a_series_longer_than_a_chunk_stays_whole(tmp_path: Path) -> None:
     assert [len(frame) for frame in found.frames()] == [700, 700]
 
 
+@pytest.mark.long
 def test_other_processes_check_chunks_as_this_one_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,7 +51,7 @@ CASES = {
         {"base": "pool"}, {"transform": "box_cox", "past_covariates": ["rain"]}, pool=True
     ),
 }
-QUICK = [("lstm", "covariates"), ("rnn", "pool")]
+QUICK = [("lstm", "covariates")]
 OTHERS = [
     pytest.param(cell, case, marks=pytest.mark.long)
     for cell in ("lstm", "gru", "rnn")

@@ -199,10 +199,13 @@ def test_a_target_among_covariates(tmp_path: Path) -> None:
     assert add(tmp_path, wide(["temp", "sales", "ice"])).data["y"] == "sales"
 
 
+ACROSS = 50  # columns
+
+
 def across(form: str, **columns: Any) -> pd.DataFrame:
     table = pd.DataFrame({"shop": ["a", "b", "c"], **columns})
-    rows = np.array([values(n) for n in range(3)])
-    return pd.concat([table, pd.DataFrame(rows, columns=days().strftime(form))], axis=1)
+    rows = np.array([values(n, ACROSS) for n in range(3)])
+    return pd.concat([table, pd.DataFrame(rows, columns=days(ACROSS).strftime(form))], axis=1)
 
 
 @pytest.mark.parametrize(("form", "written"), [("%Y-%m-%d", None), ("%d.%m.%Y", "%d.%m.%Y")])
@@ -213,8 +216,8 @@ def test_dates_across_the_top(tmp_path: Path, form: str, written: str | None) ->
     assert found.data["static_covariates"] == ["size"]
     assert found.data.get("time_format") == written
     frame = found.table.frame
-    assert len(frame) == 3 * DAYS
-    assert frame.loc[frame["unique_id"] == "b", "y"].tolist() == values(1).tolist()
+    assert len(frame) == 3 * ACROSS
+    assert frame.loc[frame["unique_id"] == "b", "y"].tolist() == values(1, ACROSS).tolist()
     assert said(found, "not used: `Total`")
 
 

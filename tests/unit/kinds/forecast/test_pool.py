@@ -1,6 +1,7 @@
 """The pool: what its experts continue, causally, and that serving is what training saw."""
 
 import doctest
+import functools
 import gc
 from typing import Any
 
@@ -165,8 +166,8 @@ def test_a_state_moves_on_over_missing_values_by_its_own_forecast() -> None:
     np.testing.assert_allclose(ahead(y, 100), 3 + 2 * np.arange(100, 106.0), rtol=1e-3)
 
 
-@pytest.fixture
-def gappy() -> Panel:
+@functools.cache
+def gaps() -> Panel:
     """Series of their own spans with missing values; some short, late, constant or all 0."""
     noise = np.random.default_rng(1)
     series = [weekly(200, seed) for seed in range(4)]
@@ -175,6 +176,17 @@ def gappy() -> Panel:
     series[3][40:70] = NAN  # longer than seasons and contexts
     rest = [weekly(60, 9), weekly(70, 8), np.full(200, 3.0), np.zeros(200), weekly(16, 7)]
     return made(*series, *rest, first=(0, 0, 11, 3, 120, 130, 0, 0, 0), season=6)
+
+
+@pytest.fixture
+def gappy() -> Panel:
+    return gaps()
+
+
+@functools.cache
+def fitted(log: bool) -> Pool:
+    """Its pool at step 150, which no test changes."""
+    return fit(gaps(), 150, log)
 
 
 def history(source: Panel, number: int, begin: int, end: int) -> Y:
@@ -190,7 +202,7 @@ def history(source: Panel, number: int, begin: int, end: int) -> Y:
 @pytest.mark.parametrize("log", [False, True])
 @pytest.mark.parametrize("origin", [150, 151, 163, 180])
 def test_serving_a_whole_history_is_what_the_run_says(gappy: Panel, origin: int, log: bool) -> None:
-    pool = fit(gappy, 150, log)
+    pool = fitted(log)
     numbers = np.array([1, 2, 3, 4, 5, 6, 7, 8])
     expected = at(gappy, pool, (numbers - 1).tolist(), [origin] * 8)
     y = np.stack([history(gappy, n - 1, 0, origin) for n in numbers])
@@ -205,7 +217,7 @@ def test_serving_a_whole_history_is_what_the_run_says(gappy: Panel, origin: int,
 @pytest.mark.parametrize("origin", [150, 151, 163, 180])
 @pytest.mark.parametrize("given", [5, 40])
 def test_serving_goes_on_from_the_states(gappy: Panel, origin: int, log: bool, given: int) -> None:
-    pool = fit(gappy, 150, log)
+    pool = fitted(log)
     numbers = np.array([1, 2, 3, 4, 7, 8])
     expected = at(gappy, pool, (numbers - 1).tolist(), [origin] * 6)
     begin = min(origin - given, 150)
@@ -219,14 +231,14 @@ def test_serving_goes_on_from_the_states(gappy: Panel, origin: int, log: bool, g
 
 @pytest.mark.parametrize("origin", [6, 7, 9, 13, 14, 20])
 def test_serving_a_short_history_is_what_the_run_says(gappy: Panel, origin: int) -> None:
-    pool, one = fit(gappy, 150, False), np.array([1])
+    pool, one = fitted(False), np.array([1])
     expected = at(gappy, pool, [0], [origin])
     found = newest(pool, history(gappy, 0, 0, origin)[None], one - 1, one, CONTEXT)
     np.testing.assert_allclose(found.experts, expected.experts, rtol=1e-6)
 
 
 def test_a_history_from_the_beginning_counts_as_corrected(gappy: Panel) -> None:
-    pool = fit(gappy, 150, True)
+    pool = fitted(True)
     y = history(gappy, 0, 0, 150)[None]
     corrected = np.r_[y[0, :100], 3 * y[0, 100:]][None]
     zero, one = np.array([0]), np.array([1])
@@ -238,7 +250,7 @@ def test_a_history_from_the_beginning_counts_as_corrected(gappy: Panel) -> None:
 
 
 def test_steps_that_are_not_given_behind_the_states_are_missing(gappy: Panel) -> None:
-    pool = fit(gappy, 150, False)
+    pool = fitted(False)
     y = weekly(10, 5)
     zero, one = np.array([0]), np.array([1])
     found = newest(pool, y[None], zero + 170, one, CONTEXT)
@@ -250,7 +262,7 @@ def test_steps_that_are_not_given_behind_the_states_are_missing(gappy: Panel) ->
 
 
 def test_a_series_never_seen_is_run_on_what_is_given(gappy: Panel) -> None:
-    pool = fit(gappy, 150, True)
+    pool = fitted(True)
     y = np.tile([10.0, 50, 20, 80, 30, 90, 40], 8)
     begins, unknown = np.array([-20]), np.array([0])
     found = newest(pool, y[None], begins, unknown, CONTEXT)
@@ -262,7 +274,7 @@ def test_a_series_never_seen_is_run_on_what_is_given(gappy: Panel) -> None:
 
 
 def test_what_is_served_does_not_depend_on_what_is_beside_it(gappy: Panel) -> None:
-    pool = fit(gappy, 150, True)
+    pool = fitted(True)
     numbers = np.array([1, 0, 3, 2])
     y = np.stack([history(gappy, max(n - 1, 0), 140, 170) for n in numbers])
     y[1, :20] = NAN
@@ -343,7 +355,7 @@ def test_weights_prefer_what_errs_less() -> None:
 
 
 def test_arrays_make_the_same_pool(gappy: Panel) -> None:
-    pool = fit(gappy, 150, True)
+    pool = fitted(True)
     arrays = pool.arrays()
     empty = Pool.empty(pool.experts, HORIZON, CONTEXT, True, len(gappy.index)).arrays()
     assert {n: (a.shape, a.dtype) for n, a in arrays.items()} == {
