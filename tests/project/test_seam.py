@@ -17,7 +17,7 @@ def test_the_linters_check_what_must_be_found_there() -> None:
     assert (ROOT / "tests/project/seam.py").read_text(encoding="utf-8").count(
         "# type: ignore["
     ) == 3
-    assert "\n\t@mypy\n" in (ROOT / "engine.mk").read_text(encoding="utf-8")
+    assert "\n\t@mypy\n" in (ROOT / "checkout.mk").read_text(encoding="utf-8")
 
 
 def test_the_seam_says_any_nowhere() -> None:
