@@ -25,7 +25,7 @@ from retain.registry import manifest, signing
 from retain.tracking import store
 from tests.forkserver import Forked
 
-from ...unit.registry.test_signing import make_key
+from ...unit.registry.test_signing import make_key, openssl
 from .. import conftest, lines
 from ..monitored import came
 from .attempts import SECONDS, Outcome, judge, read
@@ -336,15 +336,9 @@ def _stored(folder: Path) -> Path:
 
 def make_keys(folder: Path) -> None:
     """Make a pair of keys, and files that are none."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
     make_key(folder, "k")
-    (folder / "rsa.pub").write_bytes(
-        rsa.generate_private_key(65537, 2048)
-        .public_key()
-        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    )
+    openssl("genrsa", "-out", str(folder / "rsa.pem"), "2048")
+    openssl("rsa", "-in", str(folder / "rsa.pem"), "-pubout", "-out", str(folder / "rsa.pub"))
     (folder / "garbage").write_bytes(random.Random(1).randbytes(1000))  # noqa: S311 - no secrets
     (folder / "big").write_bytes(b"a" * BIG)
     (folder / "three.pub").write_bytes((folder / "k.pub").read_bytes() * 3)

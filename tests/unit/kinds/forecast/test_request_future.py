@@ -8,10 +8,11 @@ from typing import Any
 import pandas as pd
 import pytest
 from prometheus_client import CollectorRegistry
+from starlette.exceptions import HTTPException
 
 from retain.errors import DataError
 from retain.kinds.forecast.predict import predictor
-from retain.kinds.forecast.predict.endpoint import ForecastEndpoint
+from retain.kinds.forecast.predict.endpoint import ForecastEndpoint, parse_tables
 from retain.serving.champion import LoadedChampion
 from retain.serving.endpoint import Limits
 from retain.serving.http_io import RawRequest
@@ -129,3 +130,12 @@ def test_a_model_without_known_covariates_takes_no_future(
     content = {"history": columns(shops(1)), "future": columns(shops(1))}
     with pytest.raises(DataError, match=r"^future: the model has no known covariates; leave"):
         ask(endpoint, plain, content)
+
+
+@pytest.mark.parametrize("by_row", [False, True])
+def test_more_columns_than_a_table_may_have_are_refused_before_they_are_read(by_row: bool) -> None:
+    row = {f"c{number}": 1 for number in range(10_001)}
+    table: Any = [row] if by_row else {name: [value] for name, value in row.items()}
+    with pytest.raises(HTTPException, match="history has 10,001 columns; at most 10,000 are") as no:
+        parse_tables(json.dumps({"history": table}).encode(), 100)
+    assert no.value.status_code == 413

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from retain.config.monitoring import LogLimit
 from retain.errors import ModelError
-from retain.kinds.forecast.data import timestamps
+from retain.kinds.forecast.data import sources, timestamps
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.reader import Raw
 from retain.kinds.forecast.monitoring import forecast_log
@@ -237,6 +237,9 @@ def _parse_table(table: Any, where: str, max_rows: int) -> Columns:
         table = _by_column(table, where)
     if not isinstance(table, dict) or not table:
         raise HTTPException(422, f"`{where}` is no table; {SHAPE}")
+    if (columns := len(table)) > sources.COLUMNS:
+        most = f"at most {sources.COLUMNS:,} are read: send the model's, which `/model` names"
+        raise HTTPException(413, f"{where} has {columns:,} columns; {most}")
     for name, values in table.items():
         if not isinstance(values, list):
             raise HTTPException(422, f"{where}: column `{name}` is no list; {SHAPE}")
