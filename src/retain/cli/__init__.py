@@ -3,7 +3,9 @@
 Commands import what they need when they run, so that `retain --help` answers at once.
 """
 
+import os
 from typing import Annotated, NoReturn
+from urllib.parse import urlsplit
 
 import typer
 
@@ -23,6 +25,7 @@ from retain.cli import (
     tune,
 )
 
+STORE = "MLFLOW_TRACKING_URI"
 app = typer.Typer(
     name="retain",
     help="Train LSTM models of sequences, compare them, and use and retrain the best one.",
@@ -50,7 +53,21 @@ for group in GROUPS:
 
 def main() -> NoReturn:
     """The console script: an error of the input is one sentence and exit code 2."""
-    errors.run(app)
+    errors.run(_run)
+
+
+def _run() -> None:
+    """Run the command, unless the address of the tracking store is none that MLflow could parse.
+
+    Raises:
+        ParamsError: it is none.
+    """
+    if address := os.environ.get(STORE):
+        try:
+            urlsplit(address)
+        except ValueError as error:
+            raise errors.ParamsError(f"{STORE} is {address!r}, which is no URL: {error}") from None
+    app()
 
 
 def _print_version(wanted: bool) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from retain.engine import mapping, worker
 from retain.engine.choice import Engine
 from retain.engine.mapping import Job, Part
-from retain.errors import ParamsError, RetainError, did_you_mean, listed
+from retain.errors import ParamsError, RetainError, clipped, did_you_mean, listed
 from retain.project import files
 
 # By these the libraries of numbers choose their kernels and threads, so that all have the same.
@@ -81,10 +81,11 @@ def do_share(root: Path, stage: str, name: str, share: str) -> tuple[int, int]:
     if stage not in STAGES:
         raise ParamsError(f"no stage `{stage}` is done in parts{did_you_mean(stage, [*STAGES])}")
     if "/" in name:
-        raise ParamsError(f"{name!r} is no name of a problem or an output")
-    match = re.fullmatch(r"([1-9]\d{0,6})/([1-9]\d{0,6})", share)
-    if match is None or int(match[1]) > int(match[2]):
-        raise ParamsError(f"--part is {share!r}: expected a share such as 1/8, 2/8, …, 8/8")
+        raise ParamsError(f"{clipped(repr(name))} is no name of a problem or an output")
+    found = re.fullmatch(r"([1-9]\d{0,6})/([1-9]\d{0,6})", share)
+    if found is None or int(found[1]) > int(found[2]):
+        shown = clipped(repr(share))
+        raise ParamsError(f"--part is {shown}: expected a share such as 1/8, 2/8, …, 8/8")
     file = _file(root, stage, name)
     if not file.is_file():
         raise RetainError(
@@ -93,7 +94,7 @@ def do_share(root: Path, stage: str, name: str, share: str) -> tuple[int, int]:
         )
     function, environment, parts = _read(file)
     os.environ |= environment  # before NumPy is imported
-    mine = parts[int(match[1]) - 1 :: int(match[2])]
+    mine = parts[int(found[1]) - 1 :: int(found[2])]
     todo = [part for part in mine if not _is_done(part)]
     for part in todo:
         output = Path(part["output"])
@@ -120,7 +121,7 @@ def _read(file: Path) -> tuple[str, dict[str, str], list[dict[str, Any]]]:
             "parts": list(parts),
         } if (
             function.startswith(OWN)
-            and all(name.startswith(KERNELS) for name in environment)
+            and all(name.startswith(KERNELS) and name.isidentifier() for name in environment)
             and all(isinstance(value, str) and "\0" not in value for value in environment.values())
             and all(map(_is_part, parts))
         ):

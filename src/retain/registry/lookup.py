@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retain.config import loader
-from retain.errors import RegistryError
+from retain.errors import RegistryError, clipped
 from retain.evaluation import choice
 from retain.project import files, fingerprint
 from retain.project.layout import Layout
@@ -62,7 +62,8 @@ def registered_folder(root: Path, address: str) -> Iterator[Path]:
     """
     parts = ADDRESS.fullmatch(address)
     if parts is None:
-        raise RegistryError(f"{address!r}: write models:/NAME@champion or models:/NAME/3")
+        shown = clipped(repr(address))
+        raise RegistryError(f"{shown}: write models:/NAME@champion or models:/NAME/3")
     client, name = store.connect(root), parts["name"]
     if parts["alias"]:
         version = registry.alias_version(client, name, parts["alias"])

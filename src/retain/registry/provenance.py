@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from retain import model_files
 from retain.config import loader
-from retain.errors import RegistryError
+from retain.errors import RegistryError, clipped
 from retain.evaluation import choice
 from retain.evaluation.quality_gate import MODEL
 from retain.project import fingerprint, raw_table
@@ -80,8 +80,8 @@ def find(root: Path, model: str) -> Provenance:
         return _of_version(root, **match.groupdict())
     if "/" in model:
         raise RegistryError(
-            f"{model!r} names no model: write models:/NAME@champion, models:/NAME/3, or NAME "
-            f"for the one in the working tree"
+            f"{clipped(repr(model))} names no model: write models:/NAME@champion, models:/NAME/3, "
+            f"or NAME for the one in the working tree"
         )
     return _of_working_tree(root, model)
 

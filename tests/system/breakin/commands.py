@@ -56,8 +56,9 @@ NAMES = ("", "nobody", "../small", "small'--", "a" * 500, "%s", "small\n", "\u20
 WHOLE = ("0", "-1", "99", "9" * 30, "x", "1.0")  # numbers of a version
 ADDRESSES = (
     "models:/", "models:/small@", "models:/small/0", f"models:/small/{'9' * 30}", "small@champion",
-    "models:/small@champion/x", "models:/../x@champion", "models:/\n@champion", "runs:/x", LONG,
-    "models:/small@x y", "models:/%00@champion", "models:/'; drop table x;--@champion", "",
+    "models:/small@champion/x", "models:/../x@champion", "models:/\n@champion", "runs:/x",
+    f"x/{LONG}", "models:/small@x y", "models:/%00@champion", "models:/'; drop table x;--@champion",
+    "",
 )  # fmt: skip
 SERIES = ("", "0", "-1", "nan", "inf", "1e400", "1e300", "1.5", "1e7x", "\u0661\u0662.5", LONG)
 NODES = ("", ",", "1,,2", "0", "x", "1e400", "-1", LONG, ",".join(["1"] * 1000))

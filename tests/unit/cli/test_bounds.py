@@ -1,8 +1,9 @@
-"""Options of the commands for texts that would run for hours, or draw what no model has."""
+"""Options and variables with values that no command can use."""
 
 import pytest
 from typer.testing import CliRunner
 
+from retain import cli, errors
 from retain.cli import app
 
 
@@ -14,3 +15,11 @@ def test_what_no_continuation_can_have_is_refused(option: str, value: str) -> No
     answer = CliRunner().invoke(app, ["complete", "rhyme", "the cat", option, value])
     assert answer.exit_code == 2
     assert f"Invalid value for '{option}'" in answer.output
+
+
+def test_an_address_of_the_store_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cli.STORE, "http://[")
+    with pytest.raises(
+        errors.ParamsError, match=r"MLFLOW_TRACKING_URI is 'http://\[', which is"
+    ):
+        cli._run()
