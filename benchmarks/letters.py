@@ -29,9 +29,9 @@ CELLS = ("lstm", "gru", "rnn")
 PARTS = ("letters", "seconds", "quotations")
 # As many for each; without gates a cell needs lower ones.
 RATES = {
-    "lstm": (0.006, 0.012, 0.024),
-    "gru": (0.002, 0.004, 0.008),
-    "rnn": (0.001, 0.002, 0.004),
+    "lstm": (0.012, 0.024, 0.048),
+    "gru": (0.004, 0.008, 0.016),
+    "rnn": (0.002, 0.004, 0.008),
 }
 CHUNKS = (16, 256)  # letters that a gradient goes back; an update reads as many letters
 EPOCH = 100  # updates
