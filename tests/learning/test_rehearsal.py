@@ -1,6 +1,7 @@
 """Rehearsals decide on what precedes the test part whether a network is kept, and calibrate it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from retain import model_files
 from retain.errors import Terminated
 from retain.evaluation.arrays import Floats
-from retain.kinds.forecast.config import Problem
+from retain.kinds.forecast.config import DECILES, Problem
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Windows
@@ -21,7 +22,7 @@ from retain.kinds.forecast.model.forecaster import CALIBRATION, Forecaster, load
 from retain.kinds.forecast.model.pool import fitting
 from retain.kinds.forecast.model.pool.pool import Pool
 from retain.kinds.forecast.model.pool.running import Run
-from retain.kinds.forecast.model.rehearsal import Rehearsed, Together, Trust
+from retain.kinds.forecast.model.rehearsal import Rehearsed, Together, Trust, half_width
 from retain.training import trainer
 from retain.training.setup import TrainingSetup
 
@@ -260,7 +261,9 @@ def test_it_is_calibrated_by_the_errors_of_all_rehearsals(source: Panel) -> None
     horizons = 2 * LENGTH / HORIZON
     share = horizons / (horizons + rehearsal.CENTRED)
     expected = fit(joined(both), final.target, 3, share)
-    expected = expected._replace(widths=expected.widths * Trust.of(horizons, 3).spread)
+    half = half_width(expected, joined(both), final.target)
+    pulled = (rehearsal.HALF_WIDTH / half) ** (1 - Trust.of(horizons, 3).own)
+    expected = expected._replace(widths=expected.widths * pulled)
     for name in CALIBRATION:
         found = final.get_buffer(name).double()
         torch.testing.assert_close(found, getattr(expected, name), rtol=1e-5, atol=1e-6)
@@ -278,6 +281,23 @@ def test_intervals_of_few_horizons_and_series_are_wider_and_their_centre_is_not_
     assert few.centre == more.centre == pytest.approx(3 / 23)
     assert (most.centre, most.spread) == pytest.approx((1, 1), abs=1e-4)
     assert Trust.of(0.5, 1).spread == few.spread  # no fewer than 2 degrees of freedom
+
+
+def test_on_a_base_intervals_of_few_rehearsals_are_drawn_to_those_of_its_training() -> None:
+    rng = np.random.default_rng(3)
+    target = Target(DECILES, None)
+    for size in (0.3, 5.0):  # times the errors in training
+        errors = spread_of(size * rng.laplace(size=(400, 2)))
+        halves = []
+        for horizons in (1, 16, 1e6):
+            network = SimpleNamespace(widths=torch.ones(2), target=target, base=object())
+            fitted = Trust.of(horizons, 1).fit([errors], network)  # type: ignore[arg-type]
+            halves.append(half_width(fitted, errors, target))
+        own = size * np.log(5)  # half of a Laplace distribution's 80 %
+        assert halves[2] == pytest.approx(own, rel=0.1)
+        assert halves[1] == pytest.approx(np.sqrt(own * rehearsal.HALF_WIDTH), rel=0.1)
+        little = (own / rehearsal.HALF_WIDTH) ** (1 / (1 + rehearsal.WIDENED))
+        assert halves[0] == pytest.approx(rehearsal.HALF_WIDTH * little, rel=0.02)
 
 
 def test_joined_residuals_are_in_order_of_series_and_time(source: Panel) -> None:

@@ -95,6 +95,18 @@ def test_a_slope_that_turns_is_followed() -> None:
     assert np.abs(truth - forecast).mean() < 1.1 * np.abs(truth - fading).mean()
 
 
+def test_a_series_returns_to_its_mean() -> None:
+    noise, y = np.random.default_rng(0), np.full(400, 100.0)
+    for t in range(1, 400):
+        y[t] = 100 + 0.8 * (y[t - 1] - 100) + noise.normal()
+    source, origins = made(y), np.arange(240, 394)
+    pool = fit(source, 240, log=False)
+    forecast = blend(pool, at(source, pool, [0] * 154, origins.tolist()), np.ones(154, int))
+    truth, last = np.lib.stride_tricks.sliding_window_view(y[240:399], 6), y[239:393, None]
+    known = 100 + (last - 100) * 0.8 ** np.arange(1, 7)
+    assert np.abs(truth - forecast).mean() < 1.2 * np.abs(truth - known).mean()
+
+
 def test_figures_are_what_lies_beside_the_moving_average_of_cycles_that_are_over() -> None:
     noise, m, origin = np.random.default_rng(0), 4, 21
     x = np.cumsum(noise.normal(size=60)) + np.resize([5.0, 0, -5, 0], 60)
@@ -120,11 +132,13 @@ def test_a_season_on_a_slope_that_turns_is_learned() -> None:
 
 def test_a_candidate_keeps_its_number() -> None:
     # Fitted models name candidates by number.
-    for seasonal, number, size in ((False, 55, 56), (True, 300, 301)):
-        steady = smoothing.grid(seasonal)
-        assert (steady.alpha[number], steady.beta[number], steady.phi[number]) == (1, 0.3, 0.8)
-        assert steady.beta[:size].max() == 0.3
-        assert steady.beta[size:].min() == 0.5
+    for seasonal, size, both in ((False, 56, 80), (True, 301, 361)):
+        every = smoothing.grid(seasonal)
+        last = size - 1
+        assert (every.alpha[last], every.beta[last], every.phi[last]) == (1, 0.3, 0.8)
+        assert every.beta[:size].max() == 0.3
+        assert every.beta[size:both].min() == 0.5
+        assert every.beta[both:].max() < 0
 
 
 def test_a_season_is_continued() -> None:

@@ -34,6 +34,10 @@ from retain.training.setup import Group, TrainingSetup
 FEWEST = 50  # training windows of a rehearsal, for a network to be kept
 REHEARSED = 1_000  # most windows of a part that a rehearsal forecasts
 CENTRED = 20  # horizons of rehearsal errors for which half of the median's offset is applied
+# On a base, whose errors in training have the mean size 1, half of an 80 % interval before any
+# rehearsal: of normal errors it is 1.6, as of Laplace's, and errors after training are larger.
+HALF_WIDTH = 1.76
+WIDENED = 16  # horizons of rehearsal errors that count as much as that
 GAIN = 0.01  # share by which a network must reduce the base's error, on average
 LOSS = 0.1  # share by which it may increase the error in no rehearsal
 
@@ -58,10 +62,14 @@ class Trust:
         centre: the share of their median that is applied: they may all have the same sign by
             chance.
         spread: factor of the intervals, as by Student's t for the mean of few values.
+        own: the share of the intervals' own width; the rest is that of the base's errors in
+            training, which are many. A rehearsal soon after a series' begin may err five times as
+            much as those after it, or a quiet one half as much.
     """
 
     centre: float
     spread: float
+    own: float
 
     @classmethod
     def of(cls, horizons: float, series: int) -> Self:
@@ -69,15 +77,29 @@ class Trust:
 
         Errors of series are correlated: n series count as √n.
         """
-        freedom = max(horizons * math.sqrt(series) - 1, 2)
-        spread = stats.t.ppf(0.9, freedom) / stats.norm.ppf(0.9)
-        return cls(horizons / (horizons + CENTRED), float(spread))
+        count = horizons * math.sqrt(series)
+        spread = stats.t.ppf(0.9, max(count - 1, 2)) / stats.norm.ppf(0.9)
+        return cls(horizons / (horizons + CENTRED), float(spread), count / (count + WIDENED))
 
     def fit(self, residuals: Sequence[Residuals], network: Forecaster) -> Calibration:
         """Fit the calibration of a network to the residuals of its rehearsals."""
-        series = len(network.widths) - 1
-        fitted = fit(joined(residuals), network.target, series, self.centre)
-        return fitted._replace(widths=fitted.widths * self.spread)
+        every, series = joined(residuals), len(network.widths) - 1
+        fitted = fit(every, network.target, series, self.centre)
+        factor = self.spread
+        if network.base is not None:
+            half = half_width(fitted, every, network.target)
+            factor = (HALF_WIDTH / half) ** (1 - self.own) if half > 0 else 1.0
+        return fitted._replace(widths=fitted.widths * factor)
+
+
+def half_width(fitted: Calibration, residuals: Residuals, target: Target) -> float:
+    """Return half the mean 80 % interval of the windows of residuals, in their units."""
+    levels, seen = target.levels, np.isfinite(residuals.truth)
+    point = point_of(residuals.values, levels)
+    quantiles = np.sort(residuals.values - point + fitted.offsets.numpy(), axis=-1)
+    reach = quantiles[..., levels.index(0.9)] - quantiles[..., levels.index(0.1)]
+    reach = fitted.widths.numpy()[residuals.series][:, None] * reach
+    return float(reach[seen].mean() / 2) if seen.any() else 0.0
 
 
 class Together:

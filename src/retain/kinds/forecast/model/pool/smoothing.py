@@ -28,7 +28,14 @@ STEADY = ((0, 0), (0.005, 1), (0.02, 1), (0.05, 0.98), (0.1, 0.9), (0.2, 0.9), (
 # active cases: a slope that follows each value needs a level that does so, too.
 MOMENTUM = ((0.5, 0.8), (0.5, 0.9), (0.5, 0.98), (0.9, 0.8), (0.9, 0.95), (1, 1))  # β, φ
 WITH_MOMENTUM = ALPHAS[-4:], (0, 0.1, 0.4)  # alpha and gamma, beside these
-TRENDS = STEADY + MOMENTUM
+# For series that return to a mean, as temperatures do: damped trends against the error. A share of
+# an error fades with φ, as in an autoregression about a mean, and the rest stays: with the level's
+# gain of 1, an ARIMA(1, 1, 1) that no positive β is equal to.
+LONGEST = 0.9  # φ; with larger ones the fading takes too many steps to be told from a trend
+REVERTING = tuple(
+    (-share * (1 - phi) / phi, phi) for phi in (0.5, 0.7, LONGEST) for share in (0.5, 0.8)
+)
+TRENDS = STEADY + MOMENTUM + REVERTING
 GROWN = 400  # steps after which the gains of the start are below those of every candidate
 
 
@@ -56,7 +63,8 @@ class Gains:
 
         The first values are weighted evenly, as least squares would: a mean has the gain 1/n, a
         line 2(2n - 1)/(n(n + 1)) and, of its slope, 3/(2n - 1) (growing into fading memory:
-        Morrison 1969, Introduction to Sequential Smoothing and Prediction).
+        Morrison 1969, Introduction to Sequential Smoothing and Prediction). Where series return to
+        a mean, that of a number of values is the mean of these, too.
 
         Args:
             level: whether this holds for the level, too; if a cycle has started the level, only for
@@ -66,6 +74,10 @@ class Gains:
         least = np.where(line, 2 * (2 * number - 1) / (number * (number + 1)), 1 / number)
         alpha = np.maximum(self.alpha, least if level else 0)
         beta = np.where(line, np.maximum(self.beta, 3 / np.maximum(2 * number - 1, 3)), 0)
+        # What stays of an error moves the mean, in which the first values weigh evenly, too.
+        reverting, phi = self.beta < 0, np.minimum(self.phi, LONGEST)
+        fading = np.minimum(-self.beta * phi / (1 - phi), np.maximum(1 - 1 / (number * alpha), 0))
+        beta = np.where(reverting, -fading * (1 - phi) / np.maximum(phi, 0.5), beta)
         return alpha, alpha * beta
 
 
@@ -76,6 +88,7 @@ def grid(seasonal: bool) -> Gains:
     candidates = [  # in the order of their numbers: additions come last
         *product(ALPHAS, STEADY, GAMMAS if seasonal else (0,)),
         *product(alphas, MOMENTUM, gammas if seasonal else (0,)),
+        *product(alphas, REVERTING, gammas if seasonal else (0,)),
     ]
     rows = [
         (alpha, *trend, gamma, TRENDS.index(trend))
