@@ -186,6 +186,7 @@ def test_the_table_of_scale_compares_with_10000_series_and_names_the_most_memory
         **dict.fromkeys(("build_seconds", "order_seconds", "gather_microseconds_per_window"), 1.0),
         "prepare_cpu_microseconds_per_row": 1.0,
         "base_cpu_milliseconds_per_series": 1.0,
+        "build_cpu_milliseconds_per_series": 0.1,
         "train_cpu_microseconds_per_window": 20.0,
         "evaluate_cpu_microseconds_per_window": 30.0,
         "forecast_cpu_milliseconds_per_series": 0.1,
