@@ -24,9 +24,9 @@ from retain.training import trainer
 from retain.tuning import worker
 
 NOTES = """\
-Seconds of the processor, the median of {rounds} in turns, with the settings as they are: the training
-of a trial alone, and the trial, which also looks for its prepared data, scores every epoch and waits
-for answers."""
+Seconds of the processor, the median of {rounds} in turns, with the settings as they are: the
+training of a trial alone, and the trial, which also looks for its prepared data, scores every epoch
+and waits for answers."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
