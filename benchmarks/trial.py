@@ -24,10 +24,9 @@ from retain.training import trainer
 from retain.tuning import worker
 
 NOTES = """\
-Seconds of the processor, the median of {rounds} in turns: the stage's training alone with the
-settings as they are, and the same as a trial, which also looks for its prepared data, scores every
-epoch and waits for answers. What follows the training in its stage, such as calibration, is in
-neither."""
+Seconds of the processor, the median of {rounds} in turns, with the settings as they are: the
+training of a trial alone, and the trial, which also looks for its prepared data, scores every epoch
+and waits for answers."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -71,9 +70,13 @@ def run(options: argparse.Namespace) -> None:
 
 
 def train(problem: Problem, prepared: Path, cell: Any) -> None:
-    """Train a cell as its stage does."""
+    """Train a cell as a trial does, without its scores."""
+    build = kind_of(problem).trial
+    assert build is not None
     trainer.seed_everything(problem.training)
-    setup = kind_of(problem).training.load(problem, prepared, cell)
+    setup = build.load(problem, prepared, cell).setup
+    for module in setup.network.modules():
+        module._forward_hooks.clear()
     trainer.fit(setup, problem.training, cell, cell)
 
 
