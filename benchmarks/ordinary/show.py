@@ -6,10 +6,10 @@ import pandas as pd
 from benchmarks import tables
 from benchmarks.ordinary import peers
 
-OURS = ("retain lstm", "retain lstm_alone")
+OURS = ("retain lstm", "retain lstm_alone", "retain pool")
 
 
-def write(rows: pd.DataFrame, splits: dict[str, str], command: str) -> None:
+def write(section: str, rows: pd.DataFrame, splits: dict[str, str], command: str) -> None:
     """Write the CSV file and the section."""
     means = (
         rows.fillna({"preset": "–"})
@@ -22,13 +22,13 @@ def write(rows: pd.DataFrame, splits: dict[str, str], command: str) -> None:
         "MASE / share of truths within the 80 % interval / CPU seconds, means over seeds:",
         tables.markdown(_scores(means, names)),
         "\n".join(f"* `{name}`: {sentence}" for name, sentence in splits.items()),
-        "MASE of the LSTM ÷ MASE of the best of AutoETS, theta, MSTL and LightGBM with and without "
+        "MASE of retain ÷ MASE of the best of AutoETS, theta, MSTL and LightGBM with and without "
         "differences, picked in hindsight on the test part:",
         tables.markdown(ratios(means, names)),
     ]
     text = "\n\n".join(parts)
     print(text)
-    tables.write("ordinary", rows, text, command)
+    tables.write(section, rows, text, command)
 
 
 def _scores(means: pd.DataFrame, names: list[str]) -> pd.DataFrame:
@@ -52,7 +52,7 @@ def _cell(row: "pd.Series[float]") -> str:
 
 
 def ratios(means: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Return a line a table: the best peer, and the LSTM's MASE as a multiple of its MASE."""
+    """Return a line a table: the best peer, and retain's MASE as a multiple of its MASE."""
     lines = []
     collected: dict[str, list[float]] = {}
     for name in names:
