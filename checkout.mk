@@ -29,6 +29,7 @@ bench: setup ## Measure accuracy, speed and scale beside others, and write bench
 	@python -m benchmarks.peers.setup --missing
 	@for name in accuracy ordinary babi letters translate refit cold speed start limit scale engine checkpoints portable serving verdict; do python -m benchmarks $$name; done
 	@python -m benchmarks tune --write
+	@python -m benchmarks trial
 
 # npm writes this file itself, last of all. .github/lint/.npmrc says how.
 $(NPM): $(STAMP) .github/lint/package.json .github/lint/package-lock.json

@@ -56,11 +56,15 @@ def tune(
     apply: Annotated[
         bool,
         typer.Option(
-            "--apply", help="Write the best settings into params.yaml, unless they are by chance."
+            "--apply",
+            help="Write the best settings into params.yaml, unless they may be better by chance.",
         ),
     ] = False,
     anyway: Annotated[
-        bool, typer.Option("--anyway", help="With --apply: write them even if by chance.")
+        bool,
+        typer.Option(
+            "--anyway", help="With --apply: write them even if they may be better by chance."
+        ),
     ] = False,
 ) -> None:
     """Try settings on the validation part, never on the test part, and show the best.
