@@ -43,7 +43,9 @@ def auto(trials: int, problem: windows.Problem) -> tuple[tuple[float, ...], wind
 
     def config(trial: optuna.Trial) -> dict[str, Any]:
         drawn = own(trial)
-        return drawn | FIXED | {"input_size": min(drawn["input_size"], int(lengths.max()))}
+        size = drawn["input_size"]  # the list of them, where AutoLSTM looks at its space
+        size = size if isinstance(size, list) else min(size, int(lengths.max()))
+        return drawn | FIXED | {"input_size": size}
 
     loss = MQLoss(quantiles=list(windows.DECILES))
     search = AutoLSTM(
