@@ -41,6 +41,11 @@ class Nodes:
         kill(self.workers.pop(0))
         self.workers.append(self.cluster.add_node(**NODE))
 
+    def working(self, number: int) -> int:
+        """Return how many workers of a training a node has."""
+        processes = [child for one in of(self.workers[number]) for child in one.children(True)]
+        return sum("RayTrainWorker" in " ".join(one.cmdline()) for one in processes)
+
     def kill_head(self) -> None:
         """Kill all processes of the head, while those of the nodes hang and finish nothing more."""
         for node in self.workers:

@@ -16,6 +16,7 @@ import pytest
 
 from retain.project import fingerprint
 
+from .cluster import Nodes
 from .conftest import PARAMS, environment, free_port, run, small_table, write_project
 
 pytestmark = pytest.mark.cluster
@@ -74,7 +75,7 @@ def started(folder: Path, *words: str, **extra: str) -> Iterator["subprocess.Pop
 
 
 def wait_for_checkpoint(folder: Path) -> None:
-    until = time.monotonic() + 150
+    until = time.monotonic() + 300
     while time.monotonic() < until:
         if list(folder.glob("scratch/checkpoints/*/*/*.checkpoint")):
             return
@@ -127,3 +128,21 @@ def test_ray_with_a_killed_worker_gives_the_same_bits(project: Path, undisturbed
     runs = list((project / "mlruns").rglob("*")) if (project / "mlruns").is_dir() else []
     assert runs  # the first worker logged the run
     assert not list((project / "scratch").glob("ray/*/*"))
+
+
+def test_ray_with_a_killed_node_gives_the_same_bits(project: Path, undisturbed: str) -> None:
+    pytest.importorskip("ray")
+    nodes = Nodes()
+    try:
+        with started(
+            project, sys.executable, *SCRIPT, RETAIN_ENGINE="ray", RAY_ADDRESS=nodes.address
+        ) as driver:
+            wait_for_checkpoint(project)
+            assert [nodes.working(number) for number in (0, 1)] == [1, 1]
+            nodes.kill_worker()
+            said = driver.communicate(timeout=300)[0]
+    finally:
+        nodes.close()
+    assert driver.returncode == 0, said
+    assert re.search(r"small lstm: resumes at step \d", said), said
+    assert trained(project) == undisturbed
