@@ -305,6 +305,7 @@ def test_an_empty_store_is_filled_again_and_a_second_time_changes_nothing(
     ]
 
 
+@pytest.mark.long
 def test_a_clone_with_a_remote_and_neither_store_nor_cache_gets_the_registry(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
