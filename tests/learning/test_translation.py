@@ -34,9 +34,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = "".join(f"{pair.source}\t{pair.target}\n" for pair in made_pairs())
     (root / "pairs.tsv").write_text(lines, encoding="utf-8")
     (root / "prepared").mkdir()
-    given = problem()
-    prepare.prepare(given, root, root / "prepared")
-    for cell in ("lstm", "rnn"):
+    prepare.prepare(problem(), root, root / "prepared")
+    for cell, epochs in (("lstm", 10), ("rnn", 2)):
+        given = problem(training={"max_epochs": epochs})
         small.trained(setup.build, given, root / "prepared", cell, root / cell)
         beside = given.beside[NO_ATTENTION]
         folder = root / cell / NO_ATTENTION

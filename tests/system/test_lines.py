@@ -221,7 +221,7 @@ def test_a_bad_sequence_gets_a_sentence(key: Server, content: Any, sentence: str
     )
 
 
-@pytest.mark.parametrize("name", ["rhyme", "key"])
+@pytest.mark.parametrize("name", ["rhyme", pytest.param("key", marks=pytest.mark.long)])
 def test_nothing_that_a_schema_allows_makes_it_fail(
     name: str, request: pytest.FixtureRequest
 ) -> None:

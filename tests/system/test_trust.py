@@ -82,6 +82,7 @@ def test_the_manifest_names_every_file_and_what_the_model_was_made_of(project: P
     assert version(project).tags[manifest.TAG] == manifest.sha256(stored(project) / manifest.NAME)
 
 
+@pytest.mark.long
 def test_the_same_data_params_and_code_give_the_same_manifest(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

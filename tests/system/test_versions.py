@@ -218,11 +218,14 @@ def test_a_version_that_a_person_passed_over_does_not_come_back_by_itself(projec
         (("models", "other"), "no version of other is registered"),
     ],
 )
-def test_what_cannot_be_moved_is_said(project: Path, words: tuple[str, ...], said: str) -> None:
-    before = aliases(project)
+def test_what_cannot_be_moved_is_said(
+    history: Path, words: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(history)
+    before = aliases(history)
     with pytest.raises(RegistryError, match=said):
         raise retain(*words).exception or AssertionError
-    assert aliases(project) == before
+    assert aliases(history) == before
 
 
 def test_who_moves_an_alias_must_be_known(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,6 +307,7 @@ def test_an_empty_store_is_filled_again_and_a_second_time_changes_nothing(
     ]
 
 
+@pytest.mark.long
 def test_a_clone_with_a_remote_and_neither_store_nor_cache_gets_the_registry(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

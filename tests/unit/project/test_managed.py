@@ -1,11 +1,12 @@
 """The files that projects are made of: which they are, and what of them a person changed."""
 
+import subprocess
 from pathlib import Path
 
-import check_jsonschema
 import pytest
 
 from retain.project import managed
+from tests import forkserver
 
 ROOT = Path(__file__).parents[3]
 TEXT = f"# {managed.MARK}: in a project\na: 1\n\n{managed.YOURS}.\nb: 2\n"
@@ -39,25 +40,31 @@ def test_the_code_of_a_project_is_what_its_lock_names() -> None:
     assert "        - src/retain\n" in (ROOT / "dvc.yaml").read_text()
 
 
-def validate(folder: Path, params: str) -> object:
-    """The exit code of a validator for a params.yaml, by the schema that projects have."""
+def validate(folder: Path, params: str) -> "subprocess.CompletedProcess[str]":
+    """What a validator says of a params.yaml by the schema that projects have.
+
+    It changes how YAML is read in its process.
+    """
     (folder / "schema.json").write_text(managed.texts()[managed.SCHEMA])
     (folder / "params.yaml").write_text(params)
-    with pytest.raises(SystemExit) as ended:
-        check_jsonschema.main(
-            ["--schemafile", str(folder / "schema.json"), str(folder / "params.yaml")]
-        )
-    return ended.value.code
+    command = [forkserver.programs() / "python", "-c", "import check_jsonschema as c; c.main()"]
+    return subprocess.run(
+        [*command, "--schemafile", "schema.json", "params.yaml"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
-def test_the_schema_allows_the_sample_and_finds_a_typo(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_schema_allows_the_sample_and_finds_a_typo(tmp_path: Path) -> None:
     sample = (ROOT / "params.yaml").read_text()
-    assert validate(tmp_path, sample) == 0, capsys.readouterr()
-    assert validate(tmp_path, sample.replace("      horizon: 24", "      horizont: 24")) == 1
-    assert "horizont" in capsys.readouterr().out
-    assert validate(tmp_path, "problems: {}\n") == 0
+    done = validate(tmp_path, sample)
+    assert done.returncode == 0, done.stdout
+    done = validate(tmp_path, sample.replace("      horizon: 24", "      horizont: 24"))
+    assert done.returncode == 1
+    assert "horizont" in done.stdout
+    assert validate(tmp_path, "problems: {}\n").returncode == 0
 
 
 @pytest.mark.parametrize("name", ["params.yaml", *managed.SAMPLE])

@@ -176,6 +176,7 @@ def test_errors_name_the_file_and_the_row(model: Path, tmp_path: Path) -> None:
         forecast_bulk(model, str(tmp_path / "none"), tmp_path, tmp_path / "new", "m", on_progress)
 
 
+@pytest.mark.long
 def test_other_processes_write_the_same_bytes(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

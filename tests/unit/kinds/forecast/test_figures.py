@@ -68,6 +68,7 @@ def drawings() -> dict[str, str]:
     return all_figures()
 
 
+@pytest.mark.long
 def test_another_process_with_another_hash_seed_gives_the_same_text(
     drawings: dict[str, str],
 ) -> None:
