@@ -116,8 +116,8 @@ def _began(studies: "Mapping[Cell, Study]") -> None:
     """Print how many trials are there already."""
     counts = {cell: len(study.ended) for cell, study in studies.items()}
     if any(counts.values()):
-        told = ", ".join(f"{cell} {count}" for cell, count in counts.items())
-        typer.echo(f"trials of an earlier run: {told}")
+        text = ", ".join(f"{cell} {count}" for cell, count in counts.items())
+        typer.echo(f"trials of an earlier run: {text}")
 
 
 def _tell(cell: "Cell", ended: "Ended", progress: "Progress") -> None:
@@ -125,8 +125,8 @@ def _tell(cell: "Cell", ended: "Ended", progress: "Progress") -> None:
     from retain.tuning import report
 
     count = f"{progress.ended}/{progress.wanted}"
-    told = report.line(ended, progress.best, progress.left)
-    typer.echo(f"{cell:<4} {count:>{2 * len(str(progress.wanted)) + 1}}  {told}")
+    text = report.line(ended, progress.best, progress.left)
+    typer.echo(f"{cell:<4} {count:>{2 * len(str(progress.wanted)) + 1}}  {text}")
 
 
 def _compared(cell: "Cell", number: int, earlier: int, why: str) -> None:

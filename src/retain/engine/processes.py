@@ -47,6 +47,12 @@ def started(
     )
 
 
+def unreachable(code: str) -> str:
+    """Say that no cluster could be connected with; `code` is that of the process that tried."""
+    where = os.environ.get("RAY_ADDRESS", "of this machine")
+    return f"the Ray cluster {where} cannot be reached ({code})"
+
+
 def kill(process: "subprocess.Popen[bytes]") -> None:
     """End such a process, and those that it has started."""
     with suppress(ProcessLookupError):
@@ -178,8 +184,7 @@ class _Run:
     def _lost(self, which: Worker) -> None:
         code = which.process.returncode
         if self.pool.engine.name == "ray" and not which.slots:
-            where = os.environ.get("RAY_ADDRESS", "of this machine")
-            raise RetainError(f"the Ray cluster {where} cannot be reached (exit code {code})")
+            raise RetainError(unreachable(f"exit code {code}"))
         if self.pool.engine.name == "ray":
             raise RetainError(
                 f"the Ray cluster was lost in {self.job} (its driver ended with {code}; see above);"

@@ -21,7 +21,7 @@ from retain.engine.worker import end_with_parent, line, own_channels
 from retain.errors import RetainError, clipped
 from retain.tuning.ray_node import Node
 
-IDLE = 2.0  # seconds until an actor without a trial makes room for one that has not started
+IDLE = 2.0  # seconds until an actor without a trial makes room for one that finds none
 
 
 class Cluster:
@@ -29,64 +29,90 @@ class Cluster:
 
     def __init__(self, ray: Any, training: Training, words: Sequence[str], answers: FileIO):
         self.ray, self._words, self._answers = ray, words, answers
-        self._lock, self._new = threading.Lock(), set[int]()
-        found = ray.cluster_resources()
+        self._lock, self._waiting = threading.Lock(), 0
+        nodes = [one["Resources"] for one in ray.nodes() if one["Alive"]]
         graphic = training.accelerator != "cpu" and training.reproducible != "portable"
-        graphic = graphic and found.get("GPU", 0) >= 1
-        needs = {"num_cpus": training.threads, "num_gpus": int(graphic)}
-        self._actor = ray.remote(**needs)(Node)
-        self.slots = int(found["CPU"]) // training.threads
-        if graphic:
-            self.slots = min(self.slots, int(found["GPU"]))
+        graphic = graphic and any(node.get("GPU", 0) >= 1 for node in nodes)
+        needs = {"CPU": training.threads} | ({"GPU": 1} if graphic else {})
+        self._actor = ray.remote(num_cpus=training.threads, num_gpus=int(graphic))(Node)
+        # An actor is on one node: what is left on several does not make room for one.
+        self.slots = sum(
+            min(int(node.get(key, 0)) // count for key, count in needs.items()) for node in nodes
+        )
+        if not self.slots:
+            plural = "s" * (training.threads != 1)
+            also = " and a GPU" * graphic
+            raise RetainError(
+                f"no node of the Ray cluster has the {training.threads} processor{plural}{also} "
+                f"of a trial (training.threads: {training.threads})"
+            )
 
-    def actor(self, place: int) -> Any:
-        """Return a new actor for a place; it waits where the cluster has no room."""
-        with self._lock:
-            self._new.add(place)
-        return self._actor.remote(self._words)
-
-    def tell(self, place: int, message: dict[str, Any]) -> None:
-        """Say what an actor says, or that it is lost."""
-        with self._lock:
-            self._new.discard(place)
-            self._answers.write(line({"place": place} | message))
-
+    @property
     def is_full(self) -> bool:
-        """Return whether an actor has not said anything yet."""
+        """Whether a new actor waits for room on a node."""
+        return self._waiting > 0
+
+    def actor(self) -> Any:
+        """Return a new actor, as soon as a node has room for it."""
         with self._lock:
-            return bool(self._new)
+            self._waiting += 1
+        try:
+            actor = self._actor.remote(self._words)
+            self.ray.get(actor.begin.remote())
+            return actor
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
+    def send(self, place: int, message: dict[str, Any]) -> None:
+        """Write a message of a place: what its actor answers, or that it is lost."""
+        with self._lock:
+            self._answers.write(line({"place": place} | message))
 
 
 class Place(threading.Thread):
-    """Sends the lines of a place to its actor, and returns what that says."""
+    """Sends the lines of a place to its actor, and passes on what that answers.
+
+    Attributes:
+        actor: None until the first trial, and after a loss.
+        has_trial: whether the actor waits for the answer to a trial.
+    """
 
     def __init__(self, number: int, cluster: Cluster):
         super().__init__(daemon=True)
         self.number, self.cluster = number, cluster
         self.asked = queue.SimpleQueue[str]()
+        self.actor: Any = None
+        self.has_trial = False
 
     def run(self) -> None:
-        """Do so without end."""
-        ray, waits = self.cluster.ray, False
-        actor: Any = None
+        """Serve one place until the process ends."""
         while True:
             try:
                 text = self.asked.get(timeout=IDLE)
             except queue.Empty:
-                if actor is not None and not waits and self.cluster.is_full():
-                    ray.kill(actor)
-                    actor = None
-                continue
-            actor = actor or self.cluster.actor(self.number)
-            message: dict[str, Any] = {"epochs": 0}
-            while "epochs" in message:  # which needs no answer
-                try:
-                    message = json.loads(ray.get(actor.exchange.remote(text)))
-                except Exception as error:  # its node or process was lost, or cannot import it
-                    message, actor = {"lost": clipped(error, 1000)}, None
-                self.cluster.tell(self.number, message)
-                text = ""
-            waits = "epoch" in message
+                self.make_room()
+            else:
+                self.exchange(text)
+
+    def make_room(self) -> None:
+        """End the actor, if it has no trial and another one waits for room."""
+        if self.actor is not None and not self.has_trial and self.cluster.is_full:
+            self.cluster.ray.kill(self.actor)
+            self.actor = None
+
+    def exchange(self, text: str) -> None:
+        """Send a line to the actor, and pass on what it answers."""
+        message: dict[str, Any] = {"epochs": 0}
+        while "epochs" in message:  # which needs no answer
+            try:
+                self.actor = self.actor or self.cluster.actor()
+                message = json.loads(self.cluster.ray.get(self.actor.exchange.remote(text)))
+            except Exception as error:  # its node or process was lost, or cannot import it
+                message, self.actor = {"lost": clipped(error, 1000)}, None
+            self.cluster.send(self.number, message)
+            text = ""
+        self.has_trial = "epoch" in message
 
 
 def main() -> None:
@@ -97,8 +123,6 @@ def main() -> None:
     try:
         training = loader.load_problem(Path(words[0]), words[1]).training
         cluster = Cluster(ray_driver.connect(), training, words, answers)
-        if not cluster.slots:
-            raise RetainError(f"the Ray cluster has less than {training.threads} processors")
     except RetainError as error:
         answers.write(line({"error": str(error)}))
         return

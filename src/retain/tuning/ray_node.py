@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from retain.engine import processes
@@ -17,6 +18,9 @@ class Node:
         self._words = words
         self._process: subprocess.Popen[bytes] | None = None
 
+    def begin(self) -> None:
+        """Return as soon as the actor has its place on a node."""
+
     def exchange(self, text: str) -> str:
         """Send a line to the process, if there is one, and return the next line that it says."""
         if self._process is None:
@@ -27,13 +31,9 @@ class Node:
             self._process = processes.started(["-m", "retain.tuning.worker", *self._words])
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        try:
+        with suppress(BrokenPipeError):  # it has ended, and may have said why
             self._process.stdin.write(text.encode())
-        except BrokenPipeError:
-            found = b""
-        else:
-            found = self._process.stdout.readline()
-        if found:
+        if found := self._process.stdout.readline():
             return found.decode()
         self._process.communicate()
         code, self._process = self._process.returncode, None

@@ -175,32 +175,32 @@ def earlier(found: Mapping[Cell, Evidence]) -> Table:
 
 def verdicts(found: Mapping[Cell, Evidence]) -> list[str]:
     """Say of each cell whether its best trial may be better by chance."""
-    said = []
+    sentences = []
     for cell, one in found.items():
         label, parts = mark(cell).label, f"{one.parts} earlier part{'s' * (one.parts != 1)}"
         if one.better:
-            said.append(f"The {label}'s best trial is better on {parts} of the table, too.")
+            sentences.append(f"The {label}'s best trial is better on {parts} of the table, too.")
         elif not one.parts:
-            said.append(
+            sentences.append(
                 f"Whether the {label}'s best trial is better, or by chance, is not known: the "
                 f"table has too few rows before the validation part."
             )
         elif one.difference.judgement == "worse":
-            said.append(f"The {label}'s best trial is worse on {parts} of the table.")
+            sentences.append(f"The {label}'s best trial is worse on {parts} of the table.")
         else:
-            said.append(
+            sentences.append(
                 f"The {label}'s best trial may be better by chance: on {parts} of the table the "
                 f"difference is not clear."
             )
-    return said
+    return sentences
 
 
 def unequal(plan: Plan, studies: Mapping[Cell, Study]) -> str:
     """Say whether the comparison of cells is unequal, and why; empty if it is equal."""
     counts = {mark(cell).label: len(study.ended) for cell, study in studies.items()}
     if len(set(counts.values())) > 1:
-        told = ", ".join(f"{label} {count}" for label, count in counts.items())
-        return f"Unequal: the cells have not as many trials ({told})."
+        text = ", ".join(f"{label} {count}" for label, count in counts.items())
+        return f"Unequal: the cells have not as many trials ({text})."
     if not plan.whole:
         missing = [c for c in plan.problem.training.cells if c not in studies]
         labels = ", ".join(mark(cell).label for cell in missing)
@@ -228,13 +228,13 @@ def sentence(plan: Plan, studies: Mapping[Cell, Study]) -> str:
 def line(ended: Ended, best_so_far: Ended | None, left: float) -> str:
     """Return the line of progress behind the count of trials."""
     if ended.value is None:
-        told = outcome(ended)
-        told = f"{number(ended.scores[-1])}  {told}" if ended.scores else told
+        text = outcome(ended)
+        text = f"{number(ended.scores[-1])}  {text}" if ended.scores else text
     else:
-        told = f"{number(ended.value)}"
+        text = f"{number(ended.value)}"
     if best_so_far is not None:
-        told += f"  (best {number(best_so_far.value)}, trial {best_so_far.number + 1})"
-    return told + (f"  about {duration(left)} left" if left > 0 else "")
+        text += f"  (best {number(best_so_far.value)}, trial {best_so_far.number + 1})"
+    return text + (f"  about {duration(left)} left" if left > 0 else "")
 
 
 def meaning(plan: Plan) -> str:
@@ -245,10 +245,10 @@ def meaning(plan: Plan) -> str:
         score = "twice the mean quantile loss on the validation part, in deviations of each series"
         if plan.problem.training.model_dump().get("rehearsals"):
             score = score.replace("the validation part", "the parts of the rehearsals")
-    told = f"The score is {score}, smaller is better. The test part was not read."
+    text = f"The score is {score}, smaller is better. The test part was not read."
     if kind_of(plan.problem).trial is None:
-        told += " Whether the best trial is better by chance is not known."
-    return told
+        text += " Whether the best trial is better by chance is not known."
+    return text
 
 
 def duration(seconds: float) -> str:

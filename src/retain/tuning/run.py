@@ -9,10 +9,9 @@ from typing import Any
 from retain.config.schema import Cell
 from retain.errors import DataError, RetainError
 from retain.tuning import evidence, runs
-from retain.tuning import runner as runner_of
 from retain.tuning.evidence import Evidence
 from retain.tuning.plan import Plan
-from retain.tuning.runner import TrialRunner, messages
+from retain.tuning.runner import TrialRunner, chosen_runner, messages
 from retain.tuning.study import Ended, Study
 
 Tell = Callable[[Cell, Ended, "Progress"], None]
@@ -78,7 +77,7 @@ def run(
         began: called when the studies have been opened.
         compared: called after each training on an earlier part.
     """
-    with runner_of.chosen(plan) as runner:
+    with chosen_runner(plan) as runner:
         jobs = jobs or runner.at_once
         prepared = _prepare(plan, runner)
         seed = plan.problem.training.seed

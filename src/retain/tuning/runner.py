@@ -21,7 +21,13 @@ from retain.tuning.plan import Plan
 
 
 class TrialRunner(Protocol):
-    """Runs one trial in each of its places at a time."""
+    """Runs one trial in each of its places at a time.
+
+    Attributes:
+        at_once: trials that run at a time, if nobody chooses another number.
+    """
+
+    at_once: int
 
     def start(self, place: int, task: Mapping[str, Any]) -> None:
         """Start a trial in a free place: an entry of params.yaml, and a cell."""
@@ -50,7 +56,7 @@ def messages(runner: TrialRunner) -> Iterator[tuple[int, dict[str, Any]]]:
             yield place, message
 
 
-def chosen(plan: Plan) -> "Processes":
+def chosen_runner(plan: Plan) -> "Processes":
     """Return the runner of the chosen engine.
 
     Raises:
@@ -68,8 +74,8 @@ def chosen(plan: Plan) -> "Processes":
 
 
 @dataclass
-class _Trial:
-    """A trial that runs: its task, how often it was begun, and the answers that it got."""
+class _Attempts:
+    """The attempts at a trial: its task, how often it was begun, and the answers that it got."""
 
     task: Mapping[str, Any]
     tries: int = 1
@@ -78,12 +84,9 @@ class _Trial:
 
 
 class Processes:
-    """A process for each place, with the libraries imported, from which its trials are forked.
+    """Processes that do the tasks of places, each started with its first task.
 
-    It is started with the first task of the place.
-
-    Attributes:
-        at_once: trials that run at a time, if nobody chooses another number.
+    Here each place has its own, a `worker`: it has the libraries imported, and forks the trials.
     """
 
     program = "retain.tuning.worker"
@@ -91,7 +94,7 @@ class Processes:
     def __init__(self, words: list[str], at_once: int):
         self.at_once = at_once
         self._words = words
-        self._trials: dict[int, _Trial] = {}
+        self._trials: dict[int, _Attempts] = {}
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._selector = selectors.DefaultSelector()
 
@@ -111,7 +114,7 @@ class Processes:
 
     def start(self, place: int, task: Mapping[str, Any]) -> None:
         """See `TrialRunner`."""
-        self._trials[place] = _Trial(task)
+        self._trials[place] = _Attempts(task)
         self._write(place, {"task": task})
 
     def messages(self) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -122,14 +125,14 @@ class Processes:
             if "error" in message:
                 raise RetainError(message["error"])
             if (place := message.pop("place")) in self._trials:
-                yield from self._told(place, message)
+                yield from self._handle(place, message)
 
     def answer(self, place: int, stop: bool) -> None:
         """See `TrialRunner`."""
         self._trials[place].answers.append(stop)
         self._write(place, {"stop": stop})
 
-    def _told(self, place: int, message: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _handle(self, place: int, message: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield a message, unless it says what was known before the trial was begun again."""
         trial = self._trials[place]
         if "lost" in message and trial.tries < TRIES:
@@ -156,7 +159,7 @@ class Processes:
         return {"place": place, "lost": f"exit code {process.returncode}"}
 
     def _process(self, place: int) -> "subprocess.Popen[bytes]":
-        """Return the process of a place, which is started if there is none."""
+        """Return the process that does the tasks of a place, which is started if there is none."""
         if place not in self._processes:
             environment = os.environ | {choice.VARIABLE: "local"}
             process = processes.started(["-m", self.program, *self._words], environment)
@@ -186,7 +189,10 @@ class OnRay(Processes):
         process = self._process(0)
         assert process.stdout is not None
         line = process.stdout.readline()
-        message = json.loads(line) if line else self._ended(0)
+        if line:
+            message = json.loads(line)
+        else:  # its driver has ended
+            message = {"error": processes.unreachable(super()._ended(0)["lost"])}
         if "error" in message:
             self.__exit__(None, None, None)
             raise RetainError(message["error"])
@@ -194,6 +200,7 @@ class OnRay(Processes):
         return self
 
     def _process(self, place: int) -> "subprocess.Popen[bytes]":
+        """Return the one process, whatever the place."""
         return super()._process(0)
 
     def _ended(self, place: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ process stops when its standard input ends.
 import json
 import math
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from retain.config.kind import kind_of
 from retain.config.schema import Mode, Problem
 from retain.engine import mapping
 from retain.engine.worker import end_with_parent, line, own_channels
-from retain.errors import RetainError
+from retain.errors import RetainError, clipped
 from retain.project import code_deps, fingerprint
 from retain.training.portable_cpu import pin_cpu_kernels
 
@@ -47,11 +48,11 @@ def main() -> None:
     root, name, mode = Path(sys.argv[1]), sys.argv[2], cast("Mode", sys.argv[3])
     pin_cpu_kernels(mode)
     asked, answers = own_channels()
-
-    kind = kind_of(loader.load_problem(root, name))
-    targets = kind.targets("prepare") | kind.targets("train")
-    for module in ("retain.training.trainer", *(one.partition(":")[0] for one in targets.values())):
-        import_module(module)
+    try:
+        import_libraries(root, name)
+    except RetainError as error:
+        answers.write(line({"error": str(error)}))
+        return
     while text := asked.readline():
         match json.loads(text):
             case {"place": place, "task": task}:
@@ -65,6 +66,25 @@ def main() -> None:
         if status != 0:  # as where the memory was too small, or nobody asks any more
             with suppress(BrokenPipeError):
                 tell({"lost": f"exit code {status}"})
+
+
+def import_libraries(root: Path, name: str) -> None:
+    """Import what the trials of a problem need.
+
+    Raises:
+        RetainError: params.yaml cannot be used, or a library is missing or damaged.
+    """
+    kind = kind_of(loader.load_problem(root, name))
+    targets = kind.targets("prepare") | kind.targets("train")
+    try:
+        import_module("retain.training.trainer")
+        for target in targets.values():
+            import_module(target.partition(":")[0])
+    except (ImportError, OSError) as error:
+        raise RetainError(
+            f"a trial cannot start on {os.uname().nodename}: {clipped(error, 500)}; every node "
+            "needs the same installation of retain"
+        ) from None
 
 
 def _tell(answers: FileIO, place: int, message: dict[str, Any]) -> None:
@@ -119,8 +139,8 @@ def run(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: Answers)
         return bool(json.loads(asked.readline())["stop"])
 
     trainer.fit(setup, problem.training, cell, f"{name} {cell}", stop=stop)
-    told = {"losses": losses} if "earlier" in task else {}
-    tell({"done": True, "seconds": time.process_time() - begin, **told})
+    extra = {"losses": losses} if "earlier" in task else {}
+    tell({"done": True, "seconds": time.process_time() - begin, **extra})
 
 
 def prepare(root: Path, name: str, problem: Problem) -> Path:
@@ -142,6 +162,8 @@ def prepare(root: Path, name: str, problem: Problem) -> Path:
         kind.prepare.load(problem, root, scratch)
 
     with FileLock(target.with_suffix(".lock")):
+        for left in target.parent.glob(f".*.{md5}"):  # by a kill
+            shutil.rmtree(left, ignore_errors=True)
         if not target.is_dir():
             mapping.write(target, make)
     return target

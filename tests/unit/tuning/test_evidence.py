@@ -59,6 +59,8 @@ def test_few_origins_or_no_earlier_part_decide_nothing() -> None:
 class Runner:
     """Answers each training on an earlier part at once; the second part is not possible."""
 
+    at_once = 1
+
     def __init__(self, gain: float):
         self.gain, self.tasks = gain, 0
         self.waiting: deque[tuple[int, dict[str, Any]]] = deque()

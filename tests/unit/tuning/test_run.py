@@ -78,7 +78,7 @@ class Fake:
 
 @pytest.fixture(autouse=True)
 def _fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs_of.runner_of, "chosen", Fake)
+    monkeypatch.setattr(runs_of, "chosen_runner", Fake)
     monkeypatch.setattr(runs_of.runs, "log", lambda *args: None)
     for name, value in (("most", 0), ("failing", None), ("defect", False)):
         monkeypatch.setattr(Fake, name, value)

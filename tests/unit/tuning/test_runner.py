@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import FileIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,8 +16,8 @@ import pytest
 from retain.config.schema import Training
 from retain.engine import choice
 from retain.engine.processes import TRIES
-from retain.errors import ParamsError
-from retain.tuning import ray_driver, ray_node, runner
+from retain.errors import ParamsError, RetainError
+from retain.tuning import ray_node, runner
 from retain.tuning.ray_driver import Cluster, Place
 from retain.tuning.runner import OnRay, Processes
 
@@ -116,12 +115,12 @@ def test_the_engine_says_where_trials_run_and_how_many_at_a_time(
 ) -> None:
     plan = planned(tmp_path)
     monkeypatch.setenv(choice.VARIABLE, "local:4")
-    assert runner.chosen(plan).at_once == 4
+    assert runner.chosen_runner(plan).at_once == 4
     monkeypatch.setenv(choice.VARIABLE, "ray")
-    assert isinstance(runner.chosen(plan), OnRay)
+    assert isinstance(runner.chosen_runner(plan), OnRay)
     monkeypatch.setenv(choice.VARIABLE, "command:4")
     with pytest.raises(ParamsError, match="--engine local:N or --engine ray"):
-        runner.chosen(plan)
+        runner.chosen_runner(plan)
 
 
 class Ray:
@@ -131,11 +130,16 @@ class Ray:
         self.answers, self.asked = [*answers], list[str]()
         self.made = self.killed = 0
         self.needs: dict[str, Any] = {}
-        actor = SimpleNamespace(exchange=SimpleNamespace(remote=self.asked.append))
-        self.actor = actor
+        self.watch: Callable[[], object] = lambda: None  # called while an answer is waited for
+        self.actor = SimpleNamespace(
+            exchange=SimpleNamespace(remote=self.asked.append),
+            begin=SimpleNamespace(remote=lambda: "begin"),
+        )
 
-    def cluster_resources(self) -> dict[str, float]:
-        return {"CPU": 5.0, "GPU": 1.0}
+    def nodes(self) -> list[dict[str, Any]]:
+        some = [{"CPU": 3.0}, {"CPU": 3.0, "GPU": 1.0}, {"memory": 1.0}]
+        lost = {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}
+        return [lost, *({"Alive": True, "Resources": one} for one in some)]
 
     def remote(self, **needs: Any) -> Any:
         self.needs = needs
@@ -145,7 +149,10 @@ class Ray:
         self.made += 1
         return self.actor
 
-    def get(self, reference: None) -> str:
+    def get(self, reference: str | None) -> str:
+        self.watch()
+        if reference == "begin":
+            return ""
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -183,25 +190,31 @@ def test_an_actor_that_is_lost_is_told_and_the_next_trial_gets_another() -> None
     assert ray.asked == ["a task", "", "an answer", "the task again", "", "an answer"]
 
 
-def test_an_actor_without_a_trial_makes_room_for_one_that_waits(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(ray_driver, "IDLE", 0.01)
-    ray = Ray({"done": True}, {"epoch": 1})
-    made, said = cluster(ray)
-    idle, busy = Place(1, made), Place(2, made)
-    for place in (idle, busy):
-        place.start()
-        place.asked.put("a task")
-        next(said)
-    time.sleep(0.1)
-    assert ray.killed == 0
-    made.actor(3)  # a node was lost: this one finds no room
-    limit = time.monotonic() + 5
-    while not ray.killed and time.monotonic() < limit:
-        time.sleep(0.01)
-    time.sleep(0.1)
-    assert ray.killed == 1  # not that of a trial that waits for its answer
+def test_only_an_actor_without_a_trial_makes_room_and_only_for_one_that_waits() -> None:
+    ray = Ray({"epoch": 1}, {"done": True})
+    made, _ = cluster(ray)
+    place = Place(1, made)
+    place.exchange("a task")
+    made._waiting = 1
+    place.make_room()
+    assert ray.killed == 0  # it waits for the answer to an epoch
+    made._waiting = 0
+    place.exchange("an answer")
+    place.make_room()
+    assert ray.killed == 0  # nobody waits
+    made._waiting = 1
+    place.make_room()
+    place.make_room()
+    assert ray.killed == 1
+
+
+def test_an_actor_waits_for_room_until_it_is_on_a_node_not_until_it_answers() -> None:
+    ray = Ray({"done": True})
+    made, _ = cluster(ray)
+    full = list[bool]()
+    ray.watch = lambda: full.append(made.is_full)
+    Place(1, made).exchange("a task")
+    assert full == [True, False]
 
 
 def test_a_trial_has_the_processors_that_it_trains_with() -> None:
@@ -211,9 +224,34 @@ def test_a_trial_has_the_processors_that_it_trains_with() -> None:
     made, _ = cluster(ray, accelerator="gpu", reproducible="machine")
     assert (ray.needs, made.slots) == ({"num_cpus": 1, "num_gpus": 1}, 1)
     made, _ = cluster(ray, reproducible="portable")
-    assert made.slots == 5
+    assert made.slots == 6
+
+
+def test_a_trial_that_fits_on_no_node_is_an_error() -> None:
+    """Two nodes have as many processors together; a trial would wait for ever."""
+    with pytest.raises(RetainError, match="no node of the Ray cluster has the 4 processors of"):
+        cluster(Ray(), threads=4, accelerator="cpu", reproducible="machine")
+    with pytest.raises(RetainError, match="the 4 processors and a GPU of"):
+        cluster(Ray(), threads=4, accelerator="gpu", reproducible="machine")
+
+
+def test_a_driver_that_ends_while_it_connects_lost_no_cluster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    monkeypatch.setattr(OnRay, "program", "retain.no_such_module")
+    why = r"10\.0\.0\.1:6379 cannot be reached \(exit code 1\)"
+    with pytest.raises(RetainError, match=why), OnRay([], 1):
+        pass
 
 
 def test_a_node_without_the_project_ends_the_study(tmp_path: Path) -> None:
     node = ray_node.Node([str(tmp_path / "elsewhere"), "p", "machine"])
     assert "does not see" in json.loads(node.exchange("{}\n"))["error"]
+
+
+def test_a_node_passes_on_why_its_process_cannot_start(tmp_path: Path) -> None:
+    node = ray_node.Node([str(tmp_path), "p", "machine"])
+    assert json.loads(node.exchange("{}\n")) == {
+        "error": f"{tmp_path}/params.yaml does not exist: run this in the project's folder"
+    }
