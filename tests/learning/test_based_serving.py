@@ -39,10 +39,11 @@ def write(folder: Path, frame: pd.DataFrame, **data: Any) -> tuple[Predictor, Pa
 
 
 def gappy() -> pd.DataFrame:
+    """Values are missing, and one series begins late."""
     frame = three()
     missing = np.random.default_rng(0).random(len(frame)) < 0.1
-    missing[[0, 199, 200, 399, 400, 599, 180, 181]] = False
-    return frame.assign(y=frame["y"].mask(missing))
+    missing[[0, 199, 290, 399, 400, 599, 180, 181]] = False
+    return frame.assign(y=frame["y"].mask(missing)).drop(index=range(200, 290))
 
 
 def late() -> pd.DataFrame:
@@ -68,7 +69,8 @@ TABLES: dict[str, tuple[Callable[[], pd.DataFrame], dict[str, Any]]] = {
 }
 
 
-LONG = {"plain", "log1p", "late"}  # in every run there are a table with logarithms and late series
+# In every run there are tables with and without logarithms, and a series that begins late.
+LONG = {"plain", "log1p", "late"}
 
 
 @pytest.fixture(

@@ -15,11 +15,10 @@ from retain.kinds.forecast.config import DECILES, Problem
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Windows
-from retain.kinds.forecast.model import rehearsal, setup
+from retain.kinds.forecast.model import learner, rehearsal, setup
 from retain.kinds.forecast.model.calibration import Target
 from retain.kinds.forecast.model.conformal import Residuals, collect, fit, joined
 from retain.kinds.forecast.model.forecaster import CALIBRATION, Forecaster, load_forecaster
-from retain.kinds.forecast.model.pool import fitting
 from retain.kinds.forecast.model.pool.pool import Pool
 from retain.kinds.forecast.model.pool.running import Run
 from retain.kinds.forecast.model.rehearsal import Rehearsed, Together, Trust, half_width
@@ -58,13 +57,13 @@ def source() -> Panel:
 def test_each_rehearsal_learns_from_what_precedes_its_part_and_none_sees_the_test_part(
     source: Panel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit_pool, ends = fitting.fit, list[int]()
+    fit_base, ends = learner.fit_base, list[int]()
 
-    def fit(panel: Panel, until: int, log: bool) -> Pool:
-        ends.append(until)
-        return fit_pool(panel, until, log)
+    def fit(source: Panel) -> tuple[Pool, Run]:
+        ends.append(source.schema.validation_step)
+        return fit_base(source)
 
-    monkeypatch.setattr(fitting, "fit", fit)
+    monkeypatch.setattr(learner, "fit_base", fit)
     built = setup.build_on(source, problem(), "lstm")
     learned, judged = parts(built.train), parts(built.validation)
     assert [span(windows)[1] for windows in learned] == [VALIDATION - LENGTH, VALIDATION, TEST]

@@ -161,6 +161,7 @@ def test_a_refit_that_is_killed_ends_with_the_same_bits_in_the_same_run(project:
     assert not (project.folder / "scratch/checkpoints/refit-small").exists()
 
 
+# With one damaged, test_resume.py looks in every run at which is taken.
 @pytest.mark.parametrize(
     ("damaged", "resumes"), [pytest.param(1, "at step 6", marks=pytest.mark.long), (2, "")]
 )

@@ -48,10 +48,12 @@ CASES = {
     "covariates": Case({"series_embedding": 2, "segment_length": 1}, COVARIATES),
     "ensemble": Case({"ensemble": 2, "mean": "tweedie"}, {"transform": "log1p"}),
     "pool": Case(
-        {"base": "pool"}, {"transform": "box_cox", "past_covariates": ["rain"]}, pool=True
+        {"base": "pool", "series_embedding": 2, "segment_length": 1},
+        {"transform": "box_cox", **COVARIATES},
+        pool=True,
     ),
 }
-QUICK = [("lstm", "covariates")]
+QUICK = [("lstm", "pool")]  # with all covariates, on the base that `retain add` writes
 OTHERS = [
     pytest.param(cell, case, marks=pytest.mark.long)
     for cell in ("lstm", "gru", "rnn")

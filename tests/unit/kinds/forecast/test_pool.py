@@ -95,16 +95,19 @@ def test_a_slope_that_turns_is_followed() -> None:
     assert np.abs(truth - forecast).mean() < 1.1 * np.abs(truth - fading).mean()
 
 
-def test_a_series_returns_to_its_mean() -> None:
-    noise, y = np.random.default_rng(0), np.full(400, 100.0)
+def test_series_return_to_their_mean() -> None:
+    noise, y = np.random.default_rng(0), np.full((10, 400), 100.0)
     for t in range(1, 400):
-        y[t] = 100 + 0.8 * (y[t - 1] - 100) + noise.normal()
-    source, origins = made(y), np.arange(240, 394)
+        y[:, t] = 100 + 0.8 * (y[:, t - 1] - 100) + noise.normal(size=10)
+    source, origins = made(*y), np.arange(240, 394)
     pool = fit(source, 240, log=False)
-    forecast = blend(pool, at(source, pool, [0] * 154, origins.tolist()), np.ones(154, int))
-    truth, last = np.lib.stride_tricks.sliding_window_view(y[240:399], 6), y[239:393, None]
-    known = 100 + (last - 100) * 0.8 ** np.arange(1, 7)
-    assert np.abs(truth - forecast).mean() < 1.2 * np.abs(truth - known).mean()
+    series, steps = np.repeat(np.arange(10), 154), np.tile(origins, 10)
+    forecast = blend(pool, at(source, pool, series.tolist(), steps.tolist()), series + 1)
+    truth = np.lib.stride_tricks.sliding_window_view(y[:, 240:399], 6, axis=1)
+    known = 100 + (y[:, 239:393, None] - 100) * 0.8 ** np.arange(1, 7)
+    error = np.abs(truth - forecast.reshape(truth.shape)).mean()
+    # Without the candidates that return to a mean it is 1.17 times as large.
+    assert error < 1.1 * np.abs(truth - known).mean()
 
 
 def test_figures_are_what_lies_beside_the_moving_average_of_cycles_that_are_over() -> None:
@@ -414,7 +417,7 @@ def test_a_run_along_many_series_keeps_a_few_paths(
     monkeypatch.setattr(paths, "KEPT", 1)
     run = Run(pool, gappy)
     run.at(np.arange(len(ends)), ends, CONTEXT)
-    kept = [each for each in gc.get_objects() if type(each) is paths.Path]
+    kept = [p for p in gc.get_objects() if type(p) is paths.Path and p.pool is pool]
     assert len(ends) > 5
     assert len(kept) == 1
 
