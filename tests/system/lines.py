@@ -93,6 +93,6 @@ def write_project(folder: Path, more: str = "", tables: dict[str, str] | None = 
         (folder / "models" / name).mkdir(parents=True)
         model = folder / "models" / name / "lstm"
         small.trained(kind.training.load, problem, prepared, "lstm", model)
-        version = registry.add(folder, name, problem, {"models": {"lstm": {"luck": 0.5}}})
+        version, _ = registry.add(folder, name, problem, {"models": {"lstm": {"luck": 0.5}}})
         store.connect(folder).set_registered_model_alias(name, "champion", version.version)
     return folder

@@ -320,10 +320,19 @@ def test_it_does_not_start(finished: Path, name: str, host: str, sentence: str) 
         process.serve(finished, name, host, 0, Limits())
 
 
-@pytest.mark.parametrize("key", [" ", "a\nb", " a", "\u2603", "a\x7f"])
+@pytest.mark.parametrize("key", [" ", "a\nb", " a", "\udcff", "a\x7f"])
 def test_a_key_that_no_client_could_send_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     monkeypatch.setenv(process.KEY, key)
-    with pytest.raises(RetainError, match="RETAIN_API_KEY begins or ends with a space, or has"):
+    with pytest.raises(RetainError, match="RETAIN_API_KEY begins or ends with a space, has a"):
         process.serve(tmp_path, "small", "127.0.0.1", 0, Limits())
+
+
+@pytest.mark.parametrize("key", ["a", "a key: ü", "\u2603"])
+def test_a_key_that_clients_send_as_utf_8_is_none_to_refuse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv(process.KEY, key)
+    with pytest.raises(RetainError, match=r"--host 203\.0\.113\.1 --port 0 cannot be used"):
+        process.serve(tmp_path, "small", "203.0.113.1", 0, Limits())

@@ -29,7 +29,7 @@ from retain.tracking import store
 
 from ..unit.registry.test_signing import make_key
 from .conftest import work_in_copy
-from .test_versions import register, scale
+from .test_versions import METRICS, register, scale
 
 WEIGHTS = "artifacts/lstm/weights.safetensors"
 
@@ -177,7 +177,8 @@ def test_a_version_of_before_still_forecasts_and_trace_says_so(project: Path) ->
     answer = retain("forecast", "small")
     for name in (manifest.NAME, manifest.SBOM):
         (stored(project) / name).unlink()
-    store.connect(project).delete_model_version_tag("small", "1", manifest.TAG)
+    client = store.connect(project)
+    client.delete_model_version_tag("small", "1", manifest.TAG)
     assert retain("forecast", "small") == answer
     assert "manifest none: registered before there were manifests" in retain(
         "trace", "models:/small/1"
@@ -185,6 +186,9 @@ def test_a_version_of_before_still_forecasts_and_trace_says_so(project: Path) ->
     for command in ("verify", "sbom"):
         with pytest.raises(RegistryError, match="small version 1 has no manifest"):
             retain(command, "small")
+    client.delete_model_version_tag("small", "1", "final.md5")
+    shutil.rmtree(stored(project))
+    assert "manifest none: " in retain("trace", "models:/small/1")  # it needs none of its files
 
 
 def test_what_is_required_to_be_signed_is_signed_or_refused(
@@ -251,6 +255,22 @@ def test_verify_compares_files_and_alias_with_the_ledger(project: Path) -> None:
     entries = [replace(entry, sha256="") for entry in ledger.read(project, "small")]
     ledger.write(project, "small", entries)
     assert "it has no sha256 of this version, whose files are not" in retain("verify", "small")
+
+
+def test_verify_knows_the_files_of_each_store_and_of_no_other_tree(project: Path) -> None:
+    def register_after_another_preparation(number: int) -> None:
+        (project / "data/prepared/small/more.json").write_text(str(number))
+        metrics = json.loads((project / METRICS).read_text())
+        metrics["models"]["rnn"]["mae"] += number
+        (project / METRICS).write_text(json.dumps(metrics))
+        register(project)
+        assert len(ledger.read(project, "small")) == number
+
+    shutil.rmtree(project / "mlruns")
+    register_after_another_preparation(2)
+    register_after_another_preparation(3)  # of a version that is registered
+    assert [len(entry.sha256) for entry in ledger.read(project, "small")] == [64, 64, 0]
+    assert "the files are those that were registered" in retain("verify", "small")
 
 
 def test_trace_copies_a_version_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from retain.cli import (
     tune,
 )
 
-STORE = "MLFLOW_TRACKING_URI"
+_TRACKING_URI = "MLFLOW_TRACKING_URI"
 app = typer.Typer(
     name="retain",
     help="Train LSTM models of sequences, compare them, and use and retrain the best one.",
@@ -62,11 +62,13 @@ def _run() -> None:
     Raises:
         ParamsError: it is none.
     """
-    if address := os.environ.get(STORE):
+    if address := os.environ.get(_TRACKING_URI):
         try:
             urlsplit(address)
         except ValueError as error:
-            raise errors.ParamsError(f"{STORE} is {address!r}, which is no URL: {error}") from None
+            raise errors.ParamsError(
+                f"{_TRACKING_URI} is {address!r}, which is no URL: {error}"
+            ) from None
     app()
 
 

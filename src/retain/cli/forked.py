@@ -6,6 +6,7 @@ would take most of the time of a small problem.
 """
 
 import copy
+import ctypes
 import gc
 import multiprocessing
 import os
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from retain.config.kind import STAGES, kind_of
 from retain.engine import choice
 from retain.engine.choice import Engine
+from retain.errors import Terminated
 from retain.project import code_deps, dvc
 from retain.tracking import empty_store
 from retain.training.portable_cpu import NUMPY, TORCH, pin_cpu_kernels
@@ -69,6 +71,12 @@ def run(problems: "Mapping[str, Problem]", options: list[str], engine: Engine) -
             for process in [each for each in running if not each.is_alive()]:
                 running.remove(process)
                 code = code or process.exitcode
+    except BaseException:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.join()
+        raise
     finally:
         signal.signal(signal.SIGINT, handler)
     return int(code)
@@ -76,9 +84,14 @@ def run(problems: "Mapping[str, Problem]", options: list[str], engine: Engine) -
 
 def _alone(problems: "Mapping[str, Problem]", options: list[str], share: str) -> None:
     """Run the stages of one of several problems in this process, and end it."""
+    if sys.platform == "linux":  # after a kill of the command nothing else ends it
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ[choice.VARIABLE] = share
-    sys.exit(repro(problems, options, "--wait-for-lock"))
+    try:
+        sys.exit(repro(problems, options, "--wait-for-lock"))
+    except Terminated:  # of which multiprocessing would print a traceback
+        sys.exit(143)
 
 
 def repro(problems: "Mapping[str, Problem]", options: list[str], *of_dvc: str) -> int:

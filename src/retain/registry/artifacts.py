@@ -199,17 +199,17 @@ def check_ledger(root: Path, copy: Fetched, is_champion: bool) -> str:
     path = Layout(Path(), name).ledger
     entries = ledger.read(root, name)
     own = (version.tags.get("model.md5", ""), version.tags.get("final.md5", ""))
-    recorded, said = ledger.sha256_of(entries, own), []
+    recorded, sentences = ledger.sha256s_of(entries, own), []
     if recorded:
-        if (found := manifest.content_of_version(listed(copy))) != recorded:
+        if (found := manifest.content_of_version(listed(copy))) not in recorded:
             raise RegistryError(
                 f"{which} has the md5 of a model in {path}, but other files: the ledger says "
-                f"sha256 {recorded}, and it is {found}. Do not use it; move the store away and "
-                f"build it anew with `retain rehydrate {name}`"
+                f"sha256 {' or '.join(recorded)}, and it is {found}. Do not use it; move the "
+                f"store away and build it anew with `retain rehydrate {name}`"
             )
-        said.append("the files are those that were registered")
+        sentences.append("the files are those that were registered")
     else:
-        said.append("it has no sha256 of this version, whose files are not compared")
+        sentences.append("it has no sha256 of this version, whose files are not compared")
     if is_champion:
         last = ledger.champion(entries)
         if last is not None and last.content != own:
@@ -221,8 +221,8 @@ def check_ledger(root: Path, copy: Fetched, is_champion: bool) -> str:
                 f"promote`"
             )
         unknown = "it does not say which version is @champion"
-        said.append(unknown if last is None else f"it was made @champion by {last.by}")
-    return f"{path}: {'; '.join(said)}"
+        sentences.append(unknown if last is None else f"it was made @champion by {last.by}")
+    return f"{path}: {'; '.join(sentences)}"
 
 
 def label(version: "ModelVersion") -> str:

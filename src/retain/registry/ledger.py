@@ -27,7 +27,6 @@ from retain.project.layout import Layout
 GATE = "gate"  # who decides, where it is no person
 UNKNOWN = "unknown"  # the alias of what was registered before there was a ledger
 VERSUS_CHAMPION = "better than champion version"  # how that check's name begins
-PROMOTIONS = ("at", "by", "why", "champion", "previous", "newest")  # of promotions.csv
 
 
 @dataclass(frozen=True)
@@ -142,14 +141,13 @@ def write(root: Path, name: str, entries: Iterable[Entry]) -> None:
     files.write_text(path, text.getvalue())
 
 
-def sha256_of(entries: Iterable[Entry], content: tuple[str, str]) -> str:
-    """Return the sha256 that was recorded when a model was registered; empty if none was.
+def sha256s_of(entries: Iterable[Entry], content: tuple[str, str]) -> list[str]:
+    """Return the sha256 that were recorded when a model was registered, in each store once.
 
     Args:
         content: of the model, as `Entry.content`.
     """
-    found = (entry.sha256 for entry in entries if entry.content == content and entry.sha256)
-    return next(found, "")
+    return [entry.sha256 for entry in entries if entry.content == content and entry.sha256]
 
 
 def champion(entries: Sequence[Entry]) -> Entry | None:
@@ -223,24 +221,16 @@ def _iso(seconds: float) -> str:
 
 
 def _from_history(root: Path, name: str) -> list[Entry]:
-    """Return what git's history of dvc.lock and promotions.csv say, where there is no ledger."""
-    promotions = _rows(root, Layout(root, name).models / "promotions.csv", PROMOTIONS)
+    """Return what git's history of dvc.lock says, where there is no ledger."""
     why = "registered before there was a ledger"
     entries = []
     for commit, at in commits(root):
         model, metrics = registered(locked_md5s(root, commit, f"register@{name}"), name)
         if model and metrics:
             entries.append(Entry(at, GATE, UNKNOWN, why, model, metrics, commit))
-        while any(row["newest"] == model for row in promotions):
-            entries.append(_of_person(promotions.pop(0)))
-    entries += map(_of_person, promotions)
     for index in reversed(range(len(entries) - 1)):  # a commit follows what it holds
         entries[index] = replace(entries[index], at=min(entries[index].at, entries[index + 1].at))
     return entries
-
-
-def _of_person(row: dict[str, str]) -> Entry:
-    return Entry(row["at"], row["by"], "champion", row["why"], row["champion"], "", "")
 
 
 def _rows(

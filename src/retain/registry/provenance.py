@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
+NO_MANIFEST = ("manifest", "none: registered before there were manifests; md5 alone is compared")
 SHOWN = ("model.hidden_size", "training.seed", "training.reproducible", "data.horizon")
 
 
@@ -160,10 +161,10 @@ def trace(root: Path, model: Provenance) -> list[tuple[str, str]]:
         "card": raw_table.card(root, path),
         "made on": ", ".join(machine) or "not recorded",
     }
-    rows = list(lines.items())
+    rows, trust = list(lines.items()), [NO_MANIFEST]
     if model.version is None:
         rows[1:1] = _refitted(root, model, Layout(root, model.name).final)
-    else:
+    elif manifest.TAG in model.version.tags or model.refitted:
         with artifacts.fetched(model.version) as copy:
             trust = list(_trust(copy))
             rows[1:1] = _refitted(root, model, copy.forecasting)
@@ -180,7 +181,7 @@ def trace(root: Path, model: Provenance) -> list[tuple[str, str]]:
 def _trust(copy: artifacts.Fetched) -> Iterator[tuple[str, str]]:
     """Yield the manifest and the signature of a version, whose model files were compared."""
     if copy.content is None:
-        yield "manifest", "none: registered before there were manifests; md5 alone is compared"
+        yield NO_MANIFEST
         return
     digest, count = copy.version.tags[manifest.TAG], len(copy.content["files"])
     yield "manifest", f"sha256 {digest}, {count} files; the model's are unchanged"

@@ -87,6 +87,7 @@ def _rebuild(root: Path, name: str, entries: Sequence[Entry]) -> Iterator[str]:
     whole = _begin(client, name)
     missing = [entry for entry in registrations if _version_of(client, name, entry) is None]
     judged: dict[Entry, Entry] = {}
+    unknown: list[Entry] = []
     with files.folder(root, f"rehydrate-{name}") as scratch:
         clone = Git(root).clone(scratch / "clone")
 
@@ -95,6 +96,8 @@ def _rebuild(root: Path, name: str, entries: Sequence[Entry]) -> Iterator[str]:
                 return _promote(client, name, entry)
             tree = _restore(root, clone, cache, name, entry)
             _compare(tree, name, entry)
+            if not entry.sha256 and entry in missing:
+                unknown.append(entry)
             with _store_of(root):
                 decision = _register(tree, client, name, entry, whole)
             if entry.alias == UNKNOWN and not decision.kept:
@@ -105,9 +108,8 @@ def _rebuild(root: Path, name: str, entries: Sequence[Entry]) -> Iterator[str]:
         yield from _each(entries if whole else missing, redo)
     if not Layout(root, name).ledger.is_file():
         ledger.write(root, name, [judged.get(entry, entry) for entry in entries])
-    unknown = sum(not entry.sha256 for entry in missing)
     if unknown:
-        of = f"{unknown} of {len(missing)} registrations"
+        of = f"{len(unknown)} of {len(missing)} registrations"
         yield f"{of} have no sha256 in the ledger: md5 alone was compared"
     yield _finish(client, name, len(registrations) - len(missing), whole)
 
@@ -217,8 +219,7 @@ def _register(tree: Path, client: "MlflowClient", name: str, entry: Entry, whole
     verdict = json.loads(paths.verdict.read_text(encoding="utf-8"))
     checks = {check["check"]: CheckResult(**check) for check in verdict["checks"]}
     checks |= ledger.checks_of(entry.why)
-    is_new = _version_of(client, name, entry) is None
-    version = registry.add(tree, name, problem, metrics)
+    version, is_new = registry.add(tree, name, problem, metrics)
     tags = {SINCE: entry.at}
     if not whole:
         sentence = f"{name} version {version.version} was missing; aliases stay as they are"

@@ -60,21 +60,29 @@ def register(
         name: the problem, which is also the name of the registered model.
         checks: the gate's results on the model's own figures.
     """
-    version = add(root, name, problem, metrics)
+    version, is_new = add(root, name, problem, metrics)
+    content = (version.tags["model.md5"], version.tags.get("final.md5", ""))
+    sha256 = ""
+    # Of another version with these models, files of this tree may differ, as its prepared data.
+    if is_new or all(entry.content != content for entry in ledger.read(root, name)):
+        sha256 = manifest.content_of_tree(root, name, metrics.get("model", MODEL))
     with store.locked(root):
         decision = judge(root, name, problem, version, checks)
         if not decision.kept and not os.environ.get("DVC_EXP_NAME"):
             metrics_md5 = fingerprint.file_md5(Layout(root, name).metrics)
-            gave = (ledger.GATE, decision.alias, decision.why, decision.model_md5, metrics_md5)
+            decided = (ledger.GATE, decision.alias, decision.why, decision.model_md5, metrics_md5)
             parent = version.tags.get("parent.md5", "")
-            sha256 = manifest.content_of_tree(root, name, metrics.get("model", MODEL))
-            entry = ledger.new_entry(root, *gave, decision.final_md5, parent, sha256)
+            entry = ledger.new_entry(root, *decided, decision.final_md5, parent, sha256)
             ledger.record(root, name, entry)
     return decision
 
 
-def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "ModelVersion":
-    """Register a problem's judged model, with the refitted one, unless it is; judge nothing."""
+def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "tuple[ModelVersion, bool]":
+    """Register a problem's judged model, with the refitted one, unless it is; judge nothing.
+
+    Returns:
+        The version, and whether it is new.
+    """
     layout, model = Layout(root, name), metrics.get("model", MODEL)
     folder, final = layout.model(model), layout.refitted
     run = runs.find_run(root, name, problem, model, folder)
@@ -83,7 +91,7 @@ def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "ModelVers
     with store.locked(root):
         existing = find_by_md5(client, name, model_md5, final_md5)
         if existing is not None:
-            return existing
+            return existing, False
         predictor = load_model(folder)
         run_tags = client.get_run(run.run_id).data.tags
         tags = version_tags.of_model(root, name, metrics, model, predictor, final, run_tags)
@@ -99,7 +107,7 @@ def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "ModelVers
         first = find_by_md5(client, name, model_md5, final_md5) or created
         if first.version != created.version:
             client.delete_model_version(name, created.version)
-        return first
+        return first, first.version == created.version
 
 
 def _describe(client: "MlflowClient", name: str, problem: Problem) -> None:

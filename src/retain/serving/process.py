@@ -25,7 +25,8 @@ from retain.serving.middleware import JsonLines
 
 KEY = "RETAIN_API_KEY"
 CONNECTIONS = 1000
-
+# What its UTF-8 has in no header; those of the last range stand for bytes that are no UTF-8.
+UNSENT = re.compile(r"^ | $|[\x00-\x1f\x7f\ud800-\udfff]")
 
 HEAD = 32_768  # bytes of the head of a request
 PIECE = 8_192  # bytes of a head that are parsed between two checks of its length
@@ -111,10 +112,10 @@ def serve(
         RegistryError: there is no champion, or the registry does not answer.
     """
     key = os.environ.get(KEY) or None
-    if key is not None and re.fullmatch("[!-~]([ -~]*[!-~])?", key) is None:
+    if key is not None and UNSENT.search(key):
         raise ParamsError(
-            f"{KEY} begins or ends with a space, or has a letter that no header of a request can "
-            f"have: use a key such as `openssl rand -hex 32` prints"
+            f"{KEY} begins or ends with a space, has a control character or is not UTF-8, which no "
+            f"header of a request can carry: use a key such as `openssl rand -hex 32` prints"
         )
     loopback = _is_loopback(host)
     if not loopback and key is None:

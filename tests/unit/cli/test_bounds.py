@@ -18,6 +18,6 @@ def test_what_no_continuation_can_have_is_refused(option: str, value: str) -> No
 
 
 def test_an_address_of_the_store_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(cli.STORE, "http://[")
+    monkeypatch.setenv(cli._TRACKING_URI, "http://[")
     with pytest.raises(errors.ParamsError, match=r"MLFLOW_TRACKING_URI is 'http://\[', which is"):
         cli._run()

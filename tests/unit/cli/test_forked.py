@@ -2,6 +2,9 @@
 
 import gc
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -191,6 +194,35 @@ def test_problems_run_at_once_and_leave_the_lock_that_one_after_another_leave(th
         Path(file).unlink()
     assert forked.run(three, [], choice.parse("local", "")) == 0
     assert YAML(typ="safe").load(Path("dvc.lock")) == at_once  # DVC's order is any
+
+
+AT_ONCE = """\
+import os, time
+from retain import errors
+from retain.cli import forked
+from retain.engine.choice import Engine
+forked.repro = lambda *words: (os.write(1, b"%d\\n" % os.getpid()), time.sleep(60))
+errors.run(lambda: forked.run({"a": None, "b": None}, [], Engine("local", 2)))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_problems_at_once_end_with_their_command(number: int) -> None:
+    if number == signal.SIGKILL and sys.platform != "linux":
+        pytest.skip("only Linux tells a process of its parent's end")
+    words, pipe = [sys.executable, "-c", AT_ONCE], subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True) as command:
+        assert command.stdout is not None
+        problems = [psutil.Process(int(command.stdout.readline())) for _ in range(2)]
+        command.send_signal(number)
+        try:
+            said = command.communicate(timeout=20)[1]  # the problems have the pipe open, too
+        finally:
+            for process in problems:
+                if process.is_running():
+                    process.kill()
+    assert command.returncode == (143 if number == signal.SIGTERM else -number)
+    assert "Traceback" not in said
 
 
 def test_after_a_problem_that_fails_no_other_begins(

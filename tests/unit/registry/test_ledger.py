@@ -228,6 +228,12 @@ def test_of_two_branches_that_registered_models_a_merge_keeps_both(git: Git) -> 
     ]
 
 
+def test_each_sha256_of_a_model_is_a_recorded_one() -> None:
+    lines = [replace(entry(n, "a"), sha256=digest) for n, digest in enumerate(("", "x", "y"))]
+    other = replace(entry(4, "a"), final="f.dir", sha256="z")
+    assert ledger.sha256s_of([*lines, other], lines[0].content) == ["x", "y"]
+
+
 def test_the_same_registration_on_two_branches_is_one(git: Git) -> None:
     ledger.record(git.root, "small", entry(1, "a"))
     commit(git, 5)
@@ -245,37 +251,18 @@ def write_lock(root: Path, model: str) -> None:
 def test_a_project_from_before_has_what_its_history_says(git: Git) -> None:
     for minute, model in ((10, "a"), (20, "b"), (30, "b"), (40, "c")):
         write_lock(git.root, model)
-        if model == "b":
-            path = git.root / "models" / "small" / "promotions.csv"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Promoted after b was registered, and before that was committed.
-            at = "2026-01-01T00:15:00+00:00"
-            path.write_text(f"at,by,why,champion,previous,newest\n{at},Ann <a@b.c>,so,a,b,b\n")
         commit(git, minute)
     write_lock(git.root, "uncommitted")
     assert decided(git.root) == [
         ("gate", "unknown", "a"),
         ("gate", "unknown", "b"),
-        ("Ann", "champion", "a"),
         ("gate", "unknown", "c"),
         ("gate", "unknown", "uncommitted"),
     ]
-    assert [line.at[14:16] for line in ledger.read(git.root, "small")][:4] == [
-        "10",
-        "15",
-        "15",
-        "40",
-    ]
+    at = [line.at[14:16] for line in ledger.read(git.root, "small")]
+    assert at[:3] == ["10", "20", "40"]
     ledger.record(git.root, "small", entry(59, "d"))
-    assert len(Layout(git.root, "small").ledger.read_text().splitlines()) == 1 + 6
-
-
-def test_a_line_of_promotions_that_is_none_is_named(git: Git) -> None:
-    path = git.root / "models" / "small" / "promotions.csv"
-    path.parent.mkdir(parents=True)
-    path.write_text("at,by,why,champion,previous,newest\n2026-01-01,a,b\n")
-    with pytest.raises(RegistryError, match=r"models/small/promotions.csv, line 2: expected"):
-        ledger.read(git.root, "small")
+    assert len(Layout(git.root, "small").ledger.read_text().splitlines()) == 1 + 5
 
 
 def test_of_a_lock_what_dvc_keeps_of_a_stage_is_read(tmp_path: Path) -> None:

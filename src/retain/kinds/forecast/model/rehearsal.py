@@ -61,10 +61,11 @@ class Trust:
     Attributes:
         centre: the share of their median that is applied: they may all have the same sign by
             chance.
-        spread: factor of the intervals, as by Student's t for the mean of few values.
-        own: the share of the intervals' own width; the rest is that of the base's errors in
-            training, which are many. A rehearsal soon after a series' begin may err five times as
-            much as those after it, or a quiet one half as much.
+        spread: factor of the intervals of a network without a base, as by Student's t for the mean
+            of few values.
+        own: of a network on a base, the share of the intervals' own width; the rest is that of the
+            base's errors in training, which are many. A rehearsal soon after a series' begin may
+            err five times as much as those after it, or a quiet one half as much.
     """
 
     centre: float
