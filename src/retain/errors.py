@@ -149,9 +149,9 @@ def stop_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
-def end_with_dvc() -> None:
-    """Stop a stage with its DVC, also after a kill: else it goes on unseen, and runs once more."""
-    if "DVC_STAGE" in os.environ and sys.platform == "linux":
+def terminate_with_parent() -> None:
+    """Send this process SIGTERM when its parent ends, also by a kill; on Linux alone."""
+    if sys.platform == "linux":
         import ctypes
 
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
@@ -169,7 +169,8 @@ def stopped_after(written: str) -> Iterator[None]:
 def run(main: Callable[[], object]) -> NoReturn:
     """Run a program's `main` and exit with the code its end deserves."""
     stop_on_sigterm()
-    end_with_dvc()
+    if "DVC_STAGE" in os.environ:  # else a stage goes on unseen after its DVC, and runs once more
+        terminate_with_parent()
     try:
         main()
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is done: there is nothing to stop

@@ -1,6 +1,8 @@
 """`retain serve`, a real process: what clients may do to it, and what becomes of their requests."""
 
+import http.client
 import json
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -130,10 +132,37 @@ def test_two_hundred_clients_at_once(server: Server, example: pd.DataFrame) -> N
         answers = list(pool.map(lambda _: server.forecast(body), range(300)))
     assert {code for code, _ in answers} == {200}
     assert all(said["forecast"] == answers[0][1]["forecast"] for _, said in answers)
+
+
+def test_requests_that_wait_are_run_together(server: Server, example: pd.DataFrame) -> None:
+    runs, series = batches(server)
+    body, headers = json.dumps(by_column(example)), {"Content-Type": JSON}
+    clients = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=60) for _ in range(20)]
+    for client in clients:
+        client.request("GET", "/health")
+        assert client.getresponse().read()
+    server.process.send_signal(signal.SIGSTOP)  # so they all wait, on a machine of any speed
+    try:
+        for client in clients:
+            client.request("POST", "/forecast", body, headers)
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+    for client in clients:
+        assert client.getresponse().status == 200
+        client.close()
+    found = batches(server)
+    assert found[1] - series == 20
+    assert found[0] - runs < 10
+
+
+def batches(server: Server) -> tuple[float, float]:
+    """Return how often the network was run, and for how many series."""
     text = server.ask("GET", "/metrics")[1].decode()
-    runs = float(text.partition("retain_batch_series_count ")[2].split()[0])
-    series = float(text.partition("retain_batch_series_sum ")[2].split()[0])
-    assert series > 1.5 * runs, "requests that wait together are run together"
+    count, total = (
+        float(text.partition(f"retain_batch_series_{name} ")[2].split()[0])
+        for name in ("count", "sum")
+    )
+    return count, total
 
 
 # --- bad requests ---

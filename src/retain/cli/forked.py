@@ -6,7 +6,6 @@ would take most of the time of a small problem.
 """
 
 import copy
-import ctypes
 import gc
 import multiprocessing
 import os
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from retain.config.kind import STAGES, kind_of
 from retain.engine import choice
 from retain.engine.choice import Engine
-from retain.errors import Terminated
+from retain.errors import Terminated, terminate_with_parent
 from retain.project import code_deps, dvc
 from retain.tracking import empty_store
 from retain.training.portable_cpu import NUMPY, TORCH, pin_cpu_kernels
@@ -84,8 +83,7 @@ def run(problems: "Mapping[str, Problem]", options: list[str], engine: Engine) -
 
 def _alone(problems: "Mapping[str, Problem]", options: list[str], share: str) -> None:
     """Run the stages of one of several problems in this process, and end it."""
-    if sys.platform == "linux":  # after a kill of the command nothing else ends it
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    terminate_with_parent()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ[choice.VARIABLE] = share
     try:

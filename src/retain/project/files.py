@@ -72,8 +72,11 @@ def inside(folder: Path, name: str) -> Path:
     """Return the path of `name` in a folder; names may come from untrusted files.
 
     Raises:
-        ModelError: the path is outside the folder, through `..`, a leading slash or a link.
+        ModelError: the path is outside the folder, through `..`, a leading slash or a link; or the
+            name has a null byte, which no system's path has.
     """
+    if "\0" in name:
+        raise ModelError(f"{name!r} has a null byte, so it is no path; not written")
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
         raise ModelError(f"{name!r} lies outside of the folder that it is recorded in; not written")

@@ -29,7 +29,7 @@ LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pandas", "pyarrow", "tokeni
 # Keys of a problem that a training does not read; a preset's values are in the other sections.
 UNTRAINED = {"gate", "kind", "preset", "prove", "refit", "register_cell", "retrain", "tune"}
 # Files in git that do not change what a stage does: the pipeline writes the lock and the ledger.
-NOT_CODE = (":!dvc.lock", ":!models/*/ledger.csv", ":!models/*/promotions.csv")
+NOT_CODE = (":!dvc.lock", ":!models/*/ledger.csv")
 # Paths where an untracked file changes what a stage does.
 CODE = ("src", "pipelines", "dvc.yaml", "params.yaml", "requirements.lock")
 # What `evaluate` writes into reports/P.

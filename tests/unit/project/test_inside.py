@@ -20,3 +20,8 @@ def test_a_path_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["models/lstm/config.json", "a/../b"])
 def test_a_path_in_the_folder_is_taken(tmp_path: Path, name: str) -> None:
     assert files.inside(tmp_path, name) == tmp_path / name
+
+
+def test_a_name_with_a_null_byte_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="null byte"):
+        files.inside(tmp_path, "models/\0")
