@@ -10,6 +10,7 @@ import errno
 import itertools
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -22,6 +23,7 @@ from typing import Any, NoReturn, TypeVar
 T = TypeVar("T")
 Read = TypeVar("Read")
 
+_LONG_WORD = re.compile(r"(?<!\S)(\S{200})\S{300,}(\S{100})")
 # Whether a remedy is named as an option of the command that runs, not as a key of params.yaml.
 _BY_OPTION: ContextVar[bool] = ContextVar("by_option", default=False)
 # Keys of `data` that hold a list, of which an option names one value at a time.
@@ -44,6 +46,10 @@ OPTIONS = LISTS | {
 
 class RetainError(Exception):
     """Base of every error that is the input's fault; its text names the place and the remedy."""
+
+    def __str__(self) -> str:
+        """The text, with names of thousands of letters, as a damaged table has them, cut."""
+        return _LONG_WORD.sub(r"\1…\2", super().__str__())
 
 
 class ParamsError(RetainError):
@@ -251,6 +257,21 @@ def listed(items: list[str], limit: int = 10, count: int | None = None) -> str:
     if more > 0:
         lines.append(f"  ... and {more:,} more")
     return "\n".join(lines)
+
+
+def several(
+    items: Sequence[object], limit: int = 3, separator: str = ", ", count: int | None = None
+) -> str:
+    """The first `limit` of `items` as part of a sentence, and how many more there are.
+
+    `count` is how many there are where `items` are not all of them.
+
+    >>> several(["a", "b", "c", "d"]), several(["a", "b"], 1, count=2000)
+    ('a, b, c and 1 more', 'a and 1,999 more')
+    """
+    shown = separator.join(map(str, items[:limit]))
+    more = (len(items) if count is None else count) - len(items[:limit])
+    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def read_rows(

@@ -21,7 +21,7 @@ from retain.kinds.chat.config import Evaluation, Model, Problem
 from retain.kinds.chat.dataset import SPECIAL, Batch, Encoder, Schema
 from retain.kinds.chat.endpoint import ChatEndpoint
 from retain.kinds.chat.metrics import Outcomes, compare, floors
-from retain.kinds.chat.network import ChatModel, build_matched, chrono
+from retain.kinds.chat.network import ChatModel, chrono
 from retain.kinds.chat.predictor import Predictor
 from retain.kinds.chat.turns import Turn
 from retain.networks import recurrent
@@ -114,7 +114,9 @@ def test_gated_cells_begin_with_long_memories() -> None:
 @pytest.mark.parametrize("cell", ["gru", "rnn"])
 def test_cells_have_equal_numbers_of_parameters(cell: str) -> None:
     model = Model(hidden_size=64)
-    network, sizes = build_matched(cell, 200, model)
+    network, sizes = recurrent.build_matched(
+        cell, 64, lambda cell, hidden: ChatModel(cell, hidden, 200, model)
+    )
     assert sizes["parameters"] == pytest.approx(sizes["parameter_budget"], rel=0.02)
     assert sizes["parameters"] == recurrent.parameter_count(network)
 
