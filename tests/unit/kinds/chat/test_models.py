@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 from retain import model_files
 from retain.cli import sequences
 from retain.config.loader import parse
+from retain.config.schema import Bootstrap
 from retain.errors import DataError, ModelError
 from retain.kinds.chat import evaluate, memory, predictor, prepare, report, session, setup
-from retain.kinds.chat.config import Evaluation, Model, Problem
+from retain.kinds.chat.config import Model, Problem
 from retain.kinds.chat.dataset import SPECIAL, Batch, Encoder, Schema
 from retain.kinds.chat.endpoint import ChatEndpoint
 from retain.kinds.chat.metrics import Outcomes, compare, floors
@@ -159,7 +160,7 @@ def test_a_difference_is_between_conversations() -> None:
     half = Outcomes.of(
         TEST, [[turn.bot if n % 2 else "" for turn in turns] for n, turns in enumerate(TEST)]
     )
-    change = compare(right, half, Evaluation(bootstrap=500))["error"]
+    change = compare(right, half, Bootstrap(bootstrap=500))["error"]
     assert change.value == pytest.approx(-23 / 45)
     assert change.low < change.value < change.high < 0
     assert change.high - change.low == pytest.approx(2 * 1.96 * 0.5 / 45**0.5, rel=0.2)
