@@ -297,8 +297,12 @@ def read_rows(
 
 
 def clipped(words: object, limit: int = 100) -> str:
-    """Words with commas between, or any other value as text, cut behind `limit` characters."""
+    """Words with commas between, or any other value as text, cut behind `limit` characters.
+
+    The lines of an error become one.
+    """
     text = ", ".join(map(str, words)) if isinstance(words, tuple) else str(words)
+    text = " ".join(text.split()) if isinstance(words, Exception) else text
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 

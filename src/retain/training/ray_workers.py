@@ -165,4 +165,4 @@ def _reason(error: Exception) -> str:
             cause = getattr(cause, "_base_exc", None) or getattr(cause, "cause", None)
         if cause is not None:
             return f"worker {number}: {cause}"
-    return f"the training on Ray failed: {clipped(' '.join(str(error).split()), 1000)}"
+    return f"the training on Ray failed: {clipped(error, 1000)}"
