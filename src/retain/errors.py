@@ -48,8 +48,7 @@ class RetainError(Exception):
     """Base of every error that is the input's fault; its text names the place and the remedy."""
 
     def __str__(self) -> str:
-        """The text, with names of thousands of letters, as a damaged table has them, cut."""
-        return _LONG_WORD.sub(r"\1…\2", super().__str__())
+        return shortened(super().__str__())
 
 
 class ParamsError(RetainError):
@@ -272,6 +271,11 @@ def several(
     shown = separator.join(map(str, items[:limit]))
     more = (len(items) if count is None else count) - len(items[:limit])
     return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+def shortened(text: str) -> str:
+    """Return a message with names of thousands of letters, as a damaged table has them, cut."""
+    return _LONG_WORD.sub(r"\1…\2", text)
 
 
 def read_rows(
