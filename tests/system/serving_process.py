@@ -1,9 +1,11 @@
 """`retain serve` as a process of its own, and what is sent to it."""
 
+import fcntl
 import http.client
 import json
 import signal
 import subprocess
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,10 +65,11 @@ class Server:
             client.request("GET", "/health")
             assert client.getresponse().read()
         heads = {"Content-Type": JSON} | {k.replace("_", "-"): v for k, v in headers.items()}
-        begun = [max(len(body) - 10_000, 0) for body in bodies]  # the rest fits into a buffer
+        begun = [max(len(body) - 10_000, 0) for body in bodies]
         for client, body, length, name in zip(clients, bodies, begun, names, strict=True):
             if length:
                 _begin(client, path, body, heads | {"X-Request-ID": name}, length)
+                _until_sent(client)  # the rest fits into the buffer then
         self.process.send_signal(signal.SIGSTOP)
         try:
             for client, body, length, name in zip(clients, bodies, begun, names, strict=True):
@@ -107,6 +110,14 @@ def _begin(
     for name, value in (heads | {"Content-Length": str(len(body))}).items():
         client.putheader(name, value)
     client.endheaders(body[:length])
+
+
+def _until_sent(client: http.client.HTTPConnection) -> None:
+    """Wait until nothing that was sent lies in the buffer of this end."""
+    deadline = time.monotonic() + 60
+    while any(fcntl.ioctl(client.sock, termios.TIOCOUTQ, bytes(4))):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @contextmanager
