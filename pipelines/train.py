@@ -43,17 +43,12 @@ def main() -> None:
     kind, last = kind_of(problem), problem.folds
     tags = fingerprint.training_tags(root, name, problem, cell)
     stage = f"train-{name}-{cell}"
-    recipe = [tags["data.md5"], tags["params.md5"], code_deps.training_md5(root, kind)]
-    recipe += [tags["parent.md5"]] if "parent.md5" in tags else []
-    kept = files.checkpoint_folder(root, stage, fingerprint.text_md5(" ".join(recipe)))
+    kept = files.checkpoint_folder(
+        root, stage, recipe_md5(tags, code_deps.training_md5(root, kind))
+    )
 
     # The cell itself and what it is compared with, each with a model for every fold.
     planned = plan.plan(problem)
-
-    def fit(each: plan.Planned, run: "OfflineRun | None" = None) -> "list[Epoch]":
-        label = each.label(name, cell, last)
-        return trainer.fit(setups[each], problem.training, cell, label, run, each.folder(kept))
-
     # A kill costs no training that was done: all but the last are kept beside their checkpoints.
     done = {each: each.folder(kept) / "model" for each in planned[:-1]}
     kept_before = {each for each, model in done.items() if model.is_dir()}
@@ -63,6 +58,11 @@ def main() -> None:
             for each in planned
             if each not in kept_before
         }
+
+    def fit(each: plan.Planned, run: "OfflineRun | None" = None) -> "list[Epoch]":
+        label = each.label(name, cell, last)
+        return trainer.fit(setups[each], problem.training, cell, label, run, each.folder(kept))
+
     if devices.follow():
         for each in setups:
             fit(each)
@@ -84,14 +84,25 @@ def main() -> None:
                 best = min(epoch.validation_loss for epoch in history)
                 label = "/".join([*filter(None, [each.beside]), f"fold-{each.fold}"])
                 run.log({f"validation/{label}/loss": best}, history[-1].step)
-            if each != planned[-1]:
-                copy = done[each].with_name("model.part")
-                shutil.rmtree(copy, ignore_errors=True)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                files.publish(Path(shutil.copytree(folder, copy)), done[each])
+            if each in done:
+                keep(folder, done[each])
         run.tag({"model.md5": fingerprint.folder_md5(scratch)})
         files.publish(scratch, layout.model(cell))
     files.remove(kept.parent)  # those of other recipes too
+
+
+def recipe_md5(tags: dict[str, str], code: str) -> str:
+    """Return the md5 of all that a training depends on: checkpoints of another are not resumed."""
+    parent = [tags["parent.md5"]] if "parent.md5" in tags else []
+    return fingerprint.text_md5(" ".join([tags["data.md5"], tags["params.md5"], code, *parent]))
+
+
+def keep(folder: Path, kept: Path) -> None:
+    """Copy a model to `kept`, whole or not at all."""
+    part = kept.with_name("model.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    files.publish(Path(shutil.copytree(folder, part)), kept)
 
 
 if __name__ == "__main__":

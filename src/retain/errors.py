@@ -10,6 +10,7 @@ import errno
 import itertools
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -22,6 +23,7 @@ from typing import Any, NoReturn, TypeVar
 T = TypeVar("T")
 Read = TypeVar("Read")
 
+_LONG_WORD = re.compile(r"(?<!\S)(\S{200})\S{300,}(\S{100})")
 # Whether a remedy is named as an option of the command that runs, not as a key of params.yaml.
 _BY_OPTION: ContextVar[bool] = ContextVar("by_option", default=False)
 # Keys of `data` that hold a list, of which an option names one value at a time.
@@ -44,6 +46,9 @@ OPTIONS = LISTS | {
 
 class RetainError(Exception):
     """Base of every error that is the input's fault; its text names the place and the remedy."""
+
+    def __str__(self) -> str:
+        return shortened(super().__str__())
 
 
 class ParamsError(RetainError):
@@ -253,6 +258,26 @@ def listed(items: list[str], limit: int = 10, count: int | None = None) -> str:
     return "\n".join(lines)
 
 
+def several(
+    items: Sequence[object], limit: int = 3, separator: str = ", ", count: int | None = None
+) -> str:
+    """The first `limit` of `items` as part of a sentence, and how many more there are.
+
+    `count` is how many there are where `items` are not all of them.
+
+    >>> several(["a", "b", "c", "d"]), several(["a", "b"], 1, count=2000)
+    ('a, b, c and 1 more', 'a and 1,999 more')
+    """
+    shown = separator.join(map(str, items[:limit]))
+    more = (len(items) if count is None else count) - len(items[:limit])
+    return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+def shortened(text: str) -> str:
+    """Return a message with names of thousands of letters, as a damaged table has them, cut."""
+    return _LONG_WORD.sub(r"\1…\2", text)
+
+
 def read_rows(
     values: Iterable[T], name: str, read: Callable[[T], Read], first_row: int = 1
 ) -> list[Read]:
@@ -276,8 +301,12 @@ def read_rows(
 
 
 def clipped(words: object, limit: int = 100) -> str:
-    """Words with commas between, or any other value as text, cut behind `limit` characters."""
+    """Words with commas between, or any other value as text, cut behind `limit` characters.
+
+    The lines of an error become one.
+    """
     text = ", ".join(map(str, words)) if isinstance(words, tuple) else str(words)
+    text = " ".join(text.split()) if isinstance(words, Exception) else text
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 

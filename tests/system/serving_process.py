@@ -1,9 +1,11 @@
 """`retain serve` as a process of its own, and what is sent to it."""
 
+import fcntl
 import http.client
 import json
 import signal
 import subprocess
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,10 +51,73 @@ class Server:
         code, said = self.ask("POST", path, body, Content_Type=kind, **headers)
         return code, json.loads(said)
 
+    def at_once(
+        self, path: str, *contents: Any, **headers: str
+    ) -> tuple[list[tuple[int, Any]], list[int]]:
+        """Answers to requests that it gets at the same time, and in which order it gave them.
+
+        It is stopped while they arrive: so they wait together on a machine of any speed.
+        """
+        bodies = [json.dumps(content).encode() for content in contents]
+        names = [f"at-once-{time.monotonic_ns()}-{number}" for number in range(len(bodies))]
+        clients = [http.client.HTTPConnection("127.0.0.1", self.port, timeout=60) for _ in bodies]
+        for client in clients:
+            client.request("GET", "/health")
+            assert client.getresponse().read()
+        heads = {"Content-Type": JSON} | {k.replace("_", "-"): v for k, v in headers.items()}
+        begun = [max(len(body) - 10_000, 0) for body in bodies]
+        for client, body, length, name in zip(clients, bodies, begun, names, strict=True):
+            if length:
+                _begin(client, path, body, heads | {"X-Request-ID": name}, length)
+                _until_sent(client)  # the rest fits into the buffer then
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            for client, body, length, name in zip(clients, bodies, begun, names, strict=True):
+                if not length:
+                    _begin(client, path, body, heads | {"X-Request-ID": name}, 0)
+                client.send(body[length:])
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+        answers = []
+        for client in clients:
+            answer = client.getresponse()
+            answers.append((answer.status, json.loads(answer.read())))
+            client.close()
+        return answers, [names.index(name) for name in self._answered(names)]
+
+    def _answered(self, names: list[str]) -> list[str]:
+        """The names of requests in the order of the log, which has a line after each answer."""
+        deadline = time.monotonic() + 60
+        while True:
+            lines = [json.loads(line) for line in self.log.read_text().splitlines()]
+            found = [line["request"] for line in lines if line.get("request") in names]
+            if len(found) == len(names):
+                return found
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it; its exit code."""
         self.process.send_signal(number)
         return self.process.wait(timeout=40)
+
+
+def _begin(
+    client: http.client.HTTPConnection, path: str, body: bytes, heads: dict[str, str], length: int
+) -> None:
+    """Send the head of a request and so many bytes of its body."""
+    client.putrequest("POST", path)
+    for name, value in (heads | {"Content-Length": str(len(body))}).items():
+        client.putheader(name, value)
+    client.endheaders(body[:length])
+
+
+def _until_sent(client: http.client.HTTPConnection) -> None:
+    """Wait until nothing that was sent lies in the buffer of this end."""
+    deadline = time.monotonic() + 60
+    while any(fcntl.ioctl(client.sock, termios.TIOCOUTQ, bytes(4))):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @contextmanager

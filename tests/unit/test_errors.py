@@ -111,3 +111,11 @@ def test_the_examples_in_the_docstrings_hold() -> None:
 def test_a_list_that_fits_is_shown_whole() -> None:
     assert errors.listed(["a", "b"], limit=2) == "  a\n  b"
     assert errors.listed([str(n) for n in range(5000)]).endswith("  9\n  ... and 4,990 more")
+
+
+def test_a_name_of_thousands_of_letters_is_cut_and_the_remedy_is_kept() -> None:
+    error = errors.DataError(f"table.csv: no column `{'x' * 100_000}`; did you mean `y`?")
+    assert len(str(error)) < 500
+    assert str(error).startswith("table.csv: no column `xxx")
+    assert str(error).endswith("x`; did you mean `y`?")
+    assert str(errors.DataError("x" * 400)) == "x" * 400

@@ -9,7 +9,7 @@ import typer
 
 from retain.cli import dialogue
 from retain.config import loader
-from retain.errors import AmbiguousError, ParamsError
+from retain.errors import AmbiguousError, ParamsError, shortened
 
 if TYPE_CHECKING:
     from retain.kinds.forecast.infer.entry import Inferred
@@ -179,7 +179,7 @@ def add(
     inferred = _infer(name, place, root, horizon, given, budget, yes)
     entry = adding.entry(name, inferred, copy_to or place)
     for sentence in inferred.sentences:
-        typer.echo(f"  {sentence}")
+        typer.echo(f"  {shortened(sentence)}")
     if dialogue.on_terminal() and not dialogue.confirm(
         f"Write problems.{name} to params.yaml?", yes, default=True
     ):

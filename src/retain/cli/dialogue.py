@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from retain.errors import AmbiguousError, ParamsError
+from retain.errors import AmbiguousError, ParamsError, shortened
 
 
 def on_terminal() -> bool:
@@ -24,13 +24,13 @@ def choose(doubt: AmbiguousError, yes: bool) -> dict[str, Any]:
     """
     if yes and doubt.proposal is not None:
         chosen = doubt.choices[doubt.proposal]
-        typer.echo(f"  {doubt.question}: taken is {chosen.options} ({chosen.label})")
+        typer.echo(shortened(f"  {doubt.question}: taken is {chosen.options} ({chosen.label})"))
         return chosen.settings
     if yes or not on_terminal():
         raise doubt
-    typer.echo(f"{doubt.question}. Which is right?")
+    typer.echo(shortened(f"{doubt.question}. Which is right?"))
     for number, choice in enumerate(doubt.choices, 1):
-        typer.echo(f"  {number}  {choice.label} ({choice.options})")
+        typer.echo(shortened(f"  {number}  {choice.label} ({choice.options})"))
     answers = [str(number) for number in range(1, len(doubt.choices) + 1)]
     default = None if doubt.proposal is None else answers[doubt.proposal]
     while (answer := str(typer.prompt("Number", default=default)).strip()) not in answers:

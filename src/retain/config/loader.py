@@ -58,8 +58,7 @@ def read(root: Path) -> dict[str, Any]:
     except RecursionError:
         raise ParamsError("params.yaml is not valid YAML: it is nested too deeply") from None
     except (YAMLError, ValueError) as error:  # the second of bytes or numbers
-        reason = clipped(" ".join(str(error).split()), 500)
-        raise ParamsError(f"params.yaml is not valid YAML: {reason}") from None
+        raise ParamsError(f"params.yaml is not valid YAML: {clipped(error, 500)}") from None
     except OSError as error:
         raise ParamsError(f"params.yaml cannot be read: {error.strerror}") from None
     if isinstance(content, dict) and content.get("problems", ...) is None:

@@ -16,6 +16,7 @@ from retain.config.warm_start import SHARE, WarmStart
 
 Cell = Literal["lstm", "rnn", "gru"]
 Mode = Literal["portable", "machine", "off"]  # see `training.portable_cpu`
+Presets = dict[str, dict[str, dict[str, Any]]]  # values by name, section and key
 Values = Annotated[tuple[bool | int | float | str | None, ...], Field(min_length=1)]
 
 
@@ -100,6 +101,13 @@ class Training(WarmStart):
         return self.learning_rate
 
 
+class Bootstrap(Section):
+    """How the intervals of the test part are found: the start of a kind's section `evaluation`."""
+
+    bootstrap: int = Field(2000, ge=100, le=1_000_000)  # resamples behind an interval
+    seed: int = Field(1, ge=0)  # of the bootstrap
+
+
 class Prove(Section):
     """How close a reproduced model must be to count as the same, if its bits differ.
 
@@ -147,7 +155,7 @@ class Problem(Section):
 
     ERRORS: ClassVar[tuple[str, ...]] = ()
     BASELINES: ClassVar[tuple[str, ...]] = ()
-    PRESETS: ClassVar[dict[str, dict[str, dict[str, Any]]]] = {}
+    PRESETS: ClassVar[Presets] = {}
     WARM_START: ClassVar[bool] = False  # whether a network of this kind can start from another
     TASK: ClassVar[str] = "other"  # as Hugging Face names it, for the model card
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from retain.errors import ParamsError, did_you_mean
+from retain.errors import ParamsError, clipped, did_you_mean
 
 VARIABLE, COMMAND = "RETAIN_ENGINE", "RETAIN_COMMAND"
 NAMES = ("local", "ray", "command")
@@ -104,8 +104,7 @@ def _settings() -> dict[str, Any]:
     try:
         content = YAML(typ="safe").load(file)
     except (YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ParamsError(f"{file} is not valid YAML: {reason}") from None
+        raise ParamsError(f"{file} is not valid YAML: {clipped(error, 300)}") from None
     if content is None:
         return {}
     if not isinstance(content, dict):

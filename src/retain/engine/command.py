@@ -16,7 +16,7 @@ from typing import Any
 from retain.engine import mapping, worker
 from retain.engine.choice import Engine
 from retain.engine.mapping import Job, Part
-from retain.errors import ParamsError, RetainError, clipped, did_you_mean, listed
+from retain.errors import ParamsError, RetainError, clipped, did_you_mean, listed, several
 from retain.project import files
 
 # By these the libraries of numbers choose their kernels and threads, so that all have the same.
@@ -48,15 +48,15 @@ def run(
         names = [Path(one["output"]).name for one in missing]
         if not engine.template:
             raise RetainError(
-                f"{job}: {len(names)} parts are missing ({_some(names)}). Run these lines where "
-                f"{job.root.resolve()} is seen, then the same command again:\n"
+                f"{job}: {len(names)} parts are missing ({several(names, 5)}). Run these lines "
+                f"where {job.root.resolve()} is seen, then the same command again:\n"
                 + listed(lines, limit=len(lines))
             )
         _start(engine.template, lines, job)
         if left := [name for name, one in zip(names, missing, strict=True) if not _is_done(one)]:
             raise RetainError(
                 f"{job}: all commands have ended, and {len(left)} parts are missing "
-                f"({_some(left)}); see what they printed, then run the same command again"
+                f"({several(left, 5)}); see what they printed, then run the same command again"
             )
     file.unlink(missing_ok=True)
     yield from outputs
@@ -138,10 +138,6 @@ def _is_part(part: Any) -> bool:
 
 def _is_done(part: Mapping[str, Any]) -> bool:
     return Path(part["output"]).exists()
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _start(template: str, lines: list[str], job: Job) -> None:

@@ -6,7 +6,7 @@ An RNN that loses to an LSTM of the same width has lost to one with four times i
 
 from bisect import bisect_left
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from torch.nn import functional
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "rnn": nn.RNN, "gru": nn.GRU}
 GATE_COUNT = {"lstm": 4, "rnn": 1, "gru": 3}  # of the sums that an input enters
 State = Tensor | tuple[Tensor, Tensor]
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class Gates(NamedTuple):
@@ -210,6 +211,25 @@ def match_lstm(cell: str, hidden: int, make: Callable[[str, int], nn.Module]) ->
     if cell != "lstm":
         hidden = match_hidden_size(lambda size: count(cell, size), budget)
     return {"hidden_size": hidden, "parameters": count(cell, hidden), "parameter_budget": budget}
+
+
+def build_matched(
+    cell: str, hidden: int, make: Callable[[str, int], Network]
+) -> tuple[Network, dict[str, int]]:
+    """Build a whole network with the parameter budget of an LSTM, embeddings included.
+
+    Args:
+        cell: `lstm`, `gru` or `rnn`.
+        hidden: width of the LSTM.
+        make: builds the whole network of a cell and a width.
+
+    Returns:
+        The network, and its sizes for config.json.
+    """
+    sizes = match_lstm(cell, hidden, make)
+    network = make(cell, sizes["hidden_size"])
+    embeddings = [part for part in network.modules() if isinstance(part, nn.Embedding)]
+    return network, sizes | {"parameters_of_embedding": sum(map(parameter_count, embeddings))}
 
 
 def count_on_meta(make: Callable[[], nn.Module]) -> int:

@@ -152,7 +152,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = YAML(typ="safe").load(path)
     except (YAMLError, ValueError) as error:
-        content, reason = None, clipped(" ".join(str(error).split()), 300)
+        content, reason = None, clipped(error, 300)
     else:
         reason = "it is empty, or no mapping"
     if not isinstance(content, dict):

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from retain.config import release
-from retain.errors import GitError, NoRepositoryError, ParamsError
+from retain.errors import GitError, NoRepositoryError, ParamsError, several
 from retain.project import files, managed
 from retain.project.git import Git
 
@@ -45,7 +45,7 @@ def make(folder: Path, example: bool, wheel: Path | None) -> list[str]:
     """
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if folder.exists() and (there != [".git"] if there else not folder.is_dir()):
-        reason = f"has files ({', '.join(there[:3])})" if there else "is a file"
+        reason = f"has files ({several(there)})" if there else "is a file"
         raise ParamsError(f"{folder} {reason}: nothing is overwritten; name a new folder")
     line, kept = lock_line(wheel)
     content = managed.initial() | {name: t.encode() for name, t in managed.texts(line).items()}

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from retain.errors import ParamsError, RegistryError
+from retain.errors import ParamsError, RegistryError, clipped
 from retain.registry import manifest
 
 REQUIRED = "RETAIN_REQUIRE_SIGNATURE"  # a file with the public key whose signature is required
@@ -158,7 +158,7 @@ def _usable(key: Path, kind: str) -> Iterator[None]:
             raise ValueError("no file, or a large one")
         yield
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+        reason = getattr(error, "strerror", None) or clipped(error, 200)
         raise ParamsError(
             f"{key} is no {kind} key that can be used ({reason}): an elliptic key in PEM is made "
             f"by `openssl ecparam -name prime256v1 -genkey -noout -out key.pem`, and its public "

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from retain.config import loader
 from retain.config.kind import STAGES, kind_of
 from retain.config.schema import Cell
-from retain.errors import RetainError
+from retain.errors import RetainError, several
 from retain.evaluation import choice
 from retain.project import code_deps, dvc, fingerprint
 from retain.project.git import Git
@@ -65,7 +65,7 @@ class Changes:
         if self.first:
             return ["there is no model yet"]
         kinds = (("data", self.data), ("params", self.params), ("code", self.code))
-        sentences = [f"{kind}: {_some(sorted(names))}" for kind, names in kinds if names]
+        sentences = [f"{kind}: {several(sorted(names))}" for kind, names in kinds if names]
         if self.made and not sentences:
             sentences.append("an earlier run was stopped before its end")
         return sentences
@@ -212,7 +212,3 @@ def _leaves(key: str, before: Any, now: Any) -> dict[str, tuple[Any, Any]]:
     for inner in {**now, **before}:
         leaves |= _leaves(f"{key}.{inner}", before.get(inner), now.get(inner))
     return leaves
-
-
-def _some(paths: list[str]) -> str:
-    return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from retain.config import loader, release
-from retain.errors import NoRepositoryError, RetainError
+from retain.errors import NoRepositoryError, RetainError, several
 from retain.project import dvc, managed
 from retain.project.git import Git
 from retain.tracking import offline_run, store
@@ -81,8 +81,7 @@ def _versions(root: Path) -> Finding:
     pins = PIN.findall(path.read_text(encoding="utf-8"))
     other = [text for name, wanted in pins if (text := _other_version(name, wanted))]
     if other:
-        more = f" and {len(other) - 5} more" if len(other) > 5 else ""
-        return Finding("", WRONG, f"{', '.join(other[:5])}{more}", "make setup")
+        return Finding("", WRONG, several(other, 5), "make setup")
     return Finding("", OK, f"the {len(pins)} of requirements.lock")
 
 

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from retain.config import loader, plugins, release
-from retain.errors import NoRepositoryError, ParamsError, RetainError
+from retain.errors import NoRepositoryError, ParamsError, RetainError, several
 from retain.project import files, managed, scaffold
 from retain.project.git import Git
 from retain.project.layout import Layout
 from retain.retraining import changes
 
 OLDEST = "0.1"  # of the releases whose projects this one can upgrade
-SHOWN = 3  # modules that explain why a stage would run
 
 
 @dataclass
@@ -193,5 +192,4 @@ def _reruns(root: Path, name: str, code: Path) -> Iterator[str]:
         path = Layout(root, name).code / f"{stage}.txt"
         old = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         labels = sorted({line.partition("  ")[2] for line in {*text.splitlines()} ^ {*old}})
-        more = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
-        yield f"  {stage}: {', '.join(labels[:SHOWN])}{more}"
+        yield f"  {stage}: {several(labels)}"

@@ -68,24 +68,8 @@ def train(script: Path, words: Sequence[str], training: Training, output: Path) 
         raise ParamsError("the engine `ray` needs Ray: pip install 'retain[ray]'") from None
     started = not ray.is_initialized()
     if started:
-        passed = {key: value for key, value in os.environ.items() if key.startswith(PASSED)}
-        pinned = portable_cpu.settings(training.reproducible)
-        plain = {RAY_WORKER: "1", "RAY_TRAIN_ENABLE_PRINT_PATCH": "0"}  # it prints lines twice
-        try:
-            ray.init(
-                # Without the word, Ray looks for another cluster of this machine, or for what a
-                # killed one has left.
-                address=os.environ.get("RAY_ADDRESS") or "local",
-                # A cluster of its own has a processor for each worker, by name at least.
-                num_cpus=None if os.environ.get("RAY_ADDRESS") else _processors(training),
-                runtime_env={"env_vars": pinned | passed | plain},
-                include_dashboard=False,
-                # Without a dashboard, Ray Train warns every second that it cannot ask it.
-                logging_config=ray.LoggingConfig(log_level="ERROR"),
-                logging_level="ERROR",
-            )
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise RetainError(f"Ray does not start: {clipped(error, 300)}") from None
+        _start(training)
+    on_gpu = _on_gpu(training, ray.cluster_resources())
     storage = Path.cwd() / "scratch" / "ray" / output.parent.name / output.name
     try:
         found = TorchTrainer(
@@ -98,9 +82,8 @@ def train(script: Path, words: Sequence[str], training: Training, output: Path) 
             },
             scaling_config=ScalingConfig(
                 num_workers=training.world,
-                use_gpu=_on_gpu(training, ray.cluster_resources()),
-                resources_per_worker={"CPU": training.threads}
-                | ({"GPU": 1} if _on_gpu(training, ray.cluster_resources()) else {}),
+                use_gpu=on_gpu,
+                resources_per_worker={"CPU": training.threads} | ({"GPU": 1} if on_gpu else {}),
                 placement_strategy="SPREAD" if training.num_nodes > 1 else "PACK",
             ),
             run_config=RunConfig(
@@ -125,6 +108,32 @@ def train(script: Path, words: Sequence[str], training: Training, output: Path) 
         )
 
 
+def _start(training: Training) -> None:
+    """Join the cluster that RAY_ADDRESS names, or start one on this machine."""
+    import ray
+
+    address = os.environ.get("RAY_ADDRESS")
+    passed = {key: value for key, value in os.environ.items() if key.startswith(PASSED)}
+    pinned = portable_cpu.settings(training.reproducible)
+    plain = {RAY_WORKER: "1", "RAY_TRAIN_ENABLE_PRINT_PATCH": "0"}  # it prints lines twice
+    needed = (training.world or 1) * training.threads
+    try:
+        ray.init(
+            # Without the word, Ray looks for another cluster of this machine, or for what a killed
+            # one has left.
+            address=address or "local",
+            # A cluster of its own has a processor for each worker, by name at least.
+            num_cpus=None if address else max(needed, os.cpu_count() or 1),
+            runtime_env={"env_vars": pinned | passed | plain},
+            include_dashboard=False,
+            # Without a dashboard, Ray Train warns every second that it cannot ask it.
+            logging_config=ray.LoggingConfig(log_level="ERROR"),
+            logging_level="ERROR",
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise RetainError(f"Ray does not start: {clipped(error, 300)}") from None
+
+
 def _work(config: dict[str, Any]) -> dict[str, str]:
     """Run the script in a worker's process; return where, and the md5 of what it wrote."""
     root, node = Path(config["root"]), platform.node()
@@ -139,11 +148,6 @@ def _work(config: dict[str, Any]) -> dict[str, str]:
     runpy.run_path(config["script"], run_name="worker")["main"]()
     output = Path(config["output"])
     return {"node": node, "md5": fingerprint.folder_md5(output) if output.is_dir() else ""}
-
-
-def _processors(training: Training) -> int:
-    needed = (training.world or 1) * training.threads
-    return max(needed, os.cpu_count() or 1)
 
 
 def _on_gpu(training: Training, cluster: dict[str, float]) -> bool:
@@ -161,4 +165,4 @@ def _reason(error: Exception) -> str:
             cause = getattr(cause, "_base_exc", None) or getattr(cause, "cause", None)
         if cause is not None:
             return f"worker {number}: {cause}"
-    return f"the training on Ray failed: {clipped(' '.join(str(error).split()), 1000)}"
+    return f"the training on Ray failed: {clipped(error, 1000)}"

@@ -53,6 +53,19 @@ def test_a_person_chooses_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown.count("Type one of 1, 2") == 2
 
 
+def test_a_name_of_thousands_of_letters_is_not_printed_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "a" * 5000
+    choices = [Choice(f"what `{name}` is", {"y": name}), Choice("another", {"y": "b"})]
+    dialogue.choose(AmbiguousError(f"`{name}` is doubtful", choices, proposal=0), yes=True)
+    assert 300 < len(capsys.readouterr().out) < 1500
+    monkeypatch.setattr(dialogue, "on_terminal", lambda: True)
+    monkeypatch.setattr(typer, "prompt", lambda *_, **__: "1")
+    dialogue.choose(AmbiguousError(f"`{name}` is doubtful", choices), yes=False)
+    assert 300 < len(capsys.readouterr().out) < 1500
+
+
 def test_the_proposal_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen, shown = ask("\n", monkeypatch, proposal=1)
     assert chosen == [{"time_format": "%m/%d/%Y"}]

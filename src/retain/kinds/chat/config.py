@@ -1,10 +1,10 @@
 """The sections of a chat problem in params.yaml."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from retain.config.schema import Cell, Section
+from retain.config.schema import Bootstrap, Cell, Presets, Section
 from retain.config.schema import Problem as CommonProblem
 from retain.config.schema import Training as CommonTraining
 
@@ -16,7 +16,7 @@ TRAINING = {
     **{"cells": ["lstm", "gru", "rnn"], "batch_size": 32, "learning_rate": 5e-3},
     **{"epoch_steps": 50, "patience": 1000, "warmup_fraction": 0.02},
 }
-PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+PRESETS: Presets = {
     "fast": {"training": {**TRAINING, "max_epochs": 16}},
     "accurate": {"training": {**TRAINING, "max_epochs": 48}},
 }
@@ -79,13 +79,6 @@ class Training(CommonTraining):
     fact_weight: float = Field(4.0, ge=1, le=1000)  # of a word that is asked for, in the loss
 
 
-class Evaluation(Section):
-    """The bootstrap over conversations."""
-
-    bootstrap: int = Field(2000, ge=100, le=1_000_000)  # resamples behind an interval
-    seed: int = Field(1, ge=0)  # of the bootstrap
-
-
 class Problem(CommonProblem):
     """A chat problem."""
 
@@ -98,7 +91,7 @@ class Problem(CommonProblem):
     data: Data
     model: Model = Model()
     training: Training = Training()
-    evaluation: Evaluation = Evaluation()
+    evaluation: Bootstrap = Bootstrap()
 
     @property
     def purpose(self) -> str:

@@ -9,10 +9,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from retain.config.schema import Bootstrap
 from retain.evaluation import bootstrap
 from retain.evaluation.arrays import Floats
 from retain.evaluation.results import Interval
-from retain.kinds.chat.config import Evaluation
 from retain.kinds.chat.turns import Conversation
 
 # Turns since a fact was last said: 1 to 2, 3 to 4, 5 to 8, 9 to 16 and so on.
@@ -150,7 +150,7 @@ def floors(
     return {name: Outcomes(questions, np.array(oks, dtype=np.bool_)) for name, oks in right.items()}
 
 
-def compare(ours: Outcomes, theirs: Outcomes, settings: Evaluation) -> dict[str, Interval]:
+def compare(ours: Outcomes, theirs: Outcomes, settings: Bootstrap) -> dict[str, Interval]:
     """Return the error of `ours` minus that of `theirs`, with its interval.
 
     Conversations are drawn whole, since the questions of one share what was said in it.

@@ -1,7 +1,6 @@
 """Networks that read a conversation word by word and predict the words of the replies."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -129,17 +128,3 @@ def chrono(network: nn.RNNBase, longest: int) -> None:
                 bias[size : 2 * size] = memory  # an LSTM's forget gate, a GRU's update gate
                 if network.mode == "LSTM":
                     bias[:size] = -memory
-
-
-def build_matched(cell: str, words: int, model: Model) -> tuple[ChatModel, dict[str, Any]]:
-    """Build a network of `cell` with the parameter budget of an LSTM, embedding included.
-
-    Returns:
-        The network, and its sizes for config.json.
-    """
-
-    def make(cell: str, hidden: int) -> ChatModel:
-        return ChatModel(cell, hidden, words, model)
-
-    sizes = recurrent.match_lstm(cell, model.hidden_size, make)
-    return make(cell, sizes["hidden_size"]), sizes

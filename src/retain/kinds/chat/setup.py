@@ -16,8 +16,9 @@ from retain.kinds.chat import dataset, introductions
 from retain.kinds.chat.config import Problem
 from retain.kinds.chat.dataset import Batch, Encoder, Ints
 from retain.kinds.chat.introductions import Noise
-from retain.kinds.chat.network import ChatModel, build_matched
+from retain.kinds.chat.network import ChatModel
 from retain.kinds.chat.turns import Conversation
+from retain.networks import recurrent
 from retain.training.sampler import Examples
 from retain.training.setup import TrainingSetup
 
@@ -72,16 +73,19 @@ class Drawn:
 
 def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
     """Build the training of `cell` on what `prepare` wrote."""
-    training = problem.training
+    training, model = problem.training, problem.model
     schema = dataset.load_schema(prepared)
-    network, sizes = build_matched(cell, len(schema.vocabulary), problem.model)
+    words = len(schema.vocabulary)
+    network, sizes = recurrent.build_matched(
+        cell, model.hidden_size, lambda cell, hidden: ChatModel(cell, hidden, words, model)
+    )
     encoder = Encoder(schema.vocabulary, training.fact_weight)
     config = {
         "kind": problem.kind,
         "cell": cell,
         **sizes,
         "learning_rate": training.rate(cell),
-        "model": problem.model.model_dump(mode="json"),
+        "model": model.model_dump(mode="json"),
         "schema": asdict(schema),
     }
     epochs = training.cell_epochs.get(cell)

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from retain.config.schema import Section
+from retain.config.schema import Bootstrap
 from retain.config.schema import Training as CommonTraining
 from retain.kinds.forecast.presets import UPDATES
 
@@ -40,7 +40,7 @@ class Training(CommonTraining):
 Floor = Literal["seasonal_naive", "naive", "drift", "zero", "seasonal_mean", "theta", "ets"]
 
 
-class Evaluation(Section):
+class Evaluation(Bootstrap):
     """How the test windows are scored: in `folds` pieces, each by a model trained up to it.
 
     `floors` are the forecasts without a network that it is compared with.
@@ -54,7 +54,5 @@ class Evaluation(Section):
 
     folds: int = Field(1, ge=1, le=1000)  # parts of the test data, each with its own training
     floors: tuple[Floor, ...] = get_args(Floor)  # simple forecasts to compare with
-    bootstrap: int = Field(2000, ge=100, le=1_000_000)  # resamples behind an interval
     block_length: int | None = Field(None, ge=1, le=1_000_000)  # origins drawn together
-    seed: int = Field(1, ge=0)  # of the bootstrap
     cold_start: float = Field(0.0, ge=0, le=0.5)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from retain.config.schema import Cell, Section
+from retain.config.schema import Bootstrap, Cell, Presets, Section
 from retain.config.schema import Problem as CommonProblem
 from retain.config.schema import Training as CommonTraining
 
@@ -15,7 +15,7 @@ LEAST_GAP = {"adding": 2, "agreement": 8}
 Gaps = tuple[Annotated[int, Field(ge=1)], ...]
 # Default values of the section `training`; `accurate` trains longer.
 TRAINING = {"cells": ["lstm", "gru", "rnn"], "batch_size": 32, "epoch_steps": 50}
-PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+PRESETS: Presets = {
     "fast": {"training": {**TRAINING, "max_epochs": 10, "patience": 100}},
     "accurate": {"training": {**TRAINING, "max_epochs": 40, "patience": 100}},
 }
@@ -103,12 +103,10 @@ class Training(CommonTraining):
         return self.learning_rates.get(cell, (self.rate(cell),))
 
 
-class Evaluation(Section):
+class Evaluation(Bootstrap):
     """How test sequences are scored: the accuracy for the memory horizon, and the bootstrap."""
 
     threshold: float = Field(0.95, gt=0, le=1)  # share of right answers that counts as remembered
-    bootstrap: int = Field(2000, ge=100, le=1_000_000)  # resamples behind an interval
-    seed: int = Field(1, ge=0)  # of the bootstrap
 
 
 class Problem(CommonProblem):

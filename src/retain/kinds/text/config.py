@@ -1,16 +1,16 @@
 """The sections of a text problem in params.yaml."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from retain.config.schema import Cell, Section
+from retain.config.schema import Bootstrap, Cell, Presets, Section
 from retain.config.schema import Problem as CommonProblem
 from retain.config.schema import Training as CommonTraining
 
 # `model` and `training` where params.yaml has no other value; `accurate` trains longer.
 TRAINING = {"cells": ["lstm", "gru", "rnn"], "learning_rate": 5e-3, "patience": 100}
-PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+PRESETS: Presets = {
     "fast": {"model": {"hidden_size": 128}, "training": {**TRAINING, "max_epochs": 8}},
     "accurate": {"model": {"hidden_size": 256}, "training": {**TRAINING, "max_epochs": 20}},
 }
@@ -62,12 +62,10 @@ class Training(CommonTraining):
     cell_epochs: dict[Cell, Annotated[int, Field(ge=1)]] = Field({})  # of cells with fewer
 
 
-class Evaluation(Section):
+class Evaluation(Bootstrap):
     """How the test part is scored: `block` consecutive units are drawn together."""
 
     block: int = Field(500, ge=1, le=1_000_000)  # units in a row that the bootstrap draws together
-    bootstrap: int = Field(2000, ge=100, le=1_000_000)  # resamples behind an interval
-    seed: int = Field(1, ge=0)  # of the bootstrap
     length: int = Field(200, ge=1, le=1_000_000)  # units that each network of the report continues
     temperature: float = Field(0.5, gt=0)  # of that continuation; a low one keeps to likely units
 

@@ -1,7 +1,5 @@
 """Networks that read a text unit by unit and predict the next unit."""
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from retain.kinds.text.config import Model
@@ -50,19 +48,3 @@ def detach(state: State) -> State:
     if isinstance(state, tuple):
         return state[0].detach(), state[1].detach()
     return state.detach()
-
-
-def build_matched(cell: str, units: int, model: Model) -> tuple[LanguageModel, dict[str, Any]]:
-    """Build a network of `cell` with the parameter budget of an LSTM, embedding included.
-
-    Returns:
-        The network, and its sizes for config.json.
-    """
-
-    def make(cell: str, hidden: int) -> LanguageModel:
-        return LanguageModel(cell, hidden, units, model)
-
-    sizes = recurrent.match_lstm(cell, model.hidden_size, make)
-    network = make(cell, sizes["hidden_size"])
-    embedding = recurrent.parameter_count(network.embedding)
-    return network, sizes | {"parameters_of_embedding": embedding}

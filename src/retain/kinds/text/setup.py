@@ -21,7 +21,8 @@ from retain.config.schema import Cell
 from retain.kinds.text import dataset
 from retain.kinds.text.config import Problem
 from retain.kinds.text.dataset import Tokens
-from retain.kinds.text.network import LanguageModel, build_matched, detach
+from retain.kinds.text.network import LanguageModel, detach
+from retain.networks import recurrent
 from retain.networks.recurrent import State
 from retain.training.setup import TrainingSetup
 
@@ -55,14 +56,17 @@ class Shifted(Stretches):
 
 def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
     """Build the training of `cell` on what `prepare` wrote."""
-    source = dataset.load(prepared)
-    network, sizes = build_matched(cell, len(source.schema.vocabulary), problem.model)
+    source, model = dataset.load(prepared), problem.model
+    units = len(source.schema.vocabulary)
+    network, sizes = recurrent.build_matched(
+        cell, model.hidden_size, lambda cell, hidden: LanguageModel(cell, hidden, units, model)
+    )
     chunk = problem.training.chunk
     config = {
         "kind": problem.kind,
         "cell": cell,
         **sizes,
-        "model": problem.model.model_dump(mode="json"),
+        "model": model.model_dump(mode="json"),
         "schema": asdict(source.schema),
     }
     length = chunk * problem.training.chunks

@@ -1,12 +1,12 @@
 """The sections of a translation problem in params.yaml."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from retain.config.schema import Bootstrap, Presets, Section
 from retain.config.schema import Problem as CommonProblem
-from retain.config.schema import Section
 from retain.config.schema import Training as CommonTraining
 
 NO_ATTENTION = "no_attention"  # the folder of a cell without attention, in that of the cell with it
@@ -17,7 +17,7 @@ TRAINING = {
     "ema_decay": 0.999,
     "patience": 100,
 }
-PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+PRESETS: Presets = {
     "fast": {"training": {**TRAINING, "max_epochs": 16}},
     "accurate": {"model": {"hidden_size": 256}, "training": {**TRAINING, "max_epochs": 80}},
 }
@@ -84,7 +84,7 @@ class Training(CommonTraining):
     no_attention: bool = True  # train each cell without attention, too, to compare
 
 
-class Evaluation(Section):
+class Evaluation(Bootstrap):
     """How the test part is translated and scored.
 
     `beam` hypotheses are kept at each step; 1 is greedy. The bootstrap draws groups of pairs.
@@ -92,7 +92,6 @@ class Evaluation(Section):
 
     beam: int = Field(5, ge=1, le=100)  # translations that are followed at once; 1 is greedy
     bootstrap: int = Field(1000, ge=100, le=1_000_000)  # resamples behind an interval
-    seed: int = Field(1, ge=0)  # of the bootstrap
 
 
 class Problem(CommonProblem):

@@ -1,7 +1,5 @@
 """Networks that read a sentence and write its translation (Sutskever et al. 2014)."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -96,21 +94,3 @@ class Translator(nn.Module):
             weights = weights.transpose(0, 1)
         vectors = self.dropout(self.combine(hidden).tanh())
         return functional.linear(vectors, self.target.weight, self.bias), state, weights
-
-
-def build_matched(
-    cell: str, sizes: tuple[int, int], model: Model
-) -> tuple[Translator, dict[str, Any]]:
-    """Build a network of `cell` with the parameter budget of an LSTM, embeddings included.
-
-    Returns:
-        The network, and its sizes for config.json.
-    """
-
-    def make(cell: str, hidden: int) -> Translator:
-        return Translator(cell, hidden, sizes, model)
-
-    matched = recurrent.match_lstm(cell, model.hidden_size, make)
-    network = make(cell, matched["hidden_size"])
-    embedding = sum(map(recurrent.parameter_count, (network.source, network.target)))
-    return network, matched | {"parameters_of_embedding": embedding}

@@ -11,21 +11,24 @@ from retain.config.schema import Cell
 from retain.kinds.translate import dataset
 from retain.kinds.translate.config import Problem
 from retain.kinds.translate.dataset import Batch, Groups
-from retain.kinds.translate.network import build_matched
+from retain.kinds.translate.network import Translator
 from retain.kinds.translate.pieces import PAD
+from retain.networks import recurrent
 from retain.training.setup import TrainingSetup
 
 
 def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
     """Build the training of `cell` on what `prepare` wrote."""
-    source, training = dataset.load(prepared), problem.training
-    sizes = len(source.schema.source), len(source.schema.target)
-    network, matched = build_matched(cell, sizes, problem.model)
+    source, training, model = dataset.load(prepared), problem.training, problem.model
+    pieces = len(source.schema.source), len(source.schema.target)
+    network, sizes = recurrent.build_matched(
+        cell, model.hidden_size, lambda cell, hidden: Translator(cell, hidden, pieces, model)
+    )
     config = {
         "kind": problem.kind,
         "cell": cell,
-        **matched,
-        "model": problem.model.model_dump(mode="json"),
+        **sizes,
+        "model": model.model_dump(mode="json"),
         "schema": source.schema.to_dict(),
     }
     train, validation = (

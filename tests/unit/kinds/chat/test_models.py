@@ -15,13 +15,14 @@ from typer.testing import CliRunner
 from retain import model_files
 from retain.cli import sequences
 from retain.config.loader import parse
+from retain.config.schema import Bootstrap
 from retain.errors import DataError, ModelError
 from retain.kinds.chat import evaluate, memory, predictor, prepare, report, session, setup
-from retain.kinds.chat.config import Evaluation, Model, Problem
+from retain.kinds.chat.config import Model, Problem
 from retain.kinds.chat.dataset import SPECIAL, Batch, Encoder, Schema
 from retain.kinds.chat.endpoint import ChatEndpoint
 from retain.kinds.chat.metrics import Outcomes, compare, floors
-from retain.kinds.chat.network import ChatModel, build_matched, chrono
+from retain.kinds.chat.network import ChatModel, chrono
 from retain.kinds.chat.predictor import Predictor
 from retain.kinds.chat.turns import Turn
 from retain.networks import recurrent
@@ -114,7 +115,9 @@ def test_gated_cells_begin_with_long_memories() -> None:
 @pytest.mark.parametrize("cell", ["gru", "rnn"])
 def test_cells_have_equal_numbers_of_parameters(cell: str) -> None:
     model = Model(hidden_size=64)
-    network, sizes = build_matched(cell, 200, model)
+    network, sizes = recurrent.build_matched(
+        cell, 64, lambda cell, hidden: ChatModel(cell, hidden, 200, model)
+    )
     assert sizes["parameters"] == pytest.approx(sizes["parameter_budget"], rel=0.02)
     assert sizes["parameters"] == recurrent.parameter_count(network)
 
@@ -157,7 +160,7 @@ def test_a_difference_is_between_conversations() -> None:
     half = Outcomes.of(
         TEST, [[turn.bot if n % 2 else "" for turn in turns] for n, turns in enumerate(TEST)]
     )
-    change = compare(right, half, Evaluation(bootstrap=500))["error"]
+    change = compare(right, half, Bootstrap(bootstrap=500))["error"]
     assert change.value == pytest.approx(-23 / 45)
     assert change.low < change.value < change.high < 0
     assert change.high - change.low == pytest.approx(2 * 1.96 * 0.5 / 45**0.5, rel=0.2)

@@ -4,7 +4,6 @@ import gzip
 import io
 import os
 import re
-import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retain import errors
 from retain.errors import DataError, nearest
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import append, chunk_reader, reader, sources, tables
@@ -281,8 +281,19 @@ def test_a_year_that_no_calendar_has_is_named(tmp_path: Path) -> None:
         infer("sales", "t", tmp_path, 1, {}, 0.0)
 
 
-def test_the_nearest_of_many_names_takes_no_time() -> None:
-    begin = time.process_time()
-    assert nearest("x" * 10_000, [f"c{number}" * 50 for number in range(100_000)]) == ""
+def test_of_many_names_the_first_and_short_ones_alone_are_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[tuple[int, int]] = []
+
+    def compare(word: str, others: dict[str, str], **settings: float) -> list[str]:
+        compared.append((len(word), sum(map(len, others))))
+        return get_close_matches(word, others, **settings)
+
+    get_close_matches: Any = errors.difflib.get_close_matches
+    monkeypatch.setattr(errors.difflib, "get_close_matches", compare)
+    assert nearest("x" * 10_000, [f"c{number % 10}" * 50 for number in range(100_000)]) == ""
+    assert nearest("x" * 10_000, (f"c{number}" for number in range(100_000))) == ""
     assert nearest("coun", [*("a" * 10_000 for _ in range(500)), "count"]) == "count"
-    assert time.process_time() - begin < 1
+    letters = sum(len(f"c{number}") for number in range(errors.MANY))
+    assert compared == [(errors.LONG, 1000), (errors.LONG, letters), (4, 5)]

@@ -11,7 +11,8 @@ from retain.config.loader import parse
 from retain.errors import ParamsError
 from retain.kinds.text import dataset, evaluate, ngrams, setup
 from retain.kinds.text.config import Data, Evaluation, Model, Problem
-from retain.kinds.text.network import LanguageModel, build_matched
+from retain.kinds.text.network import LanguageModel
+from retain.networks import recurrent
 from retain.networks.recurrent import CELLS
 
 LINE = "In the beginning was the Word; the word isn't a number. "
@@ -111,10 +112,12 @@ def test_the_gradient_ends_with_a_chunk(cell: str) -> None:
 @pytest.mark.parametrize("cell", ["gru", "rnn"])
 def test_cells_have_equal_numbers_of_parameters_embedding_included(cell: str) -> None:
     model = Model(hidden_size=64)
-    lstm, ours = build_matched("lstm", 30, model)[1], build_matched(cell, 30, model)
-    assert ours[1]["parameters"] == pytest.approx(lstm["parameters"], rel=0.02)
-    assert ours[1]["parameters"] == sum(p.numel() for p in ours[0].parameters())
-    assert ours[1]["parameters_of_embedding"] == 30 * model.embedding_size
+    network, sizes = recurrent.build_matched(
+        cell, 64, lambda cell, hidden: LanguageModel(cell, hidden, 30, model)
+    )
+    assert sizes["parameters"] == pytest.approx(sizes["parameter_budget"], rel=0.02)
+    assert sizes["parameters"] == sum(p.numel() for p in network.parameters())
+    assert sizes["parameters_of_embedding"] == 30 * model.embedding_size
 
 
 def test_counts_are_mixed_as_witten_and_bell_do() -> None:

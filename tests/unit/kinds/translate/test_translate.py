@@ -13,8 +13,9 @@ from retain.kinds.translate.beam_search import most_steps, search
 from retain.kinds.translate.config import Evaluation, Model
 from retain.kinds.translate.dataset import Batch, Pair
 from retain.kinds.translate.metrics import Translations
-from retain.kinds.translate.network import Translator, build_matched
+from retain.kinds.translate.network import Translator
 from retain.kinds.translate.pieces import BEGIN, END, PAD
+from retain.networks import recurrent
 from retain.networks.recurrent import CELLS
 from tests.unit.kinds.translate.made import made_pairs
 
@@ -68,7 +69,9 @@ def test_a_state_knows_what_was_read_before_it(reverse: bool) -> None:
 @pytest.mark.parametrize("cell", ["gru", "rnn"])
 def test_cells_have_as_many_parameters(cell: str, attention: str) -> None:
     model = Model.model_validate({"hidden_size": 40, "attention": attention})
-    _, sizes = build_matched(cell, (300, 200), model)
+    _, sizes = recurrent.build_matched(
+        cell, 40, lambda cell, hidden: Translator(cell, hidden, (300, 200), model)
+    )
     assert abs(sizes["parameters"] / sizes["parameter_budget"] - 1) < 0.01
     assert sizes["parameters_of_embedding"] == 500 * model.embedding_size
 

@@ -168,27 +168,18 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
     known = feature_names(data.known_covariates, categories)
     calendar_names = calendars.feature_names(chunks.frequency, data.calendar, data.holidays)
     columns = ("y", *past, *known, *calendar_names)
-    shape = data.reach + int(index["length"].sum()), len(columns)
-    if file is None:
-        values = np.empty(shape, dtype=np.float32)
-    else:
-        values = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
-    values[: data.reach] = np.nan
-    given = len(columns) - len(calendar_names)
     calendar = calendars.features(grid, chunks.frequency, data.calendar, data.holidays, data.zone)
-    for block, rows in scaling.blocks(index):
-        values[rows, :given] = np.nan
-        values[rows, given:] = calendar[scaling.steps_of(index[block])]
+    values = _without_values(file, index, calendar, data.reach, len(columns))
     places = np.full(len(usable), -1)  # of each series in the index
     places[series.index] = np.arange(len(series))
     observed = np.zeros(len(grid), dtype=bool)  # the steps at which a series has a value
     for frame in chunks.frames():
         observed[_fill(values, frame, places, index, grid, categories, data)] = True
-    for part, begin, end in (
-        ("validation", validation_step, test_step),
-        ("test", test_step, len(grid)),
+    for part, steps in (
+        ("validation", slice(validation_step, test_step)),
+        ("test", slice(test_step, None)),
     ):
-        if not observed[begin:end].any():
+        if not observed[steps].any():
             raise DataError(
                 f"{data.path}: the {part} part has no value of the target; move "
                 f"{setting(f'data.split.{part}')}"
@@ -240,6 +231,23 @@ def _index(series: pd.DataFrame, grid: pd.DatetimeIndex, reach: int) -> pd.DataF
     if "phase" in series:
         columns["phase"] = series["phase"].to_numpy(dtype=np.int64)
     return pd.DataFrame(columns)
+
+
+def _without_values(
+    file: Path | None, index: pd.DataFrame, calendar: NDArray[np.float32], reach: int, width: int
+) -> NDArray[np.float32]:
+    """Return the array, in memory or mapped from `file`, with the calendar's columns alone."""
+    shape = reach + int(index["length"].sum()), width
+    if file is None:
+        values = np.empty(shape, dtype=np.float32)
+    else:
+        values = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
+    values[:reach] = np.nan
+    given = width - calendar.shape[1]
+    for block, rows in scaling.blocks(index):
+        values[rows, :given] = np.nan
+        values[rows, given:] = calendar[scaling.steps_of(index[block])]
+    return values
 
 
 def _fill(

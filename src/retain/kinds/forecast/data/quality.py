@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retain.errors import listed
+from retain.errors import listed, several
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import alignment, extremes
 from retain.kinds.forecast.data.chunks import Chunks
@@ -40,8 +40,7 @@ def describe(
     ):
         if len(names):
             warnings.append(
-                f"{len(names)} series {why} are left out of the MASE: "
-                f"{', '.join(map(str, names[:10]))}"
+                f"{len(names)} series {why} are left out of the MASE: {several([*names], 10)}"
             )
     target = ", ".join(data.value_columns) or data.y
     numeric = set(data.past_covariates + data.known_covariates) - set(data.categorical)

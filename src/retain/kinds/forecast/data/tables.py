@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retain.errors import DataError, clipped, nearest
+from retain.errors import DataError, clipped, nearest, several
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import (
     across,
@@ -132,15 +132,10 @@ def check_names(where: str, names: list[str], used: Iterable[str]) -> None:
         if name not in names:
             near = nearest(name, names)
             hint = f"; did you mean `{near}`?" if near else ""
+            columns = several([f"`{clipped(name)}`" for name in names], SHOWN)
             raise DataError(
-                f"{where}: there is no column `{name}`{hint}\nThe columns are: {_some(names)}"
+                f"{where}: there is no column `{name}`{hint}\nThe columns are: {columns}"
             )
-
-
-def _some(names: list[str]) -> str:
-    """Return names of columns, of many the first."""
-    shown = ", ".join(f"`{clipped(name)}`" for name in names[:SHOWN])
-    return shown + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
 
 
 def used_columns(data: Data) -> list[str]:

@@ -55,6 +55,8 @@ QUARTERLY = tuple(
         *("Q%q %y", "Q%q-%y", "%Y/Q%q", "%Y.Q%q", "Q%q '%y", "%qQ %Y"),
     )
 )
+MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+NAMES = {"%b": MONTHS, "%B": MONTHS, "%a": "mon|tue|wed|thu|fri|sat|sun", "%p": "am|pm"}
 NEARLY = 0.9  # of the stamps, that one format must read
 SLACK = 0.1  # by which the first stamps may be read less often than all
 FEW = 50  # stamps, of which a format must read each before it is tried on all
@@ -85,18 +87,21 @@ def formats(text: "pd.Series[Any]") -> list[str]:
     """
     shape = text.str.replace(r"\d+", "9", regex=True).str.replace(r"[A-Za-z]+", "a", regex=True)
     usual = str(text[shape == shape.mode()[0]].iloc[0])
-    for least in (1.0, NEARLY):
-        for alternatives in _candidates(usual):
-            shares = {form: share(text, form, least) for form in alternatives}
-            best = max(shares.values())
-            if best >= least:
-                readable = [form for form, found in shares.items() if found == best]
-                if readable[0].startswith("%m") and "%d" not in readable[0]:
-                    months = text[text.str.match(r"\d")]
-                    if _are_quarters(months):
-                        readable.append(readable[0].replace("%m", "%q"))
-                return readable
-    return []
+    letters = " ".join(text.head(FEW)).lower()
+    readable: list[str] = []
+    for alternatives in _candidates(usual):
+        likely = [form for form in alternatives if _may_read(form, letters)]
+        shares = {form: share(text, form, NEARLY) for form in likely}
+        best = max(shares.values(), default=0.0)
+        if best == 1 or (best >= NEARLY and not readable):
+            readable = [form for form, found in shares.items() if found == best]
+        if best == 1:
+            break
+    if readable and readable[0].startswith("%m") and "%d" not in readable[0]:
+        months = text[text.str.match(r"\d")]
+        if _are_quarters(months):
+            readable.append(readable[0].replace("%m", "%q"))
+    return readable
 
 
 def _candidates(first: str) -> Iterator[list[str]]:
@@ -117,6 +122,16 @@ def _candidates(first: str) -> Iterator[list[str]]:
         yield from map(list, (*WEEKLY, *QUARTERLY))
     elif re.fullmatch(r"\d{8}[T ]\d{4,6}Z?", first):
         yield [f"%Y%m%d{clock}{time}" for time in ("%H%M", "%H%M%S", "%H%M%S%z")]
+
+
+def _may_read(form: str, letters: str) -> bool:
+    """Return whether stamps of these letters have the signs and names that a format asks for.
+
+    Most formats are ruled out so, which is quicker than to read with them.
+    """
+    if not set(re.sub(r"%.|\s", "", form).lower()) <= set(letters):
+        return False
+    return all(re.search(names, letters) for key, names in NAMES.items() if key in form)
 
 
 def share(text: "pd.Series[Any]", form: str, least: float) -> float:

@@ -3,14 +3,14 @@
 The forecast is that of `retain forecast` without a file, computed from the prepared arrays.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from retain.config.forecasts import ForecastOptions, Forecasts
-from retain.errors import DataError
+from retain.errors import DataError, several
 from retain.evaluation import choice, plotting
 from retain.evaluation.report import Figure, Outlook, Section
 from retain.evaluation.results import DriftFindings
@@ -138,7 +138,7 @@ def _forecast_section(
         ),
     )
     few = "" if count <= len(fans) else f"{len(fans)} of {count:,} series are shown. "
-    left = f"Without a forecast: {_some(list(found.left_out))}. " if found.left_out else ""
+    left = f"Without a forecast: {_some(found.left_out)}. " if found.left_out else ""
     said = "".join(f"{message}. " for message in found.messages)
     return Section(
         title,
@@ -220,6 +220,5 @@ def _drift(found: DriftFindings) -> list[tuple[str, str]]:
     return [("Drift", "; ".join(said))]
 
 
-def _some(lines: Sequence[str]) -> str:
-    more = len(lines) - MOST_NAMED
-    return "; ".join(lines[:MOST_NAMED]) + (f"; and {more:,} more" if more > 0 else "")
+def _some(lines: Iterable[str]) -> str:
+    return several([*lines], MOST_NAMED, "; ")

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retain.errors import DataError
+from retain.errors import DataError, several
 from retain.evaluation.bootstrap import FEWEST_HORIZONS
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import alignment
@@ -54,8 +54,8 @@ def describe_series(table: Table, data: Data, sentences: list[str]) -> None:
     series = summarize(table.frame, data)
     _, skipped = select(series, table.frequency, data)
     if skipped:
-        lines = [f"{left['unique_id']} ({left['reason']})" for left in skipped[:SHOWN]]
-        sentences.append(f"left out: {_count(skipped, series)}: {_several(lines, skipped)}")
+        lines = [f"{left['unique_id']} ({left['reason']})" for left in skipped]
+        sentences.append(f"left out: {_count(skipped, series)}: {several(lines)}")
     grid = grid_of(series, table.frequency)
     if len(grid) > data.season_length:
         early = series["last_seen"] < grid[-1 - data.season_length]
@@ -72,17 +72,13 @@ def describe_series(table: Table, data: Data, sentences: list[str]) -> None:
             ]
             sentences.append(
                 f"ended: {_count(ended, series)} more than a season before the table does: "
-                f"{_several(lines, ended)}; a forecast begins at a series' own end, with a note"
+                f"{several(lines, count=len(ended))}; a forecast begins at a series' own end, with "
+                "a note"
             )
 
 
 def _count(some: Sized, series: pd.DataFrame) -> str:
     return f"{len(some):,} of {len(series):,} series"
-
-
-def _several(lines: list[str], some: Sized) -> str:
-    more = len(some) - len(lines)
-    return ", ".join(lines) + (f" and {more:,} more" if more else "")
 
 
 def measure(table: Table, draft: Data) -> Extent:

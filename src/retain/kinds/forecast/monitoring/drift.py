@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retain.errors import ModelError
+from retain.errors import ModelError, several
 from retain.evaluation.arrays import Floats
 from retain.evaluation.results import Drift, DriftFindings
 from retain.kinds.forecast.config import Data, Problem
@@ -122,7 +122,7 @@ def _reasons_not_to_train(
         if gone:
             reasons.append(
                 f"fewer series: {len(gone):,} of {frozen['series']:,} that the champion knows are "
-                f"gone or no longer usable ({', '.join(gone[:5])}{', …' if gone[5:] else ''})"
+                f"gone or no longer usable ({several(gone, 5)})"
             )
         if last < pd.Timestamp(frozen["last"]):
             reasons.append(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retain.errors import DataError
+from retain.errors import DataError, several
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import unseen
 from retain.kinds.forecast.data.frequency import units
@@ -124,8 +124,7 @@ def find_faults(
             there = set((place[ahead & (spans.codes == number)] - reach).tolist())
             steps = [step for step in range(horizon) if step not in there]
             stamps = [stamp_of(int(spans.origin[number]) + step) for step in steps]
-            more = f" and {len(stamps) - 3} more" if len(stamps) > 3 else ""
-            return f"{columns} not known for {', '.join(stamps[:3])}{more}{HINT}"
+            return f"{columns} not known for {several(stamps)}{HINT}"
 
         yield Fault(
             rows < horizon,
