@@ -21,7 +21,8 @@ from retain.kinds.forecast.model.conformal import Residuals, collect, fit, joine
 from retain.kinds.forecast.model.forecaster import CALIBRATION, Forecaster, load_forecaster
 from retain.kinds.forecast.model.pool.pool import Pool
 from retain.kinds.forecast.model.pool.running import Run
-from retain.kinds.forecast.model.rehearsal import Rehearsed, Together, Trust, half_width
+from retain.kinds.forecast.model.ready import ReadyWindows, Together
+from retain.kinds.forecast.model.rehearsal import Rehearsed, Trust, half_width
 from retain.training import trainer
 from retain.training.setup import TrainingSetup
 
@@ -38,7 +39,9 @@ def networks(built: TrainingSetup) -> tuple[list[Forecaster], Forecaster]:
 
 def parts(examples: Any) -> tuple[Windows, ...]:
     assert isinstance(examples, Together)
-    return examples.parts
+    return tuple(
+        part.windows if isinstance(part, ReadyWindows) else part for part in examples.parts
+    )
 
 
 def span(windows: Windows) -> tuple[int, int]:

@@ -30,14 +30,28 @@ class WeightAverage(WeightAveraging):
     """
 
     def __init__(self, decay: float):
-        def average(means: list[Tensor], weights: list[Tensor], steps: Tensor | int) -> None:
-            torch._foreach_lerp_(means, weights, 1 - min(decay, int(steps) / (int(steps) + 9)))
-
-        super().__init__(use_buffers=False, multi_avg_fn=average)
+        super().__init__(use_buffers=False)
+        self.decay = decay
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._device = trainer.strategy.root_device  # the module is moved there after this hook
         super().setup(trainer, pl_module, stage)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert self._average_model is not None
+        self._means: list[Tensor] = [*self._average_model.parameters()]
+        self._weights: list[Tensor] = [*pl_module.parameters()]
+
+    @torch.no_grad()
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any
+    ) -> None:
+        # Lightning's update lists the parameters of both networks at every step.
+        step = trainer.global_step
+        if step > self._latest_update_step:
+            share = 1 - min(self.decay, (step - 1) / (step + 8))
+            torch._foreach_lerp_(self._means, self._weights, share)
+            self._latest_update_step = step
 
     def state(self) -> dict[str, Tensor]:
         """Return a copy of the averaged network's state on the CPU."""

@@ -72,6 +72,11 @@ class Module(pl.LightningModule):
         for group in self.groups:
             nn.utils.clip_grad_norm_(group.parameters, self.training_params.gradient_clip)
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, number: int) -> Any:
+        if device.type == "cpu":  # all of it is there
+            return batch
+        return super().transfer_batch_to_device(batch, device, number)
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         step = self.global_step
         # Epoch seed and step in one seed; no run has more than a million steps.

@@ -5,7 +5,8 @@ of examples, and resuming in the middle of an epoch costs nothing.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 ROUNDS = 6
 AHEAD = 1 << 15  # examples whose order is computed at once
+BLOCK = 512  # examples of several batches that are made at once
 
 
 class Examples(Protocol):
@@ -31,6 +33,15 @@ class DrawnExamples(Examples, Protocol):
 
     def at(self, epoch: int, /) -> Examples:
         """Return the examples of an epoch."""
+        ...
+
+
+@runtime_checkable
+class JoinedExamples(Examples, Protocol):
+    """Examples of which several batches are made at once, where a small one is mostly overhead."""
+
+    def batches(self, numbers: Sequence[NDArray[np.int64]], /) -> Iterable[Any]:
+        """Return a batch for each array of numbers."""
         ...
 
 
@@ -63,11 +74,27 @@ class ResumableSampler:
         examples = self.examples
         if isinstance(examples, DrawnExamples):
             examples = examples.at(self.epoch)
-        for number, numbers in enumerate(self._numbers(first), start=first):
+        # Blocks are the same wherever an epoch resumes, and so are the bits of its batches.
+        size = max(1, BLOCK // self.size) if isinstance(examples, JoinedExamples) else 1
+        begin = first - first % size
+        shares = self._shares(begin)
+        while block := list(islice(shares, size)):
+            if isinstance(examples, JoinedExamples):
+                batches = examples.batches(block)
+            else:
+                batches = map(examples.batch, block)
+            for number, batch in enumerate(batches, start=begin):
+                if number >= first:
+                    self._done = number + 1
+                    yield batch
+            begin += size
+
+    def _shares(self, first: int) -> Iterator[NDArray[np.int64]]:
+        """Yield the numbers of this device's examples of each batch, from the given batch on."""
+        for numbers in self._numbers(first):
             # An empty share would make the other devices wait: then take the first example.
             share = numbers[self.rank :: self.world]
-            self._done = number + 1
-            yield examples.batch(share if len(share) else numbers[:1])
+            yield share if len(share) else numbers[:1]
 
     def _numbers(self, first: int) -> Iterator[NDArray[np.int64]]:
         """Yield the numbers of the examples of each batch, from the given batch on."""

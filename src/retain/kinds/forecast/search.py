@@ -90,7 +90,8 @@ def build_trial(problem: Problem, prepared: Path, cell: Cell, earlier: int = 0) 
     from retain.kinds.forecast.data import left_out, panel
     from retain.kinds.forecast.model import setup
     from retain.kinds.forecast.model.forecaster import Forecaster
-    from retain.kinds.forecast.model.rehearsal import FEWEST, Rehearsed, Together
+    from retain.kinds.forecast.model.ready import Together
+    from retain.kinds.forecast.model.rehearsal import FEWEST, Rehearsed
 
     source = left_out.leave_out(panel.load(prepared), problem.evaluation.cold_start)
     if earlier:

@@ -104,9 +104,13 @@ class Forecaster(nn.Module):
         window = self.normalise(batch)
         return self._forecast(self.decode(window), window, batch)
 
-    def by_member(self, batch: Batch) -> Forecast:
-        """Like `forward`, with the values of each member: (members, batch, horizon, outputs)."""
-        window = self.normalise(batch)
+    def by_member(self, batch: Batch, window: Normalised | None = None) -> Forecast:
+        """Like `forward`, with the values of each member: (members, batch, horizon, outputs).
+
+        Args:
+            window: the batch, if it is normalised already.
+        """
+        window = self.normalise(batch) if window is None else window
         return self._forecast(self._members(window), window, batch)
 
     def _forecast(self, values: Tensor, window: Normalised, batch: Batch) -> Forecast:

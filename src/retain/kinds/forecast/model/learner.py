@@ -21,6 +21,7 @@ from retain.kinds.forecast.model.mean import deviance
 from retain.kinds.forecast.model.pool import fitting
 from retain.kinds.forecast.model.pool.pool import Pool
 from retain.kinds.forecast.model.pool.running import Run
+from retain.kinds.forecast.model.ready import Ready, ReadyWindows
 from retain.kinds.forecast.model.segrnn import SegRNN
 
 # Training windows on a base, whose forecasts are held in memory: at most those of the updates of a
@@ -54,6 +55,11 @@ class Learner:
         if base is None:
             return {**self.sizes}
         return {**self.sizes, "pool": {"experts": list(base.experts), "log": base.log}}
+
+    def examples(self) -> Windows | ReadyWindows:
+        """Return what it learns from; histories are masked anew in each batch, and normalised."""
+        masked = self.network.cold is not None
+        return self.train if masked else ReadyWindows(self.train, self.network)
 
     def finish(self) -> None:
         """Complete the network after its training.
@@ -133,12 +139,14 @@ def make(
     return Learner(network, sizes, train, pool, bases)
 
 
-def loss_of(problem: Problem, network: Forecaster, batch: Batch) -> tuple[Tensor, Tensor]:
+def loss_of(problem: Problem, network: Forecaster, batch: Batch | Ready) -> tuple[Tensor, Tensor]:
     """Return the sum of a network's loss over a batch, and its weight."""
+    batch, window = batch if isinstance(batch, Ready) else (batch, None)
     if network.training and problem.training.mask_contexts:
         batch = cold.masked(network, batch, problem.training.mask_contexts)
     # The members of an ensemble are trained separately, and validated as their mean.
-    values, base, scale, mean = network.by_member(batch) if network.training else network(batch)
+    forecast = network.by_member(batch, window) if network.training else network(batch)
+    values, base, scale, mean = forecast
     observed = batch.window[:, 0, -base.shape[1] :]  # (batch, horizon)
     truth = (network.target.transform.forward(observed) - base) / scale
     seen = truth.isfinite()

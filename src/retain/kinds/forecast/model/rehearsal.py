@@ -15,7 +15,6 @@ from typing import Any, Self, TypedDict
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor, nn
 
@@ -29,6 +28,7 @@ from retain.kinds.forecast.model.calibration import Calibration, Target, point_o
 from retain.kinds.forecast.model.conformal import Residuals, collect, fit, joined, set_calibration
 from retain.kinds.forecast.model.forecaster import Forecaster
 from retain.kinds.forecast.model.learner import Learner
+from retain.kinds.forecast.model.ready import Ready, Together
 from retain.training.setup import Group, TrainingSetup
 
 FEWEST = 50  # training windows of a rehearsal, for a network to be kept
@@ -103,24 +103,6 @@ def half_width(fitted: Calibration, residuals: Residuals, target: Target) -> flo
     return float(reach[seen].mean() / 2) if seen.any() else 0.0
 
 
-class Together:
-    """Windows of several panels: a batch is one of each.
-
-    Args:
-        least: the least number of examples; windows are repeated to reach it.
-    """
-
-    def __init__(self, parts: Sequence[Windows], least: int = 0):
-        self.parts, self._count = tuple(parts), max(least, *map(len, parts))
-
-    def __len__(self) -> int:
-        return self._count
-
-    def batch(self, numbers: NDArray[np.int64]) -> tuple[Batch, ...]:
-        """Return the windows of the given numbers, modulo the number of windows."""
-        return tuple(part.batch(numbers % len(part)) for part in self.parts)
-
-
 class Rehearsed(nn.Module):
     """The rehearsals, and last the evaluated network."""
 
@@ -160,7 +142,7 @@ def build(source: Panel, problem: Problem, cell: Cell, config: dict[str, Any]) -
     in_vain = final.network.base is not None and not enough
     least = training.batch_size * (1 if in_vain else training.epoch_steps)
 
-    def loss(network: nn.Module, batches: tuple[Batch, ...]) -> tuple[Tensor, Tensor]:
+    def loss(network: nn.Module, batches: tuple[Batch | Ready, ...]) -> tuple[Tensor, Tensor]:
         assert isinstance(network, Rehearsed)
         networks = [*network.rehearsals, network.final][: len(batches)]
         losses = [
@@ -184,7 +166,7 @@ def build(source: Panel, problem: Problem, cell: Cell, config: dict[str, Any]) -
 
     setup = TrainingSetup(
         network,
-        Together([*(made.train for made in learners), final.train], least),
+        Together([made.examples() for made in (*learners, final)], least),
         Together(parts),
         loss,
         config | final.described(),

@@ -30,7 +30,8 @@ from retain.kinds.forecast.model import learner, rehearsal
 from retain.kinds.forecast.model.conformal import collect
 from retain.kinds.forecast.model.pool.pool import Pool
 from retain.kinds.forecast.model.pool.running import Run
-from retain.training.sampler import ResumableSampler
+from retain.kinds.forecast.model.ready import Ready
+from retain.training.sampler import Examples, ResumableSampler
 
 FOLDS = 2  # parts of the past on which candidates are judged
 LEARNED = 2_000  # most training windows of a short training
@@ -245,7 +246,7 @@ class _Trial:
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), self.rate, weight_decay=training.weight_decay, fused=True
         )
-        self.batches = _forever(made.train, training.batch_size)
+        self.batches = _forever(made.examples(), training.batch_size)
         self.part = Windows(cut, "validation").beginning_at(rows).on(made.bases, hold=True)
         self.errors = [self._error()] if base is not None else []
 
@@ -266,7 +267,7 @@ class _Trial:
         error = float(2 * learner.pinball(errors, levels).nanmean())
         return error if np.isfinite(error) else float("inf")
 
-    def _update(self, batch: Batch) -> None:
+    def _update(self, batch: Batch | Ready) -> None:
         training = self.problem.training
         torch.manual_seed((SEED << 32) + self.steps)  # of dropout and of mirroring
         self.steps += 1
@@ -285,7 +286,7 @@ class _Trial:
                 mean.lerp_(weights, share)
 
 
-def _forever(train: Windows, size: int) -> Iterator[Any]:
+def _forever(train: Examples, size: int) -> Iterator[Any]:
     sampler = ResumableSampler(train, size, SEED)
     while True:
         yield from sampler

@@ -15,6 +15,7 @@ from retain.kinds.forecast.data.windows import VALIDATION_WINDOWS, Batch, Window
 from retain.kinds.forecast.model import learner, parent, rehearsal
 from retain.kinds.forecast.model.conformal import calibrate
 from retain.kinds.forecast.model.forecaster import Forecaster
+from retain.kinds.forecast.model.ready import Ready
 from retain.training.setup import Length, TrainingSetup
 
 
@@ -48,7 +49,7 @@ def build_on(
     made = learner.make(source, problem, cell).made(written=True)
     network = made.network
 
-    def loss(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    def loss(network: nn.Module, batch: Batch | Ready) -> tuple[Tensor, Tensor]:
         assert isinstance(network, Forecaster)
         return learner.loss_of(problem, network, batch)
 
@@ -61,7 +62,7 @@ def build_on(
 
     return TrainingSetup(
         network,
-        made.train,
+        made.examples(),
         validation if length is None else None,
         loss,
         _config(source, problem, cell) | made.described(),
