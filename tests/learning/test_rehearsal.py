@@ -21,7 +21,7 @@ from retain.kinds.forecast.model.conformal import Residuals, collect, fit, joine
 from retain.kinds.forecast.model.forecaster import CALIBRATION, Forecaster, load_forecaster
 from retain.kinds.forecast.model.pool.pool import Pool
 from retain.kinds.forecast.model.pool.running import Run
-from retain.kinds.forecast.model.ready import ReadyWindows, Together
+from retain.kinds.forecast.model.ready import Ready, ReadyWindows, Together
 from retain.kinds.forecast.model.rehearsal import Rehearsed, Trust, half_width
 from retain.training import trainer
 from retain.training.setup import TrainingSetup
@@ -123,6 +123,36 @@ def test_a_batch_is_one_of_each_and_windows_come_again_where_they_are_few(source
     first, last = (batches[number].rows.tolist() for number in (0, 2))
     assert first[0] == first[1] == first[2] - 1
     assert last[0] < last[1] == last[2] - 1
+
+
+@pytest.mark.parametrize("base", ["pool", "none"])
+def test_windows_normalised_in_a_block_are_those_normalised_one_by_one(
+    source: Panel, base: str
+) -> None:
+    given = problem(training={"rehearsals": 2})
+    built = setup.build_on(source, given.beside["alone"] if base == "none" else given, "lstm")
+    assert isinstance(built.train, Together)
+    numbers = [np.array([3, 1, 4]), np.array([1, 5])]
+    blocks = list(built.train.batches(numbers))
+    assert len(blocks) == 2
+    built.network.train()
+    for some, block in zip(numbers, blocks, strict=True):
+        assert all(isinstance(part, Ready) for part in block)
+        torch.manual_seed(0)
+        expected = built.loss(built.network, built.train.batch(some))
+        torch.manual_seed(0)
+        torch.testing.assert_close(built.loss(built.network, block), expected)
+
+
+def test_a_long_training_of_the_network_alone_has_half_the_updates_at_a_higher_rate(
+    source: Panel,
+) -> None:
+    training = {"batch_size": 1, "epoch_steps": 200, "max_steps": 2_000, "max_epochs": None}
+    given = problem(training=training | {"learning_rate": 0.002})
+    built = setup.build_on(source, given.beside["alone"], "rnn")
+    assert (built.epochs, built.groups[0].rate) == (5, pytest.approx(0.005, rel=0.02))
+    on_base = setup.build_on(source, given, "rnn")
+    assert (on_base.epochs, on_base.groups[0].rate) == (None, 0.002)
 
 
 # --- whether it is kept ---

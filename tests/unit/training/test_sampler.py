@@ -2,6 +2,7 @@
 
 import itertools
 import tracemalloc
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -90,3 +91,24 @@ def test_generated_examples_are_those_of_the_epoch() -> None:
     assert list(batches) == [[3]]
     batches.epoch = 4
     assert list(batches) == [[4], [4]]
+
+
+class Joined(Numbers):
+    """Numbers whose batches say with which others they were made."""
+
+    def batches(self, numbers: Sequence[NDArray[np.int64]]) -> list[tuple[list[int], int]]:
+        block = int(np.concatenate(numbers).sum())
+        return [(some.tolist(), block) for some in numbers]
+
+
+@pytest.mark.parametrize("done", [0, 1, 3, 4, 6, 10])
+def test_batches_are_made_in_the_same_blocks_wherever_an_epoch_resumes(
+    monkeypatch: pytest.MonkeyPatch, done: int
+) -> None:
+    monkeypatch.setattr(sampler, "BLOCK", 30)  # four batches
+    whole = list(ResumableSampler(Joined(75), 7, seed=1))
+    assert [numbers for numbers, _ in whole] == list(ResumableSampler(Numbers(75), 7, seed=1))
+    assert len({block for _, block in whole}) == 3
+    resumed = ResumableSampler(Joined(75), 7, seed=1)
+    resumed.load_state_dict({"epoch": 0, "done": done})
+    assert list(resumed) == whole[done:]

@@ -200,7 +200,7 @@ class Problem(CommonProblem):
         if self.model.base == "none" or not self.training.alone:
             return {}
         model = self.model.model_copy(update={"base": "none"})
-        training = self.training.model_copy(update={"rehearsals": 1})
+        training = self.training.model_copy(update={"rehearsals": 1, "alone": False})
         return {ALONE: self.model_copy(update={"model": model, "training": training})}
 
     def settings(self, stage: str) -> dict[str, Any]:

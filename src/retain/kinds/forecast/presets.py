@@ -26,6 +26,7 @@ ON_BASE: dict[str, dict[str, dict[str, Any]]] = {
     "accurate": {"model": {"hidden_size": 32, "dropout": 0.0, "ensemble": 2}, "training": OFTEN},
 }
 UPDATES = (600, 2000)  # of the weights, at least and at most
+COMPARED = 1000  # most of a network that is only compared with that on the base
 UPDATE_SECONDS = 0.0065  # of a processor for one, about, of one network on the base
 REHEARSALS = 2  # by default, where there are any
 # Where nothing is known of the future, a forecast is mostly noise to be averaged (SegRNN has 0.5

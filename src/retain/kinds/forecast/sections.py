@@ -6,7 +6,7 @@ from pydantic import Field
 
 from retain.config.schema import Bootstrap
 from retain.config.schema import Training as CommonTraining
-from retain.kinds.forecast.presets import UPDATES
+from retain.kinds.forecast.presets import COMPARED, UPDATES
 
 
 class Training(CommonTraining):
@@ -35,6 +35,19 @@ class Training(CommonTraining):
         one = min(-(-examples // self.batch_size), self.epoch_steps)
         low, high = UPDATES
         return -(-(self.max_steps or min(max(6 * examples // self.batch_size, low), high)) // one)
+
+    def compared_epochs(self, examples: int) -> tuple[int, float]:
+        """Return the epochs of a network that is only compared, and the factor of its rate.
+
+        Where there are more than COMPARED updates, they are up to half as many, and the learning
+        rate is higher by a little more than that: in validation it then forecasts about as well.
+
+        >>> Training(batch_size=64, epoch_steps=100, rehearsals=1).compared_epochs(100_000)
+        (10, 2.5)
+        """
+        one, epochs = min(-(-examples // self.batch_size), self.epoch_steps), self.epochs(examples)
+        fewer = min(epochs, max(-(-COMPARED // one), -(-epochs // 2)))
+        return fewer, round((epochs / fewer) ** 1.32, 2)
 
 
 Floor = Literal["seasonal_naive", "naive", "drift", "zero", "seasonal_mean", "theta", "ets"]

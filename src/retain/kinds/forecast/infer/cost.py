@@ -23,15 +23,17 @@ def seconds(
     least = training.batch_size * training.epoch_steps  # windows come again until there are so many
     examples = max(windows, least) if training.rehearsals else windows
     epoch = min(-(-examples // training.batch_size), training.epoch_steps)
-    most = training.epochs(examples) * epoch
-    fewest = most if training.patience is None else min(most, (training.patience + 1) * epoch)
-    recipes = [problem] * (kept or problem.model.base == "none") + [*problem.beside.values()]
-    networks = sum(recipe.training.rehearsals + recipe.model.ensemble for recipe in recipes)
-    trained = len(training.cells) * problem.folds * networks
-    refitted = problem.refit * kept * problem.model.ensemble
+    recipes = [(problem, training.epochs(examples))] * (kept or problem.model.base == "none")
+    recipes += [(other, training.compared_epochs(examples)[0]) for other in problem.beside.values()]
     pace = UPDATE_SECONDS if update_seconds is None else update_seconds
-    start = START * (len(training.cells) + problem.refit)
-    low, high = (start + pace * updates * (trained + refitted) for updates in (fewest, most))
+    low = high = START * (len(training.cells) + problem.refit)
+    for recipe, epochs in recipes:
+        networks = recipe.training.rehearsals + recipe.model.ensemble
+        networks *= len(training.cells) * problem.folds
+        networks += problem.refit * kept * recipe.model.ensemble * (recipe is problem)
+        fewest = epochs if training.patience is None else min(epochs, training.patience + 1)
+        low += pace * networks * fewest * epoch
+        high += pace * networks * epochs * epoch
     return EARLIEST * low, LATEST * high
 
 

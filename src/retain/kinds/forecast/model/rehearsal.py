@@ -135,12 +135,16 @@ def build(source: Panel, problem: Problem, cell: Cell, config: dict[str, Any]) -
     final = learner.make(before_test(source), problem, cell).made(written=True)
     network = Rehearsed([*(made.network for made in learners), final.network])
     training = problem.training
-    rate = training.rate(cell)
-    groups = [Group(tuple(one.parameters()), rate) for one in network.networks]
     fewest = min(len(made.train) for made in learners)
     enough = len(learners) == training.rehearsals and fewest >= FEWEST
     in_vain = final.network.base is not None and not enough
     least = training.batch_size * (1 if in_vain else training.epoch_steps)
+    examples = Together([made.examples() for made in (*learners, final)], least)
+    epochs, rate = (1 if in_vain else None), training.rate(cell)
+    if final.network.base is None and not training.alone:
+        epochs, factor = training.compared_epochs(len(examples))
+        rate *= factor
+    groups = [Group(tuple(one.parameters()), rate) for one in network.networks]
 
     def loss(network: nn.Module, batches: tuple[Batch | Ready, ...]) -> tuple[Tensor, Tensor]:
         assert isinstance(network, Rehearsed)
@@ -166,14 +170,14 @@ def build(source: Panel, problem: Problem, cell: Cell, config: dict[str, Any]) -
 
     setup = TrainingSetup(
         network,
-        Together([made.examples() for made in (*learners, final)], least),
+        examples,
         Together(parts),
         loss,
         config | final.described(),
         groups=tuple(groups),
         calibrate=finish,
         written=final.network,
-        epochs=1 if in_vain else None,
+        epochs=epochs,
     )
     return setup
 
