@@ -1,5 +1,6 @@
 """Rehearsals decide on what precedes the test part whether a network is kept, and calibrate it."""
 
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -92,6 +93,22 @@ def test_the_test_part_changes_no_bit_of_what_is_trained(base: str) -> None:
         states.append((built.model.state_dict(), history, built.config["schema"]["power"]))
     assert states[0][1:] == states[1][1:]
     assert all(torch.equal(states[0][0][name], states[1][0][name]) for name in states[0][0])
+
+
+def test_a_pool_is_free_before_the_next_is_fitted(
+    source: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit_base, pools, held = learner.fit_base, list[weakref.ref[Pool]](), list[int]()
+
+    def fit_one(source: Panel) -> tuple[Pool, Run]:
+        held.append(sum(pool() is not None for pool in pools))
+        found = fit_base(source)
+        pools.append(weakref.ref(found[0]))
+        return found
+
+    monkeypatch.setattr(learner, "fit_base", fit_one)
+    setup.build_on(source, problem(), "lstm")
+    assert held == [0, 0, 0]
 
 
 def test_where_there_is_no_room_for_two_there_is_one_and_no_network_is_kept() -> None:
