@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from retain import model_files
 from retain.errors import Terminated
@@ -98,17 +99,18 @@ def test_the_test_part_changes_no_bit_of_what_is_trained(base: str) -> None:
 def test_a_pool_is_free_before_the_next_is_fitted(
     source: Panel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit_base, pools, held = learner.fit_base, list[weakref.ref[Pool]](), list[int]()
+    fit_base, held = learner.fit_base, list[int]()
+    arrays: list[weakref.ref[NDArray[Any]]] = []
 
     def fit_one(source: Panel) -> tuple[Pool, Run]:
-        held.append(sum(pool() is not None for pool in pools))
-        found = fit_base(source)
-        pools.append(weakref.ref(found[0]))
-        return found
+        held.append(sum(array() is not None for array in arrays))
+        pool, run = fit_base(source)
+        arrays.extend(weakref.ref(array) for array in pool.arrays().values())
+        return pool, run
 
     monkeypatch.setattr(learner, "fit_base", fit_one)
     setup.build_on(source, problem(), "lstm")
-    assert held == [0, 0, 0]
+    assert held == [0, 1, 2]  # the weights alone
 
 
 def test_where_there_is_no_room_for_two_there_is_one_and_no_network_is_kept() -> None:
