@@ -8,7 +8,7 @@ Whoever needs the config alone imports no torch.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -30,20 +30,44 @@ FORMAT = 4  # of the folders that are written here; older ones are read too
 def write_model(
     folder: Path, network: "nn.Module", config: dict[str, Any], history: Sequence["Epoch"]
 ) -> None:
-    """Write a model into an existing folder: weights, config and history, each byte-stable."""
-    from safetensors.torch import save
+    """Write a model into an existing folder: weights, config and history, each byte-stable.
 
+    None of them is copied as a whole: with a classical base they may take gigabytes.
+    """
     from retain.training.setup import Epoch
 
-    weights = {key: value.contiguous() for key, value in network.state_dict().items()}
-    # Not by save_file, whose error on a full disk is no OSError, and whose file is for one user.
-    (folder / "weights.safetensors").write_bytes(save(weights))
+    _write_weights(folder / "weights.safetensors", network.state_dict())
     content = {"format": FORMAT, "retain": __version__, **config}
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+    with (folder / "config.json").open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
     names = [field.name for field in fields(Epoch)]
     lines = [",".join(f"{getattr(row, name):.9g}" for name in names) for row in history]
     (folder / "history.csv").write_text("\n".join([",".join(names), *lines]) + "\n")
+
+
+def _write_weights(path: Path, weights: "Mapping[str, Tensor]") -> None:
+    """Write the bytes that `safetensors.torch.save` returns, one tensor at a time.
+
+    Not by its save_file, whose error on a full disk is no OSError, and whose file is for one user.
+    """
+    import torch
+    from safetensors.torch import save
+
+    # The order of tensors and the names of types are those of safetensors.
+    empty = save({name: torch.empty(0, dtype=value.dtype) for name, value in weights.items()})
+    entries: dict[str, dict[str, Any]] = json.loads(empty[8:])
+    end = 0
+    for name, entry in entries.items():
+        begin, end = end, end + weights[name].nbytes
+        entry |= {"shape": list(weights[name].shape), "data_offsets": [begin, end]}
+    header = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
+    header += b" " * (-len(header) % 8)
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        for name in entries:
+            value = weights[name].detach().cpu().contiguous()
+            file.write(value.reshape(-1).view(torch.uint8).numpy().data)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -10,11 +10,14 @@ import pytest
 
 from retain import model_files
 from retain.evaluation.arrays import Floats
+from retain.kinds.forecast.data import folds
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Windows
+from retain.kinds.forecast.evaluation import blocks
 from retain.kinds.forecast.evaluation.scoring import network_model
 from retain.kinds.forecast.model import setup
 from retain.kinds.forecast.model.forecaster import Forecaster
+from retain.kinds.forecast.model.pool.running import Run
 from retain.kinds.forecast.predict import predictor
 from retain.kinds.forecast.predict.predictor import Predictor
 
@@ -120,6 +123,25 @@ def test_on_the_table_s_own_history_it_answers_what_was_evaluated(case: Case, or
     windows = Windows(source, "test")
     alone = base(windows.batch(np.flatnonzero(windows.step == origin)))
     assert np.abs(alone - expected).max() > 0.1  # the network has a say in it
+
+
+def test_the_base_alone_is_scored_along_the_paths_of_its_network(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, source, _ = case
+    runs, bases = list[Run | None](), Predictor.bases
+
+    def counted(model: Predictor, panel: Panel) -> Run | None:
+        runs.append(bases(model, panel))
+        return runs[-1]
+
+    monkeypatch.setattr(Predictor, "bases", counted)
+    (fold,) = folds.find(source.schema, 1)
+    part = blocks.fold_part(problem(), source, fold, {"lstm": served}, None)
+    assert len(runs) == 1
+    batch = part.windows.batch(np.arange(8))
+    alone = network_model(served, part.panel, base_alone=True)
+    np.testing.assert_array_equal(part.models["pool"](batch), alone(batch))
 
 
 @pytest.mark.parametrize("steps", [21, 60])

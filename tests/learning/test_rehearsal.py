@@ -1,5 +1,6 @@
 """Rehearsals decide on what precedes the test part whether a network is kept, and calibrate it."""
 
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from retain import model_files
 from retain.errors import Terminated
@@ -95,6 +97,23 @@ def test_the_test_part_changes_no_bit_of_what_is_trained(base: str) -> None:
         states.append((built.model.state_dict(), history, built.config["schema"]["power"]))
     assert states[0][1:] == states[1][1:]
     assert all(torch.equal(states[0][0][name], states[1][0][name]) for name in states[0][0])
+
+
+def test_a_pool_is_free_before_the_next_is_fitted(
+    source: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit_base, held = learner.fit_base, list[int]()
+    arrays: list[weakref.ref[NDArray[Any]]] = []
+
+    def fit_one(source: Panel) -> tuple[Pool, Run]:
+        held.append(sum(array() is not None for array in arrays))
+        pool, run = fit_base(source)
+        arrays.extend(weakref.ref(array) for array in pool.arrays().values())
+        return pool, run
+
+    monkeypatch.setattr(learner, "fit_base", fit_one)
+    setup.build_on(source, problem(), "lstm")
+    assert held == [0, 1, 2]  # the weights alone
 
 
 def test_where_there_is_no_room_for_two_there_is_one_and_no_network_is_kept() -> None:

@@ -3,13 +3,14 @@
 import csv
 import io
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from retain import __version__, model_files
@@ -50,6 +51,36 @@ def test_a_model_is_read_back_as_it_was(tmp_path: Path) -> None:
     for row, written in zip(HISTORY, rows, strict=True):
         for name, value in written.items():
             assert float(value) == pytest.approx(getattr(row, name), rel=1e-8)
+
+
+def test_weights_are_the_bytes_of_safetensors_whatever_their_type(tmp_path: Path) -> None:
+    types = ("float64", "float32", "bfloat16", "float16", "int64", "int32", "uint8", "bool")
+    numbers = torch.arange(24).reshape(2, 3, 4)
+    weights = {f"b {name}": numbers.to(getattr(torch, name)) for name in types}
+    weights |= {f"a/{name}": value[0].T for name, value in weights.items()}  # not contiguous
+    weights |= {"none": torch.zeros(0, 4), "number": torch.tensor(3.0), 'ü"\\': torch.ones(1)}
+    network = nn.Module()
+    for number, value in enumerate(weights.values()):
+        network.register_buffer(str(number), value)
+    network.state_dict = lambda: weights  # type: ignore[method-assign, assignment]
+    model_files.write_model(tmp_path, network, {"kind": "forecast"}, HISTORY)
+    expected = save({name: value.contiguous() for name, value in weights.items()})
+    assert (tmp_path / "weights.safetensors").read_bytes() == expected
+
+
+def test_a_model_is_not_held_twice_while_it_is_written(tmp_path: Path) -> None:
+    network, size = nn.Module(), 1 << 24
+    network.register_buffer("states", torch.zeros(size // 4))
+    config = {"kind": "forecast", "series": ["a"] * (size // 8)}
+    tracemalloc.start()
+    try:
+        model_files.write_model(tmp_path, network, config, HISTORY)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "weights.safetensors").stat().st_size > size
+    assert (tmp_path / "config.json").stat().st_size > size / 2
+    assert most < size / 4
 
 
 def test_a_config_that_is_no_json_is_refused(tmp_path: Path) -> None:

@@ -405,6 +405,19 @@ def test_blocks_give_the_same_bits_as_one_block(
     np.testing.assert_array_equal(found.ahead, expected.ahead[order])
 
 
+def test_windows_that_are_read_once_have_the_same_bits(gappy: Panel) -> None:
+    pool = fitted(True)
+    series, steps = np.array([0, 2, 4, 8]), np.array([150, 170, 130, 3])
+    index = gappy.index
+    rows = (index["start"] - index["first_step"]).to_numpy()[series] + steps
+    run, other = Run(pool, gappy), Run(pool, gappy)
+    once, held = run.at(series, rows, CONTEXT, once=True), other.at(series, rows, CONTEXT)
+    np.testing.assert_array_equal(once.ahead, held.ahead)
+    np.testing.assert_array_equal(once.experts, held.experts)
+    (path,) = run._paths._kept.values()
+    assert "ahead" not in vars(path)  # the other steps of all series were not computed
+
+
 def test_a_run_along_many_series_keeps_a_few_paths(
     gappy: Panel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

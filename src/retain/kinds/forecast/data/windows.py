@@ -43,13 +43,14 @@ class Bases(Protocol):
     """Forecasts of a classical base at the origins of windows."""
 
     def at(
-        self, series: NDArray[np.int64], rows: NDArray[np.int64], context: int
+        self, series: NDArray[np.int64], rows: NDArray[np.int64], context: int, once: bool = False
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return `experts` and `ahead` as in `Batch`.
 
         Args:
             series: of each window, from 0.
             rows: of the panel's values, at which the horizons begin.
+            once: whether no other windows of these series will follow.
         """
         ...
 
@@ -160,7 +161,7 @@ class Windows:
         """
         self._bases = None if hold else bases
         if bases is not None and hold:
-            self._held = bases.at(*self.locate(np.arange(len(self))), self.context)
+            self._held = bases.at(*self.locate(np.arange(len(self))), self.context, once=True)
         return self
 
     def among(self, series: NDArray[np.bool_]) -> Self:

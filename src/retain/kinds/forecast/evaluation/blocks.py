@@ -51,10 +51,13 @@ def fold_part(
     for cell, model in predictors.items():
         model.check_fits(source.schema, f"the {cell}")
     validation = Windows(cut, "validation").thinned(VALIDATION_WINDOWS)
-    models = {name: network_model(model, cut) for name, model in predictors.items()}
-    judged = next(iter(predictors.values()))
+    bases = {name: model.bases(cut) for name, model in predictors.items()}
+    models = {
+        name: network_model(model, cut, bases=bases[name]) for name, model in predictors.items()
+    }
+    first, judged = next(iter(predictors.items()))
     if judged.network.base is not None:
-        models[POOL] = network_model(judged, cut, base_alone=True)
+        models[POOL] = network_model(judged, cut, base_alone=True, bases=bases[first])
     models |= baselines.quantile_models(problem, validation, cut, smoothed)
     return details.Part(fold, cut, Windows(cut, (fold.test_step, fold.reach)), models)
 

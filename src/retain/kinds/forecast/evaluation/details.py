@@ -113,16 +113,14 @@ def _choose(
 def tables(
     sums: dict[str, MetricSums], predictors: dict[str, Predictor], source: Panel, test: Windows
 ) -> dict[str, pd.DataFrame]:
-    """Build the tables behind the figures, as they go into the plots folder."""
+    """Build the tables behind the figures, as they go into the plots folder.
+
+    Args:
+        sums: of every model; removed one by one, since of many series they are large.
+    """
     steps, calibration, series, gradients = {}, {}, {}, {}
-    for name, model in sums.items():
-        mae = model.mae_by_step()
-        steps[name] = pd.DataFrame({"step": np.arange(1, len(mae) + 1), "mae": mae})
-        observed = model.below[0] / model.below[1]
-        calibration[name] = pd.DataFrame({"level": model.levels, "observed": observed})
-        scores = pd.DataFrame(model.scores_by_series())
-        scores.insert(0, "unique_id", source.index["unique_id"])
-        series[name] = scores[scores["mae"].notna()]
+    for name in list(sums):
+        steps[name], calibration[name], series[name] = _of_model(sums.pop(name), source)
     for cell, loaded in predictors.items():
         norms = look_back(loaded.network, test.on(loaded.bases(source)))
         gradients[cell] = pd.DataFrame({"lag": np.arange(1, len(norms) + 1), "norm": norms})
@@ -132,6 +130,19 @@ def tables(
         "error_by_series": stack(series),
         "look_back": stack(gradients),
     }
+
+
+def _of_model(sums: MetricSums, source: Panel) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return the scores of a model by step ahead, by level and by series."""
+    mae = sums.mae_by_step()
+    observed = sums.below[0] / sums.below[1]
+    scores = pd.DataFrame(sums.scores_by_series())
+    scores.insert(0, "unique_id", source.index["unique_id"])
+    return (
+        pd.DataFrame({"step": np.arange(1, len(mae) + 1), "mae": mae}),
+        pd.DataFrame({"level": sums.levels, "observed": observed}),
+        scores[scores["mae"].notna()],
+    )
 
 
 def cell_facts(network: Forecaster, windows: Windows) -> tuple[tuple[str, str], ...]:

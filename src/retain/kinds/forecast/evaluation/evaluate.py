@@ -139,11 +139,12 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
     looked_at = next(part.windows for part in parts if len(part.windows))
     metrics["importance"] = importance.measure(judged, looked_at.on(judged.bases(source)), source)
     work.finish()
+    views = details.views(sums[chosen["model"]], parts, problem.data)
     tables = details.tables(sums, predictors, source, looked_at)
     return Evaluation(
         metrics,
         tables | {"training": stack_histories(models)},
-        details.views(sums[chosen["model"]], parts, problem.data),
+        views,
         source.schema,
         source.grid,
         [part.fold for part in parts],

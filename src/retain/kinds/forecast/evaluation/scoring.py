@@ -12,20 +12,24 @@ from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Batch, Windows
 from retain.kinds.forecast.evaluation.metrics import COMPARED, SCALES, MetricSums, difference
 from retain.kinds.forecast.model.baselines import QuantileModel
+from retain.kinds.forecast.model.pool.running import Run
 from retain.kinds.forecast.predict.predictor import Predictor
 
 
-def network_model(model: Predictor, source: Panel, base_alone: bool = False) -> QuantileModel:
+def network_model(
+    model: Predictor, source: Panel, base_alone: bool = False, bases: Run | None = None
+) -> QuantileModel:
     """Return a model folder as a function of a panel's windows: calibrated, in data units.
 
     A series keeps its number and scale from the model's training.
 
     Args:
         base_alone: forecast with the model's classical base, without the network.
+        bases: of the model along the panel, if there is another model that has it, too.
     """
     network = model.network.eval()
     predict = network.predict_base if base_alone else network.predict
-    bases = model.bases(source)
+    bases = bases or model.bases(source)
     index = source.index
     names = index["unique_id"].to_numpy(dtype=object)
     numbers, scales = model.known_series(names, index[["mean", "std"]].to_numpy())

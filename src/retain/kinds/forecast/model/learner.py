@@ -132,7 +132,7 @@ def make(
     network, sizes = build_matched(cell, model, source.schema, len(source.index), light)
     if network.base is not None:
         few = len(train) <= UNITS
-        measured = train if few else Windows(source, "train").thinned(UNITS).on(bases)
+        measured = train if few else Windows(source, "train").thinned(UNITS).on(bases, hold=True)
         begin_at_base(network, measured)
     if problem.training.mask_contexts:
         network.cold = cold.make(network, source)

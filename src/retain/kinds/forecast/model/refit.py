@@ -175,7 +175,7 @@ def _errors(
     windows = Windows(source, part)
     windows = (windows if kept is None else windows.among(kept)).thinned(CHECKED)
     if network.base is not None:
-        windows.on(Run(network.base.pool, source))
+        windows.on(Run(network.base.pool, source), hold=True)
     errors, finite = [], True
     for batch in windows.chunks():
         with torch.inference_mode():

@@ -210,12 +210,14 @@ def _rehearsals(
     panels: Sequence[Panel], problem: Problem, cell: Cell
 ) -> tuple[list[Learner], list[Windows]]:
     """Build the rehearsals, and the windows of their parts; the last must have windows."""
-    learners, parts = [], []
-    for cut in panels:
-        found = learner.make(cut, problem, cell, ensemble=1)
-        parts.append(found.windows(cut, "validation", REHEARSED))
-        learners.append(found.made(written=False))
-    return learners, parts
+    pairs = [_rehearsal(cut, problem, cell) for cut in panels]
+    return [made for made, _ in pairs], [part for _, part in pairs]
+
+
+def _rehearsal(source: Panel, problem: Problem, cell: Cell) -> tuple[Learner, Windows]:
+    """Build one; when this returns, its pool is free, before another one is fitted."""
+    found = learner.make(source, problem, cell, ensemble=1)
+    return found.made(written=False), found.windows(source, "validation", REHEARSED)
 
 
 def _calibrate(

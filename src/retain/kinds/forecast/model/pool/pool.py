@@ -105,7 +105,8 @@ class Pool:
 
     def weights_alone(self) -> "Pool":
         """Return the pool without anything else that grows with the series; it cannot be run."""
-        arrays = {name: array[:0] for name, array in self.arrays().items()}
+        # Copies, since a view of no rows would keep all of them in memory.
+        arrays = {name: array[:0].copy() for name, array in self.arrays().items()}
         arrays["weights"] = self.weights
         return Pool.from_arrays(self.experts, self.horizon, self.log, arrays)
 

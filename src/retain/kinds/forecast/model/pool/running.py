@@ -6,7 +6,7 @@ from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.model.pool.newest import Based
 from retain.kinds.forecast.model.pool.paths import Paths
 from retain.kinds.forecast.model.pool.pool import Pool
-from retain.kinds.forecast.model.pool.tracing import Counts, forecast
+from retain.kinds.forecast.model.pool.tracing import Counts, forecast, one_ahead
 
 
 class Run:
@@ -28,13 +28,14 @@ class Run:
         self._paths = Paths(pool, panel, numbers)
         self._firsts = np.array([series.start for series, _ in self._paths.spans])
 
-    def at(self, series: Counts, rows: Counts, context: int) -> Based:
+    def at(self, series: Counts, rows: Counts, context: int, once: bool = False) -> Based:
         """Return the forecasts at some origins; origins in the order of series are fastest.
 
         Args:
             series: (n,), from 0.
             rows: (n,), the row of `panel.values` at which the horizon begins.
             context: steps before it.
+            once: whether no other origins of these series will follow.
         """
         pool = self._pool
         experts = np.empty((len(series), len(pool.experts), pool.horizon), np.float32)
@@ -47,6 +48,10 @@ class Run:
             at = rows[some] - path.block.rows[own]
             experts[some] = forecast(pool, path.found, np.maximum(at, 0), own, pool.horizon)
             steps = at[:, None] + np.arange(-context, 0)
-            older = path.ahead[np.maximum(steps, 0), own[:, None]]
+            before = np.maximum(steps, 0)
+            if once and steps.size < path.block.y.size:  # of many series few steps are needed
+                older = one_ahead(pool, path.found, before.T, path.numbers, own).T
+            else:
+                older = path.ahead[before, own[:, None]]
             ahead[some] = np.where(steps >= 1, older, np.nan)
         return Based(experts, ahead)

@@ -210,13 +210,18 @@ def _bounded(part: Floats, low: Floats, high: Floats, log: bool) -> Floats:
     return np.expm1(clipped) if log else clipped
 
 
-def one_ahead(pool: Pool, found: Trace, at: Counts, numbers: Counts) -> Singles:
-    """Return the blend's forecasts one step ahead (rows, series) at origins (rows, series).
+def one_ahead(
+    pool: Pool, found: Trace, at: Counts, numbers: Counts, series: Counts | None = None
+) -> Singles:
+    """Return the blend's forecasts one step ahead (rows, columns) at origins (rows, columns).
 
     Args:
         numbers: (series,), rows in the pool.
+        series: (columns,), the series of each in the trace; by default one after the other.
     """
-    flat, own = at.ravel(), np.broadcast_to(np.arange(at.shape[1]), at.shape).ravel()
+    if series is None:
+        series = np.arange(at.shape[1])
+    flat, own = at.ravel(), np.broadcast_to(series, at.shape).ravel()
     ahead = np.empty(len(flat), np.float32)
     for begin in range(0, len(flat), CHUNK):
         some = slice(begin, begin + CHUNK)
