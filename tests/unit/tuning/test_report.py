@@ -75,6 +75,6 @@ def test_only_what_differs_is_changed(tmp_path: Path) -> None:
     plan = planned(tmp_path)
     rates = {"lstm": 0.01, "rnn": 0.002}
     same = {"training.learning_rate": rates, "model.hidden_size": 16}
-    assert report.changed_keys(plan, same) == {}
+    assert plan.changed(same) == {}
     other = {"training.learning_rate": {**rates, "rnn": 0.1}, "model.hidden_size": 32}
-    assert report.changed_keys(plan, other) == other
+    assert plan.changed(other) == other
