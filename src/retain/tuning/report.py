@@ -235,14 +235,12 @@ def meaning(plan: Plan) -> str:
     """Say what the score is."""
     if kind_of(plan.problem).trial is None:
         score = "the loss of the validation part"
+        chance = " Whether the best trial is better by chance is not known."
     else:
-        score = "twice the mean quantile loss on the validation part, in deviations of each series"
-        if plan.problem.training.model_dump().get("rehearsals"):
-            score = score.replace("the validation part", "the parts of the rehearsals")
-    text = f"The score is {score}, smaller is better. The test part was not read."
-    if kind_of(plan.problem).trial is None:
-        text += " Whether the best trial is better by chance is not known."
-    return text
+        rehearsals = getattr(plan.problem.training, "rehearsals", 0)
+        part = "the parts of the rehearsals" if rehearsals else "the validation part"
+        score, chance = f"twice the mean quantile loss on {part}, in deviations of each series", ""
+    return f"The score is {score}, smaller is better. The test part was not read.{chance}"
 
 
 def duration(seconds: float) -> str:
