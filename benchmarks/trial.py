@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
             ways: dict[str, Callable[[], object]] = {
                 "training": lambda c=cell, p=problem, f=prepared: train(p, f, c),
                 "trial": lambda t=task, n=name, f=measured.folder: worker.run(
-                    f, n, t, lambda message: None, Driver()
+                    f, n, t, send=lambda message: None, stops=lambda: False
                 ),
             }
             seconds: dict[str, list[float]] = {way: [] for way in ways}
@@ -78,14 +78,6 @@ def train(problem: Problem, prepared: Path, cell: Any) -> None:
     for module in setup.network.modules():
         module._forward_hooks.clear()
     trainer.fit(setup, problem.training, cell, cell)
-
-
-class Driver:
-    """Answers a trial: it goes on."""
-
-    def readline(self) -> bytes:
-        """Return the answer after an epoch."""
-        return b'{"stop": false}\n'
 
 
 def cpu_of(work: Callable[[], object]) -> float:

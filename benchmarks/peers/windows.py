@@ -29,6 +29,7 @@ class Problem:
         series, step, fold: of each window; `step` is the grid step of the first value to forecast.
         begins: the grid step at which each fold of the test part begins.
         horizon, season, frequency: in steps; as pandas calls it.
+        facts: numbers that a peer adds to its answer.
     """
 
     def __init__(self, folder: Path):
@@ -42,6 +43,7 @@ class Problem:
         self.frequency: str = options["frequency"]
         steps = int(max(self.first + [len(y) for y in self.y]))
         self.grid = pd.date_range(options["origin"], periods=steps, freq=self.frequency)
+        self.facts: dict[str, float] = {}
 
     def history(self, window: int) -> Floats:
         """All that is known of a window's series at its origin."""
@@ -109,6 +111,7 @@ def main(peers: dict[str, Forecast]) -> None:
             forecasts=forecasts.astype(np.float32),
             seconds=seconds,
             failed=len(failed),
+            **problem.facts,
         )
         print(f"{name}: {seconds:.1f} CPU s, {len(failed)} of {len(forecasts)} windows failed")
 

@@ -94,12 +94,13 @@ def test_a_forecast_that_failed_is_the_season_before_and_is_counted(
     def broken(problem: windows.Problem) -> tuple[tuple[float, ...], windows.Floats]:
         forecasts = np.ones((len(problem.series), problem.horizon, 1))
         forecasts[0, 2] = np.nan
+        problem.facts["trials"] = 7
         return (0.5,), forecasts
 
     monkeypatch.setattr("sys.argv", ["worker", str(tmp_path), "broken"])
     windows.main({"broken": broken})
     answer = np.load(tmp_path / "broken.npz")
-    assert int(answer["failed"]) == 1
+    assert (int(answer["failed"]), int(answer["trials"])) == (1, 7)
     assert answer["forecasts"][0, :, 0].tolist() == [136, 138, 140]
     assert (answer["forecasts"][1:] == 1).all()
 

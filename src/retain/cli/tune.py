@@ -87,7 +87,9 @@ def tune(
         rows = tuple(report.space_rows(planned))
         _print(Table("Search space", ("key", "tried", "as it is"), rows))
         try:
-            studies, found = run.run(planned, trials, seconds, jobs, _tell, _began, _compared)
+            studies, found = run.run(
+                planned, trials, seconds, jobs, _print_trial, _print_begun, _print_training
+            )
         except (KeyboardInterrupt, Terminated):
             typer.echo("the trials that have ended are kept; the same command continues", err=True)
             raise
@@ -112,7 +114,7 @@ def _seconds(timeout: str | None) -> float | None:
         raise ParamsError(f"--timeout {timeout}: {error}") from None
 
 
-def _began(studies: "Mapping[Cell, Study]") -> None:
+def _print_begun(studies: "Mapping[Cell, Study]") -> None:
     """Print how many trials are there already."""
     counts = {cell: len(study.ended) for cell, study in studies.items()}
     if any(counts.values()):
@@ -120,7 +122,7 @@ def _began(studies: "Mapping[Cell, Study]") -> None:
         typer.echo(f"trials of an earlier run: {text}")
 
 
-def _tell(cell: "Cell", ended: "Ended", progress: "Progress") -> None:
+def _print_trial(cell: "Cell", ended: "Ended", progress: "Progress") -> None:
     """Print a trial that has ended."""
     from retain.tuning import report
 
@@ -129,7 +131,7 @@ def _tell(cell: "Cell", ended: "Ended", progress: "Progress") -> None:
     typer.echo(f"{cell:<4} {count:>{2 * len(str(progress.wanted)) + 1}}  {text}")
 
 
-def _compared(cell: "Cell", number: int, earlier: int, why: str) -> None:
+def _print_training(cell: "Cell", number: int, earlier: int, why: str) -> None:
     """Print a training on an earlier part that has ended."""
     typer.echo(f"{cell:<4} trial {number + 1}, {earlier} earlier{f': {why}' * bool(why)}")
 
@@ -149,8 +151,8 @@ def _show(
     else:
         typer.echo("")
         _print(report.earlier(found))
-        for text in report.verdicts(found):
-            typer.echo(text)
+        for one in found.items():
+            typer.echo(report.verdict(*one))
 
 
 def _print(table: "Table") -> None:
@@ -193,7 +195,7 @@ def _change(
     settings = planned.result(_settings(studies, unsure - {first}))
     path = root / "params.yaml"
     before = path.read_text(encoding="utf-8")
-    after = with_values(root, planned.name, report.changed_keys(planned, settings))
+    after = with_values(root, planned.name, planned.changed(settings))
     if before == after:
         typer.echo("the settings of params.yaml are the best that were tried")
         return
@@ -207,7 +209,7 @@ def _change(
     )
     typer.echo("\n".join(lines) + "\n")
     if apply and first in unsure:
-        (why,) = report.verdicts({first: found[first]})
+        why = report.verdict(first, found[first])
         raise RetainError(
             f"params.yaml stays as it is. {why} More rows before the test part or more trials may "
             f"tell; --apply --anyway writes the settings nevertheless"

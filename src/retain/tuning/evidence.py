@@ -23,7 +23,7 @@ from retain.evaluation.arrays import Floats
 from retain.evaluation.results import Interval
 from retain.project import files
 from retain.tuning.plan import Plan
-from retain.tuning.runner import TrialRunner, messages
+from retain.tuning.runner import TrialRunner
 from retain.tuning.study import Study
 
 PARTS = 3  # earlier parts at most
@@ -31,7 +31,7 @@ DRAWS, SEED = 2_000, 1  # of the bootstrap
 STEPS_OF_A_BLOCK = 2  # in horizons
 
 Key = tuple[int, int]  # number of a trial, and how many parts earlier
-Tell = Callable[[Cell, int, int, str], None]  # the cell, a key, and why it was not possible
+OnTraining = Callable[[Cell, int, int, str], None]  # the cell, a key, and why it failed
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def collect(
     studies: Mapping[Cell, Study],
     runner: TrialRunner,
     jobs: int,
-    tell: Tell = lambda cell, number, earlier, why: None,
+    on_training: OnTraining = lambda cell, number, earlier, why: None,
 ) -> dict[Cell, Evidence]:
     """Train the best trial of each cell and the settings as they are on earlier parts.
 
@@ -107,7 +107,7 @@ def collect(
     trials have no losses by forecast origin. Trainings are kept beside the journal of the study.
 
     Args:
-        tell: called after each training.
+        on_training: called after each training.
     """
     if kind_of(plan.problem).trial is None:
         return {}
@@ -135,15 +135,15 @@ def collect(
                 runner.start(place, {"entry": entry, "cell": cell, "earlier": earlier})
 
     fill()
-    arrived = messages(runner)
+    messages = runner.messages()
     while running:
-        place, message = next(arrived)
+        place, message = next(messages)
         if "epoch" in message:
             runner.answer(place, stop=False)
         elif "epochs" not in message:
             cell, key = running.pop(place)
             kept[cell].add(key, message.get("losses"))
-            tell(cell, *key, message.get("failed", ""))
+            on_training(cell, *key, message.get("failed", ""))
             fill()
     return {
         cell: compare(kept[cell].pairs(best.number, before.number), best.number)

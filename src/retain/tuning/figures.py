@@ -89,13 +89,8 @@ def importance(shares: Mapping[Cell, Mapping[str, float]]) -> Figure:
 
 def parallel(cell: Cell, study: Study) -> str:
     """Draw an axis for each key, and a line for each trial that was trained to its end."""
-    label = mark(cell).label
-
-    @drawn(f"parallel-{cell}", f"The settings of the {label}'s trials, and their scores")
-    def draw() -> Figure:
-        return _draw_parallel(cell, study)
-
-    return draw()
+    meaning = f"The settings of the {mark(cell).label}'s trials, and their scores"
+    return drawn(f"parallel-{cell}", meaning)(_draw_parallel)(cell, study)
 
 
 def _draw_parallel(cell: Cell, study: Study) -> Figure:

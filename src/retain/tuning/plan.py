@@ -87,6 +87,19 @@ class Plan:
                 settings[key] = first[key] if same else values
         return settings
 
+    def changed(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings that differ from params.yaml."""
+
+        def is_present(key: str, value: Any) -> bool:
+            by_cell = key in PER_CELL and isinstance(value, dict)
+            return all(
+                start.get(key, ...) == (value[cell] if by_cell else value)
+                for cell, space in self.spaces.items()
+                for start in space.starts
+            )
+
+        return {key: value for key, value in settings.items() if not is_present(key, value)}
+
 
 def plan(root: Path, name: str, cells: Sequence[str]) -> Plan:
     """Return the plan of a problem, of some of its cells or of all.

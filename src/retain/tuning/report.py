@@ -6,14 +6,12 @@ from typing import Any
 
 from retain.config.kind import kind_of
 from retain.config.schema import Cell
-from retain.config.search import PER_CELL
 from retain.evaluation.plotting import mark
 from retain.evaluation.report import Figure, Report, Table, to_html
 from retain.tuning import figures
 from retain.tuning.evidence import Evidence
 from retain.tuning.figures import number
 from retain.tuning.plan import Plan
-from retain.tuning.runs import outcome
 from retain.tuning.study import Ended, Study
 
 SHOWN = 5  # trials in a table
@@ -64,7 +62,7 @@ def page(plan: Plan, studies: Mapping[Cell, Study], found: Mapping[Cell, Evidenc
         ),
         figures=tuple(drawn),
         facts=tuple((f"study of the {mark(c).label}", s.path.stem) for c, s in studies.items()),
-        headline=" ".join([sentence(plan, studies), *verdicts(found)]),
+        headline=" ".join([sentence(plan, studies), *(verdict(*one) for one in found.items())]),
         judged=False,
     )
     return to_html(report)
@@ -87,7 +85,7 @@ def content(studies: Mapping[Cell, Study], found: Mapping[Cell, Evidence]) -> di
                     "score": one.value,
                     "scores": one.scores,
                     "epochs": one.epochs,
-                    "outcome": outcome(one),
+                    "outcome": one.outcome,
                     "cpu_seconds": one.seconds,
                     "settings": one.settings,
                 }
@@ -173,26 +171,22 @@ def earlier(found: Mapping[Cell, Evidence]) -> Table:
     return Table("On earlier parts", columns, tuple(rows), note=note)
 
 
-def verdicts(found: Mapping[Cell, Evidence]) -> list[str]:
-    """Say of each cell whether its best trial may be better by chance."""
-    sentences = []
-    for cell, one in found.items():
-        label, parts = mark(cell).label, f"{one.parts} earlier part{'s' * (one.parts != 1)}"
-        if one.better:
-            sentences.append(f"The {label}'s best trial is better on {parts} of the table, too.")
-        elif not one.parts:
-            sentences.append(
-                f"Whether the {label}'s best trial is better, or by chance, is not known: the "
-                f"table has too few rows before the validation part."
-            )
-        elif one.difference.judgement == "worse":
-            sentences.append(f"The {label}'s best trial is worse on {parts} of the table.")
-        else:
-            sentences.append(
-                f"The {label}'s best trial may be better by chance: on {parts} of the table the "
-                f"difference is not clear."
-            )
-    return sentences
+def verdict(cell: Cell, found: Evidence) -> str:
+    """Say whether the best trial of a cell may be better by chance."""
+    label, parts = mark(cell).label, f"{found.parts} earlier part{'s' * (found.parts != 1)}"
+    if found.better:
+        return f"The {label}'s best trial is better on {parts} of the table, too."
+    if not found.parts:
+        return (
+            f"Whether the {label}'s best trial is better, or by chance, is not known: the table "
+            f"has too few rows before the validation part."
+        )
+    if found.difference.judgement == "worse":
+        return f"The {label}'s best trial is worse on {parts} of the table."
+    return (
+        f"The {label}'s best trial may be better by chance: on {parts} of the table the difference "
+        f"is not clear."
+    )
 
 
 def unequal(plan: Plan, studies: Mapping[Cell, Study]) -> str:
@@ -228,7 +222,7 @@ def sentence(plan: Plan, studies: Mapping[Cell, Study]) -> str:
 def line(ended: Ended, best_so_far: Ended | None, left: float) -> str:
     """Return the line of progress behind the count of trials."""
     if ended.value is None:
-        text = outcome(ended)
+        text = ended.outcome
         text = f"{number(ended.scores[-1])}  {text}" if ended.scores else text
     else:
         text = f"{number(ended.value)}"
@@ -241,14 +235,12 @@ def meaning(plan: Plan) -> str:
     """Say what the score is."""
     if kind_of(plan.problem).trial is None:
         score = "the loss of the validation part"
+        chance = " Whether the best trial is better by chance is not known."
     else:
-        score = "twice the mean quantile loss on the validation part, in deviations of each series"
-        if plan.problem.training.model_dump().get("rehearsals"):
-            score = score.replace("the validation part", "the parts of the rehearsals")
-    text = f"The score is {score}, smaller is better. The test part was not read."
-    if kind_of(plan.problem).trial is None:
-        text += " Whether the best trial is better by chance is not known."
-    return text
+        rehearsals = getattr(plan.problem.training, "rehearsals", 0)
+        part = "the parts of the rehearsals" if rehearsals else "the validation part"
+        score, chance = f"twice the mean quantile loss on {part}, in deviations of each series", ""
+    return f"The score is {score}, smaller is better. The test part was not read.{chance}"
 
 
 def duration(seconds: float) -> str:
@@ -260,17 +252,3 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{math.ceil(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def changed_keys(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that differ from params.yaml."""
-
-    def is_present(key: str, value: Any) -> bool:
-        by_cell = key in PER_CELL and isinstance(value, dict)
-        return all(
-            start.get(key, ...) == (value[cell] if by_cell else value)
-            for cell, space in plan.spaces.items()
-            for start in space.starts
-        )
-
-    return {key: value for key, value in settings.items() if not is_present(key, value)}

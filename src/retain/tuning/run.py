@@ -11,10 +11,10 @@ from retain.errors import DataError, RetainError
 from retain.tuning import evidence, runs
 from retain.tuning.evidence import Evidence
 from retain.tuning.plan import Plan
-from retain.tuning.runner import TrialRunner, chosen_runner, messages
+from retain.tuning.runner import TrialRunner, chosen_runner
 from retain.tuning.study import Ended, Study
 
-Tell = Callable[[Cell, Ended, "Progress"], None]
+OnTrial = Callable[[Cell, Ended, "Progress"], None]
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ def run(
     trials: int,
     seconds: float | None,
     jobs: int | None,
-    tell: Tell,
-    began: Callable[[Mapping[Cell, Study]], None] = lambda studies: None,
-    compared: evidence.Tell = lambda cell, number, earlier, why: None,
+    on_trial: OnTrial,
+    on_open: Callable[[Mapping[Cell, Study]], None] = lambda studies: None,
+    on_earlier: evidence.OnTraining = lambda cell, number, earlier, why: None,
 ) -> tuple[dict[Cell, Study], dict[Cell, Evidence]]:
     """Run trials until each cell has as many as wanted; those of earlier runs count.
 
@@ -73,9 +73,9 @@ def run(
     Args:
         seconds: after which no trial begins, unless another cell has more.
         jobs: trials at a time; None for as many as the engine does.
-        tell: called after each trial.
-        began: called when the studies have been opened.
-        compared: called after each training on an earlier part.
+        on_trial: called after each trial.
+        on_open: called when the studies have been opened.
+        on_earlier: called after each training on an earlier part.
     """
     with chosen_runner(plan) as runner:
         jobs = jobs or runner.at_once
@@ -85,46 +85,48 @@ def run(
             cell: Study(plan.journal(cell, prepared), space, seed)
             for cell, space in plan.spaces.items()
         }
-        began(studies)
-        _Run(plan, studies, runner, trials, seconds, jobs, tell).until_done()
-        return studies, evidence.collect(plan, studies, runner, jobs, compared)
+        on_open(studies)
+        deadline = math.inf if seconds is None else time.monotonic() + seconds
+        _Run(plan, studies, runner, trials, deadline, jobs, on_trial).until_done()
+        return studies, evidence.collect(plan, studies, runner, jobs, on_earlier)
 
 
 def _prepare(plan: Plan, runner: TrialRunner) -> str:
     """Prepare the data as they are; return their md5."""
     runner.start(0, {"entry": plan.of({})})
-    _, message = next(messages(runner))
+    _, message = next(runner.messages())
     if "failed" in message:
         raise DataError(message["failed"])
     return str(message["prepared"])
 
 
+@dataclass
 class _Run:
-    """The trials that run, by their place in the runner."""
+    """The trials that run, by their place in the runner.
 
-    def __init__(
-        self,
-        plan: Plan,
-        studies: dict[Cell, Study],
-        runner: TrialRunner,
-        trials: int,
-        seconds: float | None,
-        jobs: int,
-        tell: Tell,
-    ):
-        self.plan, self.studies, self.runner = plan, studies, runner
-        self.trials, self.jobs, self.tell = trials, jobs, tell
-        self.began = time.monotonic()
-        self.deadline = math.inf if seconds is None else self.began + seconds
-        self.running: dict[int, _Trial] = {}
-        self.done = 0  # trials of this run
+    Attributes:
+        trials: wanted of each cell.
+        deadline: by the monotonic clock, after which no trial begins.
+        done: trials that have ended since `began`.
+    """
+
+    plan: Plan
+    studies: dict[Cell, Study]
+    runner: TrialRunner
+    trials: int
+    deadline: float
+    jobs: int
+    on_trial: OnTrial
+    running: dict[int, _Trial] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+    done: int = 0
 
     def until_done(self) -> None:
         """Run all trials."""
         self._fill()
-        arrived = messages(self.runner)
+        messages = self.runner.messages()
         while self.running:
-            self._take(*next(arrived))
+            self._take(*next(messages))
             self._fill()
 
     def _fill(self) -> None:
@@ -170,7 +172,7 @@ class _Run:
             ended = study.end(trial.number, trial.value, message["seconds"], why)
             runs.log(self.plan, trial.cell, study, ended, trial.losses, trial.began)
             self.done += 1
-            self.tell(trial.cell, ended, self._progress(trial.cell))
+            self.on_trial(trial.cell, ended, self._progress(trial.cell))
 
     def _progress(self, cell: Cell) -> Progress:
         now = time.monotonic()

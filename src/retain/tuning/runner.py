@@ -33,27 +33,15 @@ class TrialRunner(Protocol):
         """Start a trial in a free place: an entry of params.yaml, and a cell."""
 
     def messages(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Wait for messages of trials, and yield those that have come, with their places.
+        """Yield messages of trials as they come, with their places, without end.
 
         Raises:
             RetainError: the trials cannot run at all.
+            RuntimeError: a trial ended with an error of retain.
         """
 
     def answer(self, place: int, stop: bool) -> None:
         """Answer a trial that has reported an epoch: whether it ends."""
-
-
-def messages(runner: TrialRunner) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the messages of trials, with their places, without end.
-
-    Raises:
-        RuntimeError: a trial ended with an error of retain.
-    """
-    while True:
-        for place, message in runner.messages():
-            if "defect" in message:
-                raise RuntimeError(f"a trial ended with an error of retain:\n{message['defect']}")
-            yield place, message
 
 
 def chosen_runner(plan: Plan) -> "Processes":
@@ -119,13 +107,18 @@ class Processes:
 
     def messages(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """See `TrialRunner`."""
-        for key, _ in self._selector.select():
-            line = key.fileobj.readline()  # type: ignore[union-attr]
-            message = json.loads(line) if line else self._ended(key.data)
-            if "error" in message:
-                raise RetainError(message["error"])
-            if (place := message.pop("place")) in self._trials:
-                yield from self._handle(place, message)
+        while True:
+            for key, _ in self._selector.select():
+                line = key.fileobj.readline()  # type: ignore[union-attr]
+                message = json.loads(line) if line else self._ended(key.data)
+                if "error" in message:
+                    raise RetainError(message["error"])
+                if "defect" in message:
+                    raise RuntimeError(
+                        f"a trial ended with an error of retain:\n{message['defect']}"
+                    )
+                if (place := message.pop("place")) in self._trials:
+                    yield from self._handle(place, message)
 
     def answer(self, place: int, stop: bool) -> None:
         """See `TrialRunner`."""

@@ -29,7 +29,7 @@ def log(
         plan.name,
         f"{plan.name} {cell}, trial {ended.number + 1}",
         int(began * 1000),
-        {"tune.cell": cell, "tune.trial": str(ended.number + 1), "tune.outcome": outcome(ended)},
+        {"tune.cell": cell, "tune.trial": str(ended.number + 1), "tune.outcome": ended.outcome},
         fingerprint.flat(problem, cell),
         pipeline=whole,
         pipeline_name=f"{plan.name} {cell}, retain tune",
@@ -55,12 +55,3 @@ def log_result(plan: Plan, cell: Cell, study: Study) -> None:
 
 def _key(plan: Plan, study: Study) -> str:
     return f"tune-{plan.name}-{study.path.stem}"
-
-
-def outcome(ended: Ended) -> str:
-    """Return how a trial ended, in words."""
-    if ended.why:
-        return f"failed: {ended.why}"
-    if ended.value is None:
-        return f"ended early, after {len(ended.scores)} of {ended.epochs} epochs"
-    return f"complete, {len(ended.scores)} epochs"

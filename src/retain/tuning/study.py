@@ -54,6 +54,15 @@ class Ended:
     why: str
     seconds: float
 
+    @property
+    def outcome(self) -> str:
+        """How it ended, in words."""
+        if self.why:
+            return f"failed: {self.why}"
+        if self.value is None:
+            return f"ended early, after {len(self.scores)} of {self.epochs} epochs"
+        return f"complete, {len(self.scores)} epochs"
+
 
 class Study:
     """The trials of one cell.

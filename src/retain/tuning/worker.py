@@ -17,7 +17,7 @@ from functools import partial
 from importlib import import_module
 from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from filelock import FileLock
 
@@ -33,14 +33,7 @@ from retain.training.portable_cpu import pin_cpu_kernels
 if TYPE_CHECKING:
     from retain.config.search import Losses
 
-Tell = Callable[[dict[str, Any]], None]
-
-
-class Answers(Protocol):
-    """The lines that answer a trial after each epoch."""
-
-    def readline(self) -> bytes:
-        """Wait for the next line."""
+Send = Callable[[dict[str, Any]], None]
 
 
 def main() -> None:
@@ -56,16 +49,16 @@ def main() -> None:
     while text := asked.readline():
         match json.loads(text):
             case {"place": place, "task": task}:
-                tell = partial(_tell, answers, place)
+                send = partial(_send, answers, place)
             case _:  # an answer to a trial that was killed meanwhile
                 continue
         child = os.fork()
         if child == 0:
-            _be(root, name, task, tell, asked)
+            _run_and_exit(root, name, task, send, asked)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if status != 0:  # as where the memory was too small, or nobody asks any more
             with suppress(BrokenPipeError):
-                tell({"lost": f"exit code {status}"})
+                send({"lost": f"exit code {status}"})
 
 
 def import_libraries(root: Path, name: str) -> None:
@@ -87,36 +80,44 @@ def import_libraries(root: Path, name: str) -> None:
         ) from None
 
 
-def _tell(answers: FileIO, place: int, message: dict[str, Any]) -> None:
+def _send(answers: FileIO, place: int, message: dict[str, Any]) -> None:
     answers.write(line({"place": place} | message))
 
 
-def _be(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: FileIO) -> None:
+def _run_and_exit(root: Path, name: str, task: dict[str, Any], send: Send, asked: FileIO) -> None:
     """Run a task in this process, and end it."""
+
+    def stops() -> bool:
+        return bool(json.loads(asked.readline())["stop"])
+
     end_with_parent()
     with open(os.devnull, "w", encoding="utf-8") as nothing:  # noqa: PTH123
         sys.stdout = nothing
         begin = time.process_time()
         try:
-            run(root, name, task, tell, asked)
+            run(root, name, task, send, stops)
         except (RetainError, MemoryError) as error:
-            tell({"failed": str(error), "seconds": time.process_time() - begin})
+            send({"failed": str(error), "seconds": time.process_time() - begin})
         except BaseException:
             import traceback
 
-            tell({"defect": traceback.format_exc()})
+            send({"defect": traceback.format_exc()})
     os._exit(0)
 
 
-def run(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: Answers) -> None:
-    """Do a task: prepare the data, or run a trial and tell of each epoch."""
+def run(root: Path, name: str, task: dict[str, Any], send: Send, stops: Callable[[], bool]) -> None:
+    """Do a task: prepare the data, or run a trial and send the score of each epoch.
+
+    Args:
+        stops: waits for the answer to an epoch: whether the trial ends.
+    """
     from retain.training import trainer
     from retain.training.setup import Epoch
 
     problem = loader.parse(name, task["entry"])
     prepared = prepare(root, name, problem)
     if "cell" not in task:
-        tell({"prepared": fingerprint.folder_md5(prepared)})
+        send({"prepared": fingerprint.folder_md5(prepared)})
         return
     begin = time.process_time()
     kind, cell = kind_of(problem), task["cell"]
@@ -126,7 +127,7 @@ def run(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: Answers)
     else:
         trial = kind.trial.load(problem, prepared, cell, task.get("earlier", 0))
         setup = trial.setup
-    tell({"epochs": trainer.epochs_of(setup, problem.training)})
+    send({"epochs": trainer.epochs_of(setup, problem.training)})
     least = math.inf
     losses: Losses | None = None  # of the best epoch
 
@@ -135,12 +136,12 @@ def run(root: Path, name: str, task: dict[str, Any], tell: Tell, asked: Answers)
         scored = row.validation_loss if trial is None else trial.score()
         if "earlier" in task and trial is not None and row.validation_loss < least:
             least, losses = row.validation_loss, trial.losses()
-        tell({"epoch": row.epoch + 1, "loss": row.validation_loss, "score": scored})
-        return bool(json.loads(asked.readline())["stop"])
+        send({"epoch": row.epoch + 1, "loss": row.validation_loss, "score": scored})
+        return stops()
 
     trainer.fit(setup, problem.training, cell, f"{name} {cell}", stop=stop)
     extra = {"losses": losses} if "earlier" in task else {}
-    tell({"done": True, "seconds": time.process_time() - begin, **extra})
+    send({"done": True, "seconds": time.process_time() - begin, **extra})
 
 
 def prepare(root: Path, name: str, problem: Problem) -> Path:

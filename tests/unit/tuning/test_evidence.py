@@ -49,10 +49,10 @@ def test_few_origins_or_no_earlier_part_decide_nothing() -> None:
     assert judged(0.6, parts=1, origins=HORIZON).difference.judgement == "undecided"
     none = evidence.compare([], 7)
     assert not none.better
-    assert report.verdicts({"lstm": none}) == [
+    assert report.verdict("lstm", none) == (
         "Whether the LSTM's best trial is better, or by chance, is not known: the table has too "
         "few rows before the validation part."
-    ]
+    )
     assert report.earlier({"lstm": none}).rows[0][2] == "–"
 
 
@@ -79,7 +79,8 @@ class Runner:
         assert not stop
 
     def messages(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        yield self.waiting.popleft()
+        while True:
+            yield self.waiting.popleft()
 
 
 DATA = {"path": "t.csv", "ds": "ds", "y": "y", "frequency": "D", "horizon": 6, "context_length": 12}

@@ -62,6 +62,16 @@ def test_unequal_effort_is_marked(tmp_path: Path, cells: Any, counts: Any, note:
     assert bool(table.note) == bool(note)
 
 
+@pytest.mark.parametrize(("rehearsals", "part"), [(0, "validation part"), (2, "rehearsals")])
+def test_the_score_names_the_part_that_it_is_measured_on(
+    tmp_path: Path, rehearsals: int, part: str
+) -> None:
+    data = {"path": "t.csv", "ds": "ds", "y": "y", "frequency": "D", "horizon": 6}
+    data |= {"context_length": 12}
+    plan = planned(tmp_path, kind="forecast", data=data, training={"rehearsals": rehearsals})
+    assert f"{part}, in deviations of each series, smaller is better" in report.meaning(plan)
+
+
 def test_the_better_cell_is_named_whichever_it_is(tmp_path: Path) -> None:
     plan = planned(tmp_path)
     studies = studied(plan, tmp_path, {"lstm": 1, "rnn": 1})
@@ -75,6 +85,6 @@ def test_only_what_differs_is_changed(tmp_path: Path) -> None:
     plan = planned(tmp_path)
     rates = {"lstm": 0.01, "rnn": 0.002}
     same = {"training.learning_rate": rates, "model.hidden_size": 16}
-    assert report.changed_keys(plan, same) == {}
+    assert plan.changed(same) == {}
     other = {"training.learning_rate": {**rates, "rnn": 0.1}, "model.hidden_size": 32}
-    assert report.changed_keys(plan, other) == other
+    assert plan.changed(other) == other

@@ -24,7 +24,6 @@ class Fake:
 
     most = 0  # trials at a time, of one cell
     failing: str | None = None
-    defect = False
 
     at_once = 1
 
@@ -50,9 +49,7 @@ class Fake:
         self.tasks[place] = task
         same = sum(one["cell"] == task["cell"] for one in self.tasks.values())
         Fake.most = max(Fake.most, same)
-        if Fake.defect:
-            self.waiting.append((place, {"defect": "Traceback of a trial"}))
-        elif task["entry"]["model"].get("hidden_size") == Fake.failing:
+        if task["entry"]["model"].get("hidden_size") == Fake.failing:
             del self.tasks[place]
             self.waiting.append((place, {"failed": "too large", "seconds": 0.1}))
         else:
@@ -64,7 +61,8 @@ class Fake:
         self.waiting.append((place, {"epoch": epoch, "loss": score, "score": score}))
 
     def messages(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        yield self.waiting.popleft()
+        while True:
+            yield self.waiting.popleft()
 
     def answer(self, place: int, stop: bool) -> None:
         epoch = self.tasks[place].get("epoch", 1)
@@ -80,16 +78,16 @@ class Fake:
 def _fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs_of, "chosen_runner", Fake)
     monkeypatch.setattr(runs_of.runs, "log", lambda *args: None)
-    for name, value in (("most", 0), ("failing", None), ("defect", False)):
+    for name, value in (("most", 0), ("failing", None)):
         monkeypatch.setattr(Fake, name, value)
 
 
 def tried(
     plan: Plan, trials: int, jobs: int = 1, seconds: float | None = None
 ) -> tuple[dict[Any, Study], list[tuple[str, Ended, Progress]]]:
-    told: list[tuple[str, Ended, Progress]] = []
-    studies, _ = run(plan, trials, seconds, jobs, lambda *args: told.append(args))
-    return studies, told
+    ended: list[tuple[str, Ended, Progress]] = []
+    studies, _ = run(plan, trials, seconds, jobs, lambda *args: ended.append(args))
+    return studies, ended
 
 
 @pytest.mark.parametrize(("jobs", "at_once"), [(1, 1), (2, 1), (4, 2)])
@@ -99,9 +97,9 @@ def test_cells_have_as_many_trials_and_few_jobs_change_none(
     (tmp_path / "one").mkdir()
     (tmp_path / "many").mkdir()
     known, _ = tried(planned(tmp_path / "one"), 6)
-    found, told = tried(planned(tmp_path / "many"), 6, jobs)
+    found, ended = tried(planned(tmp_path / "many"), 6, jobs)
     assert {cell: len(study.ended) for cell, study in found.items()} == {"lstm": 6, "rnn": 6}
-    assert len(told) == 12
+    assert len(ended) == 12
     assert Fake.most == at_once
     if at_once == 1:
         assert [s.ended for s in found.values()] == [s.ended for s in known.values()]
@@ -113,21 +111,21 @@ def test_when_the_time_is_up_only_what_makes_the_numbers_equal_begins(tmp_path: 
     journal = first["rnn"].path
     lines = journal.read_text().splitlines(keepends=True)
     journal.write_text("".join(lines[:-1]))  # the RNN has one less
-    found, told = tried(plan, 10, seconds=0.0)
+    found, ended = tried(plan, 10, seconds=0.0)
     assert {cell: len(study.ended) for cell, study in found.items()} == {"lstm": 3, "rnn": 3}
-    assert [cell for cell, _, _ in told] == ["rnn"]
+    assert [cell for cell, _, _ in ended] == ["rnn"]
 
 
-def test_a_trial_that_fails_is_told_and_the_others_go_on(
+def test_a_trial_that_fails_is_reported_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     whole, _ = tried(planned(tmp_path / "a"), 3)
     monkeypatch.setattr(Fake, "failing", whole["lstm"].ended[1].settings["model.hidden_size"])
-    found, told = tried(planned(tmp_path / "b"), 3)
+    found, ended = tried(planned(tmp_path / "b"), 3)
     assert found["lstm"].ended[1].why == "too large"
-    assert len(told) == 6
+    assert len(ended) == 6
 
 
 def test_where_the_settings_as_they_are_fail_the_reason_is_the_error(
@@ -135,14 +133,6 @@ def test_where_the_settings_as_they_are_fail_the_reason_is_the_error(
 ) -> None:
     monkeypatch.setattr(Fake, "failing", 16)
     with pytest.raises(RetainError, match="lstm, with the settings as they are: too large"):
-        tried(planned(tmp_path), 3)
-
-
-def test_a_defect_of_a_trial_keeps_its_traceback(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Fake, "defect", True)
-    with pytest.raises(RuntimeError, match="Traceback of a trial"):
         tried(planned(tmp_path), 3)
 
 

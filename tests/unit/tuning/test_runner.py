@@ -32,6 +32,9 @@ for text in sys.stdin:
     place, task = message["place"], message["task"]
     def tell(**message):
         print(json.dumps({"place": place} | message), flush=True)
+    if "defect" in task:
+        tell(defect=task["defect"])
+        continue
     tell(epochs=task["epochs"])
     answers = []
     for epoch in range(1, task["epochs"] + 1):
@@ -66,12 +69,13 @@ def processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proce
 def told(made: Processes, stops: set[int]) -> list[dict[str, Any]]:
     """The messages of a trial, which is told to stop after some epochs."""
     found: list[dict[str, Any]] = []
-    while not found or not {"done", "failed"} & set(found[-1]):
-        for place, message in made.messages():
-            assert place == 3
-            found.append(message)
-            if "epoch" in message:
-                made.answer(3, message["epoch"] in stops)
+    for place, message in made.messages():
+        assert place == 3
+        found.append(message)
+        if "epoch" in message:
+            made.answer(3, message["epoch"] in stops)
+        if {"done", "failed"} & set(message):
+            break
     return found
 
 
@@ -100,6 +104,12 @@ def test_a_trial_whose_process_ends_each_time_fails_and_the_next_one_runs(
     assert (tmp_path / "left").read_text() == str(9 - TRIES)
     processes.start(3, {"epochs": 1})
     assert told(processes, set())[-1]["done"]
+
+
+def test_a_defect_of_a_trial_keeps_its_traceback(processes: Processes) -> None:
+    processes.start(3, {"defect": "Traceback of a trial"})
+    with pytest.raises(RuntimeError, match="Traceback of a trial"):
+        told(processes, set())
 
 
 def test_the_stages_of_a_trial_are_in_its_own_process(
