@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from retain import __version__
 from retain.config.kind import Predictor, find_kind, require
-from retain.errors import IncomparableError, ModelError, clipped
+from retain.errors import IncomparableError, ModelError
+from retain.words import clipped
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

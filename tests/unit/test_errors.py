@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from retain import errors
+from retain import errors, words
 
 
 def ended(body: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -109,8 +109,8 @@ def test_the_examples_in_the_docstrings_hold() -> None:
 
 
 def test_a_list_that_fits_is_shown_whole() -> None:
-    assert errors.listed(["a", "b"], limit=2) == "  a\n  b"
-    assert errors.listed([str(n) for n in range(5000)]).endswith("  9\n  ... and 4,990 more")
+    assert words.listed(["a", "b"], limit=2) == "  a\n  b"
+    assert words.listed([str(n) for n in range(5000)]).endswith("  9\n  ... and 4,990 more")
 
 
 def test_a_name_of_thousands_of_letters_is_cut_and_the_remedy_is_kept() -> None:

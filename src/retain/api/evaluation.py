@@ -7,8 +7,9 @@ from typing import Self
 
 import pandas as pd
 
-from retain.errors import DataError, did_you_mean
+from retain.errors import DataError
 from retain.evaluation.results import Interval, Metrics, read_metrics
+from retain.words import did_you_mean
 
 METRICS, REPORT, FIGURES = "metrics.json", "report.html", "figures"
 

@@ -17,12 +17,13 @@ from retain.api.model import FINAL, NAME, Model
 from retain.config import loader
 from retain.config.kind import kind_of
 from retain.config.schema import Cell
-from retain.errors import DataError, ParamsError, did_you_mean
+from retain.errors import DataError, ParamsError
 from retain.evaluation import choice, quality_gate, report
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import tables
 from retain.kinds.forecast.infer import entry as inference
 from retain.project import files
+from retain.words import did_you_mean
 
 CELLS = get_args(Cell)
 COLUMNS = {*Data.model_fields, "folds"} - {"path", "horizon"}  # what a caller may say of a table

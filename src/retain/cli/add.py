@@ -9,7 +9,8 @@ import typer
 
 from retain.cli import dialogue
 from retain.config import loader
-from retain.errors import AmbiguousError, ParamsError, shortened
+from retain.errors import AmbiguousError, ParamsError
+from retain.words import shortened
 
 if TYPE_CHECKING:
     from retain.kinds.forecast.infer.entry import Inferred

@@ -5,7 +5,8 @@ from typing import Any
 
 import typer
 
-from retain.errors import AmbiguousError, ParamsError, shortened
+from retain.errors import AmbiguousError, ParamsError
+from retain.words import shortened
 
 
 def on_terminal() -> bool:

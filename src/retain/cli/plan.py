@@ -7,7 +7,8 @@ import typer
 from retain.cli import printing
 from retain.config import kind as manifest
 from retain.config import loader
-from retain.errors import ParamsError, clipped
+from retain.errors import ParamsError
+from retain.words import clipped
 
 app = typer.Typer()
 SIZES = 20  # of the table: numbers of nodes

@@ -16,8 +16,9 @@ from retain.cli.forecast_log import Limit, Log
 from retain.config import loader, monitoring
 from retain.config.forecasts import BulkForecasts, ForecastOptions, Forecasts
 from retain.config.kind import kind_of, require
-from retain.errors import DataError, listed
+from retain.errors import DataError
 from retain.project import files, fingerprint
+from retain.words import listed
 
 app = typer.Typer()
 Name = Annotated[str, typer.Argument(help="Name of the problem in params.yaml.")]

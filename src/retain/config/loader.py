@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from retain.config import plugins, release
 from retain.config.kind import PLUGINS, kind_names, manifest_of
-from retain.errors import ParamsError, clipped, did_you_mean, listed
+from retain.errors import ParamsError
+from retain.words import clipped, did_you_mean, listed
 
 if TYPE_CHECKING:  # every command imports this module, and importing pydantic is slow
     from pydantic import BaseModel, ValidationError

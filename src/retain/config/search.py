@@ -13,7 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar
 
-from retain.errors import ParamsError, did_you_mean
+from retain.errors import ParamsError
+from retain.words import did_you_mean
 
 if TYPE_CHECKING:
     from retain.config.schema import Cell, Problem

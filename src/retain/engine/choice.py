@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from retain.errors import ParamsError, clipped, did_you_mean
+from retain.errors import ParamsError
+from retain.words import clipped, did_you_mean
 
 VARIABLE, COMMAND = "RETAIN_ENGINE", "RETAIN_COMMAND"
 NAMES = ("local", "ray", "command")

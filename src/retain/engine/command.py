@@ -16,8 +16,9 @@ from typing import Any
 from retain.engine import mapping, worker
 from retain.engine.choice import Engine
 from retain.engine.mapping import Job, Part
-from retain.errors import ParamsError, RetainError, clipped, did_you_mean, listed, several
+from retain.errors import ParamsError, RetainError
 from retain.project import files
+from retain.words import clipped, did_you_mean, listed, several
 
 # By these the libraries of numbers choose their kernels and threads, so that all have the same.
 KERNELS = ("NPY_", "OPENBLAS_", "ATEN_", "ONEDNN_", "MKL_", "OMP_", "MLFLOW_DISABLE_TELEMETRY")

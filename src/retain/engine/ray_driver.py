@@ -15,7 +15,8 @@ from typing import Any
 
 from retain.engine import choice, command, ray_part
 from retain.engine.worker import end_with_parent, line, own_channels
-from retain.errors import RetainError, clipped
+from retain.errors import RetainError
+from retain.words import clipped
 
 AHEAD = 2  # parts for each processor of the cluster, so that none waits for this process
 RETRIES = 3  # of a part whose node or worker ends

@@ -9,14 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar
 
-from retain.errors import (
-    DataError,
-    IncomparableError,
-    ModelError,
-    ParamsError,
-    clipped,
-    read_rows,
-)
+from retain.errors import DataError, IncomparableError, ModelError, ParamsError, read_rows
+from retain.words import clipped
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,9 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from retain.config.loader import load, parse
-from retain.errors import ParamsError, clipped
+from retain.errors import ParamsError
 from retain.project.files import write_text
+from retain.words import clipped
 
 
 def write(root: Path, name: str, entry: dict[str, Any], comments: dict[str, str]) -> None:

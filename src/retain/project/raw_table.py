@@ -3,10 +3,11 @@
 import shutil
 from pathlib import Path
 
-from retain.errors import DataError, DvcError, clipped
+from retain.errors import DataError, DvcError
 from retain.project import dvc, fingerprint
 from retain.project.files import write_text
 from retain.project.git import Git
+from retain.words import clipped
 
 
 def place(path: str, root: Path) -> tuple[str, str | None]:

@@ -8,9 +8,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from retain.config import release
-from retain.errors import GitError, NoRepositoryError, ParamsError, several
+from retain.errors import GitError, NoRepositoryError, ParamsError
 from retain.project import files, managed
 from retain.project.git import Git
+from retain.words import several
 
 # Of retain itself in requirements.lock.
 LINE = re.compile(

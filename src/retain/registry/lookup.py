@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retain.config import loader
-from retain.errors import RegistryError, clipped
+from retain.errors import RegistryError
 from retain.evaluation import choice
 from retain.project import files, fingerprint
 from retain.project.layout import Layout
 from retain.registry import registry, version_tags
 from retain.registry.artifacts import trusted
 from retain.tracking import store
+from retain.words import clipped
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from retain import model_files
 from retain.config import loader
-from retain.errors import RegistryError, clipped
+from retain.errors import RegistryError
 from retain.evaluation import choice
 from retain.evaluation.quality_gate import MODEL
 from retain.project import fingerprint, raw_table
@@ -20,6 +20,7 @@ from retain.registry import artifacts, manifest, parents, registry, signing, ver
 from retain.registry.lookup import ADDRESS
 from retain.tracking import store
 from retain.tracking.store import StoreError
+from retain.words import clipped
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -14,8 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from retain.errors import ParamsError, RegistryError, clipped
+from retain.errors import ParamsError, RegistryError
 from retain.registry import manifest
+from retain.words import clipped
 
 REQUIRED = "RETAIN_REQUIRE_SIGNATURE"  # a file with the public key whose signature is required
 PASSWORD = "RETAIN_KEY_PASSWORD"  # noqa: S105  # the variable with the password of a private key

@@ -9,11 +9,12 @@ from typing import Any, get_args
 from retain.config import loader
 from retain.config.kind import STAGES, kind_of
 from retain.config.schema import Cell
-from retain.errors import RetainError, several
+from retain.errors import RetainError
 from retain.evaluation import choice
 from retain.project import code_deps, dvc, fingerprint
 from retain.project.git import Git
 from retain.project.layout import Layout
+from retain.words import several
 
 MADE = re.compile(r"(data/code|data/prepared|models|reports)/")  # by stages
 LIST = re.compile(r"data/code/\w+/(\w+)\.txt")  # of the modules that a stage runs

@@ -10,10 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from retain.config import loader, release
-from retain.errors import NoRepositoryError, RetainError, several
+from retain.errors import NoRepositoryError, RetainError
 from retain.project import dvc, managed
 from retain.project.git import Git
 from retain.tracking import offline_run, store
+from retain.words import several
 
 OK, NOTE, WRONG = "ok", "note", "wrong"
 PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)", re.MULTILINE)

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from retain.config import loader, plugins, release
-from retain.errors import NoRepositoryError, ParamsError, RetainError, several
+from retain.errors import NoRepositoryError, ParamsError, RetainError
 from retain.project import files, managed, scaffold
 from retain.project.git import Git
 from retain.project.layout import Layout
 from retain.retraining import changes
+from retain.words import several
 
 OLDEST = "0.1"  # of the releases whose projects this one can upgrade
 

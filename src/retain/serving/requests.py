@@ -8,8 +8,9 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
 
 from retain.config.loader import describe_errors
-from retain.errors import DataError, clipped
+from retain.errors import DataError
 from retain.serving.http_io import RawRequest, parse_json
+from retain.words import clipped
 
 
 def _as_list(value: Any) -> Any:

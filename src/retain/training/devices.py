@@ -17,7 +17,8 @@ import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from retain.config.schema import Training
-from retain.errors import ParamsError, RetainError, clipped
+from retain.errors import ParamsError, RetainError
+from retain.words import clipped
 
 RAY_WORKER = "RETAIN_RAY_WORKER"  # set in the processes that Ray starts
 

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from retain.config.schema import Training
-from retain.errors import ParamsError, RetainError, clipped
+from retain.errors import ParamsError, RetainError
 from retain.project import fingerprint
 from retain.training import portable_cpu
 from retain.training.devices import RAY_WORKER
+from retain.words import clipped
 
 # A name, not an import: a change of the engine is no reason to train again.
 ENGINE = "retain.engine.choice:chosen"

@@ -18,8 +18,9 @@ from retain.config import loader
 from retain.config.schema import Training
 from retain.engine import ray_driver
 from retain.engine.worker import end_with_parent, line, own_channels
-from retain.errors import RetainError, clipped
+from retain.errors import RetainError
 from retain.tuning.ray_node import Node
+from retain.words import clipped
 
 IDLE = 2.0  # seconds until an actor without a trial makes room for one that finds none
 

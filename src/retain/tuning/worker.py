@@ -26,9 +26,10 @@ from retain.config.kind import kind_of
 from retain.config.schema import Mode, Problem
 from retain.engine import mapping
 from retain.engine.worker import end_with_parent, line, own_channels
-from retain.errors import RetainError, clipped
+from retain.errors import RetainError
 from retain.project import code_deps, fingerprint
 from retain.training.portable_cpu import pin_cpu_kernels
+from retain.words import clipped
 
 if TYPE_CHECKING:
     from retain.config.search import Losses

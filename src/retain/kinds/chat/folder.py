@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from retain.errors import DataError, listed
+from retain.errors import DataError
 from retain.kinds import text_files
 from retain.kinds.chat.config import Data
 from retain.kinds.chat.turns import Conversation, Turn, split_words
+from retain.words import listed
 
 ENDINGS = (".txt", ".txt.gz", ".tsv", ".tsv.gz")
 FACT = "word"  # the name of every fact

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 
-from retain.errors import DataError, clipped
+from retain.errors import DataError
 from retain.kinds.chat import dataset
 from retain.kinds.chat.config import Model, Problem
 from retain.kinds.chat.dataset import SPECIAL, Schema
@@ -20,6 +20,7 @@ from retain.kinds.chat.turns import split_words
 from retain.kinds.tokens import inspect_gates, inspect_lstm, read_column
 from retain.model_files import check_same, reading
 from retain.networks.recurrent import State
+from retain.words import clipped
 
 if TYPE_CHECKING:
     from retain.evaluation.lstm_gates import Inspection

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from retain import engine
 from retain.engine import Job
-from retain.errors import listed
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import (
     chunk_reader,
@@ -24,6 +23,7 @@ from retain.kinds.forecast.data import (
 )
 from retain.kinds.forecast.data.chunks import Chunks
 from retain.kinds.forecast.data.panel import Panel
+from retain.words import listed
 
 
 def prepare(problem: Problem, root: Path, out: Path) -> None:

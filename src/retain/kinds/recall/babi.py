@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from retain.errors import DataError, listed
+from retain.errors import DataError
 from retain.kinds.recall.config import Data
 from retain.kinds.recall.dataset import Example, Schema
+from retain.words import listed
 
 FILE = re.compile(r"qa(?P<task>\d+)_.*[_.](?P<part>train|test)\.txt")
 WORD = re.compile(r"[^\s.,?!;:]+|[.?]")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from retain.errors import DataError, clipped
+from retain.errors import DataError
 from retain.evaluation.arrays import Floats
 from retain.kinds.recall import agreement, babi, dataset, synthetic
 from retain.kinds.recall.config import Problem
@@ -18,6 +18,7 @@ from retain.kinds.recall.network import GapClassifier
 from retain.kinds.tokens import inspect_gates, inspect_lstm, read_column
 from retain.model_files import check_same, reading
 from retain.project.layout import Layout
+from retain.words import clipped
 
 if TYPE_CHECKING:
     from retain.evaluation.lstm_gates import Inspection

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from retain.errors import DataError, clipped
+from retain.errors import DataError
 from retain.evaluation.arrays import Floats
 from retain.kinds.text import dataset
 from retain.kinds.text.config import Model, Problem
@@ -17,6 +17,7 @@ from retain.kinds.text.network import LanguageModel
 from retain.kinds.tokens import inspect_gates, inspect_lstm, read_column
 from retain.model_files import check_same, reading
 from retain.networks.recurrent import State
+from retain.words import clipped
 
 if TYPE_CHECKING:
     from retain.evaluation.lstm_gates import Inspection

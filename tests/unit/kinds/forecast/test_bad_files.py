@@ -13,10 +13,11 @@ import pandas as pd
 import pytest
 
 from retain import errors
-from retain.errors import DataError, nearest
+from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import append, chunk_reader, reader, sources, tables
 from retain.kinds.forecast.infer.entry import infer
+from retain.words import nearest
 
 HEAD = "id,ds,y\n"
 ROWS = "".join(f"{name},2024-01-0{day},{day}\n" for name in "ab" for day in range(1, 8))

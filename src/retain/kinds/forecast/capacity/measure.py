@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
-from retain.errors import ParamsError, RetainError, clipped
+from retain.errors import ParamsError, RetainError
 from retain.kinds.forecast.capacity.arithmetic import STAGES, Costs, Line
 from retain.kinds.forecast.config import Data, Problem
+from retain.words import clipped
 
 if TYPE_CHECKING:
     from retain.training.setup import TrainingSetup

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from retain.errors import DataError, listed
+from retain.errors import DataError
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import across, alignment, columns, keys, reader, tables, timestamps
 from retain.kinds.forecast.data.compression import compress
@@ -23,6 +23,7 @@ from retain.kinds.forecast.data.reader import AnyTable, Raw
 from retain.kinds.forecast.data.sheets import Sheet
 from retain.project import raw_table
 from retain.project.files import md5, write_bytes
+from retain.words import listed
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from retain.errors import DataError, clipped, listed, setting
+from retain.errors import DataError, setting
 from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import numerals
 from retain.kinds.forecast.data.formats import Origin
+from retain.words import clipped, listed
 
 Mask = npt.NDArray[np.bool_]
 

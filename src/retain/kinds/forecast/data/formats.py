@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from retain.errors import DataError, clipped, listed, setting
+from retain.errors import DataError, setting
 from retain.kinds.forecast.data.compression import decompress
 from retain.kinds.forecast.data.sources import (
     Bounded,
@@ -33,6 +33,7 @@ from retain.kinds.forecast.data.sources import (
     md5_of,
     open_source,
 )
+from retain.words import clipped, listed
 
 SEPARATORS = (",", ";", "\t", "|")
 BYTES = 1 << 20  # of a block, and at most of a row; Arrow reads dozens of them ahead

@@ -175,10 +175,8 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
     observed = np.zeros(len(grid), dtype=bool)  # the steps at which a series has a value
     for frame in chunks.frames():
         observed[_fill(values, frame, places, index, grid, categories, data)] = True
-    for part, steps in (
-        ("validation", slice(validation_step, test_step)),
-        ("test", slice(test_step, None)),
-    ):
+    parts = {"validation": slice(validation_step, test_step), "test": slice(test_step, None)}
+    for part, steps in parts.items():
         if not observed[steps].any():
             raise DataError(
                 f"{data.path}: the {part} part has no value of the target; move "

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from retain.errors import DataError, clipped
+from retain.errors import DataError
 from retain.kinds.forecast.data.formats import PLACE, Origin
 from retain.kinds.forecast.data.sources import (
     File,
@@ -25,6 +25,7 @@ from retain.kinds.forecast.data.sources import (
     md5_of,
 )
 from retain.project.files import md5
+from retain.words import clipped
 
 ROWS = 1 << 16  # of a block
 CELL = 4  # bytes of a value in memory, at least

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retain.errors import listed, several
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import alignment, extremes
 from retain.kinds.forecast.data.chunks import Chunks
 from retain.kinds.forecast.data.frequency import in_steps
 from retain.kinds.forecast.data.scaling import blocks
 from retain.kinds.forecast.data.timestamps import text
+from retain.words import listed, several
 
 
 def describe(

@@ -11,12 +11,13 @@ import pandas as pd
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
-from retain.errors import DataError, RetainError, clipped, nearest
+from retain.errors import DataError, RetainError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data.formats import PLACE, Csv, Dialect, Origin
 from retain.kinds.forecast.data.parquet import Parquet
 from retain.kinds.forecast.data.sheets import Sheet
 from retain.kinds.forecast.data.sources import Source, find, open_source, walk
+from retain.words import clipped, nearest
 
 AnyTable = Csv | Parquet | Sheet
 

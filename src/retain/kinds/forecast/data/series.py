@@ -10,10 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retain.config.durations import span
-from retain.errors import DataError, listed, setting
+from retain.errors import DataError, setting
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data.alignment import PHASE
 from retain.kinds.forecast.split import Boundary, horizons
+from retain.words import listed
 
 STATIC = "static."  # what the columns of static covariates begin with, here and in a panel's index
 

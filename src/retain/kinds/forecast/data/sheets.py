@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from retain.errors import AmbiguousError, Choice, DataError, clipped, did_you_mean
+from retain.errors import AmbiguousError, Choice, DataError
 from retain.kinds.forecast.data.formats import (
     PLACE,
     Dialect,
@@ -30,6 +30,7 @@ from retain.kinds.forecast.data.sources import (
     md5_of,
     open_source,
 )
+from retain.words import clipped, did_you_mean
 
 Engine = Literal["openpyxl", "odf"]
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from retain.errors import DataError, clipped, setting
+from retain.errors import DataError, setting
 from retain.project.files import md5
+from retain.words import clipped
 
 COLUMNS = 10_000  # of a table, at most
 FILES = 100_000  # of a folder, at most

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retain.errors import DataError, clipped, nearest, several
+from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import (
     across,
@@ -31,6 +31,7 @@ from retain.kinds.forecast.data.columns import fault
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.frequency import Micros
 from retain.kinds.forecast.data.reader import Raw
+from retain.words import clipped, nearest, several
 
 SHOWN = 50  # names of columns in a message
 

@@ -13,13 +13,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from retain.errors import DataError, nearest, setting
+from retain.errors import DataError, setting
 from retain.kinds.forecast.data import time_formats, time_guess
 from retain.kinds.forecast.data.columns import Mask, fault, shown
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.time_formats import BETWEEN, IN_UTC, NUMBER_FORMATS
 from retain.kinds.forecast.data.time_guess import LOOKS_LIKE
 from retain.kinds.forecast.time_axis import TimeAxis
+from retain.words import nearest
 
 PERIODS = re.compile("%[qV]")  # of a format: quarters and weeks of ISO 8601
 Refuse = Callable[[str, Mask, str], DataError]  # of a rule, the distinct stamps, the remedy

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from retain.errors import DataError, listed, nearest
+from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data.chunks import Chunks
 from retain.kinds.forecast.data.panel import Panel
+from retain.words import listed, nearest
 
 Categories = dict[str, list[str]]
 

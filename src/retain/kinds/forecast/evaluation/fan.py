@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from retain.config.forecasts import Forecasts
-from retain.errors import DataError, did_you_mean
+from retain.errors import DataError
 from retain.evaluation.arrays import Dates, Floats
 from retain.evaluation.plotting import (
     INK,
@@ -29,6 +29,7 @@ from retain.evaluation.plotting import (
     styled,
 )
 from retain.kinds.forecast.config import Data, Problem
+from retain.words import did_you_mean
 
 SHARES = ((0.8, 0.16), (0.5, 0.26))  # of the values inside, and the opacity
 MOST = 6  # series of one figure

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from retain.errors import DataError, ModelError, ParamsError, nearest
+from retain.errors import DataError, ModelError, ParamsError
 from retain.evaluation.lstm_gates import Inspection, Values
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import alignment, panel, timestamps
@@ -22,6 +22,7 @@ from retain.kinds.forecast.predict import predictor
 from retain.networks import recurrent
 from retain.networks.recurrent import Gates
 from retain.project.layout import Layout
+from retain.words import nearest
 
 
 def inspect(

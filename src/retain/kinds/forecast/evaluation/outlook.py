@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from retain.config.forecasts import ForecastOptions, Forecasts
-from retain.errors import DataError, several
+from retain.errors import DataError
 from retain.evaluation import choice, plotting
 from retain.evaluation.report import Figure, Outlook, Section
 from retain.evaluation.results import DriftFindings
@@ -27,6 +27,7 @@ from retain.kinds.forecast.predict import forecast_table, predictor
 from retain.kinds.forecast.predict.example import series_frame
 from retain.kinds.forecast.predict.predictor import Predictor
 from retain.project import fingerprint
+from retain.words import several
 
 MOST_NAMED = 20  # series, or reasons, listed in the report
 MEASURES = {

@@ -8,11 +8,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retain.errors import DataError, listed
+from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import numerals
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.infer import signs
+from retain.words import listed
 
 DEFAULT_MARKS: tuple[str, ...] = Data.model_fields["na_values"].default
 # what spreadsheets and programs write where there is no value, and nobody as a number

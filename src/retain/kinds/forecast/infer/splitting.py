@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retain.errors import DataError, several
+from retain.errors import DataError
 from retain.evaluation.bootstrap import FEWEST_HORIZONS
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import alignment
@@ -20,6 +20,7 @@ from retain.kinds.forecast.data.cycles import natural
 from retain.kinds.forecast.data.series import grid_of, select, split, summarize
 from retain.kinds.forecast.data.tables import Table
 from retain.kinds.forecast.data.timestamps import in_words
+from retain.words import several
 
 SHARE = 0.15  # of the span of a long table is tested, and as much validates
 ENOUGH = 10  # tested horizons, from which one fold of a long table has enough origins

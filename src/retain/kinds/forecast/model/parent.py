@@ -13,12 +13,13 @@ import pandas as pd
 import torch
 from torch import nn
 
-from retain.errors import ModelError, listed
+from retain.errors import ModelError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data.panel import Panel, Schema
 from retain.kinds.forecast.data.timestamps import in_words
 from retain.kinds.forecast.model.forecaster import Forecaster, load_forecaster
 from retain.model_files import check_same
+from retain.words import listed
 
 WHERE = "training.parent: the model to start from"
 REMEDY = "set training.warm_start: none and train once; later trainings start from that champion"

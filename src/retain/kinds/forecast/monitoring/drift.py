@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retain.errors import ModelError, several
+from retain.errors import ModelError
 from retain.evaluation.arrays import Floats
 from retain.evaluation.results import Drift, DriftFindings
 from retain.kinds.forecast.config import Data, Problem
@@ -21,6 +21,7 @@ from retain.kinds.forecast.data.windows import Windows
 from retain.kinds.forecast.evaluation import scoring, wording
 from retain.kinds.forecast.predict import predictor
 from retain.kinds.forecast.predict.predictor import Predictor
+from retain.words import several
 
 SCALED = "mase"  # the error to monitor: the scale of the series has no effect
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from retain.config.forecasts import Forecasts
-from retain.errors import DataError, ModelError, listed
+from retain.errors import DataError, ModelError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import calendars, reader, tables, timestamps, unseen
 from retain.kinds.forecast.data.features import encode
@@ -21,6 +21,7 @@ from retain.kinds.forecast.data.reader import Raw
 from retain.kinds.forecast.predict.inputs import Inputs
 from retain.kinds.forecast.predict.predictor import Predictor
 from retain.kinds.forecast.predict.request import Request
+from retain.words import listed
 
 NOTED = "no history: from static, calendar and known values alone"
 

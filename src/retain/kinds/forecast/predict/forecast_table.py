@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retain.config.forecasts import ForecastOptions, Forecasts
-from retain.errors import DataError, listed
+from retain.errors import DataError
 from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import alignment, slots, tables, timestamps
@@ -24,6 +24,7 @@ from retain.kinds.forecast.predict.inputs import Inputs
 from retain.kinds.forecast.predict.predictor import Predictor
 from retain.kinds.forecast.predict.request import Request, RequestReader
 from retain.kinds.forecast.predict.table_predictor import CLOSED, NOTE
+from retain.words import listed
 
 NOT_FINITE = "its values are too far from what the model was trained on for a finite forecast"
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from retain.errors import DataError, listed, nearest
+from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import reader, tables
 from retain.kinds.forecast.data.alignment import PHASE
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.reader import Raw
+from retain.words import listed, nearest
 
 KEY = ["unique_id", "ds"]
 NEW = "\0new"  # suffix of the future's columns

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retain.errors import DataError, listed
+from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import calendars
 from retain.kinds.forecast.data.alignment import PHASE
@@ -16,6 +16,7 @@ from retain.kinds.forecast.data.features import encode
 from retain.kinds.forecast.data.frequency import units
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.predict.spans import Steps, find_faults, known_rows, locate, spans_of
+from retain.words import listed
 
 # Calendar features (series, steps, features) and the time stamps to forecast (series, horizon), for
 # windows that begin at given steps, (series,).

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retain.errors import DataError, several
+from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import unseen
 from retain.kinds.forecast.data.frequency import units
 from retain.kinds.forecast.data.panel import Schema
 from retain.kinds.forecast.data.timestamps import in_words
+from retain.words import several
 
 Steps = NDArray[np.int64]
 HINT = ": add rows behind the history, or name their table with --future"
