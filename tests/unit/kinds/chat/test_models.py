@@ -310,6 +310,7 @@ def test_a_problem_is_prepared_scored_and_reported(tmp_path: Path, source: str) 
         "data": data,
         "model": {"hidden_size": 6, "embedding_size": 4, "chrono": 30},
         "training": {"cells": ["lstm", "gru"], "batch_size": 2},
+        "evaluation": {"bootstrap": 100},
         "gate": [{"check": "finite"}],
     }
     problem, prepared, models = parse("p", entry), tmp_path / "prepared", {}
