@@ -39,7 +39,7 @@ def several(
     """
     shown = separator.join(map(str, items[:limit]))
     more = (len(items) if count is None else count) - len(items[:limit])
-    return f"{shown} and {more:,} more" if more > 0 else shown
+    return f"{shown}{separator.rstrip(', ')} and {more:,} more" if more > 0 else shown
 
 
 def shortened(text: str) -> str:

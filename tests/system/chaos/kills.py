@@ -44,10 +44,6 @@ def _is_output(last: int, path: Path, *args: Any) -> bool:
     return path.name == STAGE and path.parent.name == "scratch"
 
 
-def _is_weights(last: int, path: Path, *args: Any) -> bool:
-    return path.name == "weights.safetensors"
-
-
 def _are_checkpoints(last: int, path: Path, *args: Any) -> bool:
     return path.name == STAGE and path.parent.name == "checkpoints"
 
@@ -92,7 +88,7 @@ POINTS = {
     "before a checkpoint is renamed": Point("before", "pathlib:Path.replace", _is_part, most=4),
     "before older ones are removed": Point("after", "pathlib:Path.replace", _is_part, most=4),
     "trained, before the model is written": Point("before", "retain.model_files:write_model"),
-    "while the model is half written": Point("after", "pathlib:Path.write_bytes", _is_weights),
+    "while the model is half written": Point("after", "retain.model_files:_write_weights"),
     "written, before the run has its md5": Point(
         "before", "retain.tracking.offline_run:OfflineRun.tag"
     ),

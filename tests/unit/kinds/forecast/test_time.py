@@ -13,7 +13,14 @@ import pytest
 
 from retain.errors import DataError, ParamsError, naming_options
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import chunk_reader, chunks, reader, tables, timestamps
+from retain.kinds.forecast.data import (
+    chunk_reader,
+    chunks,
+    reader,
+    tables,
+    time_formats,
+    timestamps,
+)
 from retain.kinds.forecast.data.calendars import features
 from retain.kinds.forecast.data.tables import Table
 from retain.kinds.forecast.infer import columns, steps
@@ -122,6 +129,12 @@ def test_a_line_of_sums_below_the_table_is_the_row_that_is_named(form: str, tmp_
     table = pd.concat([written(DAYS.strftime(form)), written(["Sum"])])
     text = refused(tmp_path, table)
     assert "(1 row):\n  row 202: 'Sum'" in text
+
+
+@pytest.mark.parametrize("letter", "ſKıİ")
+def test_a_letter_that_only_looks_like_one_of_a_month_is_not_read(letter: str) -> None:
+    stamps = pd.Series([f"{letter}ep 2020", "Sep 2020"])
+    assert time_formats.read(stamps, "%b %Y").isna().tolist() == [True, False]
 
 
 def test_the_order_of_day_and_month_is_known_by_one_day(tmp_path: Path) -> None:

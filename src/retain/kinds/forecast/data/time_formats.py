@@ -42,6 +42,8 @@ def read(text: Texts, form: str) -> pd.DatetimeIndex:
     text, strptime = _translate(text, form)
     try:
         return pd.DatetimeIndex(pd.to_datetime(text, format=strptime, errors="coerce", utc=aware))
+    except KeyError:  # pandas matches them with s, k and i, and finds no month of that name
+        return read(text.mask(text.str.contains("[ſKıİ]")), form)
     except ValueError as error:
         raise DataError(f"`time_format: {form}` is no format of time stamps: {error}") from None
 
