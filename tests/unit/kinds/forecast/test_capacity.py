@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from retain.errors import ParamsError
-from retain.kinds.forecast.capacity import arithmetic, measure
+from retain.kinds.forecast.capacity import arithmetic, held, measure
 from retain.kinds.forecast.capacity import plan as of_problem
 from retain.kinds.forecast.capacity.arithmetic import Costs, Line, StagePlan
 from retain.kinds.forecast.config import Data, Problem
+from retain.kinds.forecast.model.pool.pool import Pool
 from retain.training.setup import TrainingSetup
 
 NO_MEMORY = dict.fromkeys(arithmetic.STAGES, Line(0, 0))
@@ -105,6 +106,20 @@ def test_numbers_that_mean_nothing_are_refused(
     problem = Problem.model_validate({"kind": "forecast", "data": data, "gate": []})
     with pytest.raises(ParamsError, match="must be positive"):
         of_problem.plan(problem, "p", tmp_path, series, nodes)
+
+
+def test_a_training_holds_the_pool_of_its_series_and_the_other_stages_map_it() -> None:
+    data = Data.model_validate({"path": "t.csv", "horizon": 7, "context_length": 28})
+    experts = ("es", "hw-7", "sd-7", "cd-7", "log es")
+    pool = Pool.empty(experts, 7, 28, log=True, series=1_000)
+    size = held.pool_bytes({"pool": {"experts": list(experts), "log": True}}, data)
+    assert 1_001 * size == sum(array.nbytes for array in pool.arrays().values())
+    assert held.pool_bytes({}, data) == 0
+    without, with_pool = held.by_series(3, 0), held.by_series(3, size)
+    more = {stage: with_pool[stage] - without[stage] for stage in arithmetic.STAGES}
+    assert more.pop("train") >= size
+    assert set(more.values()) == {0}
+    assert held.by_series(4, 0)["evaluate"] > without["evaluate"]
 
 
 def test_sizes_that_are_one_have_a_line() -> None:

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from retain.errors import ParamsError, RetainError
+from retain.kinds.forecast.capacity import held
 from retain.kinds.forecast.capacity.arithmetic import STAGES, Costs, Line
 from retain.kinds.forecast.config import Data, Problem
 from retain.words import clipped
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
 # stage reads.
 ROWS = 1_800_000
 ROUNDS = 2  # of each measurement; the shortest time counts
-# Bytes of anonymous memory that a stage keeps of each series: its name, numbers and sums. Tables so
-# small cannot show them; they are those between 10⁵ and 10⁶ series of `benchmarks scale`.
-HELD = {"prepare": 490.0, "train": 690.0, "forecast": 330.0}
-SCORED, EACH_MODEL = 400.0, 600.0  # the same of evaluate, and by model
 FEWEST = 2, 6  # series of the small and the large table
 UPDATES, WARM_UP = 30, 5
 
@@ -71,11 +68,11 @@ def costs(problem: Problem, root: Path, scratch: Path) -> tuple[Costs, dict[str,
         points = [(float(sizes[size]), float(by_stage[stage][size][key])) for size in sizes]
         return Line.through(points[0], points[1])
 
-    def memory(stage: str, held: float) -> Line:
-        return Line(max(float(by_stage[stage]["large"]["memory"]) - held * large, 0.0), held)
+    def memory(stage: str, each: float) -> Line:
+        return Line(max(float(by_stage[stage]["large"]["memory"]) - each * large, 0.0), each)
 
     train, last = by_stage["train"]["large"], by_stage["evaluate"]["large"]
-    held_by = HELD | {"evaluate": SCORED + EACH_MODEL * last["models"]}
+    kept = held.by_series(last["models"], train["pools"])
     disk = {
         "table": line("prepare", "table"),
         "prepared data": line("prepare", "written"),
@@ -87,7 +84,7 @@ def costs(problem: Problem, root: Path, scratch: Path) -> tuple[Costs, dict[str,
             "prepare": by_stage["prepare"]["large"]["driver"] / large,
             "evaluate": last["driver"] / large,
         },
-        memory={stage: memory(stage, held) for stage, held in held_by.items()},
+        memory={stage: memory(stage, each) for stage, each in kept.items()},
         disk=disk,
         update=Line(train["update_fixed"], train["update_each"]),
         windows=train["windows"] / large,
@@ -208,9 +205,11 @@ def train(problem: Problem, folder: Path) -> dict[str, float]:
     update = Line.through((sizes[0], small), (sizes[1], large))
     models = folder / "models"
     shutil.rmtree(models, ignore_errors=True)
+    pools = 0
     for each in planned:
         setup = setup if each == planned[0] else each.build(kind, problem, prepared, "lstm")
         setup.calibrate()
+        pools += held.pool_bytes(setup.config, problem.data)
         model = each.folder(models / "lstm")
         model.mkdir(parents=True, exist_ok=True)
         model_files.write_model(model, setup.model, setup.config, [Epoch(0, 1, 1e-3, 1.0, 1.0)])
@@ -223,6 +222,7 @@ def train(problem: Problem, folder: Path) -> dict[str, float]:
         "windows": len(setup.train),
         "parameters": size,
         "networks": len(planned),
+        "pools": pools,
     }
 
 

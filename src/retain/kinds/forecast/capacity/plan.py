@@ -18,7 +18,7 @@ ASSUMED = (
     "the driver reads and writes the index of all series, and adds the sums of the parts",
     f"nodes like this machine, {arithmetic.NETWORK * 8 / 1e9:.0f} Gbit/s between them",
     "memory is that of the table measured here, and for each further series what the scale table"
-    " of benchmarks/README.md shows",
+    " of benchmarks/README.md shows, and in training its row of the classical base",
     "theta and ets cost for each series what they did here; beyond a limit they sample the series",
 )
 
