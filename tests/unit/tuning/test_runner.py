@@ -74,7 +74,7 @@ def told(made: Processes, stops: set[int]) -> list[dict[str, Any]]:
         found.append(message)
         if "epoch" in message:
             made.answer(3, message["epoch"] in stops)
-        if {"done", "failed"} & set(message):
+        if {"done", "failed", "defect"} & set(message):
             break
     return found
 
