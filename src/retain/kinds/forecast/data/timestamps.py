@@ -182,10 +182,7 @@ def _from_text(distinct: Texts, data: TimeAxis, refuse: Refuse, like: object) ->
 
 
 def _forms(text: Texts) -> Texts:
-    """Stamps with 9 for every digit, without what may differ from row to row.
-
-    That are fractions of a second and the offset; all else is one form.
-    """
+    """Stamps with 9 for every digit, without fractions of a second and offsets, which may vary."""
     form = text.str.replace(r"\.\d+", "", regex=True)
     form = form.str.replace(r"([Zz]|(:\d{2})[+-]\d{2}:?\d{0,2})$", r"\2Z", regex=True)
     return form.str.replace(r"\d", "9", regex=True)
