@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retain import errors
+from retain import words
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import append, chunk_reader, reader, sources, tables
@@ -291,10 +291,10 @@ def test_of_many_names_the_first_and_short_ones_alone_are_compared(
         compared.append((len(word), sum(map(len, others))))
         return get_close_matches(word, others, **settings)
 
-    get_close_matches: Any = errors.difflib.get_close_matches
-    monkeypatch.setattr(errors.difflib, "get_close_matches", compare)
+    get_close_matches: Any = words.difflib.get_close_matches
+    monkeypatch.setattr(words.difflib, "get_close_matches", compare)
     assert nearest("x" * 10_000, [f"c{number % 10}" * 50 for number in range(100_000)]) == ""
     assert nearest("x" * 10_000, (f"c{number}" for number in range(100_000))) == ""
     assert nearest("coun", [*("a" * 10_000 for _ in range(500)), "count"]) == "count"
-    letters = sum(len(f"c{number}") for number in range(errors.MANY))
-    assert compared == [(errors.LONG, 1000), (errors.LONG, letters), (4, 5)]
+    letters = sum(len(f"c{number}") for number in range(words.MANY))
+    assert compared == [(words.LONG, 1000), (words.LONG, letters), (4, 5)]
