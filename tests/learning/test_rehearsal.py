@@ -172,6 +172,10 @@ def test_a_long_training_of_the_network_alone_has_half_the_updates_at_a_higher_r
     assert (built.epochs, built.groups[0].rate) == (5, pytest.approx(0.005, rel=0.02))
     on_base = setup.build_on(source, given, "rnn")
     assert (on_base.epochs, on_base.groups[0].rate) == (None, 0.002)
+    more = {"learning_rate": 0.002, "rehearsals": 2, "alone": False}
+    own = problem(model={"base": "none"}, training=training | more)
+    not_compared = setup.build_on(source, own, "rnn")
+    assert (not_compared.epochs, not_compared.groups[0].rate) == (None, 0.002)
 
 
 # --- whether it is kept ---

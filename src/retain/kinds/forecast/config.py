@@ -9,7 +9,7 @@ from retain.config.schema import Problem as CommonProblem
 from retain.config.schema import Section
 from retain.kinds.forecast.file_format import FileFormat
 from retain.kinds.forecast.presets import DROPOUT, ON_BASE, PRESETS, REHEARSALS
-from retain.kinds.forecast.sections import Evaluation, Floor, Training
+from retain.kinds.forecast.sections import Compared, Evaluation, Floor, Training
 from retain.kinds.forecast.split import Split
 from retain.kinds.forecast.time_axis import TimeAxis
 
@@ -200,7 +200,7 @@ class Problem(CommonProblem):
         if self.model.base == "none" or not self.training.alone:
             return {}
         model = self.model.model_copy(update={"base": "none"})
-        training = self.training.model_copy(update={"rehearsals": 1, "alone": False})
+        training = Compared(**self.training.model_dump() | {"rehearsals": 1})
         return {ALONE: self.model_copy(update={"model": model, "training": training})}
 
     def settings(self, stage: str) -> dict[str, Any]:

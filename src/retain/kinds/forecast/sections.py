@@ -36,18 +36,31 @@ class Training(CommonTraining):
         low, high = UPDATES
         return -(-(self.max_steps or min(max(6 * examples // self.batch_size, low), high)) // one)
 
-    def compared_epochs(self, examples: int) -> tuple[int, float]:
-        """Return the epochs of a network that is only compared, and the factor of its rate.
 
-        Where there are more than COMPARED updates, they are up to half as many, and the learning
-        rate is higher by a little more than that: in validation it then forecasts about as well.
+class Compared(Training):
+    """The training of a network that is only compared with another, and forecasts for no user.
 
-        >>> Training(batch_size=64, epoch_steps=100, rehearsals=1).compared_epochs(100_000)
+    If it would have more than COMPARED updates, it has half of them, but no fewer than COMPARED, at
+    a higher learning rate: in validation it then forecasts about as well.
+    """
+
+    def epochs(self, examples: int) -> int:
+        """Half of those of a network that forecasts, within the bounds.
+
+        >>> training = Compared(batch_size=64, epoch_steps=100, rehearsals=1)
+        >>> training.epochs(100_000), training.rate_factor(100_000)
         (10, 2.5)
         """
-        one, epochs = min(-(-examples // self.batch_size), self.epoch_steps), self.epochs(examples)
-        fewer = min(epochs, max(-(-COMPARED // one), -(-epochs // 2)))
-        return fewer, round((epochs / fewer) ** 1.32, 2)
+        whole, one = (
+            super().epochs(examples),
+            min(-(-examples // self.batch_size), self.epoch_steps),
+        )
+        return min(whole, max(-(-COMPARED // one), -(-whole // 2)))
+
+    def rate_factor(self, examples: int) -> float:
+        """Return by how much the learning rate is higher; 2.5 with half of the updates."""
+        share: float = self.epochs(examples) / super().epochs(examples)
+        return float(round(share**-1.32, 2))
 
 
 Floor = Literal["seasonal_naive", "naive", "drift", "zero", "seasonal_mean", "theta", "ets"]

@@ -23,11 +23,11 @@ def seconds(
     least = training.batch_size * training.epoch_steps  # windows come again until there are so many
     examples = max(windows, least) if training.rehearsals else windows
     epoch = min(-(-examples // training.batch_size), training.epoch_steps)
-    recipes = [(problem, training.epochs(examples))] * (kept or problem.model.base == "none")
-    recipes += [(other, training.compared_epochs(examples)[0]) for other in problem.beside.values()]
+    recipes = [problem] * (kept or problem.model.base == "none") + [*problem.beside.values()]
     pace = UPDATE_SECONDS if update_seconds is None else update_seconds
     low = high = START * (len(training.cells) + problem.refit)
-    for recipe, epochs in recipes:
+    for recipe in recipes:
+        epochs = recipe.training.epochs(examples)
         networks = recipe.training.rehearsals + recipe.model.ensemble
         networks *= len(training.cells) * problem.folds
         networks += problem.refit * kept * recipe.model.ensemble * (recipe is problem)

@@ -57,7 +57,7 @@ class Learner:
         return {**self.sizes, "pool": {"experts": list(base.experts), "log": base.log}}
 
     def examples(self) -> Windows | ReadyWindows:
-        """Return what it learns from; histories are masked anew in each batch, and normalised."""
+        """Return what it learns from: normalised in blocks, unless each batch is masked anew."""
         masked = self.network.cold is not None
         return self.train if masked else ReadyWindows(self.train, self.network)
 

@@ -29,6 +29,7 @@ from retain.kinds.forecast.model.conformal import Residuals, collect, fit, joine
 from retain.kinds.forecast.model.forecaster import Forecaster
 from retain.kinds.forecast.model.learner import Learner
 from retain.kinds.forecast.model.ready import Ready, Together
+from retain.kinds.forecast.sections import Compared
 from retain.training.setup import Group, TrainingSetup
 
 FEWEST = 50  # training windows of a rehearsal, for a network to be kept
@@ -141,9 +142,9 @@ def build(source: Panel, problem: Problem, cell: Cell, config: dict[str, Any]) -
     least = training.batch_size * (1 if in_vain else training.epoch_steps)
     examples = Together([made.examples() for made in (*learners, final)], least)
     epochs, rate = (1 if in_vain else None), training.rate(cell)
-    if final.network.base is None and not training.alone:
-        epochs, factor = training.compared_epochs(len(examples))
-        rate *= factor
+    if isinstance(training, Compared):
+        epochs = training.epochs(len(examples))
+        rate *= training.rate_factor(len(examples))
     groups = [Group(tuple(one.parameters()), rate) for one in network.networks]
 
     def loss(network: nn.Module, batches: tuple[Batch | Ready, ...]) -> tuple[Tensor, Tensor]:
