@@ -96,22 +96,20 @@ def build(
     if key is not None:
         guarded = APIRouter(dependencies=[Depends(require_key(key))], responses=GUARDED)
 
-    @app.head("/", include_in_schema=False)
-    @app.get("/", include_in_schema=False)
-    async def index() -> HTMLResponse:
-        return HTMLResponse(endpoint.page)
-
-    @app.head("/health", include_in_schema=False)
-    @app.get(
-        "/health",
-        summary="Whether the server answers, and whether its registry does",
-        response_model=dict[str, str],
-        response_description="`registry` says why the registry could not be asked, if so.",
+    @guarded.post(
+        endpoint.path,
+        summary=endpoint.summary,
+        response_model=endpoint.answer_model,
+        responses=ANSWERED,
     )
-    async def health() -> Response:
-        return http_io.json(
-            {"status": "ok", "version": holder.champion.version, "registry": holder.registry_error}
-        )
+    async def answer(request: Request) -> Response:
+        raw = await http_io.receive(request, endpoint.max_body, limits.receive)
+        try:
+            async with asyncio.timeout(limits.answer):
+                return await endpoint.answer(holder.champion, raw)
+        except TimeoutError:
+            sentence = f"no answer within {limits.answer:g} s; send fewer rows in a request"
+            raise HTTPException(503, sentence) from None
 
     @guarded.get(
         "/model",
@@ -134,22 +132,25 @@ def build(
     async def description() -> Response:
         return http_io.json(_describe_paths(app, endpoint, holder.champion))
 
-    @guarded.post(
-        endpoint.path,
-        summary=endpoint.summary,
-        response_model=endpoint.answer_model,
-        responses=ANSWERED,
-    )
-    async def answer(request: Request) -> Response:
-        raw = await http_io.receive(request, endpoint.max_body, limits.receive)
-        try:
-            async with asyncio.timeout(limits.answer):
-                return await endpoint.answer(holder.champion, raw)
-        except TimeoutError:
-            sentence = f"no answer within {limits.answer:g} s; send fewer rows in a request"
-            raise HTTPException(503, sentence) from None
+    app.include_router(guarded)  # first: routes are tried in their order
 
-    app.include_router(guarded)
+    @app.head("/", include_in_schema=False)
+    @app.get("/", include_in_schema=False)
+    async def index() -> HTMLResponse:
+        return HTMLResponse(endpoint.page)
+
+    @app.head("/health", include_in_schema=False)
+    @app.get(
+        "/health",
+        summary="Whether the server answers, and whether its registry does",
+        response_model=dict[str, str],
+        response_description="`registry` says why the registry could not be asked, if so.",
+    )
+    async def health() -> Response:
+        return http_io.json(
+            {"status": "ok", "version": holder.champion.version, "registry": holder.registry_error}
+        )
+
     _add_refusals(app)
     return AccessMiddleware(app, metrics, hosts)
 

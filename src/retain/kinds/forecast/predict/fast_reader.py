@@ -154,6 +154,8 @@ def _first_rows(ids: list[Any], size: int) -> Steps | None:
     """Return the first row of each series, if the rows of each are adjacent."""
     if set(map(type, ids)) != {str} or "" in ids:
         return None
+    if ids.count(ids[0]) == size:
+        return np.zeros(1, np.int64)
     names = np.array(ids, dtype=object)
     first = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])
     return first if len(set(names[first])) == len(first) else None
@@ -180,12 +182,16 @@ def _stamps(texts: list[Any]) -> Stamps | None:
         return None
     if texts[0][10:11] == "T":
         form = form.replace(" ", "T")
-    signs = np.array(texts).view(np.uint32).reshape(len(texts), -1)
-    low = np.array([form]).view(np.uint32)
+    try:
+        raw = "".join(texts).encode("ascii")
+    except UnicodeEncodeError:
+        return None
+    signs = np.frombuffer(raw, np.uint8).reshape(len(texts), -1)
+    low = np.frombuffer(form.encode(), np.uint8)
     high = np.where(low == ord("0"), ord("9"), low)
     if (signs < low).any() or (signs > high).any():
         return None
     try:
-        return np.array(texts, dtype="datetime64[us]").astype(np.int64)
+        return np.frombuffer(raw, f"S{len(form)}").astype("datetime64[us]").astype(np.int64)
     except ValueError:  # no such day
         return None
