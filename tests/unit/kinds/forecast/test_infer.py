@@ -404,6 +404,24 @@ def test_few_windows_get_the_small_network(tmp_path: Path, steps: int, preset: s
     assert look(tmp_path, frame(steps)).preset == preset
 
 
+def test_many_windows_get_a_wide_network_untried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[set[int]] = []
+
+    def first(self: Search, candidates: list[Problem], first: int, most: int) -> Compared:
+        tried.append({problem.model.hidden_size for problem in candidates})
+        return Compared(0)
+
+    monkeypatch.setattr(Search, "compare", first)
+    assert "hidden_size" not in look(tmp_path, frame(400), budget=60).model
+    assert tried[-1] == {32, 64}
+    monkeypatch.setattr("retain.kinds.forecast.infer.tuning.PLENTY", 100)
+    found = look(tmp_path, frame(400), budget=60)
+    assert (found.model["hidden_size"], tried[-1]) == (128, {128})
+    assert "hidden_size: 128, for many training windows" in found.sentences
+
+
 def test_a_few_windows_learn_the_difference_to_the_season(tmp_path: Path) -> None:
     months = np.arange(132)
     y = (100 + months) * (1 + 0.3 * np.sin(months * np.pi / 6)) + months % 5

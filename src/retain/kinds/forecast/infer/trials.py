@@ -12,7 +12,7 @@ from retain.kinds.forecast.data.cycles import segment_length
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.model import rehearsal
 from retain.kinds.forecast.model.search import Budget, Compared, Search
-from retain.kinds.forecast.presets import UPDATE_SECONDS
+from retain.kinds.forecast.presets import ON_BASE, UPDATE_SECONDS
 
 LEAST = 20  # training windows, for short trainings to tell anything
 PLANNED = 50  # updates of all comparisons and their scoring, by those of a first round
@@ -127,7 +127,9 @@ def _lengths(problem: Problem, contexts: list[int], frequency: str) -> list[Opti
 
 def _widths(problem: Problem) -> list[Option]:
     width = problem.model.hidden_size
-    return [Option(f"{size}", {}, {"hidden_size": size}) for size in (width, 2 * width)]
+    narrow = ON_BASE["fast"]["model"]["hidden_size"]
+    sizes = (width, 2 * width) if width == narrow else (width,)
+    return [Option(f"{size}", {}, {"hidden_size": size}) for size in sizes]
 
 
 def _describe(found: Compared, options: Sequence[Option]) -> str:

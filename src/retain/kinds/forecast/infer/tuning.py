@@ -32,6 +32,7 @@ ENOUGH = 2_000  # training windows for a large network,
 DIFFERENT = 200  # and origins of one series: what all series share is seen once at each
 EMBEDDED = 2_000  # training windows a series for an embedding of each: with fewer it overfits
 FEW = 500  # windows, from which a network learns no season
+PLENTY, WIDE = 100_000, 128  # training windows for a wide network on the base, and its width
 MINUTE = 60  # seconds that the LSTMs of all folds may train for, with the larger preset
 # Of the processor, for trying settings: a few, and more for a table of many rows.
 SECONDS = {"least": 7.0, "each": 0.0035, "most": 45.0}
@@ -131,7 +132,7 @@ def tune(
     }
     if problem.model.mean == "tweedie":
         model["mean"] = "tweedie"
-    if problem.model.hidden_size != start.model.hidden_size:
+    if problem.model.hidden_size != ON_BASE[preset]["model"]["hidden_size"]:
         model["hidden_size"] = problem.model.hidden_size
     data = {
         "context_length": problem.data.context_length,
@@ -146,8 +147,9 @@ def _describe(problem: Problem, tried: "Trials") -> Iterator[str]:
     data, model = problem.data, problem.model
     yield f"segment_length: {model.segment_length} steps are read at once"
     yield f"transform: {data.transform}{tried.reason('transform')}"
-    if reason := tried.reason("hidden_size"):
-        yield f"hidden_size: {model.hidden_size}{reason}"
+    reason = tried.reason("hidden_size")
+    if reason or model.hidden_size == WIDE:
+        yield f"hidden_size: {model.hidden_size}{reason or ', for many training windows'}"
     yield (
         f"normalisation: {model.normalisation}, residual: {model.residual}, for a network without "
         f"base{tried.reason('normalisation')}"
@@ -267,6 +269,8 @@ def _start(
         "normalisation": "last",
         "series_embedding": 16 if windows >= EMBEDDED * series > EMBEDDED else 0,
     }
+    if windows >= PLENTY:
+        model["hidden_size"] = WIDE
     if draft.minimum is not None and _zeros(built) > MOSTLY_ZERO:
         model["mean"] = "tweedie"
     entry = {"kind": "forecast", "preset": "fast", "data": data, "model": model, "gate": []}
