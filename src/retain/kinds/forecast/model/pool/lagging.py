@@ -18,6 +18,7 @@ from retain.kinds.forecast.model.pool.smoothing import fill
 
 Counts = NDArray[np.int64]
 NEAR = TAPS - 3  # values before the last one
+CHUNK = 1 << 12  # origins whose past values are copied at once
 
 
 @dataclass(frozen=True)
@@ -62,18 +63,22 @@ class Lagged:
         Args:
             bounds: (n,) each, that no forecast goes beyond.
         """
-        memory = self.expert.memory
+        ahead = np.empty((len(at), horizon))
+        for begin in range(0, len(at), CHUNK):
+            some = slice(begin, begin + CHUNK)
+            low, high = (bound[some] for bound in bounds)
+            ahead[some] = self._forecast(at[some], series[some], horizon, (low, high))
+        return ahead
+
+    def _forecast(
+        self, at: Counts, series: Counts, horizon: int, bounds: tuple[Floats, Floats]
+    ) -> Floats:
         step = at + self.steps[series]
         number = np.searchsorted(self.weights[:, 0], step, side="right") - 1
-        number = np.where(step >= self.known[series], len(self.weights) - 1, np.maximum(number, 0))
-        rows = at[:, None] + np.arange(memory)
-        ahead = continued(
-            self.expert,
-            self.values[rows, series[:, None]].astype(np.float64),
-            self.weights[number, 1:],
-            horizon,
-            bounds,
-        )
+        newest = step >= self.known[series]
+        weights = self.weights[np.where(newest, len(self.weights) - 1, np.maximum(number, 0)), 1:]
+        past = self.values[at[:, None] + np.arange(self.expert.memory), series[:, None]]
+        ahead = continued(self.expert, past.astype(np.float64), weights, horizon, bounds)
         ahead[step < self.expert.start] = np.nan
         return ahead
 

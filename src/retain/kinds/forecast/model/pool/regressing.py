@@ -22,9 +22,9 @@ from retain.kinds.forecast.model.pool.smoothing import fill
 
 ORDERS = (1, 3, NEAR)  # values before the last one that have a weight
 RIDGES = (1.0, 10.0, 100.0)  # in steps: of so many is the variance that is added
-ROWS = 500_000  # steps, at most, from which weights are estimated
+ROWS = 250_000  # steps, at most, from which weights are estimated
 SCORED = 400_000  # steps ahead, at most, of which candidates are scored
-CELLS = 4_000_000  # values of the series from which they are estimated, at most
+CELLS = 1_000_000  # values of the series from which they are estimated, at most
 
 
 def fit(expert: Expert, x: Floats, lengths: Counts, horizon: int) -> Floats:
