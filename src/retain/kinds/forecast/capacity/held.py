@@ -34,5 +34,6 @@ def pool_bytes(config: Mapping[str, Any], data: Data) -> int:
     if "pool" not in config:
         return 0
     experts, log = tuple(config["pool"]["experts"]), config["pool"]["log"]
-    none = Pool.empty(experts, data.horizon, data.context_length, log, 0)  # the row of new series
-    return sum(array.nbytes for array in none.arrays().values())
+    none, one = (Pool.empty(experts, data.horizon, data.context_length, log, n) for n in (0, 1))
+    sizes = [sum(array.nbytes for array in pool.arrays().values()) for pool in (none, one)]
+    return sizes[1] - sizes[0]

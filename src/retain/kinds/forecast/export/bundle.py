@@ -17,7 +17,14 @@ from retain.evaluation import arrays
 from retain.kinds.forecast.export import onnx_file, readme, run_pool, session, windows
 from retain.kinds.forecast.export.graph import Graph
 from retain.kinds.forecast.export.windows import Arrays
-from retain.kinds.forecast.model.pool import newest, pool, smoothing, subtracting, tracing
+from retain.kinds.forecast.model.pool import (
+    lagging,
+    newest,
+    pool,
+    smoothing,
+    subtracting,
+    tracing,
+)
 from retain.kinds.forecast.predict import predictor
 from retain.kinds.forecast.predict.predictor import Predictor
 from retain.project import files, fingerprint
@@ -30,7 +37,7 @@ EPSILON = float(np.finfo(np.float32).eps)
 BITS = 8
 ROUNDED = 1e-3  # share of whole numbers that may be rounded to the neighbour
 FILES: dict[Format, str] = {"onnx": "model.onnx", "torch": "model.pt2"}
-VENDORED = (arrays, newest, pool, smoothing, subtracting, tracing)
+VENDORED = (arrays, lagging, newest, pool, smoothing, subtracting, tracing)
 
 
 def export(folder: Path, out: Path, how: Format) -> Exported:

@@ -1,1 +1,1 @@
-"""The classical base under every forecast: exponential smoothing experts, blended."""
+"""The classical base under every forecast: smoothing and autoregression experts, blended."""

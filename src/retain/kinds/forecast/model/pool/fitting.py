@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.data.cycles import natural
 from retain.kinds.forecast.data.panel import Panel
-from retain.kinds.forecast.model.pool import blocks, smoothing, subtracting
+from retain.kinds.forecast.model.pool import blocks, ranking, regressing, smoothing, subtracting
 from retain.kinds.forecast.model.pool.blocks import Block
 from retain.kinds.forecast.model.pool.paths import Paths
 from retain.kinds.forecast.model.pool.pool import BEST, Expert, Pool
@@ -28,8 +28,9 @@ SAMPLE = 2_000  # series, at most, over which their errors are averaged
 AT_ONCE = 1 << 15  # states that are updated together: they fit into a processor's cache
 PRIOR = 10  # weight, in horizons, of all series' errors in the choice for one series
 PRIOR_WEIGHT = 2  # and in the weights of the blend
+YEARLY = 52  # steps of a season of weeks or days that is a year's: a figure has its neighbours
+SHORTEST = 10  # steps, besides two horizons, for an autoregression
 SHARPNESS = 6  # weights fall with this power of the error
-WORST = 10.0  # times the smallest error; larger errors are clipped
 
 
 def fit(panel: Panel, until: int, log: bool) -> Pool:
@@ -42,6 +43,7 @@ def fit(panel: Panel, until: int, log: bool) -> Pool:
     experts = names(panel, until, log)
     pool = Pool.empty(experts, data["horizon"], data["context_length"], log, count)
     _choose(pool, panel, until)
+    _regress(pool, panel, until)
     paths = Paths(pool, panel, np.arange(1, len(panel.index) + 1), until)
     _weigh(pool, paths)
     for number in reversed(range(len(paths.spans))):  # the last ones are in the cache
@@ -57,10 +59,11 @@ def fit(panel: Panel, until: int, log: bool) -> Pool:
 
 
 def names(panel: Panel, until: int, log: bool) -> tuple[str, ...]:
-    """Return the experts of a panel: one without a season, and three for each natural season.
+    """Return the experts of a panel: one without a season, three for each natural season, and one
+    autoregression, which reads the shortest.
 
     A season needs a median series of one cycle and two horizons, whatever the error of the naive
-    forecast; for moving averages, three cycles and a horizon.
+    forecast; for moving averages and the autoregression, three cycles and a horizon.
     """
     index, data = panel.index, panel.schema.data
     first = index["first_step"].to_numpy()
@@ -69,9 +72,12 @@ def names(panel: Panel, until: int, log: bool) -> tuple[str, ...]:
     seasons = {*natural(panel.schema.frequency), data["season_length"]}
     used = sorted(m for m in seasons if m > 1 and m + 2 * data["horizon"] <= middle)
     kinds = ["es"]
+    several = [m for m in used if 3 * m + data["horizon"] <= middle]
     for m in used:
-        several = 3 * m + data["horizon"] <= middle
-        kinds += [f"{kind}-{m}" for kind in ("hw", "sd", *(("cd",) if several else ()))]
+        figures = "cs" if m >= YEARLY and panel.schema.frequency[:1] in "WDB" else "cd"
+        kinds += [f"{kind}-{m}" for kind in ("hw", "sd", *((figures,) if m in several else ()))]
+    if used[:1] == several[:1] and middle >= SHORTEST + 2 * data["horizon"]:
+        kinds.append(f"ar-{used[0]}" if used else "ar")
     return tuple(space + kind for space in (("", "log ") if log else ("",)) for kind in kinds)
 
 
@@ -89,21 +95,48 @@ def _choose(pool: Pool, panel: Panel, until: int) -> None:
         some = sampled[(sampled >= series.start) & (sampled < series.stop)] - series.start
         scored.append(_scores(pool, block.y[:, some], block.lengths[some], longest))
     common = [
-        _common(np.concatenate([e for e, _ in parts]), np.concatenate([n for _, n in parts]))
+        ranking.common(np.concatenate([e for e, _ in parts]), np.concatenate([n for _, n in parts]))
         for parts in zip(*scored, strict=True)
     ]
-    for number, ratios in enumerate(common):
+    smoothed = [number for number, name in enumerate(pool.experts) if not Expert.parse(name).lagged]
+    for number, ratios in zip(smoothed, common, strict=True):
         pool.chosen[0, number] = np.argsort(ratios, kind="stable")[:BEST]
     for place, (series, rows) in enumerate(spans):
         parts = scored[place]
         if len(sampled) < count:
             block = blocks.read(panel, series, rows, until)
             parts = _scores(pool, block.y, block.lengths, longest)
-        for number, (errors, horizons) in enumerate(parts):
-            own = np.where(horizons[:, None] > 0, _ratios(errors), 1.0)
-            total = horizons[:, None] * own + PRIOR * common[number]
+        for number, ratios, (errors, horizons) in zip(smoothed, common, parts, strict=True):
+            own = np.where(horizons[:, None] > 0, ranking.ratios(errors), 1.0)
+            total = horizons[:, None] * own + PRIOR * ratios
             best = np.argsort(total / (horizons[:, None] + PRIOR), axis=1, kind="stable")
             pool.chosen[1 + series.start : 1 + series.stop, number] = best[:, :BEST]
+
+
+def _regress(pool: Pool, panel: Panel, until: int) -> None:
+    """Estimate the weights of autoregressions from all series, or from some evenly drawn."""
+    lagged = [name for name in pool.experts if Expert.parse(name).lagged]
+    if not lagged:
+        return
+    count = len(panel.index)
+    ends = np.minimum(panel.index["first_step"] + panel.index["length"], until)
+    longest = max(int((ends - panel.index["first_step"]).max()), 1)
+    most = min(count, SAMPLE, max(regressing.CELLS // longest, 1))
+    sampled = np.unique(np.linspace(0, count - 1, most).astype(np.int64))
+    parts = []
+    for series, rows in blocks.spans(panel):
+        some = sampled[(sampled >= series.start) & (sampled < series.stop)] - series.start
+        if len(some):
+            block = blocks.read(panel, series, rows, until)
+            parts.append((block.y[:, some], block.lengths[some]))
+    lengths = np.concatenate([own for _, own in parts])
+    steps = max(len(y) for y, _ in parts)
+    padded = [np.pad(y, ((0, steps - len(y)), (0, 0)), constant_values=np.nan) for y, _ in parts]
+    y = np.concatenate(padded, axis=1)[: max(int(lengths.max()), 1)]
+    for name in lagged:
+        expert = Expert.parse(name)
+        x = np.log1p(np.maximum(y, 0)) if expert.log else y
+        pool.filters[name][:] = regressing.fit(expert, x, lengths, pool.horizon)
 
 
 def _scores(pool: Pool, y: Floats, lengths: Counts, longest: int) -> list[tuple[Floats, Floats]]:
@@ -117,6 +150,8 @@ def _scores(pool: Pool, y: Floats, lengths: Counts, longest: int) -> list[tuple[
     scored: list[tuple[Floats, Floats]] = []
     for name in pool.experts:
         expert = Expert.parse(name)
+        if expert.lagged:
+            continue
         x, size = logs if expert.log else y, len(smoothing.grid(expert.season > 0).alpha)
         errors: Floats = np.zeros((len(lengths), size))
         horizons: Floats = np.zeros(len(lengths))
@@ -186,21 +221,6 @@ def _origins(expert: Expert, horizon: int, longest: int) -> tuple[int, int]:
     return first, stride
 
 
-def _ratios(errors: Floats) -> Floats:
-    """Return errors divided by the smallest of each row; 1 if both are 0."""
-    least = np.maximum(errors.min(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return np.where(errors > WORST * least, WORST, np.maximum(errors / least, 1.0))
-
-
-def _common(errors: Floats, horizons: Floats) -> Floats:
-    """Return the mean ratio of every candidate over series that have been scored."""
-    scored = errors[horizons > 0]
-    if not len(scored):
-        return np.ones(errors.shape[1])
-    mean: Floats = np.cumsum(_ratios(scored), axis=0)[-1] / len(scored)
-    return mean
-
-
 def _weigh(pool: Pool, paths: Paths) -> None:
     """Blend the experts of each series by their errors at its last origins."""
     experts = [Expert.parse(name) for name in pool.experts]
@@ -216,7 +236,7 @@ def _weigh(pool: Pool, paths: Paths) -> None:
         begin = np.max(np.where(usable[series], starts - pool.horizon, 1), axis=1)
         path = paths[number]
         errors[series], horizons[series] = _recent(pool, path.block, path.found, begin, reach)
-    logs = np.where(horizons[:, None] > 0, np.log(_ratios(errors)), 0.0)
+    logs = np.where(horizons[:, None] > 0, np.log(ranking.ratios(errors)), 0.0)
     scored = logs[horizons > 0]
     overall = np.cumsum(scored, axis=0)[-1] / len(scored) if len(scored) else np.zeros(len(experts))
     n = horizons[:, None]

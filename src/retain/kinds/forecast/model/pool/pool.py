@@ -9,55 +9,92 @@ from numpy.typing import NDArray
 from retain.evaluation.arrays import Floats
 
 BEST = 4  # candidates of an expert that are averaged
+TAPS = 9  # weights of an autoregression
+REFITS = 8  # times that they are estimated, from more and more steps
+BLUR = 0.1  # share of a season, in which its figures are smoothed
 FIELDS = ("chosen", "weights", "ends", "begins", "extremes", "tail")  # arrays besides the states
 
 
 @dataclass(frozen=True)
 class Expert:
-    """One expert: exponential smoothing of the data, or of their log1p.
+    """One expert: exponential smoothing or an autoregression of the data, or of their log1p.
 
     Attributes:
-        log: whether it smooths log1p of the data.
-        difference: lag of the difference that it smooths instead of the data; 0 for none.
-        season: steps of its seasonal component; 0 for none.
-        decomposed: steps of the seasonal component by moving averages, which is subtracted from the
-            data before smoothing; 0 for none.
+        log: whether it reads log1p of the data.
+        kind: `es` smooths level and trend, `hw` these and a season, `sd` level and trend of the
+            difference to the season before, `cd` these of the data less a season by moving averages
+            (`cs`: whose figures are smoothed), `ar` is an autoregression.
+        period: steps of its season; 0 for none.
     """
 
     log: bool
-    difference: int
-    season: int
-    decomposed: int
+    kind: str
+    period: int
 
     @classmethod
     def parse(cls, name: str) -> "Expert":
         """Return the expert of a name.
 
-        `es` smooths level and trend, `hw-12` these and a season, `sd-12` level and trend of the
-        difference to the season before, `cd-12` these of the data less a season by moving averages.
-
         >>> Expert.parse("log hw-12")
-        Expert(log=True, difference=0, season=12, decomposed=0)
+        Expert(log=True, kind='hw', period=12)
         """
-        kind, _, season = name.removeprefix("log ").partition("-")
-        lengths = (int(season) if kind == own else 0 for own in ("sd", "hw", "cd"))
-        return cls(name.startswith("log "), *lengths)
+        kind, _, period = name.removeprefix("log ").partition("-")
+        return cls(name.startswith("log "), kind, int(period or 0))
+
+    @property
+    def lagged(self) -> bool:
+        """Whether it is an autoregression."""
+        return self.kind == "ar"
+
+    @property
+    def difference(self) -> int:
+        """Lag of the difference that it smooths instead of the data; 0 for none."""
+        return self.period if self.kind == "sd" else 0
+
+    @property
+    def season(self) -> int:
+        """Steps of the season that it smooths; 0 for none."""
+        return self.period if self.kind == "hw" else 0
+
+    @property
+    def decomposed(self) -> int:
+        """Steps of the season by moving averages that it subtracts before smoothing; 0 for none."""
+        return self.period if self.kind in ("cd", "cs") else 0
+
+    @property
+    def blur(self) -> int:
+        """Neighbours on each side with which a figure of the season is averaged."""
+        return round(BLUR * self.period) if self.kind == "cs" else 0
+
+    @property
+    def cycle(self) -> int:
+        """Steps of which an autoregression reads the mean."""
+        return self.period or 2 * (TAPS - 3)
+
+    @property
+    def memory(self) -> int:
+        """The number of last values that an autoregression reads."""
+        return max(self.cycle, self.period + 1, TAPS - 2)
 
     @property
     def size(self) -> int:
         """The number of values in the state of a candidate."""
-        # The candidates share these values.
-        return 2 + self.season + self.difference + -(-2 * self.decomposed // BEST)
+        if self.lagged:  # shared by the candidates, as the values of a decomposition are
+            return -(-self.memory // BEST)
+        shared = 2 * (self.decomposed + self.blur)
+        return 2 + self.season + self.difference + -(-shared // BEST)
 
     @property
     def start(self) -> int:
         """The number of steps before the first forecast."""
+        if self.lagged:
+            return (self.period or 1) + 5
         return max(self.season, self.difference + 1, 2 * self.decomposed)
 
     @property
     def reach(self) -> int:
-        """Steps of its longest season; 0 without one."""
-        return max(self.season, self.difference, self.decomposed)
+        """Steps of its season; 0 without one."""
+        return self.period
 
     @property
     def subtracted(self) -> int:
@@ -84,7 +121,10 @@ class Pool:
         extremes: float32 (series + 1, 2), the least and the largest value before `ends`.
         tail: float32 (series + 1, context), the blend's forecasts one step ahead before `ends`.
         states: by expert, float32 (series + 1, BEST, size): level, trend and the seasonal figures
-            from the next step on, or the values to continue the subtracted season.
+            from the next step on, or the values to continue the subtracted season; of an
+            autoregression the last values.
+        filters: by autoregression, float64 (REFITS, 1 + TAPS): the step after which weights are
+            used, and these; the same for all series.
     """
 
     experts: tuple[str, ...]
@@ -97,11 +137,13 @@ class Pool:
     extremes: NDArray[np.float32]
     tail: NDArray[np.float32]
     states: dict[str, NDArray[np.float32]]
+    filters: dict[str, Floats]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all fitted arrays, by name; shapes are those of `empty`."""
         states = {f"states.{name}": state for name, state in self.states.items()}
-        return {name: getattr(self, name) for name in FIELDS} | states
+        filters = {f"filters.{name}": weights for name, weights in self.filters.items()}
+        return {name: getattr(self, name) for name in FIELDS} | states | filters
 
     def weights_alone(self) -> "Pool":
         """Return the pool without anything else that grows with the series; it cannot be run."""
@@ -116,8 +158,10 @@ class Pool:
     ) -> "Pool":
         """Return the pool with these `arrays`."""
         states = {name: arrays[f"states.{name}"] for name in experts}
+        lagged = [name for name in experts if Expert.parse(name).lagged]
+        filters = {name: arrays[f"filters.{name}"] for name in lagged}
         own = {name: arrays[name] for name in FIELDS}
-        return cls(experts=experts, horizon=horizon, log=log, states=states, **own)
+        return cls(experts, horizon, log=log, states=states, filters=filters, **own)
 
     @staticmethod
     def empty(
@@ -139,6 +183,11 @@ class Pool:
             states={
                 name: np.zeros((rows, BEST, expert.size), dtype=np.float32)
                 for name, expert in parsed.items()
+            },
+            filters={
+                name: np.zeros((REFITS, 1 + TAPS))
+                for name, expert in parsed.items()
+                if expert.lagged
             },
         )
 

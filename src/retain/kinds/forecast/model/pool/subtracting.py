@@ -40,6 +40,8 @@ class Subtracted:
         filled: (ahead + steps, series), the data without missing values.
         values: (rows, series), the figures; row r is that of step r - ahead.
         fresh: as in `row_ahead`.
+        blur: neighbours on each side with which figures are averaged.
+        raw: figures before that, as `values`.
     """
 
     season: int
@@ -47,6 +49,8 @@ class Subtracted:
     filled: Floats
     values: Floats
     fresh: int
+    blur: int
+    raw: Floats
 
     def rest(self, x: Floats) -> Floats:
         """Return x minus the season, from the first step on that has one."""
@@ -64,8 +68,9 @@ class Subtracted:
         values = self.filled[last - self.season : last, series]
         if not self.fresh:
             return np.repeat(values.T[:, None], BEST, axis=1)
-        begin = last + self.fresh - self.season
-        both = np.concatenate([values, self.values[begin : begin + self.season, series]]).T
+        end = last + self.fresh + self.blur
+        figures = self.raw[end - self.season - 2 * self.blur : end, series]
+        both = np.concatenate([values, figures]).T
         padded = np.pad(both, ((0, 0), (0, -both.shape[1] % BEST)))
         return padded.reshape(len(series), BEST, -1)
 
@@ -83,20 +88,38 @@ def of(
     season = expert.subtracted
     if not season:
         return None
+    ahead, filled = 0, x
     if saved is None:
         filled = fill(x, season)
-        fresh = season - season // 2 if expert.decomposed else 0
-        values = _figures(filled, season) if expert.decomposed else filled
-        return Subtracted(season, 0, filled, values, fresh)
-    if not expert.decomposed:
-        before = np.ascontiguousarray(saved[:, 0, 2:].T)
+        raw = _figures(filled, season) if expert.decomposed else filled
+    else:
+        ahead, both = season, saved[:, 0, 2:]
+        if expert.decomposed:
+            both = saved[:, :, 2:].reshape(len(saved), -1)[:, : 2 * (season + expert.blur)]
+        both = np.ascontiguousarray(both.T)
+        before, figures = both[:season], both[season:]
         filled = np.concatenate([before, fill(x, season, before)])
-        return Subtracted(season, season, filled, filled, 0)
-    both = np.ascontiguousarray(saved[:, :, 2:].reshape(len(saved), -1).T)
-    before, figures = both[:season], both[season : 2 * season]
-    filled = np.concatenate([before, fill(x, season, before)])
-    values = _figures(filled, season, figures, steps)
-    return Subtracted(season, season, filled, values, season - season // 2)
+        raw = _figures(filled, season, figures, steps) if expert.decomposed else filled
+    if not expert.decomposed:
+        return Subtracted(season, ahead, filled, raw, 0, 0, raw)
+    fresh = season - season // 2 - expert.blur  # the newest figures have no neighbours yet
+    return Subtracted(season, ahead, filled, _blurred(raw, expert.blur), fresh, expert.blur, raw)
+
+
+def _blurred(figures: Floats, width: int) -> Floats:
+    """Return means of neighbouring figures, with weights that fall evenly to 0 on each side.
+
+    One observation a year makes a figure of a week or a day mostly noise, which its neighbours
+    share less than its season.
+    """
+    if not width:
+        return figures
+    padded = np.pad(figures, ((width, width), (0, 0)), mode="edge")
+    total = np.zeros_like(figures)
+    for offset in range(-width, width + 1):
+        weight = (width + 1 - abs(offset)) / (width + 1) ** 2
+        total += weight * padded[width + offset : width + offset + len(figures)]
+    return total
 
 
 def _figures(
@@ -110,7 +133,7 @@ def _figures(
 
     Args:
         x: (rows, series); with `saved`, a season of them precedes the first step.
-        saved: (season, series), the newest figures after
+        saved: (season or more, series), the newest figures after
         steps: (series,) steps.
     """
     half, rows = season // 2, len(x)
@@ -119,7 +142,7 @@ def _figures(
     first, before = half, np.zeros(x.shape[1], dtype=np.int64)
     if saved is not None and steps is not None:
         first, before = season - half, steps - season
-        figures[first : first + season] = saved
+        figures[first + season - len(saved) : first + season] = saved
     for row in range(first, rows - half):
         cycle = (row + before - half) // season
         weight = np.where(cycle > 0, np.maximum(1 / (cycle + 1), NEWEST), 1.0)

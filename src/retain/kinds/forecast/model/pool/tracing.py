@@ -1,5 +1,6 @@
 """The paths of a pool's experts along series, and their causal forecasts at any origin."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -7,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retain.evaluation.arrays import Floats
-from retain.kinds.forecast.model.pool import smoothing, subtracting
+from retain.kinds.forecast.model.pool import lagging, smoothing, subtracting
+from retain.kinds.forecast.model.pool.lagging import Lagged
 from retain.kinds.forecast.model.pool.pool import BEST, Expert, Pool, mix
 from retain.kinds.forecast.model.pool.subtracting import row_ahead
 
@@ -58,6 +60,23 @@ class Track:
     trends: Counts
     repeat: Repeat | None
 
+    @property
+    def nbytes(self) -> int:
+        """The number of bytes that grow with the steps."""
+        values = self.repeat.values.nbytes if self.repeat else 0
+        return self.level.nbytes + self.trend.nbytes + values
+
+    def forecast(self, expert: Expert, at: Counts, series: Counts, horizon: int) -> Floats:
+        """Return forecasts (n, horizon) from origins on; NaN where it has not started."""
+        levels, trends = smoothing.multipliers(expert.difference, horizon)
+        part: Floats = self.level[at, series].astype(np.float64)[:, None] * levels
+        for candidate in range(BEST):
+            slope = self.trend[at, series, candidate].astype(np.float64) / BEST
+            part += slope[:, None] * trends[self.trends[series, candidate]]
+        if self.repeat is not None:
+            part += self.repeat.ahead(at, series, horizon)
+        return part
+
 
 class Trace(NamedTuple):
     """The paths of all experts along some series; origin 0 is before the first row.
@@ -68,18 +87,14 @@ class Trace(NamedTuple):
         states: by expert, as `Pool.states`, at each series' last row.
     """
 
-    tracks: list[Track]
+    tracks: list[Track | Lagged]
     extremes: Singles
     states: list[Singles]
 
     @property
     def size(self) -> int:
         """The number of bytes."""
-        arrays = [self.extremes, *self.states]
-        for track in self.tracks:
-            arrays += [track.level, track.trend]
-            arrays += [track.repeat.values] if track.repeat else []
-        return sum(array.nbytes for array in arrays)
+        return sum(part.nbytes for part in (self.extremes, *self.states, *self.tracks))
 
 
 def trace(pool: Pool, y: Floats, lengths: Counts, numbers: Counts, going: bool = False) -> Trace:
@@ -91,16 +106,23 @@ def trace(pool: Pool, y: Floats, lengths: Counts, numbers: Counts, going: bool =
         numbers: (series,), rows in the pool.
         going: continue from the states of the pool, instead of starting at the first row.
     """
-    tracks, states = [], []
+    tracks: list[Track | Lagged] = []
+    states = []
     logs = np.log1p(np.maximum(y, 0)) if pool.log else y
     steps = (pool.ends - pool.begins)[numbers]
     for number, name in enumerate(pool.experts):
         expert = Expert.parse(name)
         x, chosen = logs if expert.log else y, pool.chosen[numbers, number]
         saved = pool.states[name][numbers].astype(np.float64) if going else None
-        track, state = _follow(expert, x, chosen, lengths, saved, steps)
-        tracks.append(track)
-        states.append(state)
+        if expert.lagged:
+            before = steps if going else np.zeros_like(steps)
+            lags = lagging.follow(expert, x, saved, before, steps, pool.filters[name])
+            tracks.append(lags)
+            states.append(_by_series(lengths, lags.state))
+        else:
+            track, state = _follow(expert, x, chosen, lengths, saved, steps)
+            tracks.append(track)
+            states.append(state)
     extremes = np.full((2, len(y) + 1, y.shape[1]), np.nan, dtype=np.float32)
     extremes[:, 1:] = y
     if going:
@@ -108,6 +130,14 @@ def trace(pool: Pool, y: Floats, lengths: Counts, numbers: Counts, going: bool =
     np.fmin.accumulate(extremes[0], axis=0, out=extremes[0])
     np.fmax.accumulate(extremes[1], axis=0, out=extremes[1])
     return Trace(tracks, extremes, states)
+
+
+def _by_series(lengths: Counts, state: Callable[[int, Counts], Singles]) -> Singles:
+    """Return the states of series after `lengths` steps, by a function of one length."""
+    parts = [(end, np.flatnonzero(lengths == end)) for end in np.unique(lengths).tolist()]
+    order = np.argsort(np.concatenate([some for _, some in parts]), kind="stable")
+    found: Singles = np.concatenate([state(end, some) for end, some in parts])[order]
+    return found
 
 
 def _follow(
@@ -183,22 +213,21 @@ def forecast(pool: Pool, found: Trace, at: Counts, series: Counts, horizon: int)
     first: dict[bool, Floats] = {}  # by data space, the forecast of its `es`
     for number, name in enumerate(pool.experts):
         expert, track = Expert.parse(name), found.tracks[number]
-        levels, trends = smoothing.multipliers(expert.difference, horizon)
-        part = track.level[at, series].astype(np.float64)[:, None] * levels
-        for candidate in range(BEST):
-            slope = track.trend[at, series, candidate].astype(np.float64) / BEST
-            part += slope[:, None] * trends[track.trends[series, candidate]]
-        if track.repeat is not None:
-            part += track.repeat.ahead(at, series, horizon)
+        bounds = _bounds(low, high, expert.log)
+        if isinstance(track, Lagged):
+            part = track.forecast(at, series, horizon, bounds)
+        else:
+            part = track.forecast(expert, at, series, horizon)
         part = np.where(np.isfinite(part), part, first.setdefault(expert.log, part))
-        out[:, number] = _bounded(part, low, high, expert.log)
+        clipped = np.clip(part, *(bound[:, None] for bound in bounds))
+        out[:, number] = np.expm1(clipped) if expert.log else clipped
     return out
 
 
-def _bounded(part: Floats, low: Floats, high: Floats, log: bool) -> Floats:
-    """Return forecasts in data units, clipped to three times the range of the values seen.
+def _bounds(low: Floats, high: Floats, log: bool) -> tuple[Floats, Floats]:
+    """Return the bounds of forecasts, three times the range of the values seen, in their space.
 
-    In log1p space also to a factor of ten: a trend there is exponential growth, which a few steep
+    In log1p space also a factor of ten: a trend there is exponential growth, which a few steep
     values would make overflow.
     """
     if log:
@@ -206,8 +235,7 @@ def _bounded(part: Floats, low: Floats, high: Floats, log: bool) -> Floats:
     reach = 3 * (high - low)
     if log:
         reach = np.minimum(reach, np.log(10))
-    clipped = np.clip(part, (low - reach)[:, None], (high + reach)[:, None])
-    return np.expm1(clipped) if log else clipped
+    return low - reach, high + reach
 
 
 def one_ahead(
