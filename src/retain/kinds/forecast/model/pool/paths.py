@@ -62,8 +62,8 @@ class Paths:
     def __getitem__(self, number: int) -> Path:
         """Return the paths along the series of one of the spans."""
         if number not in self._kept:
-            block = blocks.read(self._panel, *self.spans[number], self._until)
-            own = self._numbers[self.spans[number][0]]
+            block = blocks.read(self._panel, self.spans[number], self._until)
+            own = self._numbers[self.spans[number]]
             found = trace(self._pool, block.y, block.lengths, own)
             self._kept[number] = Path(self._pool, block, found, own)
             sizes = [path.size for path in self._kept.values()]

@@ -142,13 +142,13 @@ def _follow(
         at = t + length - len(x)
         if saved is None and at < expert.start:
             continue
-        level[at], trend[at] = state.level.mean(axis=1), state.trend
+        level[at], trend[at] = _mean(state.level), state.trend
         if state.figures is not None and repeat is not None:
             top = int(repeat.shift[at]) + at
             if t in starts:
-                repeat.values[top - season : top] = state.figures.mean(axis=2)
+                repeat.values[top - season : top] = _mean(state.figures)
             else:
-                repeat.values[top - 1] = state.figures[(t - 1) % season].mean(axis=1)
+                repeat.values[top - 1] = _mean(state.figures[(t - 1) % season])
         if at in ends:
             some = ends[at]
             states[some, :, 0], states[some, :, 1] = state.level[some], state.trend[some]
@@ -156,6 +156,14 @@ def _follow(
                 order = (t + np.arange(season)) % season  # from the phase of the next step on
                 states[some, :, 2:] = state.figures[order][:, some].transpose(1, 2, 0)
     return Track(level, trend, gains.trends, repeat), states
+
+
+def _mean(values: Floats) -> Floats:
+    """Return the mean of BEST candidates, the last axis: NumPy is slow along so few."""
+    total: Floats = values[..., 0] + values[..., 1]
+    for candidate in range(2, BEST):
+        total += values[..., candidate]
+    return total / BEST
 
 
 def _figures(season: int, length: int, count: int, started: bool) -> Repeat:
