@@ -10,7 +10,7 @@ from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.model.pool import blocks
 from retain.kinds.forecast.model.pool.blocks import Block
 from retain.kinds.forecast.model.pool.pool import Pool
-from retain.kinds.forecast.model.pool.tracing import Counts, Singles, Trace, one_ahead, trace
+from retain.kinds.forecast.model.pool.tracing import Counts, Singles, Trace, all_ahead, trace
 
 KEPT = 1 << 27  # bytes of cached paths; for a larger panel, the most recently used ones
 
@@ -33,9 +33,7 @@ class Path:
     @cached_property
     def ahead(self) -> Singles:
         """The blend's forecasts one step ahead, (steps, series), by the pool's present weights."""
-        steps, count = self.block.y.shape
-        every = np.repeat(np.arange(steps)[:, None], count, axis=1)
-        return one_ahead(self.pool, self.found, every, self.numbers)
+        return all_ahead(self.pool, self.found, self.numbers)
 
     @property
     def size(self) -> int:

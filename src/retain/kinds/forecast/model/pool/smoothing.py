@@ -64,9 +64,11 @@ class Gains:
 
     def growing(self, number: NDArray[np.int64]) -> tuple[Floats, Floats]:
         """Return α and αβ at the value of a number, from 1, of a series."""
-        of_grid = grown(self.seasonal)
+        alpha, both = grown(self.seasonal)
         rows = np.minimum(number, GROWN)
-        return of_grid[0][rows, self.numbers], of_grid[1][rows, self.numbers]
+        if not rows.ndim:  # of all series, which is faster
+            return alpha[rows].take(self.numbers), both[rows].take(self.numbers)
+        return alpha[rows, self.numbers], both[rows, self.numbers]
 
 
 @cache

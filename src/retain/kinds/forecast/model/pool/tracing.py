@@ -41,6 +41,12 @@ class Repeat:
         found: Singles = self.values[np.maximum(rows, 0), series[:, None]]
         return found
 
+    def next_rows(self, at: Counts) -> Singles:
+        """Return the repeated values (n, series) of the first step from origins on."""
+        rows = at + self.shift[at] + row_ahead(0, self.season, self.fresh)
+        found: Singles = self.values[np.maximum(rows, 0)]
+        return found
+
 
 @dataclass(frozen=True)
 class Track:
@@ -193,9 +199,10 @@ def forecast(pool: Pool, found: Trace, at: Counts, series: Counts, horizon: int)
         expert, track = Expert.parse(name), found.tracks[number]
         levels, trends = smoothing.multipliers(expert.difference, horizon)
         part = track.level[at, series].astype(np.float64)[:, None] * levels
+        slopes = track.trend[at, series].astype(np.float64) / BEST
         for candidate in range(BEST):
-            slope = track.trend[at, series, candidate].astype(np.float64) / BEST
-            part += slope[:, None] * trends[track.trends[series, candidate]]
+            factors = trends[track.trends[series, candidate]]
+            part += slopes[:, candidate, None] * factors
         if track.repeat is not None:
             part += track.repeat.ahead(at, series, horizon)
         part = np.where(np.isfinite(part), part, first.setdefault(expert.log, part))
@@ -214,8 +221,39 @@ def _bounded(part: Floats, low: Floats, high: Floats, log: bool) -> Floats:
     reach = 3 * (high - low)
     if log:
         reach = np.minimum(reach, np.log(10))
-    clipped = np.clip(part, (low - reach)[:, None], (high + reach)[:, None])
+    clipped = np.clip(part, (low - reach)[..., None], (high + reach)[..., None])
     return np.expm1(clipped) if log else clipped
+
+
+def all_ahead(pool: Pool, found: Trace, numbers: Counts) -> Singles:
+    """Return the same as `one_ahead` at all origins before the last: (steps, series).
+
+    Args:
+        numbers: (series,), rows in the pool.
+    """
+    steps, count = found.extremes.shape[1] - 1, len(numbers)
+    out = np.empty((steps, count), np.float32)
+    weights, at_once = pool.weights[numbers], max(CHUNK // count, 1)
+    for begin in range(0, steps, at_once):
+        at = np.arange(begin, min(begin + at_once, steps))
+        low, high = found.extremes[:, at].astype(np.float64)
+        first: dict[bool, Floats] = {}
+        total = np.zeros((len(at), count))
+        for number, name in enumerate(pool.experts):
+            expert, track = Expert.parse(name), found.tracks[number]
+            levels, trends = smoothing.multipliers(expert.difference, 1)
+            part = track.level[at].astype(np.float64) * levels
+            slopes = track.trend[at].astype(np.float64) / BEST
+            for candidate in range(BEST):
+                part += slopes[..., candidate] * trends[track.trends[:, candidate], 0]
+            if track.repeat is not None:
+                part += track.repeat.next_rows(at)
+            part = np.where(np.isfinite(part), part, first.setdefault(expert.log, part))
+            part = _bounded(part[..., None], low, high, expert.log)[..., 0]
+            part = np.log1p(np.maximum(part, 0)) if pool.log else part
+            total += weights[:, number] * part
+        out[at] = np.expm1(total) if pool.log else total
+    return out
 
 
 def one_ahead(
