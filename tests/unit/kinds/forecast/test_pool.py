@@ -457,6 +457,19 @@ def test_a_few_windows_of_many_series_are_run_without_the_others(
     assert not run._paths._kept
 
 
+def test_the_same_windows_are_forecast_once_for_two_models(gappy: Panel) -> None:
+    run, series = Run(fitted(True), gappy), np.array([0, 2])
+    rows = (gappy.index["start"] - gappy.index["first_step"]).to_numpy()[series] + 150
+    found = run.at(series, rows, CONTEXT)
+    assert run.at(series, rows.copy(), CONTEXT) is found
+    assert run.at(series, rows, CONTEXT - 1).ahead.shape == (2, CONTEXT - 1)
+    later = run.at(series, rows + 1, CONTEXT)
+    assert not np.array_equal(later.experts, found.experts)
+    assert run.at(series, rows + 1, CONTEXT, once=True) is later
+    run.at(series, rows + 2, CONTEXT, once=True)  # of held windows no second copy is kept
+    assert run._last is None
+
+
 def test_a_run_along_many_series_keeps_a_few_paths(
     gappy: Panel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

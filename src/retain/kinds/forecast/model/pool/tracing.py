@@ -242,7 +242,7 @@ def all_ahead(pool: Pool, found: Trace, numbers: Counts) -> Singles:
         for number, name in enumerate(pool.experts):
             expert, track = Expert.parse(name), found.tracks[number]
             levels, trends = smoothing.multipliers(expert.difference, 1)
-            part = track.level[at].astype(np.float64) * levels
+            part: Floats = track.level[at].astype(np.float64) * levels
             slopes = track.trend[at].astype(np.float64) / BEST
             for candidate in range(BEST):
                 part += slopes[..., candidate] * trends[track.trends[:, candidate], 0]
@@ -250,8 +250,8 @@ def all_ahead(pool: Pool, found: Trace, numbers: Counts) -> Singles:
                 part += track.repeat.next_rows(at)
             part = np.where(np.isfinite(part), part, first.setdefault(expert.log, part))
             part = _bounded(part[..., None], low, high, expert.log)[..., 0]
-            part = np.log1p(np.maximum(part, 0)) if pool.log else part
-            total += weights[:, number] * part
+            mixed = np.log1p(np.maximum(part, 0)) if pool.log else part
+            total += weights[:, number] * mixed
         out[at] = np.expm1(total) if pool.log else total
     return out
 
