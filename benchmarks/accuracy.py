@@ -61,7 +61,10 @@ class Training:
                 "kind": "forecast",
                 "preset": self.preset,
                 "data": data | {"transform": "log1p"},
-                "model": {"base": "pool", "hidden_size": 128},  # as `retain add` for so many windows
+                "model": {
+                    "base": "pool",
+                    "hidden_size": 128,
+                },  # as `retain add` for so many windows
                 "training": {"seed": self.seed},
                 "gate": [],
             }

@@ -10,6 +10,7 @@ pages of mapped files, which the system takes back when it needs them.
 import argparse
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -188,8 +189,11 @@ def _ratios(best: pd.DataFrame) -> Iterator[str]:
 def in_process(stage: str, folder: Path, *options: str) -> dict[str, float]:
     """Run a stage in a process of its own and watch its memory from outside."""
     command = [sys.executable, "-m", "benchmarks.scale_stages", stage, str(folder), *options]
+    # As the stages have it: on a busy machine a second thread mostly waits for the first one, and
+    # its waiting would count as work.
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=env
     ) as process:
         assert process.stdout is not None
         assert process.stdin is not None

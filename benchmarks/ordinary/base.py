@@ -54,7 +54,8 @@ def _fitted(problem: Problem, cut: Panel) -> Learner:
     residuals = []
     for one, part in zip(made, panels, strict=True):
         one.finish()
-        windows = one.windows(part, "validation", rehearsal.REHEARSED)
+        windows = Windows(part, "validation").thinned(rehearsal.REHEARSED)
+        windows.on(one.bases, hold=True)
         network = one.network
         residuals.append(collect(network.forecast_base, windows, network.target.transform))
     final.finish()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.model import learner
@@ -17,7 +18,9 @@ def _fitted_once() -> Iterator[None]:
     fit = learner.fit_base
     kept: dict[tuple[object, ...], tuple[Pool, Run]] = {}
 
-    def fit_once(source: Panel) -> tuple[Pool, Run]:
+    def fit_once(source: Panel, among: NDArray[np.int64] | None = None) -> tuple[Pool, Run]:
+        if among is not None:
+            return fit(source, among)
         key = source.values.tobytes(), source.index.to_csv(), repr(source.schema)
         if key not in kept:
             kept[key] = fit(source)

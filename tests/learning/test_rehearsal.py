@@ -64,7 +64,8 @@ def test_each_rehearsal_learns_from_what_precedes_its_part_and_none_sees_the_tes
 ) -> None:
     fit_base, ends = learner.fit_base, list[int]()
 
-    def fit(source: Panel) -> tuple[Pool, Run]:
+    def fit(source: Panel, among: NDArray[np.int64] | None) -> tuple[Pool, Run]:
+        assert among is None  # of so few series, all are fitted
         ends.append(source.schema.validation_step)
         return fit_base(source)
 
@@ -105,7 +106,7 @@ def test_a_pool_is_free_before_the_next_is_fitted(
     fit_base, held = learner.fit_base, list[int]()
     arrays: list[weakref.ref[NDArray[Any]]] = []
 
-    def fit_one(source: Panel) -> tuple[Pool, Run]:
+    def fit_one(source: Panel, _: NDArray[np.int64] | None) -> tuple[Pool, Run]:
         held.append(sum(array() is not None for array in arrays))
         pool, run = fit_base(source)
         arrays.extend(weakref.ref(array) for array in pool.arrays().values())
@@ -114,6 +115,42 @@ def test_a_pool_is_free_before_the_next_is_fitted(
     monkeypatch.setattr(learner, "fit_base", fit_one)
     setup.build_on(source, problem(), "lstm")
     assert held == [0, 1, 2]  # the weights alone
+
+
+def test_of_many_series_rehearsals_fit_the_base_to_those_of_their_windows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    levels = np.linspace(20, 200, 24)
+    series = {f"s{n:02}": weekly(float(level), n) for n, level in enumerate(levels)}
+    given, fit_base = problem(), learner.fit_base
+    source, fitted = panel_of(given, table(**series)), list[NDArray[np.int64] | None]()
+
+    def fit(source: Panel, among: NDArray[np.int64] | None) -> tuple[Pool, Run]:
+        fitted.append(among)
+        return fit_base(source, among)
+
+    monkeypatch.setattr(learner, "fit_base", fit)
+    monkeypatch.setattr(learner, "NUMBERS", 5 * (4 * HORIZON + 14))  # numbers of 5 windows
+    monkeypatch.setattr(learner, "UNITS", 3)
+    monkeypatch.setattr(rehearsal, "REHEARSED", 4)
+    built = setup.build_on(source, given, "lstm")
+    *among, last = fitted
+    assert last is None
+    few, cuts = networks(built)[0], rehearsal.cuts(source, 2)
+    learned = parts(built.train)[:2]
+    for network, train, own, cut in zip(few, learned, among, cuts, strict=True):
+        assert own is not None
+        assert network.base is not None
+        assert len(own) < 12
+        assert {*train.series.tolist()} <= {*own.tolist()}
+        weights = network.base.get_buffer("pool weights").numpy()
+        others = np.setdiff1d(np.arange(24), own)
+        np.testing.assert_array_equal(weights[1 + others], weights[np.zeros(len(others), int)])
+        assert (weights[1 + own] != weights[0]).any(axis=1).all()
+        numbers = np.arange(len(train))
+        expected = fit_base(cut, None)[1].at(*train.locate(numbers), 14)  # as of a fit to all
+        np.testing.assert_array_equal(train.batch(numbers).experts, expected.experts)
+    built.calibrate()
 
 
 def test_where_there_is_no_room_for_two_there_is_one_and_no_network_is_kept() -> None:

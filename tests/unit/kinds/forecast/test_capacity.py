@@ -15,6 +15,7 @@ from retain.kinds.forecast.capacity import arithmetic, held, measure
 from retain.kinds.forecast.capacity import plan as of_problem
 from retain.kinds.forecast.capacity.arithmetic import Costs, Line, StagePlan
 from retain.kinds.forecast.config import Data, Problem
+from retain.kinds.forecast.model import learner, rehearsal
 from retain.kinds.forecast.model.pool.pool import Pool
 from retain.training.setup import TrainingSetup
 
@@ -61,6 +62,15 @@ def test_training_shares_the_batch_and_pays_for_every_update(
     set_up = 2 * (2 + 1_000)
     expected = set_up + 2_000 * (1e-3 + 1e-5 * share + exchange)
     assert planned(nodes, devices)["train"].seconds == pytest.approx(expected)
+
+
+def test_rehearsals_of_a_large_table_fit_the_base_to_the_series_of_their_windows() -> None:
+    costs = replace(COSTS, rehearsed=0.75, drawn=1e5)  # three of four fits
+    assert costs.set_up(2e5) == pytest.approx(200)
+    assert costs.set_up(1e6) == pytest.approx(1e-3 * (1e6 / 4 + 1e5 * 3 / 4))
+    saved = planned(1)["train"].seconds - planned(1, costs=costs)["train"].seconds
+    assert saved == pytest.approx(2 * (1_000 - 325))
+    assert held.DRAWN == learner.HELD + learner.UNITS + rehearsal.REHEARSED
 
 
 def test_what_limits_a_training_is_named() -> None:

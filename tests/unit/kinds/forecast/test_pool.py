@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import panel, scaling, tables
 from retain.kinds.forecast.data.panel import Panel
-from retain.kinds.forecast.model.pool import fitting, paths, smoothing, subtracting, tracing
+from retain.kinds.forecast.model.pool import (
+    fitting,
+    paths,
+    running,
+    smoothing,
+    subtracting,
+    tracing,
+)
 from retain.kinds.forecast.model.pool import pool as pool_module
 from retain.kinds.forecast.model.pool.fitting import fit
 from retain.kinds.forecast.model.pool.newest import Based, newest
@@ -417,6 +424,52 @@ def test_windows_that_are_read_once_have_the_same_bits(gappy: Panel) -> None:
     np.testing.assert_array_equal(once.experts, held.experts)
     (path,) = run._paths._kept.values()
     assert "ahead" not in vars(path)  # the other steps of all series were not computed
+
+
+def test_a_fit_to_some_series_chooses_for_them_what_a_fit_to_all_does(
+    gappy: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "SAMPLE", 3)
+    whole, some = fit(gappy, 150, True), np.array([1, 4, 5, 8])
+    monkeypatch.setattr(scaling, "BLOCK", 300)  # there are gaps in its blocks
+    few = fit(gappy, 150, True, some)
+    assert few.experts == whole.experts
+    for name, array in few.arrays().items():
+        if name not in ("weights", "tail"):  # shrunk towards the series that are fitted
+            of_all = whole.arrays()[name]
+            expected = of_all if name.startswith("filters.") else of_all[np.r_[0, 1 + some]]
+            np.testing.assert_array_equal(array, expected, err_msg=name)
+    assert few.weights.shape == (5, len(few.experts))
+    np.testing.assert_allclose(few.weights.sum(axis=1), 1)
+
+
+def test_a_few_windows_of_many_series_are_run_without_the_others(
+    gappy: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, series, steps = fitted(True), [6, 0, 2], [155, 150, 170]
+    expected = at(gappy, pool, series, steps)
+    monkeypatch.setattr(scaling, "BLOCK", 600)
+    monkeypatch.setattr(running, "FEW", 1)
+    run = Run(pool, gappy)
+    index = gappy.index
+    rows = (index["start"] - index["first_step"]).to_numpy()[series] + steps
+    found = run.at(np.array(series), rows, CONTEXT)
+    np.testing.assert_array_equal(found.experts, expected.experts)
+    np.testing.assert_array_equal(found.ahead, expected.ahead)
+    assert not run._paths._kept
+
+
+def test_the_same_windows_are_forecast_once_for_two_models(gappy: Panel) -> None:
+    run, series = Run(fitted(True), gappy), np.array([0, 2])
+    rows = (gappy.index["start"] - gappy.index["first_step"]).to_numpy()[series] + 150
+    found = run.at(series, rows, CONTEXT)
+    assert run.at(series, rows.copy(), CONTEXT) is found
+    assert run.at(series, rows, CONTEXT - 1).ahead.shape == (2, CONTEXT - 1)
+    later = run.at(series, rows + 1, CONTEXT)
+    assert not np.array_equal(later.experts, found.experts)
+    assert run.at(series, rows + 1, CONTEXT, once=True) is later
+    run.at(series, rows + 2, CONTEXT, once=True)  # of held windows no second copy is kept
+    assert run._last is None
 
 
 def test_a_run_along_many_series_keeps_a_few_paths(

@@ -48,6 +48,8 @@ class Costs:
         windows: of training, by series.
         parameters: bytes of the weights whose gradients are exchanged.
         networks: how many are trained one after the other.
+        rehearsed: share of rehearsals in what precedes the first update, on a classical base.
+        drawn: most series of their windows; of more than twice as many they fit the base to these.
     """
 
     work: Mapping[str, Line]
@@ -58,6 +60,13 @@ class Costs:
     windows: float
     parameters: int
     networks: int
+    rehearsed: float = 0.0
+    drawn: float = math.inf
+
+    def set_up(self, series: float) -> float:
+        """Return seconds by which the series of a table lengthen the set-up of a network."""
+        fitted = series if series <= 2 * self.drawn else self.drawn
+        return self.work["train"].each * (series + self.rehearsed * (fitted - series))
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,7 @@ def plan(
     windows = math.ceil(batch / world)
     times = {
         "the start": costs.work["train"].fixed * costs.networks,
-        "the set-up of every process": costs.work["train"].each * series * costs.networks,
+        "the set-up of every process": costs.set_up(series) * costs.networks,
         "the fixed cost of an update": costs.update.fixed * updates * costs.networks,
         "the windows": costs.update.each * windows * updates * costs.networks,
         "the exchange of gradients": _exchange(costs.parameters, nodes, devices)

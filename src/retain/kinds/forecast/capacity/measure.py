@@ -90,9 +90,11 @@ def costs(problem: Problem, root: Path, scratch: Path) -> tuple[Costs, dict[str,
         windows=train["windows"] / large,
         parameters=int(train["parameters"]),
         networks=int(train["networks"]) * len(problem.training.cells),
+        rehearsed=held.rehearsed(problem),
+        drawn=held.DRAWN,
     )
-    shape = {"steps": steps, "test_windows": last["windows"] / large, "series": float(large)}
-    return measured, shape
+    windows = last["windows"] / large
+    return measured, {"steps": steps, "test_windows": windows, "series": float(large)}
 
 
 def own_rows(data: Data, root: Path) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
@@ -187,8 +189,8 @@ def prepare(problem: Problem, folder: Path) -> dict[str, float]:
     cost, _ = _measured(lambda: stage(problem, folder, prepared))
     index = panel.load(prepared).index
     driver, _ = _measured(lambda: index.to_parquet(folder / "index.parquet"))
-    table = (folder / "table.parquet").stat().st_size
-    return cost | {"written": _size(prepared), "table": table, "driver": driver["cpu"]}
+    table = {"table": (folder / "table.parquet").stat().st_size}
+    return cost | table | {"written": _size(prepared), "driver": driver["cpu"]}
 
 
 def train(problem: Problem, folder: Path) -> dict[str, float]:
@@ -203,9 +205,8 @@ def train(problem: Problem, folder: Path) -> dict[str, float]:
     sizes = max(problem.training.batch_size // 8, 1), problem.training.batch_size
     small, large = (min(update_seconds(setup, size) for _ in range(2)) for size in sizes)
     update = Line.through((sizes[0], small), (sizes[1], large))
-    models = folder / "models"
+    models, pools = folder / "models", 0
     shutil.rmtree(models, ignore_errors=True)
-    pools = 0
     for each in planned:
         setup = setup if each == planned[0] else each.build(kind, problem, prepared, "lstm")
         setup.calibrate()
@@ -215,12 +216,11 @@ def train(problem: Problem, folder: Path) -> dict[str, float]:
         model_files.write_model(model, setup.model, setup.config, [Epoch(0, 1, 1e-3, 1.0, 1.0)])
     for cell in problem.training.cells[1:]:
         shutil.copytree(models / "lstm", models / cell)
-    size = sum(each.numel() * each.element_size() for each in setup.network.parameters())
     return cost | {
         "update_fixed": update.fixed,
         "update_each": update.each,
         "windows": len(setup.train),
-        "parameters": size,
+        "parameters": sum(each.nbytes for each in setup.network.parameters()),
         "networks": len(planned),
         "pools": pools,
     }

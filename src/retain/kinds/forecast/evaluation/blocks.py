@@ -20,7 +20,7 @@ from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import CHUNK, VALIDATION_WINDOWS, Windows
 from retain.kinds.forecast.evaluation import details, floors
 from retain.kinds.forecast.evaluation.metrics import MetricSums
-from retain.kinds.forecast.evaluation.scoring import network_model, sum_metrics
+from retain.kinds.forecast.evaluation.scoring import network_model, sum_models
 from retain.kinds.forecast.model import baselines
 from retain.kinds.forecast.model.classical import NAMES, Classical
 from retain.kinds.forecast.predict import predictor
@@ -94,9 +94,10 @@ def score_here(
     some = windows.between(*bounds)
     first, last = (int(some.places(np.array([at]))[0][0]) for at in (0, len(some) - 1))
     arrays = {"series": np.array([first, last - first + 1])}
-    for number, name in enumerate(names):
-        sums = _sums(recipe["origins"], first, last - first + 1)
-        sum_metrics(part.models[name], some, source, sums.levels, sums)
+    every = [_sums(recipe["origins"], first, last - first + 1) for _ in names]
+    models = [part.models[name] for name in names]
+    sum_models([*zip(models, every, strict=True)], some, source)
+    for number, sums in enumerate(every):
         arrays |= {f"{number}.{key}": getattr(sums, key) for key in SUMS}
         arrays[f"{number}.by_window"] = np.concatenate(sums.by_window)
         arrays[f"{number}.not_finite"] = np.array(sums.not_finite)

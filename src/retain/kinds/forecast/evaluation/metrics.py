@@ -4,6 +4,8 @@ Only sums by forecast origin, by step ahead and by series are kept, so the memor
 grow with the number of windows.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -107,12 +109,17 @@ class MetricSums:
         values = measures(truth, forecast, self.levels, scales)
         # Only missing truths are left out: a forecast that is NaN must count.
         known = np.isfinite(truth)
-        seen = np.repeat(known[None], len(MEASURES), axis=0)
+        values = np.where(known, values, 0.0)
+        windows = np.empty((2, *values.shape[:2]))  # (2, measures, windows)
+        windows[1] = known.sum(1)
+        self.by_step[1] += known.sum(0)
         for measure, scale in zip(("scaled", "square_scaled"), scales.T, strict=True):
-            seen[MEASURES.index(measure)] &= np.isfinite(scale)[:, None]
-        both = np.stack([np.where(seen, values, 0.0), seen])  # (2, measures, windows, horizon)
-        self.by_step += both.sum(2)
-        windows = both.sum(3)  # (2, measures, windows)
+            number, without = MEASURES.index(measure), ~np.isfinite(scale)
+            values[number, without] = 0.0
+            windows[1, number, without] = 0
+            self.by_step[1, number] -= known[without].sum(0)
+        windows[0] = values.sum(2)
+        self.by_step[0] += values.sum(1)
         # Windows are in order of series: for a batch, read the sums of a few series, not of all.
         first, last = int(series.min()), int(series.max())
         few = slice(first - self.first_series, last - self.first_series + 1)
@@ -120,22 +127,16 @@ class MetricSums:
             (self.by_origin, step - self.first_step),
             (self.by_series[:, :, few], series - first),
         ):
-            for kind in range(2):
-                for number in range(len(MEASURES)):
-                    target[kind, number] += np.bincount(
-                        places, weights=windows[kind, number], minlength=target.shape[2]
-                    )
+            _add(target, windows, places)
         self.by_window.append(windows[0, 0] / windows[1, 0])
-        for level in range(len(self.levels)):
-            quantile, half = forecast[..., level], self.unit / 2
-            for hits, hit in (  # of a missing truth: no
-                (self.below_by_origin, truth <= quantile),
-                (self.rounded_by_origin[0], truth < quantile - half),
-                (self.rounded_by_origin[1], truth <= quantile + half),
-            ):
-                hits[level] += np.bincount(
-                    step - self.first_step, weights=hit.sum(1), minlength=hits.shape[1]
-                )
+        quantiles = np.ascontiguousarray(np.moveaxis(forecast[..., :-1], -1, 0))
+        half = self.unit / 2
+        for hits, hit in (  # of a missing truth: no
+            (self.below_by_origin, truth <= quantiles),
+            (self.rounded_by_origin[0], truth < quantiles - half),
+            (self.rounded_by_origin[1], truth <= quantiles + half),
+        ):
+            _add(hits, hit.sum(-1), step - self.first_step)
 
     def merge(self, part: "MetricSums") -> None:
         """Add the sums of further windows, of some of the series and the same origins."""
@@ -195,6 +196,14 @@ class MetricSums:
     def scores_by_series(self) -> dict[str, Floats]:
         """Return the same figures as `scores`, for each series: (series,)."""
         return _scores(*self.by_series)
+
+
+def _add(sums: Floats, values: NDArray[Any], places: NDArray[np.int64]) -> None:
+    """Add values (..., n) in order to the sums (..., places) at their places (n,)."""
+    count, rows = sums.shape[-1], int(np.prod(sums.shape[:-1]))
+    bins = places + count * np.arange(rows)[:, None]
+    added = np.bincount(bins.ravel(), weights=values.ravel(), minlength=rows * count)
+    sums += added.reshape(sums.shape)
 
 
 def _used(counts: Floats) -> slice:

@@ -65,14 +65,22 @@ def sum_metrics(
     """Score one model on windows of a panel; add to `sums`, if they are given."""
     if sums is None:
         sums = empty_sums([windows], source, levels)
+    sum_models([(model, sums)], windows, source)
+    return sums
+
+
+def sum_models(
+    pairs: Sequence[tuple[QuantileModel, MetricSums]], windows: Windows, source: Panel
+) -> None:
+    """Score models on windows of a panel, batch by batch, and add to the sums of each."""
     scales = source.index[[*SCALES]].to_numpy(dtype=np.float64)
     done = 0
     for batch in windows.chunks():
         truth = batch.window[:, 0, -windows.horizon :].double().numpy()
         series, step = windows.places(np.arange(done, done + len(truth)))
-        sums.add(step, series, truth, model(batch), scales[series])
+        for model, sums in pairs:
+            sums.add(step, series, truth, model(batch), scales[series])
         done += len(truth)
-    return sums
 
 
 def compare(ours: MetricSums, theirs: MetricSums, problem: Problem) -> dict[str, Interval]:

@@ -24,6 +24,7 @@ from retain.kinds.forecast.model.pool import (
     smoothing,
     subtracting,
     tracing,
+    tracks,
 )
 from retain.kinds.forecast.predict import predictor
 from retain.kinds.forecast.predict.predictor import Predictor
@@ -37,7 +38,7 @@ EPSILON = float(np.finfo(np.float32).eps)
 BITS = 8
 ROUNDED = 1e-3  # share of whole numbers that may be rounded to the neighbour
 FILES: dict[Format, str] = {"onnx": "model.onnx", "torch": "model.pt2"}
-VENDORED = (arrays, lagging, newest, pool, smoothing, subtracting, tracing)
+VENDORED = (arrays, lagging, newest, pool, smoothing, subtracting, tracing, tracks)
 
 
 def export(folder: Path, out: Path, how: Format) -> Exported:

@@ -1,10 +1,12 @@
 """A forecaster with its training windows, and its loss."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from retain.config.schema import Cell
@@ -77,11 +79,6 @@ class Learner:
             self.network.base.hold(self.pool)
         self.network.eval()
 
-    def windows(self, source: Panel, part: str | tuple[int, int], limit: int) -> Windows:
-        """Return windows of a part of its panel, with the base's forecasts."""
-        windows = Windows(source, part).thinned(limit)
-        return windows.on(self.bases, hold=True)
-
     def made(self, written: bool) -> "Learner":
         """Return the learner without what only making its windows needs, which may be large.
 
@@ -91,11 +88,25 @@ class Learner:
         return replace(self, pool=self.pool if written else None, bases=None)
 
 
-def fit_base(source: Panel) -> tuple[Pool, Run]:
-    """Fit the pool to the training part of a panel, and run it along all of it."""
+def fit_base(source: Panel, among: NDArray[np.int64] | None = None) -> tuple[Pool, Run]:
+    """Fit the pool to the training part of a panel, and prepare to run it along all of it.
+
+    Args:
+        among: the series that are fitted and may be run; all by default.
+    """
     until = source.schema.validation_step
-    pool = fitting.fit(source, until, takes_logarithms(source.values, source.index, until))
-    return pool, Run(pool, source)
+    log = takes_logarithms(source.values, source.index, until)
+    pool = fitting.fit(source, until, log, among)
+    return pool, Run(pool, source, _rows(source, among))
+
+
+def _rows(source: Panel, among: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+    """Return the row of each series in a pool that is fitted to some of them, 0 for the others."""
+    if among is None:
+        return None
+    numbers = np.zeros(len(source.index), dtype=np.int64)
+    numbers[among] = 1 + np.arange(len(among))
+    return numbers
 
 
 def make(
@@ -105,6 +116,7 @@ def make(
     ensemble: int | None = None,
     limit: int = HELD,
     fitted: tuple[Pool, Run] | None = None,
+    scored: Windows | None = None,
 ) -> Learner:
     """Build a network of `cell` for the training part of a panel.
 
@@ -112,6 +124,8 @@ def make(
         ensemble: number of members, if not that of params.
         limit: the most training windows on a base.
         fitted: its base, if it is fitted already.
+        scored: all further windows that it will forecast, if it is not to be written: of a large
+            table the base is then fitted only to the series of these and of its training windows.
 
     Raises:
         DataError: the training part has no window with a value.
@@ -122,21 +136,36 @@ def make(
     train = Windows(source, "train")
     if not len(train):
         raise DataError(f"{problem.data.path}: no window of the training part has a value in it")
-    pool, bases = None, None
+    pool, bases, light, measured = None, None, None, train
     if model.base == "pool":
-        pool, bases = fitted or fit_base(source)
-        most = NUMBERS // (len(pool.experts) * pool.horizon + train.context)
-        train = train.thinned(min(limit, most)).on(bases, hold=True)
-    # The copies of a network in a training are small: it reads nothing else of its pool.
-    light = None if pool is None else pool.weights_alone()
+        until, horizon = source.schema.validation_step, source.schema.data["horizon"]
+        log = takes_logarithms(source.values, source.index, until)
+        experts = fitted[0].experts if fitted else fitting.names(source, until, log)
+        most = NUMBERS // (len(experts) * horizon + train.context)
+        train = train.thinned(min(limit, most))
+        if len(train) > UNITS:
+            measured = Windows(source, "train").thinned(UNITS)
+        among = None
+        if scored is not None:
+            among = _few(source, (train, measured, scored))
+        pool, bases = fitted or fit_base(source, among)
+        train.on(bases, hold=True)
+        if measured is not train:
+            measured.on(bases, hold=True)
+        # The copies of a network in a training are small: it reads nothing else of its pool.
+        light = pool.weights_alone(_rows(source, among))
     network, sizes = build_matched(cell, model, source.schema, len(source.index), light)
     if network.base is not None:
-        few = len(train) <= UNITS
-        measured = train if few else Windows(source, "train").thinned(UNITS).on(bases, hold=True)
         begin_at_base(network, measured)
     if problem.training.mask_contexts:
         network.cold = cold.make(network, source)
     return Learner(network, sizes, train, pool, bases)
+
+
+def _few(source: Panel, drawn: Sequence[Windows]) -> NDArray[np.int64] | None:
+    """Return the series of windows; None if they are not less than half of all."""
+    series = np.unique(np.concatenate([windows.series for windows in drawn]))
+    return series if 2 * len(series) < len(source.index) else None
 
 
 def loss_of(problem: Problem, network: Forecaster, batch: Batch | Ready) -> tuple[Tensor, Tensor]:

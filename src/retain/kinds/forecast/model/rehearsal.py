@@ -217,8 +217,9 @@ def _rehearsals(
 
 def _rehearsal(source: Panel, problem: Problem, cell: Cell) -> tuple[Learner, Windows]:
     """Build one; when this returns, its pool is free, before another one is fitted."""
-    found = learner.make(source, problem, cell, ensemble=1)
-    return found.made(written=False), found.windows(source, "validation", REHEARSED)
+    part = Windows(source, "validation").thinned(REHEARSED)
+    found = learner.make(source, problem, cell, ensemble=1, scored=part)
+    return found.made(written=False), part.on(found.bases, hold=True)
 
 
 def _calibrate(

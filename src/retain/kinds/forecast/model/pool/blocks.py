@@ -1,6 +1,7 @@
 """The target of some series of a panel, left-aligned: each from its first value on."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from retain.kinds.forecast.data.panel import Panel
 
 
 class Block(NamedTuple):
-    """Neighbouring series, without the rows before their first values.
+    """Series, one after another, without the rows before their first values.
 
     Attributes:
         first: number of the first series, from 0.
@@ -29,25 +30,39 @@ class Block(NamedTuple):
     lengths: NDArray[np.int64]
 
 
-def spans(panel: Panel) -> Iterator[tuple[slice, slice]]:
-    """Yield slices of the index and of the values, of whole series."""
-    yield from scaling.blocks(panel.index)
+def among(panel: Panel, series: NDArray[np.int64]) -> Panel:
+    """Return a panel of some of its series, in order, for `spans`; the values stay those of all."""
+    return replace(panel, index=panel.index.iloc[series])
 
 
-def read(panel: Panel, series: slice, rows: slice, until: int | None = None) -> Block:
+def spans(panel: Panel) -> Iterator[slice]:
+    """Yield slices of the index, of series of about `scaling.BLOCK` rows together."""
+    end = panel.index["length"].to_numpy().cumsum()
+    first, before = 0, 0
+    while first < len(end):
+        last = max(int(np.searchsorted(end, before + scaling.BLOCK, side="right")), first + 1)
+        yield slice(first, last)
+        first, before = last, int(end[last - 1])
+
+
+def read(panel: Panel, series: slice, until: int | None = None) -> Block:
     """Return the series of one of `spans`, with their values before a grid step."""
     index = panel.index[series]
     start, first_step = index["start"].to_numpy(), index["first_step"].to_numpy()
     length = index["length"].to_numpy()
     steps = scaling.steps_of(index)
+    owner = np.repeat(np.arange(len(length)), length)
+    offset = np.cumsum(length) - length  # of each series in the values
+    rows: slice | NDArray[np.int64] = slice(int(start[0]), int(start[-1] + length[-1]))
+    if start[-1] - start[0] != offset[-1]:  # some series in between are not in this panel
+        rows = np.arange(len(owner)) + np.repeat(start - offset, length)
     values = np.asarray(panel.values[rows, 0])
     seen = np.isfinite(values)
     if until is not None:
         seen &= steps < until
-    owner = np.repeat(np.arange(len(length)), length)
     found = np.flatnonzero(seen)
     lead = length.copy()  # rows before the first value
-    np.minimum.at(lead, owner[found], found - (start - rows.start)[owner[found]])
+    np.minimum.at(lead, owner[found], found - offset[owner[found]])
     begins = first_step + lead
     ends = first_step + length if until is None else np.minimum(first_step + length, until)
     lengths = np.maximum(ends - begins, 0)

@@ -20,12 +20,13 @@ from retain.kinds.forecast.model.pool.blocks import Block
 from retain.kinds.forecast.model.pool.paths import Paths
 from retain.kinds.forecast.model.pool.pool import BEST, Expert, Pool
 from retain.kinds.forecast.model.pool.subtracting import row_ahead
-from retain.kinds.forecast.model.pool.tracing import Counts, Trace, forecast, one_ahead
+from retain.kinds.forecast.model.pool.tracing import Trace, forecast, one_ahead
+from retain.kinds.forecast.model.pool.tracks import Counts
 
 ORIGINS = 250  # at most, at which candidates are scored
 AHEAD = 10  # steps of the horizon, at most, at which they are
 SAMPLE = 2_000  # series, at most, over which their errors are averaged
-AT_ONCE = 1 << 15  # states that are updated together: they fit into a processor's cache
+AT_ONCE = 1 << 14  # states that are updated together: they fit into a processor's cache
 PRIOR = 10  # weight, in horizons, of all series' errors in the choice for one series
 PRIOR_WEIGHT = 2  # and in the weights of the blend
 YEARLY = 52  # steps of a season of weeks or days that is a year's: a figure has its neighbours
@@ -33,21 +34,25 @@ SHORTEST = 10  # steps, besides two horizons, for an autoregression
 SHARPNESS = 6  # weights fall with this power of the error
 
 
-def fit(panel: Panel, until: int, log: bool) -> Pool:
+def fit(panel: Panel, until: int, log: bool, among: Counts | None = None) -> Pool:
     """Fit to the rows before a grid step; the states are those at this step.
 
     Args:
         log: whether there are experts of log1p, too, and the blend is computed there.
+        among: the series that are fitted, whose rows in the pool are in this order; all by default.
+            Their candidates are the same as if all were. Their weights are shrunk towards those of
+            the series that are fitted.
     """
-    data, count = panel.schema.data, len(panel.index)
-    experts = names(panel, until, log)
+    data = panel.schema.data
+    fitted = panel if among is None else blocks.among(panel, among)
+    experts, count = names(panel, until, log), len(fitted.index)
     pool = Pool.empty(experts, data["horizon"], data["context_length"], log, count)
-    _choose(pool, panel, until)
+    _choose(pool, panel, fitted, until)
     _regress(pool, panel, until)
-    paths = Paths(pool, panel, np.arange(1, len(panel.index) + 1), until)
+    paths = Paths(pool, fitted, np.arange(1, count + 1), until)
     _weigh(pool, paths)
     for number in reversed(range(len(paths.spans))):  # the last ones are in the cache
-        series, block, found = paths.spans[number][0], paths[number].block, paths[number].found
+        series, block, found = paths.spans[number], paths[number].block, paths[number].found
         own, rows = np.arange(block.y.shape[1]), slice(1 + series.start, 1 + series.stop)
         for name, state in zip(pool.experts, found.states, strict=True):
             pool.states[name][rows] = state
@@ -81,19 +86,20 @@ def names(panel: Panel, until: int, log: bool) -> tuple[str, ...]:
     return tuple(space + kind for space in (("", "log ") if log else ("",)) for kind in kinds)
 
 
-def _choose(pool: Pool, panel: Panel, until: int) -> None:
-    """Choose the candidates of each series."""
-    count, spans = len(panel.index), list(blocks.spans(panel))
-    sampled = np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64))
+def _choose(pool: Pool, panel: Panel, fitted: Panel, until: int) -> None:
+    """Choose the candidates of each fitted series, by its errors and those of a sample of all."""
+    count = len(panel.index)
     ends = np.minimum(panel.index["first_step"] + panel.index["length"], until)
     longest = int((ends - panel.index["first_step"]).max())
-    scored = []
-    for series, rows in spans:
-        block = blocks.read(panel, series, rows, until)
-        pool.begins[1 + series.start : 1 + series.stop] = block.begins
-        pool.ends[1 + series.start : 1 + series.stop] = until
-        some = sampled[(sampled >= series.start) & (sampled < series.stop)] - series.start
-        scored.append(_scores(pool, block.y[:, some], block.lengths[some], longest))
+
+    def scores(block: Block) -> list[tuple[Floats, Floats]]:
+        return _scores(pool, block.y, block.lengths, longest)
+
+    sample = panel
+    if count > SAMPLE:
+        numbers = np.linspace(0, count - 1, SAMPLE).astype(np.int64)
+        sample = blocks.among(panel, np.unique(numbers))
+    scored = [scores(blocks.read(sample, series, until)) for series in blocks.spans(sample)]
     common = [
         ranking.common(np.concatenate([e for e, _ in parts]), np.concatenate([n for _, n in parts]))
         for parts in zip(*scored, strict=True)
@@ -101,16 +107,16 @@ def _choose(pool: Pool, panel: Panel, until: int) -> None:
     smoothed = [number for number, name in enumerate(pool.experts) if not Expert.parse(name).lagged]
     for number, ratios in zip(smoothed, common, strict=True):
         pool.chosen[0, number] = np.argsort(ratios, kind="stable")[:BEST]
-    for place, (series, rows) in enumerate(spans):
-        parts = scored[place]
-        if len(sampled) < count:
-            block = blocks.read(panel, series, rows, until)
-            parts = _scores(pool, block.y, block.lengths, longest)
+    for place, series in enumerate(blocks.spans(fitted)):
+        rows = slice(1 + series.start, 1 + series.stop)
+        block = blocks.read(fitted, series, until)
+        pool.begins[rows], pool.ends[rows] = block.begins, until
+        parts = scored[place] if sample is fitted else scores(block)
         for number, ratios, (errors, horizons) in zip(smoothed, common, parts, strict=True):
             own = np.where(horizons[:, None] > 0, ranking.ratios(errors), 1.0)
             total = horizons[:, None] * own + PRIOR * ratios
             best = np.argsort(total / (horizons[:, None] + PRIOR), axis=1, kind="stable")
-            pool.chosen[1 + series.start : 1 + series.stop, number] = best[:, :BEST]
+            pool.chosen[rows, number] = best[:, :BEST]
 
 
 def _regress(pool: Pool, panel: Panel, until: int) -> None:
@@ -123,12 +129,9 @@ def _regress(pool: Pool, panel: Panel, until: int) -> None:
     longest = max(int((ends - panel.index["first_step"]).max()), 1)
     most = min(count, SAMPLE, max(regressing.CELLS // longest, 1))
     sampled = np.unique(np.linspace(0, count - 1, most).astype(np.int64))
-    parts = []
-    for series, rows in blocks.spans(panel):
-        some = sampled[(sampled >= series.start) & (sampled < series.stop)] - series.start
-        if len(some):
-            block = blocks.read(panel, series, rows, until)
-            parts.append((block.y[:, some], block.lengths[some]))
+    sample = panel if most == count else blocks.among(panel, sampled)
+    read = [blocks.read(sample, series, until) for series in blocks.spans(sample)]
+    parts = [(block.y, block.lengths) for block in read]
     lengths = np.concatenate([own for _, own in parts])
     steps = max(len(y) for y, _ in parts)
     padded = [np.pad(y, ((0, steps - len(y)), (0, 0)), constant_values=np.nan) for y, _ in parts]
@@ -180,28 +183,34 @@ def _score(
     lag = len(x) - len(rest)
     # Before and after the second start.
     total, seen = np.zeros((2, *shape)), np.zeros((2, x.shape[1]))
-    error, scratch = np.empty(shape), np.empty(shape)
+    damped = trends[gains.trends].T[ahead, None]  # (steps, 1, candidates)
+    single = bool((levels[ahead] == 1).all())
+    errors = np.empty((len(ahead), *shape))
     for t, state in smoothing.follow(rest, gains, season):
         at = t + lag
         if at < first or (at - first) % stride:
             continue
         part = int(t >= 2 * season)
-        for step in ahead[at + ahead < len(x)].tolist():
-            target = x[at + step]
-            if taken is not None:
-                target = target - taken.values[at + row_ahead(step, taken.season, taken.fresh)]
-            np.multiply(state.trend, trends[gains.trends, step], out=error)
-            np.multiply(state.level, levels[step], out=scratch)
-            np.add(error, scratch, out=error)
-            if state.figures is not None:
-                np.add(error, state.figures[(t + step) % season], out=error)
-            np.subtract(target[:, None], error, out=error)
-            np.abs(error, out=error)
-            known = np.isfinite(target)
-            if not known.all():
-                error[~known] = 0
-            np.add(total[part], error, out=total[part])
-            seen[part] += known
+        steps = ahead[at + ahead < len(x)]
+        error = errors[: len(steps)]
+        target = x[at + steps]
+        if taken is not None:
+            target = target - taken.values[at + row_ahead(steps, taken.season, taken.fresh)]
+        np.multiply(state.trend, damped[: len(steps)], out=error)
+        level = state.level if single else state.level * levels[steps, None, None]
+        np.add(error, level, out=error)
+        if state.figures is not None:
+            for number, step in enumerate(steps.tolist()):
+                figures = state.figures[(t + step) % season]
+                np.add(error[number], figures, out=error[number])
+        np.subtract(target[..., None], error, out=error)
+        np.abs(error, out=error)
+        known = np.isfinite(target)
+        if not known.all():
+            error[~known] = 0
+        for of_step in error:
+            np.add(total[part], of_step, out=total[part])
+        seen[part] += known.sum(axis=0)
     if season:  # a series of three cycles is scored from the second on, where the slope is known
         late = lengths >= 3 * season + horizon
         total[0, late], seen[0, late] = 0, 0
@@ -231,7 +240,7 @@ def _weigh(pool: Pool, paths: Paths) -> None:
     usable[:, [expert.start == 1 for expert in experts]] = True  # the fallback of all others
     usable[(pool.ends <= pool.begins)[1:]] = True  # a late series counts as a new one
     errors, horizons = np.zeros(usable.shape), np.zeros(len(usable))
-    for number, (series, _) in enumerate(paths.spans):
+    for number, series in enumerate(paths.spans):
         # All experts are scored at the same origins, from the start of the last one.
         begin = np.max(np.where(usable[series], starts - pool.horizon, 1), axis=1)
         path = paths[number]

@@ -70,6 +70,17 @@ class Lagged:
             ahead[some] = self._forecast(at[some], series[some], horizon, (low, high))
         return ahead
 
+    def next_rows(self, at: Counts, bounds: tuple[Floats, Floats]) -> Floats:
+        """Return forecasts one step ahead of origins `at` of all series: (origins, series).
+
+        Args:
+            bounds: (origins, series) each, that no forecast goes beyond.
+        """
+        shape = len(at), self.values.shape[1]
+        rows, series = (part.ravel() for part in np.indices(shape))
+        low, high = (bound.ravel() for bound in bounds)
+        return self.forecast(at[rows], series, 1, (low, high)).reshape(shape)
+
     def _forecast(
         self, at: Counts, series: Counts, horizon: int, bounds: tuple[Floats, Floats]
     ) -> Floats:

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from retain.evaluation.arrays import Floats
 from retain.kinds.forecast.model.pool.pool import Pool
-from retain.kinds.forecast.model.pool.tracing import Counts, forecast, one_ahead, trace
+from retain.kinds.forecast.model.pool.tracing import forecast, one_ahead, trace
+from retain.kinds.forecast.model.pool.tracks import Counts
 
 
 class Based(NamedTuple):

@@ -10,7 +10,8 @@ from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.model.pool import blocks
 from retain.kinds.forecast.model.pool.blocks import Block
 from retain.kinds.forecast.model.pool.pool import Pool
-from retain.kinds.forecast.model.pool.tracing import Counts, Singles, Trace, one_ahead, trace
+from retain.kinds.forecast.model.pool.tracing import Trace, all_ahead, trace
+from retain.kinds.forecast.model.pool.tracks import Counts, Singles
 
 KEPT = 1 << 27  # bytes of cached paths; for a larger panel, the most recently used ones
 
@@ -33,9 +34,7 @@ class Path:
     @cached_property
     def ahead(self) -> Singles:
         """The blend's forecasts one step ahead, (steps, series), by the pool's present weights."""
-        steps, count = self.block.y.shape
-        every = np.repeat(np.arange(steps)[:, None], count, axis=1)
-        return one_ahead(self.pool, self.found, every, self.numbers)
+        return all_ahead(self.pool, self.found, self.numbers)
 
     @property
     def size(self) -> int:
@@ -62,8 +61,8 @@ class Paths:
     def __getitem__(self, number: int) -> Path:
         """Return the paths along the series of one of the spans."""
         if number not in self._kept:
-            block = blocks.read(self._panel, *self.spans[number], self._until)
-            own = self._numbers[self.spans[number][0]]
+            block = blocks.read(self._panel, self.spans[number], self._until)
+            own = self._numbers[self.spans[number]]
             found = trace(self._pool, block.y, block.lengths, own)
             self._kept[number] = Path(self._pool, block, found, own)
             sizes = [path.size for path in self._kept.values()]

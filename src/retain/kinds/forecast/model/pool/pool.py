@@ -145,11 +145,15 @@ class Pool:
         filters = {f"filters.{name}": weights for name, weights in self.filters.items()}
         return {name: getattr(self, name) for name in FIELDS} | states | filters
 
-    def weights_alone(self) -> "Pool":
-        """Return the pool without anything else that grows with the series; it cannot be run."""
+    def weights_alone(self, numbers: NDArray[np.int64] | None = None) -> "Pool":
+        """Return the pool without anything else that grows with the series; it cannot be run.
+
+        Args:
+            numbers: of each series, its row here, 0 for a new one; by default those of this pool.
+        """
         # Copies, since a view of no rows would keep all of them in memory.
         arrays = {name: array[:0].copy() for name, array in self.arrays().items()}
-        arrays["weights"] = self.weights
+        arrays["weights"] = self.weights if numbers is None else self.weights[np.r_[0, numbers]]
         return Pool.from_arrays(self.experts, self.horizon, self.log, arrays)
 
     @classmethod

@@ -3,10 +3,14 @@
 import numpy as np
 
 from retain.kinds.forecast.data.panel import Panel
+from retain.kinds.forecast.model.pool import blocks
 from retain.kinds.forecast.model.pool.newest import Based
 from retain.kinds.forecast.model.pool.paths import Paths
 from retain.kinds.forecast.model.pool.pool import Pool
-from retain.kinds.forecast.model.pool.tracing import Counts, forecast, one_ahead
+from retain.kinds.forecast.model.pool.tracing import forecast, one_ahead
+from retain.kinds.forecast.model.pool.tracks import Counts
+
+FEW = 2  # blocks of series, whose paths are for all of their series
 
 
 class Run:
@@ -24,9 +28,11 @@ class Run:
         """
         if numbers is None:
             numbers = np.arange(1, len(panel.index) + 1)
-        self._pool = pool
+        self._pool, self._panel, self._numbers = pool, panel, numbers
         self._paths = Paths(pool, panel, numbers)
-        self._firsts = np.array([series.start for series, _ in self._paths.spans])
+        self._firsts = np.array([series.start for series in self._paths.spans])
+        # A network and its base alone forecast the same windows one after the other.
+        self._last: tuple[Counts, int, Based] | None = None
 
     def at(self, series: Counts, rows: Counts, context: int, once: bool = False) -> Based:
         """Return the forecasts at some origins; origins in the order of series are fastest.
@@ -37,11 +43,24 @@ class Run:
             context: steps before it.
             once: whether no other origins of these series will follow.
         """
+        last = self._last
+        if last is not None and last[1] == context and np.array_equal(last[0], rows):
+            return last[2]
+        found = self._at(series, rows, context, once)
+        self._last = None if once else (rows, context, found)
+        return found
+
+    def _at(self, series: Counts, rows: Counts, context: int, once: bool) -> Based:
         pool = self._pool
+        owner = np.searchsorted(self._firsts, series, side="right") - 1
+        needed, some = np.unique(owner), np.unique(series)
+        among = sum(self._paths.spans[number].stop - self._firsts[number] for number in needed)
+        if len(needed) > FEW and 2 * len(some) < among:  # run them without the others
+            few = Run(pool, blocks.among(self._panel, some), self._numbers[some])
+            return few._at(np.searchsorted(some, series), rows, context, once)
         experts = np.empty((len(series), len(pool.experts), pool.horizon), np.float32)
         ahead = np.empty((len(series), context), np.float32)
-        owner = np.searchsorted(self._firsts, series, side="right") - 1
-        for number in np.unique(owner).tolist():
+        for number in needed.tolist():
             some = np.flatnonzero(owner == number)
             path = self._paths[number]
             own = series[some] - path.block.first

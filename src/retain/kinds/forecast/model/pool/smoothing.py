@@ -45,6 +45,8 @@ class Gains:
 
     Attributes:
         trends: which of TRENDS a candidate has.
+        numbers: of the candidates in their grid.
+        seasonal: whether they have a season.
     """
 
     alpha: Floats
@@ -52,33 +54,45 @@ class Gains:
     phi: Floats
     gamma: Floats
     trends: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    seasonal: bool
 
     def __getitem__(self, chosen: NDArray[np.int64]) -> "Gains":
         """Return the candidates with the given numbers, in the shape of `numbers`."""
         some = self.alpha[chosen], self.beta[chosen], self.phi[chosen], self.gamma[chosen]
-        return Gains(*some, self.trends[chosen])
+        return Gains(*some, self.trends[chosen], self.numbers[chosen], self.seasonal)
 
-    def growing(self, number: Floats, level: bool) -> tuple[Floats, Floats]:
-        """Return α and αβ at the value of a number, from 1, of a series.
+    def growing(self, number: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Return α and αβ at the value of a number, from 1, of a series."""
+        alpha, both = grown(self.seasonal)
+        rows = np.minimum(number, GROWN)
+        if not rows.ndim:  # of all series, which is faster
+            return alpha[rows].take(self.numbers), both[rows].take(self.numbers)
+        return alpha[rows, self.numbers], both[rows, self.numbers]
 
-        The first values are weighted evenly, as least squares would: a mean has the gain 1/n, a
-        line 2(2n - 1)/(n(n + 1)) and, of its slope, 3/(2n - 1) (growing into fading memory:
-        Morrison 1969, Introduction to Sequential Smoothing and Prediction). Where series return to
-        a mean, that of a number of values is the mean of these, too.
 
-        Args:
-            level: whether this holds for the level, too; if a cycle has started the level, only for
-                the slope.
-        """
-        line = self.beta > 0
-        least = np.where(line, 2 * (2 * number - 1) / (number * (number + 1)), 1 / number)
-        alpha = np.maximum(self.alpha, least if level else 0)
-        beta = np.where(line, np.maximum(self.beta, 3 / np.maximum(2 * number - 1, 3)), 0)
-        # What stays of an error moves the mean, in which the first values weigh evenly, too.
-        reverting, phi = self.beta < 0, np.minimum(self.phi, LONGEST)
-        fading = np.minimum(-self.beta * phi / (1 - phi), np.maximum(1 - 1 / (number * alpha), 0))
-        beta = np.where(reverting, -fading * (1 - phi) / np.maximum(phi, 0.5), beta)
-        return alpha, alpha * beta
+@cache
+def grown(seasonal: bool) -> tuple[Floats, Floats]:
+    """Return α and αβ of a grid's candidates at each of the first values: (GROWN + 1, candidates).
+
+    The first values are weighted evenly, as least squares would: a mean has the gain 1/n, a
+    line 2(2n - 1)/(n(n + 1)) and, of its slope, 3/(2n - 1) (growing into fading memory:
+    Morrison 1969, Introduction to Sequential Smoothing and Prediction). Where series return to
+    a mean, that of a number of values is the mean of these, too. If a cycle has started the level,
+    this holds only for the slope.
+    """
+    gains = grid(seasonal)
+    number = np.maximum(np.arange(GROWN + 1.0), 1)[:, None]  # there is no value of number 0
+    line = gains.beta > 0
+    least = np.where(line, 2 * (2 * number - 1) / (number * (number + 1)), 1 / number)
+    alpha = np.maximum(gains.alpha, 0 if seasonal else least)
+    beta = np.where(line, np.maximum(gains.beta, 3 / np.maximum(2 * number - 1, 3)), 0)
+    # What stays of an error moves the mean, in which the first values weigh evenly, too.
+    reverting, phi = gains.beta < 0, np.minimum(gains.phi, LONGEST)
+    fading = np.minimum(-gains.beta * phi / (1 - phi), np.maximum(1 - 1 / (number * alpha), 0))
+    beta = np.where(reverting, -fading * (1 - phi) / np.maximum(phi, 0.5), beta)
+    alpha = np.broadcast_to(alpha, beta.shape)
+    return alpha, alpha * beta
 
 
 @cache
@@ -96,7 +110,8 @@ def grid(seasonal: bool) -> Gains:
         if alpha < 1 or not gamma  # with alpha 1, the level gets the whole error
     ]
     alpha, beta, phi, gamma, trends = np.array(rows, dtype=np.float64).T
-    return Gains(alpha, beta, phi, gamma, trends.astype(np.int64))
+    numbers = np.arange(len(rows))
+    return Gains(alpha, beta, phi, gamma, trends.astype(np.int64), numbers, seasonal)
 
 
 @dataclass
@@ -126,8 +141,7 @@ def advance(x: Floats, state: State, gains: Gains, begin: int, end: int) -> Iter
     slow = gains.gamma * (1 - alpha)
     for t in range(begin, end):
         if t + youngest < GROWN:
-            number = np.asarray(t + offset + 1, dtype=np.float64)
-            alpha, both = gains.growing(number, level=figures is None)
+            alpha, both = gains.growing(np.asarray(t + offset + 1))
         np.multiply(trend, gains.phi, out=trend)
         np.add(level, trend, out=level)
         np.subtract(x[t][:, None], level, out=error)

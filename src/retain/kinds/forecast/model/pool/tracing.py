@@ -1,81 +1,17 @@
 """The paths of a pool's experts along series, and their causal forecasts at any origin."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from retain.evaluation.arrays import Floats
-from retain.kinds.forecast.model.pool import lagging, smoothing, subtracting
+from retain.kinds.forecast.model.pool import lagging
 from retain.kinds.forecast.model.pool.lagging import Lagged
-from retain.kinds.forecast.model.pool.pool import BEST, Expert, Pool, mix
-from retain.kinds.forecast.model.pool.subtracting import row_ahead
+from retain.kinds.forecast.model.pool.pool import Expert, Pool, mix
+from retain.kinds.forecast.model.pool.tracks import Counts, Singles, Track, follow
 
-Counts = NDArray[np.int64]
-Singles = NDArray[np.float32]
 CHUNK = 1 << 14  # origins whose forecasts are made at once
-
-
-@dataclass(frozen=True)
-class Repeat:
-    """The values that forecasts repeat in each cycle: figures, or the base values of differences.
-
-    Attributes:
-        season: steps of a cycle.
-        values: (rows, series).
-        shift: (steps + 1,), by origin, the offset of a step in `values`.
-        fresh: number of steps from an origin on that have a separate row; later steps use the row
-            one cycle before.
-    """
-
-    season: int
-    values: Singles
-    shift: Counts
-    fresh: int = 0
-
-    def ahead(self, at: Counts, series: Counts, horizon: int) -> Singles:
-        """Return the repeated values (n, horizon) from origins on."""
-        rows = (at + self.shift[at])[:, None] + row_ahead(
-            np.arange(horizon), self.season, self.fresh
-        )
-        found: Singles = self.values[np.maximum(rows, 0), series[:, None]]
-        return found
-
-
-@dataclass(frozen=True)
-class Track:
-    """The path of one expert along some series: its state at each step.
-
-    Attributes:
-        level: (steps + 1, series), the mean of the candidates; NaN where they have not started.
-        trend: (steps + 1, series, BEST).
-        trends: (series, BEST), which of TRENDS a candidate has.
-        repeat: figures, or values; None without a season.
-    """
-
-    level: Singles
-    trend: Singles
-    trends: Counts
-    repeat: Repeat | None
-
-    @property
-    def nbytes(self) -> int:
-        """The number of bytes that grow with the steps."""
-        values = self.repeat.values.nbytes if self.repeat else 0
-        return self.level.nbytes + self.trend.nbytes + values
-
-    def forecast(self, expert: Expert, at: Counts, series: Counts, horizon: int) -> Floats:
-        """Return forecasts (n, horizon) from origins on; NaN where it has not started."""
-        levels, trends = smoothing.multipliers(expert.difference, horizon)
-        part: Floats = self.level[at, series].astype(np.float64)[:, None] * levels
-        for candidate in range(BEST):
-            slope = self.trend[at, series, candidate].astype(np.float64) / BEST
-            part += slope[:, None] * trends[self.trends[series, candidate]]
-        if self.repeat is not None:
-            part += self.repeat.ahead(at, series, horizon)
-        return part
 
 
 class Trace(NamedTuple):
@@ -120,7 +56,7 @@ def trace(pool: Pool, y: Floats, lengths: Counts, numbers: Counts, going: bool =
             tracks.append(lags)
             states.append(_by_series(lengths, lags.state))
         else:
-            track, state = _follow(expert, x, chosen, lengths, saved, steps)
+            track, state = follow(expert, x, chosen, lengths, saved, steps)
             tracks.append(track)
             states.append(state)
     extremes = np.full((2, len(y) + 1, y.shape[1]), np.nan, dtype=np.float32)
@@ -138,65 +74,6 @@ def _by_series(lengths: Counts, state: Callable[[int, Counts], Singles]) -> Sing
     order = np.argsort(np.concatenate([some for _, some in parts]), kind="stable")
     found: Singles = np.concatenate([state(end, some) for end, some in parts])[order]
     return found
-
-
-def _follow(
-    expert: Expert, x: Floats, chosen: Counts, lengths: Counts, saved: Floats | None, steps: Counts
-) -> tuple[Track, Singles]:
-    """Run an expert's chosen candidates (series, BEST) along series."""
-    season, (length, count) = expert.season, x.shape
-    gains = smoothing.grid(season > 0)[chosen]
-    shape = length + 1, count, BEST
-    level, trend = np.full(shape[:2], np.nan, np.float32), np.zeros(shape, np.float32)
-    states = np.zeros((count, BEST, expert.size), np.float32)
-    ends = {int(end): np.flatnonzero(lengths == end) for end in np.unique(lengths)}
-    if saved is not None:
-        saved[steps < expert.start, :, 0] = np.nan
-    repeat = None
-    taken = subtracting.of(expert, x, saved, steps)
-    if taken is not None:
-        for end, some in ends.items():
-            if end + taken.ahead >= taken.season:
-                states[some, :, 2:] = taken.state(end, some)
-        x, values = taken.rest(x), taken.values.astype(np.float32)
-        repeat = Repeat(taken.season, values, np.full(length + 1, taken.ahead), taken.fresh)
-    elif season:
-        repeat = _figures(season, length, count, started=saved is not None)
-    path = (
-        smoothing.follow(x, gains, season)
-        if saved is None
-        else smoothing.go_on(x, gains, saved, season, steps - expert.difference)
-    )
-    starts = (season, 2 * season) if saved is None else (0,)
-    for t, state in path:
-        at = t + length - len(x)
-        if saved is None and at < expert.start:
-            continue
-        level[at], trend[at] = state.level.mean(axis=1), state.trend
-        if state.figures is not None and repeat is not None:
-            top = int(repeat.shift[at]) + at
-            if t in starts:
-                repeat.values[top - season : top] = state.figures.mean(axis=2)
-            else:
-                repeat.values[top - 1] = state.figures[(t - 1) % season].mean(axis=1)
-        if at in ends:
-            some = ends[at]
-            states[some, :, 0], states[some, :, 1] = state.level[some], state.trend[some]
-            if state.figures is not None:
-                order = (t + np.arange(season)) % season  # from the phase of the next step on
-                states[some, :, 2:] = state.figures[order][:, some].transpose(1, 2, 0)
-    return Track(level, trend, gains.trends, repeat), states
-
-
-def _figures(season: int, length: int, count: int, started: bool) -> Repeat:
-    """Allocate the figures of a season.
-
-    Those of a second start are stored a season later, since origins before it use the first.
-    """
-    shift = np.full(length + 1, season)
-    if not started:
-        shift[: 2 * season] = 0
-    return Repeat(season, np.zeros((length + season, count), np.float32), shift)
 
 
 def forecast(pool: Pool, found: Trace, at: Counts, series: Counts, horizon: int) -> Floats:
@@ -236,6 +113,36 @@ def _bounds(low: Floats, high: Floats, log: bool) -> tuple[Floats, Floats]:
     if log:
         reach = np.minimum(reach, np.log(10))
     return low - reach, high + reach
+
+
+def all_ahead(pool: Pool, found: Trace, numbers: Counts) -> Singles:
+    """Return the same as `one_ahead` at all origins before the last: (steps, series).
+
+    Args:
+        numbers: (series,), rows in the pool.
+    """
+    steps, count = found.extremes.shape[1] - 1, len(numbers)
+    out = np.empty((steps, count), np.float32)
+    weights, at_once = pool.weights[numbers], max(CHUNK // count, 1)
+    for begin in range(0, steps, at_once):
+        at = np.arange(begin, min(begin + at_once, steps))
+        low, high = found.extremes[:, at].astype(np.float64)
+        first: dict[bool, Floats] = {}
+        total = np.zeros((len(at), count))
+        for number, name in enumerate(pool.experts):
+            expert, track = Expert.parse(name), found.tracks[number]
+            bounds = _bounds(low, high, expert.log)
+            if isinstance(track, Lagged):
+                part = track.next_rows(at, bounds)
+            else:
+                part = track.next_rows(expert, at)
+            part = np.where(np.isfinite(part), part, first.setdefault(expert.log, part))
+            part = np.clip(part, *bounds)
+            part = np.expm1(part) if expert.log else part
+            mixed = np.log1p(np.maximum(part, 0)) if pool.log else part
+            total += weights[:, number] * mixed
+        out[at] = np.expm1(total) if pool.log else total
+    return out
 
 
 def one_ahead(
