@@ -31,6 +31,7 @@ PRIOR = 10  # weight, in horizons, of all series' errors in the choice for one s
 PRIOR_WEIGHT = 2  # and in the weights of the blend
 YEARLY = 52  # steps of a season of weeks or days that is a year's: a figure has its neighbours
 SHORTEST = 10  # steps, besides two horizons, for an autoregression
+TOGETHER = 1 << 12  # origins at which experts are weighed at once
 SHARPNESS = 6  # weights fall with this power of the error
 
 
@@ -266,15 +267,18 @@ def _recent(
     """
     count, horizon = block.y.shape[1], pool.horizon
     errors, seen = np.zeros((count, len(pool.experts))), np.zeros(count)
-    for back in range(min(reach, len(block.y)), 0, -1):
-        own = np.flatnonzero(block.lengths - back >= begin)
+    backs = np.arange(min(reach, len(block.y)), 0, -1)
+    for several in np.array_split(backs, -(-len(backs) * count // TOGETHER)):
+        origins = block.lengths - several[:, None]
+        number, own = np.nonzero(origins >= begin)
         if not len(own):
             continue
-        at = block.lengths[own] - back
-        rows = np.minimum(at[:, None] + np.arange(min(horizon, back)), len(block.y) - 1)
+        at = origins[number, own]
+        rows = np.minimum(at[:, None] + np.arange(horizon), len(block.y) - 1)
         target = block.y[rows, own[:, None]]
-        known = np.isfinite(target)
-        miss = np.abs(target[:, None] - forecast(pool, found, at, own, rows.shape[1]))
-        errors[own] += np.cumsum(np.where(known[:, None], miss, 0), axis=2)[..., -1]
-        seen[own] += known.sum(axis=1)
+        known = np.isfinite(target) & (np.arange(horizon) < several[number][:, None])
+        miss = np.abs(target[:, None] - forecast(pool, found, at, own, horizon))
+        total = np.cumsum(np.where(known[:, None], miss, 0), axis=2)[..., -1]
+        np.add.at(errors, own, total)  # one after another, in the order of origins
+        np.add.at(seen, own, known.sum(axis=1))
     return errors / np.maximum(seen, 1)[:, None], seen / horizon**2

@@ -23,7 +23,7 @@ from retain.kinds.forecast.model.pool.smoothing import fill
 ORDERS = (1, 3, NEAR)  # values before the last one that have a weight
 RIDGES = (1.0, 10.0, 100.0)  # in steps: of so many is the variance that is added
 ROWS = 250_000  # steps, at most, from which weights are estimated
-SCORED = 400_000  # steps ahead, at most, of which candidates are scored
+SCORED = 100_000  # steps ahead, at most, of which candidates are scored
 CELLS = 1_000_000  # values of the series from which they are estimated, at most
 
 
