@@ -26,6 +26,7 @@ from benchmarks.scale_stages import MB, SHAPES, generate, memory, name_of, size
 
 ROOT = tables.HERE.parent
 
+LARGE = 10_000  # series, from which costs are compared
 SMALL = 10  # series to warm up with; what their table takes is subtracted
 STAGES = ("prepare", "base", "train", "evaluate", "forecast")
 
@@ -166,7 +167,8 @@ def _memory(best: pd.DataFrame, stage: str) -> "pd.Series[str]":
 def _ratios(best: pd.DataFrame) -> Iterator[str]:
     for form, rows in best.groupby("format"):
         # A table of 1,000 series is as much start as work.
-        low, high = rows.iloc[min(1, len(rows) - 1)], rows.iloc[-1]
+        large = rows[rows["series"] >= LARGE]
+        low, high = (large if len(large) else rows).iloc[0], rows.iloc[-1]
         costs = {
             "preparing a row": "prepare_cpu_microseconds_per_row",
             "fitting the base to a series": "base_cpu_milliseconds_per_series",
