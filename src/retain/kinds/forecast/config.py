@@ -112,7 +112,7 @@ class Data(TimeAxis, FileFormat):
 class Model(Section):
     """The network around the recurrent cell; `hidden_size` is the LSTM's, others are solved for.
 
-    With the base `pool` it corrects a blend of exponential smoothing; the base has a normalisation
+    With the base `pool` it corrects a blend of classical forecasts; the base has a normalisation
     of its own, and the keys `normalisation` and `residual` are those of a network alone.
 
     Attributes:

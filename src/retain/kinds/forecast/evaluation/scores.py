@@ -190,7 +190,7 @@ def _methods(names: Sequence[str], problem: Problem, frequency: str) -> Iterator
         "lstm": network,
         "rnn": network,
         "gru": network,
-        "pool": "the classical base, a blend of exponential smoothing, which networks correct",
+        "pool": "the classical base, a blend of classical forecasts, which networks correct",
         "naive": "the last value, continued",
         "seasonal_naive": wording.season_before(season, frequency),
         "seasonal_mean": "the mean of all values at the same place in the season",
