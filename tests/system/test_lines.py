@@ -127,7 +127,7 @@ def test_it_says_what_it_reads(name: str, request: pytest.FixtureRequest) -> Non
     examples = described["paths"][model["path"]]["post"]["requestBody"]["content"][JSON]["examples"]
     found = [server.post(model["path"], each["value"]) for each in examples.values()]
     assert [code for code, _ in found] == [200, 200]
-    assert list(described["paths"]) == ["/health", "/model", "/example", "/metrics", model["path"]]
+    assert list(described["paths"]) == [model["path"], "/model", "/example", "/metrics", "/health"]
     metrics = server.ask("GET", "/metrics")[1].decode()
     assert f'retain_requests_total{{path="{model["path"]}",status="200"}}' in metrics
     assert server.ask("GET", "/model", Host="elsewhere.example")[0] == 421
