@@ -61,10 +61,8 @@ class Training:
                 "kind": "forecast",
                 "preset": self.preset,
                 "data": data | {"transform": "log1p"},
-                "model": {
-                    "base": "pool",
-                    "hidden_size": 128,
-                },  # as `retain add` for so many windows
+                # The width that `retain add` gives a table of so many windows.
+                "model": {"base": "pool", "hidden_size": 128},
                 "training": {"seed": self.seed},
                 "gate": [],
             }

@@ -18,12 +18,14 @@ def _fitted_once() -> Iterator[None]:
     fit = learner.fit_base
     kept: dict[tuple[object, ...], tuple[Pool, Run]] = {}
 
-    def fit_once(source: Panel, among: NDArray[np.int64] | None = None) -> tuple[Pool, Run]:
+    def fit_once(
+        source: Panel, log: bool | None = None, among: NDArray[np.int64] | None = None
+    ) -> tuple[Pool, Run]:
         if among is not None:
-            return fit(source, among)
-        key = source.values.tobytes(), source.index.to_csv(), repr(source.schema)
+            return fit(source, log, among)
+        key = source.values.tobytes(), source.index.to_csv(), repr(source.schema), log
         if key not in kept:
-            kept[key] = fit(source)
+            kept[key] = fit(source, log)
             series = np.arange(len(source.index))  # one origin of each, so that paths are kept, too
             kept[key][1].at(series, source.index["start"].to_numpy() + 1, 1)
         return copy.deepcopy(kept[key])  # a network changes what it holds

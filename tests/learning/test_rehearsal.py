@@ -64,10 +64,10 @@ def test_each_rehearsal_learns_from_what_precedes_its_part_and_none_sees_the_tes
 ) -> None:
     fit_base, ends = learner.fit_base, list[int]()
 
-    def fit(source: Panel, among: NDArray[np.int64] | None) -> tuple[Pool, Run]:
+    def fit(source: Panel, log: bool, among: NDArray[np.int64] | None) -> tuple[Pool, Run]:
         assert among is None  # of so few series, all are fitted
         ends.append(source.schema.validation_step)
-        return fit_base(source)
+        return fit_base(source, log)
 
     monkeypatch.setattr(learner, "fit_base", fit)
     built = setup.build_on(source, problem(), "lstm")
@@ -106,9 +106,9 @@ def test_a_pool_is_free_before_the_next_is_fitted(
     fit_base, held = learner.fit_base, list[int]()
     arrays: list[weakref.ref[NDArray[Any]]] = []
 
-    def fit_one(source: Panel, _: NDArray[np.int64] | None) -> tuple[Pool, Run]:
+    def fit_one(source: Panel, log: bool, _: NDArray[np.int64] | None) -> tuple[Pool, Run]:
         held.append(sum(array() is not None for array in arrays))
-        pool, run = fit_base(source)
+        pool, run = fit_base(source, log)
         arrays.extend(weakref.ref(array) for array in pool.arrays().values())
         return pool, run
 
@@ -125,9 +125,9 @@ def test_of_many_series_rehearsals_fit_the_base_to_those_of_their_windows(
     given, fit_base = problem(), learner.fit_base
     source, fitted = panel_of(given, table(**series)), list[NDArray[np.int64] | None]()
 
-    def fit(source: Panel, among: NDArray[np.int64] | None) -> tuple[Pool, Run]:
+    def fit(source: Panel, log: bool, among: NDArray[np.int64] | None) -> tuple[Pool, Run]:
         fitted.append(among)
-        return fit_base(source, among)
+        return fit_base(source, log, among)
 
     monkeypatch.setattr(learner, "fit_base", fit)
     monkeypatch.setattr(learner, "NUMBERS", 5 * (4 * HORIZON + 14))  # numbers of 5 windows

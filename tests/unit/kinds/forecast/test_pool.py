@@ -6,12 +6,10 @@ import gc
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import panel, scaling, tables
+from retain.kinds.forecast.data import scaling
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.model.pool import (
     fitting,
@@ -26,6 +24,7 @@ from retain.kinds.forecast.model.pool.fitting import fit
 from retain.kinds.forecast.model.pool.newest import Based, newest
 from retain.kinds.forecast.model.pool.pool import Expert, Pool, mix
 from retain.kinds.forecast.model.pool.running import Run
+from tests.unit.kinds.forecast.panels import panel_of
 
 Y = NDArray[np.float64]
 NAN = float("nan")
@@ -34,21 +33,9 @@ HORIZON, CONTEXT = 6, 8
 
 def made(*series: Y, first: tuple[int, ...] = (), season: int = 1, **keys: Any) -> Panel:
     """Daily series from the first day on, or from the days of the given numbers on."""
-    days = pd.date_range("2024-01-01", periods=10_000)
-    frames = [
-        pd.DataFrame({"id": f"s{number:03}", "ds": days[begin : begin + len(y)], "y": y})
-        for number, (y, begin) in enumerate(zip(series, first or (0,) * len(series), strict=True))
-    ]
     keys = {"horizon": HORIZON, "split": {"validation": 0.6, "test": 0.8}, **keys}
-    data = Data(
-        path="t.csv",
-        unique_id="id",
-        context_length=CONTEXT,
-        season_length=season,
-        calendar=False,
-        **keys,
-    )
-    return panel.build(tables.clean(pd.concat(frames), data, "t.csv"), data)
+    settings = {"context_length": CONTEXT, "season_length": season, **keys}
+    return panel_of(*series, begin="2024-01-01", frequency="D", first=first, **settings)
 
 
 def weekly(length: int, seed: int = 0, level: float = 50.0) -> Y:

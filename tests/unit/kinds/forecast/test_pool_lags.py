@@ -1,40 +1,31 @@
 """Autoregressions of the pool, and seasons whose figures are averaged with their neighbours."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import panel, tables
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.model.pool import fitting, regressing, subtracting, tracing
 from retain.kinds.forecast.model.pool.fitting import fit
 from retain.kinds.forecast.model.pool.newest import newest
 from retain.kinds.forecast.model.pool.pool import REFITS, TAPS, Expert, Pool
 from retain.kinds.forecast.model.pool.running import Run
+from tests.unit.kinds.forecast.panels import panel_of
 
 Y = NDArray[np.float64]
 HORIZON = 4
 
 
 def made(*series: Y, frequency: str = "YS", begin: str = "1800-01-01") -> Panel:
-    frames = [
-        pd.DataFrame(
-            {"id": f"s{number}", "ds": pd.date_range(begin, periods=len(y), freq=frequency), "y": y}
-        )
-        for number, y in enumerate(series)
-    ]
-    data = Data(
-        path="t.csv",
-        unique_id="id",
+    return panel_of(
+        *series,
+        begin=begin,
+        frequency=frequency,
         horizon=HORIZON,
         context_length=8,
         season_length=1,
-        calendar=False,
         split={"validation": 0.6, "test": 0.8},
     )
-    return panel.build(tables.clean(pd.concat(frames), data, "t.csv"), data)
 
 
 def cycling(length: int, seed: int = 0) -> Y:

@@ -3,35 +3,26 @@
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from retain.evaluation.arrays import Floats
-from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import panel, tables
 from retain.kinds.forecast.infer import seasons
 from retain.kinds.forecast.model import rehearsal
+from tests.unit.kinds.forecast.panels import panel_of
 
 NAN = math.nan
 
 
 def chosen(frequency: str, horizon: int, cycles: tuple[int, ...], *series: Floats) -> int:
     """Choose by the last two fifths but one, in two folds."""
-    frames = [
-        pd.DataFrame(
-            {"id": f"s{number}", "ds": pd.date_range("2010-01-04", periods=len(y), freq=frequency)}
-        ).assign(y=y)
-        for number, y in enumerate(series)
-    ]
-    data = Data(
-        path="t.csv",
-        unique_id="id",
+    built = panel_of(
+        *series,
+        begin="2010-01-04",
+        frequency=frequency,
         horizon=horizon,
         context_length=1,
-        calendar=False,
         split={"validation": 0.65, "test": 0.85},
     )
-    built = panel.build(tables.clean(pd.concat(frames), data, "t.csv"), data)
     return seasons.choose(seasons.measure(rehearsal.cuts(built, 2), cycles), cycles)
 
 

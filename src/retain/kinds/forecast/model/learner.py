@@ -88,16 +88,23 @@ class Learner:
         return replace(self, pool=self.pool if written else None, bases=None)
 
 
-def fit_base(source: Panel, among: NDArray[np.int64] | None = None) -> tuple[Pool, Run]:
+def fit_base(
+    source: Panel, log: bool | None = None, among: NDArray[np.int64] | None = None
+) -> tuple[Pool, Run]:
     """Fit the pool to the training part of a panel, and prepare to run it along all of it.
 
     Args:
+        log: whether it has experts of log1p; by default if the training part takes logarithms.
         among: the series that are fitted and may be run; all by default.
     """
-    until = source.schema.validation_step
-    log = takes_logarithms(source.values, source.index, until)
-    pool = fitting.fit(source, until, log, among)
+    if log is None:
+        log = _takes_logarithms(source)
+    pool = fitting.fit(source, source.schema.validation_step, log, among)
     return pool, Run(pool, source, _rows(source, among))
+
+
+def _takes_logarithms(source: Panel) -> bool:
+    return takes_logarithms(source.values, source.index, source.schema.validation_step)
 
 
 def _rows(source: Panel, among: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
@@ -139,7 +146,7 @@ def make(
     pool, bases, light, measured = None, None, None, train
     if model.base == "pool":
         until, horizon = source.schema.validation_step, source.schema.data["horizon"]
-        log = takes_logarithms(source.values, source.index, until)
+        log = fitted is None and _takes_logarithms(source)  # which reads all values
         experts = fitted[0].experts if fitted else fitting.names(source, until, log)
         most = NUMBERS // (len(experts) * horizon + train.context)
         train = train.thinned(min(limit, most))
@@ -148,7 +155,7 @@ def make(
         among = None
         if scored is not None:
             among = _few(source, (train, measured, scored))
-        pool, bases = fitted or fit_base(source, among)
+        pool, bases = fitted or fit_base(source, log, among)
         train.on(bases, hold=True)
         if measured is not train:
             measured.on(bases, hold=True)

@@ -7,8 +7,6 @@ and global choices). Several candidates and experts are averaged instead of sele
 Granger 1969).
 """
 
-from math import gcd
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -89,17 +87,12 @@ def names(panel: Panel, until: int, log: bool) -> tuple[str, ...]:
 
 def _choose(pool: Pool, panel: Panel, fitted: Panel, until: int) -> None:
     """Choose the candidates of each fitted series, by its errors and those of a sample of all."""
-    count = len(panel.index)
-    ends = np.minimum(panel.index["first_step"] + panel.index["length"], until)
-    longest = int((ends - panel.index["first_step"]).max())
+    longest = _longest(panel, until)
 
     def scores(block: Block) -> list[tuple[Floats, Floats]]:
         return _scores(pool, block.y, block.lengths, longest)
 
-    sample = panel
-    if count > SAMPLE:
-        numbers = np.linspace(0, count - 1, SAMPLE).astype(np.int64)
-        sample = blocks.among(panel, np.unique(numbers))
+    sample = _drawn(panel, SAMPLE)
     scored = [scores(blocks.read(sample, series, until)) for series in blocks.spans(sample)]
     common = [
         ranking.common(np.concatenate([e for e, _ in parts]), np.concatenate([n for _, n in parts]))
@@ -125,12 +118,8 @@ def _regress(pool: Pool, panel: Panel, until: int) -> None:
     lagged = [name for name in pool.experts if Expert.parse(name).lagged]
     if not lagged:
         return
-    count = len(panel.index)
-    ends = np.minimum(panel.index["first_step"] + panel.index["length"], until)
-    longest = max(int((ends - panel.index["first_step"]).max()), 1)
-    most = min(count, SAMPLE, max(regressing.CELLS // longest, 1))
-    sampled = np.unique(np.linspace(0, count - 1, most).astype(np.int64))
-    sample = panel if most == count else blocks.among(panel, sampled)
+    most = regressing.CELLS // max(_longest(panel, until), 1)
+    sample = _drawn(panel, min(SAMPLE, max(most, 1)))
     read = [blocks.read(sample, series, until) for series in blocks.spans(sample)]
     parts = [(block.y, block.lengths) for block in read]
     lengths = np.concatenate([own for _, own in parts])
@@ -141,6 +130,20 @@ def _regress(pool: Pool, panel: Panel, until: int) -> None:
         expert = Expert.parse(name)
         x = np.log1p(np.maximum(y, 0)) if expert.log else y
         pool.filters[name][:] = regressing.fit(expert, x, lengths, pool.horizon)
+
+
+def _longest(panel: Panel, until: int) -> int:
+    """Return the steps of the longest series before a grid step."""
+    ends = np.minimum(panel.index["first_step"] + panel.index["length"], until)
+    return int((ends - panel.index["first_step"]).max())
+
+
+def _drawn(panel: Panel, most: int) -> Panel:
+    """Return a panel of at most so many of its series, evenly drawn."""
+    count = len(panel.index)
+    if count <= most:
+        return panel
+    return blocks.among(panel, np.unique(np.linspace(0, count - 1, most).astype(np.int64)))
 
 
 def _scores(pool: Pool, y: Floats, lengths: Counts, longest: int) -> list[tuple[Floats, Floats]]:
@@ -225,10 +228,7 @@ def _origins(expert: Expert, horizon: int, longest: int) -> tuple[int, int]:
     The spacing is no multiple of the season, so that every phase is covered.
     """
     first = expert.start + 1 if expert.reach else max(min(2 * horizon, longest // 4), 3)
-    stride = max(1, -(-(longest - first) // ORIGINS))
-    while expert.reach and gcd(stride, expert.reach) > 1:
-        stride += 1
-    return first, stride
+    return first, ranking.spacing(-(-(longest - first) // ORIGINS), expert.reach)
 
 
 def _weigh(pool: Pool, paths: Paths) -> None:

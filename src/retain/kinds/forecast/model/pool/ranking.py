@@ -1,10 +1,20 @@
 """Compare candidates by their past errors: as ratios, so that series of any size count evenly."""
 
+from math import gcd
+
 import numpy as np
 
 from retain.evaluation.arrays import Floats
 
 WORST = 10.0  # times the smallest error; larger errors are clipped
+
+
+def spacing(least: int, season: int) -> int:
+    """Return the smallest spacing of origins, from `least` on, that covers all of a season."""
+    stride = max(1, least)
+    while season and gcd(stride, season) > 1:
+        stride += 1
+    return stride
 
 
 def ratios(errors: Floats) -> Floats:

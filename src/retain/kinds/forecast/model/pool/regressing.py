@@ -65,17 +65,15 @@ def _candidates(
     """Return the weights of all candidates, (REFITS, candidates, TAPS)."""
     count = NEAR + (3 if expert.reach else 1)  # of the weights that are used
     first = (expert.reach or 1) + 1
-    stride = max(1, -(-(len(x) - first) * x.shape[1] // ROWS))
-    while expert.reach and stride > 1 and np.gcd(stride, expert.reach) > 1:
-        stride += 1
+    stride = ranking.spacing(-(-(len(x) - first) * x.shape[1] // ROWS), expert.reach)
     steps = np.arange(first, len(x), stride)
     gram, right, seen = np.zeros((count, count)), np.zeros(count), 0
     rows = list(product(ORDERS, RIDGES, (False, True) if expert.reach else (False,)))
     found = np.zeros((REFITS, len(rows), TAPS))
     for number, (begin, end) in enumerate(zip((0, *refits), refits, strict=False)):
         some = steps[(steps >= begin) & (steps < end)]
-        at, series = (part.ravel() for part in np.meshgrid(some, range(x.shape[1]), indexing="ij"))
-        known = np.isfinite(x[at, series]) & (at < lengths[series])
+        at, series = _before_end(some, lengths)
+        known = np.isfinite(x[at, series])
         at, series = at[known], series[known]
         if len(at):
             past = values[at[:, None] + np.arange(expert.memory), series[:, None]]
@@ -90,6 +88,13 @@ def _candidates(
         for place, row in enumerate(rows):
             found[number, place, :count] = _ridge(gram, right, max(seen, 1), *row)
     return found
+
+
+def _before_end(steps: Counts, lengths: Counts) -> tuple[Counts, Counts]:
+    """Return (n,) steps that precede the end of a series, and (n,) this series, by step."""
+    at, series = (part.ravel() for part in np.meshgrid(steps, range(len(lengths)), indexing="ij"))
+    own = at < lengths[series]
+    return at[own], series[own]
 
 
 def _ridge(
@@ -147,18 +152,14 @@ def _ranked(
     """Return the candidates in the order of their errors at the horizon, over all series."""
     count, memory = candidates.shape[1], expert.memory
     origins = max(len(x) - expert.start, 0)
-    stride = max(1, -(-origins * x.shape[1] * horizon // SCORED))
-    while expert.reach and stride > 1 and np.gcd(stride, expert.reach) > 1:
-        stride += 1
+    stride = ranking.spacing(-(-origins * x.shape[1] * horizon // SCORED), expert.reach)
     errors, seen = np.zeros((x.shape[1], count)), np.zeros(x.shape[1])
     low, high = np.fmin.accumulate(x, axis=0), np.fmax.accumulate(x, axis=0)
     for number in range(REFITS):
         end = refits[number + 1] if number + 1 < REFITS else len(x)
         steps = np.arange(expert.start, len(x), stride)
         steps = steps[(steps >= refits[number]) & (steps < end)]
-        at, series = (part.ravel() for part in np.meshgrid(steps, range(x.shape[1]), indexing="ij"))
-        own = at < lengths[series]
-        at, series = at[own], series[own]
+        at, series = _before_end(steps, lengths)
         if not len(at):
             continue
         ahead = at[:, None] + np.arange(horizon)

@@ -1,6 +1,6 @@
 """The paths of a pool's experts along series, and their causal forecasts at any origin."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -85,20 +85,64 @@ def forecast(pool: Pool, found: Trace, at: Counts, series: Counts, horizon: int)
         at: (n,), the origins, as rows of the trace.
         series: (n,), the series of each.
     """
-    low, high = found.extremes[:, at, series].astype(np.float64)
-    out = np.empty((len(at), len(pool.experts), horizon))
-    first: dict[bool, Floats] = {}  # by data space, the forecast of its `es`
-    for number, name in enumerate(pool.experts):
-        expert, track = Expert.parse(name), found.tracks[number]
-        bounds = _bounds(low, high, expert.log)
+
+    def ahead(expert: Expert, track: Track | Lagged, bounds: tuple[Floats, Floats]) -> Floats:
         if isinstance(track, Lagged):
-            part = track.forecast(at, series, horizon, bounds)
-        else:
-            part = track.forecast(expert, at, series, horizon)
-        part = np.where(np.isfinite(part), part, first.setdefault(expert.log, part))
-        clipped = np.clip(part, *(bound[:, None] for bound in bounds))
-        out[:, number] = np.expm1(clipped) if expert.log else clipped
+            low, high = (bound[:, 0] for bound in bounds)
+            return track.forecast(at, series, horizon, (low, high))
+        return track.forecast(expert, at, series, horizon)
+
+    extremes = found.extremes[:, at, series, None].astype(np.float64)
+    return np.stack([*_in_units(pool, found, extremes, ahead)], axis=1)
+
+
+def all_ahead(pool: Pool, found: Trace, numbers: Counts) -> Singles:
+    """Return the same as `one_ahead` at all origins before the last: (steps, series).
+
+    Args:
+        numbers: (series,), rows in the pool.
+    """
+    steps, count = found.extremes.shape[1] - 1, len(numbers)
+    out = np.empty((steps, count), np.float32)
+    at_once = max(CHUNK // count, 1)
+    for begin in range(0, steps, at_once):
+        at = np.arange(begin, min(begin + at_once, steps))
+
+        def ahead(
+            expert: Expert, track: Track | Lagged, bounds: tuple[Floats, Floats], at: Counts = at
+        ) -> Floats:
+            if isinstance(track, Lagged):
+                return track.next_rows(at, bounds)
+            return track.next_rows(expert, at)
+
+        extremes = found.extremes[:, at].astype(np.float64)
+        parts = [part.reshape(-1, 1) for part in _in_units(pool, found, extremes, ahead)]
+        weights = np.tile(pool.weights[numbers], (len(at), 1))
+        out[at] = mix(np.stack(parts, axis=1), weights, pool.log).reshape(len(at), count)
     return out
+
+
+def _in_units(
+    pool: Pool,
+    found: Trace,
+    extremes: Floats,
+    ahead: Callable[[Expert, Track | Lagged, tuple[Floats, Floats]], Floats],
+) -> Iterator[Floats]:
+    """Yield the forecasts of each expert in data units, within its bounds.
+
+    Args:
+        extremes: (2, ...), the least and the largest value before each origin.
+        ahead: returns the forecasts of an expert in its space, NaN where it has not started.
+    """
+    low, high = extremes
+    first: dict[bool, Floats] = {}  # by data space, the forecast of its `es`
+    for name, track in zip(pool.experts, found.tracks, strict=True):
+        expert = Expert.parse(name)
+        bounds = _bounds(low, high, expert.log)
+        part = ahead(expert, track, bounds)
+        part = np.where(np.isfinite(part), part, first.setdefault(expert.log, part))
+        part = np.clip(part, *bounds)
+        yield np.expm1(part) if expert.log else part
 
 
 def _bounds(low: Floats, high: Floats, log: bool) -> tuple[Floats, Floats]:
@@ -113,36 +157,6 @@ def _bounds(low: Floats, high: Floats, log: bool) -> tuple[Floats, Floats]:
     if log:
         reach = np.minimum(reach, np.log(10))
     return low - reach, high + reach
-
-
-def all_ahead(pool: Pool, found: Trace, numbers: Counts) -> Singles:
-    """Return the same as `one_ahead` at all origins before the last: (steps, series).
-
-    Args:
-        numbers: (series,), rows in the pool.
-    """
-    steps, count = found.extremes.shape[1] - 1, len(numbers)
-    out = np.empty((steps, count), np.float32)
-    weights, at_once = pool.weights[numbers], max(CHUNK // count, 1)
-    for begin in range(0, steps, at_once):
-        at = np.arange(begin, min(begin + at_once, steps))
-        low, high = found.extremes[:, at].astype(np.float64)
-        first: dict[bool, Floats] = {}
-        total = np.zeros((len(at), count))
-        for number, name in enumerate(pool.experts):
-            expert, track = Expert.parse(name), found.tracks[number]
-            bounds = _bounds(low, high, expert.log)
-            if isinstance(track, Lagged):
-                part = track.next_rows(at, bounds)
-            else:
-                part = track.next_rows(expert, at)
-            part = np.where(np.isfinite(part), part, first.setdefault(expert.log, part))
-            part = np.clip(part, *bounds)
-            part = np.expm1(part) if expert.log else part
-            mixed = np.log1p(np.maximum(part, 0)) if pool.log else part
-            total += weights[:, number] * mixed
-        out[at] = np.expm1(total) if pool.log else total
-    return out
 
 
 def one_ahead(
