@@ -16,9 +16,9 @@ from retain.kinds.forecast.data.folds import Fold
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Windows
 from retain.kinds.forecast.model import learner, rehearsal
-from retain.kinds.forecast.model.conformal import collect, set_calibration
+from retain.kinds.forecast.model.conformal import collect, fit, joined, set_calibration
 from retain.kinds.forecast.model.learner import Learner
-from retain.kinds.forecast.model.rehearsal import Trust
+from retain.kinds.forecast.model.trust import Trust
 
 
 def scores(test: Test, prepared: Path, name: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -60,7 +60,9 @@ def _fitted(problem: Problem, cut: Panel) -> Learner:
         residuals.append(collect(network.forecast_base, windows, network.target.transform))
     final.finish()
     steps = sum(part.schema.test_step - part.schema.validation_step for part in panels)
-    trust = Trust.of(steps / problem.data.horizon, len(cut.index))
-    assert final.network.base is not None
-    set_calibration(final.network.base, trust.fit(residuals, final.network))
+    trust = Trust.of(steps / problem.data.horizon, len(cut.index), on_base=True)
+    network = final.network
+    assert network.base is not None
+    calibration = fit(joined(residuals), network.target, len(network.widths) - 1, trust)
+    set_calibration(network.base, calibration)
     return final

@@ -2,7 +2,6 @@
 
 import weakref
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,19 +11,18 @@ from numpy.typing import NDArray
 
 from retain import model_files
 from retain.errors import Terminated
-from retain.evaluation.arrays import Floats
-from retain.kinds.forecast.config import DECILES, Problem
+from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Windows
 from retain.kinds.forecast.model import learner, rehearsal, setup
-from retain.kinds.forecast.model.calibration import Target
 from retain.kinds.forecast.model.conformal import Residuals, collect, fit, joined
 from retain.kinds.forecast.model.forecaster import CALIBRATION, Forecaster, load_forecaster
 from retain.kinds.forecast.model.pool.pool import Pool
 from retain.kinds.forecast.model.pool.running import Run
 from retain.kinds.forecast.model.ready import Ready, ReadyWindows, Together
-from retain.kinds.forecast.model.rehearsal import Rehearsed, Trust, half_width
+from retain.kinds.forecast.model.rehearsal import Rehearsed
+from retain.kinds.forecast.model.trust import Trust
 from retain.training import trainer
 from retain.training.setup import TrainingSetup
 
@@ -351,45 +349,16 @@ def test_it_is_calibrated_by_the_errors_of_all_rehearsals(source: Panel) -> None
     built.calibrate()
     assert built.config["network"]["kept"]
     horizons = 2 * LENGTH / HORIZON
-    share = horizons / (horizons + rehearsal.CENTRED)
-    expected = fit(joined(both), final.target, 3, share)
-    half = half_width(expected, joined(both), final.target)
-    pulled = (rehearsal.HALF_WIDTH / half) ** (1 - Trust.of(horizons, 3).own)
-    expected = expected._replace(widths=expected.widths * pulled)
+    trust = Trust.of(horizons, 3, on_base=True)
+    expected = fit(joined(both), final.target, 3, trust)
     for name in CALIBRATION:
         found = final.get_buffer(name).double()
         torch.testing.assert_close(found, getattr(expected, name), rtol=1e-5, atol=1e-6)
     for one in both:
-        alone = fit(one, final.target, 3, share)
+        alone = fit(one, final.target, 3, trust)
         assert not torch.allclose(final.offsets.double(), alone.offsets, rtol=1e-3)
     assert final.base is not None
     assert not torch.allclose(final.base.offsets, final.offsets)  # the base has its own
-
-
-def test_intervals_of_few_horizons_and_series_are_wider_and_their_centre_is_not_believed() -> None:
-    few, more, most = Trust.of(3, 1), Trust.of(3, 4), Trust.of(1e6, 100)
-    assert few.spread == pytest.approx(1.886 / 1.2816, abs=1e-3)  # t, 2 degrees of freedom
-    assert few.spread > more.spread == pytest.approx(1.476 / 1.2816, abs=1e-3)  # 5
-    assert few.centre == more.centre == pytest.approx(3 / 23)
-    assert (most.centre, most.spread) == pytest.approx((1, 1), abs=1e-4)
-    assert Trust.of(0.5, 1).spread == few.spread  # no fewer than 2 degrees of freedom
-
-
-def test_on_a_base_intervals_of_few_rehearsals_are_drawn_to_those_of_its_training() -> None:
-    rng = np.random.default_rng(3)
-    target = Target(DECILES, None)
-    for size in (0.3, 5.0):  # times the errors in training
-        errors = spread_of(size * rng.laplace(size=(400, 2)))
-        halves = []
-        for horizons in (1, 16, 1e6):
-            network = SimpleNamespace(widths=torch.ones(2), target=target, base=object())
-            fitted = Trust.of(horizons, 1).fit([errors], network)  # type: ignore[arg-type]
-            halves.append(half_width(fitted, errors, target))
-        own = size * np.log(5)  # half of a Laplace distribution's 80 %
-        assert halves[2] == pytest.approx(own, rel=0.1)
-        assert halves[1] == pytest.approx(np.sqrt(own * rehearsal.HALF_WIDTH), rel=0.1)
-        little = (own / rehearsal.HALF_WIDTH) ** (1 / (1 + rehearsal.WIDENED))
-        assert halves[0] == pytest.approx(rehearsal.HALF_WIDTH * little, rel=0.02)
 
 
 def test_joined_residuals_are_in_order_of_series_and_time(source: Panel) -> None:
@@ -409,32 +378,6 @@ def test_joined_residuals_are_in_order_of_series_and_time(source: Panel) -> None
             assert part is alone
         else:
             assert np.array_equal(part[row], alone[other]), name
-
-
-def spread_of(truth: Floats) -> Residuals:
-    windows, horizon = truth.shape
-    ones = np.ones(windows)
-    flat = np.zeros(truth.shape)
-    series, origin = ones.astype(np.int64), np.arange(windows) * horizon
-    return Residuals(flat[..., None], truth, flat, ones[:, None], ones, series, origin)
-
-
-def test_with_few_horizons_the_median_stays_and_the_interval_keeps_its_width(
-    source: Panel,
-) -> None:
-    target = problem().model.quantiles
-    truth = 5 + np.random.default_rng(0).normal(size=(200, 3))
-    moved, halfway, kept = (
-        fit(spread_of(truth), Target(target, None), 1, share) for share in (1.0, 0.5, 0.0)
-    )
-    assert moved.offsets[:, 1].mean() == pytest.approx(5, abs=0.2)
-    torch.testing.assert_close(halfway.offsets[:, 1], moved.offsets[:, 1] / 2)
-    assert not kept.offsets[:, 1].any()
-    assert not kept.mean_offsets.any()
-    for other in (halfway, kept):
-        torch.testing.assert_close(
-            other.offsets[:, 2] - other.offsets[:, 0], moved.offsets[:, 2] - moved.offsets[:, 0]
-        )
 
 
 # --- one training ---

@@ -24,6 +24,7 @@ from retain.kinds.forecast.model.calibration import (
     point_of,
 )
 from retain.kinds.forecast.model.transform import Transform
+from retain.kinds.forecast.model.trust import Trust, distances
 
 if TYPE_CHECKING:
     from retain.kinds.forecast.model.forecaster import Forecaster
@@ -37,6 +38,7 @@ SERIES_PRIOR = 10
 WIDEST = 100.0  # limit of how many times a series' interval is wider, or narrower, than the others'
 ROUNDS = 12  # rounds of fitting offsets, sorting, and fitting again; three are usually enough
 CLOSE = 0.002  # shares of truths below a quantile that are this near to its level are good enough
+TRUSTED = Trust()  # residuals of a long time
 LARGEST = 1 << 24  # most residuals by window, step and level; long horizons are thinned
 
 
@@ -98,13 +100,12 @@ def _rows(residuals: Residuals, chosen: Any) -> Residuals:
     return Residuals._make(None if part is None else part[chosen] for part in residuals)
 
 
-def fit(residuals: Residuals, target: Target, series: int, centre: float = 1.0) -> Calibration:
+def fit(residuals: Residuals, target: Target, series: int, trust: Trust = TRUSTED) -> Calibration:
     """Fit the calibration of a forecast to its residuals.
 
     Args:
-        centre: the share of the offsets of the median and the mean that is applied, also to the
-            interval: residuals of a short time may all have the same sign by chance.
         series: number of series; a series without a window has the width 1, like a new one.
+        trust: in the residuals.
     """
     levels = target.levels
     thin = -(-residuals.values.shape[0] * residuals.values.shape[1] * len(levels) // LARGEST)
@@ -115,8 +116,8 @@ def fit(residuals: Residuals, target: Target, series: int, centre: float = 1.0) 
     if series > 1:
         widths = _fit_widths(residuals, offsets, levels, series)
         offsets = _fit_offsets(residuals, widths, levels)
-    offsets = offsets - (1 - centre) * offsets[:, [levels.index(0.5)]]
-    mean_offsets = centre * _fit_mean(residuals, widths, offsets, target)
+    offsets, widths = trust.settled(offsets, widths, residuals, levels)
+    mean_offsets = trust.centre * _fit_mean(residuals, widths, offsets, target)
     return Calibration._make(map(torch.from_numpy, (widths, offsets, mean_offsets)))
 
 
@@ -172,8 +173,7 @@ def _fit_widths(
     never changed has an arbitrary scale (1): without a width its interval would be that of the
     others.
     """
-    point = point_of(residuals.values, levels)
-    quantiles = np.sort(residuals.values - point + offsets, axis=-1)
+    point, quantiles = point_of(residuals.values, levels), distances(offsets, residuals, levels)
     middle = quantiles[..., levels.index(0.5)]
     seen = np.isfinite(residuals.truth)
     errors = np.abs(np.where(seen, residuals.truth - point[..., 0] - middle, 0.0)).sum(1)

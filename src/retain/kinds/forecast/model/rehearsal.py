@@ -7,15 +7,12 @@ all rows before the test part, without any scores. All of them are one training,
 resumes as a whole.
 """
 
-import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Self, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor, nn
 
 from retain.config.schema import Cell
@@ -29,16 +26,12 @@ from retain.kinds.forecast.model.conformal import Residuals, collect, fit, joine
 from retain.kinds.forecast.model.forecaster import Forecaster
 from retain.kinds.forecast.model.learner import Learner
 from retain.kinds.forecast.model.ready import Ready, Together
+from retain.kinds.forecast.model.trust import Trust
 from retain.kinds.forecast.sections import Compared
 from retain.training.setup import Group, TrainingSetup
 
 FEWEST = 50  # training windows of a rehearsal, for a network to be kept
 REHEARSED = 1_000  # most windows of a part that a rehearsal forecasts
-CENTRED = 20  # horizons of rehearsal errors for which half of the median's offset is applied
-# On a base, whose errors in training have the mean size 1, half of an 80 % interval before any
-# rehearsal: of normal errors it is 1.6, as of Laplace's, and errors after training are larger.
-HALF_WIDTH = 1.76
-WIDENED = 16  # horizons of rehearsal errors that count as much as that
 GAIN = 0.01  # share by which a network must reduce the base's error, on average
 LOSS = 0.1  # share by which it may increase the error in no rehearsal
 
@@ -53,55 +46,6 @@ class Outcome(TypedDict):
     kept: bool
     enough: bool
     gains: list[float]
-
-
-@dataclass(frozen=True)
-class Trust:
-    """The weight of residuals of a short time.
-
-    Attributes:
-        centre: the share of their median that is applied: they may all have the same sign by
-            chance.
-        spread: factor of the intervals of a network without a base, as by Student's t for the mean
-            of few values.
-        own: of a network on a base, the share of the intervals' own width; the rest is that of the
-            base's errors in training, which are many. A rehearsal soon after a series' begin may
-            err five times as much as those after it, or a quiet one half as much.
-    """
-
-    centre: float
-    spread: float
-    own: float
-
-    @classmethod
-    def of(cls, horizons: float, series: int) -> Self:
-        """Return the trust in residuals, from the numbers of horizons and series.
-
-        Errors of series are correlated: n series count as √n.
-        """
-        count = horizons * math.sqrt(series)
-        spread = stats.t.ppf(0.9, max(count - 1, 2)) / stats.norm.ppf(0.9)
-        return cls(horizons / (horizons + CENTRED), float(spread), count / (count + WIDENED))
-
-    def fit(self, residuals: Sequence[Residuals], network: Forecaster) -> Calibration:
-        """Fit the calibration of a network to the residuals of its rehearsals."""
-        every, series = joined(residuals), len(network.widths) - 1
-        fitted = fit(every, network.target, series, self.centre)
-        factor = self.spread
-        if network.base is not None:
-            half = half_width(fitted, every, network.target)
-            factor = (HALF_WIDTH / half) ** (1 - self.own) if half > 0 else 1.0
-        return fitted._replace(widths=fitted.widths * factor)
-
-
-def half_width(fitted: Calibration, residuals: Residuals, target: Target) -> float:
-    """Return half the mean 80 % interval of the windows of residuals, in their units."""
-    levels, seen = target.levels, np.isfinite(residuals.truth)
-    point = point_of(residuals.values, levels)
-    quantiles = np.sort(residuals.values - point + fitted.offsets.numpy(), axis=-1)
-    reach = quantiles[..., levels.index(0.9)] - quantiles[..., levels.index(0.1)]
-    reach = fitted.widths.numpy()[residuals.series][:, None] * reach
-    return float(reach[seen].mean() / 2) if seen.any() else 0.0
 
 
 class Rehearsed(nn.Module):
@@ -163,7 +107,7 @@ def build(source: Panel, problem: Problem, cell: Cell, config: dict[str, Any]) -
         schemas = [cut.schema for cut in panels]
         steps = sum(schema.test_step - schema.validation_step for schema in schemas)
         rehearsed = steps / problem.data.horizon
-        trust = Trust.of(rehearsed, len(source.index))
+        trust = Trust.of(rehearsed, len(source.index), final.network.base is not None)
         networks = [made.network for made in learners]
         outcome = _calibrate(networks, parts, final.network, trust, enough)
         if outcome is not None:
@@ -242,7 +186,7 @@ def _calibrate(
             collect(network.forecast_base, part, network.target.transform)
             for network, part in pairs
         ]
-        set_calibration(final.base, trust.fit(bases, final))
+        set_calibration(final.base, _fitted(bases, final, trust))
         gains = [
             1 - _error(own, network) / max(_error(base, network), 1e-12)
             for own, base, network in zip(residuals, bases, rehearsals, strict=True)
@@ -253,8 +197,12 @@ def _calibrate(
             for network in (*rehearsals, final):
                 learner.rest_on_base(network)
             residuals = [_residuals(*pair) for pair in pairs]
-    set_calibration(final, trust.fit(residuals, final))
+    set_calibration(final, _fitted(residuals, final, trust))
     return outcome
+
+
+def _fitted(residuals: Sequence[Residuals], final: Forecaster, trust: Trust) -> Calibration:
+    return fit(joined(residuals), final.target, len(final.widths) - 1, trust)
 
 
 def _residuals(network: Forecaster, part: Windows) -> Residuals:
