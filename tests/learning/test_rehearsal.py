@@ -256,8 +256,9 @@ MUCH, NOTHING, SLIP, HARM = 0.999, 1e-12, 0.05, (0.12, 0.3)  # of the first, of 
     ],
 )
 def test_a_network_is_kept_that_gains_on_average_and_harms_in_no_rehearsal(
-    source: Panel, does: tuple[float, float], kept: bool
+    source: Panel, does: tuple[float, float], kept: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(rehearsal, "SHARES", (1.0,))
     built = doctored(list(does), source, problem())
     built.calibrate()
     outcome = built.config["network"]
@@ -272,6 +273,48 @@ def test_a_network_is_kept_that_gains_on_average_and_harms_in_no_rehearsal(
     with torch.inference_mode():
         same = torch.allclose(final.predict(batch), final.predict_base(batch), rtol=0, atol=0)
     assert same == (not kept)
+
+
+@pytest.mark.parametrize(
+    ("whole", "half", "share"),
+    [
+        ((0.7, 0.9), (0.8, 0.95), 1.0),
+        ((0.9, 0.99), (0.9, 0.95), 0.5),
+        ((0.5, 1.11), (0.9, 1.05), 0.5),  # the whole one would harm
+        ((1.0, 1.02), (0.99, 1.01), 0.0),
+        ((0.5, 1.3), (0.8, 1.11), 0.0),
+    ],
+)
+def test_as_much_of_a_correction_is_kept_as_does_best_in_rehearsals(
+    whole: tuple[float, float],
+    half: tuple[float, float],
+    share: float,
+    source: Panel,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    built = setup.build_on(source, problem(), "lstm")
+    rehearsals, final = networks(built)
+    starts = [learner.heads(network) for network in (*rehearsals, final)]
+
+    def added(number: int) -> float:
+        network = (*rehearsals, final)[number]
+        return float(learner.heads(network)[0]["bias"][0] - starts[number][0]["bias"][0])
+
+    def error(residuals: object, network: Forecaster) -> float:
+        number = rehearsals.index(network)
+        return {1.0: whole, 0.5: half}[round(added(number), 4)][number]
+
+    for network, start in zip((*rehearsals, final), starts, strict=True):
+        trained = [{"weight": head["weight"] + 1, "bias": head["bias"] + 1} for head in start]
+        learner.set_between(network, start, trained, 1.0)
+    monkeypatch.setattr(rehearsal, "_error", error)
+    found = rehearsal._keep(rehearsals, parts(built.validation), final, [1.0, 1.0], True, starts)
+    assert (found["kept"], found["share"]) == (share > 0, share)
+    if found["kept"]:
+        assert found["gains"] == pytest.approx([1 - of for of in (half, whole)[share == 1]])
+        assert added(-1) == pytest.approx(share)
+    else:
+        assert not learner.heads(final)[0]["bias"].any()
 
 
 def test_with_few_windows_no_network_is_kept_whatever_it_gains_nor_is_trained_for_long(

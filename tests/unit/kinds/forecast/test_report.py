@@ -70,10 +70,18 @@ def test_a_network_that_is_not_kept_did_not_improve_on_its_base() -> None:
     )
     assert "A network was worth it" not in lead(found)
     assert "The base is worth more than a floor: the MAE of the LSTM is" in lead(found)
-    found["network"].append({"kept": True, "enough": True, "gains": [0.1, 0.2]})
+    found["network"][0]["share"] = 0.0
+    found["network"].append({"kept": True, "enough": True, "share": 1.0, "gains": [0.1, 0.2]})
     said = lead(found)
     assert said.startswith("The LSTM did not reduce the error")
     assert "It was kept in 1 of 2 folds. " in said
+    assert "Half" not in said
+    found["network"][1]["share"] = 0.5
+    assert "folds. Half of its correction is applied, which did better in rehearsals. " in lead(
+        found
+    )
+    found["network"][0] |= {"kept": True, "share": 1.0}
+    assert ". Half of its correction is applied in 1 of them, which did better" in lead(found)
     found["network"] = [{"kept": False, "enough": False, "gains": [0.3]}]
     assert "the table has fewer windows than a network needs. " in lead(found)
 

@@ -111,6 +111,10 @@ def _over_base(metrics: ForecastMetrics, metric: str, label: Label) -> str:
         what = f"reduced the error of its classical base by {_share(-change.value, theirs)}"
     ours, kept = theirs + change.value, sum(fold["kept"] for fold in folds)
     partly = f" It was kept in {kept} of {len(folds)} folds." if kept < len(folds) else ""
+    halved = sum(0 < fold["share"] < 1 for fold in folds)
+    if halved:
+        where = f" in {halved} of them" if halved < kept else ""
+        partly += f" Half of its correction is applied{where}, which did better in rehearsals."
     return (
         f"The {label(model)} {what}: {metric.upper()} {ours:.4g} against {theirs:.4g} "
         f"({_interval(change, theirs)}).{partly}"

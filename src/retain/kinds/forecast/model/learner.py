@@ -1,6 +1,6 @@
 """A forecaster with its training windows, and its loss."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +31,7 @@ from retain.kinds.forecast.model.segrnn import SegRNN
 HELD = 130_000
 NUMBERS = 1 << 26
 UNITS = 5_000  # windows from which the units of the base are estimated
+Heads = list[dict[str, Tensor]]  # of the members of a network
 
 
 @dataclass(frozen=True)
@@ -219,6 +220,26 @@ def begin_at_base(network: Forecaster, windows: Windows) -> None:
     if len(outputs) > 1 and len(errors):
         outputs = np.quantile(errors, network.levels)
     _say_always(network, outputs)
+
+
+def heads(network: Forecaster) -> Heads:
+    """Return a copy of the weights of the members' heads."""
+    return [{name: value.detach().clone() for name, value in _head(m)} for m in network.members]
+
+
+def set_between(network: Forecaster, start: Heads, end: Heads, share: float) -> None:
+    """Set the heads between two others, so that a network adds a share of what `end` would add.
+
+    With a share of 1 they are exactly `end`.
+    """
+    for member, before, after in zip(network.members, start, end, strict=True):
+        for name, value in _head(member):
+            value.data.copy_(torch.lerp(before[name], after[name], share))
+
+
+def _head(member: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    assert isinstance(member, SegRNN)
+    return member.head.named_parameters()
 
 
 def rest_on_base(network: Forecaster) -> None:

@@ -57,6 +57,7 @@ def build_until(until: int, source: Panel, problem: Problem, evaluated: Path) ->
     built = setup.build_on(whole, problem, read_config(evaluated)["cell"], length)
     network = built.network
     assert isinstance(network, Forecaster)
+    start = learner.heads(network)
 
     def calibrate() -> None:
         built.calibrate()  # what else follows a training
@@ -76,6 +77,8 @@ def build_until(until: int, source: Panel, problem: Problem, evaluated: Path) ->
             built.config["network"] = judged["network"]
         if not is_kept(judged):
             learner.rest_on_base(network)
+        elif "network" in judged:
+            learner.set_between(network, start, learner.heads(network), judged["network"]["share"])
         sentence, accepted = compare(network, whole, before, learned, kept)
         if not accepted:
             # With all rows the pool may have had other experts, and the heads another width.

@@ -7,8 +7,8 @@ all rows before the test part, without any scores. All of them are one training,
 resumes as a whole.
 """
 
-import statistics
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any, TypedDict
 
 import numpy as np
@@ -24,7 +24,7 @@ from retain.kinds.forecast.model import learner
 from retain.kinds.forecast.model.calibration import Calibration, Target, point_of
 from retain.kinds.forecast.model.conformal import Residuals, collect, fit, joined, set_calibration
 from retain.kinds.forecast.model.forecaster import Forecaster
-from retain.kinds.forecast.model.learner import Learner
+from retain.kinds.forecast.model.learner import Heads, Learner
 from retain.kinds.forecast.model.ready import Ready, Together
 from retain.kinds.forecast.model.trust import Trust
 from retain.kinds.forecast.sections import Compared
@@ -32,19 +32,22 @@ from retain.training.setup import Group, TrainingSetup
 
 FEWEST = 50  # training windows of a rehearsal, for a network to be kept
 REHEARSED = 1_000  # most windows of a part that a rehearsal forecasts
-GAIN = 0.01  # share by which a network must reduce the base's error, on average
+SHARES = (1.0, 0.5)  # of a network's correction that may be applied
+GAIN = 0.002  # share by which it must then reduce the base's error, on average
 LOSS = 0.1  # share by which it may increase the error in no rehearsal
 
 
 class Outcome(TypedDict):
     """The result for a network on a base, in config.json and metrics.json.
 
-    `gains` are the shares by which it reduced the base's error in each rehearsal; `enough` says
-    whether there were enough windows: with fewer no network is kept.
+    `share` is how much of its correction is applied, and `gains` are the shares by which this much
+    reduced the base's error in each rehearsal; `enough` says whether there were enough windows:
+    with fewer no network is kept.
     """
 
     kept: bool
     enough: bool
+    share: float
     gains: list[float]
 
 
@@ -79,6 +82,7 @@ def build(source: Panel, problem: Problem, cell: Cell, config: dict[str, Any]) -
     learners, parts = _rehearsals(panels, problem, cell)
     final = learner.make(before_test(source), problem, cell).made(written=True)
     network = Rehearsed([*(made.network for made in learners), final.network])
+    starts = [learner.heads(one) for one in (*network.rehearsals, network.final)]
     training = problem.training
     fewest = min(len(made.train) for made in learners)
     enough = len(learners) == training.rehearsals and fewest >= FEWEST
@@ -109,7 +113,7 @@ def build(source: Panel, problem: Problem, cell: Cell, config: dict[str, Any]) -
         rehearsed = steps / problem.data.horizon
         trust = Trust.of(rehearsed, len(source.index), final.network.base is not None)
         networks = [made.network for made in learners]
-        outcome = _calibrate(networks, parts, final.network, trust, enough)
+        outcome = _calibrate(networks, parts, final.network, trust, enough, starts)
         if outcome is not None:
             setup.config["network"] = outcome
 
@@ -172,33 +176,62 @@ def _calibrate(
     final: Forecaster,
     trust: Trust,
     enough: bool,
+    starts: Sequence[Heads],
 ) -> Outcome | None:
-    """Decide whether the final network is kept, and calibrate it by its rehearsals.
+    """Decide how much of the final network is kept, and calibrate it by its rehearsals.
 
     Args:
         trust: in the residuals of the rehearsals.
         enough: whether the rehearsals had enough training windows to keep a network.
+        starts: the heads of all networks before the training.
     """
     outcome, pairs = None, list(zip(rehearsals, parts, strict=True))
-    residuals = [_residuals(*pair) for pair in pairs]
     if final.base is not None:
         bases = [
             collect(network.forecast_base, part, network.target.transform)
             for network, part in pairs
         ]
         set_calibration(final.base, _fitted(bases, final, trust))
-        gains = [
-            1 - _error(own, network) / max(_error(base, network), 1e-12)
-            for own, base, network in zip(residuals, bases, rehearsals, strict=True)
-        ]
-        kept = enough and statistics.fmean(gains) >= GAIN and min(gains) >= -LOSS
-        outcome = Outcome(kept=kept, enough=enough, gains=[round(gain, 6) for gain in gains])
-        if not kept:
-            for network in (*rehearsals, final):
-                learner.rest_on_base(network)
-            residuals = [_residuals(*pair) for pair in pairs]
-    set_calibration(final, _fitted(residuals, final, trust))
+        errors = [_error(*pair) for pair in zip(bases, rehearsals, strict=True)]
+        outcome = _keep(rehearsals, parts, final, errors, enough, starts)
+    set_calibration(final, _fitted([_residuals(*pair) for pair in pairs], final, trust))
     return outcome
+
+
+def _keep(
+    rehearsals: Sequence[Forecaster],
+    parts: Sequence[Windows],
+    final: Forecaster,
+    errors: Sequence[float],
+    enough: bool,
+    starts: Sequence[Heads],
+) -> Outcome:
+    """Set all networks to the share of their corrections that reduces the base's errors most.
+
+    Half a correction often gains as much as the whole one, and harms half as much where a network
+    has learned what does not last. If no share gains enough, all of them forecast as their base.
+    """
+    networks = [*rehearsals, final]
+    ends, found = [learner.heads(network) for network in networks], {}
+
+    def apply(share: float) -> None:
+        for network, start, end in zip(networks, starts, ends, strict=True):
+            learner.set_between(network, start, end, share)
+
+    for share in SHARES:
+        apply(share)
+        own = [_error(_residuals(*pair), pair[0]) for pair in zip(rehearsals, parts, strict=True)]
+        found[share] = [1 - ours / max(of, 1e-12) for ours, of in zip(own, errors, strict=True)]
+    best = max(SHARES, key=lambda share: (min(found[share]) >= -LOSS, fmean(found[share])))
+    gains = found[best]
+    kept = enough and fmean(gains) >= GAIN and min(gains) >= -LOSS
+    if kept:
+        apply(best)
+    else:
+        for network in networks:
+            learner.rest_on_base(network)
+    rounded = [round(gain, 6) for gain in gains]
+    return Outcome(kept=kept, enough=enough, share=best if kept else 0.0, gains=rounded)
 
 
 def _fitted(residuals: Sequence[Residuals], final: Forecaster, trust: Trust) -> Calibration:
