@@ -1,8 +1,9 @@
 """Compare what `retain plan` predicts from a small table with what `benchmarks scale` measured.
 
-python -m benchmarks.scale_plan
+python -m benchmarks.scale_plan [--base pool]
 """
 
+import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,12 +18,17 @@ SERIES = 10_000  # of the table that the costs are measured on
 
 def main() -> None:
     """Measure the costs, and print prediction and measurement of every size, in Markdown."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--base", choices=["none", "pool"], default="none", help="of the network")
+    base = parser.parse_args().base
     with TemporaryDirectory() as folder:
         root = Path(folder)
         scale_stages.generate(root, "parquet", SERIES)
-        problem = Problem.model_validate(scale_stages.problem(scale_stages.name_of("parquet")))
+        name = scale_stages.name_of("parquet")
+        problem = Problem.model_validate(scale_stages.problem(name, base=base))
         costs, _ = measure.costs(problem, root, root / "plan")
-    found = pd.read_csv(tables.RESULTS / "scale.csv")
+    file = "scale.csv" if base == "none" else f"scale-{base}.csv"
+    found = pd.read_csv(tables.RESULTS / file)
     found = found[(found["format"] == "parquet") & (found["series"] > SERIES)]
     rows = []
     for series, of in found.groupby("series"):
@@ -33,6 +39,10 @@ def main() -> None:
             "prepare, s": (
                 work["prepare"].each * count,
                 lowest["prepare_cpu_microseconds_per_row"] * lowest["rows"] / 1e6,
+            ),
+            "train, set-up, s": (
+                costs.set_up(count),
+                lowest["build_cpu_milliseconds_per_series"] * count / 1e3,
             ),
             "train, µs a window": (
                 (costs.update.at(size)) / size * 1e6,

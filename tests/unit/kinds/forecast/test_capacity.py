@@ -73,6 +73,21 @@ def test_rehearsals_of_a_large_table_fit_the_base_to_the_series_of_their_windows
     assert held.DRAWN == learner.HELD + learner.UNITS + rehearsal.REHEARSED
 
 
+@pytest.mark.parametrize(("base", "learnt"), [("none", 7_200_000), ("pool", learner.HELD)])
+def test_a_network_on_a_base_learns_from_so_many_windows(base: str, learnt: int) -> None:
+    data = {"path": "t.csv", "horizon": 1, "context_length": 1}
+    given = {
+        "kind": "forecast",
+        "preset": "fast",
+        "data": data,
+        "model": {"base": base},
+        "gate": [],
+    }
+    problem = Problem.model_validate(given)
+    assert held.examples(problem, 7.2e6) == learnt
+    assert held.examples(problem, 99.6) == 100
+
+
 def test_what_limits_a_training_is_named() -> None:
     light = replace(COSTS, work=COSTS.work | {"train": Line(0, 0)})
     assert planned(1, costs=COSTS)["train"].limit == "the set-up of every process"

@@ -16,6 +16,7 @@ SCORED, EACH_MODEL = 1_250.0, 260.0  # the same of evaluate, and by model
 # written, and the weights in those of rehearsals. Other stages map a pool from its file.
 POOLS = 1.1
 
+LEARNT = 130_000  # windows that a training on a classical base learns from at most
 DRAWN = 136_000  # windows of a rehearsal at most: to learn from, for its units, and to score
 
 
@@ -23,6 +24,12 @@ def rehearsed(problem: Problem) -> float:
     """Return the share of rehearsals in the fits of a classical base; 0 without one."""
     count = problem.training.rehearsals if problem.model.base == "pool" else 0
     return count / (count + 1)
+
+
+def examples(problem: Problem, windows: float) -> int:
+    """Return how many of the training windows a network learns from."""
+    most = LEARNT if problem.model.base == "pool" else windows
+    return max(round(min(windows, most)), 1)
 
 
 def by_series(models: float, pools: float) -> dict[str, float]:

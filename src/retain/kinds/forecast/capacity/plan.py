@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from retain.errors import ParamsError
-from retain.kinds.forecast.capacity import arithmetic, measure
+from retain.kinds.forecast.capacity import arithmetic, held, measure
 from retain.kinds.forecast.capacity.arithmetic import STAGES, Costs, StagePlan
 from retain.kinds.forecast.config import Problem
 
@@ -38,7 +38,7 @@ def plan(problem: Problem, name: str, root: Path, series: int, nodes: Sequence[i
         raise ParamsError("--series and --nodes must be positive")
     with TemporaryDirectory(prefix="retain-plan-") as scratch:
         costs, shape = measure.costs(problem, root, Path(scratch))
-    examples = max(round(costs.windows * series), 1)
+    examples = held.examples(problem, costs.windows * series)
     training = problem.training
     steps = arithmetic.training_updates(
         examples, training.batch_size, training.epochs(examples), training.epoch_steps

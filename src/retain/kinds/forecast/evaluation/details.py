@@ -16,7 +16,7 @@ from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import alignment, timestamps
 from retain.kinds.forecast.data.folds import Fold
 from retain.kinds.forecast.data.panel import Panel
-from retain.kinds.forecast.data.windows import Batch, Windows
+from retain.kinds.forecast.data.windows import CHUNK, Batch, Windows
 from retain.kinds.forecast.evaluation import wording
 from retain.kinds.forecast.evaluation.figures import NOT_DRAWN, View
 from retain.kinds.forecast.evaluation.metrics import MetricSums
@@ -47,11 +47,9 @@ def views(sums: MetricSums, parts: Sequence[Part], data: Data) -> list[View]:
     Args:
         sums: of that model, over the windows of all parts in order.
     """
-    series = np.concatenate([part.windows.series for part in parts])
-    step = np.concatenate([part.windows.step for part in parts])
     begins = np.cumsum([0, *(len(part.windows) for part in parts)])
     chosen = []
-    for title, number in _choose(sums, series, step, parts[0].windows.horizon):
+    for title, number in list(_choose(np.concatenate(sums.by_window), parts)):
         place = int(np.searchsorted(begins, number, side="right")) - 1
         chosen.append(_view(title, parts[place], number - int(begins[place]), data))
     return chosen
@@ -85,29 +83,44 @@ def _view(title: str, part: Part, number: int, data: Data) -> View:
     )
 
 
-def _choose(
-    sums: MetricSums, series: NDArray[np.int64], step: NDArray[np.int64], horizon: int
-) -> Iterator[tuple[str, int]]:
+def _choose(errors: Floats, parts: Sequence[Part]) -> Iterator[tuple[str, int]]:
     """Choose typical, best and worst windows by a model's error, two of each, none overlapping.
 
+    Of very many windows, arrays as long as them are few, and places are looked up as needed.
+
     Args:
-        series, step: of every window, in the order in which they were scored.
+        errors: of every window of the parts, in order.
     """
-    errors = np.concatenate(sums.by_window)
-    order = np.argsort(errors, kind="stable")
-    middle = np.argsort(np.abs(errors - np.median(errors)), kind="stable")
-    taken: list[int] = []
-    for title, ranked in (("typical", middle), ("best", order), ("worst", order[::-1])):
+    horizon = parts[0].windows.horizon
+    taken: list[tuple[int, int]] = []  # series and step
+    for title, ranked in _rankings(errors):
         enough = len(taken) + 2
-        for number in ranked.tolist():
-            if all(
-                series[number] != series[other] or abs(step[number] - step[other]) >= horizon
-                for other in taken
-            ):
-                taken.append(number)
+        for number, series, step in _placed(ranked, parts):
+            if all(series != other or abs(step - at) >= horizon for other, at in taken):
+                taken.append((series, step))
                 yield title, number
             if len(taken) == enough:
                 break
+
+
+def _rankings(errors: Floats) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Yield the numbers of windows in the order in which each title prefers them."""
+    yield "typical", np.argsort(np.abs(errors - np.median(errors)), kind="stable")
+    order = np.argsort(errors, kind="stable")
+    yield "best", order
+    yield "worst", order[::-1]
+
+
+def _placed(ranked: NDArray[np.int64], parts: Sequence[Part]) -> Iterator[tuple[int, int, int]]:
+    """Yield windows, counted over all parts, with their series and grid steps."""
+    begins = np.cumsum([0, *(len(part.windows) for part in parts)])
+    for first in range(0, len(ranked), CHUNK):
+        numbers = ranked[first : first + CHUNK]
+        places = np.empty((2, len(numbers)), dtype=np.int64)
+        for part, begin in zip(parts, begins, strict=False):
+            own = (numbers >= begin) & (numbers < begin + len(part.windows))
+            places[:, own] = part.windows.places(numbers[own] - begin)
+        yield from zip(numbers.tolist(), *places.tolist(), strict=True)
 
 
 def tables(

@@ -130,13 +130,14 @@ def evaluate(problem: Problem, prepared: Path, models: Mapping[str, Path]) -> Ev
             "test_without_values": sum(part.windows.dropped for part in parts),
         },
     }
-    if "network" in predictors[chosen["model"]].config:
-        of_folds = map(read_config, fold_folders(models[chosen["model"]]))
-        metrics["network"] = [config["network"] for config in of_folds]
+    lstm, judged = predictors["lstm"], predictors[chosen["model"]]
+    if "network" in judged.config:
+        later = map(read_config, fold_folders(models[chosen["model"]])[1:])
+        metrics["network"] = [config["network"] for config in (judged.config, *later)]
     if (cold := cold_start.score(problem, source, predictors)) is not None:
         metrics["cold_start"] = cold
-    lstm, judged = predictors["lstm"], predictors[chosen["model"]]
-    looked_at = next(part.windows for part in parts if len(part.windows))
+    # Not the windows of the part: with a base, each view would run it along a block of series.
+    looked_at = copy.copy(next(part.windows for part in parts if len(part.windows)))
     metrics["importance"] = importance.measure(judged, looked_at.on(judged.bases(source)), source)
     work.finish()
     views = details.views(sums[chosen["model"]], parts, problem.data)
@@ -186,6 +187,8 @@ def _score(
             sums[name] = copy.deepcopy(empty)  # making it reads every value of the table
             for part, of_fold in zip(parts, windows, strict=True):
                 sum_metrics(part.models[name], of_fold, source, empty.levels, sums[name])
+            if number > 1:
+                sums[name].by_window.clear()  # those of the first model choose the views
         return sums
 
     if smoothed is None or not smoothed.sampled:

@@ -96,6 +96,8 @@ class Work:
         with closing(engine.map(blocks.FUNCTION, todo, self.job)) as outputs:
             for number, path in enumerate(outputs, start=1):
                 blocks.merge(path, names, origins, sums)
+                for name in names[1:]:  # the errors of the first model choose the views
+                    sums[name].by_window.clear()
                 done = f"block {number} of {count} of the {on}"
                 print(f"scoring {len(sums)} models: {done}", flush=True)
         return sums
