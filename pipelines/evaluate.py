@@ -47,8 +47,8 @@ def main() -> None:
         for part in ("plots", "figures"):
             (scratch / part).mkdir()
         for table, frame in found.plots().items():
-            text = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-            (scratch / "plots" / f"{table}.csv").write_text(text, "utf-8")
+            path = scratch / "plots" / f"{table}.csv"
+            frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
         for figure in page.all_figures:
             (scratch / "figures" / f"{figure.name}.svg").write_text(figure.svg, "utf-8")
         files.publish_each(scratch, layout.reports)
