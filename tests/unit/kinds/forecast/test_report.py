@@ -76,6 +76,11 @@ def test_a_network_that_is_not_kept_did_not_improve_on_its_base() -> None:
     assert said.startswith("The LSTM did not reduce the error")
     assert "It was kept in 1 of 2 folds. " in said
     assert "Half" not in said
+    assert "The base is worth more than a floor: the MAE of the LSTM is" in said
+    found["differences"]["lstm_minus_pool"]["mae"] = metrics(pool=100)["differences"][
+        "lstm_minus_pool"
+    ]["mae"]
+    assert "A network was worth it: the MAE of the LSTM is" in lead(found)
     found["network"][1]["share"] = 0.5
     assert "folds. Half of its correction is applied, which did better in rehearsals. " in lead(
         found

@@ -17,7 +17,7 @@ Label = Callable[[str], str]  # returns a model's display name
 SAME = 0.005  # of the other's error: a smaller difference is none to a reader
 ALMOST = 0.02  # where chance may explain it
 BASE = "pool"  # the classical base alone
-VERDICTS = {  # by what forecasts
+VERDICTS = {  # by what earned the difference
     "network": {
         "better": "A network was worth it",
         "worse": "No network was needed",
@@ -134,7 +134,9 @@ def _over_floors(metrics: ForecastMetrics, metric: str, label: Label) -> str:
     best, change = found
     theirs = metrics["models"][best][metric]
     folds = metrics.get("network", [])
-    served = "base" if folds and not any(fold["kept"] for fold in folds) else "network"
+    over = _change(metrics, model, BASE, metric) if folds else None
+    earned = not folds or (over is not None and over.judgement == "better")
+    served = "network" if earned else "base"  # what the difference is due to
     verdict = VERDICTS[served].get(change.judgement, f"Whether {UNCLEAR[served]} is not clear")
     where = "below" if change.value < 0 else "above"
     windows = metrics["models"][best].get("windows")
