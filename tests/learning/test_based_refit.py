@@ -1,6 +1,7 @@
 """The refit on a base: pool and network on all rows, decision and calibration of the evaluation."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from retain import model_files
 from retain.kinds.forecast.config import Problem
 from retain.kinds.forecast.data import panel
 from retain.kinds.forecast.data.panel import Panel
-from retain.kinds.forecast.model import refit, setup
+from retain.kinds.forecast.model import learner, refit, rehearsal, setup
 from retain.kinds.forecast.model.forecaster import CALIBRATION, Forecaster, load_forecaster
 from retain.kinds.forecast.predict import predictor
 from retain.training import trainer
@@ -24,22 +25,24 @@ PROBLEM = problem({"transform": "log1p"}, {"series_embedding": 2})
 TEST = 180  # step of the grid
 
 
-def evaluated(folder: Path, given: Problem, frame: pd.DataFrame, kept: bool) -> Panel:
-    """Write what `prepare` and `train` would, and say whether the network was kept."""
+def evaluated(folder: Path, given: Problem, frame: pd.DataFrame, share: float) -> Panel:
+    """Write what `prepare` and `train` would, and say how much of the network was kept."""
     (folder / "prepared").mkdir(parents=True)
     panel.save(panel_of(given, frame), folder / "prepared")
     source = panel.load(folder / "prepared")
     trainer.seed_everything(given.training)
     built = setup.build_on(source, given, "lstm")
     history = trainer.fit(built, given.training, "lstm", "evaluated")
-    built.calibrate()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rehearsal, "GAIN", math.inf)
+        built.calibrate()
     assert isinstance(built.model, Forecaster)
-    if kept:
+    if share:
         shake(built.model)
         for member in built.model.members:
             member.head.weight.data *= 0.01  # type: ignore[operator, union-attr]
             member.head.bias.data *= 0.1  # type: ignore[operator, union-attr]
-    built.config["network"] |= {"kept": kept}
+    built.config["network"] |= {"kept": share > 0, "share": share}
     (folder / "lstm").mkdir()
     model_files.write_model(folder / "lstm", built.model, built.config, history)
     return source
@@ -55,7 +58,7 @@ def refitted(folder: Path, given: Problem) -> TrainingSetup:
     return built
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["kept", "not kept"])
+@pytest.fixture(scope="module", params=[1.0, 0.0], ids=["kept", "not kept"])
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("refit")
     evaluated(folder, PROBLEM, three(), request.param)
@@ -99,6 +102,24 @@ def test_the_base_serves_where_the_network_was_not_kept(case: Path) -> None:
     assert (rows["step"].iloc[-1] == 1) != config["network"]["kept"]
 
 
+def test_as_much_of_it_is_kept_as_of_the_evaluated_network(tmp_path: Path) -> None:
+    added = []
+    for share in (1.0, 0.5):
+        folder = tmp_path / str(share)
+        folder.mkdir()
+        evaluated(folder, PROBLEM, three(), share)
+        trainer.seed_everything(PROBLEM.training)
+        before = refit.build(PROBLEM, folder / "prepared", folder / "lstm").network
+        assert isinstance(before, Forecaster)
+        (start,) = learner.heads(before)
+        after = refitted(folder, PROBLEM).network
+        assert isinstance(after, Forecaster)
+        (end,) = learner.heads(after)
+        added.append(end["weight"] - start["weight"])
+    assert added[0].any()
+    torch.testing.assert_close(added[1], added[0] / 2)
+
+
 def test_it_serves_the_table_and_goes_on_from_its_end(case: Path) -> None:
     served, frame = predictor.load(case / "final"), three()
     found = served.predict(frame)
@@ -112,7 +133,7 @@ def test_a_refit_that_is_refused_leaves_the_evaluated_one_although_its_pool_has_
 ) -> None:
     """The season of 175 steps is one only when all rows are there."""
     given = problem({"season_length": 175})
-    source = evaluated(tmp_path, given, table(a=weekly(50, 0)), kept=True)
+    source = evaluated(tmp_path, given, table(a=weekly(50, 0)), share=1.0)
     built = refit.build(given, tmp_path / "prepared", tmp_path / "lstm")
     before = load_forecaster(tmp_path / "lstm")[0]
     network = built.network
