@@ -15,7 +15,6 @@ SCORED, EACH_MODEL = 800.0, 180.0  # the same of evaluate, and by model
 # written, and the weights in those of rehearsals. Other stages map a pool from its file.
 POOLS = 1.1
 
-LEARNT = 130_000  # windows that a training on a classical base learns from at most
 DRAWN = 136_000  # windows of a rehearsal at most: to learn from, for its units, and to score
 
 
@@ -27,7 +26,9 @@ def rehearsed(problem: Problem) -> float:
 
 def examples(problem: Problem, windows: float) -> int:
     """Return how many of the training windows a network learns from."""
-    most = LEARNT if problem.model.base == "pool" else windows
+    from retain.kinds.forecast.model.learner import HELD
+
+    most = HELD if problem.model.base == "pool" else windows
     return max(round(min(windows, most)), 1)
 
 

@@ -49,6 +49,7 @@ def views(sums: MetricSums, parts: Sequence[Part], data: Data) -> list[View]:
     """
     begins = np.cumsum([0, *(len(part.windows) for part in parts)])
     chosen = []
+    # All are chosen first, so that the arrays of the choice are freed before a window is drawn.
     for title, number in list(_choose(np.concatenate(sums.by_window), parts)):
         place = int(np.searchsorted(begins, number, side="right")) - 1
         chosen.append(_view(title, parts[place], number - int(begins[place]), data))
