@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.ordinary import base, peers, project, scoring, show, sources
+from benchmarks.ordinary import peers, project, scoring, show, sources
 from benchmarks.ordinary.sources import Source
 
 SCRATCH = peers.CACHE.parent
@@ -26,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tables", type=Path, nargs="+", help="files NAME.h12.csv (12 steps ahead), and folders"
     )
-    parser.add_argument("--held-out", action="store_true", help="tables from packages, too")
+    parser.add_argument("--held-out", action="store_true", help="tables from packages")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 1 on")
     parser.add_argument(
         "--presets", nargs="+", choices=("added", "fast", "accurate"), default=["added"],
@@ -34,9 +34,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--cells", nargs="+", choices=("lstm", "rnn", "gru"), default=["lstm", "rnn"]
-    )
-    parser.add_argument(
-        "--base-alone", action="store_true", help="train no network: the classical base, in seconds"
     )
     parser.add_argument("--peers", nargs="*", choices=names, default=names, metavar="PEER")
     parser.add_argument(
@@ -46,8 +43,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure each table, and write the section."""
-    found = sources.find(options.tables or [options.data / "tables"])
-    found += sources.held_out() if options.held_out else []
+    found = sources.held_out() if options.held_out else []
+    if options.tables or not found:
+        found += sources.find(options.tables or [options.data / "tables"])
     names = [source.name for source in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise SystemExit(f"two tables are called {', '.join(twice)}: rename one of them")
@@ -62,23 +60,19 @@ def run(options: argparse.Namespace) -> None:
             continue
         table = {"table": source.name, "horizon": source.horizon, "windows": len(test.series)}
         rows += [table | row for row in of_peers]
-        if options.base_alone:
-            rows.append(table | prepared.base_scores())
-            continue
         for preset in options.presets:
             for seed in range(1, options.seeds + 1):
                 rows += [table | row for row in prepared.scores(preset, seed, options.cells)]
     if options.fill_cache:
         return
     parts = [f"--seeds {options.seeds}", *["--held-out"] * options.held_out]
-    parts = ["--base-alone", *parts[1:]] if options.base_alone else parts
     if options.presets != ["added"]:
         parts.append(f"--presets {' '.join(options.presets)}")
     if options.tables:  # by their names: their folders are those of one machine
         parts.append(f"--tables {' '.join(path.name for path in options.tables)}")
     if len(options.peers) < len(peers.PEERS):
         parts.append(f"--peers {shlex.join(options.peers)}")
-    section = "ordinary-base" if options.base_alone else "ordinary"
+    section = "ordinary-held-out" if options.held_out else "ordinary"
     command = " ".join(["python -m benchmarks ordinary", *parts])
     show.write(section, pd.DataFrame(rows), splits, command)
 
@@ -92,8 +86,7 @@ class Prepared:
         self._seconds = project.add(self._folder, source)
         entry = project.entry(self._folder, source.name)
         folds = int(entry.get("evaluation", {}).get("folds", 1))
-        self._entry, self._prepared = entry, self._folder / "data" / "prepared" / source.name
-        self.test = scoring.load(self._prepared, folds)
+        self.test = scoring.load(self._folder / "data" / "prepared" / source.name, folds)
         data = entry["data"]
         split = data["split"]
         self.sentence = (
@@ -102,10 +95,6 @@ class Prepared:
             f"{len(self.test.series):,} windows; ensemble of {entry['model']['ensemble']}, season "
             f"{data['season_length']}, context {data['context_length']}"
         )
-
-    def base_scores(self) -> dict[str, Any]:
-        """Return the row of the classical base alone, without a training."""
-        return base.scores(self.test, self._prepared, self.source.name, self._entry)
 
     def scores(self, preset: str, seed: int, cells: list[str]) -> list[dict[str, Any]]:
         """Return a row a model of the evaluation, as it was kept, or trained now."""

@@ -134,6 +134,9 @@ def test_the_yardstick_is_the_best_peer_of_each_table() -> None:
     rows = [("a", "retain lstm", 0.8), ("a", "theta", 1.0), ("a", "MSTL", 2.0), ("a", "NHITS", 0.1)]
     rows += [("b", "retain lstm", 2.0), ("b", "theta", 2.0), ("b", "MSTL", 1.0)]
     means = pd.DataFrame(rows, columns=["table", "model", "mase"]).assign(preset="added")
+    means["coverage_80"] = 0.75
     lines = show.ratios(means, ["a", "b"])
     assert lines["best peer"].tolist() == ["theta", "MSTL", ""]
     assert lines["retain lstm"].tolist() == ["0.800", "2.000", "1.265"]
+    whole = show.ratios(means, ["a", "b"], alone=False)["retain lstm"].tolist()
+    assert whole == ["0.800 / 0.75 / 0.800", "2.000 / 0.75 / 2.000", "1.265"]
