@@ -274,7 +274,8 @@ def test_a_part_without_values_cannot_be_learned_from(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         task_of(tmp_path, problem_of(**sections), table)
     assert str(error.value) == (
-        "t.csv: the validation part has no value of the target; move data.split.validation"
+        "t.csv: no window of the validation part has a value of the target both in its context "
+        "and in its horizon; move data.split.validation"
     )
 
 

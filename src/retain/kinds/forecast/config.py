@@ -175,7 +175,8 @@ class Problem(CommonProblem):
         """Say what is forecast, and how far ahead."""
         data = self.data
         target = ", ".join(f"`{column}`" for column in data.value_columns or (data.y,))
-        series = f" of each `{data.unique_id}`" if data.unique_id else ""
+        names = ", ".join(f"`{column}`" for column in data.id_columns)
+        series = f" of each {names}" if names else ""
         step = f" of `{data.frequency}`" if data.frequency else ""
         return f"Forecasts {target}{series}, {data.horizon} steps{step} ahead, with quantiles."
 

@@ -442,13 +442,13 @@ def test_nothing_is_tried_without_a_budget(tmp_path: Path, monkeypatch: pytest.M
     assert "budget: 0 seconds; no setting is tried" in found.sentences
 
 
-def test_a_validation_part_without_a_window_decides_nothing(tmp_path: Path) -> None:
+def test_a_validation_part_without_a_window_is_refused(tmp_path: Path) -> None:
     """Nothing was observed in the weeks before it."""
     split = {"validation": "2 horizons", "test": "1 horizon"}
     table = frame(400)
     table.loc[300:385, "revenue"] = np.nan
-    found = look(tmp_path, table, budget=60, split=split)
-    assert (found.data["transform"], found.model["normalisation"]) == ("log1p", "last")
+    with pytest.raises(DataError, match="no window of the validation part has a value"):
+        look(tmp_path, table, budget=60, split=split)
 
 
 def test_a_table_of_few_windows_trains_nothing_on_the_base(tmp_path: Path) -> None:

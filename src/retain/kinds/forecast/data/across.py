@@ -63,7 +63,7 @@ def lay_across(table: pd.DataFrame, data: Data) -> pd.DataFrame:
     wide = table.pivot_table(
         index=rows, columns=data.time_column, values=data.y, sort=False, dropna=False, observed=True
     )
-    return wide.reset_index().rename_axis(columns=None)
+    return wide.reset_index(drop=not rows).rename_axis(columns=None)
 
 
 def extend(old: pd.DataFrame, more: pd.DataFrame, data: Data) -> pd.DataFrame:

@@ -30,9 +30,10 @@ def to_steps(long: pd.DataFrame, data: Data) -> pd.DataFrame:
         merged["y"] = (
             by_step.sum(min_count=1) if data.aggregate == "sum" else by_step.mean()
         ).to_numpy()
+    first = {*data.categorical, *data.static_covariates}  # a mean of equal numbers is rounded
     for name in data.covariates:
         column = long[name].groupby(group)
-        merged[name] = (column.first() if name in data.categorical else column.mean()).to_numpy()
+        merged[name] = (column.first() if name in first else column.mean()).to_numpy()
     return merged
 
 

@@ -1,7 +1,7 @@
 """Series that are left out of training and validation, to be scored as series without history.
 
-They are drawn by the CRC-32 of their names, so that the draw depends on nothing else: the share
-with the smallest checksums, at least one series.
+They are drawn by the CRC-32 of their names: the share with the smallest checksums, at least one
+series, of those that reach to within a horizon of the table's end, where they can be scored.
 """
 
 import math
@@ -30,7 +30,10 @@ def drawn(source: Panel, share: float) -> NDArray[np.bool_]:
             f"the table has {len(names)} series: {count} would be left out, and too few remain; "
             f"take a smaller share, or 0"
         )
+    ends = (source.index["first_step"] + source.index["length"]).to_numpy()
+    ended = ends.max() - ends >= source.schema.data["horizon"]
     checksums = np.array([zlib.crc32(name.encode()) for name in names])
+    checksums = np.where(ended, checksums + 2**32, checksums)  # they come last
     chosen = np.zeros(len(names), dtype=bool)
     chosen[np.argsort(checksums, kind="stable")[:count]] = True
     return chosen

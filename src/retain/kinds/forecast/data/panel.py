@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from retain.errors import DataError, setting
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import calendars, powers, quality, scaling
+from retain.kinds.forecast.data import calendars, origins, powers, quality, scaling
 from retain.kinds.forecast.data.chunks import Chunks, in_memory
 from retain.kinds.forecast.data.features import encode, feature_names, find_categories
 from retain.kinds.forecast.data.series import (
@@ -121,8 +121,8 @@ class Panel:
     def cut(self, validation_step: int, test_step: int, steps: int) -> "Panel":
         """Split the series elsewhere, and end them before grid step `steps`.
 
-        Means, deviations and scales are fitted anew, to what precedes `validation_step`; the
-        columns, with the categories of their encoding, stay.
+        Means, deviations, scales and the smallest value are those of what precedes
+        `validation_step`; the columns, with the categories of their encoding, stay.
         """
         moments = [(0.0, 1.0)]  # the target is scaled by series or by window
         for number in range(1, len(self.schema.columns)):
@@ -137,6 +137,7 @@ class Panel:
             means=tuple(mean for mean, _ in moments),
             deviations=tuple(deviation for _, deviation in moments),
             power=powers.fit(self.values, self.index, self.schema.data, validation_step),
+            minimum=scaling.smallest(self.values, self.index, validation_step),
             validation_step=validation_step,
             test_step=test_step,
             steps=steps,
@@ -151,14 +152,15 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
         file: where the values are written, and mapped from, if they are not to be held in memory.
 
     Raises:
-        DataError: no series is long enough, or no value lies in a part of the split.
+        DataError: no series is long enough, a part of the split has no window, or a value cannot
+            be transformed.
     """
     chunks = table if isinstance(table, Chunks) else in_memory(table, data)
     usable, skipped = select(chunks.series, chunks.frequency, data)
     series = chunks.series[usable].sort_values("unique_id")
     grid = grid_of(series, chunks.frequency)
     series = series.assign(last=series["last"].where(series["last"] <= grid[-1], grid[-1]))
-    validation_step, test_step = split(grid, data)
+    validation_step, test_step = steps = split(grid, data)
     check_precision(series, data)
     categories = find_categories(chunks, usable, grid[validation_step], data)
     index = _index(series, grid, data.reach)
@@ -172,15 +174,15 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
     values = _without_values(file, index, calendar, data.reach, len(columns))
     places = np.full(len(usable), -1)  # of each series in the index
     places[series.index] = np.arange(len(series))
-    observed = np.zeros(len(grid), dtype=bool)  # the steps at which a series has a value
     for frame in chunks.frames():
-        observed[_fill(values, frame, places, index, grid, categories, data)] = True
-    parts = {"validation": slice(validation_step, test_step), "test": slice(test_step, None)}
-    for part, steps in parts.items():
-        if not observed[steps].any():
+        _fill(values, frame, places, index, grid, categories, data)
+    section = data.model_dump(mode="json")
+    powers.check(values, index, section)
+    for part, begin, end in (("validation", *steps), ("test", test_step, len(grid))):
+        if not any(len(rows) for rows, _ in origins.find(values, index, section, begin, end)):
             raise DataError(
-                f"{data.path}: the {part} part has no value of the target; move "
-                f"{setting(f'data.split.{part}')}"
+                f"{data.path}: no window of the {part} part has a value of the target both in its "
+                f"context and in its horizon; move {setting(f'data.split.{part}')}"
             )
 
     static_names = feature_names(data.static_covariates, categories)
@@ -189,7 +191,7 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
         index[f"{STATIC}{name}"] = column
     static_moments = [scaling.static_moments(column) for column in static]
     schema = Schema(
-        data=data.model_dump(mode="json"),
+        data=section,
         frequency=chunks.frequency,
         columns=columns,
         past=len(past),
@@ -205,7 +207,6 @@ def build(table: Table | Chunks, data: Data, file: Path | None = None) -> Panel:
         test_step=test_step,
         steps=len(grid),
         digest=chunks.findings.digest,
-        minimum=scaling.smallest(values, index, validation_step),
     )
     panel = Panel(values, index, schema, {})
     panel = replace(panel, schema=replace(schema, whole=panel.counts))
@@ -256,8 +257,8 @@ def _fill(
     grid: pd.DatetimeIndex,
     categories: dict[str, list[str]],
     data: Data,
-) -> NDArray[np.int64]:
-    """Write the target and the covariates of some rows; return the steps at which one has a value.
+) -> None:
+    """Write the target and the covariates of some rows.
 
     Args:
         places: where in the index each series of the table is, -1 if it is left out.
@@ -271,8 +272,6 @@ def _fill(
     row = (index["start"] - index["first_step"]).to_numpy()[place] + step
     covariates = encode(frame, [*data.past_covariates, *data.known_covariates], categories)
     values[row, : 1 + covariates.shape[1]] = np.column_stack([frame["y"], covariates])
-    observed: NDArray[np.int64] = step[frame["y"].notna()]
-    return observed
 
 
 def save(panel: Panel, folder: Path) -> None:

@@ -15,6 +15,26 @@ MOSTLY_ZERO = 0.2  # of the values, from which logarithms tell little
 POWERS = tuple(number / 10 for number in range(11))
 
 
+def check(values: NDArray[np.float32], index: pd.DataFrame, data: dict[str, Any]) -> None:
+    """Check that the transform which `data.transform` names takes every value of a table.
+
+    Later models learn from its last rows, too.
+
+    Raises:
+        DataError: a value is negative.
+    """
+    transform = data.get("transform", "none")
+    if transform == "none":
+        return
+    steps = int((index["first_step"] + index["length"]).max())
+    least = scaling.smallest(values, index, steps)
+    if least is not None and least < 0:
+        raise DataError(
+            f"{data['path']}: data.transform is {transform}, which takes no negative value, and "
+            f"the table has {least:.6g}: take `transform: none`"
+        )
+
+
 def fit(
     values: NDArray[np.float32], index: pd.DataFrame, data: dict[str, Any], validation_step: int
 ) -> float | None:
@@ -25,19 +45,10 @@ def fit(
 
     Args:
         data: the section `data`.
-
-    Raises:
-        DataError: the training part has a negative value.
     """
     transform = data.get("transform", "none")
     if transform == "none":
         return None
-    least = scaling.smallest(values, index, validation_step)
-    if least is not None and least < 0:
-        raise DataError(
-            f"{data['path']}: data.transform is {transform}, which takes no negative value, and "
-            f"the training part has {least:.6g}: take `transform: none`"
-        )
     if transform == "log1p":
         return 0.0
     likelihoods = np.zeros(len(POWERS))

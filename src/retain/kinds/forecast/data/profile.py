@@ -35,7 +35,11 @@ def measure(source: Panel) -> dict[str, Any]:
     for name, column in zip(table_columns(source.schema), values.T, strict=True):
         profile = describe(column)
         windows = [column[begin:end] for begin, end in cuts.T]
-        usual = [distances(profile, part) for part in windows if np.isfinite(part).mean() > 0.5]
+        usual = [
+            distances(profile, part)
+            for part in windows
+            if np.isfinite(part).sum() > 0.5 * len(part)
+        ]
         # The last digits of a logarithm depend on the processor.
         for key, distance in zip(("psi", "wasserstein"), np.array(usual).T, strict=False):
             profile[key] = float(f"{np.quantile(distance, USUAL):.4g}")

@@ -15,6 +15,13 @@ from retain.kinds.forecast.data.scaling import blocks
 from retain.kinds.forecast.data.timestamps import text
 from retain.words import listed, several
 
+# Why a series has no scale, in the order of their warnings.
+CONSTANT = "repeat themselves exactly in the training part and"
+APART = "have no two values a season apart in the training part and"
+SHORT = "have no more than a season in the training part and"
+LATE = "begin after the training part: they are scored, and"
+UNSCALED = (CONSTANT, APART, SHORT, LATE)
+
 
 def describe(
     values: NDArray[np.float32],
@@ -30,17 +37,15 @@ def describe(
     findings = table.findings
     missing, (longest, series, step) = gaps(values, index)
     warnings = []
-    late = index["first_step"] + 2 > validation_step
-    short = ~late & (index["first_step"] + data.season_length >= validation_step)
-    constant = index["mase_scale"].isna() & ~late & ~short
-    for names, why in (
-        (index["unique_id"][constant], "repeat themselves exactly in the training part and"),
-        (index["unique_id"][short], "have no more than a season in the training part and"),
-        (index["unique_id"][late], "begin after the training part: they are scored, and"),
-    ):
-        if len(names):
+    unscaled: dict[str, list[str]] = {reason: [] for reason in UNSCALED}
+    for number in np.flatnonzero(index["mase_scale"].isna()).tolist():
+        row = index.iloc[number]
+        reason = _unscaled(values, row, data.season_length, validation_step)
+        unscaled[reason].append(str(row["unique_id"]))
+    for reason, names in unscaled.items():
+        if names:
             warnings.append(
-                f"{len(names)} series {why} are left out of the MASE: {several([*names], 10)}"
+                f"{len(names)} series {reason} are left out of the MASE: {several(names, 10)}"
             )
     target = ", ".join(data.value_columns) or data.y
     numeric = set(data.past_covariates + data.known_covariates) - set(data.categorical)
@@ -72,6 +77,18 @@ def describe(
         "skipped_series": skipped,
         "warnings": warnings,
     }
+
+
+def _unscaled(values: NDArray[np.float32], row: "pd.Series[Any]", season: int, until: int) -> str:
+    """Return why the seasonal naive forecast has no error in the training part of a series."""
+    steps = max(min(row["length"], until - row["first_step"]), 0)
+    seen = np.isfinite(values[row["start"] : row["start"] + steps, 0])
+    known = np.flatnonzero(seen)
+    if not len(known) or steps - known[0] < 2:
+        return LATE
+    if steps - known[0] <= season:
+        return SHORT
+    return CONSTANT if (seen[season:] & seen[:-season]).any() else APART
 
 
 def _gap_from(stamp: pd.Timestamp, row: "pd.Series[Any]", table: Chunks, data: Data) -> str:

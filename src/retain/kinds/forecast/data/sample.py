@@ -11,7 +11,7 @@ STEPS = 10_000  # of a series, at most: the last ones
 
 
 def draw(source: Panel, reach: int, rows: int = ROWS, steps: int = STEPS) -> Panel:
-    """Copy series of a panel, evenly spaced, without what begins at its test part.
+    """Copy series that have a value before the test part, evenly spaced, without this part.
 
     Args:
         reach: steps that a window may reach back, in every setting that is tried.
@@ -21,11 +21,12 @@ def draw(source: Panel, reach: int, rows: int = ROWS, steps: int = STEPS) -> Pan
     ends = np.minimum(first + source.index["length"].to_numpy(), until)
     begins = np.maximum(first, ends - steps)
     lengths = np.maximum(ends - begins, 0)
-    used = np.flatnonzero(lengths)
+    starts = source.index["start"].to_numpy() + begins - first
+    parts = zip(starts.tolist(), lengths.tolist(), strict=True)
+    used = np.flatnonzero([np.isfinite(source.values[b : b + n, 0]).any() for b, n in parts])
     most = max(1, int(rows // lengths[used].mean()))
     if len(used) > most:
         used = used[np.unique(np.linspace(0, len(used) - 1, most).astype(np.int64))]
-    starts = source.index["start"].to_numpy() + begins - first
     values = np.full(
         (reach + int(lengths[used].sum()), source.values.shape[1]), np.nan, dtype=np.float32
     )

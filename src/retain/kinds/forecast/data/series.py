@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from retain.config.durations import span
 from retain.errors import DataError, setting
 from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data import time_formats
 from retain.kinds.forecast.data.alignment import PHASE
 from retain.kinds.forecast.split import Boundary, horizons
 from retain.words import listed
@@ -114,7 +115,7 @@ def split(grid: pd.DatetimeIndex, data: Data) -> tuple[int, int]:
             return int(grid.searchsorted(grid[-1] - span(boundary), side="right"))
         stamp = pd.Timestamp(boundary)
         if data.zone is not None:  # the grid is in UTC
-            stamp = stamp.tz_localize(data.zone).tz_convert("UTC").tz_localize(None)
+            stamp = time_formats.to_utc(stamp, data.zone)
         return int(grid.searchsorted(stamp))
 
     validation, test = step(data.split.validation), step(data.split.test)

@@ -92,15 +92,20 @@ def clean(frame: pd.DataFrame, data: Data, where: str, first_row: int = 2) -> Ta
     return check(Raw(frame.reset_index(drop=True), Origin(where, first_row)), data)
 
 
-def check(raw: Raw, data: Data) -> Table:
-    """Check a whole table as it is in the file; raises DataError as `read` does."""
+def check(raw: Raw, data: Data, part: bool = False) -> Table:
+    """Check a whole table as it is in the file; raises DataError as `read` does.
+
+    Args:
+        part: whether it is a part of one, in which a column may have no value.
+    """
     unused = check_columns(raw.origin.where, list(map(str, raw.frame.columns)), data)
     if raw.frame.empty:
         raise DataError(f"{raw.origin.where} has no rows")
     if data.dates_across:
         raw, unused = across.melt(raw, data)
     long, findings = to_long(raw, data)
-    check_values(findings, data, raw.origin)
+    if not part:
+        check_values(findings, data, raw.origin)
     codes, names = pd.factorize(long["unique_id"])
     times, frame = frequency.count_times(codes, long["ds"]), long.assign(series=codes)
     mistyped.check_ends(lambda: [frame], times, data, raw.origin)

@@ -48,6 +48,22 @@ def read(text: Texts, form: str) -> pd.DatetimeIndex:
         raise DataError(f"`time_format: {form}` is no format of time stamps: {error}") from None
 
 
+def clock(stamp: pd.Timestamp) -> str:
+    """Return the time of day, with seconds only if there are any."""
+    form = "%H:%M:%S.%f" if stamp.microsecond else "%H:%M:%S" if stamp.second else "%H:%M"
+    return stamp.strftime(form)
+
+
+def to_utc(stamp: pd.Timestamp, zone: str) -> pd.Timestamp:
+    """Return a stamp in UTC, without a zone; one without an offset is on the clock of a zone.
+
+    Of an hour that came twice it is the first, and for one that never came the next that did.
+    """
+    if stamp.tz is None:
+        stamp = stamp.tz_localize(zone, ambiguous=True, nonexistent="shift_forward")
+    return stamp.tz_convert("UTC").tz_localize(None)
+
+
 def write(ds: pd.DatetimeIndex, form: str) -> "pd.Index[Any]":
     """Return stamps as `read` reads them, and numbers where `form` is one of NUMBER_FORMATS."""
     if form in NUMBER_FORMATS:

@@ -76,7 +76,7 @@ def parse(
         parsed = _from_text(distinct, data, refuse, like)
     if data.time_format not in IN_UTC and not data.ds_is_step:
         if data.ambiguous == "order" and parsed.tz is None and not data.local_dates:
-            later = _second_hour(parsed, codes, column.index, names, data, refuse)
+            later = _second_hour(parsed, codes, names, data, refuse)
             first, second = (_to_utc(parsed, data, refuse, summer) for summer in (True, False))
             stamps = np.where(later, second.to_numpy()[codes], first.to_numpy()[codes])
             return pd.Series(stamps.astype("datetime64[us]"), index=column.index)
@@ -91,7 +91,8 @@ def written(ds: pd.DatetimeIndex, data: TimeAxis) -> "pd.Index[Any]":
     if data.zone is not None and data.time_format not in IN_UTC:
         local = ds.tz_localize("UTC").tz_convert(data.zone)
         if data.time_format is None:
-            return local.strftime("%Y-%m-%dT%H:%M:%S%z")
+            parts = ".%f" if (local.microsecond != 0).any() else ""
+            return local.strftime(f"%Y-%m-%dT%H:%M:%S{parts}%z")
         ds = local if "%z" in data.time_format else local.tz_localize(None)
     elif data.local_dates and "%z" in (data.time_format or ""):
         ds = ds.tz_localize(data.timezone, ambiguous=True, nonexistent="shift_forward")
@@ -130,7 +131,8 @@ def in_words(stamp: pd.Timestamp, data: TimeAxis) -> str:
     if name := undated(stamp, data):
         return name
     stamp = local([stamp], data)[0]
-    return f"{stamp:%Y-%m-%d}" if stamp == stamp.normalize() else f"{stamp:%Y-%m-%d %H:%M}"
+    time = "" if stamp == stamp.normalize() else f" {time_formats.clock(stamp)}"
+    return f"{stamp:%Y-%m-%d}{time}"
 
 
 def _from_steps(distinct: Texts, refuse: Refuse) -> pd.DatetimeIndex:
@@ -271,7 +273,6 @@ def _to_utc(
 def _second_hour(
     parsed: pd.DatetimeIndex,
     codes: Any,
-    index: "pd.Index[Any]",
     names: "pd.Series[Any] | None",
     data: TimeAxis,
     refuse: Refuse,

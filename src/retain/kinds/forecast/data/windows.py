@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol, Self
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from retain.kinds.forecast.data import origins
 from retain.kinds.forecast.data.panel import Panel
-from retain.kinds.forecast.data.scaling import blocks
 
 # More windows than these sharpen neither early stopping nor calibration, they only cost time.
 VALIDATION_WINDOWS = 5_000
@@ -75,25 +74,18 @@ class Windows:
             "test": (panel.schema.test_step, panel.schema.steps),
         }
         begin, end = bounds[part] if isinstance(part, str) else part
-        candidates, runs = 0, []
-        for series, rows in blocks(index):
-            origins = self._origins(index[series], begin, end)
-            observed = np.r_[0, np.cumsum(np.isfinite(panel.values[rows, 0]))]
-            in_context = observed[origins] - observed[origins - self.context]
-            in_horizon = observed[origins + self.horizon] - observed[origins]
-            candidates += len(origins)
-            origins = origins[(in_context > 0) & (in_horizon > 0)]
+        runs, self.dropped = [], 0
+        for rows, dropped in origins.find(panel.values, index, data, begin, end):
+            self.dropped += dropped
             # Series are never neighbours, for each begins with a context that has no origin.
-            first = np.flatnonzero(np.diff(origins, prepend=-2) != 1)
-            sizes = np.diff(first, append=len(origins))
-            runs.append(np.stack([origins[first] + rows.start, sizes]))
-        origins, sizes = np.concatenate(runs, axis=1)
-        self._run_origin, ends = origins, np.cumsum(sizes)
+            first = np.flatnonzero(np.diff(rows, prepend=-2) != 1)
+            runs.append(np.stack([rows[first], np.diff(first, append=len(rows))]))
+        self._run_origin, sizes = np.concatenate(runs, axis=1)
+        ends = np.cumsum(sizes)
         self._run_first = ends - sizes  # number of each run's first window
-        self._run_series = np.searchsorted(self._start, origins, side="right") - 1
+        self._run_series = np.searchsorted(self._start, self._run_origin, side="right") - 1
         self._chosen: NDArray[np.int64] | None = None  # numbers of the windows that are left
         self._count = int(sizes.sum())
-        self.dropped = candidates - self._count
         self._bases: Bases | None = None
         self._held: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
         with warnings.catch_warnings():  # the map is read-only; nothing here writes
@@ -105,16 +97,6 @@ class Windows:
         self._scales = torch.from_numpy(
             index[["mean", "std"]].to_numpy(dtype=np.float32, copy=True)
         )
-
-    def _origins(self, index: pd.DataFrame, begin: int, end: int) -> NDArray[np.int64]:
-        """Return origins from step `begin` on whose horizon ends before `end`, as rows of these."""
-        first_step, length = index["first_step"].to_numpy(), index["length"].to_numpy()
-        first = np.maximum(self.context, begin - first_step)
-        last = np.minimum(length, end - first_step) - self.horizon
-        counts = np.maximum(last - first + 1, 0)
-        offset = np.cumsum(length) - length + first - (np.cumsum(counts) - counts)
-        origins: NDArray[np.int64] = np.arange(counts.sum()) + np.repeat(offset, counts)
-        return origins
 
     def __len__(self) -> int:
         return self._count

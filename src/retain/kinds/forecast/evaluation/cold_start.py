@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 import numpy as np
 import torch
 
+from retain.errors import DataError
 from retain.evaluation.arrays import Floats
 from retain.evaluation.quality_gate import differences
 from retain.evaluation.results import Difference
@@ -22,6 +23,7 @@ from retain.kinds.forecast.evaluation import scoring
 from retain.kinds.forecast.model import cold
 from retain.kinds.forecast.model.baselines import QuantileModel
 from retain.kinds.forecast.predict.predictor import Predictor
+from retain.words import several
 
 MOST = 5_000  # windows, evenly spaced
 WITH_HISTORY = "with_history"  # the judged network, which sees the context of each window
@@ -44,12 +46,21 @@ def score(problem: Problem, source: Panel, models: Mapping[str, Predictor]) -> C
     Args:
         source: the whole panel.
         models: the networks of the first fold, the judged one first.
+
+    Raises:
+        DataError: none of these series has a value in the test part.
     """
     share = problem.evaluation.cold_start
     if not share:
         return None
     hidden = left_out.drawn(source, share)
     windows = Windows(source, "test").among(hidden).thinned(MOST)
+    if not len(windows):
+        names = several([*source.index["unique_id"][hidden]], 5)
+        raise DataError(
+            f"{problem.data.path}: evaluation.cold_start is {share:g}, which leaves out {names}, "
+            f"and no window of the test part has a value there; take a larger share, or 0"
+        )
     judged = next(iter(models.values()))
     forecasts = {name: _without_history(model) for name, model in models.items()}
     forecasts |= _groups(judged, source, hidden)

@@ -60,7 +60,7 @@ class _Input:
     future: slice | None = None  # features
     static: slice | None = None
 
-    def parts(self, window: Normalised) -> Iterator[tuple[str, Any]]:
+    def parts(self) -> Iterator[tuple[str, Any]]:
         """Yield the tensors that it is a part of, with the place in them."""
         if self.context is not None:
             yield "context", (slice(None), *self.context)
@@ -151,7 +151,7 @@ def _moving(schema: Schema, model: Predictor) -> Iterator[tuple[str, str, int]]:
 
 def _exchanged(window: Normalised, one: _Input, order: Tensor) -> Normalised:
     """Return windows that have the values of one input from one another."""
-    for name, place in one.parts(window):
+    for name, place in one.parts():
         values: Tensor = getattr(window, name)
         changed = values.clone()
         changed[place] = values[order][place]
@@ -188,7 +188,7 @@ def _gradients(network: Forecaster, window: Normalised, inputs: list[_Input]) ->
     sizes: list[float | None] = []
     for one in inputs:
         parts = [products[name][place].flatten(1).sum(1)
-                 for name, place in one.parts(window) if name in products]  # fmt: skip
+                 for name, place in one.parts() if name in products]  # fmt: skip
         size = sum(parts[1:], parts[0]).abs().mean() if parts else None
         sizes.append(None if size is None else float(size))
     total = sum(size for size in sizes if size is not None) or 1.0

@@ -12,7 +12,7 @@ from torch import nn
 from retain.errors import DataError, ModelError, ParamsError
 from retain.evaluation.lstm_gates import Inspection, Values
 from retain.kinds.forecast.config import Data, Problem
-from retain.kinds.forecast.data import alignment, panel, timestamps
+from retain.kinds.forecast.data import alignment, panel, time_formats, timestamps
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.data.windows import Windows
@@ -150,8 +150,7 @@ def _parse_stamp(text: str, data: Data) -> pd.Timestamp:
             raise ValueError
         if data.zone is None:
             return stamp
-        local = stamp.tz_localize(data.zone) if stamp.tz is None else stamp
-        return local.tz_convert("UTC").tz_localize(None)
+        return time_formats.to_utc(stamp, data.zone)
     except ValueError:
         offset = "2024-01-31T06:00" if data.zone is None else "2024-01-31T06:00+01:00"
         raise ParamsError(f"{text!r} is no time stamp here: give 2024-01-31, or {offset}") from None

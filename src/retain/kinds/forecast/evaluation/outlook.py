@@ -102,7 +102,7 @@ def _opening(
         clock = wording.on_the_clock(data)
         when = f": {wording.span(ds.min(), ds.max(), clock, frequency)}"
     schema = model.schema
-    if "refit" in model.config:
+    if model.config.get("refit", {}).get("accepted"):
         seen = f"on all rows until {wording.stamp(source.grid[-1], data, frequency)}"
     else:
         step = schema.test_step if problem.training.rehearsals else schema.validation_step

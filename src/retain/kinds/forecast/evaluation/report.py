@@ -47,7 +47,6 @@ def report(name: str, problem: Problem, found: Evaluation, checks: Sequence[Chec
             *found.cell_facts,
             ("Season", spans[2]),
             ("Evaluated model trained until", test if rehearsed else validation),
-            *((("Refitted model, which forecasts, trained to", last),) if problem.refit else ()),
             ("Validation from", validation),
             ("Test from", test),
             ("Test to", last),

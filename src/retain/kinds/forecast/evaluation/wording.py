@@ -5,7 +5,7 @@ import re
 
 import pandas as pd
 
-from retain.kinds.forecast.data import timestamps
+from retain.kinds.forecast.data import time_formats, timestamps
 from retain.kinds.forecast.data.frequency import units
 from retain.kinds.forecast.time_axis import TimeAxis
 
@@ -100,8 +100,8 @@ def stamp(when: pd.Timestamp, data: TimeAxis, frequency: str = "") -> str:
         return f"step {name}" if data.ds_is_step else name
     when = timestamps.local([when], data)[0]
     if re.match(r"\d*[MQY][SE]", frequency):
-        return f"{when:%Y}" if "Y" in frequency else f"{when:%b %Y}"
-    time = "" if when == when.normalize() else f" {when:%H:%M}"
+        return f"{when:%Y}" if re.match(r"\d*Y", frequency) else f"{when:%b %Y}"
+    time = "" if when == when.normalize() else f" {time_formats.clock(when)}"
     return f"{when.day} {when:%b %Y}{time}"
 
 

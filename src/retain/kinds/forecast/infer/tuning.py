@@ -257,7 +257,8 @@ def _start(
 ) -> Problem:
     """Return the problem that the rules lead to, with the network on the base."""
     windows, series = rules.windows(context), len(built.index)
-    logs = takes_logarithms(built.values, built.index, built.schema.validation_step)
+    bounded = draft.minimum is not None and draft.minimum >= 0  # later rows, too
+    logs = bounded and takes_logarithms(built.values, built.index, built.schema.validation_step)
     data = draft.model_dump(mode="json", exclude_unset=True) | {
         "context_length": context,
         "season_length": season,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
 from torch import Tensor, nn
 
 from retain.evaluation.arrays import Floats
@@ -262,14 +263,11 @@ def step_spreads(errors: Floats) -> Floats:
 def _increasing(values: Floats, weights: Floats) -> Floats:
     """Return the nearest values that do not decrease, by isotonic regression.
 
-    As the maximum over all beginnings of the minimum over all ends of the mean between them
-    (Robertson, Wright & Dykstra 1988, 1.4).
+    They are the means of blocks of neighbours (Robertson, Wright & Dykstra 1988, 1.2).
     """
     sums, counts = np.r_[0.0, np.cumsum(values * weights)], np.r_[0.0, np.cumsum(weights)]
-    total, count = sums[1:] - sums[:-1, None], counts[1:] - counts[:-1, None]  # (begin, end)
-    means = np.where(count > 0, total / np.where(count > 0, count, 1.0), np.inf)
-    least = np.minimum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
-    increasing: Floats = np.where(np.isfinite(means), least, -np.inf).max(axis=0)
+    blocks = isotonic_regression(values, weights=weights).blocks
+    increasing: Floats = np.repeat(np.diff(sums[blocks]) / np.diff(counts[blocks]), np.diff(blocks))
     return increasing
 
 

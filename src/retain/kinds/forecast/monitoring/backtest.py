@@ -9,6 +9,7 @@ are scored. A model is trained once for each date, whichever policies need it, a
 import dataclasses
 import datetime as dt
 import json
+import math
 import re
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from retain import engine, model_files
@@ -26,7 +28,7 @@ from retain.engine import Job, Part
 from retain.errors import DataError, ParamsError
 from retain.evaluation.quality_gate import MODEL
 from retain.kinds.forecast.config import Data, Problem
-from retain.kinds.forecast.data import panel, profile, tables
+from retain.kinds.forecast.data import panel, profile, tables, time_formats
 from retain.kinds.forecast.data.tables import Table
 from retain.kinds.forecast.data.timestamps import in_words
 from retain.kinds.forecast.data.windows import Windows
@@ -92,6 +94,10 @@ def backtest(problem: Problem, name: str, root: Path, every: str, start: str) ->
     """
     first, step = _parse(start, every, problem.data)
     past = Past(problem, name, root)
+    if step < np.diff(past.panel.grid).min():
+        raise ParamsError(
+            f"--every is {every!r}, less than a step of {problem.data.path}: take a longer time"
+        )
     dates = _dates(past, first, step)
     grid = past.panel.grid
     bounds = [int(grid.searchsorted(date)) for date in [*dates, dates[-1] + step]]
@@ -143,8 +149,7 @@ def _parse(start: str, every: str, data: Data) -> tuple[pd.Timestamp, dt.timedel
 def _in_utc(text: str, data: Data) -> pd.Timestamp:
     stamp = pd.Timestamp(dt.datetime.fromisoformat(text))
     if data.zone is not None:
-        stamp = stamp.tz_localize(data.zone) if stamp.tz is None else stamp
-        return stamp.tz_convert("UTC").tz_localize(None)
+        return time_formats.to_utc(stamp, data.zone)
     if stamp.tz is not None:
         raise ValueError
     return stamp
@@ -284,4 +289,4 @@ def _score(past: Past, tracks: list[Track], begin: int, end: int) -> None:
         scoring.sum_metrics(forecast, windows, source, track.sums.levels, track.sums)
         steps = slice(begin - track.sums.first_step, end - track.sums.first_step)
         errors, counts = track.sums.by_origin[:, MEASURES.index("absolute"), steps]
-        track.errors.append(float(errors.sum() / max(counts.sum(), 1)))
+        track.errors.append(float(errors.sum() / counts.sum()) if counts.sum() else math.nan)

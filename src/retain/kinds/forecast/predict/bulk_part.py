@@ -32,7 +32,7 @@ def forecast_raw(
         where: the path of the table, for messages.
         reasons: the file for the series without a forecast, and for what the model does not know.
     """
-    checked = tables.check(raw, model.read_as(where))
+    checked = tables.check(raw, model.read_as(where), part=True)
     forecasts = forecast_table.forecast_table(model, checked, where, options, coming)
     files.write_text(reasons, json.dumps([forecasts.left_out, forecasts.unknown]))
     forecasts.table.to_parquet(out, index=False)

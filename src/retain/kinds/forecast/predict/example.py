@@ -32,11 +32,10 @@ def series_frame(source: Panel, number: int, data: Data) -> pd.DataFrame:
         categories = schema.categories.get(column)
         if categories is None:
             table[column] = values[column]
-        elif categories:
-            one_hot = values[[f"{column}={category}" for category in categories]]
-            table[column] = np.array(categories)[one_hot.to_numpy().argmax(1)]
         else:
-            table[column] = ""
+            one_hot = values[[f"{column}={category}" for category in categories]].to_numpy() > 0
+            place = np.where(one_hot.any(1), (one_hot @ np.arange(len(categories))), -1)
+            table[column] = pd.Series([*categories, None], dtype="str").to_numpy()[place]
     return table
 
 

@@ -151,14 +151,14 @@ def _calendar(data: Data, frequency: str, step: int) -> Callable[[int, int], NDA
 
 
 def _first_rows(ids: list[Any], size: int) -> Steps | None:
-    """Return the first row of each series, if the rows of each are adjacent."""
+    """Return the first row of each series, if they are in order, as the answer will be."""
     if set(map(type, ids)) != {str} or "" in ids:
         return None
     if ids.count(ids[0]) == size:
         return np.zeros(1, np.int64)
     names = np.array(ids, dtype=object)
     first = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])
-    return first if len(set(names[first])) == len(first) else None
+    return first if (names[first][:-1] < names[first][1:]).all() else None
 
 
 def _numbers(values: list[Any]) -> NDArray[np.float64] | None:

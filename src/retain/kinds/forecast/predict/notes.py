@@ -24,6 +24,8 @@ Mask = NDArray[np.bool_]
 def ended(frame: pd.DataFrame, model: Predictor) -> dict[str, str]:
     """Return the series that ended more than a season before the table's last value, and when."""
     seen = frame[frame["y"].notna().to_numpy()]
+    if seen.empty:
+        return {}
     newest = seen.drop_duplicates("unique_id", keep="last").set_index("unique_id")
     last = newest["ds"]
     grid = pd.date_range(last.min(), last.max(), freq=model.schema.frequency)

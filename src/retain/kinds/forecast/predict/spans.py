@@ -58,18 +58,31 @@ def locate(
     Raises:
         DataError: most rows are not one step apart.
     """
+    names, first, step = _positions(frame, schema)
+    if (usual := _usual(step, first)) != 1:
+        raise DataError(f"{where}: its rows {_apart(usual, units(schema.frequency))}")
+    return names, first, step
+
+
+def _positions(frame: pd.DataFrame, schema: Schema) -> tuple[NDArray[np.object_], Steps, Steps]:
     codes, names = pd.factorize(frame["unique_id"])
     grid = pd.date_range(frame["ds"].min(), frame["ds"].max(), freq=schema.frequency)
     step = grid.get_indexer(pd.DatetimeIndex(frame["ds"]))
-    apart = np.diff(step)[np.diff(codes) == 0]
-    usual = int(np.bincount(apart).argmax()) if len(apart) else 1
-    if usual != 1:  # every second hour fits the grid, but training had every hour
-        raise DataError(
-            f"{where}: its rows are mostly {usual} {units(schema.frequency)} apart; the model "
-            f"reads one row for each of the {units(schema.frequency)}"
-        )
     first = np.flatnonzero(np.r_[True, np.diff(codes) != 0])
     return names.to_numpy(dtype=object), first, step
+
+
+def _usual(step: Steps, first: Steps) -> int:
+    """Return the most frequent distance of neighbouring rows of a series.
+
+    Every second hour fits the grid, but training had every hour.
+    """
+    apart = np.delete(np.diff(step), first[1:] - 1)
+    return int(np.bincount(apart).argmax()) if len(apart) else 1
+
+
+def _apart(usual: int, unit: str) -> str:
+    return f"are mostly {usual} {unit} apart; the model reads one row for each of the {unit}"
 
 
 def spans_of(first: Steps, step: Steps, target: NDArray[np.float64], data: Data) -> Spans:
@@ -141,13 +154,17 @@ def set_apart(
 ) -> tuple[NDArray[np.bool_], dict[str, str]]:
     """Return which rows are of series that can be forecast, and the reasons of the others by name.
 
-    Raises:
-        DataError: most rows are not one step apart.
+    If most rows of all are not one step apart, no series of such rows can be.
     """
-    names, first, step = locate(frame, schema, where)
+    names, first, step = _positions(frame, schema)
     spans = spans_of(first, step, frame["y"].to_numpy(), data)
     usable, reasons = np.ones(len(names), dtype=bool), dict[str, str]()
     unit = units(schema.frequency)
+    if _usual(step, first) != 1:
+        for number, rows in enumerate(np.split(step, first[1:])):
+            if (usual := _usual(rows, np.zeros(1, np.int64))) != 1:
+                reasons[str(names[number])] = f"its rows {_apart(usual, unit)}"
+                usable[number] = False
     steps = int(spans.origin.max()) + data.horizon
     grid = pd.date_range(frame["ds"].min(), periods=steps, freq=schema.frequency)
     known = known_rows(frame, data)
