@@ -40,7 +40,7 @@ def tune(
     jobs: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Trials at a time; if not given, as many as the engine has processors."
+            min=1, help="Trials at a time; if not given, as many as the engine has (`local`: 1)."
         ),
     ] = None,
     engine: Annotated[

@@ -25,7 +25,7 @@ class Training(WarmStart):
 
     An epoch is a pass over the examples or, with many examples, `epoch_steps` batches sampled from
     them. There are `max_epochs` epochs, or as many as `max_steps` batches fill; by default three
-    passes or 1,500 batches (from trained weights, the share SHARE of that), in at most 100 epochs
+    passes or 1,500 batches (from trained weights, half of that), in at most 100 epochs
     or 600 batches. With `reproducible: portable` it trains on the CPU; with `off` the bits are left
     to chance.
 
