@@ -34,8 +34,8 @@ def series_frame(source: Panel, number: int, data: Data) -> pd.DataFrame:
             table[column] = values[column]
         else:
             one_hot = values[[f"{column}={category}" for category in categories]].to_numpy() > 0
-            place = np.where(one_hot.any(1), (one_hot @ np.arange(len(categories))), -1)
-            table[column] = pd.Series([*categories, None], dtype="str").to_numpy()[place]
+            place = np.where(one_hot.any(1), one_hot @ np.arange(len(categories)), -1)
+            table[column] = pd.array([*categories, None], dtype="str")[place]
     return table
 
 
