@@ -33,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="added: the one that `retain add` chooses",
     )  # fmt: skip
     parser.add_argument(
-        "--cells", nargs="+", choices=("lstm", "rnn", "gru"), default=["lstm", "rnn"]
+        "--cells", nargs="*", choices=("rnn", "gru"), default=["rnn"], help="beside the LSTM"
     )
     parser.add_argument("--peers", nargs="*", choices=names, default=names, metavar="PEER")
     parser.add_argument(
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise SystemExit(f"two tables are called {', '.join(twice)}: rename one of them")
     peers.require(peer.environment for peer in peers.PEERS if peer.name in options.peers)
-    rows, splits = [], {}
+    rows, splits, cells = [], {}, ["lstm", *options.cells]
     for source in found:
         prepared = Prepared(source)
         test, splits[source.name] = prepared.test, prepared.sentence
@@ -62,10 +62,12 @@ def run(options: argparse.Namespace) -> None:
         rows += [table | row for row in of_peers]
         for preset in options.presets:
             for seed in range(1, options.seeds + 1):
-                rows += [table | row for row in prepared.scores(preset, seed, options.cells)]
+                rows += [table | row for row in prepared.scores(preset, seed, cells)]
     if options.fill_cache:
         return
     parts = [f"--seeds {options.seeds}", *["--held-out"] * options.held_out]
+    if options.cells != ["rnn"]:
+        parts.append(f"--cells {' '.join(options.cells)}")
     if options.presets != ["added"]:
         parts.append(f"--presets {' '.join(options.presets)}")
     if options.tables:  # by their names: their folders are those of one machine

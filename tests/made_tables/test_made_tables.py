@@ -13,7 +13,9 @@ def listed(found: list[str]) -> str:
     return f"{len(found)} faults, such as\n" + "\n\n".join(found[:SHOWN])
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize(
+    "part", [0, *(pytest.param(part, marks=pytest.mark.long) for part in range(1, PARTS))]
+)
 def test_tables_with_each_choice_in_one_of_them(part: int) -> None:
     found = faults([pair for recipe in covering()[part::PARTS] for pair in judged(recipe, 1)])
     assert not found, listed(found)

@@ -71,11 +71,12 @@ def test_early_stopping_ends_the_training_that_is_killed(project: Project) -> No
     assert 3 < project.epochs < 12
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "kills",
     [
         pytest.param(QUICK, id="from its start to its end"),
-        *(pytest.param(kills, id=name, marks=pytest.mark.long) for name, kills in STORIES.items()),
+        *(pytest.param(kills, id=name) for name, kills in STORIES.items()),
     ],
 )
 def test_killed_again_and_again(project: Project, kills: dict[str, int]) -> None:

@@ -25,6 +25,7 @@ run.end("FINISHED")
 """
 
 
+@pytest.mark.long
 def test_a_fresh_store_is_made_once_by_processes_that_start_together(tmp_path: Path) -> None:
     (tmp_path / "first_use.py").write_text(FIRST_USE)
     started = [start(tmp_path, "python", "first_use.py", f"run{n}") for n in range(4)]

@@ -248,6 +248,7 @@ def test_models_are_listed_for_people_and_for_machines(project: Path) -> None:
     assert rows[0]["metrics"]["mae"] == pytest.approx(40 * rows[1]["metrics"]["mae"], rel=1e-4)
 
 
+@pytest.mark.long
 def test_an_empty_store_is_filled_again_and_a_second_time_changes_nothing(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,6 +68,7 @@ def test_weights_are_the_bytes_of_safetensors_whatever_their_type(tmp_path: Path
     assert (tmp_path / "weights.safetensors").read_bytes() == expected
 
 
+@pytest.mark.long
 def test_a_model_is_not_held_twice_while_it_is_written(tmp_path: Path) -> None:
     network, size = nn.Module(), 1 << 24
     network.register_buffer("states", torch.zeros(size // 4))

@@ -27,6 +27,7 @@ def project(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_the_tables_that_are_written_down_are_those_that_mlflow_makes(tmp_path: Path) -> None:
     """Else: python tools/empty_store.py."""
     written, migrated = project(tmp_path / "written"), project(tmp_path / "migrated")

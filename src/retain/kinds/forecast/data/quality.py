@@ -38,10 +38,11 @@ def describe(
     missing, (longest, series, step) = gaps(values, index)
     warnings = []
     unscaled: dict[str, list[str]] = {reason: [] for reason in UNSCALED}
-    for number in np.flatnonzero(index["mase_scale"].isna()).tolist():
-        row = index.iloc[number]
-        reason = _unscaled(values, row, data.season_length, validation_step)
-        unscaled[reason].append(str(row["unique_id"]))
+    some = index[index["mase_scale"].isna()]
+    ends = np.minimum(some["length"], validation_step - some["first_step"])
+    for name, start, length in zip(some["unique_id"], some["start"], ends, strict=True):
+        y = values[start : start + max(length, 0), 0]
+        unscaled[_unscaled(y, data.season_length)].append(str(name))
     for reason, names in unscaled.items():
         if names:
             warnings.append(
@@ -79,14 +80,13 @@ def describe(
     }
 
 
-def _unscaled(values: NDArray[np.float32], row: "pd.Series[Any]", season: int, until: int) -> str:
+def _unscaled(y: NDArray[np.float32], season: int) -> str:
     """Return why the seasonal naive forecast has no error in the training part of a series."""
-    steps = max(min(row["length"], until - row["first_step"]), 0)
-    seen = np.isfinite(values[row["start"] : row["start"] + steps, 0])
+    seen = np.isfinite(y)
     known = np.flatnonzero(seen)
-    if not len(known) or steps - known[0] < 2:
+    if not len(known) or len(y) - known[0] < 2:
         return LATE
-    if steps - known[0] <= season:
+    if len(y) - known[0] <= season:
         return SHORT
     return CONSTANT if (seen[season:] & seen[:-season]).any() else APART
 
