@@ -168,7 +168,7 @@ def _ratios(best: pd.DataFrame) -> Iterator[str]:
     for form, rows in best.groupby("format"):
         # A table of 1,000 series is as much start as work.
         large = rows[rows["series"] >= LARGE]
-        low, high = (large if len(large) else rows).iloc[0], rows.iloc[-1]
+        low, high = (large if len(large) > 1 else rows).iloc[0], rows.iloc[-1]
         costs = {
             "preparing a row": "prepare_cpu_microseconds_per_row",
             "fitting the base to a series": "base_cpu_milliseconds_per_series",
