@@ -19,7 +19,7 @@ from retain.errors import DataError
 from retain.evaluation.arrays import Floats
 from retain.evaluation.results import DriftFindings
 from retain.kinds.forecast.config import Data, Problem, level_column
-from retain.kinds.forecast.data import tables, timestamps
+from retain.kinds.forecast.data import tables, time_formats, timestamps
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.evaluation.metrics import SCALES, MetricSums
 from retain.kinds.forecast.monitoring import forecast_log
@@ -290,7 +290,4 @@ def _trained_until(span: str, data: Data) -> pd.Timestamp | None:
             return pd.Timestamp(timestamps.parse(column, data, Origin("the version", 1))[0])
         except DataError:
             return None
-    if data.zone is not None:
-        stamp = stamp.tz_localize(data.zone, ambiguous=True, nonexistent="shift_forward")
-        return stamp.tz_convert("UTC").tz_localize(None)
-    return stamp
+    return stamp if data.zone is None else time_formats.to_utc(stamp, data.zone)
