@@ -148,7 +148,7 @@ def test_the_text_names_costs_and_differences(replayed: tuple[Path, backtest.Bac
     ("every", "start", "error", "said"),
     [
         ("monthly", START, ParamsError, "--every is 'monthly': give a duration such as"),
-        ("30min", START, ParamsError, "--every is '30min', less than a step of t.csv: take a longer"),
+        ("30min", START, ParamsError, "--every is '30min', less than a step of t.csv"),
         ("8d", "2024-02-25", DataError, "there are 1 dates to retrain at"),
         ("8d", "2024-01-03", DataError, "data.split"),
     ],
