@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from retain.kinds.forecast.data import scaling
 from retain.kinds.forecast.data.panel import Panel
 from retain.kinds.forecast.model.pool import (
+    choosing,
     fitting,
     paths,
     running,
@@ -379,16 +380,18 @@ def test_arrays_make_the_same_pool(gappy: Panel) -> None:
     np.testing.assert_array_equal(left.experts, right.experts)
 
 
-@pytest.mark.parametrize("sample", [2_000, 3])
+@pytest.mark.parametrize(("first", "sample"), [(128, 2_000), (3, 2_000), (2, 3)])
 def test_blocks_give_the_same_bits_as_one_block(
-    gappy: Panel, sample: int, monkeypatch: pytest.MonkeyPatch
+    gappy: Panel, first: int, sample: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(choosing, "FIRST", first)
+    monkeypatch.setattr(choosing, "SAMPLE", sample)
     monkeypatch.setattr(fitting, "SAMPLE", sample)
     series, steps = [0, 1, 2, 3, 6, 7, 8], [150, 160, 170, 180, 155, 155, 10]
     whole = fit(gappy, 150, False)
     expected = at(gappy, whole, series, steps)
     monkeypatch.setattr(scaling, "BLOCK", 500)
-    monkeypatch.setattr(fitting, "AT_ONCE", 1000)
+    monkeypatch.setattr(choosing, "AT_ONCE", 1000)
     monkeypatch.setattr(tracing, "CHUNK", 500)
     monkeypatch.setattr(paths, "KEPT", 1)
     cut = fit(gappy, 150, False)
@@ -416,7 +419,9 @@ def test_windows_that_are_read_once_have_the_same_bits(gappy: Panel) -> None:
 def test_a_fit_to_some_series_chooses_for_them_what_a_fit_to_all_does(
     gappy: Panel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting, "SAMPLE", 3)
+    for part in (choosing, fitting):
+        monkeypatch.setattr(part, "SAMPLE", 3)
+    monkeypatch.setattr(choosing, "FIRST", 2)
     whole, some = fit(gappy, 150, True), np.array([1, 4, 5, 8])
     monkeypatch.setattr(scaling, "BLOCK", 300)  # there are gaps in its blocks
     few = fit(gappy, 150, True, some)
@@ -428,6 +433,33 @@ def test_a_fit_to_some_series_chooses_for_them_what_a_fit_to_all_does(
             np.testing.assert_array_equal(array, expected, err_msg=name)
     assert few.weights.shape == (5, len(few.experts))
     np.testing.assert_allclose(few.weights.sum(axis=1), 1)
+
+
+def test_series_are_scored_on_few_candidates_and_find_their_own_among_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ramps = [np.arange(140.0) * slope for slope in range(1, 9)]
+    pairs = zip([weekly(140, seed) for seed in range(8)], ramps, strict=True)
+    every = [y for pair in pairs for y in pair]
+    source, numbers = made(*every), np.arange(16)
+    whole = fit(source, 126, False)
+    monkeypatch.setattr(choosing, "FIRST", 4)
+    sizes, score = [], choosing._score
+
+    def counted(expert: Expert, gains: smoothing.Gains, *rest: Any) -> Any:
+        sizes.append(len(gains.numbers))
+        return score(expert, gains, *rest)
+
+    monkeypatch.setattr(choosing, "_score", counted)
+    few = fit(source, 126, False)
+    assert max(sizes[:4]) == 421
+    assert max(sizes[4:]) <= 4 * choosing.PLACES
+    errors = []
+    for pool in (whole, few):
+        found = blend(pool, at(source, pool, numbers.tolist(), [126] * 16), 1 + numbers)
+        miss = np.abs(found - np.stack(every)[:, 126 : 126 + HORIZON])
+        errors.append(miss.mean(axis=1).reshape(8, 2).mean(axis=0))
+    np.testing.assert_allclose(errors[1], errors[0], rtol=0.02, atol=0.02)
 
 
 def test_a_few_windows_of_many_series_are_run_without_the_others(

@@ -35,6 +35,20 @@ def among(panel: Panel, series: NDArray[np.int64]) -> Panel:
     return replace(panel, index=panel.index.iloc[series])
 
 
+def drawn(panel: Panel, most: int) -> Panel:
+    """Return a panel of at most so many of its series, evenly drawn."""
+    count = len(panel.index)
+    if count <= most:
+        return panel
+    return among(panel, np.unique(np.linspace(0, count - 1, most).astype(np.int64)))
+
+
+def longest(panel: Panel, until: int) -> int:
+    """Return the steps of the longest series before a grid step."""
+    ends = np.minimum(panel.index["first_step"] + panel.index["length"], until)
+    return int((ends - panel.index["first_step"]).max())
+
+
 def spans(panel: Panel) -> Iterator[slice]:
     """Yield slices of the index, of series of about `scaling.BLOCK` rows together."""
     end = panel.index["length"].to_numpy().cumsum()
