@@ -150,6 +150,12 @@ def test_the_steps_are_named_by_their_first_time_stamp(project: Callable[..., Pa
     np.testing.assert_allclose(shown.values.numbers[2:], south[9 * 24 + 5 - 22 : 9 * 24 + 5], 1e-6)
 
 
+def test_steps_are_named_with_their_seconds_where_there_are_any() -> None:
+    stamps = pd.DatetimeIndex(["2024-01-01 00:00:00", "2024-01-01 00:00:10"])
+    data = Data(path="t.csv", horizon=1, context_length=2)
+    assert lstm_gates._format_stamps(stamps, data) == ["2024-01-01 00:00", "2024-01-01 00:00:10"]
+
+
 def test_time_stamps_are_asked_and_said_in_the_time_zone_of_the_problem(
     project: Callable[..., Path],
 ) -> None:

@@ -63,6 +63,13 @@ def test_forecasts_continue_numbers_of_steps(tmp_path: Path) -> None:
     assert '"first": "10"' in quality
 
 
+def test_what_a_model_learned_from_is_named_with_its_seconds(tmp_path: Path) -> None:
+    stamps = pd.date_range("2024-01-01", periods=80, freq="10s")
+    asked(tmp_path, series(stamps))
+    span = "2024-01-01 00:00 to 2024-01-01 00:08:20"
+    assert predictor.load(tmp_path / "model").trained_on() == span
+
+
 def test_a_time_in_two_columns_is_one_in_a_forecast(tmp_path: Path) -> None:
     table = series(HOURS.strftime("%Y-%m-%d"), "Date").assign(Hour=HOURS.hour + 1)
     keys = {"ds": ["Date", "Hour"], "time_format": "%Y-%m-%d | %K"}

@@ -32,10 +32,9 @@ def drawn(source: Panel, share: float) -> NDArray[np.bool_]:
         )
     ends = (source.index["first_step"] + source.index["length"]).to_numpy()
     ended = ends.max() - ends >= source.schema.data["horizon"]
-    checksums = np.array([zlib.crc32(name.encode()) for name in names])
-    checksums = np.where(ended, checksums + 2**32, checksums)  # they come last
+    checksums = [zlib.crc32(name.encode()) for name in names]
     chosen = np.zeros(len(names), dtype=bool)
-    chosen[np.argsort(checksums, kind="stable")[:count]] = True
+    chosen[np.lexsort((checksums, ended))[:count]] = True
     return chosen
 
 

@@ -162,4 +162,5 @@ def _format_stamps(stamps: pd.DatetimeIndex, data: Data) -> list[str]:
         return [str(timestamps.undated(stamp, data)) for stamp in stamps]
     stamps = timestamps.local(stamps, data)
     days = bool((stamps == stamps.normalize()).all())
-    return [f"{stamp:%Y-%m-%d}" if days else f"{stamp:%Y-%m-%d %H:%M}" for stamp in stamps]
+    times = ["" if days else f" {time_formats.clock(stamp)}" for stamp in stamps]
+    return [f"{stamp:%Y-%m-%d}{time}" for stamp, time in zip(stamps, times, strict=True)]

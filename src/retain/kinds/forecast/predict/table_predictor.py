@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from retain.errors import ModelError
 from retain.kinds.forecast.config import Data, Model, level_column
-from retain.kinds.forecast.data import alignment, keys, slots, tables, timestamps
+from retain.kinds.forecast.data import alignment, keys, slots, tables, time_formats, timestamps
 from retain.kinds.forecast.data.panel import Schema, steps_between
 from retain.kinds.forecast.model.pool.newest import newest
 from retain.kinds.forecast.model.pool.pool import Pool
@@ -87,10 +87,10 @@ class TablePredictor(ABC):
     def trained_on(self) -> str:
         """Return the first and the last time stamp of the data that it was trained on."""
         stamps = pd.Timestamp(self.schema.origin), self.trained_until()
+        local = timestamps.local(stamps, self.data)
         first, last = (
-            timestamps.undated(stamp, self.data)
-            or f"{timestamps.local([stamp], self.data)[0]:%Y-%m-%d %H:%M}"
-            for stamp in stamps
+            timestamps.undated(stamp, self.data) or f"{at:%Y-%m-%d} {time_formats.clock(at)}"
+            for stamp, at in zip(stamps, local, strict=True)
         )
         return f"{'step ' * self.data.ds_is_step}{first} to {last}"
 
