@@ -39,8 +39,17 @@ class StoreError(RegistryError):
 
     def __init__(self, address: str, error: Exception):
         self.code: str = getattr(error, "error_code", "")
-        self.reason = textwrap.shorten(str(error), 200)  # some repeat it three times
-        super().__init__(f"the tracking store {address} does not answer: {self.reason}")
+        self.reason = textwrap.shorten(shown(str(error)), 200)  # some repeat it three times
+        super().__init__(f"the tracking store {shown(address)} does not answer: {self.reason}")
+
+
+def shown(text: str) -> str:
+    """Return a text without the user and the password of the addresses in it.
+
+    >>> shown("cannot reach http://ann:secret@store:5000")
+    'cannot reach http://store:5000'
+    """
+    return re.sub(r"://[^/\s]\S*@", "://", text)  # a password may have / and @
 
 
 def folder(root: Path) -> Path:
