@@ -225,10 +225,14 @@ def _signals_deferred(root: Path) -> Iterator[None]:
             os.kill(os.getpid(), number)
 
 
-def locked(root: Path) -> FileLock:
-    """Return a lock that all processes of this project share, so that nothing is made twice."""
+def locked(root: Path, name: str = "store") -> FileLock:
+    """Return a lock that all processes of this project share, so that nothing is made twice.
+
+    Every command waits for `store`, so it is held for a few calls only; what may take minutes, such
+    as an upload, has another name. Who holds both takes `store` last.
+    """
     folder(root).mkdir(exist_ok=True)
-    return FileLock(folder(root) / "store.lock", is_singleton=True)  # may be nested
+    return FileLock(folder(root) / f"{name}.lock", is_singleton=True)  # may be nested
 
 
 def experiment_ids(root: Path) -> dict[str, str]:
