@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from retain.evaluation import quality_gate
 from retain.evaluation.quality_gate import CheckResult
 from retain.kinds.forecast.predict import predictor
 from retain.project import fingerprint
-from retain.registry import ledger, lookup, promotion, registry
+from retain.registry import ledger, logged_model, lookup, promotion, registry
 from retain.tracking import store
 
 from .conftest import small_table, work_in_copy
@@ -175,6 +176,34 @@ def test_the_same_model_is_registered_once(project: Path) -> None:
         first.model_md5,
         fingerprint.file_md5(project / "reports/small/metrics.json"),
     )
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_registration_leaves_the_run_of_the_training_as_it_was(
+    project: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    def away(*words: Any, **more: Any) -> None:
+        raise RegistryError("the store of the files is away")
+
+    seen: list[Any] = []
+    fetch = logged_model._fetch_stored
+
+    def look(run: Any, *words: Any, **more: Any) -> None:
+        seen.append(run.client.get_run(run.run_id))
+        (away if fails else fetch)(run, *words, **more)
+
+    monkeypatch.setattr(logged_model, "_fetch_stored", look)
+    with pytest.raises(RegistryError, match="away") if fails else nullcontext():
+        register(project)
+    (during,) = seen
+    after = store.connect(project).get_run(during.info.run_id)
+    for run in (during, after):
+        assert (run.info.status, run.info.end_time) == ("FINISHED", run.info.start_time)
+    (logged,) = after.outputs.model_outputs
+    model = store.connect(project).get_logged_model(logged.model_id)
+    assert (model.source_run_id, model.name) == (after.info.run_id, "model")
+    assert model.experiment_id == after.info.experiment_id
+    assert model.params["model.hidden_size"] == "8"
 
 
 def test_a_registration_that_was_killed_before_its_line_gets_it(

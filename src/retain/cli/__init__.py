@@ -66,8 +66,10 @@ def _run() -> None:
         try:
             urlsplit(address)
         except ValueError as error:
+            from retain.tracking import store
+
             raise errors.ParamsError(
-                f"{_TRACKING_URI} is {address!r}, which is no URL: {error}"
+                f"{_TRACKING_URI} is {store.shown(address)!r}, which is no URL: {error}"
             ) from None
     app()
 

@@ -69,8 +69,9 @@ def rows(root: Path, name: str | None = None, now: datetime | None = None) -> li
                 aliases = sorted(a for a, n in numbers.items() if int(n) == int(version.version))
                 rows.append(_row(version, aliases, now or datetime.now(UTC)))
     if not rows:
+        where = store.shown(store.uri(root))
         raise RegistryError(
-            f"no version of {name or 'any model'} is registered in {store.uri(root)}: make one "
+            f"no version of {name or 'any model'} is registered in {where}: make one "
             f"with `retain run {name or 'NAME'}`, or build the registry anew from git and "
             f"DVC's cache with `retain rehydrate`"
         )

@@ -50,7 +50,7 @@ def log_model(
         card: the model card, which lies beside the folders.
     """
     import mlflow
-    from mlflow.models import infer_signature
+    from mlflow.models import Model, infer_signature
     from mlflow.utils import environment
 
     example = predictor.example(Layout(root, name).prepared)
@@ -67,15 +67,25 @@ def log_model(
         # To compare the requirements with what is installed, MLflow looks through all
         # distributions, which takes half of a registration; here one is the other.
         mock.patch.object(environment, "warn_dependency_requirement_mismatches", create=True),
-        mlflow.start_run(run_id=run.run_id),
     ):
         page = Path(scratch) / model_card.NAME
         page.write_text(card, encoding="utf-8")
         # A model needs the modules, and not what a wheel packs for new projects.
         ignored = shutil.ignore_patterns(managed.PACKED, "__pycache__")
         code = shutil.copytree(package, Path(scratch) / package.name, ignore=ignored)
-        info = mlflow.pyfunc.log_model(
+        # `mlflow.pyfunc.log_model` needs an active run: it would end the training a second time.
+        trained = run.client.get_run(run.run_id)
+        empty = mlflow.initialize_logged_model(
             name="model",
+            source_run_id=run.run_id,
+            params=trained.data.params,
+            experiment_id=trained.info.experiment_id,
+        )
+        info = Model.log(
+            artifact_path=None,
+            flavor=mlflow.pyfunc,
+            model_id=empty.model_id,
+            run_id=run.run_id,
             python_model=str(package / "registry" / "mlflow_model.py"),
             artifacts={key: str(place) for key, place in (folders | {"card": page}).items()},
             code_paths=[str(code), *map(str, plugins.sources() if plugin else ())],

@@ -33,7 +33,7 @@ def promote(root: Path, name: str, number: int, reason: str, by: str = "") -> st
     """
     by = _asked_by(root, by)
     client = store.connect(root)
-    with store.locked(root):
+    with store.locked(root, registry.LOCK):
         version = lookup.find_version(lookup.versions(client, name), name, number)
         champion = registry.alias_version(client, name, "champion")
         if champion is not None and int(champion.version) == number:
@@ -49,7 +49,7 @@ def rollback(root: Path, name: str, reason: str, by: str = "") -> str:
     """
     by = _asked_by(root, by)
     client = store.connect(root)
-    with store.locked(root):
+    with store.locked(root, registry.LOCK):
         champion = registry.alias_version(client, name, "champion")
         previous = registry.alias_version(client, name, "previous")
         if champion is None or previous is None or champion.version == previous.version:

@@ -7,6 +7,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 MOVED = "moved"  # a registered model's tag: what a person decided last of its aliases
 TRIES = 3
+LOCK = "registry"  # of versions, aliases and the ledger
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,16 @@ def register(
     # Of another version with these models, files of this tree may differ, as its prepared data.
     if is_new or all(entry.content != content for entry in ledger.read(root, name)):
         sha256 = manifest.content_of_tree(root, name, metrics.get("model", MODEL))
-    with store.locked(root):
-        decision = judge(root, name, problem, version, checks)
-        if not decision.kept and not os.environ.get("DVC_EXP_NAME"):
-            metrics_md5 = fingerprint.file_md5(Layout(root, name).metrics)
-            decided = (ledger.GATE, decision.alias, decision.why, decision.model_md5, metrics_md5)
-            parent = version.tags.get("parent.md5", "")
-            entry = ledger.new_entry(root, *decided, decision.final_md5, parent, sha256)
+
+    def record(decision: Decision) -> None:
+        metrics_md5 = fingerprint.file_md5(Layout(root, name).metrics)
+        decided = (ledger.GATE, decision.alias, decision.why, decision.model_md5, metrics_md5)
+        parent = version.tags.get("parent.md5", "")
+        entry = ledger.new_entry(root, *decided, decision.final_md5, parent, sha256)
+        if not os.environ.get("DVC_EXP_NAME"):
             ledger.record(root, name, entry)
-    return decision
+
+    return judge(root, name, problem, version, checks, record)
 
 
 def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "tuple[ModelVersion, bool]":
@@ -88,7 +91,7 @@ def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "tuple[Mod
     run = runs.find_run(root, name, problem, model, folder)
     client, model_md5 = run.client, fingerprint.folder_md5(folder)
     final_md5 = fingerprint.folder_md5(final) if final else ""
-    with store.locked(root):
+    with store.locked(root, LOCK):
         existing = find_by_md5(client, name, model_md5, final_md5)
         if existing is not None:
             return existing, False
@@ -126,13 +129,19 @@ def _describe(client: "MlflowClient", name: str, problem: Problem) -> None:
 
 
 def judge(
-    root: Path, name: str, problem: Problem, version: "ModelVersion", checks: list[CheckResult]
+    root: Path,
+    name: str,
+    problem: Problem,
+    version: "ModelVersion",
+    checks: list[CheckResult],
+    record: Callable[[Decision], None] = lambda decision: None,
 ) -> Decision:
     """Compare a version, whose files are here, with the champion, and move the aliases.
 
     They are moved only if the champion is still the one that was compared. If another machine made
     another one champion meanwhile, the version is compared with that one. It is also judged anew
-    where the claim was lost, TRIES times at most.
+    where the claim was lost, TRIES times at most. `record` gets a new decision before another
+    process of this project can decide.
 
     Raises:
         RegistryError: the champion cannot be read, or the claim was lost each time.
@@ -144,13 +153,16 @@ def judge(
         if kept := _kept(client, name, version, champion):
             return kept
         results = _all_checks(root, problem, version, champion, checks)
-        passed = all(check.passed for check in results)
         is_champion = champion is not None and champion.version == version.version
-        alias = "champion" if passed or is_champion else "challenger"
+        alias = "champion" if is_champion or all(c.passed for c in results) else "challenger"
         try:
-            with claim.held(client, name) as holder:
-                if _champion_state(client, name) == state:
-                    return decide(holder, version, alias, results)
+            with store.locked(root, LOCK):
+                with claim.held(client, name) as holder:
+                    if _champion_state(client, name) != state:
+                        continue
+                    decision = decide(holder, version, alias, results)
+                record(decision)
+                return decision
         except claim.ClaimLostError:
             lost += 1
             if lost == TRIES:

@@ -145,6 +145,7 @@ def _remote(root: Path) -> Finding:
         text = "none: data and models are on this machine alone"
         return Finding("", NOTE, text, "dvc remote add --default NAME ADDRESS, then dvc push")
     name, address, answers = dvc.ask_remote(root)
+    address = store.shown(address)
     if not answers:
         remedy = f"dvc remote list; dvc push makes a folder; keys: dvc remote modify --local {name}"
         return Finding("", WRONG, f"{name} ({address}) is not there, or refuses", remedy)
@@ -158,8 +159,7 @@ def _store(root: Path) -> Finding:
     pending = len([*offline_run.pending(root)])
     if pending:
         return Finding("", NOTE, f"answers; {pending} runs are not sent yet", "retain sync")
-    where = store.uri(root)
-    return Finding("", OK, re.sub(r"//[^/@]*@", "//", where))
+    return Finding("", OK, store.shown(store.uri(root)))
 
 
 def _disk(root: Path) -> Finding:

@@ -81,6 +81,7 @@ class ChampionHolder:
         except Exception as error:  # an unexpected error must not stop the checks
             is_known = isinstance(error, RetainError)
             sentence = str(error) if is_known else f"{type(error).__name__}: {error}"
+            sentence = store.shown(sentence)  # /health shows it to everybody
             if sentence != self.registry_error:
                 log.warning("the model stays: %s", sentence, exc_info=not is_known)
             self.registry_error = sentence

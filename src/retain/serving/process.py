@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import logging
+import math
 import os
 import re
 import socket
@@ -29,7 +30,7 @@ CONNECTIONS = 1000
 UNSENT = re.compile(r"^ | $|[\x00-\x1f\x7f\ud800-\udfff]")
 
 HEAD = 32_768  # bytes of the head of a request
-PIECE = 8_192  # bytes of a head that are parsed between two checks of its length
+PIECE = 8_192  # bytes that are parsed between two checks of the length of a head
 SENTENCE = f'{{"error": "the head of a request may have at most {HEAD:,} bytes"}}\n'
 REFUSED = (
     "HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\n"
@@ -38,14 +39,16 @@ REFUSED = (
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """HTTP with limits on the head of a request, which is read before any key is checked.
+    """HTTP with limits on what is received before any key is checked.
 
-    A connection is closed if its client sends a head of more than HEAD bytes, or takes too long.
+    A connection is closed if its client sends HEAD bytes in a row that belong to no body, as of a
+    head or of what may follow a body (trailers), or takes too long. The handler of a request limits
+    body and time while it answers; this class, the time without such a request.
     """
 
     seconds = 30.0
     _timer: asyncio.TimerHandle
-    _head: int | None = 0  # bytes of the head so far; None in a body
+    _head = 0  # bytes since the last ones of a body
 
     def connection_made(self, transport: Any) -> None:
         """Wait for the first request."""
@@ -53,30 +56,39 @@ class LimitedProtocol(HttpToolsProtocol):
         self._start_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Parse received bytes; a head in pieces."""
-        while data and not self.transport.is_closing():
-            if self._head is None:
-                piece, data = data, b""
-            else:
-                piece, data = data[:PIECE], data[PIECE:]
-                self._head += len(piece)
+        """Parse received bytes in pieces."""
+        for begin in range(0, len(data), PIECE):
+            if self.transport.is_closing():
+                return
+            piece = data[begin : begin + PIECE]
+            self._head += len(piece)
             super().data_received(piece)
-            if self._head is not None and self._head >= HEAD:
+            if self._head >= HEAD:
                 self.transport.write(REFUSED)
                 self.transport.close()
+        # Bytes that begin no request, such as an empty line or the rest of a body after its answer,
+        # stop the timer of the base class. A timer that runs is not started again: else a byte from
+        # time to time would keep the connection.
+        is_answered = self.cycle is None or self.cycle.response_complete
+        if is_answered and self._timer.cancelled() and not self.transport.is_closing():
+            self._start_timer()
 
     def on_message_begin(self) -> None:
         """Wait for the rest of the head."""
         super().on_message_begin()
-        self._head = 0 if self._head is None else self._head
         self._timer.cancel()
         self._start_timer()
 
     def on_headers_complete(self) -> None:
         """Stop the timer: the time for the body is limited where it is read."""
         self._timer.cancel()
-        self._head = None
+        self._head = 0
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Count what follows these bytes."""
+        super().on_body(body)
+        self._head = 0
 
     def on_message_complete(self) -> None:
         """Count the head of the next request from its first byte."""
@@ -146,13 +158,19 @@ def serve(
             server_header=False,
             limit_concurrency=CONNECTIONS,
             timeout_keep_alive=30,
-            timeout_graceful_shutdown=30,
+            timeout_graceful_shutdown=_grace(limits),
         )
         address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         by = "" if runtime == "torch" else " by onnxruntime"
         print(f"{name} version {holder.champion.version}{by} on {address}", flush=True)
         with suppress(Terminated, KeyboardInterrupt):  # a normal stop
             uvicorn.Server(config).run(sockets=[listening])
+
+
+def _grace(limits: Limits) -> int | None:
+    """Return the seconds until a request that has begun to arrive is answered or refused."""
+    seconds = limits.receive + limits.answer
+    return math.ceil(seconds) + 1 if math.isfinite(seconds) else None
 
 
 def _loader(root: Path, runtime: str) -> Load:

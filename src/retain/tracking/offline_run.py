@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -75,7 +76,7 @@ class OfflineRun:
 
     def load_pending(self) -> None:
         """Add what a killed process could not send of this run."""
-        earlier = _read(self.path) if self.path.is_file() else None
+        earlier = _read(self.path)
         if earlier is not None:
             self.message.started = earlier.started
             self.message.metrics = earlier.metrics + self.message.metrics
@@ -146,8 +147,8 @@ def now() -> int:
 
 
 def pending(root: Path) -> Iterator[OfflineRun]:
-    """Yield the runs that were not sent in full."""
-    for path in sorted(folder(root).glob("*.json")):
+    """Yield the runs that were not sent in full; another process may send some meanwhile."""
+    for path in sorted(folder(root).glob("[!.]*.json")):
         message = _read(path)
         if message is not None:
             yield OfflineRun(root, message)
@@ -159,16 +160,19 @@ def folder(root: Path) -> Path:
 
 
 def _read(path: Path) -> Message | None:
-    """Return what a file holds; put it aside, and say so, where it is damaged."""
+    """Return what a file holds, if it is there; put it aside, and say so, where it is damaged."""
     try:
         content = json.loads(path.read_bytes())
         message = Message(**content | {"metrics": [tuple(m) for m in content["metrics"]]})
         if f"{message.key}.json" == path.name:
             return message
+    except FileNotFoundError:
+        return None
     except (ValueError, TypeError, KeyError, RecursionError):
         pass
-    damaged = path.replace(path.with_suffix(".damaged"))
-    print(f"{path} is damaged: it is kept as {damaged.name}, and what it held is not sent")
+    with suppress(FileNotFoundError):  # another process has put it aside
+        damaged = path.replace(path.with_suffix(".damaged"))
+        print(f"{path} is damaged: it is kept as {damaged.name}, and what it held is not sent")
     return None
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from retain.config.loader import load_problem
+from retain.config.loader import load
 from retain.config.schema import Problem
 from retain.errors import RegistryError
 from retain.evaluation import choice
@@ -206,14 +206,30 @@ def sync(root: Path, evaluations: bool = True) -> list[str]:
         run.deliver()
         sent.append(f"{run.message.name} of {run.message.experiment}")
         _end_dead_runs(root, run.message.experiment)
-    for marker in offline_run.folder(root).glob("*.evaluation") if evaluations else []:
-        name = marker.stem
-        md5, *cells = marker.read_text(encoding="utf-8", errors="replace").split() or [""]
-        if md5 and md5 == _metrics_md5(root, name):  # else another evaluation follows
-            _log_evaluation(root, name, load_problem(root, name), cells)
-            sent.append(f"the scores of {name}")
+    for marker in offline_run.folder(root).glob("[!.]*.evaluation") if evaluations else []:
+        if _send_scores(root, marker):
+            sent.append(f"the scores of {marker.stem}")
         marker.unlink(missing_ok=True)
     return sent
+
+
+def _send_scores(root: Path, marker: Path) -> bool:
+    """Send the scores that a marker names, if they and their models are here; return whether so."""
+    name = marker.stem
+    try:
+        md5, *cells = marker.read_text(encoding="utf-8", errors="replace").split() or [""]
+    except FileNotFoundError:  # another process has sent them
+        return False
+    if not md5 or md5 != _metrics_md5(root, name):  # another evaluation follows
+        return False
+    problem, folders = load(root).get(name), map(Layout(Path(), name).model, cells)
+    gone = [f"there is no {folder}" for folder in folders if not (root / folder).is_dir()]
+    if problem is None or gone:
+        why = f"params.yaml has no problem `{name}`" if problem is None else gone[0]
+        print(f"the scores of {name} are not sent: {why}")
+        return False
+    _log_evaluation(root, name, problem, cells)
+    return True
 
 
 def _metrics_md5(root: Path, name: str) -> str:

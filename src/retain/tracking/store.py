@@ -39,8 +39,17 @@ class StoreError(RegistryError):
 
     def __init__(self, address: str, error: Exception):
         self.code: str = getattr(error, "error_code", "")
-        self.reason = textwrap.shorten(str(error), 200)  # some repeat it three times
-        super().__init__(f"the tracking store {address} does not answer: {self.reason}")
+        self.reason = textwrap.shorten(shown(str(error)), 200)  # some repeat it three times
+        super().__init__(f"the tracking store {shown(address)} does not answer: {self.reason}")
+
+
+def shown(text: str) -> str:
+    """Return a text without the user and the password of the addresses in it.
+
+    >>> shown("cannot reach http://ann:secret@store:5000")
+    'cannot reach http://store:5000'
+    """
+    return re.sub(r"://[^/\s]\S*@", "://", text)  # a password may have / and @
 
 
 def folder(root: Path) -> Path:
@@ -216,10 +225,14 @@ def _signals_deferred(root: Path) -> Iterator[None]:
             os.kill(os.getpid(), number)
 
 
-def locked(root: Path) -> FileLock:
-    """Return a lock that all processes of this project share, so that nothing is made twice."""
+def locked(root: Path, name: str = "store") -> FileLock:
+    """Return a lock that all processes of this project share, so that nothing is made twice.
+
+    Every command waits for `store`, so it is held for a few calls only; what may take minutes, such
+    as an upload, has another name. Who holds both takes `store` last.
+    """
     folder(root).mkdir(exist_ok=True)
-    return FileLock(folder(root) / "store.lock", is_singleton=True)  # may be nested
+    return FileLock(folder(root) / f"{name}.lock", is_singleton=True)  # may be nested
 
 
 def experiment_ids(root: Path) -> dict[str, str]:

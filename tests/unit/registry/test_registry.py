@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from filelock import FileLock, Timeout
 
 from retain.config.checks import ChampionCheck
 from retain.errors import IncomparableError, RegistryError
@@ -158,6 +159,46 @@ def test_one_that_lost_its_claim_decides_anew(
     with pytest.raises(claim.ClaimLostError):
         registry.judge(tmp_path, "small", anything, anything, [])
     assert len(lost) == registry.TRIES
+
+
+def test_no_other_command_waits_for_a_comparison_or_an_upload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free: dict[str, list[bool]] = {}
+
+    def look(when: str) -> None:
+        locks = [FileLock(tmp_path / f"mlruns/{name}.lock") for name in ("store", registry.LOCK)]
+        free[when] = [is_free(lock) for lock in locks]
+
+    def upload(folder: Path) -> Any:
+        look("upload")
+        raise RegistryError("the store went away")
+
+    client: Any = SimpleNamespace(search_model_versions=lambda query: [])
+    monkeypatch.setattr(registry.store, "connect", lambda root: client)
+    monkeypatch.setattr(registry.claim, "held", lambda client, name: nullcontext(client))
+    monkeypatch.setattr(registry, "_champion_state", lambda client, name: ("3",))
+    monkeypatch.setattr(registry, "alias_version", lambda client, name, alias: None)
+    monkeypatch.setattr(registry, "_kept", lambda *words: None)
+    monkeypatch.setattr(registry, "_all_checks", lambda *words: look("comparison") or [])
+    monkeypatch.setattr(registry, "decide", lambda *words: look("decision"))
+    monkeypatch.setattr(runs, "find_run", lambda *words: SimpleNamespace(client=client))
+    monkeypatch.setattr(registry, "load_model", upload)
+    anything: Any = None
+    (tmp_path / "mlruns").mkdir()
+    registry.judge(tmp_path, "small", anything, anything, [], lambda decision: look("record"))
+    with pytest.raises(RegistryError, match="went away"):
+        registry.add(tmp_path, "small", anything, {})
+    held = {"upload": [True, False], "decision": [True, False], "record": [True, False]}
+    assert free == {"comparison": [True, True], **held}
+
+
+def is_free(lock: FileLock) -> bool:
+    try:
+        with lock.acquire(timeout=0):
+            return True
+    except Timeout:
+        return False
 
 
 class Aliases:

@@ -62,3 +62,11 @@ def test_after_any_error_the_server_says_so_and_tries_again(
     registry.error = None
     holder.refresh()
     assert (holder.champion.version, holder.registry_error) == ("4", "")
+
+
+def test_what_everybody_may_read_has_no_password(registry: Any) -> None:
+    holder = ChampionHolder(Any, "sales")
+    registry.version = entry("4", "md5 of 4")
+    registry.error = ValueError("no route to http://ann:s3cret@store:5000")
+    holder.refresh()
+    assert holder.registry_error == "ValueError: no route to http://store:5000"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from retain.errors import RegistryError
+from retain.project import files, fingerprint
 from retain.tracking import offline_run, runs, store
 from retain.tracking.offline_run import Message, OfflineRun
 from retain.tracking.store import StoreError
@@ -180,6 +181,71 @@ def test_a_damaged_message_is_put_aside_and_said(
     assert list(offline_run.pending(tmp_path)) == []
     assert "a.json is damaged: it is kept as a.damaged" in capsys.readouterr().out
     assert [file.name for file in path.parent.iterdir()] == ["a.damaged"]
+
+
+def test_what_another_process_sends_or_writes_meanwhile_is_left_to_it(
+    tmp_path: Path, away: Store, clock: list[float]
+) -> None:
+    for key in ("a", "b", "c"):
+        OfflineRun(tmp_path, Message(key, "small", key, 5)).send()
+    found = offline_run.pending(tmp_path)
+    assert next(found).message.key == "a"
+    (offline_run.folder(tmp_path) / "b.json").unlink()
+    assert next(found).message.key == "c"
+    path = offline_run.folder(tmp_path) / "c.json"
+    with files.replacing(path) as scratch:
+        scratch.write_text('{"key": ')
+        assert [run.message.key for run in offline_run.pending(tmp_path)] == ["a", "c"]
+        scratch.write_bytes(path.read_bytes())
+
+
+def evaluated(root: Path, problems: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A project with a marker of scores; return the problems whose scores are sent."""
+    sent: list[str] = []
+    monkeypatch.setattr(runs, "load", lambda root: problems)
+    monkeypatch.setattr(runs, "_log_evaluation", lambda root, name, *more: sent.append(name))
+    metrics = root / "reports/old/metrics.json"
+    metrics.parent.mkdir(parents=True)
+    metrics.write_text("{}")
+    marker = offline_run.folder(root) / "old.evaluation"
+    marker.parent.mkdir(parents=True)
+    marker.write_text(f"{fingerprint.file_md5(metrics)} lstm")
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("problems", "cell", "why"),
+    [
+        ({}, "lstm", "params.yaml has no problem `old`"),
+        ({"old": ""}, "gru", "there is no models/old/lstm"),
+    ],
+)
+def test_scores_of_what_is_gone_are_given_up(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    problems: dict[str, str],
+    cell: str,
+    why: str,
+) -> None:
+    sent = evaluated(tmp_path, problems, monkeypatch)
+    (tmp_path / "models/old" / cell).mkdir(parents=True)
+    assert runs.sync(tmp_path) == sent == []
+    assert f"the scores of old are not sent: {why}" in capsys.readouterr().out
+    assert not list(offline_run.folder(tmp_path).iterdir())
+
+
+def test_scores_that_another_process_sends_meanwhile_are_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = evaluated(tmp_path, {"old": ""}, monkeypatch)
+    (tmp_path / "models/old/lstm").mkdir(parents=True)
+    marker = offline_run.folder(tmp_path) / "old.evaluation"
+    with files.replacing(marker.with_name("new.evaluation")) as scratch:
+        scratch.write_text("half a marker")
+        assert runs.sync(tmp_path) == ["the scores of old"]
+    assert sent == ["old"]
+    assert not runs._send_scores(tmp_path, marker)  # which is gone
 
 
 def test_an_evaluation_that_runs_again_logs_what_is_new(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Which errors are the tracking store's, and which are not."""
 
+import doctest
 import errno
 import os
 import sqlite3
@@ -14,9 +15,11 @@ from mlflow.protos.databricks_pb2 import BAD_REQUEST, RESOURCE_DOES_NOT_EXIST
 from sqlalchemy.exc import OperationalError
 
 from retain.errors import ModelError, RegistryError
+from retain.registry import listing
 from retain.tracking import store
 from retain.tracking.store import StoreError
 
+NO_MODELS = SimpleNamespace(search_registered_models=lambda max_results: [])
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -90,6 +93,37 @@ def test_the_code_of_a_refusal_is_kept(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         guarded_client(tmp_path, refusal).ask()
     assert (caught.value.code, caught.value.reason) == ("RESOURCE_DOES_NOT_EXIST", "no such model")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://ann:s3cret@store:5000",
+        "postgresql+psycopg://ann:s3c@s3cret/pw@store/mlflow",
+        "https://ann:s3cret@store/a/path",
+    ],
+)
+def test_a_password_in_the_address_of_the_store_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    repeated = MlflowException(f"{'x' * 170} GET '{address}/api' failed")  # cut within the password
+    with pytest.raises(StoreError, match=r"://store.* does not answer") as caught:
+        guarded_client(tmp_path, repeated).ask()
+    assert "s3c" not in str(caught.value) + caught.value.reason
+    monkeypatch.setattr(store, "connect", lambda root: NO_MODELS)
+    with pytest.raises(RegistryError, match=r"is registered in \S+://store") as none:
+        listing.rows(tmp_path)
+    assert "s3c" not in str(none.value)
+
+
+@pytest.mark.parametrize("text", ["sqlite:////home/a@b/mlflow.db", "small version 3 is @champion"])
+def test_what_is_no_password_is_shown(text: str) -> None:
+    assert store.shown(text) == text
+
+
+def test_the_examples_in_the_docstrings_hold() -> None:
+    assert doctest.testmod(store) == (0, 1)
 
 
 def test_what_another_machine_wrote_at_once_is_written_again(tmp_path: Path) -> None:
