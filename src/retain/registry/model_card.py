@@ -20,8 +20,10 @@ from retain.evaluation.quality_gate import CheckResult
 from retain.evaluation.report import MARKDOWN, Table, markdown_table
 from retain.evaluation.results import Metrics, of_note
 from retain.project import fingerprint, raw_table
+from retain.words import clipped
 
 NAME = "README.md"  # of the file, as a hub expects it
+LONGEST = 4_999  # characters and a mark of the cut: MLflow's tables have room for 5,000
 
 
 def write(
@@ -68,9 +70,9 @@ def write(
 
 
 def description(card: str) -> str:
-    """Return a card as MLflow shows it: the metadata last, as code."""
+    """Return a card as MLflow shows it: the metadata last, as code; a long one is cut."""
     _, head, page = card.split("---\n", 2)
-    return f"{page.lstrip()}\n## Metadata\n\n```yaml\n{head}```\n"
+    return clipped(f"{page.lstrip()}\n## Metadata\n\n```yaml\n{head}```\n", LONGEST)
 
 
 def _head(

@@ -22,6 +22,7 @@ from retain.registry import claim, comparison, ledger, manifest, model_card, ver
 from retain.registry.logged_model import log_model
 from retain.tracking import runs, store
 from retain.tracking.store import StoreError
+from retain.words import clipped
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -112,10 +113,11 @@ def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "tuple[Mod
 
 def _describe(client: "MlflowClient", name: str, problem: Problem) -> None:
     """Create the registered model, unless it is there, and say in it what it is for."""
-    description = (
+    description = clipped(
         f"{problem.purpose} Each version has a model card. `@champion` is the version that "
         f"answers, `@challenger` the newest that did not become champion, and `@previous` the "
-        f"champion before."
+        f"champion before.",
+        model_card.LONGEST,
     )
     try:
         client.create_registered_model(name, description=description)
