@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 UNFINISHED = "rehydrating"  # a registered model's tag until it is rebuilt whole
 
 
+class NothingRebuiltError(RegistryError):
+    """Every version was left out: its files are gone, or today's code cannot read them."""
+
+
 def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
     """Rebuild one model of the registry, and yield, line by line, what is done.
 
@@ -42,7 +46,8 @@ def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
     missing versions are added, and the aliases stay as they are.
 
     Raises:
-        RegistryError: the store does not answer, or nothing could be rebuilt.
+        RegistryError: the store does not answer.
+        NothingRebuiltError: nothing could be rebuilt.
     """
     git = Git(root)
     if git.find("HEAD") is None:
@@ -266,12 +271,12 @@ def _finish(client: "MlflowClient", name: str, known: int, whole: bool) -> str:
     """Close the rebuilding, and return the last line.
 
     Raises:
-        RegistryError: nothing could be rebuilt.
+        NothingRebuiltError: nothing could be rebuilt.
     """
     versions = client.search_model_versions(f"name = '{name}'")
     if not versions:
         client.delete_registered_model(name)
-        raise RegistryError(f"no version of {name} could be rebuilt: see above")
+        raise NothingRebuiltError(f"no version of {name} could be rebuilt: see above")
     if whole:
         client.delete_registered_model_tag(name, UNFINISHED)
     aliases = client.get_registered_model(name).aliases.items()
