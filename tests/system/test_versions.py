@@ -257,9 +257,15 @@ def test_an_empty_store_is_filled_again_and_a_second_time_changes_nothing(
     with_store, project = project, tmp_path / "empty"
     shutil.copytree(with_store, project, ignore=shutil.ignore_patterns("mlruns"))
     monkeypatch.chdir(project)
-    killed = rebuild.rehydrate(project, "small")
-    next(killed)  # one version is registered
-    killed.close()
+
+    def kill(*words: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rebuild.runs, "log_evaluation", kill)
+        with pytest.raises(KeyboardInterrupt):
+            next(rebuild.rehydrate(project, "small"))
+    assert listing.SINCE in tags(project, 1)
     client = store.connect(project)
     assert rebuild.UNFINISHED in client.get_registered_model("small").tags
     said = list(rebuild.rehydrate(project, "small"))

@@ -22,7 +22,7 @@ from retain.project import files, fingerprint
 from retain.project.cache import Cache
 from retain.project.git import Git
 from retain.project.layout import Layout
-from retain.registry import claim, ledger, manifest, promotion, registry
+from retain.registry import claim, ledger, lookup, manifest, promotion, registry
 from retain.registry.ledger import GATE, UNKNOWN, Entry
 from retain.registry.listing import SINCE
 from retain.registry.registry import Decision
@@ -126,7 +126,7 @@ def _each(entries: Iterable[Entry], act: Callable[[Entry], str]) -> Iterator[str
             sentence = act(entry)
         except (RegistryError, GitError):
             raise  # the store went away, or no clone can be made
-        except (RetainError, KeyError, TypeError, ValueError) as error:
+        except (RetainError, FileNotFoundError, KeyError, TypeError, ValueError) as error:
             sentence = f"skipped: {' '.join(str(error).split()) or type(error).__name__}"
         yield f"{entry.at[:10]}  {sentence}"
 
@@ -224,11 +224,11 @@ def _register(tree: Path, client: "MlflowClient", name: str, entry: Entry, whole
     verdict = json.loads(paths.verdict.read_text(encoding="utf-8"))
     checks = {check["check"]: CheckResult(**check) for check in verdict["checks"]}
     checks |= ledger.checks_of(entry.why)
-    version, is_new = registry.add(tree, name, problem, metrics)
-    tags = {SINCE: entry.at}
+    version, is_new = registry.add(tree, name, problem, metrics, {SINCE: entry.at})
     if not whole:
         sentence = f"{name} version {version.version} was missing; aliases stay as they are"
-        tags["verdict"] = sentence
+        if is_new:
+            client.set_model_version_tag(name, version.version, "verdict", sentence)
         decision = Decision(entry.model, str(version.version), "", sentence, kept=True)
     elif entry.alias == UNKNOWN:
         decision = registry.judge(tree, name, problem, version, list(checks.values()))
@@ -238,8 +238,6 @@ def _register(tree: Path, client: "MlflowClient", name: str, entry: Entry, whole
     if is_new and (paths.reports / "report.md").is_file():
         cells = sorted(folder.name for folder in paths.models.glob("*/"))
         runs.log_evaluation(tree, name, problem, [c for c in cells if c in problem.training.cells])
-    for key, value in tags.items() if is_new else ():
-        client.set_model_version_tag(name, version.version, key, value)
     return decision
 
 
@@ -256,13 +254,22 @@ def _store_of(root: Path) -> Iterator[None]:
 
 
 def _begin(client: "MlflowClient", name: str) -> bool:
-    """Return whether the model is rebuilt from nothing; mark it until the rebuild is complete."""
+    """Return whether every entry is to be repeated; mark the model until its rebuild is complete.
+
+    One that was killed begins again without its versions. What others registered meanwhile stays;
+    if that is the champion, the aliases stay, too.
+    """
     known = {model.name: model for model in client.search_registered_models(f"name = '{name}'")}
+    versions = lookup.versions(client, name)
+    if versions and UNFINISHED not in known[name].tags:
+        return False
+    own = [number for number, version in versions.items() if SINCE in version.tags]
+    if len(own) < len(versions):
+        for number in own:
+            client.delete_model_version(name, str(number))
+        return registry.alias_version(client, name, "champion") is None
     if name in known:
-        finished = UNFINISHED not in known[name].tags
-        if finished and client.search_model_versions(f"name = '{name}'"):
-            return False
-        client.delete_registered_model(name)  # of a rebuilding that was killed
+        client.delete_registered_model(name)
     client.create_registered_model(name, tags={UNFINISHED: "true"})
     return True
 
@@ -273,13 +280,14 @@ def _finish(client: "MlflowClient", name: str, known: int, whole: bool) -> str:
     Raises:
         NothingRebuiltError: nothing could be rebuilt.
     """
-    versions = client.search_model_versions(f"name = '{name}'")
+    versions = lookup.versions(client, name)
     if not versions:
         client.delete_registered_model(name)
         raise NothingRebuiltError(f"no version of {name} could be rebuilt: see above")
-    if whole:
+    model = client.get_registered_model(name)
+    if UNFINISHED in model.tags:
         client.delete_registered_model_tag(name, UNFINISHED)
-    aliases = client.get_registered_model(name).aliases.items()
-    state = ", ".join(f"@{alias} is version {number}" for alias, number in sorted(aliases))
+    aliases = sorted(model.aliases.items())
+    state = ", ".join(f"@{alias} is version {number}" for alias, number in aliases)
     kept = f", {known} of the history were there" if not whole else ""
     return f"{name}: {len(versions)} versions{kept}; {state or 'no alias'}"

@@ -7,6 +7,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,8 +79,17 @@ def register(
     return decision
 
 
-def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "tuple[ModelVersion, bool]":
+def add(
+    root: Path,
+    name: str,
+    problem: Problem,
+    metrics: Metrics,
+    since: Mapping[str, str] | None = None,
+) -> "tuple[ModelVersion, bool]":
     """Register a problem's judged model, with the refitted one, unless it is; judge nothing.
+
+    Args:
+        since: the tag of a new version that says when it was registered in a store before.
 
     Returns:
         The version, and whether it is new.
@@ -96,7 +106,7 @@ def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "tuple[Mod
         predictor = load_model(folder)
         run_tags = client.get_run(run.run_id).data.tags
         tags = version_tags.of_model(root, name, metrics, model, predictor, final, run_tags)
-        tags["model.md5"] = model_md5
+        tags |= {"model.md5": model_md5, **(since or {})}
         checks = run_checks(metrics, problem.gate)
         card = model_card.write(root, name, problem, metrics, checks, run_tags | tags)
         logged = log_model(run, root, name, problem, folder, predictor, final, card)
