@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,9 +82,13 @@ def champion_figures(scores: Mapping[str, float]) -> dict[str, float]:
 
 
 def test_metrics(version: "ModelVersion") -> dict[str, float]:
-    """Return the test metrics that were registered with a version."""
-    tags = version.tags.items()
-    return {key.removeprefix(TEST): float(v) for key, v in tags if key.startswith(TEST)}
+    """Return the test metrics that were registered with a version; a person may add other tags."""
+    metrics: dict[str, float] = {}
+    for key, value in version.tags.items():
+        if key.startswith(TEST):
+            with suppress(ValueError):
+                metrics[key.removeprefix(TEST)] = float(value)
+    return metrics
 
 
 def forecasting_md5(version: "ModelVersion") -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from retain.errors import DataError
-from retain.registry import lookup, promotion, rebuild, registry
+from retain.errors import DataError, RegistryError
+from retain.registry import listing, lookup, promotion, rebuild, registry
 from retain.registry.ledger import Entry
 from retain.registry.listing import SINCE
 from retain.tracking import store
@@ -110,3 +110,30 @@ def test_a_version_whose_files_todays_code_does_not_find_is_left_out() -> None:
     errors.append(PermissionError(13, "Permission denied"))  # of this machine, not of a version
     with pytest.raises(PermissionError):
         list(rebuild._each(entries, act))
+
+
+def test_models_of_other_teams_are_no_rows(client: Any, tmp_path: Path) -> None:
+    for name in ("bob's", "churn", "sales"):
+        client.create_registered_model(name)
+        add(client, name, test_mae="n/a")
+    add(client, "sales", "champion", model_md5="a.dir", test_mae="3.5")
+    for asked in (None, "sales"):
+        (row,) = listing.rows(tmp_path, asked)
+        assert (row.name, row.version, row.aliases) == ("sales", 2, ["champion"])
+        assert row.metrics == {"mae": 3.5}
+    for asked in ("bob's", "churn", "nobody"):
+        with pytest.raises(RegistryError, match=f"no version of {asked} is registered"):
+            listing.rows(tmp_path, asked)
+
+
+def test_all_pages_of_a_store_are_read() -> None:
+    class Page(list[Any]):
+        token: str | None = None
+
+    def search(max_results: int, page_token: str | None) -> Page:
+        page = Page([SimpleNamespace(name=f"after {page_token}")])
+        page.token = {None: "one", "one": "two"}.get(page_token)
+        return page
+
+    client: Any = SimpleNamespace(search_registered_models=search)
+    assert [*listing._names(client)] == ["after None", "after one", "after two"]
