@@ -17,7 +17,7 @@ from retain import __version__
 from retain.config.kind import kind_of
 from retain.config.schema import Problem
 from retain.evaluation.quality_gate import CheckResult
-from retain.evaluation.report import MARKDOWN, Table, markdown_table
+from retain.evaluation.report import MARKDOWN, Table, markdown_table, score
 from retain.evaluation.results import Metrics, of_note
 from retain.project import fingerprint, raw_table
 from retain.words import clipped
@@ -121,7 +121,7 @@ def _figures(problem: Problem, metrics: Metrics, keys: Sequence[str], cell: str)
     wanted += [getattr(check, "baseline", "") for check in problem.gate]
     models = [model for model in dict.fromkeys(wanted) if model in metrics["models"]]
     rows = tuple(
-        (model, *(_number(metrics["models"][model].get(key)) for key in keys)) for model in models
+        (model, *(score(metrics["models"][model].get(key)) for key in keys)) for model in models
     )
     return Table("", ("model", *keys), rows)
 
@@ -164,7 +164,3 @@ def _escaped(line: str) -> str:
         part if number % 2 else MARKDOWN.sub(r"\\\1", part)
         for number, part in enumerate(line.split("`"))
     )
-
-
-def _number(value: float | None) -> str:
-    return f"{value:.4g}" if value is not None and math.isfinite(value) else "–"

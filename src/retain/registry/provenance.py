@@ -219,7 +219,7 @@ def parent(root: Path, model: Provenance) -> Provenance | None:
     md5 = model.tags.get("parent.md5")
     if not md5:
         return None
-    version = parents.find_version(root, model.name, md5)
+    version = parents.find_registered(root, model.name, md5)
     if version is None:
         raise RegistryError(
             f"{model.label} started from a model that is not registered here, md5 {md5}"
