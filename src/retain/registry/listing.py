@@ -28,7 +28,6 @@ CAPTION = (
     "In brackets: the champion at the time, on the same test windows. Without brackets, compare no "
     "two rows: their test windows may differ."
 )
-SINCE = "registered.at"  # a version's tag: when, where the store itself is younger
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,8 @@ def _row(version: "ModelVersion", aliases: list[str], now: datetime) -> Row:
 def since(version: "ModelVersion") -> datetime:
     """When a version was registered."""
     stored = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
-    return datetime.fromisoformat(version.tags[SINCE]) if SINCE in version.tags else stored
+    at = version.tags.get(version_tags.SINCE)
+    return datetime.fromisoformat(at) if at else stored
 
 
 def age(seconds: float) -> str:

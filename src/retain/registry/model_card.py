@@ -75,6 +75,16 @@ def description(card: str) -> str:
     return clipped(f"{page.lstrip()}\n## Metadata\n\n```yaml\n{head}```\n", LONGEST)
 
 
+def of_all_versions(problem: Problem) -> str:
+    """Return what MLflow shows of a registered model: what it is for, what its aliases are."""
+    text = (
+        f"{problem.purpose} Each version has a model card. `@champion` is the version that "
+        f"answers, `@challenger` the newest that did not become champion, and `@previous` the "
+        f"champion before."
+    )
+    return clipped(text, LONGEST)
+
+
 def _head(
     name: str,
     problem: Problem,

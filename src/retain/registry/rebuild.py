@@ -24,8 +24,8 @@ from retain.project.git import Git
 from retain.project.layout import Layout
 from retain.registry import claim, ledger, lookup, manifest, promotion, registry
 from retain.registry.ledger import GATE, UNKNOWN, Entry
-from retain.registry.listing import SINCE
 from retain.registry.registry import Decision
+from retain.registry.version_tags import SINCE
 from retain.tracking import runs, store
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def _register(tree: Path, client: "MlflowClient", name: str, entry: Entry, whole
     verdict = json.loads(paths.verdict.read_text(encoding="utf-8"))
     checks = {check["check"]: CheckResult(**check) for check in verdict["checks"]}
     checks |= ledger.checks_of(entry.why)
-    version, is_new = registry.add(tree, name, problem, metrics, {SINCE: entry.at})
+    version, is_new = registry.add(tree, name, problem, metrics, entry.at)
     if not whole:
         sentence = f"{name} version {version.version} was missing; aliases stay as they are"
         if is_new:

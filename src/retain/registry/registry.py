@@ -7,7 +7,6 @@
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,6 @@ from retain.registry import claim, comparison, ledger, manifest, model_card, ver
 from retain.registry.logged_model import log_model
 from retain.tracking import runs, store
 from retain.tracking.store import StoreError
-from retain.words import clipped
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -80,16 +78,12 @@ def register(
 
 
 def add(
-    root: Path,
-    name: str,
-    problem: Problem,
-    metrics: Metrics,
-    since: Mapping[str, str] | None = None,
+    root: Path, name: str, problem: Problem, metrics: Metrics, since: str = ""
 ) -> "tuple[ModelVersion, bool]":
     """Register a problem's judged model, with the refitted one, unless it is; judge nothing.
 
     Args:
-        since: the tag of a new version that says when it was registered in a store before.
+        since: when it was registered in a store before, for a tag of a new version.
 
     Returns:
         The version, and whether it is new.
@@ -106,7 +100,7 @@ def add(
         predictor = load_model(folder)
         run_tags = client.get_run(run.run_id).data.tags
         tags = version_tags.of_model(root, name, metrics, model, predictor, final, run_tags)
-        tags |= {"model.md5": model_md5, **(since or {})}
+        tags |= {"model.md5": model_md5} | ({version_tags.SINCE: since} if since else {})
         checks = run_checks(metrics, problem.gate)
         card = model_card.write(root, name, problem, metrics, checks, run_tags | tags)
         logged = log_model(run, root, name, problem, folder, predictor, final, card)
@@ -123,12 +117,7 @@ def add(
 
 def _describe(client: "MlflowClient", name: str, problem: Problem) -> None:
     """Create the registered model, unless it is there, and say in it what it is for."""
-    description = clipped(
-        f"{problem.purpose} Each version has a model card. `@champion` is the version that "
-        f"answers, `@challenger` the newest that did not become champion, and `@previous` the "
-        f"champion before.",
-        model_card.LONGEST,
-    )
+    description = model_card.of_all_versions(problem)
     try:
         client.create_registered_model(name, description=description)
     except StoreError as error:

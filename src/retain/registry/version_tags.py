@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # The tags of a run that its version has, too.
 PROVENANCE = ("data.md5", "params.md5", "parent.md5", "git.commit", "git.dirty", "DVC_EXP_NAME")
+SINCE = "registered.at"  # when it was registered, where the store itself is younger
 TEST = "test."  # how the tags begin that hold a test metric
 VERSUS = "versus"  # the champion of then, scored on the same test windows
 CHAMPION = "champion."  # how the figures of a check begin that are of the champion

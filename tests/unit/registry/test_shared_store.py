@@ -11,7 +11,7 @@ import pytest
 from retain.errors import DataError, RegistryError
 from retain.registry import listing, lookup, promotion, rebuild, registry
 from retain.registry.ledger import Entry
-from retain.registry.listing import SINCE
+from retain.registry.version_tags import SINCE
 from retain.tracking import store
 from tests import forkserver
 
