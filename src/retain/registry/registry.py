@@ -82,8 +82,7 @@ def add(
 ) -> "tuple[ModelVersion, bool]":
     """Register a problem's judged model, with the refitted one, unless it is; judge nothing.
 
-    Args:
-        since: when it was registered in a store before, for a tag of a new version.
+    A new version has `since` as a tag, if given: when it was registered in a store before.
 
     Returns:
         The version, and whether it is new.
