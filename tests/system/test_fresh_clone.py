@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from retain.retraining import decide
+
 from .conftest import REPOSITORY, environment, put_store, run
 from .test_retraining import COMMANDS
 
@@ -61,6 +63,16 @@ def test_changes_names_the_stages_that_params_change(
     assert lines == stages
     assert ("Nothing: all stages are up to date." in said) == (not key)
     assert (f"problems.small.{'model' if 'hid' in key else 'evaluation'}" in said) == bool(key)
+
+
+def test_without_registry_cache_and_remote_there_is_no_champion_today_as_tomorrow(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "fresh"
+    run(tmp_path, "git", "clone", "-q", str(finished), str(folder))
+    for said in ("could be rebuilt: see above; there is no champion to compare with", ""):
+        assert decide._find_champion(folder, "small") is None
+        assert said in capsys.readouterr().out
 
 
 @pytest.mark.long

@@ -125,7 +125,7 @@ def test_what_cannot_be_made_anew_is_said(project: Path) -> None:
     ("model", "said"),
     [
         ("models:/small@best", "no version of small is @best"),
-        ("models:/small/99", "models:/small/99"),
+        ("models:/small/99", "small has no version 99; there is 1"),
         ("models:small", "small"),
         ("runs:/1/model", "names no model: write models:/NAME@champion"),
     ],

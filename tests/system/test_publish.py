@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from retain.config import plugins
 from retain.errors import RetainError
 from retain.project import dvc
 from retain.project.git import Git
@@ -162,6 +163,17 @@ def test_code_that_no_commit_has_is_not_published(project: Path) -> None:
     assert origin(project, "branch", "--list", BRANCH) == ""
 
 
+def test_a_kind_of_the_project_that_no_commit_has_is_not_published(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugins, "_folders", ["kinds"])
+    (project / "kinds").mkdir()
+    (project / "kinds/mine.py").touch()
+    with pytest.raises(RetainError, match=r"commit them before publishing:\n\?\? kinds/"):
+        publish.publish(project, ["small"])
+    assert origin(project, "branch", "--list", BRANCH) == ""
+
+
 def test_nothing_is_published_where_dvc_cannot_push(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +188,21 @@ def test_without_an_origin_the_error_says_so(project: Path) -> None:
     run(project, "git", "remote", "remove", "origin")
     with pytest.raises(RetainError, match="git has no remote to publish to"):
         publish.publish(project, ["small"])
+
+
+def test_the_remote_is_that_of_the_branch_or_origin_or_the_only_one(project: Path) -> None:
+    git = Git(project)
+    git.run("remote", "add", "backup", "nowhere")
+    assert publish._remote(git) == "origin"
+    git.run("config", "branch.main.remote", "backup")
+    assert publish._remote(git) == "backup"
+    git.run("config", "branch.main.remote", ".")  # it follows a branch of this clone
+    assert publish._remote(git) == "origin"
+    git.run("remote", "rename", "origin", "upstream")
+    with pytest.raises(RetainError, match=r"remotes backup, upstream: .*branch\.main\.remote"):
+        publish._remote(git)
+    git.run("remote", "remove", "backup")
+    assert publish._remote(git) == "upstream"
 
 
 def test_gh_opens_one_pull_request_and_brings_it_up_to_date(

@@ -20,7 +20,16 @@ from retain.evaluation.quality_gate import CheckResult
 from retain.kinds.forecast.predict import predictor
 from retain.project import fingerprint
 from retain.project.layout import Layout
-from retain.registry import artifacts, ledger, listing, lookup, promotion, rebuild, registry
+from retain.registry import (
+    artifacts,
+    ledger,
+    listing,
+    lookup,
+    promotion,
+    rebuild,
+    registry,
+    version_tags,
+)
 from retain.tracking import store
 
 from .conftest import commit, run, work_in_copy
@@ -257,9 +266,15 @@ def test_an_empty_store_is_filled_again_and_a_second_time_changes_nothing(
     with_store, project = project, tmp_path / "empty"
     shutil.copytree(with_store, project, ignore=shutil.ignore_patterns("mlruns"))
     monkeypatch.chdir(project)
-    killed = rebuild.rehydrate(project, "small")
-    next(killed)  # one version is registered
-    killed.close()
+
+    def kill(*words: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rebuild.runs, "log_evaluation", kill)
+        with pytest.raises(KeyboardInterrupt):
+            next(rebuild.rehydrate(project, "small"))
+    assert version_tags.SINCE in tags(project, 1)
     client = store.connect(project)
     assert rebuild.UNFINISHED in client.get_registered_model("small").tags
     said = list(rebuild.rehydrate(project, "small"))

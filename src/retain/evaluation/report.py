@@ -4,6 +4,7 @@ One self-contained HTML file (no network, no script), and Markdown for a pull re
 functions of a `Report`, for every kind of problem.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -165,6 +166,11 @@ def _symbol(passed: bool) -> str:
 def plain(text: str) -> str:
     """Escape a text, so that Markdown shows it as it is, on one line."""
     return MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def score(value: float | None) -> str:
+    """Format a score for a table's cell; a dash where there is none, or it is not finite."""
+    return f"{value:.4g}" if value is not None and math.isfinite(value) else "–"
 
 
 def markdown_table(table: Table) -> str:

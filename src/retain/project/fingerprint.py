@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -195,11 +196,14 @@ def environment(threads: int) -> dict[str, str]:
     """Return what else may change the last bits of a model, as tags: machine and libraries.
 
     For retain itself, the version and, with a wheel, the sha256 of its modules; in a checkout git
-    has the code.
+    has the code. A library that is not installed, as an older lock lacks some, has no tag.
     """
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    tags = {f"env.{name}": version(name) for name in LIBRARIES}
+    tags: dict[str, str] = {}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            tags[f"env.{name}"] = version(name)
     modules = release.content_sha256()
     return tags | {
         "env.retain": release.version() + (f" sha256 {modules}" if modules else ""),

@@ -1,5 +1,6 @@
 """What `retain models` shows: each version with its aliases, metrics, age, data and verdict."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from retain.errors import RegistryError
-from retain.registry import version_tags
+from retain.registry import lookup, version_tags
 from retain.tracking import store
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
 SHOWN = {  # of the test metrics, whatever kind has them
@@ -26,7 +28,6 @@ CAPTION = (
     "In brackets: the champion at the time, on the same test windows. Without brackets, compare no "
     "two rows: their test windows may differ."
 )
-SINCE = "registered.at"  # a version's tag: when, where the store itself is younger
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Row:
 
 
 def rows(root: Path, name: str | None = None, now: datetime | None = None) -> list[Row]:
-    """The versions of one model, or of all, newest first.
+    """The versions of one model, or of all that retain registered, newest first.
 
     Raises:
         RegistryError: the store does not answer, or no version is registered.
@@ -59,15 +60,14 @@ def rows(root: Path, name: str | None = None, now: datetime | None = None) -> li
     rows: list[Row] = []
     if not store.is_empty(root):
         client = store.connect(root)
-        for model in client.search_registered_models(max_results=1000):
-            if name not in (None, model.name):
-                continue
+        for model in _names(client) if name is None else [name]:
+            known = lookup.versions(client, model)
+            ours = [number for number in known if "model.md5" in known[number].tags]
             # As a search finds them, versions lack their aliases.
-            numbers = client.get_registered_model(model.name).aliases
-            versions = client.search_model_versions(f"name = '{model.name}'")
-            for version in sorted(versions, key=lambda version: -int(version.version)):
-                aliases = sorted(a for a, n in numbers.items() if int(n) == int(version.version))
-                rows.append(_row(version, aliases, now or datetime.now(UTC)))
+            numbers = client.get_registered_model(model).aliases if ours else {}
+            for number in sorted(ours, reverse=True):
+                aliases = sorted(alias for alias, n in numbers.items() if int(n) == number)
+                rows.append(_row(known[number], aliases, now or datetime.now(UTC)))
     if not rows:
         where = store.shown(store.uri(root))
         raise RegistryError(
@@ -76,6 +76,15 @@ def rows(root: Path, name: str | None = None, now: datetime | None = None) -> li
             f"DVC's cache with `retain rehydrate`"
         )
     return rows
+
+
+def _names(client: "MlflowClient") -> Iterator[str]:
+    """Yield the names of all models of a store, which other teams may share."""
+    token = None
+    while token != "":
+        page = client.search_registered_models(max_results=1000, page_token=token)
+        yield from (model.name for model in page)
+        token = page.token or ""
 
 
 def table(found: list[Row]) -> Table:
@@ -147,7 +156,8 @@ def _row(version: "ModelVersion", aliases: list[str], now: datetime) -> Row:
 def since(version: "ModelVersion") -> datetime:
     """When a version was registered."""
     stored = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
-    return datetime.fromisoformat(version.tags[SINCE]) if SINCE in version.tags else stored
+    at = version.tags.get(version_tags.SINCE)
+    return datetime.fromisoformat(at) if at else stored
 
 
 def age(seconds: float) -> str:

@@ -66,14 +66,24 @@ def registered_folder(root: Path, address: str) -> Iterator[Path]:
         shown = clipped(repr(address))
         raise RegistryError(f"{shown}: write models:/NAME@champion or models:/NAME/3")
     client, name = store.connect(root), parts["name"]
-    if parts["alias"]:
-        version = registry.alias_version(client, name, parts["alias"])
-        if version is None:
-            raise RegistryError(f"no version of {name} is @{parts['alias']}")
-    else:
-        version = find_version(versions(client, name), name, int(parts["version"]))
-    with trusted(version) as copy:
+    with trusted(resolve(client, name, parts["alias"], parts["version"])) as copy:
         yield copy.forecasting
+
+
+def resolve(
+    client: "MlflowClient", name: str, alias: str | None, version: str | None
+) -> "ModelVersion":
+    """Return the version that has an alias or else a number, as ADDRESS names them.
+
+    Raises:
+        RegistryError: there is no such version.
+    """
+    if alias is None:
+        return find_version(versions(client, name), name, int(version or 0))
+    aliased = registry.alias_version(client, name, alias)
+    if aliased is None:
+        raise RegistryError(f"no version of {name} is @{alias}")
+    return aliased
 
 
 def decision(root: Path, name: str) -> dict[str, Any] | None:

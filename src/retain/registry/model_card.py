@@ -17,11 +17,13 @@ from retain import __version__
 from retain.config.kind import kind_of
 from retain.config.schema import Problem
 from retain.evaluation.quality_gate import CheckResult
-from retain.evaluation.report import MARKDOWN, Table, markdown_table
+from retain.evaluation.report import MARKDOWN, Table, markdown_table, score
 from retain.evaluation.results import Metrics, of_note
 from retain.project import fingerprint, raw_table
+from retain.words import clipped
 
 NAME = "README.md"  # of the file, as a hub expects it
+LONGEST = 4_999  # characters and a mark of the cut: MLflow's tables have room for 5,000
 
 
 def write(
@@ -68,9 +70,19 @@ def write(
 
 
 def description(card: str) -> str:
-    """Return a card as MLflow shows it: the metadata last, as code."""
+    """Return a card as MLflow shows it: the metadata last, as code; a long one is cut."""
     _, head, page = card.split("---\n", 2)
-    return f"{page.lstrip()}\n## Metadata\n\n```yaml\n{head}```\n"
+    return clipped(f"{page.lstrip()}\n## Metadata\n\n```yaml\n{head}```\n", LONGEST)
+
+
+def of_all_versions(problem: Problem) -> str:
+    """Return what MLflow shows of a registered model: what it is for, what its aliases are."""
+    text = (
+        f"{problem.purpose} Each version has a model card. `@champion` is the version that "
+        f"answers, `@challenger` the newest that did not become champion, and `@previous` the "
+        f"champion before."
+    )
+    return clipped(text, LONGEST)
 
 
 def _head(
@@ -119,7 +131,7 @@ def _figures(problem: Problem, metrics: Metrics, keys: Sequence[str], cell: str)
     wanted += [getattr(check, "baseline", "") for check in problem.gate]
     models = [model for model in dict.fromkeys(wanted) if model in metrics["models"]]
     rows = tuple(
-        (model, *(_number(metrics["models"][model].get(key)) for key in keys)) for model in models
+        (model, *(score(metrics["models"][model].get(key)) for key in keys)) for model in models
     )
     return Table("", ("model", *keys), rows)
 
@@ -162,7 +174,3 @@ def _escaped(line: str) -> str:
         part if number % 2 else MARKDOWN.sub(r"\\\1", part)
         for number, part in enumerate(line.split("`"))
     )
-
-
-def _number(value: float | None) -> str:
-    return f"{value:.4g}" if value is not None and math.isfinite(value) else "–"

@@ -69,7 +69,7 @@ def _champion(root: Path, name: str) -> "ModelVersion | None":
     if not champions:
         return None
     newest = champions[-1]
-    version = find_version(root, name, newest.model, newest.final or None)
+    version = find_registered(root, name, newest.model, newest.final or None)
     if version is None:
         raise RegistryError(
             f"the champion of {name} by its ledger, md5 {fingerprint.short(newest.model)}, is not "
@@ -94,7 +94,7 @@ def parent_files(root: Path, name: str, md5: str, label: str) -> Iterator[Path]:
     if not cache.has(md5):
         cache.fetch([md5])
     if not cache.has(md5):
-        version = find_version(root, name, md5)
+        version = find_registered(root, name, md5)
         if version is None:
             raise RegistryError(
                 f"{label}, md5 {fingerprint.short(md5)}, is neither in DVC's cache, nor in its "
@@ -122,7 +122,7 @@ def bring(root: Path, tree: Path, name: str, training: dict[str, Any]) -> None:
             Cache(tree).add(folder)
 
 
-def find_version(
+def find_registered(
     root: Path, name: str, md5: str, final: str | None = None
 ) -> "ModelVersion | None":
     """Return the first version whose evaluated model has this md5.
@@ -144,6 +144,6 @@ def line_of(root: Path, name: str, md5: str | None) -> Iterator[tuple[str, "Mode
     seen: set[str] = set()
     while md5 and md5 not in seen:
         seen.add(md5)
-        version = find_version(root, name, md5)
+        version = find_registered(root, name, md5)
         yield md5, version
         md5 = None if version is None else version.tags.get("parent.md5")

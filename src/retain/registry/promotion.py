@@ -15,6 +15,7 @@ from retain.project.layout import Layout
 from retain.registry import artifacts, claim, ledger, lookup, registry
 from retain.registry.ledger import Entry
 from retain.tracking import store
+from retain.words import clipped
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -117,8 +118,10 @@ def move(client: "MlflowClient", version: "ModelVersion", entry: Entry) -> str:
         for key, value in (decided | {"from": source, "to": target}).items():
             client.set_model_version_tag(name, moved.version, f"moved.{key}", value)
     newest = max(lookup.versions(client, name))
-    state = decided | {"champion": str(version.version), "newest": str(newest)}
-    client.set_registered_model_tag(name, registry.MOVED, json.dumps(state))
+    # A tag of a version has room for a long reason, that of a model for 5,000 characters.
+    state = {key: clipped(value, 1000) for key, value in decided.items()}
+    state |= {"champion": str(version.version), "newest": str(newest)}
+    client.set_registered_model_tag(name, registry.MOVED, json.dumps(state, ensure_ascii=False))
     return f"{sentence}: {entry.by} decided so on {entry.at[:10]} ({entry.why})"
 
 

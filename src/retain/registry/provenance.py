@@ -16,10 +16,8 @@ from retain.evaluation.quality_gate import MODEL
 from retain.project import fingerprint, raw_table
 from retain.project.git import Git
 from retain.project.layout import Layout
-from retain.registry import artifacts, manifest, parents, registry, signing, version_tags
-from retain.registry.lookup import ADDRESS
+from retain.registry import artifacts, lookup, manifest, parents, signing, version_tags
 from retain.tracking import store
-from retain.tracking.store import StoreError
 from retain.words import clipped
 
 if TYPE_CHECKING:
@@ -77,7 +75,7 @@ def find(root: Path, model: str) -> Provenance:
         RegistryError: there is no such model.
         ParamsError: there is no such problem.
     """
-    match = ADDRESS.fullmatch(model)
+    match = lookup.ADDRESS.fullmatch(model)
     if match is not None:
         return _of_version(root, **match.groupdict())
     if "/" in model:
@@ -113,15 +111,8 @@ def _of_version(root: Path, name: str, alias: str | None, version: str | None) -
     import mlflow
 
     client = store.connect(root)
-    if alias is not None:
-        aliased = registry.alias_version(client, name, alias)
-        if aliased is None:
-            raise RegistryError(f"no version of {name} is @{alias}")
-        version = str(aliased.version)
-    try:  # the answer by alias lacks the aliases
-        registered = client.get_model_version(name, version)
-    except StoreError as error:
-        raise RegistryError(f"models:/{name}/{version}: {error.reason}") from None
+    version = lookup.resolve(client, name, alias, version).version
+    registered = client.get_model_version(name, version)  # others lack the aliases
     run, patch = client.get_run(registered.run_id), ""
     if any(file.path == "code.patch" for file in client.list_artifacts(registered.run_id)):
         with store.guarded(root):
@@ -228,7 +219,7 @@ def parent(root: Path, model: Provenance) -> Provenance | None:
     md5 = model.tags.get("parent.md5")
     if not md5:
         return None
-    version = parents.find_version(root, model.name, md5)
+    version = parents.find_registered(root, model.name, md5)
     if version is None:
         raise RegistryError(
             f"{model.label} started from a model that is not registered here, md5 {md5}"

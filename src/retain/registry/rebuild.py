@@ -22,10 +22,10 @@ from retain.project import files, fingerprint
 from retain.project.cache import Cache
 from retain.project.git import Git
 from retain.project.layout import Layout
-from retain.registry import claim, ledger, manifest, promotion, registry
+from retain.registry import claim, ledger, lookup, manifest, promotion, registry
 from retain.registry.ledger import GATE, UNKNOWN, Entry
-from retain.registry.listing import SINCE
 from retain.registry.registry import Decision
+from retain.registry.version_tags import SINCE
 from retain.tracking import runs, store
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 UNFINISHED = "rehydrating"  # a registered model's tag until it is rebuilt whole
 
 
+class NothingRebuiltError(RegistryError):
+    """Every version was left out: its files are gone, or today's code cannot read them."""
+
+
 def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
     """Rebuild one model of the registry, and yield, line by line, what is done.
 
@@ -42,7 +46,8 @@ def rehydrate(root: Path, name: str, dry_run: bool = False) -> Iterator[str]:
     missing versions are added, and the aliases stay as they are.
 
     Raises:
-        RegistryError: the store does not answer, or nothing could be rebuilt.
+        RegistryError: the store does not answer.
+        NothingRebuiltError: nothing could be rebuilt.
     """
     git = Git(root)
     if git.find("HEAD") is None:
@@ -121,7 +126,7 @@ def _each(entries: Iterable[Entry], act: Callable[[Entry], str]) -> Iterator[str
             sentence = act(entry)
         except (RegistryError, GitError):
             raise  # the store went away, or no clone can be made
-        except (RetainError, KeyError, TypeError, ValueError) as error:
+        except (RetainError, FileNotFoundError, KeyError, TypeError, ValueError) as error:
             sentence = f"skipped: {' '.join(str(error).split()) or type(error).__name__}"
         yield f"{entry.at[:10]}  {sentence}"
 
@@ -219,11 +224,11 @@ def _register(tree: Path, client: "MlflowClient", name: str, entry: Entry, whole
     verdict = json.loads(paths.verdict.read_text(encoding="utf-8"))
     checks = {check["check"]: CheckResult(**check) for check in verdict["checks"]}
     checks |= ledger.checks_of(entry.why)
-    version, is_new = registry.add(tree, name, problem, metrics)
-    tags = {SINCE: entry.at}
+    version, is_new = registry.add(tree, name, problem, metrics, entry.at)
     if not whole:
         sentence = f"{name} version {version.version} was missing; aliases stay as they are"
-        tags["verdict"] = sentence
+        if is_new:
+            client.set_model_version_tag(name, version.version, "verdict", sentence)
         decision = Decision(entry.model, str(version.version), "", sentence, kept=True)
     elif entry.alias == UNKNOWN:
         decision = registry.judge(tree, name, problem, version, list(checks.values()))
@@ -233,8 +238,6 @@ def _register(tree: Path, client: "MlflowClient", name: str, entry: Entry, whole
     if is_new and (paths.reports / "report.md").is_file():
         cells = sorted(folder.name for folder in paths.models.glob("*/"))
         runs.log_evaluation(tree, name, problem, [c for c in cells if c in problem.training.cells])
-    for key, value in tags.items() if is_new else ():
-        client.set_model_version_tag(name, version.version, key, value)
     return decision
 
 
@@ -251,13 +254,22 @@ def _store_of(root: Path) -> Iterator[None]:
 
 
 def _begin(client: "MlflowClient", name: str) -> bool:
-    """Return whether the model is rebuilt from nothing; mark it until the rebuild is complete."""
+    """Return whether every entry is to be repeated; mark the model until its rebuild is complete.
+
+    One that was killed begins again without its versions. What others registered meanwhile stays;
+    if that is the champion, the aliases stay, too.
+    """
     known = {model.name: model for model in client.search_registered_models(f"name = '{name}'")}
+    versions = lookup.versions(client, name)
+    if versions and UNFINISHED not in known[name].tags:
+        return False
+    own = [number for number, version in versions.items() if SINCE in version.tags]
+    if len(own) < len(versions):
+        for number in own:
+            client.delete_model_version(name, str(number))
+        return registry.alias_version(client, name, "champion") is None
     if name in known:
-        finished = UNFINISHED not in known[name].tags
-        if finished and client.search_model_versions(f"name = '{name}'"):
-            return False
-        client.delete_registered_model(name)  # of a rebuilding that was killed
+        client.delete_registered_model(name)
     client.create_registered_model(name, tags={UNFINISHED: "true"})
     return True
 
@@ -266,15 +278,16 @@ def _finish(client: "MlflowClient", name: str, known: int, whole: bool) -> str:
     """Close the rebuilding, and return the last line.
 
     Raises:
-        RegistryError: nothing could be rebuilt.
+        NothingRebuiltError: nothing could be rebuilt.
     """
-    versions = client.search_model_versions(f"name = '{name}'")
+    versions = lookup.versions(client, name)
     if not versions:
         client.delete_registered_model(name)
-        raise RegistryError(f"no version of {name} could be rebuilt: see above")
-    if whole:
+        raise NothingRebuiltError(f"no version of {name} could be rebuilt: see above")
+    model = client.get_registered_model(name)
+    if UNFINISHED in model.tags:
         client.delete_registered_model_tag(name, UNFINISHED)
-    aliases = client.get_registered_model(name).aliases.items()
-    state = ", ".join(f"@{alias} is version {number}" for alias, number in sorted(aliases))
+    aliases = sorted(model.aliases.items())
+    state = ", ".join(f"@{alias} is version {number}" for alias, number in aliases)
     kept = f", {known} of the history were there" if not whole else ""
     return f"{name}: {len(versions)} versions{kept}; {state or 'no alias'}"

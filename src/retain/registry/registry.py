@@ -80,8 +80,12 @@ def register(
     return judge(root, name, problem, version, checks, record)
 
 
-def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "tuple[ModelVersion, bool]":
+def add(
+    root: Path, name: str, problem: Problem, metrics: Metrics, since: str = ""
+) -> "tuple[ModelVersion, bool]":
     """Register a problem's judged model, with the refitted one, unless it is; judge nothing.
+
+    A new version has `since` as a tag, if given: when it was registered in a store before.
 
     Returns:
         The version, and whether it is new.
@@ -98,7 +102,7 @@ def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "tuple[Mod
         predictor = load_model(folder)
         run_tags = client.get_run(run.run_id).data.tags
         tags = version_tags.of_model(root, name, metrics, model, predictor, final, run_tags)
-        tags["model.md5"] = model_md5
+        tags |= {"model.md5": model_md5} | ({version_tags.SINCE: since} if since else {})
         checks = run_checks(metrics, problem.gate)
         card = model_card.write(root, name, problem, metrics, checks, run_tags | tags)
         logged = log_model(run, root, name, problem, folder, predictor, final, card)
@@ -115,11 +119,7 @@ def add(root: Path, name: str, problem: Problem, metrics: Metrics) -> "tuple[Mod
 
 def _describe(client: "MlflowClient", name: str, problem: Problem) -> None:
     """Create the registered model, unless it is there, and say in it what it is for."""
-    description = (
-        f"{problem.purpose} Each version has a model card. `@champion` is the version that "
-        f"answers, `@challenger` the newest that did not become champion, and `@previous` the "
-        f"champion before."
-    )
+    description = model_card.of_all_versions(problem)
     try:
         client.create_registered_model(name, description=description)
     except StoreError as error:

@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,8 +103,7 @@ def prove(root: Path, model: Provenance, fresh: bool = False, wheels: Path | Non
     if not model.outs:
         raise ProofError(f"{model.label}: what its stages left was not recorded with it")
     with files.folder(root, f"prove-{model.name}") as scratch:
-        tree = scratch / "tree"
-        _check_out(root, model, tree)
+        tree = _check_out(root, model, scratch / "tree")
         tolerance = _tolerance(tree, model.name)
         _fetch(root, tree, model.params.get("data.path", ""))
         parents.bring(root, tree, model.name, _entry(tree, model.name).get("training") or {})
@@ -150,15 +149,17 @@ def _stage(path: str) -> str:
     return "?"
 
 
-def _check_out(root: Path, model: Provenance, tree: Path) -> None:
-    """Make `tree` the project as the model was trained in it."""
-    clone = Git(root).clone(tree)
+def _check_out(root: Path, model: Provenance, target: Path) -> Path:
+    """Make `target` the repository as the model was trained in it; return the project's folder."""
+    git = Git(root)
+    clone = git.clone(target)
     if clone.find(f"{model.commit}^{{commit}}") is None:
         raise ProofError(
             f"{model.label} was trained at commit {model.commit}, which this clone does not "
             f"have: git fetch it"
         )
     clone.check_out(model.commit, model.patch)
+    return target / git.run("rev-parse", "--show-prefix")
 
 
 def _fetch(root: Path, tree: Path, path: str) -> None:
@@ -219,8 +220,8 @@ def _fresh_python(tree: Path, wheels: Sequence[Path]) -> Path:
     return python
 
 
-def _run(tree: Path, *command: str) -> str:
-    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
+def _run(tree: Path, *command: str, env: Mapping[str, str] | None = None) -> str:
+    done = subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ProofError(f"`{' '.join(command[:4])} …` failed: {done.stderr.strip()}")
     return done.stdout.strip()
@@ -245,9 +246,8 @@ def _environment(tree: Path, python: Path, threads: str) -> dict[str, str]:
     own = (tree / "src" / "retain").is_dir() or python == Path(sys.executable)
     paths = {"PYTHONPATH": str(Path(fingerprint.__file__).parents[2])} if own else {}
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    command = [str(python), "-c", code.format(int(threads))]
-    done = subprocess.run(command, env=kept | paths, capture_output=True, check=True)
-    tags: dict[str, str] = json.loads(done.stdout)
+    said = _run(tree, str(python), "-c", code.format(int(threads)), env=kept | paths)
+    tags: dict[str, str] = json.loads(said)
     return tags
 
 

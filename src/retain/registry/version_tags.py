@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 # The tags of a run that its version has, too.
 PROVENANCE = ("data.md5", "params.md5", "parent.md5", "git.commit", "git.dirty", "DVC_EXP_NAME")
+SINCE = "registered.at"  # when it was registered, where the store itself is younger
 TEST = "test."  # how the tags begin that hold a test metric
 VERSUS = "versus"  # the champion of then, scored on the same test windows
 CHAMPION = "champion."  # how the figures of a check begin that are of the champion
@@ -81,9 +83,13 @@ def champion_figures(scores: Mapping[str, float]) -> dict[str, float]:
 
 
 def test_metrics(version: "ModelVersion") -> dict[str, float]:
-    """Return the test metrics that were registered with a version."""
-    tags = version.tags.items()
-    return {key.removeprefix(TEST): float(v) for key, v in tags if key.startswith(TEST)}
+    """Return the test metrics that were registered with a version; a person may add other tags."""
+    metrics: dict[str, float] = {}
+    for key, value in version.tags.items():
+        if key.startswith(TEST):
+            with suppress(ValueError):
+                metrics[key.removeprefix(TEST)] = float(value)
+    return metrics
 
 
 def forecasting_md5(version: "ModelVersion") -> str:

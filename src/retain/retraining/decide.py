@@ -180,10 +180,16 @@ def _check_freshness(problem: Problem, prepared: Path) -> None:
 
 
 def _find_champion(root: Path, name: str) -> "ModelVersion | None":
-    """Return the champion, after rebuilding the registry where this machine is new."""
+    """Return the champion, after rebuilding the registry where this machine is new.
+
+    None where nothing could be rebuilt, as where DVC has no remote: then this is a first training.
+    """
     if store.is_empty(root) and (root / "dvc.lock").is_file():
-        for line in rebuild.rehydrate(root, name):
-            print(line, flush=True)
+        try:
+            for line in rebuild.rehydrate(root, name):
+                print(line, flush=True)
+        except rebuild.NothingRebuiltError as error:
+            print(f"{name}: {error}; there is no champion to compare with", flush=True)
     if store.is_empty(root):
         return None
     return registry.alias_version(store.connect(root), name, "champion")

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from retain.config import plugins
 from retain.errors import GitError, RetainError
 from retain.project import dvc, fingerprint
 from retain.project.git import Git
@@ -36,16 +37,15 @@ def publish(root: Path, names: Iterable[str]) -> str:
     """
     names = sorted(names)
     git = _git(root)
-    changed = [path for path in fingerprint.CODE if not _is_parent_alone(git, path)]
+    paths = (*fingerprint.CODE, *plugins.folders())
+    changed = [path for path in paths if not _is_parent_alone(git, path)]
     code = git.run("status", "--porcelain", "--", *changed)
     if code:
         raise RetainError(
             f"the models were trained with code or params that no commit has; commit them before "
             f"publishing:\n{code}"
         )
-    remote = git.run("remote").partition("\n")[0]
-    if not remote:
-        raise RetainError("git has no remote to publish to: git remote add origin ADDRESS")
+    remote = _remote(git)
     commit = _commit(git, names)
     if commit is None:
         return "nothing to publish: the last commit has all of it"
@@ -71,6 +71,26 @@ def publish(root: Path, names: Iterable[str]) -> str:
             return f"another runner published to {branch} meanwhile; the next run looks again"
         raise RetainError(f"git cannot push to {remote}: {error}") from None
     return f"published commit {commit[:9]} on branch {branch}{_pull_request(git, names, branch)}"
+
+
+def _remote(git: Git) -> str:
+    """Return the remote that the branch follows, else `origin`, else the only one there is.
+
+    Raises:
+        RetainError: there is none, or it is one of several.
+    """
+    remotes = git.run("remote").splitlines()
+    if not remotes:
+        raise RetainError("git has no remote to publish to: git remote add origin ADDRESS")
+    key = f"branch.{git.run('rev-parse', '--abbrev-ref', 'HEAD')}.remote"
+    only = remotes if len(remotes) == 1 else []
+    for remote in [git.config(key), "origin", *only]:
+        if remote in remotes:
+            return remote
+    raise RetainError(
+        f"git has the remotes {', '.join(remotes)}: say which to publish to, as by "
+        f"git config {key} {remotes[0]}"
+    )
 
 
 def _is_parent_alone(git: Git, path: str) -> bool:

@@ -13,7 +13,7 @@ from retain.config.schema import Problem
 from retain.errors import IncomparableError
 from retain.evaluation import choice
 from retain.evaluation.quality_gate import Comparison
-from retain.evaluation.report import Table, markdown_table, plain
+from retain.evaluation.report import Table, markdown_table, plain, score
 from retain.evaluation.results import DriftFindings
 from retain.project import files, fingerprint
 from retain.project.layout import Layout
@@ -109,7 +109,7 @@ def _against(
 def _compared(comparison: Comparison, new: "ModelVersion", before: "ModelVersion") -> list[str]:
     names = (f"version {new.version} (new)", f"version {before.version} (before)")
     rows = tuple(
-        (name, *(_number(scores.get(key)) for key in comparison.measures))
+        (name, *(score(scores.get(key)) for key in comparison.measures))
         for name, scores in zip(names, comparison.scores, strict=True)
     )
     titles = ("model", *(key.replace("_", " ") for key in comparison.measures))
@@ -199,10 +199,6 @@ def _data(layout: Layout, old: "ModelVersion | None") -> str:
 
 def _value(value: Any) -> str:
     return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
 
 
 def _way_back(name: str, new: "ModelVersion", before: "ModelVersion | None", alias: str) -> str:

@@ -12,7 +12,16 @@ from html.parser import HTMLParser
 import pytest
 
 from retain.evaluation.quality_gate import CheckResult
-from retain.evaluation.report import Figure, Outlook, Report, Section, Table, to_html, to_markdown
+from retain.evaluation.report import (
+    Figure,
+    Outlook,
+    Report,
+    Section,
+    Table,
+    score,
+    to_html,
+    to_markdown,
+)
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><path id="{}-1" d="M 0 0"/></svg>'
 
@@ -226,3 +235,8 @@ def test_two_figures_of_one_name_are_refused() -> None:
     figure = a_report().figures[0]
     with pytest.raises(ValueError, match="two figures of one name: one, one"):
         replace(a_report(), figures=(figure, figure))
+
+
+def test_a_score_that_there_is_not_is_a_dash() -> None:
+    scores = (3.14159, 0, None, float("nan"), float("inf"))
+    assert [score(value) for value in scores] == ["3.142", "0", "–", "–", "–"]

@@ -78,6 +78,16 @@ def test_mlflow_shows_the_page_first_and_the_metadata_as_code(card: str) -> None
     assert "---\n" not in text
 
 
+def test_what_mlflow_shows_has_room_in_its_tables(tmp_path: Path) -> None:
+    checks = [CheckResult(f"beats floor {i}", True, "MAE 3.142 against 4", {}) for i in range(200)]
+    problem = loader.parse("sales", ENTRY)
+    text = model_card.description(
+        model_card.write(tmp_path, "sales", problem, METRICS, checks, TAGS)
+    )
+    assert len(text) == 5000  # more is an error of PostgreSQL
+    assert text.endswith("…")
+
+
 def test_outside_git_nothing_is_promised(tmp_path: Path) -> None:
     tags = {key: value for key, value in TAGS.items() if not key.startswith("git.")}
     problem = loader.parse("sales", ENTRY)

@@ -1,10 +1,15 @@
 """Which retain a model of a project is made anew with."""
 
+import importlib.metadata
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from retain.errors import ProofError
+from retain.project import fingerprint
+from retain.project.git import Git
 from retain.registry import reproduce
 from retain.registry.provenance import Provenance
 
@@ -66,3 +71,39 @@ def test_a_fresh_environment_takes_what_is_locked_from_folders_of_wheels(
     assert all({"--no-deps", f"--find-links={tmp_path}/wheels"} <= {*c} for c in installs)
     assert {command[0] for command in installs} == {str(python)}
     assert (tmp_path / ".venv/rest.lock").read_text() == LOCK.replace(TORCH, "")
+
+
+def test_a_project_in_a_folder_of_a_repository_is_checked_out_there(tmp_path: Path) -> None:
+    project = tmp_path / "repository" / "energy"
+    project.mkdir(parents=True)
+    git = Git(project, "-c", "user.name=a", "-c", "user.email=a@b.c")
+    git.run("init", "-q", str(project.parent))
+    (project / "params.yaml").write_text("problems: {}")
+    git.run("add", "-A")
+    git.run("commit", "-q", "-m", "a project")
+    recorded = replace(model(""), commit=git.run("rev-parse", "HEAD"))
+    tree = reproduce._check_out(project, recorded, tmp_path / "tree")
+    assert (tree / "params.yaml").read_text() == "problems: {}"
+
+
+def test_a_library_that_an_old_lock_lacks_is_no_part_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def version(name: str) -> str:
+        if name == "tokenizers":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    tags = fingerprint.environment(1)
+    assert tags["env.torch"] == "1"
+    assert "env.tokenizers" not in tags
+
+
+def test_an_environment_in_which_retain_does_not_run_is_said(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho no module named pydantic >&2\nexit 1\n")
+    python.chmod(0o755)
+    with pytest.raises(ProofError, match="no module named pydantic"):
+        reproduce._environment(tmp_path, python, "1")
+    assert "env.torch" in reproduce._environment(tmp_path, Path(sys.executable), "1")

@@ -30,6 +30,6 @@ def test_without_a_comparison_there_is_no_tag_of_one() -> None:
     assert version_tags.versus(version(tags)) == {}
 
 
-def test_test_metrics_are_numbers_again() -> None:
-    tags = {"test.mae": "3.5", "model.md5": "a"}
+def test_test_metrics_are_numbers_again_and_other_tags_none() -> None:
+    tags = {"test.mae": "3.5", "test.set": "May", "model.md5": "a"}
     assert version_tags.test_metrics(version(tags)) == {"mae": 3.5}

@@ -1,17 +1,19 @@
 """What is decided about a retraining, from what changed, drifted and aged."""
 
 import datetime as dt
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from retain.errors import DataError, ParamsError
+from retain.errors import DataError, ParamsError, RegistryError
 from retain.evaluation.results import Drift, DriftFindings
 from retain.kinds.forecast.config import Problem
 from retain.kinds.text import config as text
 from retain.project import fingerprint
+from retain.registry import rebuild
 from retain.retraining import changes, decide, live, steps
 from retain.retraining.changes import Changes
 
@@ -102,6 +104,24 @@ def test_a_log_that_says_nothing_is_no_reason(
 ) -> None:
     assert add_logged(monkeypatch, found) == CALM
     assert capsys.readouterr().out == "t: retrain.log: too few values\n"
+
+
+def test_where_no_version_can_be_rebuilt_there_is_no_champion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """But a ledger that cannot be read, or a store that is away, is an error."""
+    errors = [rebuild.NothingRebuiltError("none could be rebuilt"), RegistryError("a bad ledger")]
+
+    def rehydrate(root: Path, name: str) -> Iterator[str]:
+        yield "skipped"
+        raise errors.pop(0)
+
+    (tmp_path / "dvc.lock").touch()
+    monkeypatch.setattr(rebuild, "rehydrate", rehydrate)
+    assert decide._find_champion(tmp_path, "t") is None
+    assert "none could be rebuilt; there is no champion" in capsys.readouterr().out
+    with pytest.raises(RegistryError, match="a bad ledger"):
+        decide._find_champion(tmp_path, "t")
 
 
 def test_without_a_log_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from retain.kinds.forecast.presets import DROPOUT, ON_BASE, PRESETS, REHEARSALS
 from retain.kinds.forecast.sections import Compared, Evaluation, Floor, Training
 from retain.kinds.forecast.split import Split
 from retain.kinds.forecast.time_axis import TimeAxis
+from retain.words import several
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 FORECAST_COLUMNS = ("mean", "median", "note")  # beside series, time and one for each quantile
@@ -174,8 +175,8 @@ class Problem(CommonProblem):
     def purpose(self) -> str:
         """Say what is forecast, and how far ahead."""
         data = self.data
-        target = ", ".join(f"`{column}`" for column in data.value_columns or (data.y,))
-        names = ", ".join(f"`{column}`" for column in data.id_columns)
+        target = several([f"`{column}`" for column in data.value_columns or (data.y,)])
+        names = several([f"`{column}`" for column in data.id_columns])
         series = f" of each {names}" if names else ""
         step = f" of `{data.frequency}`" if data.frequency else ""
         return f"Forecasts {target}{series}, {data.horizon} steps{step} ahead, with quantiles."

@@ -184,3 +184,7 @@ def test_several_columns_name_a_series_in_a_sentence() -> None:
     problem = loader.parse("shops", entry)
     assert isinstance(problem, Problem)
     assert problem.purpose == "Forecasts `y` of each `store`, `sku`, 3 steps ahead, with quantiles."
+    data = data | {"unique_id": None, "value_columns": [f"sensor_{i}" for i in range(500)]}
+    problem = loader.parse("shops", entry | {"data": data | {"split": SPLIT}})
+    assert isinstance(problem, Problem)
+    assert "`sensor_0`, `sensor_1`, `sensor_2` and 497 more, 3 steps ahead" in problem.purpose
