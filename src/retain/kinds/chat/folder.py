@@ -27,7 +27,8 @@ def read(data: Data, root: Path) -> tuple[list[Conversation], str]:
         DataError: a file is missing, damaged or no UTF-8, a line is no turn, or there are too few
             conversations.
     """
-    texts, digest = text_files.read_files(data.path, root, ENDINGS)
+    names = text_files.find_files(data.path, root, ENDINGS)
+    texts, digest = text_files.read_files(names, root)
     conversations: list[Conversation] = []
     for name, text in texts.items():
         conversations += parse(text, name)

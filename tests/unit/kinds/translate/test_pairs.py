@@ -43,8 +43,9 @@ def test_two_files_of_a_folder_are_read_line_by_line(tmp_path: Path) -> None:
 
 FAULTS = {
     "no tab": (b"Geh.\tGo.\nHallo Hi\n", "pairs.tsv, line 2: no tab"),
-    "latin": ("Geh.\tGo.\nHöre\tListen\n".encode("latin1"), r"line 2, byte 2 \(0xf6\): not UTF-8"),
+    "latin": ("Geh.\tGo.\nHöre\tListen\n".encode("latin1"), r"line 2, byte 11 \(0xf6\): not UTF-8"),
     "empty": (b" \n", "pairs.tsv is empty"),
+    "null": (b"Geh.\tGo.\nHallo!\tH\0i!\n", "line 2: a null character"),
 }
 
 
