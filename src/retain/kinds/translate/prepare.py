@@ -12,8 +12,9 @@ from retain.kinds import text_files
 from retain.kinds.translate import dataset, pieces
 from retain.kinds.translate.config import Data, Problem
 from retain.kinds.translate.dataset import PARTS, Corpus, Ints, Pair, Schema
+from retain.kinds.word_pattern import joined_words
 
-WORD = re.compile(r"\w+(?:'\w+)*")
+WORD = re.compile(joined_words(r"\w", "'"))
 
 
 def prepare(problem: Problem, root: Path, out: Path) -> None:

@@ -137,6 +137,8 @@ def test_lines_of_people_are_read_as_the_conversations_write_them() -> None:
     assert split_words("Hi -- I’m Anna!") == ["hello", "i", "am", "anna"]
     assert split_words("What's my favorite color?") == ["what", "is", "my", "favourite", "colour"]
     assert split_words(" ?! ") == []
+    assert split_words("मेरा नाम हिन्दी_है।") == ["मेरा", "नाम", "हिन्दी", "है"]
+    assert split_words("שָׁלוֹם, Cafe\u0301!") == ["שָׁלוֹם", "café"]
 
 
 def test_a_fact_of_a_folder_is_a_rare_word_that_was_said_before() -> None:

@@ -33,6 +33,13 @@ def test_letters_are_characters_and_words_punctuation_marks_are_words() -> None:
     assert dataset.split_units("It isn't so: no!", "word") == ["It", "isn't", "so", ":", "no", "!"]
 
 
+def test_a_word_keeps_its_combining_marks() -> None:
+    hindi = "मेरा नाम हिन्दी है।"
+    assert dataset.split_units(hindi, "word") == ["मेरा", "नाम", "हिन्दी", "है", "।"]
+    assert dataset.split_units("Cafe\u0301's", "word") == ["Café's"]
+    assert dataset.split_units("e\u0301", "letter") == ["e", "\u0301"]
+
+
 def test_the_vocabulary_is_that_of_the_training_part() -> None:
     corpus = dataset.encode(data(), "abc" * 320 + "xyz" * 80, "")
     assert corpus.schema.vocabulary == ("<unk>", "a", "b", "c")
