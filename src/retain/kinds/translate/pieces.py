@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PAD, UNKNOWN, BEGIN, END = range(4)  # the first numbers of every vocabulary
 SPECIAL = ("<pad>", "<unk>", "<s>", "</s>")
+MOST_PIECES = 500  # of a sentence that is read
 BLANK = "▁"  # stands for the blank before a word
 BLANKS = re.compile(r"\s+")
 SAME = str.maketrans("’‘‚“”„«»", '\'\'\'"""""')

@@ -13,6 +13,7 @@ from retain.kinds.translate import dataset, pieces
 from retain.kinds.translate.config import Data, Problem
 from retain.kinds.translate.dataset import PARTS, Corpus, Ints, Pair, Schema
 from retain.kinds.word_pattern import joined_words
+from retain.words import clipped
 
 WORD = re.compile(joined_words(r"\w", "'"))
 
@@ -95,6 +96,10 @@ def _unfit(data: Data, pair: Pair, common: list[set[str]]) -> str:
         return "with an empty side"
     if max(map(len, words)) > data.max_words:
         return f"of more than {data.max_words} words"
+    if max(len(word) for side in words for word in side) > pieces.MOST_PIECES:
+        return f"with a word of more than {pieces.MOST_PIECES} letters"
+    if any(special in sentence for sentence in pair for special in pieces.SPECIAL):
+        return f"with {', '.join(pieces.SPECIAL)}"
     if any({*split_words(text)} - known for text, known in zip(pair, common, strict=False)):
         return "with a rare word"
     return ""
@@ -172,7 +177,7 @@ def draw(data: Data, pairs: list[Pair], groups: Ints) -> Ints:
     does not matter, and new pairs leave most of the others where they are.
 
     Raises:
-        DataError: there are too few pairs.
+        DataError: there are too few pairs, or most share a sentence.
     """
     least: dict[int, str] = {}
     for pair, number in zip(pairs, groups.tolist(), strict=True):
@@ -191,9 +196,27 @@ def draw(data: Data, pairs: list[Pair], groups: Ints) -> Ints:
     parts: Ints = part_of[groups] if len(pairs) else groups
     sizes = np.bincount(parts, minlength=len(PARTS))
     if not sizes.all() or sizes[0] < data.test + data.validation:
+        _check_groups(data, pairs, groups)
         raise DataError(
             f"{data.path}: {len(pairs):,} pairs are too few for {data.validation:,} of validation, "
             f"{data.test:,} of test and more than both to learn from; give more, or set "
             "data.validation and data.test"
         )
     return parts
+
+
+def _check_groups(data: Data, pairs: list[Pair], groups: Ints) -> None:
+    """Raise DataError if too few pairs are left beside the largest group."""
+    counts = np.bincount(groups, minlength=1)
+    largest = int(counts.argmax())
+    if counts[largest] > 1 and len(pairs) - counts[largest] < data.validation + data.test:
+        shared = Counter(
+            pair.target for pair, number in zip(pairs, groups, strict=True) if number == largest
+        )
+        ((target, count),) = shared.most_common(1)
+        raise DataError(
+            f"{data.path}: {counts[largest]:,} of {len(pairs):,} pairs share sentences, {count:,} "
+            f"of them the target {clipped(target)!r}, and must be in one part; the others are too "
+            f"few for {data.validation:,} of validation and {data.test:,} of test: give pairs with "
+            "more different sentences, or set data.validation and data.test"
+        )
