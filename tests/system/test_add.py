@@ -279,6 +279,8 @@ def test_a_problem_can_be_removed(project: Path, sales: Path) -> None:
     )
     for folder in ("models/more/lstm", "reports/more", "data/prepared/more", "models/sales"):
         (project / folder).mkdir(parents=True)
+    (project / "scratch/tune/more").mkdir(parents=True)
+    (project / "scratch/tune/more/tokens.npy").write_text("of trials")
     (project / "models/more/ledger.csv").write_text("a line\n")
     (project / "data/prepared/.gitignore").write_text("/more\n/sales\n")
 

@@ -17,6 +17,7 @@ class Layout:
         scores: the few of them that `dvc metrics` and `dvc exp show` list.
         decision: the decision of this clone's registry about the model; not committed.
         summary: the result of a retraining, for a person.
+        trials: the prepared data of the trials of `retain tune`; not committed.
     """
 
     def __init__(self, root: Path, name: str):
@@ -32,6 +33,7 @@ class Layout:
         self.verdict = self.reports / "verdict.json"
         self.decision = self.reports / "decision.json"
         self.summary = self.reports / "retrain.md"
+        self.trials = root / "scratch" / "tune" / name
 
     def model(self, cell: str) -> Path:
         """Return the model folder of a cell."""

@@ -66,5 +66,6 @@ def carry_out(root: Path, removal: Removal, with_data: bool = False) -> None:
     for folder in (root / "scratch" / "checkpoints").glob(f"*-{removal.name}*"):
         if folder.name.split("-")[1] == removal.name:
             files.remove(folder)
+    files.remove(Layout(root, removal.name).trials)
     if with_data:
         raw_table.delete(root, removal.table)

@@ -28,6 +28,7 @@ RUNTIME = (
     "ruamel.yaml",
     "safetensors",
     "holidays",
+    "tokenizers",
 )
 
 

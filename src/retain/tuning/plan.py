@@ -93,7 +93,8 @@ class Plan:
         def is_present(key: str, value: Any) -> bool:
             by_cell = key in PER_CELL and isinstance(value, dict)
             return all(
-                start.get(key, ...) == (value[cell] if by_cell else value)
+                start.get(key, search.present(self.problem, cell, key))
+                == (value[cell] if by_cell else value)
                 for cell, space in self.spaces.items()
                 for start in space.starts
             )

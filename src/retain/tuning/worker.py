@@ -28,6 +28,7 @@ from retain.engine import mapping
 from retain.engine.worker import end_with_parent, line, own_channels
 from retain.errors import RetainError
 from retain.project import code_deps, fingerprint
+from retain.project.layout import Layout
 from retain.training.portable_cpu import pin_cpu_kernels
 from retain.words import clipped
 
@@ -97,13 +98,21 @@ def _run_and_exit(root: Path, name: str, task: dict[str, Any], send: Send, asked
         begin = time.process_time()
         try:
             run(root, name, task, send, stops)
-        except (RetainError, MemoryError) as error:
-            send({"failed": str(error), "seconds": time.process_time() - begin})
-        except BaseException:
-            import traceback
+        except BaseException as error:
+            if isinstance(error, RetainError) or needs_memory(error):
+                send({"failed": str(error), "seconds": time.process_time() - begin})
+            else:
+                import traceback
 
-            send({"defect": traceback.format_exc()})
+                send({"defect": traceback.format_exc()})
     os._exit(0)
+
+
+def needs_memory(error: BaseException) -> bool:
+    """Return whether an error says that the memory is too small; torch's is any RuntimeError."""
+    said = str(error).lower()
+    out = "out of memory" in said or "can't allocate memory" in said
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and out)
 
 
 def run(root: Path, name: str, task: dict[str, Any], send: Send, stops: Callable[[], bool]) -> None:
@@ -116,7 +125,7 @@ def run(root: Path, name: str, task: dict[str, Any], send: Send, stops: Callable
     from retain.training.setup import Epoch
 
     problem = loader.parse(name, task["entry"])
-    prepared = prepare(root, name, problem)
+    prepared = prepare(root, name, problem, as_it_is="cell" not in task)
     if "cell" not in task:
         send({"prepared": fingerprint.folder_md5(prepared)})
         return
@@ -145,18 +154,22 @@ def run(root: Path, name: str, task: dict[str, Any], send: Send, stops: Callable
     send({"done": True, "seconds": time.process_time() - begin, **extra})
 
 
-def prepare(root: Path, name: str, problem: Problem) -> Path:
+def prepare(root: Path, name: str, problem: Problem, as_it_is: bool = False) -> Path:
     """Return the folder with the prepared data of a problem, whose `data` a trial may change.
 
     They are a function of the raw table, the section `data` and the code, by whose md5 they are
     found again.
+
+    Args:
+        as_it_is: whether the problem is that of params.yaml, which is prepared before any trial: if
+            it is another than before, what was prepared before is removed.
     """
     kind, content = kind_of(problem), problem.model_dump(mode="json")["data"]
     raw = root / str(content["path"])
     table = fingerprint.path_md5(raw) if raw.exists() else ""
     inputs = [content, table, code_deps.code_list(root, kind, "prepare")]
     md5 = fingerprint.text_md5(json.dumps(inputs, sort_keys=True))
-    target = root / "scratch" / "tune" / name / md5
+    target = Layout(root, name).trials / md5
     target.parent.mkdir(parents=True, exist_ok=True)
 
     def make(scratch: Path) -> None:
@@ -167,6 +180,9 @@ def prepare(root: Path, name: str, problem: Problem) -> Path:
         for left in target.parent.glob(f".*.{md5}"):  # by a kill
             shutil.rmtree(left, ignore_errors=True)
         if not target.is_dir():
+            for old in target.parent.iterdir() if as_it_is else ():
+                if old.is_dir():
+                    shutil.rmtree(old, ignore_errors=True)
             mapping.write(target, make)
     return target
 

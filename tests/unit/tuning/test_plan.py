@@ -93,6 +93,23 @@ def test_a_present_value_outside_of_the_usual_range_is_a_trial_too(tmp_path: Pat
     assert study.begin()[1]["model.layers"] == 5
 
 
+def test_the_present_settings_change_nothing_where_a_trial_fixes_what_they_have(
+    tmp_path: Path,
+) -> None:
+    recall = {
+        "kind": "recall",
+        "data": {"source": "copy"},
+        "model": {},
+        "training": {"cells": ["lstm", "rnn"], "learning_rate": 0.01},
+    }
+    plan = planned(tmp_path, **recall)
+    (start,) = plan.spaces["lstm"].starts
+    as_it_is = plan.spaces["lstm"].settings(start)
+    assert as_it_is["training.learning_rates"] == {}
+    assert plan.changed(as_it_is) == {}
+    assert plan.changed({**as_it_is, "model.hidden_size": 7}) == {"model.hidden_size": 7}
+
+
 def test_what_a_trial_fixes_for_all_cells_needs_all_of_them(tmp_path: Path) -> None:
     rates = {"lstm": [0.03, 0.1], "rnn": [0.003, 0.01]}
     recall = {

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PARTS = ("train", "validation", "test")
 YOU, BOT, UNKNOWN = "<you>", "<bot>", "<unk>"  # the words of numbers 0 to 2
 SPECIAL = (YOU, BOT, UNKNOWN)
+UNKNOWN_NUMBER = SPECIAL.index(UNKNOWN)
 Ints = NDArray[np.int64]
 
 
@@ -60,7 +61,7 @@ class Encoder:
 
     def words(self, text: str) -> list[int]:
         """Return the numbers of the words of a line."""
-        return [self.numbers.get(word, 2) for word in text.split()]
+        return [self.numbers.get(word, UNKNOWN_NUMBER) for word in text.split()]
 
     def conversation(self, turns: Conversation) -> tuple[list[int], list[float]]:
         """Return the numbers of all words, and the weight of each: (steps,) both."""
@@ -70,9 +71,16 @@ class Encoder:
             tokens += [*line, 1, *reply, 0]
             weights += [0.0] * (len(line) + 1)
             fact = self.numbers.get(turn.value, -1) if turn.event == "asked" else -1
-            weights += [self.fact_weight if word == fact else 1.0 for word in reply]
+            weights += [self._weight(word, fact) for word in reply]
             weights.append(1.0)
         return tokens, weights
+
+    def _weight(self, word: int, fact: int) -> float:
+        # Training never has the number of unknown words, and no reply can have it: the loss of such
+        # a word in the validation part would only hide that of the others.
+        if word == UNKNOWN_NUMBER:
+            return 0.0
+        return self.fact_weight if word == fact else 1.0
 
     def batch(self, conversations: Iterable[Conversation]) -> Batch:
         """Return conversations as one batch."""
@@ -136,10 +144,10 @@ def parse_schema(content: dict[str, Any]) -> Schema:
 def load(folder: Path, part: str) -> list[Conversation]:
     """Read the conversations of a part that `save` wrote."""
     conversations: list[list[Turn]] = []
-    with (folder / f"{part}.tsv").open(encoding="utf-8", newline="") as file:
-        rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        next(rows)
-        for number, you, bot, event, fact, value, since, changed in rows:
+    with (folder / f"{part}.tsv").open(encoding="utf-8", newline="\n") as file:
+        next(file)
+        for line in file:  # whose fields may be longer than those that the module csv reads
+            number, you, bot, event, fact, value, since, changed = line[:-1].split("\t")
             if int(number) == len(conversations):
                 conversations.append([])
             turn = Turn(you, bot, event, fact, value, int(since), changed == "1")

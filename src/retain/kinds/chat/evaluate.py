@@ -182,5 +182,6 @@ def inspect_test(model: Predictor, test: Sequence[Conversation]) -> Inspection:
         return next((n for n, turn in enumerate(turns) if turn.event == "changed"), len(turns))
 
     chosen = min(test, key=place)
-    lines = "\n".join(turn.you for turn in chosen[: min(place(chosen) + 2, 8)])
+    encoder = Encoder(model.schema.vocabulary)  # which has a number for unknown words, too
+    lines = [encoder.words(turn.you) for turn in chosen[: min(place(chosen) + 2, 8)]]
     return model.inspect_words("", model.transcript(lines))

@@ -123,7 +123,7 @@ def floors(
 
     Args:
         known: conversations that are not in the test, to count values in.
-        facts: the values of each fact.
+        facts: the values of each fact in training; those that the test asks for are known, too.
     """
     counts: dict[str, Counter[str]] = {fact: Counter() for fact in facts}
     for turns in known:
@@ -135,6 +135,7 @@ def floors(
         for fact, counted in counts.items()
     }
     fact_of = {value: fact for fact, values in facts.items() for value in values}
+    fact_of |= {turn.value: turn.fact for turns in test for turn in turns if turn.value}
     right: dict[str, list[bool]] = {"not_told": [], "most_frequent": [], "last_named": []}
     for turns in test:
         named: dict[str, str] = {}

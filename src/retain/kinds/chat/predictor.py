@@ -16,7 +16,7 @@ from retain.kinds.chat import dataset
 from retain.kinds.chat.config import Model, Problem
 from retain.kinds.chat.dataset import SPECIAL, Schema
 from retain.kinds.chat.network import BOT, YOU, ChatModel
-from retain.kinds.chat.turns import split_words
+from retain.kinds.chat.turns import LONGEST_LINE, split_words
 from retain.kinds.tokens import inspect_gates, inspect_lstm, read_column
 from retain.model_files import check_same, reading
 from retain.networks.recurrent import State
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 COLUMN = "conversation"
 EXAMPLES, LINES = 3, 6  # conversations in an example, and lines of each
-LONGEST_LINE = 1000  # words
 Words = list[int]
 
 
@@ -147,17 +146,18 @@ class Predictor:
             )
         return [self._numbers[word] for word in words]
 
-    def transcript(self, text: str) -> Words:
-        """Return all words of a conversation, the lines of a text and the bot's replies."""
+    def transcript(self, lines: Iterable[Words]) -> Words:
+        """Return all words of a conversation, the lines and the bot's replies."""
         state, tokens = self.network.begin(), [YOU]
-        for line in self.read(text):
+        for line in lines:
             words, state = self.reply(line, state)
             tokens += [*line, BOT, *words, YOU]
         return tokens
 
     def inspect(self, title: str, text: str) -> "Inspection":
         """Return the gates of the LSTM; a step is a word of a line or of the bot's reply."""
-        return self.inspect_words(title, self.transcript(text.replace(" / ", "\n")))
+        lines = self.read(text.replace(" / ", "\n"))
+        return self.inspect_words(title, self.transcript(lines))
 
     def inspect_words(self, title: str, tokens: Words) -> "Inspection":
         """Return the gates on all words of a conversation."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from retain.errors import DataError
 from retain.kinds.chat import dataset, folder, introductions, wordings
 from retain.kinds.chat.config import Data, Problem
 from retain.kinds.chat.dataset import Draws, Schema
@@ -12,9 +13,19 @@ VALIDATION, TEST = 1, 2  # streams of random numbers
 
 
 def prepare(problem: Problem, root: Path, out: Path) -> None:
-    """Generate or read a problem's conversations and write them into `out`."""
+    """Generate or read a problem's conversations and write them into `out`.
+
+    Raises:
+        DataError: a file is at fault, or nothing is asked for in the test part.
+    """
     data = problem.data
     schema, parts = _generate(data) if data.source == "introductions" else _read(data, root)
+    if not any(turn.event == "asked" for turns in parts["test"] for turn in turns):
+        raise DataError(
+            f"{data.path}: the {len(parts['test'])} conversations of the test part ask nothing: "
+            "no score is possible, since none of their replies has a rare word that the person "
+            "said in an earlier line; give other conversations, or more of them to the test part"
+        )
     dataset.save(schema, parts, out)
     if data.source == "introductions":
         dataset.save_draws(Draws(data.seed, data.turns), out)
@@ -50,9 +61,9 @@ def _read(data: Data, root: Path) -> tuple[Schema, dict[str, Sequence[Conversati
     train = parts["train"]
     lines = (f"{turn.you} {turn.bot}" for conversation in train for turn in conversation)
     words = {word for line in lines for word in line.split()}
-    rare = folder.rare_words(train)
+    common = folder.common_words(train)
     annotated = {
-        part: [folder.annotate(conversation, rare) for conversation in of_part]
+        part: [folder.annotate(conversation, common) for conversation in of_part]
         for part, of_part in parts.items()
     }
     facts = {turn.value for turns in annotated["train"] for turn in turns if turn.value}

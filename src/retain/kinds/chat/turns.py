@@ -3,7 +3,10 @@
 import re
 from typing import NamedTuple
 
-WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+from retain.kinds.word_pattern import compose, joined_words
+
+LONGEST_LINE = 1000  # words
+WORD = re.compile(joined_words(r"[^\W_]", "'’-"))
 # Other spellings of words, as the conversations have them.
 SPELLINGS = {
     "i'm": "i am",
@@ -53,5 +56,5 @@ def split_words(line: str) -> list[str]:
     >>> split_words("Hi, I'm Anna!")
     ['hello', 'i', 'am', 'anna']
     """
-    words = [word.replace("’", "'") for word in WORD.findall(line.lower())]
+    words = [word.replace("’", "'") for word in WORD.findall(compose(line.lower()))]
     return " ".join(SPELLINGS.get(word, word) for word in words).split()

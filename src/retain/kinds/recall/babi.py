@@ -23,11 +23,11 @@ WORD = re.compile(r"[^\s.,?!;:]+|[.?]")
 
 
 class File(NamedTuple):
-    """A file of one task's stories."""
+    """A file of one task's stories; its name is the path in the project."""
 
     part: str
     task: int
-    path: Path
+    name: str
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Question:
     words: list[str]
     answer: str
     gap: int  # words after the first supporting sentence
+    story: int  # its number in the file
     where: str
 
 
@@ -45,32 +46,29 @@ def split_words(text: str) -> list[str]:
     return WORD.findall(text.lower())
 
 
-def read_questions(path: Path) -> Iterator[Question]:
+def parse_questions(text: str, name: str) -> Iterator[Question]:
     """Yield the questions of a file, in its order.
 
     Raises:
         DataError: a line is not in the format, or the file has no question.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8 text: convert it with `iconv -t utf-8`") from None
     faults: list[str] = []
     story: dict[int, list[str]] = {}  # the words of its sentences by the number of their line
+    stories = 0
     has_question = False
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         head, _, rest = line.partition(" ")
-        if not head.isdecimal() or not rest.strip():
+        if not _is_number(head) or not rest.strip():
             faults.append(f"line {number}: {line[:60]!r} does not begin with a number and a blank")
             continue
         place, newest = int(head), max(story, default=0)
         if place == 1:
-            story = {}
+            story, stories = {}, stories + 1
         elif story and place <= newest:
             faults.append(f"line {number}: number {head} after {newest}; a new story begins at 1")
-        text, *answer = rest.split("\t")
+        asked, *answer = rest.split("\t")
         if not answer:
             story[place] = split_words(rest)
             continue
@@ -81,25 +79,30 @@ def read_questions(path: Path) -> Iterator[Question]:
         has_question = True
         first = min(map(int, facts), default=min(story, default=0))
         yield Question(
-            [word for sentence in story.values() for word in sentence] + split_words(text),
+            [word for sentence in story.values() for word in sentence] + split_words(asked),
             answer[0].strip().lower(),
             sum(len(sentence) for fact, sentence in story.items() if fact > first),
-            f"{path}, line {number}",
+            stories,
+            f"{name}, line {number}",
         )
     if faults:
         raise DataError(
-            f"{path} is not in the format of the bAbI tasks (number, blank, sentence; questions "
+            f"{name} is not in the format of the bAbI tasks (number, blank, sentence; questions "
             f"with tab, answer, tab, numbers of facts):\n{listed(faults)}"
         )
     if not has_question:
-        raise DataError(f"{path} has no question: a line with a tab behind the question mark")
+        raise DataError(f"{name} has no question: a line with a tab behind the question mark")
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) < 10
 
 
 def _fault_of(answer: str, facts: list[str], story: Mapping[int, object]) -> str:
     """Say what is wrong with a question's answer and the numbers of its facts; "" if nothing is."""
     for fact in facts:
-        if not fact.isdecimal() or int(fact) not in story:
-            return f"the fact names {fact!r}, which is no line before it"
+        if not _is_number(fact) or int(fact) not in story:
+            return f"the fact names {fact[:20]!r}, which is no line before it"
     return "" if answer.strip() else "the answer is missing"
 
 
@@ -113,10 +116,9 @@ def find_files(data: Data, root: Path) -> list[File]:
     if not folder.is_dir():
         raise DataError(f"{data.path} is no folder: put files such as qa1_x_train.txt into one")
     files = [
-        File(match["part"], int(match["task"]), path)
-        for path in sorted(folder.iterdir())
-        if (match := FILE.fullmatch(path.name))
-        and (not data.tasks or int(match["task"]) in data.tasks)
+        File(match["part"], int(match["task"]), (Path(data.path) / name).as_posix())
+        for name in sorted(path.name for path in folder.iterdir())
+        if (match := FILE.fullmatch(name)) and (not data.tasks or int(match["task"]) in data.tasks)
     ]
     missing = [str(task) for task in data.tasks if task not in {file.task for file in files}]
     if missing or len({file.part for file in files}) < 2:
@@ -127,24 +129,30 @@ def find_files(data: Data, root: Path) -> list[File]:
     return sorted(files, key=lambda file: file.part, reverse=True)
 
 
-def read(data: Data, files: list[File], digest: str) -> tuple[Schema, list[Example]]:
-    """Read every question; the last part of each training file is for validation.
+def parse(
+    data: Data, files: list[File], texts: Mapping[str, str], digest: str
+) -> tuple[Schema, list[Example]]:
+    """Return every question; the last stories of each training file are for validation.
+
+    Args:
+        texts: the content of each file by its name.
 
     Raises:
-        DataError: a file is not in the format, or the test has words that training does not have.
+        DataError: a file is not in the format, the test has words that training does not have, or
+            training has too many.
     """
     tasks = sorted({file.task for file in files})
     questions: list[tuple[str, int, Question]] = []
     for file in sorted(files, key=lambda file: file.part):
         group = tasks.index(file.task)
-        in_file = list(read_questions(file.path))
-        end = len(in_file)
-        if file.part == "train":
-            end -= max(1, round(len(in_file) * data.validation_share))
+        in_file = list(parse_questions(texts[file.name], file.name))
+        end = learned_count(in_file, data) if file.part == "train" else len(in_file)
         questions += [(file.part, group, question) for question in in_file[:end]]
         questions += [("validation", group, question) for question in in_file[end:]]
     learned = [question for part, _, question in questions if part == "train"]
     vocabulary = tuple(sorted({word for question in learned for word in question.words}))
+    if len(vocabulary) > np.iinfo(np.uint16).max:
+        raise DataError(f"{data.path}: {len(vocabulary):,} words are too many to tell apart")
     answers = tuple(sorted({question.answer for question in learned}))
     numbers = {word: number for number, word in enumerate(vocabulary)}
     faults, examples = [], []
@@ -166,3 +174,10 @@ def read(data: Data, files: list[File], digest: str) -> tuple[Schema, list[Examp
     gaps = tuple(sorted({example.gap for example in examples if example.part == "test"}))
     groups = tuple(f"task {task}" for task in tasks)
     return Schema("babi", vocabulary, answers, gaps, digest, groups), examples
+
+
+def learned_count(questions: list[Question], data: Data) -> int:
+    """Return how many questions are learned from; if there are several stories, whole ones."""
+    end = len(questions) - max(1, round(len(questions) * data.validation_share))
+    begins = [n for n in range(1, len(questions)) if questions[n].story > questions[n - 1].story]
+    return min(begins, key=lambda begin: abs(begin - end), default=end)

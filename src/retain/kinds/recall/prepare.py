@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from retain.kinds import text_files
 from retain.kinds.recall import babi, dataset, synthetic
 from retain.kinds.recall.config import Problem
-from retain.project.files import md5
 
 
 def prepare(problem: Problem, root: Path, out: Path) -> None:
@@ -12,8 +12,8 @@ def prepare(problem: Problem, root: Path, out: Path) -> None:
     data = problem.data
     if data.source == "babi":
         files = babi.find_files(data, root)
-        digest = md5(b"".join(file.path.read_bytes() for file in files))
-        schema, examples = babi.read(data, files, digest)
+        texts, digest = text_files.read_files([file.name for file in files], root)
+        schema, examples = babi.parse(data, files, texts, digest)
     else:
         schema, examples = synthetic.schema(data), list(synthetic.examples(data))
     sequences = dataset.join(schema, examples)

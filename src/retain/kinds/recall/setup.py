@@ -14,6 +14,8 @@ from retain.kinds.recall.dataset import Batch, Examples
 from retain.kinds.recall.network import GapClassifier, match_sizes
 from retain.training.setup import Group, TrainingSetup
 
+WORST = 100.0  # the loss of an answer by a member that is not finite
+
 
 def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
     """Build the training of `cell` on what `prepare` wrote: networks of several seeds and rates."""
@@ -54,12 +56,18 @@ def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
 def loss(network: nn.Module, batches: list[Batch]) -> tuple[Tensor, Tensor]:
     """Return the mean loss of the members; each gets only the gradient of its loss.
 
-    A member whose loss is not finite, since its rate is too high, is left out of the mean.
+    A member whose loss is not finite, since its rate is too high, is left out of the mean. In
+    validation all members of its rate are, as `calibrate` keeps none of them; where no rate is
+    left, it counts as WORST, so that no epoch is the best because a member is lost.
     """
     assert isinstance(network, GapClassifier)
     losses = torch.cat([network.training_loss(batch) for batch in batches], dim=1)
     sums = losses.sum(1)  # (members,)
-    sums = sums[sums.isfinite()] if sums.isfinite().any() else sums
+    finite = sums.isfinite()
+    if not network.training:
+        finite = finite.view_as(network.losses).all(0).expand_as(network.losses).flatten()
+        sums = sums if finite.any() else sums.where(sums.isfinite(), WORST * losses.shape[1])
+    sums = sums[finite] if finite.any() else sums
     total = sums.sum()  # gives each member its own gradient; the value is set to the mean below
     weight = torch.tensor(float(losses.shape[1]), device=losses.device)
     return total + (total.detach() / len(sums) - total.detach()), weight

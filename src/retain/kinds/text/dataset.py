@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from retain.errors import DataError
 from retain.kinds.text.config import Data
+from retain.kinds.word_pattern import compose, joined_words
 
 PARTS = ("train", "validation", "test")
 UNKNOWN = "<unk>"  # the unit of number 0
 FEWEST = 100  # units of a part
 BLANKS = re.compile(r"\s+")
-WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]|\n+")
+WORD = re.compile(joined_words(r"\w", "'’") + r"|[^\w\s]|\n+")
 CLOSES = re.compile(r" ([.,;:!?)\]}’”\n])")
 Tokens = NDArray[np.int64]
 
@@ -66,7 +67,7 @@ def normalise(text: str, lower: bool, blanks: str) -> str:
 
 def split_units(text: str, unit: str) -> list[str]:
     """Split a text into letters, that is characters, or into words and punctuation marks."""
-    return list(text) if unit == "letter" else WORD.findall(text)
+    return list(text) if unit == "letter" else WORD.findall(compose(text))
 
 
 def encode(data: Data, text: str, digest: str) -> Corpus:

@@ -52,7 +52,9 @@ class Predictor:
         """Return the first words of the test part as a request."""
         source = dataset.load(prepared)
         length = LENGTH[self.schema.unit]
-        known = [int(token) for token in source.part("test") if token][: 3 * length]
+        known: list[int] = []
+        for part in ("test", "train"):  # of another text it may know no unit
+            known = known or [int(token) for token in source.part(part) if token][: 3 * length]
         parts = [known[begin : begin + length] for begin in range(0, len(known), length)]
         return pd.DataFrame({COLUMN: [self.schema.joined(part) for part in parts]})
 

@@ -29,5 +29,6 @@ def read_text(data: Data, root: Path) -> tuple[str, str]:
     Raises:
         DataError: a file is missing, empty, damaged or no UTF-8; it names file, line and byte.
     """
-    texts, digest = text_files.read_files(data.path, root, ENDINGS)
+    names = text_files.find_files(data.path, root, ENDINGS)
+    texts, digest = text_files.read_files(names, root)
     return dataset.normalise("\n".join(texts.values()), data.lower, data.blanks), digest

@@ -26,6 +26,7 @@ from retain.networks import recurrent
 from retain.networks.recurrent import State
 from retain.training.setup import TrainingSetup
 
+NONE = -1  # no unit
 GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples, without their whole part, lie evenly in 0 to 1
 
 
@@ -72,18 +73,27 @@ def build(problem: Problem, prepared: Path, cell: Cell) -> TrainingSetup:
     length = chunk * problem.training.chunks
     train = Shifted(source.part("train"), length)
     validation = Stretches(source.part("validation"), length)
+    # Where training never has an unknown unit, no network learns how probable it is, and its loss
+    # would rule that of the validation part.
+    learned = not train.tokens.all() or not validation.tokens[1:].any()
     return TrainingSetup(
         network,
         train,
         validation,
-        functools.partial(loss, chunk=chunk),
+        functools.partial(loss, chunk=chunk, ignored=NONE if learned else 0),
         config,
         epochs=problem.training.cell_epochs.get(cell),
     )
 
 
-def loss(network: nn.Module, batch: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
-    """Return the sum of −ln p of all units of a batch except the first, and their number."""
+def loss(
+    network: nn.Module, batch: Tensor, chunk: int, ignored: int = NONE
+) -> tuple[Tensor, Tensor]:
+    """Return the sum of −ln p of all units of a batch except the first, and their number.
+
+    Args:
+        ignored: the unit that is not counted.
+    """
     assert isinstance(network, LanguageModel)
     inputs, targets = batch[:-1], batch[1:]  # (length, batch)
     total = torch.zeros((), device=batch.device)
@@ -92,7 +102,7 @@ def loss(network: nn.Module, batch: Tensor, chunk: int) -> tuple[Tensor, Tensor]
         part = slice(begin, begin + chunk)
         scores, state = network(inputs[part], None if state is None else detach(state))
         losses = functional.cross_entropy(
-            scores.flatten(0, 1), targets[part].flatten(), reduction="sum"
+            scores.flatten(0, 1), targets[part].flatten(), ignore_index=ignored, reduction="sum"
         )
         total = total + losses
-    return total, torch.tensor(float(targets.numel()), device=batch.device)
+    return total, (targets != ignored).sum().float()

@@ -11,10 +11,10 @@ from scipy import sparse
 
 from retain.evaluation.arrays import Floats
 from retain.kinds.translate.dataset import Corpus, Ints, Pair
-from retain.kinds.translate.prepare import split_words
+from retain.kinds.translate.prepare import WORD, split_words
 
 ROUNDS = 5  # of expectation maximisation
-TOKEN = re.compile(r"\w+(?:'\w+)*|[^\w\s]")
+TOKEN = re.compile(rf"{WORD.pattern}|[^\w\s]")
 CLOSES = re.compile(r" ([.,;:!?%)\]}])")
 AT_ONCE = 256  # sentences that are compared with all of the training part
 EMPTY = "<empty>"  # the source of words that translate none
@@ -83,7 +83,7 @@ def _learn(train: Sequence[Pair]) -> dict[str, str]:
             cases.setdefault(token.lower(), Counter())[token] += 1
         for position, word in enumerate(split_words(pair.target)):
             links += [(number << 10 | position, one, targets[word]) for one in ours]
-    places, one, other = np.array(links, np.int64).T
+    places, one, other = np.array(links, np.int64).reshape(-1, 3).T
     kinds, kind = np.unique(one * len(targets.words) + other, return_inverse=True)
     _, place = np.unique(places, return_inverse=True)
     given = kinds // len(targets.words)

@@ -6,18 +6,19 @@ same bytes each time.
 
 import os
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from retain.errors import DataError
+from retain.kinds.word_pattern import compose
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 PAD, UNKNOWN, BEGIN, END = range(4)  # the first numbers of every vocabulary
 SPECIAL = ("<pad>", "<unk>", "<s>", "</s>")
+MOST_PIECES = 500  # of a sentence that is read
 BLANK = "▁"  # stands for the blank before a word
 BLANKS = re.compile(r"\s+")
 SAME = str.maketrans("’‘‚“”„«»", '\'\'\'"""""')
@@ -25,8 +26,7 @@ SAME = str.maketrans("’‘‚“”„«»", '\'\'\'"""""')
 
 def normalise(sentence: str) -> str:
     """Return a sentence in the form that the networks read: NFC, plain quotes, single blanks."""
-    composed = unicodedata.normalize("NFC", sentence)
-    return BLANKS.sub(" ", composed.translate(SAME)).strip()
+    return BLANKS.sub(" ", compose(sentence).translate(SAME)).strip()
 
 
 class Pieces:

@@ -16,7 +16,7 @@ from retain.kinds.translate.beam_search import Hypothesis
 from retain.kinds.translate.config import Model, Problem
 from retain.kinds.translate.dataset import Ints, Schema
 from retain.kinds.translate.network import Translator
-from retain.kinds.translate.pieces import END, SPECIAL
+from retain.kinds.translate.pieces import END, MOST_PIECES, SPECIAL
 from retain.model_files import check_same, reading
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 COLUMN = "source"
 BEAM = 5
-MOST_PIECES = 500  # of a request's sentence
 EXAMPLES = 5  # test sentences in an example of a request
 
 

@@ -1,21 +1,21 @@
 """The stage `prepare` of a translation problem: pairs of sentences to numbers; imports no torch."""
 
-import gzip
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from retain.errors import DataError
+from retain.kinds import text_files
 from retain.kinds.translate import dataset, pieces
 from retain.kinds.translate.config import Data, Problem
 from retain.kinds.translate.dataset import PARTS, Corpus, Ints, Pair, Schema
-from retain.project.files import md5
+from retain.kinds.word_pattern import joined_words
+from retain.words import clipped
 
-WORD = re.compile(r"\w+(?:'\w+)*")
+WORD = re.compile(joined_words(r"\w", "'"))
 
 
 def prepare(problem: Problem, root: Path, out: Path) -> None:
@@ -43,12 +43,12 @@ def read_pairs(data: Data, root: Path) -> tuple[list[Pair], str]:
                 f"{data.path} is a folder: name two files in it that have a sentence a line, "
                 "data.source and data.target, or a table of pairs as data.path"
             )
-        content = _read_bytes(root, data.path)
-        lines = _lines(content, data.path)
-        return [_split(line, data.path, number) for number, line in lines], md5(content)
+        texts, digest = text_files.read_files([data.path], root)
+        lines = enumerate(_lines(texts[data.path]), start=1)
+        return [_split(line, data.path, number) for number, line in lines], digest
     names = [f"{data.path}/{name}" for name in (data.source, data.target)]
-    contents = [_read_bytes(root, name) for name in names]
-    sides = [list(_lines(content, name)) for content, name in zip(contents, names, strict=True)]
+    texts, digest = text_files.read_files(names, root)
+    sides = [_lines(text) for text in texts.values()]
     if len(sides[0]) != len(sides[1]):
         raise DataError(
             f"{names[0]} has {len(sides[0]):,} lines and {names[1]} {len(sides[1]):,}: line by "
@@ -56,36 +56,13 @@ def read_pairs(data: Data, root: Path) -> tuple[list[Pair], str]:
         )
     pairs = [
         Pair(pieces.normalise(ours), pieces.normalise(theirs))
-        for (_, ours), (_, theirs) in zip(*sides, strict=True)
+        for ours, theirs in zip(*sides, strict=True)
     ]
-    return pairs, md5(b"".join(contents))
+    return pairs, digest
 
 
-def _read_bytes(root: Path, name: str) -> bytes:
-    path = root / name
-    if not path.is_file():
-        raise DataError(f"{name} does not exist; data.path names a file of pairs of sentences")
-    content = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{name}: damaged or no gzip file ({error}); fetch it again") from None
-    if not content.strip():
-        raise DataError(f"{name} is empty; put sentences into it")
-    return content
-
-
-def _lines(content: bytes, name: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a file with their numbers."""
-    for number, line in enumerate(content.removesuffix(b"\n").split(b"\n"), start=1):
-        try:
-            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r")
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{name}, line {number:,}, byte {error.start + 1:,} (0x{line[error.start]:02x}): "
-                "not UTF-8; save the file as UTF-8, for example: iconv -f latin1 -t utf-8"
-            ) from None
+def _lines(text: str) -> list[str]:
+    return text.removesuffix("\n").split("\n")
 
 
 def _split(line: str, name: str, number: int) -> Pair:
@@ -119,6 +96,10 @@ def _unfit(data: Data, pair: Pair, common: list[set[str]]) -> str:
         return "with an empty side"
     if max(map(len, words)) > data.max_words:
         return f"of more than {data.max_words} words"
+    if max(len(word) for side in words for word in side) > pieces.MOST_PIECES:
+        return f"with a word of more than {pieces.MOST_PIECES} letters"
+    if any(special in sentence for sentence in pair for special in pieces.SPECIAL):
+        return f"with {', '.join(pieces.SPECIAL)}"
     if any({*split_words(text)} - known for text, known in zip(pair, common, strict=False)):
         return "with a rare word"
     return ""
@@ -196,7 +177,7 @@ def draw(data: Data, pairs: list[Pair], groups: Ints) -> Ints:
     does not matter, and new pairs leave most of the others where they are.
 
     Raises:
-        DataError: there are too few pairs.
+        DataError: there are too few pairs, or most share a sentence.
     """
     least: dict[int, str] = {}
     for pair, number in zip(pairs, groups.tolist(), strict=True):
@@ -215,9 +196,27 @@ def draw(data: Data, pairs: list[Pair], groups: Ints) -> Ints:
     parts: Ints = part_of[groups] if len(pairs) else groups
     sizes = np.bincount(parts, minlength=len(PARTS))
     if not sizes.all() or sizes[0] < data.test + data.validation:
+        _check_groups(data, pairs, groups)
         raise DataError(
             f"{data.path}: {len(pairs):,} pairs are too few for {data.validation:,} of validation, "
             f"{data.test:,} of test and more than both to learn from; give more, or set "
             "data.validation and data.test"
         )
     return parts
+
+
+def _check_groups(data: Data, pairs: list[Pair], groups: Ints) -> None:
+    """Raise DataError if too few pairs are left beside the largest group."""
+    counts = np.bincount(groups, minlength=1)
+    largest = int(counts.argmax())
+    if counts[largest] > 1 and len(pairs) - counts[largest] < data.validation + data.test:
+        shared = Counter(
+            pair.target for pair, number in zip(pairs, groups, strict=True) if number == largest
+        )
+        ((target, count),) = shared.most_common(1)
+        raise DataError(
+            f"{data.path}: {counts[largest]:,} of {len(pairs):,} pairs share sentences, {count:,} "
+            f"of them the target {clipped(target)!r}, and must be in one part; the others are too "
+            f"few for {data.validation:,} of validation and {data.test:,} of test: give pairs with "
+            "more different sentences, or set data.validation and data.test"
+        )

@@ -137,25 +137,65 @@ def test_lines_of_people_are_read_as_the_conversations_write_them() -> None:
     assert split_words("Hi -- I’m Anna!") == ["hello", "i", "am", "anna"]
     assert split_words("What's my favorite color?") == ["what", "is", "my", "favourite", "colour"]
     assert split_words(" ?! ") == []
+    assert split_words("मेरा नाम हिन्दी_है।") == ["मेरा", "नाम", "हिन्दी", "है"]
+    assert split_words("שָׁלוֹם, Cafe\u0301!") == ["שָׁלוֹם", "café"]
 
 
 def test_a_fact_of_a_folder_is_a_rare_word_that_was_said_before() -> None:
     conversations = folder.parse(TALK, "a.txt")
     assert [len(turns) for turns in conversations] == [1, 3]
     assert conversations[1][0].you == "i have 3 cats tom"
-    annotated = folder.annotate(conversations[1], {"tom", "good"})
+    annotated = folder.annotate(conversations[1], {"i", "is", "it"})
     assert annotated[2] == Turn("what is it", "tom", "asked", "word", "tom", 2)
     assert [turn.event for turn in annotated[:2]] == ["", ""]
-    assert folder.rare_words([conversations[1]]) == {
-        *["i", "have", "3", "cats", "tom", "good", "rain", "yes", "what", "is", "it"]
-    } - {"tom"}
+    assert folder.common_words([conversations[1]]) == {"tom"}
+
+
+def test_conversations_that_are_given_again_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.txt").write_text("a\tb\n\nc\td\n\nA!\tB.\n\ne\tf\n", encoding="utf-8")
+    data = Data.model_validate({"source": "folder", "path": "a.txt"})
+    conversations, _ = folder.read(data, tmp_path)
+    assert [turns[0].you for turns in conversations] == ["a", "c", "e"]
+    assert "1 conversations are left out, since they were given before" in capsys.readouterr().out
+
+
+def test_shares_that_leave_nothing_to_train_on_are_refused() -> None:
+    data = Data.model_validate(
+        {"source": "folder", "path": "a", "test_share": 0.9, "validation_share": 0.05}
+    )
+    with pytest.raises(DataError, match="of 3 conversations, 3 of test and 1 of validation leave"):
+        folder.split([(Turn("a", str(n)),) for n in range(3)], data)
+
+
+def test_a_test_part_without_a_question_is_refused(tmp_path: Path) -> None:
+    lines = "\n".join(f"hello there {n}\thi friend\n" for n in range(10))
+    (tmp_path / "a.txt").write_text(lines, encoding="utf-8")
+    problem = Problem.model_validate(entry(data={"source": "folder", "path": "a.txt"}))
+    with pytest.raises(DataError, match="the 1 conversations of the test part ask nothing"):
+        prepare.prepare(problem, tmp_path, tmp_path)
+
+
+def test_a_word_of_any_length_is_read_as_it_was_written(tmp_path: Path) -> None:
+    turns = (Turn("a" * 200_000, "b"),)
+    dataset.save(dataset.Schema("folder", (), {}, ""), {"test": [turns]}, tmp_path)
+    assert dataset.load(tmp_path, "test") == [turns]
+
+
+def test_an_unknown_word_of_a_reply_counts_nothing_in_the_loss() -> None:
+    batch = Encoder((*dataset.SPECIAL, "a"), 4.0).batch([(Turn("a", "a zoe"),)])
+    assert batch.weights[:, 0].tolist() == [0, 0, 1, 0, 1]
 
 
 def test_the_last_conversations_of_a_folder_are_the_test(tmp_path: Path) -> None:
     (tmp_path / "talk").mkdir()
     small = "it rains\tyes\n" * 20
     names = [f"n{number % 5}" for number in range(19)] + ["zoe"]
-    lines = [f"i am {name}\thello {name}\n{small}who am i\t{name}\n" for name in names]
+    lines = [
+        f"I am {name}\thello {name}\n{small}{n}\tyes\nwho am i\t{name}\n"
+        for n, name in enumerate(names)
+    ]
     (tmp_path / "talk/a.txt").write_text("\n".join(lines[:10]), encoding="utf-8")
     (tmp_path / "talk/b.tsv").write_text("\n".join(lines[10:]), encoding="utf-8")
     data = {"source": "folder", "path": "talk", "test_share": 0.2}
@@ -165,8 +205,8 @@ def test_the_last_conversations_of_a_folder_are_the_test(tmp_path: Path) -> None
     assert {part: len(turns) for part, turns in parts.items()} == {
         **{"train": 14, "validation": 2, "test": 4}
     }
-    assert parts["test"][-2][-1] == Turn("who am i", "n3", "asked", "word", "n3", 21)
-    assert not parts["test"][-1][-1].event  # a word that training does not have
+    assert parts["test"][-2][-1] == Turn("who am i", "n3", "asked", "word", "n3", 22)
+    assert parts["test"][-1][-1].value == "zoe"  # a word that training does not have
     schema = dataset.load_schema(tmp_path)
     assert "n3" in schema.vocabulary
     assert "zoe" not in schema.vocabulary
@@ -180,7 +220,8 @@ def test_the_last_conversations_of_a_folder_are_the_test(tmp_path: Path) -> None
         ("hello hello\n", "talk/a.txt: each line must have the words of the person, one tab"),
         ("hello\t\n", "line 1: 'hello"),
         ("a\tb\tc\n", "line 1: 'a"),
-        ("a\tb\n\nc\td\n", "talk has 2 conversations, and needs 3 for training"),
+        ("a\tb\n\nc\td\n\nA\tb\n", "talk has 2 different conversations, and needs 3 for training"),
+        (f"a\t{'b ' * 1001}\n", "at most 1,000 words are read of the person or of the bot; cut"),
         ("\n", "talk/a.txt is empty; put text into it or remove it"),
     ],
 )

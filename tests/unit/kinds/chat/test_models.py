@@ -80,7 +80,7 @@ def test_replies_in_a_batch_are_those_of_each_conversation_alone(cell: str) -> N
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_network_reads_its_own_reply(cell: str) -> None:
     model = loaded(cell)
-    tokens = model.transcript("i am ann\nwho am i")
+    tokens = model.transcript(model.read("i am ann\nwho am i"))
     _, expected = model.network(torch.tensor(tokens).unsqueeze(1))
     state = model.network.begin()
     for line in ("i am ann", "who am i"):
@@ -153,6 +153,8 @@ def test_rules_without_a_memory_of_who_said_what() -> None:
     assert found["most_frequent"]["accuracy_1_2"] == 0.5
     assert found["last_named"]["accuracy_1_2"] == 0.5  # the friend's name fools it
     assert found["last_named"]["accuracy_not_told"] == 0  # as his town does
+    without_ben = FACTS | {"name": ("ann",)}  # who is not in training
+    assert floors(TEST, known, without_ben)["last_named"].scores() == found["last_named"]
 
 
 def test_a_difference_is_between_conversations() -> None:
@@ -285,6 +287,11 @@ def test_a_table_is_answered_row_by_row() -> None:
         model.predict(pd.DataFrame({"conversation": ["hello", "hello x"]}))
 
 
+def test_gates_are_drawn_of_a_test_conversation_with_unknown_words() -> None:
+    shown = evaluate.inspect_test(loaded(), [(Turn("i am zoe", "hello zoe"),)])
+    assert shown.steps[:5] == ("<you>", "i", "am", "<unk>", "<bot>")
+
+
 def test_an_example_has_words_that_the_model_knows(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -302,7 +309,8 @@ def test_a_problem_is_prepared_scored_and_reported(tmp_path: Path, source: str) 
         data = {"source": "folder", "path": "talk", "test_share": 0.5}
         (tmp_path / "talk").mkdir()
         small = "it rains\tyes\n" * 20
-        talk = (f"i am n{n % 5}\thello\n{small}who am i\tn{n % 5}\n\n" for n in range(90))
+        names = [*(f"n{n % 5}" for n in range(89)), "stranger"]
+        talk = (f"I am {x}\thello\n{small}{n}\tyes\nwho am i\t{x}\n\n" for n, x in enumerate(names))
         (tmp_path / "talk/a.txt").write_text("".join(talk), encoding="utf-8")
     entry = {
         "kind": "chat",

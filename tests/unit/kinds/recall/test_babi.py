@@ -47,8 +47,8 @@ def read(root: Path) -> dataset.Sequences:
     return dataset.load(root / "prepared")
 
 
-def test_a_question_has_all_sentences_before_it_and_no_question(tmp_path: Path) -> None:
-    first, second, third = babi.read_questions(folder(tmp_path) / "tasks" / "qa1_small_test.txt")
+def test_a_question_has_all_sentences_before_it_and_no_question() -> None:
+    first, second, third = babi.parse_questions(STORY, "a.txt")
     assert " ".join(first.words) == (
         "mary moved to the bathroom . john went to the hallway . where is mary ?"
     )
@@ -58,9 +58,8 @@ def test_a_question_has_all_sentences_before_it_and_no_question(tmp_path: Path) 
     assert " ".join(third.words) == "john moved to the hallway . where is john ?"
 
 
-def test_the_gap_is_the_number_of_words_after_the_first_fact(tmp_path: Path) -> None:
-    gaps = [q.gap for q in babi.read_questions(folder(tmp_path) / "tasks" / "qa1_small_test.txt")]
-    assert gaps == [6, 7, 0]
+def test_the_gap_is_the_number_of_words_after_the_first_fact() -> None:
+    assert [question.gap for question in babi.parse_questions(STORY, "a.txt")] == [6, 7, 0]
 
 
 def test_stories_become_numbers_of_words_and_answers(tmp_path: Path) -> None:
@@ -72,11 +71,36 @@ def test_stories_become_numbers_of_words_and_answers(tmp_path: Path) -> None:
     start, length = source.index[first, 2:4]
     words = [source.schema.vocabulary[t] for t in source.tokens[start : start + length]]
     assert " ".join(words).endswith("where is mary ?")
-    assert [len(source.part(part)) for part in dataset.PARTS] == [13, 2, 3]
+    assert [len(source.part(part)) for part in dataset.PARTS] == [12, 3, 3]
     assert np.isin(source.index[source.part("test"), 1], [5, 10]).all()
 
 
+@pytest.mark.parametrize(("stories", "learned"), [(5, 20), (19, 85), (200, 900)])
+def test_no_story_is_in_two_parts(stories: int, learned: int) -> None:
+    story = "1 Mary sat.\n" + "".join(f"{n} Who sat?\tMary\t1\n" for n in range(2, 7))
+    questions = list(babi.parse_questions(stories * story, "a.txt"))
+    assert babi.learned_count(questions, problem().data) == learned
+    assert babi.learned_count(questions[:5], problem().data) == 4  # there is no other
+
+
+def test_too_many_words_are_refused(tmp_path: Path) -> None:
+    words = "".join(f"{n + 1} w{n} sat.\n" for n in range(66_000))
+    text = f"{words}70000 Who sat?\tw1\t2\n1 w1 sat.\n2 Who sat?\tw1\t1\n"
+    with pytest.raises(DataError, match=r"tasks: 66,\d+ words are too many to tell apart"):
+        read(folder(tmp_path, train=text))
+
+
+def test_a_byte_order_mark_is_no_part_of_a_story(tmp_path: Path) -> None:
+    source = read(folder(tmp_path, test=f"\ufeff{STORY}"))
+    assert len(source.part("test")) == 3
+
+
 FAULTS = {
+    "too long a number": ("1" * 5000 + " Mary sat.\n", "does not begin with a number"),
+    "too long a number of a fact": (
+        f"1 Mary sat.\n2 Who sat?\tMary\t{'1' * 5000}\n",
+        "which is no line before it",
+    ),
     "no number": (
         "Mary moved to the bathroom.\n",
         "line 1: 'Mary moved to the bathroom.' does not begin with a number and a blank",
@@ -111,7 +135,7 @@ def test_a_word_that_training_never_has_is_named_with_its_line(tmp_path: Path) -
 def test_text_that_is_not_utf8_says_how_to_convert_it(tmp_path: Path) -> None:
     path = folder(tmp_path) / "tasks" / "qa1_small_test.txt"
     path.write_bytes(STORY.replace("Mary", "Mária").encode("latin-1"))
-    with pytest.raises(DataError, match="is not UTF-8 text: convert it with"):
+    with pytest.raises(DataError, match=r"test.txt, line 1, byte 4 \(0xe1\): not UTF-8;"):
         read(tmp_path)
 
 

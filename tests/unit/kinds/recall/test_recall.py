@@ -238,6 +238,25 @@ def test_a_member_that_diverged_does_not_end_the_others(tmp_path: Path) -> None:
     assert setup.loss(network, batches)[0].isnan()  # with none left the loss is not finite
 
 
+def test_no_epoch_is_the_best_because_a_member_diverged(tmp_path: Path) -> None:
+    source = prepared(tmp_path)
+    batches = Examples(source, "validation").batch(np.arange(8))
+
+    def validated(seeds: int, rates: int, lost: tuple[int, ...]) -> float:
+        network = GapClassifier("gru", 4, source.schema, tuple(range(seeds)), rates, None).eval()
+        with torch.no_grad():
+            for number in lost:
+                network.members[number].across.fill_(torch.nan)
+        total, weight = setup.loss(network, batches)
+        return float((total / weight).detach())
+
+    sound = validated(2, 1, ())
+    assert validated(2, 1, (1,)) > setup.WORST / 2 > sound
+    # The second rate, which is members 1 and 3, is not kept; the first one has the mean of its own.
+    assert validated(2, 2, (3,)) == pytest.approx(sound)
+    assert validated(2, 2, (0, 3)) == pytest.approx((sound + setup.WORST) / 2)
+
+
 def answered(*shares: float, gaps: tuple[int, ...] = (10, 100)) -> Outcomes:
     """Two seeds; the share of right answers by seed and gap, of 100 each."""
     right = np.array(

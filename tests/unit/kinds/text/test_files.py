@@ -30,10 +30,8 @@ def test_a_file_is_read_in_small_letters_with_single_blanks(tmp_path: Path) -> N
     text, digest = prepare.read_text(data(), tmp_path)
     assert text == "my name is jürgen"
     assert len(digest) == 32
-    assert (
-        prepare.read_text(data(lower=False, blanks="keep"), tmp_path)[0]
-        == "My  name\r\n\tis Jürgen"
-    )
+    kept = data(lower=False, blanks="keep")
+    assert prepare.read_text(kept, tmp_path)[0] == "My  name\n\tis Jürgen"
 
 
 def test_a_compressed_file_and_a_folder_hold_the_same_text(tmp_path: Path) -> None:
@@ -43,6 +41,7 @@ def test_a_compressed_file_and_a_folder_hold_the_same_text(tmp_path: Path) -> No
     write(tmp_path, "all/README.md", b"\xff")
     assert prepare.read_text(data("a.txt.gz"), tmp_path)[0] == "one two"
     assert prepare.read_text(data("all"), tmp_path)[0] == "one two"
+    assert prepare.read_text(data(f"{tmp_path}/all"), Path())[0] == "one two"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +50,7 @@ def test_a_compressed_file_and_a_folder_hold_the_same_text(tmp_path: Path) -> No
         ("a.txt", b"one\ntwo \xe4\n", "a.txt, line 2, byte 9 (0xe4): not UTF-8; save the file as"),
         ("a.txt", b" \n", "a.txt is empty; put text into it or remove it"),
         ("a.txt", b"one\n\0\n", "a.txt, line 2: a null character; this is no text file"),
-        ("b.txt", b"one", "a.txt does not exist: data.path names a text file or a folder"),
+        ("b.txt", b"one", "a.txt does not exist: correct the path in the section data"),
         ("a.txt/b.csv", b"one", "a.txt holds no file that ends in .txt or .txt.gz"),
         ("a.txt/b.txt.gz", b"one", "a.txt/b.txt.gz: damaged or no gzip file"),
         (

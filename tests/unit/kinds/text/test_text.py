@@ -9,7 +9,7 @@ import torch
 
 from retain.config.loader import parse
 from retain.errors import ParamsError
-from retain.kinds.text import dataset, evaluate, ngrams, setup
+from retain.kinds.text import dataset, evaluate, ngrams, predictor, setup
 from retain.kinds.text.config import Data, Evaluation, Model, Problem
 from retain.kinds.text.network import LanguageModel
 from retain.networks import recurrent
@@ -31,6 +31,13 @@ def network_of(cell: str = "lstm", **changed: Any) -> LanguageModel:
 def test_letters_are_characters_and_words_punctuation_marks_are_words() -> None:
     assert dataset.split_units("my name", "letter") == ["m", "y", " ", "n", "a", "m", "e"]
     assert dataset.split_units("It isn't so: no!", "word") == ["It", "isn't", "so", ":", "no", "!"]
+
+
+def test_a_word_keeps_its_combining_marks() -> None:
+    hindi = "मेरा नाम हिन्दी है।"
+    assert dataset.split_units(hindi, "word") == ["मेरा", "नाम", "हिन्दी", "है", "।"]
+    assert dataset.split_units("Cafe\u0301's", "word") == ["Café's"]
+    assert dataset.split_units("e\u0301", "letter") == ["e", "\u0301"]
 
 
 def test_the_vocabulary_is_that_of_the_training_part() -> None:
@@ -93,6 +100,42 @@ def test_the_loss_over_chunks_is_that_of_the_whole(cell: str, chunk: int) -> Non
     carried, _ = setup.loss(network, batch, chunk)
     assert carried.item() == pytest.approx(whole.item(), rel=1e-5)
     assert count.item() == 60
+
+
+def prepared(folder: Path, text: str) -> Path:
+    folder.mkdir()
+    dataset.save(dataset.encode(data(validation_share=0.2, test_share=0.2), text, ""), folder)
+    return folder
+
+
+def test_a_unit_that_training_never_has_counts_nothing_in_validation(tmp_path: Path) -> None:
+    problem = parse("small", entry())
+    assert isinstance(problem, Problem)
+    counts = {}
+    for name, text in {
+        "known": "ab" * 500,
+        "validation": "ab" * 300 + "axbx" * 50 + "ab" * 100,
+        "all": "ab" * 300 + "xy" * 200,
+    }.items():
+        made = setup.build(problem, prepared(tmp_path / name, text), "lstm")
+        batch = made.validation.batch(np.arange(len(made.validation)))
+        counts[name] = int(made.loss(made.network, batch)[1])
+    assert counts["validation"] == counts["known"] // 2
+    assert counts["all"] == counts["known"]  # nothing else is there
+
+
+def test_what_is_ignored_changes_no_bit_where_it_does_not_occur() -> None:
+    network, batch = network_of(), torch.randint(1, 10, (21, 3))
+    for first, second in zip(
+        setup.loss(network, batch, 7), setup.loss(network, batch, 7, ignored=0), strict=True
+    ):
+        assert torch.equal(first, second)
+
+
+def test_an_example_of_a_request_has_units_that_the_model_knows(tmp_path: Path) -> None:
+    folder = prepared(tmp_path / "prepared", "ab" * 400 + "xy" * 100)
+    model = predictor.Predictor(network_of(), dataset.load(folder).schema, {})
+    assert model.example(folder)["text"][0].startswith("abab")
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -43,8 +43,9 @@ def test_two_files_of_a_folder_are_read_line_by_line(tmp_path: Path) -> None:
 
 FAULTS = {
     "no tab": (b"Geh.\tGo.\nHallo Hi\n", "pairs.tsv, line 2: no tab"),
-    "latin": ("Geh.\tGo.\nHöre\tListen\n".encode("latin1"), r"line 2, byte 2 \(0xf6\): not UTF-8"),
+    "latin": ("Geh.\tGo.\nHöre\tListen\n".encode("latin1"), r"line 2, byte 11 \(0xf6\): not UTF-8"),
     "empty": (b" \n", "pairs.tsv is empty"),
+    "null": (b"Geh.\tGo.\nHallo!\tH\0i!\n", "line 2: a null character"),
 }
 
 
@@ -78,6 +79,13 @@ def test_pairs_that_are_left_out_are_counted() -> None:
     }
 
 
+def test_marks_of_the_vocabulary_and_endless_words_are_no_text() -> None:
+    pairs = [Pair("a", "b <pad> </s> c"), Pair("x<s>y", "z"), Pair("a", "b" * 501), Pair("a", "b")]
+    kept, counts = prepare.choose(data(), pairs)
+    assert kept == [("a", "b")]
+    assert counts == {"with <pad>, <unk>, <s>, </s>": 2, "with a word of more than 500 letters": 1}
+
+
 def test_pairs_that_share_a_sentence_are_one_group_also_by_way_of_others() -> None:
     pairs = [("Geh!", "Go."), ("Nein.", "No."), ("Geht.", "go!"), ("Geht", "Leave."), ("Ja", "No")]
     assert prepare.group([Pair(*pair) for pair in pairs]).tolist() == [0, 1, 0, 0, 1]
@@ -96,7 +104,7 @@ def test_a_group_is_in_one_part_and_the_order_of_the_file_does_not_matter() -> N
 
 def _drawn(pairs: list[Pair], **changed: Any) -> list[int]:
     parts: list[int] = prepare.draw(
-        data(validation=4, **changed), pairs, prepare.group(pairs)
+        data(**{"validation": 4} | changed), pairs, prepare.group(pairs)
     ).tolist()
     return parts
 
@@ -112,6 +120,13 @@ def test_too_few_pairs_are_refused() -> None:
     pairs = [Pair(f"s{n}", f"t{n}") for n in range(20)]
     with pytest.raises(DataError, match=r"20 pairs are too few for 4 of validation, 10 of test"):
         _drawn(pairs)
+
+
+def test_pairs_of_few_targets_are_refused_with_the_commonest() -> None:
+    pairs = [Pair(f"s{n}", "spam" if n % 3 else "ham") for n in range(300)]
+    message = r"200 of 300 pairs share sentences, 200 of them the target 'spam', and must be in one"
+    with pytest.raises(DataError, match=message):
+        _drawn(pairs, validation=50, test=60)
 
 
 def test_pieces_are_joined_to_the_sentence_they_were_cut_from() -> None:

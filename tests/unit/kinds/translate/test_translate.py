@@ -17,6 +17,7 @@ from retain.kinds.translate.network import Translator
 from retain.kinds.translate.pieces import BEGIN, END, PAD
 from retain.networks import recurrent
 from retain.networks.recurrent import CELLS
+from retain.registry import logged_model
 from tests.unit.kinds.translate.made import made_pairs
 
 PIECES = 7
@@ -169,3 +170,9 @@ def test_a_dictionary_learns_words_from_sentences() -> None:
     written = floors.word_by_word(made_pairs(), ["Die alte Rose kommt heute.", "Katze xyz!"])
     assert written == ["La vieja rosa viene hoy.", "Gata xyz!"]
     assert floors.word_by_word([Pair("Tom", "Tom")], [""]) == [""]
+    assert floors.word_by_word([Pair("red cat", "🔴🐱")], ["red cat"]) == ["Red cat"]
+    assert floors.TOKEN.findall("हिन्दी है।") == ["हिन्दी", "है", "।"]
+
+
+def test_a_served_model_has_the_library_that_reads_its_pieces() -> None:
+    assert "tokenizers" in logged_model.RUNTIME
