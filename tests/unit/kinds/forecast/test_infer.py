@@ -109,7 +109,7 @@ def test_a_given_column_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_given_columns_that_do_not_go_together(tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match=r"`problems.sales.data`: column 'revenue' is given two"):
+    with pytest.raises(ParamsError, match=r"^t.csv: `data`: column 'revenue' is given two"):
         look(tmp_path, frame(), y="revenue", past_covariates=["revenue"])
 
 

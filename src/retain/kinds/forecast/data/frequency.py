@@ -120,6 +120,16 @@ def canonical(frequency: str) -> str:
     )
 
 
+def of_days(frequency: str) -> bool:
+    """Return whether steps begin at the begin of a day; DataError as `canonical`.
+
+    >>> of_days("h"), of_days("24h"), of_days("W-MON"), of_days("MS")
+    (False, True, True, True)
+    """
+    length = width(pd.tseries.frequencies.to_offset(canonical(frequency)))
+    return length is None or length % DAY == 0
+
+
 def off_grid(stamps: Micros, counts: Micros, frequency: str) -> Mask:
     """Return which of distinct stamps do not lie on the grid of `frequency`.
 

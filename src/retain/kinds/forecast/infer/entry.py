@@ -7,14 +7,15 @@ with different values) is asked for.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
 from retain.config import loader
-from retain.errors import AmbiguousError, Choice, naming_options
-from retain.kinds.forecast.config import Data, Problem
+from retain.errors import AmbiguousError, Choice, ParamsError, naming_options
+from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import chunks, frequency, panel, reader, slots, tables, unseen
 from retain.kinds.forecast.data.formats import Dialect
 from retain.kinds.forecast.evaluation import wording
@@ -75,12 +76,16 @@ def infer(
     opened, dialect = layout.find(opened, given, sentences)
     raw = columns.without_nested(reader.load(opened), sentences)
     known = {"path": path, "horizon": horizon, "context_length": 1, **given, **dialect}
-    meaning = columns.find(raw, known, path, sentences)
-    for key in columns.ASKED:
-        known.pop(key, None)
-    entry = {"kind": "forecast", "preset": "fast", "data": known | meaning, "gate": []}
-    draft: Data = cast("Problem", loader.parse(name, entry)).data
+    try:
+        meaning = columns.find(raw, known, path, sentences)
+        for key in columns.ASKED:
+            known.pop(key, None)
+        draft = Data.model_validate(known | meaning)
+    except ValidationError as error:
+        raise ParamsError(loader.describe_errors(path, error, Data, "data")) from None
     draft = steps.find(raw, draft, sentences)
+    settings = draft.model_dump(mode="json", exclude_unset=True)
+    loader.parse(name, {"kind": "forecast", "preset": "fast", "data": settings, "gate": []})
     if draft.duplicates == "error" and draft.aggregate is None and draft.ambiguous == "error":
         draft = _choose_duplicates(raw, draft, sentences)
     table = tables.check(raw, draft)
