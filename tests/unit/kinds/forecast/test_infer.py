@@ -11,9 +11,9 @@ import pytest
 from retain.config import loader
 from retain.errors import DataError, ParamsError
 from retain.evaluation.bootstrap import smallest_difference
-from retain.kinds.forecast.config import Problem
+from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import folds as partition
-from retain.kinds.forecast.data import panel
+from retain.kinds.forecast.data import panel, tables
 from retain.kinds.forecast.data.cycles import natural, segment_length
 from retain.kinds.forecast.infer import gate
 from retain.kinds.forecast.infer.entry import Inferred, infer
@@ -34,7 +34,7 @@ def frame(steps: int = 400, frequency: str = "D", length: int = 7) -> pd.DataFra
 
 
 def look(
-    folder: Path, table: pd.DataFrame, horizon: int = 7, budget: float = 0.0, **given: Any
+    folder: Path, table: pd.DataFrame, horizon: Any = 7, budget: float = 0.0, **given: Any
 ) -> Inferred:
     """Infer by rules; with a budget of ALMOST_NOTHING the season is measured, and no more."""
     csv = {key: given[key] for key in ("date_format",) if key in given}
@@ -111,6 +111,60 @@ def test_a_given_column_that_is_not_there(tmp_path: Path) -> None:
 def test_given_columns_that_do_not_go_together(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"^t.csv: `data`: column 'revenue' is given two"):
         look(tmp_path, frame(), y="revenue", past_covariates=["revenue"])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"ambiguous": "foo"}, "`data.ambiguous` is 'foo': input should be 'error' or 'order'"),
+        ({"ambiguous": "order"}, "`data`: ambiguous: order needs timezone"),
+        (
+            {"ds_is_step": True, "ds": "revenue", "timezone": "UTC"},
+            "`data`: ds_is_step: steps have no dates",
+        ),
+        ({"dates_across": True, "ds": "y", "y": "y"}, "`data`: column 'y' is given two meanings"),
+        ({"encoding": "utf-99"}, "`data.encoding` is 'utf-99': no encoding of text"),
+        ({"encoding": "hex"}, "`data.encoding` is 'hex': no encoding of text"),
+        ({"encoding": "rot13"}, "`data.encoding` is 'rot13': no encoding of text"),
+        ({"y": None}, "`data.y` is None: input should be a valid string"),
+        ({"past_covariates": None}, "`data.past_covariates` is None"),
+        ({"unique_id": 4}, "`data.unique_id` is 4"),
+        ({"separator": "ab"}, "`data.separator` is 'ab'"),
+        ({"horizon": "soon"}, "`data.horizon` is 'soon'"),
+        ({"folds": "few"}, "`evaluation.folds` is 'few'"),
+        ({"preset": "fas"}, "`preset` is 'fas': input should be 'fast' or 'accurate'"),
+    ],
+)
+def test_a_value_that_a_key_cannot_have(
+    given: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ParamsError, match=f"^t.csv(:| has 2 errors:\n ) {message}"):
+        look(tmp_path, frame(), **given)
+
+
+def test_a_number_may_be_written_as_text(tmp_path: Path) -> None:
+    found = look(tmp_path, frame(), horizon="7", context_length="21")
+    assert (found.data["horizon"], found.data["context_length"]) == (7, 21)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"frequency": "M", "align": "nearest"}, "`frequency: M` is no alias of pandas"),
+        ({"frequency": "M", "aggregate": "sum"}, "`frequency: M` is no alias of pandas"),
+        ({"frequency": "0D", "align": "period"}, "`frequency: 0D` is not supported"),
+        ({"frequency": "1us"}, "there are 34,473,600,000,001 steps, and a table may have"),
+        ({"frequency": "ms", "aggregate": "sum"}, "steps of ms, and a table may have"),
+    ],
+)
+def test_a_frequency_of_which_no_grid_can_be_made(
+    given: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=message):
+        look(tmp_path, frame(), **given)
+    keys = {"path": "t.csv", "ds": "timestamp", "y": "revenue", "horizon": 7, "context_length": 14}
+    with pytest.raises(DataError, match=message):
+        tables.read(Data.model_validate(keys | given), tmp_path)
 
 
 def test_semicolons_and_decimal_commas(tmp_path: Path) -> None:

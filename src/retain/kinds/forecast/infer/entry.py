@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from retain.config import loader
 from retain.errors import AmbiguousError, Choice, ParamsError, naming_options
-from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import chunks, frequency, panel, reader, slots, tables, unseen
 from retain.kinds.forecast.data.formats import Dialect
 from retain.kinds.forecast.evaluation import wording
@@ -72,6 +72,7 @@ def infer(
     sentences: list[str] = []
     folds, preset = given.get("folds"), given.get("preset")
     given = {key: value for key, value in given.items() if key not in ("folds", "preset")}
+    horizon, given = _checked(path, horizon, given, folds, preset)
     opened = reader.open_table(path, root, Dialect(max_bytes=given.get("max_bytes")))
     opened, dialect = layout.find(opened, given, sentences)
     raw = columns.without_nested(reader.load(opened), sentences)
@@ -129,6 +130,32 @@ def infer(
         "duplicates": draft.duplicates,
     }
     return Inferred(data, preset, model, folds, checks, tuple(sentences), table)
+
+
+def _checked(
+    path: str, horizon: int, given: dict[str, Any], folds: int | None, preset: str | None
+) -> tuple[int, dict[str, Any]]:
+    """Return horizon and given keys; ParamsError for a value that a key has in no table.
+
+    What does not go together is judged when the meaning of the columns is known.
+    """
+    fields = {key: value for key, value in given.items() if key in Data.model_fields}
+    entry: dict[str, Any] = {
+        "kind": "forecast",
+        "data": {"path": path, "context_length": 1, **fields, "horizon": horizon},
+        "gate": [],
+    }
+    if folds is not None:
+        entry["evaluation"] = {"folds": folds}
+    if preset is not None:
+        entry["preset"] = preset
+    try:
+        data = Problem.model_validate(entry).data
+    except ValidationError as error:
+        if any(problem["loc"] not in ((), ("data",)) for problem in error.errors()):
+            raise ParamsError(loader.describe_errors(path, error, Problem)) from None
+        return int(horizon), given
+    return data.horizon, given | data.model_dump(mode="json", include=set(fields))
 
 
 def _choose_split(
