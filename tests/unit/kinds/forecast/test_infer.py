@@ -15,7 +15,7 @@ from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import folds as partition
 from retain.kinds.forecast.data import panel, tables
 from retain.kinds.forecast.data.cycles import natural, segment_length
-from retain.kinds.forecast.infer import gate
+from retain.kinds.forecast.infer import adding, gate
 from retain.kinds.forecast.infer.entry import Inferred, infer
 from retain.kinds.forecast.infer.tuning import budget
 from retain.kinds.forecast.model.search import Compared, Search
@@ -101,6 +101,55 @@ def test_what_is_given_is_not_guessed(tmp_path: Path) -> None:
     assert found.data["split"] == {"validation": 0.5, "test": 0.75}
     assert found.folds == 1
     assert look(tmp_path, frame(), folds=4).folds == 4
+
+
+def test_what_no_table_says_is_written_as_given(tmp_path: Path) -> None:
+    promo = np.tile([0, 0, 1, 0], 100)
+    given: dict[str, Any] = {
+        "calendar": False,
+        "unit": "MW",
+        "valid_range": {"revenue": [50, None]},
+        "unseen": "unknown",
+        "transform": "none",
+        "minimum": 5.0,
+        "categorical": ["promo"],
+    }
+    found = look(tmp_path, frame().assign(promo=promo), past_covariates=["promo"], **given)
+    assert {key: found.data[key] for key in given} == given
+    assert set(found.table.frame["promo"]) == {"0", "1"}
+    content = adding.entry("sales", found, "t.csv")["data"]
+    assert {key: content[key] for key in given} == given
+
+
+@pytest.mark.parametrize("transform", ["none", "log1p", "box_cox"])
+def test_a_given_transform_is_not_tried(
+    transform: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[set[str]] = []
+
+    def first(search: Search, candidates: list[Problem], *_: int) -> Compared:
+        tried.append({problem.data.transform for problem in candidates})
+        return Compared(0)
+
+    monkeypatch.setattr(Search, "compare", first)
+    found = look(tmp_path, frame(400), budget=60, transform=transform)
+    assert found.data["transform"] == transform
+    assert {name for names in tried for name in names} == {transform}
+
+
+@pytest.mark.parametrize("minimum", [None, -1.5, 0.0])
+def test_a_given_minimum_is_kept(minimum: float | None, tmp_path: Path) -> None:
+    found = look(tmp_path, frame().assign(revenue=np.arange(400) % 7 // 5), minimum=minimum)
+    assert found.data["minimum"] == minimum
+    assert found.model.get("mean") == (None if minimum != 0 else "tweedie")
+
+
+def test_a_category_that_is_not_used_is_named(tmp_path: Path) -> None:
+    table = frame().assign(kind=["a", "b", "b", "a", "a"] * 80, ids=np.arange(400))
+    with pytest.raises(ParamsError, match="categorical names 'ids', which is not a column in use"):
+        look(tmp_path, table, categorical=["ids"])
+    with pytest.raises(DataError, match="no column `kinds`; did you mean `kind`"):
+        look(tmp_path, table, categorical=["kinds"])
 
 
 def test_a_given_column_that_is_not_there(tmp_path: Path) -> None:

@@ -123,12 +123,15 @@ def infer(
         **{key: getattr(draft, key) for key in TIME_KEYS if key in draft.model_fields_set},
         "horizon": horizon,
         **tuned,
-        **({} if draft.minimum is None else {"minimum": 0}),
+        **({} if draft.minimum is None else {"minimum": draft.minimum or 0}),
         "split": draft.split.model_dump(mode="json"),
         **{key: value for key, value in dialect.items() if value != DEFAULTS.get(key)},
         **{key: value for key, value in written.items() if value != DEFAULTS.get(key)},
         "duplicates": draft.duplicates,
     }
+    for key, value in given.items():  # what is not inferred, such as `unit`
+        if key in Data.model_fields and key not in columns.ASKED:
+            data.setdefault(key, value)
     return Inferred(data, preset, model, folds, checks, tuple(sentences), table)
 
 
@@ -187,8 +190,8 @@ def _choose_split(
 
 
 def _bound(table: tables.Table, draft: Data, sentences: list[str]) -> Data:
-    """Return the draft with `minimum: 0` where no value of the table is negative."""
-    if not table.frame["y"].min() >= 0:
+    """Return the draft with `minimum: 0` where no value is negative, unless it is given."""
+    if "minimum" in draft.model_fields_set or not table.frame["y"].min() >= 0:
         return draft
     sentences.append("minimum: 0; no value is negative, and no forecast will be")
     return draft.model_copy(update={"minimum": 0.0})
