@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,13 +16,6 @@ from retain.model_files import read_config
 app = typer.Typer()
 
 
-class Format(StrEnum):
-    """What a model is exported to."""
-
-    ONNX = "onnx"
-    TORCH = "torch"
-
-
 @app.command()
 def export(
     model: Annotated[
@@ -34,8 +26,9 @@ def export(
         ),
     ],
     output_format: Annotated[
-        Format, typer.Option("--format", help="onnx for onnxruntime, or torch for torch.export.")
-    ] = Format.ONNX,
+        Literal["onnx", "torch"],
+        typer.Option("--format", help="onnx for onnxruntime, or torch for torch.export."),
+    ] = "onnx",
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder to write; by default NAME-onnx or NAME-torch."),
@@ -56,7 +49,7 @@ def export(
             f"`retain export` exports forecasters; {model} is of kind {kind.name}: use it with "
             f"`{kind.command}`, or with `mlflow models serve`",
         )
-        made = write(folder, out, output_format.value)
+        made = write(folder, out, output_format)
     large = ", within the last bits of float32 of large values" * (made.difference > 1e-5)
     typer.echo(
         f"{made.folder}/: the model {made.md5}\n"

@@ -14,7 +14,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from retain.config import loader
-from retain.errors import AmbiguousError, Choice, ParamsError, naming_options
+from retain.errors import AmbiguousError, Choice, ParamsError, naming_options, setting
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import chunks, frequency, panel, reader, slots, tables, unseen
 from retain.kinds.forecast.data.formats import Dialect
@@ -142,6 +142,11 @@ def _checked(
 
     What does not go together is judged when the meaning of the columns is known.
     """
+    if given.get("value_columns") and "y" in given:
+        raise ParamsError(
+            f"{path}: {setting('y')} names one column to forecast and {setting('value_columns')} "
+            "names several: leave one of the two out"
+        )
     fields = {key: value for key, value in given.items() if key in Data.model_fields}
     entry: dict[str, Any] = {
         "kind": "forecast",
