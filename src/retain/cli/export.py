@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from retain.cli.predict import model_folder
 from retain.config import loader
+from retain.config.exports import Format
 from retain.config.kind import find_kind, require
 from retain.errors import ModelError
 from retain.model_files import read_config
@@ -26,7 +27,7 @@ def export(
         ),
     ],
     output_format: Annotated[
-        Literal["onnx", "torch"],
+        Format,
         typer.Option("--format", help="onnx for onnxruntime, or torch for torch.export."),
     ] = "onnx",
     output: Annotated[
