@@ -34,6 +34,11 @@ def model() -> retain.Model:
     )  # fmt: skip
 
 
+def twice(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same with two columns of one name."""
+    return frame.rename(columns={"promo": "sold"})
+
+
 def ahead(frame: pd.DataFrame, steps: int = HORIZON) -> pd.DataFrame:
     """The promotions of the months after the last row."""
     last = frame["month"].max()
@@ -59,6 +64,18 @@ def test_known_covariates_of_the_horizon_are_asked_for(model: retain.Model) -> N
     short = ahead(shops(), HORIZON - 1)
     with pytest.raises(DataError, match="promo"):
         model.predict(future=short)
+
+
+def test_options_and_tables_of_a_forecast_are_checked(model: retain.Model) -> None:
+    with pytest.raises(ParamsError, match="fill_with is 'thetha'; did you mean `theta`"):
+        model.predict(future=ahead(shops()), fill_with="thetha")
+    with pytest.raises(ParamsError, match="unseen is 'refused'"):
+        model.plot(future=ahead(shops()), unseen="refused")
+    with pytest.raises(DataError, match="name 'sold' stands 2 times"):
+        model.predict(twice(shops()))
+    coming = ahead(shops())
+    with pytest.raises(DataError, match="name 'promo' stands 2 times"):
+        model.predict(future=pd.concat([coming, coming[["promo"]]], axis=1))
 
 
 def test_other_rows_are_forecast_from_their_own_end(model: retain.Model) -> None:
@@ -124,6 +141,11 @@ def test_a_model_that_was_saved_forecasts_the_same(model: retain.Model, tmp_path
         (lambda: retain.train(shops(), 4, settings={"net": {}}), ParamsError, "model, training"),
         (lambda: retain.train(shops(9), 4, y="sold"), DataError, "steps"),
         (lambda: retain.load("nowhere"), ModelError, "nowhere"),
+        (lambda: retain.train(shops(), 4, preset="fas"), ParamsError, "`preset` is 'fas'"),
+        (lambda: retain.train(shops(), 4, y=None), ParamsError, "`data.y` is None"),
+        (lambda: retain.train(shops(), 4, past_covariates=None), ParamsError, "past_covariates"),
+        (lambda: retain.train(shops(), "few"), ParamsError, "`data.horizon` is 'few'"),
+        (lambda: retain.train(twice(shops()), 4), DataError, "name 'sold' stands 2 times"),
     ],
 )
 def test_an_error_is_the_sentence_of_the_command(

@@ -192,7 +192,7 @@ def test_split_and_folds_may_be_given(project: Path, sales: Path) -> None:
             "to 2021-10-27 00:00:00; to forecast 200 takes 601",
         ),
         ("sales {table} --horizon 7 --timezone Nowhere", "`timezone: Nowhere` is no time zone"),
-        ("sales {table} --horizon 7 --holidays XX", "`problems.sales.data.holidays`"),
+        ("sales {table} --horizon 7 --holidays XX", "`data.holidays` is 'XX'"),
     ],
 )
 def test_after_an_error_nothing_is_written(

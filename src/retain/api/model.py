@@ -78,6 +78,7 @@ class Model:
 
         Raises:
             DataError: the table cannot be used, or a series cannot be forecast.
+            ParamsError: there is no such `fill_with` or `unseen`.
         """
         return self._forecast(table, future, ForecastOptions(None, strict, fill_with, unseen)).table
 
@@ -101,6 +102,7 @@ class Model:
 
         Raises:
             DataError: as `predict`, or there is no such series.
+            ParamsError: as `predict`.
         """
         from retain.kinds.forecast.evaluation import fan
 

@@ -66,14 +66,15 @@ class Project:
 
     @classmethod
     def create(cls, path: str | Path, *, example: bool = False) -> Self:
-        """Make a project, as `retain init` does; `example` adds the sample problems.
+        """Make a project as `retain init` does, with its warnings; `example` adds sample problems.
 
         Raises:
             ParamsError: the folder has files.
         """
         from retain.project import scaffold
 
-        scaffold.make(Path(path), example, None)
+        for warning in scaffold.make(Path(path), example, None)[1]:
+            warnings.warn(warning, stacklevel=2)
         return cls(path)
 
     @property
@@ -113,7 +114,7 @@ class Project:
         """
         check_known(columns, COLUMNS)
         adding.check_name(self.root, name, force)
-        given = columns | ({"preset": preset} if preset else {})
+        given = columns | {"preset": preset}
         with tempfile.TemporaryDirectory(prefix="retain-") as scratch:
             path = str(table)
             if isinstance(table, pd.DataFrame):
@@ -267,10 +268,8 @@ class Project:
 
 def _retain(root: Path, words: list[str], verbose: bool) -> None:
     """Run a command of retain in a process of its own; raises RetainError with its sentence."""
-    program = "from retain.cli import main; main()"
-    # -P: a module in the project's folder must not replace one of Python's.
-    command = [sys.executable, "-P", "-c", program, *words]
-    # Stages begin with `python`, which must be this one.
+    # -P: no module in the project's folder replaces one of Python's; a stage's `python` is this one
+    command = [sys.executable, "-P", "-c", "from retain.cli import main; main()", *words]
     places = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
     lines: list[str] = []
     with subprocess.Popen(

@@ -20,7 +20,7 @@ from retain.config.schema import Cell
 from retain.errors import DataError, ParamsError
 from retain.evaluation import choice, quality_gate, report
 from retain.kinds.forecast.config import Data, Problem
-from retain.kinds.forecast.data import tables
+from retain.kinds.forecast.data import reader, tables
 from retain.kinds.forecast.infer import entry as inference
 from retain.project import files
 from retain.words import did_you_mean
@@ -62,10 +62,11 @@ def train(
     root = Path(scratch.name)
     path = "table.parquet"
     write_table(table, root / path)
-    inferred = inference.infer(NAME, path, root, horizon, columns, budget)
+    given = columns | {"preset": preset}
+    inferred = inference.infer(NAME, path, root, horizon, given, budget)
     entry: dict[str, Any] = {
         "kind": "forecast",
-        "preset": preset or inferred.preset,
+        "preset": inferred.preset,
         "data": inferred.data,
         "model": inferred.model,
         "training": {"seed": 1, "cells": list(cells)},
@@ -87,9 +88,9 @@ def train(
 
 
 def write_table(table: pd.DataFrame, path: Path) -> str:
-    """Write a frame to a file; DataError if a column has values of several types."""
+    """Write a frame to a file; DataError where two columns have one name, or values no one type."""
     try:
-        table.reset_index(drop=True).to_parquet(path, index=False)
+        reader.of_frame(table, "the table", 0).frame.to_parquet(path, index=False)
     except ArrowException as error:
         raise DataError(f"the table cannot be written: {error}; give a column one type") from None
     return str(path)

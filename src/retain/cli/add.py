@@ -63,20 +63,16 @@ def add(
         typer.Option(help="As in strptime, %q for a quarter, or epoch_s, epoch_ms, excel."),
     ] = None,
     ambiguous: Annotated[
-        str | None,
-        typer.Option(
-            help="An hour that came twice as clocks were set back: error, order (of rows)."
-        ),
+        Literal["error", "order"] | None,
+        typer.Option(help="An hour that came twice as clocks were set back; by order of rows."),
     ] = None,
     align: Annotated[
-        str | None,
-        typer.Option(help="Stamps off the steps of --frequency: nearest, period, series."),
+        Literal["nearest", "period", "series"] | None,
+        typer.Option(help="Stamps off the steps of --frequency."),
     ] = None,
     aggregate: Annotated[
-        str | None,
-        typer.Option(
-            help="How several rows in a step of --frequency become one: sum, mean, count."
-        ),
+        Literal["sum", "mean", "count"] | None,
+        typer.Option(help="How several rows in a step of --frequency become one."),
     ] = None,
     separator: Annotated[str | None, typer.Option(help="Between the fields of a row.")] = None,
     decimal: Annotated[str | None, typer.Option(help="The decimal sign.")] = None,
@@ -97,7 +93,8 @@ def add(
         int | None, typer.Option(min=1, help="Most bytes that the unpacked file may have.")
     ] = None,
     duplicates: Annotated[
-        str | None, typer.Option(help="Rows that repeat a time stamp: error, first, last, mean.")
+        Literal["error", "first", "last", "mean"] | None,
+        typer.Option(help="Rows that repeat a time stamp."),
     ] = None,
     holidays: Annotated[str | None, typer.Option(help="Country, such as US or US-MN.")] = None,
     validation: Annotated[

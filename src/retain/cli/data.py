@@ -58,14 +58,8 @@ def remove(
 
     root = loader.find_root()
     found = removal.plan(root, name)
-    if data and (not found.table or "://" in found.table):
-        raise ParamsError(f"problems.{name} has no table in the project that --data could delete")
-    if data and not (root / found.table).resolve().is_relative_to(root.resolve()):
-        raise ParamsError(f"{found.table} lies outside of the project: leave --data out")
-    if data and found.shared_by:
-        raise ParamsError(
-            f"{found.table} is the table of {', '.join(found.shared_by)}, too: leave --data out"
-        )
+    if data:
+        removal.check_table(root, found)
     goes = [f"problems.{name} in params.yaml", *(f"{folder}/" for folder in found.folders)]
     if found.stages:
         count = len(found.stages)

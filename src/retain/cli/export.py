@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,18 +9,12 @@ import typer
 
 from retain.cli.predict import model_folder
 from retain.config import loader
+from retain.config.exports import Format
 from retain.config.kind import find_kind, require
 from retain.errors import ModelError
 from retain.model_files import read_config
 
 app = typer.Typer()
-
-
-class Format(StrEnum):
-    """What a model is exported to."""
-
-    ONNX = "onnx"
-    TORCH = "torch"
 
 
 @app.command()
@@ -34,8 +27,9 @@ def export(
         ),
     ],
     output_format: Annotated[
-        Format, typer.Option("--format", help="onnx for onnxruntime, or torch for torch.export.")
-    ] = Format.ONNX,
+        Format,
+        typer.Option("--format", help="onnx for onnxruntime, or torch for torch.export."),
+    ] = "onnx",
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder to write; by default NAME-onnx or NAME-torch."),
@@ -56,7 +50,7 @@ def export(
             f"`retain export` exports forecasters; {model} is of kind {kind.name}: use it with "
             f"`{kind.command}`, or with `mlflow models serve`",
         )
-        made = write(folder, out, output_format.value)
+        made = write(folder, out, output_format)
     large = ", within the last bits of float32 of large values" * (made.difference > 1e-5)
     typer.echo(
         f"{made.folder}/: the model {made.md5}\n"

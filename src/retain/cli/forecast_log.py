@@ -8,7 +8,7 @@ import typer
 
 from retain.config.kind import AnyKind, require
 from retain.config.monitoring import LogLimit
-from retain.errors import DataError
+from retain.errors import DataError, ParamsError
 from retain.project import fingerprint
 
 if TYPE_CHECKING:
@@ -18,15 +18,24 @@ Log = Annotated[
     Path | None,
     typer.Option(help="Folder in which all forecasts are kept, for `retain monitor`."),
 ]
-Limit = Annotated[
-    str, typer.Option(help="How much of the log is kept: a size or days, such as 500MB or 30d.")
-]
 
 
-def place(log: Path | None, name: str, limit: str | None) -> tuple[Path, LogLimit] | None:
-    """Return the folder of a problem in a log, and the log's limit; None without a log."""
+def place(
+    log: Path | None, name: str, limit: str | None, usual: str | None = None
+) -> tuple[Path, LogLimit] | None:
+    """Return the folder of a problem in a log, and the log's limit; None without a log.
+
+    Args:
+        usual: the limit where none is given; None keeps everything.
+
+    Raises:
+        ParamsError: there is a limit and no log, or the limit cannot be read.
+    """
     if log is None:
+        if limit is not None:
+            raise ParamsError("--log-limit is the limit of a log: name its folder with --log")
         return None
+    limit = limit or usual
     return log.resolve() / name, LogLimit() if limit is None else LogLimit.parse(limit)
 
 

@@ -1,9 +1,8 @@
 """The commands of `retain` that read and change the registry."""
 
 import json
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -128,29 +127,22 @@ def rehydrate(
             typer.echo(line)
 
 
-class Format(StrEnum):
-    """How the origin of a model is printed."""
-
-    TEXT = "text"
-    INTOTO = "intoto"
-
-
 @app.command()
 def trace(
     model: Model,
     shown: Annotated[
-        Format,
+        Literal["text", "intoto"],
         typer.Option(
             "--format", help="intoto: a statement of SLSA provenance in JSON, for a version."
         ),
-    ] = Format.TEXT,
+    ] = "text",
 ) -> None:
     """Print the origin of a model: version, run, commit, stage, params, data, raw file."""
     from retain.registry import attestation, provenance
 
     root = loader.find_root()
     origin = provenance.find(root, model)
-    if shown is Format.INTOTO:
+    if shown == "intoto":
         typer.echo(json.dumps(attestation.statement(origin), indent=2, ensure_ascii=False))
         return
     for label, text in provenance.trace(root, origin):

@@ -4,17 +4,16 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from retain.cli import engines, forecast_log
 from retain.cli.engines import Engine
-from retain.cli.forecast_log import Limit, Log
+from retain.cli.forecast_log import Log
 from retain.config import loader, monitoring
-from retain.config.forecasts import BulkForecasts, ForecastOptions, Forecasts
+from retain.config.forecasts import BulkForecasts, FillWith, ForecastOptions, Forecasts, Unseen
 from retain.config.kind import kind_of, require
 from retain.errors import DataError
 from retain.project import files, fingerprint
@@ -22,27 +21,6 @@ from retain.words import listed
 
 app = typer.Typer()
 Name = Annotated[str, typer.Argument(help="Name of the problem in params.yaml.")]
-
-
-class Floor(StrEnum):
-    """Methods that need only the values of a series."""
-
-    THETA = "theta"
-    SEASONAL_NAIVE = "seasonal_naive"
-
-
-class Runtime(StrEnum):
-    """What runs the network of a served model."""
-
-    TORCH = "torch"
-    ONNX = "onnx"
-
-
-class Unseen(StrEnum):
-    """How to handle categories that the model was not trained on."""
-
-    REFUSE = "refuse"
-    UNKNOWN = "unknown"
 
 
 @app.command()
@@ -68,7 +46,7 @@ def forecast(
         ),
     ] = None,
     fill_with: Annotated[
-        Floor | None,
+        FillWith | None,
         typer.Option(help="Method that forecasts the series that the model cannot forecast."),
     ] = None,
     strict: Annotated[
@@ -129,8 +107,7 @@ def forecast(
             "all of them, without --fill-with and --strict; it is written to one file, without "
             "--plot"
         )
-    method = fill_with and fill_with.value
-    options = ForecastOptions(future, strict, method, taken and str(taken), cold_start)
+    options = ForecastOptions(future, strict, fill_with, taken, cold_start)
     keep = forecast_log.keeper(kind, root, name, log, log_limit)
     with model_folder(root, name, version) as folder:
         for path in (output, plot):
@@ -268,14 +245,20 @@ def serve(
         float, typer.Option(min=0.1, help="Seconds between two checks for a new champion.")
     ] = 5.0,
     runtime: Annotated[
-        Runtime,
+        Literal["torch", "onnx"],
         typer.Option(
             help="What runs the network: torch, or onnxruntime, with which forecasts of few series "
             "come sooner and the server needs less memory."
         ),
-    ] = Runtime.TORCH,
+    ] = "torch",
     log: Log = None,
-    log_limit: Limit = monitoring.USUAL,
+    log_limit: Annotated[
+        str | None,
+        typer.Option(
+            help="How much of the log is kept: a size or days, such as 500MB or 30d; by default "
+            f"{monitoring.USUAL}."
+        ),
+    ] = None,
 ) -> None:
     """Answer requests over HTTP with the problem's champion; a new champion takes over by itself.
 
@@ -287,5 +270,5 @@ def serve(
     limits = Limits(
         body=max_body * 2**20, rows=max_rows, answer=timeout, receive=timeout / 2, follow=follow
     )
-    kept = forecast_log.place(log, name, log_limit)
-    process.serve(loader.find_root(), name, host, port, limits, runtime.value, kept)
+    kept = forecast_log.place(log, name, log_limit, monitoring.USUAL)
+    process.serve(loader.find_root(), name, host, port, limits, runtime, kept)

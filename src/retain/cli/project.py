@@ -27,8 +27,11 @@ def init(
     """Create a project: git and DVC, params.yaml, the pipeline, a Makefile and CI workflows."""
     from retain.project import scaffold
 
-    for line in scaffold.make(folder, example, wheel):
+    made, warnings = scaffold.make(folder, example, wheel)
+    for line in (made, *warnings):
         typer.echo(line)
+    typer.echo(f"next: cd '{folder}' && make setup && . .venv/bin/activate")
+    typer.echo("then: retain run" if example else "then: retain add NAME TABLE --horizon STEPS")
 
 
 @app.command()

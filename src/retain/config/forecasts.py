@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, get_args
+
+from retain.errors import ParamsError
+from retain.words import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from retain.evaluation.report import Outlook
 
 P = TypeVar("P", bound="Problem", contravariant=True)  # noqa: PLC0105
+
+FillWith = Literal["theta", "seasonal_naive"]  # methods that need only the values of a series
+Unseen = Literal["refuse", "unknown"]  # what to do with categories that training did not have
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,9 @@ class ForecastOptions:
         unseen: how to handle unseen categories, `refuse` or `unknown`; None: as the model's problem
             does.
         cold_start: file of series without history, which are forecast instead of a table.
+
+    Raises:
+        ParamsError: there is no such method, or no such way.
     """
 
     future: str | None = None
@@ -35,6 +44,12 @@ class ForecastOptions:
     fill_with: str | None = None
     unseen: str | None = None
     cold_start: str | None = None
+
+    def __post_init__(self) -> None:
+        for key, known in (("fill_with", get_args(FillWith)), ("unseen", get_args(Unseen))):
+            value = getattr(self, key)
+            if value is not None and value not in known:
+                raise ParamsError(f"{key} is {value!r}{did_you_mean(str(value), list(known))}")
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,7 @@ def _shown(value: Any) -> str:
 def _describe(problem: Any, schema: "type[BaseModel]", where: str) -> str:
     """Describe one error in a sentence with the full key path."""
     checks = Literal["finite", "beats", "beats_or_ties", "coverage", "at_least", "champion"]
-    tags = {"float", *get_args(checks)}
+    tags = {"float", "str", *get_args(checks)}
     location = [part for part in problem["loc"] if part not in tags and "[" not in str(part)]
     path = clipped(".".join(filter(None, [where, *map(str, location)])))
     if problem["type"] == "extra_forbidden":

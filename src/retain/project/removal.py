@@ -4,8 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retain.config import loader
+from retain.errors import ParamsError
 from retain.project import dvc, files, params_file, raw_table
 from retain.project.layout import Layout
+
+# What is no problem's table, whatever a path names: generated data has a script as its path.
+OF_THE_PROJECT = (
+    *("pipelines", "src", "models", "reports", "data/code", "data/prepared", ".dvc", ".git"),
+    *("dvc.yaml", "dvc.lock", "params.yaml"),
+)
 
 
 @dataclass(frozen=True)
@@ -17,7 +24,7 @@ class Removal:
         stages: its stages in dvc.lock.
         folders: existing outputs of its stages.
         table: the path of its data.
-        shared_by: other problems with the same table.
+        shared_by: other problems that have this table, a part of it, or a folder that contains it.
         ledger: the file that lists its registered versions; None if there is none.
     """
 
@@ -33,16 +40,42 @@ def plan(root: Path, name: str) -> Removal:
     """Plan the removal of a problem; raises ParamsError if there is none with this name."""
     problem, layout = loader.load_problem(root, name), Layout(Path(), name)
     table = raw_table.path_of(problem)
-    shared = [other for other, one in loader.load(root).items() if raw_table.path_of(one) == table]
+    tables = {other: raw_table.path_of(one) for other, one in loader.load(root).items()}
     folders = [layout.prepared, layout.code, layout.models, layout.reports]
     return Removal(
         name=name,
         stages=dvc.stages_of(dvc.read_lock(root), name),
         folders=[folder for folder in folders if (root / folder).exists()],
         table=table,
-        shared_by=[other for other in shared if other != name],
+        shared_by=[
+            other for other, path in tables.items() if other != name and _overlap(root, path, table)
+        ],
         ledger=layout.ledger if (root / layout.ledger).is_file() else None,
     )
+
+
+def check_table(root: Path, removal: Removal) -> None:
+    """Raise ParamsError where the table must not be deleted with its problem."""
+    table = removal.table
+    if not table or "://" in table:
+        raise ParamsError(
+            f"problems.{removal.name} has no table in the project that --data could delete"
+        )
+    if not (root / table).resolve().is_relative_to(root.resolve()):
+        raise ParamsError(f"{table} lies outside of the project: leave --data out")
+    if any(_overlap(root, place, table) for place in OF_THE_PROJECT):
+        raise ParamsError(f"{table} is no table but a part of the project: leave --data out")
+    if removal.shared_by:
+        others = ", ".join(removal.shared_by)
+        raise ParamsError(f"{table} is the table of {others}, too: leave --data out")
+
+
+def _overlap(root: Path, first: str, second: str) -> bool:
+    """Return whether two paths are the same file or folder, or one contains the other."""
+    if "" in (first, second) or "://" in first + second:
+        return False
+    one, other = (root / first).resolve(), (root / second).resolve()
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def carry_out(root: Path, removal: Removal, with_data: bool = False) -> None:

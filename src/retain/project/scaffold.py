@@ -32,14 +32,17 @@ retain forecast sales -o forecast.csv
 """
 
 
-def make(folder: Path, example: bool, wheel: Path | None) -> list[str]:
-    """Write a project, and return the lines to print about it.
+def make(folder: Path, example: bool, wheel: Path | None) -> tuple[str, list[str]]:
+    """Write a project.
 
     Args:
         folder: new, or empty.
         example: with the sample problems and their tables.
         wheel: the file that retain was installed from; by default the one that the installer
             recorded.
+
+    Returns:
+        What was made, in a sentence; and warnings, such as that nothing is committed.
 
     Raises:
         ParamsError: the folder has files, which are never overwritten, or the wheel is missing.
@@ -63,11 +66,8 @@ def make(folder: Path, example: bool, wheel: Path | None) -> list[str]:
     if kept is not None:
         (folder / "wheels").mkdir()
         shutil.copy(kept, folder / "wheels")
-    said = [f"made {folder} with retain {release.version()}: {', '.join(sorted(_top(content)))}"]
-    said += _commit(folder)
-    said.append(f"next: cd '{folder}' && make setup && . .venv/bin/activate")
-    said.append("then: retain run" if example else "then: retain add NAME TABLE --horizon STEPS")
-    return said
+    made = f"made {folder} with retain {release.version()}: {', '.join(sorted(_top(content)))}"
+    return made, _commit(folder)
 
 
 def lock_line(wheel: Path | None = None) -> tuple[str, Path | None]:
@@ -109,7 +109,7 @@ def _top(names: "dict[str, bytes]") -> set[str]:
 
 
 def _commit(folder: Path) -> list[str]:
-    """Create a repository with the project as its first commit; return further lines to print."""
+    """Create a repository with the project as its first commit; return warnings."""
     git = Git(folder)
     with contextlib.suppress(NoRepositoryError):
         top = Path(git.run("rev-parse", "--show-toplevel"))

@@ -48,6 +48,8 @@ def test_answers_that_are_never_known_to_be_right_are_not_monitored(
         (("monitor", "sales", "--log", "log", "--metrics", "folder.prom"), "ends in .prom"),
         (("forecast", "sales", "--log", "log", "--log-limit", "much"), "such as 500MB or 30d"),
         (("serve", "sales", "--log", "log", "--log-limit", "0d"), "such as 500MB or 30d"),
+        (("forecast", "sales", "--log-limit", "30d"), "name its folder with --log"),
+        (("serve", "sales", "--log-limit", "30d"), "name its folder with --log"),
     ],
 )
 def test_wrong_words_are_refused_before_anything_is_done(

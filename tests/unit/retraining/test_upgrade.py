@@ -51,6 +51,20 @@ def test_a_new_project_is_committed_and_has_no_problem(project: Path) -> None:
     assert release.of_project(project) == HERE
 
 
+def test_a_program_is_warned_where_nothing_is_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "none"))
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", str(tmp_path / "none"))
+    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "EMAIL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "user.useConfigOnly")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "true")
+    with pytest.warns(UserWarning, match="git does not know who you are"):
+        retain.Project.create(tmp_path / "p")
+
+
 def test_nothing_is_overwritten(project: Path) -> None:
     with pytest.raises(ParamsError, match=r"has files .* nothing is overwritten"):
         scaffold.make(project, example=False, wheel=None)

@@ -11,7 +11,7 @@ from retain.kinds.forecast.file_format import FileFormat
 from retain.kinds.forecast.presets import DROPOUT, ON_BASE, PRESETS, REHEARSALS
 from retain.kinds.forecast.sections import Compared, Evaluation, Floor, Training
 from retain.kinds.forecast.split import Split
-from retain.kinds.forecast.time_axis import TimeAxis
+from retain.kinds.forecast.time_axis import TimeAxis, check_days
 from retain.words import several
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -266,7 +266,8 @@ class Problem(CommonProblem):
         return self
 
     @model_validator(mode="after")
-    def _steps_have_no_age(self) -> Self:
+    def _time_fits(self) -> Self:
+        check_days(self.data)
         if self.data.ds_is_step and self.retrain.max_lag is not None:
             raise ValueError("retrain.max_lag: steps without dates (ds_is_step) have no age")
         return self

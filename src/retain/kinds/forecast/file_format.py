@@ -29,9 +29,11 @@ class FileFormat(Section):
     @classmethod
     def _known_encoding(cls, value: str) -> str:
         try:
-            codecs.lookup(value)
+            known = codecs.lookup(value)._is_text_encoding  # not so hex, and rot13
         except LookupError:
-            raise ValueError("no encoding of text that is known, such as utf-8 or cp1252") from None
+            known = False
+        if not known:
+            raise ValueError("no encoding of text that is known, such as utf-8 or cp1252")
         return value
 
     @model_validator(mode="after")

@@ -52,6 +52,20 @@ class TimeAxis(Section):
         return None if self.local_dates else self.timezone
 
     @property
+    def cuts_days_in_utc(self) -> bool:
+        """Whether rows are taken to days that begin at midnight in UTC, not in the time zone."""
+        if self.timezone in (None, "UTC") or not (self.align or self.aggregate):
+            return False
+        from retain.kinds.forecast.data import frequency  # here: few problems need it
+
+        return frequency.of_days(str(self.frequency)) and (self.in_utc or not self.local_dates)
+
+    @property
+    def in_utc(self) -> bool:
+        """Whether stamps count from a time in UTC, whatever the time zone."""
+        return (self.time_format or "").startswith("epoch_")
+
+    @property
     def plain_time(self) -> bool:
         """Whether a stamp of ISO 8601 in one column is a step as it stands."""
         return isinstance(self.ds, str) and not (
@@ -90,6 +104,19 @@ class TimeAxis(Section):
         if self.ambiguous == "order" and self.timezone is None:
             raise ValueError("ambiguous: order needs timezone: the place whose clocks they are")
         return self
+
+
+def check_days(axis: TimeAxis) -> None:
+    """Raise ValueError where steps of days would not begin at midnight of the time zone."""
+    if not axis.cuts_days_in_utc:
+        return
+    remedy = "set local_dates to true"
+    if axis.in_utc:
+        remedy = f"leave timezone out for days in UTC, since {axis.time_format} is in UTC"
+    raise ValueError(
+        f"{'aggregate' if axis.aggregate else 'align'}: steps of {axis.frequency} would begin at "
+        f"midnight in UTC, not in {axis.timezone}; {remedy}"
+    )
 
 
 def check_region(region: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from retain import model_files
-from retain.cli.export import Format, export
+from retain.cli.export import export
 from retain.errors import ModelError, ParamsError
 from retain.kinds.forecast.config import Data, Model
 from retain.kinds.forecast.data import panel, tables
@@ -204,7 +204,7 @@ def test_missing_packages_and_existing_folders_are_named(
 def test_other_kinds_are_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"kind": "text", "format": 4}')
     with pytest.raises(ParamsError, match=r"exports forecasters; .* of kind text"):
-        export(str(tmp_path), Format.ONNX, tmp_path / "out")
+        export(str(tmp_path), "onnx", tmp_path / "out")
     with pytest.raises(ParamsError, match="is of kind text: leave --runtime out"):
         model_files.load_onnx(tmp_path, tmp_path)
 

@@ -11,11 +11,11 @@ import pytest
 from retain.config import loader
 from retain.errors import DataError, ParamsError
 from retain.evaluation.bootstrap import smallest_difference
-from retain.kinds.forecast.config import Problem
+from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import folds as partition
-from retain.kinds.forecast.data import panel
+from retain.kinds.forecast.data import panel, tables
 from retain.kinds.forecast.data.cycles import natural, segment_length
-from retain.kinds.forecast.infer import gate
+from retain.kinds.forecast.infer import adding, gate
 from retain.kinds.forecast.infer.entry import Inferred, infer
 from retain.kinds.forecast.infer.tuning import budget
 from retain.kinds.forecast.model.search import Compared, Search
@@ -34,7 +34,7 @@ def frame(steps: int = 400, frequency: str = "D", length: int = 7) -> pd.DataFra
 
 
 def look(
-    folder: Path, table: pd.DataFrame, horizon: int = 7, budget: float = 0.0, **given: Any
+    folder: Path, table: pd.DataFrame, horizon: Any = 7, budget: float = 0.0, **given: Any
 ) -> Inferred:
     """Infer by rules; with a budget of ALMOST_NOTHING the season is measured, and no more."""
     csv = {key: given[key] for key in ("date_format",) if key in given}
@@ -103,14 +103,117 @@ def test_what_is_given_is_not_guessed(tmp_path: Path) -> None:
     assert look(tmp_path, frame(), folds=4).folds == 4
 
 
+def test_what_no_table_says_is_written_as_given(tmp_path: Path) -> None:
+    promo = np.tile([0, 0, 1, 0], 100)
+    given: dict[str, Any] = {
+        "calendar": False,
+        "unit": "MW",
+        "valid_range": {"revenue": [50, None]},
+        "unseen": "unknown",
+        "transform": "none",
+        "minimum": 5.0,
+        "categorical": ["promo"],
+    }
+    found = look(tmp_path, frame().assign(promo=promo), past_covariates=["promo"], **given)
+    assert {key: found.data[key] for key in given} == given
+    assert set(found.table.frame["promo"]) == {"0", "1"}
+    content = adding.entry("sales", found, "t.csv")["data"]
+    assert {key: content[key] for key in given} == given
+
+
+@pytest.mark.parametrize("transform", ["none", "log1p", "box_cox"])
+def test_a_given_transform_is_not_tried(
+    transform: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[set[str]] = []
+
+    def first(search: Search, candidates: list[Problem], *_: int) -> Compared:
+        tried.append({problem.data.transform for problem in candidates})
+        return Compared(0)
+
+    monkeypatch.setattr(Search, "compare", first)
+    found = look(tmp_path, frame(400), budget=60, transform=transform)
+    assert found.data["transform"] == transform
+    assert {name for names in tried for name in names} == {transform}
+
+
+@pytest.mark.parametrize("minimum", [None, -1.5, 0.0])
+def test_a_given_minimum_is_kept(minimum: float | None, tmp_path: Path) -> None:
+    found = look(tmp_path, frame().assign(revenue=np.arange(400) % 7 // 5), minimum=minimum)
+    assert found.data["minimum"] == minimum
+    assert found.model.get("mean") == (None if minimum != 0 else "tweedie")
+
+
+def test_a_category_that_is_not_used_is_named(tmp_path: Path) -> None:
+    table = frame().assign(kind=["a", "b", "b", "a", "a"] * 80, ids=np.arange(400))
+    with pytest.raises(ParamsError, match="categorical names 'ids', which is not a column in use"):
+        look(tmp_path, table, categorical=["ids"])
+    with pytest.raises(DataError, match="no column `kinds`; did you mean `kind`"):
+        look(tmp_path, table, categorical=["kinds"])
+
+
 def test_a_given_column_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no column `revenu`; did you mean `revenue`"):
         look(tmp_path, frame(), y="revenu")
 
 
 def test_given_columns_that_do_not_go_together(tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match=r"`problems.sales.data`: column 'revenue' is given two"):
+    with pytest.raises(ParamsError, match=r"^t.csv: `data`: column 'revenue' is given two"):
         look(tmp_path, frame(), y="revenue", past_covariates=["revenue"])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"ambiguous": "foo"}, "`data.ambiguous` is 'foo': input should be 'error' or 'order'"),
+        ({"ambiguous": "order"}, "`data`: ambiguous: order needs timezone"),
+        (
+            {"ds_is_step": True, "ds": "revenue", "timezone": "UTC"},
+            "`data`: ds_is_step: steps have no dates",
+        ),
+        ({"dates_across": True, "ds": "y", "y": "y"}, "`data`: column 'y' is given two meanings"),
+        ({"encoding": "utf-99"}, "`data.encoding` is 'utf-99': no encoding of text"),
+        ({"encoding": "hex"}, "`data.encoding` is 'hex': no encoding of text"),
+        ({"encoding": "rot13"}, "`data.encoding` is 'rot13': no encoding of text"),
+        ({"y": None}, "`data.y` is None: input should be a valid string"),
+        ({"past_covariates": None}, "`data.past_covariates` is None"),
+        ({"unique_id": 4}, "`data.unique_id` is 4"),
+        ({"separator": "ab"}, "`data.separator` is 'ab'"),
+        ({"horizon": "soon"}, "`data.horizon` is 'soon'"),
+        ({"folds": "few"}, "`evaluation.folds` is 'few'"),
+        ({"preset": "fas"}, "`preset` is 'fas': input should be 'fast' or 'accurate'"),
+    ],
+)
+def test_a_value_that_a_key_cannot_have(
+    given: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ParamsError, match=f"^t.csv(:| has 2 errors:\n ) {message}"):
+        look(tmp_path, frame(), **given)
+
+
+def test_a_number_may_be_written_as_text(tmp_path: Path) -> None:
+    found = look(tmp_path, frame(), horizon="7", context_length="21")
+    assert (found.data["horizon"], found.data["context_length"]) == (7, 21)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"frequency": "M", "align": "nearest"}, "`frequency: M` is no alias of pandas"),
+        ({"frequency": "M", "aggregate": "sum"}, "`frequency: M` is no alias of pandas"),
+        ({"frequency": "0D", "align": "period"}, "`frequency: 0D` is not supported"),
+        ({"frequency": "1us"}, "there are 34,473,600,000,001 steps, and a table may have"),
+        ({"frequency": "ms", "aggregate": "sum"}, "steps of ms, and a table may have"),
+    ],
+)
+def test_a_frequency_of_which_no_grid_can_be_made(
+    given: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=message):
+        look(tmp_path, frame(), **given)
+    keys = {"path": "t.csv", "ds": "timestamp", "y": "revenue", "horizon": 7, "context_length": 14}
+    with pytest.raises(DataError, match=message):
+        tables.read(Data.model_validate(keys | given), tmp_path)
 
 
 def test_semicolons_and_decimal_commas(tmp_path: Path) -> None:

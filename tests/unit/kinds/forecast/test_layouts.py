@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from retain.config.forecasts import ForecastOptions
-from retain.errors import DataError
+from retain.errors import DataError, ParamsError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import append, chunk_reader, chunks, formats, tables
+from retain.kinds.forecast.infer.entry import infer
 from retain.kinds.forecast.predict import bulk, endpoint, predictor
 from retain.kinds.forecast.predict.forecast_table import forecast_file
 
@@ -207,3 +208,30 @@ def test_a_request_in_csv_is_read_whatever_its_encoding(tmp_path: Path) -> None:
     champion = type("Champion", (), {"predictor": served, "example": table})
     example = endpoint.ForecastEndpoint.example_csv(None, champion)  # type: ignore[arg-type]
     assert len(served.requests.read_csv(example.encode())) == 2
+
+
+@pytest.mark.parametrize(
+    ("suffix", "given", "option"),
+    [
+        ("csv", {"sheet": "x"}, "--sheet"),
+        ("xlsx", {"separator": ";"}, "--separator"),
+        ("xlsx", {"encoding": "cp1252"}, "--encoding"),
+        ("parquet", {"skip_rows": 1}, "--skip-rows"),
+        ("parquet", {"sheet": "x"}, "--sheet"),
+    ],
+)
+def test_a_key_that_says_nothing_of_the_file_is_refused(
+    suffix: str, given: dict[str, Any], option: str, tmp_path: Path
+) -> None:
+    table = pd.DataFrame({"ds": pd.date_range("2021-01-01", periods=90), "y": range(90)})
+    write = {"csv": table.to_csv, "xlsx": table.to_excel, "parquet": table.to_parquet}[suffix]
+    write(tmp_path / f"t.{suffix}", index=False)
+    with pytest.raises(ParamsError, match=f"is a file without .* leave `{option}` out"):
+        infer("sales", f"t.{suffix}", tmp_path, 7, given, 0.0)
+
+
+def test_a_target_is_one_column_or_several(tmp_path: Path) -> None:
+    table = pd.DataFrame({"ds": pd.date_range("2021-01-01", periods=90), "a": 1.0, "b": 2.0})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(ParamsError, match="leave one of the two out"):
+        infer("sales", "t.csv", tmp_path, 7, {"value_columns": ["a"], "y": "b"}, 0.0)

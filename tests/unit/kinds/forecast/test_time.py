@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retain.config import loader
 from retain.errors import DataError, ParamsError, naming_options
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import (
@@ -367,6 +368,76 @@ def test_events_are_added_up_by_step(how: str, tmp_path: Path) -> None:
         == truth.loc[inside["ds"].iloc[0] : inside["ds"].iloc[-1]].index.tolist()
     )
     assert len(inside) >= len(truth) - 4
+
+
+@pytest.mark.parametrize("written_in", ["America/New_York", "UTC"])
+@pytest.mark.parametrize("frequency", ["D", "24h", "W-SUN"])
+def test_events_are_added_up_by_days_of_the_time_zone(
+    frequency: str, written_in: str, tmp_path: Path
+) -> None:
+    hours = pd.date_range("2024-02-05", "2024-05-06", freq="h", tz="America/New_York")[:-1]
+    table = written([stamp.isoformat() for stamp in hours.tz_convert(written_in)])
+    keys = {"aggregate": "sum", "frequency": frequency, "timezone": "America/New_York"}
+    data, read, said = found(tmp_path, table, **keys)
+    assert data.local_dates
+    assert "local_dates: days begin at midnight in America/New_York" in said
+    truth = table.set_index(hours.tz_localize(None))["sales"].resample(data.frequency).sum()
+    assert read.frame["ds"].tolist() == truth.index.tolist()
+    assert read.frame["y"].tolist() == truth.tolist()
+
+
+def test_hours_are_added_up_in_utc(tmp_path: Path) -> None:
+    quarters = pd.date_range("2024-02-05", periods=800, freq="15min", tz="America/New_York")
+    table = written([stamp.isoformat() for stamp in quarters])
+    keys = {"aggregate": "sum", "frequency": "h", "timezone": "America/New_York"}
+    data, read, _ = found(tmp_path, table, **keys)
+    assert not data.local_dates
+    assert read.frame["ds"].iloc[0] == pd.Timestamp("2024-02-05 05:00")
+
+
+@pytest.mark.parametrize(
+    ("earliest", "latest", "given"),
+    [(400, 1000, {}), (600, 1400, {"align": "period", "frequency": "D"})],
+)
+def test_one_row_a_day_is_of_its_day_in_the_time_zone(
+    earliest: int, latest: int, given: dict[str, str], tmp_path: Path
+) -> None:
+    days = DAYS.tz_localize("America/New_York")
+    hours = np.random.default_rng(1).integers(earliest, latest, len(days))
+    stamps = [
+        day + pd.Timedelta(minutes=int(minute)) for day, minute in zip(days, hours, strict=True)
+    ]
+    table = written([stamp.isoformat() for stamp in stamps])
+    data, read, _ = found(tmp_path, table, timezone="America/New_York", **given)
+    assert (data.align, data.local_dates) == ("period", True)
+    assert read.frame["ds"].tolist() == DAYS.tolist()
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"aggregate": "sum"}, "aggregate: steps of D would begin .*; set local_dates to true"),
+        ({"align": "period"}, "align: steps of D would begin at midnight in UTC, not in Asia/To"),
+        ({"aggregate": "sum", "time_format": "epoch_s"}, "leave timezone out for days in UTC"),
+        (
+            {"aggregate": "sum", "time_format": "epoch_s", "local_dates": True},
+            "leave timezone out for days in UTC",
+        ),
+        ({"aggregate": "sum", "local_dates": True}, None),
+        ({"aggregate": "sum", "frequency": "6h"}, None),
+        ({"aggregate": "sum", "timezone": "UTC"}, None),
+    ],
+)
+def test_a_problem_has_no_days_of_utc_beside_another_time_zone(
+    keys: dict[str, Any], message: str | None
+) -> None:
+    data = {"path": "t.csv", "horizon": 2, "context_length": 1, "frequency": "D"}
+    entry = {"kind": "forecast", "data": {**data, "timezone": "Asia/Tokyo", **keys}, "gate": []}
+    if message is None:
+        loader.parse("s", entry)
+        return
+    with pytest.raises(ParamsError, match=message):
+        loader.parse("s", entry)
 
 
 def test_rows_are_counted_without_a_target(tmp_path: Path) -> None:

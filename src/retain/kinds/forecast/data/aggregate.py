@@ -13,7 +13,7 @@ import pandas as pd
 from retain.errors import DataError, setting
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data.alignment import limits, period
-from retain.kinds.forecast.data.frequency import Micros, micros
+from retain.kinds.forecast.data.frequency import Micros, check_steps, micros
 
 
 def to_steps(long: pd.DataFrame, data: Data) -> pd.DataFrame:
@@ -55,6 +55,7 @@ def whole_steps(stamps: Sequence[Micros], data: Data, where: str) -> tuple[int, 
     frequency = str(data.frequency)
     every = np.unique(np.concatenate(stamps))
     slots = period(every, frequency)
+    check_steps(int(slots[0]), int(slots[-1]), frequency, where)
     begins = np.flatnonzero(np.r_[True, np.diff(slots) != 0])
     ends = np.r_[begins[1:], len(every)] - 1
     starts, nexts = limits(slots[begins], frequency)

@@ -13,7 +13,7 @@ import pandas as pd
 from retain.errors import setting
 from retain.kinds.forecast.data.columns import fault
 from retain.kinds.forecast.data.formats import Origin
-from retain.kinds.forecast.data.frequency import DAY, Micros, micros, width
+from retain.kinds.forecast.data.frequency import DAY, Micros, length_of, micros
 from retain.kinds.forecast.time_axis import TimeAxis
 
 ENDS = ("W", "ME", "BME", "QE", "YE")  # frequencies whose stamp is the last day of a step
@@ -58,8 +58,7 @@ def aligned(ds: "pd.Series[Any]", data: TimeAxis) -> "pd.Series[Any]":
 
 def period(stamps: Micros, frequency: str) -> Micros:
     """Return the step that each stamp lies in."""
-    offset = pd.tseries.frequencies.to_offset(frequency)
-    length = width(offset)
+    length = length_of(frequency)
     if length is not None:
         return np.asarray(stamps - stamps % length)
     days = stamps // DAY
@@ -73,7 +72,7 @@ def period(stamps: Micros, frequency: str) -> Micros:
 
 def nearest(stamps: Micros, frequency: str) -> Micros:
     """Return the stamp of the grid nearest to each stamp."""
-    length = width(pd.tseries.frequencies.to_offset(frequency))
+    length = length_of(frequency)
     if length is not None:
         moved = stamps + length // 2
         return np.asarray(moved - moved % length)
@@ -86,7 +85,7 @@ def nearest(stamps: Micros, frequency: str) -> Micros:
 
 def limits(slots: Micros, frequency: str) -> tuple[Micros, Micros]:
     """Return when each step begins, and when the next does."""
-    length = width(pd.tseries.frequencies.to_offset(frequency))
+    length = length_of(frequency)
     if length is not None:
         return slots, np.asarray(slots + length)
     days = slots // DAY

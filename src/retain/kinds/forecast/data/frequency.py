@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.tseries.offsets import BMonthBegin, BMonthEnd
 
-from retain.errors import DataError
+from retain.errors import DataError, setting
 
 Micros = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -26,6 +26,7 @@ WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 # steps of the calendar, which differ in length: the shortest and longest in days, by class
 CALENDAR = {-1: (28, 31), -2: (89, 92), -3: (365, 366)}
+MOST_STEPS = 1_000_000_000  # of a table's grid, which memory must hold
 CALENDAR_ALIASES = {"W", "MS", "ME", "BMS", "BME", "QS", "QE", "YS", "YE"}
 CLASS_NAMES = {-1: "one month", -2: "one quarter", -3: "one year"}
 
@@ -118,6 +119,32 @@ def canonical(frequency: str) -> str:
         f"`frequency: {frequency}` is not supported; use multiples of s, min, h or D, "
         "or one of B, W, MS, ME, BMS, BME, QS, QE, YS, YE"
     )
+
+
+def length_of(frequency: str) -> int | None:
+    """Return the length of a step as `width`, of any spelling; DataError as `canonical`."""
+    return width(pd.tseries.frequencies.to_offset(canonical(frequency)))
+
+
+def check_steps(first: int, last: int, frequency: str, where: str) -> None:
+    """Raise DataError where there are more steps between two stamps than a grid can have."""
+    length = length_of(frequency)
+    if length is not None and (steps := (last - first) // length + 1) > MOST_STEPS:
+        raise DataError(
+            f"{where}: from the first to the last time stamp there are {steps:,} "
+            f"{units(frequency)}, and a table may have {MOST_STEPS:,}: set a longer "
+            f"{setting('frequency')}, or correct the stamps"
+        )
+
+
+def of_days(frequency: str) -> bool:
+    """Return whether steps begin at the begin of a day; DataError as `canonical`.
+
+    >>> of_days("h"), of_days("24h"), of_days("W-MON"), of_days("MS")
+    (False, True, True, True)
+    """
+    length = length_of(frequency)
+    return length is None or length % DAY == 0
 
 
 def off_grid(stamps: Micros, counts: Micros, frequency: str) -> Mask:

@@ -53,6 +53,7 @@ def check_grid(
                 sorted(rows),
                 "One problem has one frequency: make a problem of its own for the others.",
             )
+    frequency.check_steps(int(times.stamps[0]), int(times.stamps[-1]), name, origin.where)
     off = frequency.off_grid(times.stamps, times.stamp_counts, name)
     if off.any():
         given, align = setting("frequency"), setting("align")

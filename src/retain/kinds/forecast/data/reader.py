@@ -16,7 +16,7 @@ from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data.formats import PLACE, Csv, Dialect, Origin
 from retain.kinds.forecast.data.parquet import Parquet
 from retain.kinds.forecast.data.sheets import Sheet
-from retain.kinds.forecast.data.sources import Source, find, open_source, walk
+from retain.kinds.forecast.data.sources import Source, check_unique, find, open_source, walk
 from retain.words import clipped, nearest
 
 AnyTable = Csv | Parquet | Sheet
@@ -32,6 +32,12 @@ class Raw:
     frame: pd.DataFrame
     origin: Origin
     digest: str = ""
+
+
+def of_frame(frame: pd.DataFrame, where: str, first_row: int) -> Raw:
+    """Return the rows of a table that is in memory; DataError where two columns have one name."""
+    check_unique(where, list(map(str, frame.columns)))
+    return Raw(frame.reset_index(drop=True), Origin(where, first_row))
 
 
 def open_for(data: Data, root: Path, path: str | None = None) -> AnyTable:

@@ -89,7 +89,7 @@ def clean(frame: pd.DataFrame, data: Data, where: str, first_row: int = 2) -> Ta
     Raises:
         DataError: the table cannot be used as it is.
     """
-    return check(Raw(frame.reset_index(drop=True), Origin(where, first_row)), data)
+    return check(reader.of_frame(frame, where, first_row), data)
 
 
 def check(raw: Raw, data: Data, part: bool = False) -> Table:

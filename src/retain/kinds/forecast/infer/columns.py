@@ -59,7 +59,7 @@ def find(raw: Raw, given: dict[str, Any], path: str, sentences: list[str]) -> di
     wide = list(known.get("value_columns", ()))
     across_keys = shape.dates_across(raw.frame, known, path)
     named = [] if across_keys else [*as_list(known.get("ds")), *as_list(known.get("y"))]
-    named += id_columns
+    named += [*id_columns, *known.get("categorical", ())]
     tables.check_names(path, list(raw.frame.columns), [*named, *wide, *given_covariates, *dropped])
     if across_keys:
         return shape.find(raw, known | across_keys, path, sentences)
@@ -71,16 +71,20 @@ def find(raw: Raw, given: dict[str, Any], path: str, sentences: list[str]) -> di
     order = _order(frame, known | roles, raw.origin)
 
     rest = [name for name in frame.columns if name not in time]
-    numeric = [name for name in rest if numbers.is_numeric(sample[name], known)]
-    text = [name for name in rest if name not in {*numeric, *id_columns, *given_covariates}]
-    numbers.check_signs(sample, text, known, path)
+    categorical = list(known.get("categorical", ()))
+    numeric = [
+        name for name in rest if name not in categorical and numbers.is_numeric(sample[name], known)
+    ]
+    meant = {*numeric, *id_columns, *given_covariates, *categorical}
+    numbers.check_signs(sample, [name for name in rest if name not in meant], known, path)
     signs = numbers.find(frame, numeric, known, path, sentences)
     known |= signs
     converted = numbers.convert(frame, numeric, known)
 
     free = [name for name in rest if name not in {known.get("y"), *given_covariates, *wide}]
     if not id_columns and not wide:
-        id_columns = infer_keys.find(converted, order, free, numeric, path)
+        of_id = [name for name in free if name not in categorical]
+        id_columns = infer_keys.find(converted, order, of_id, numeric, path)
     free = [name for name in free if name not in id_columns]
     series = keys.join([frame[n].astype("str") for n in id_columns]) if id_columns else None
     counted = known.get("aggregate") == "count" and not wide
@@ -128,10 +132,14 @@ def _covariate_roles(
         of_kind = [*given, *(() if wide and key == COVARIATES[2] else found.get(key, ()))]
         if of_kind:
             roles[key] = of_kind
-    categorical = [name for of_kind in roles.values() for name in of_kind if name not in numeric]
+    categorical = list(known.get("categorical", ()))
     if categorical:
-        roles["categorical"] = categorical
-        sentences.append(f"categorical: {names(categorical)}, for they hold text")
+        sentences.append(f"categorical: {names(categorical)}, as given")
+    used = [name for of_kind in roles.values() for name in of_kind]
+    if text := [name for name in used if name not in {*numeric, *categorical}]:
+        sentences.append(f"categorical: {names(text)}, for they hold text")
+    if categorical or text:
+        roles["categorical"] = [*categorical, *text]
     return roles
 
 

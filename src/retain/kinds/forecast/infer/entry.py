@@ -7,13 +7,14 @@ with different values) is asked for.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
 from retain.config import loader
-from retain.errors import AmbiguousError, Choice, naming_options
+from retain.errors import AmbiguousError, Choice, ParamsError, naming_options, setting
 from retain.kinds.forecast.config import Data, Problem
 from retain.kinds.forecast.data import chunks, frequency, panel, reader, slots, tables, unseen
 from retain.kinds.forecast.data.formats import Dialect
@@ -71,16 +72,21 @@ def infer(
     sentences: list[str] = []
     folds, preset = given.get("folds"), given.get("preset")
     given = {key: value for key, value in given.items() if key not in ("folds", "preset")}
+    horizon, given = _checked(path, horizon, given, folds, preset)
     opened = reader.open_table(path, root, Dialect(max_bytes=given.get("max_bytes")))
     opened, dialect = layout.find(opened, given, sentences)
     raw = columns.without_nested(reader.load(opened), sentences)
     known = {"path": path, "horizon": horizon, "context_length": 1, **given, **dialect}
-    meaning = columns.find(raw, known, path, sentences)
-    for key in columns.ASKED:
-        known.pop(key, None)
-    entry = {"kind": "forecast", "preset": "fast", "data": known | meaning, "gate": []}
-    draft: Data = cast("Problem", loader.parse(name, entry)).data
+    try:
+        meaning = columns.find(raw, known, path, sentences)
+        for key in columns.ASKED:
+            known.pop(key, None)
+        draft = Data.model_validate(known | meaning)
+    except ValidationError as error:
+        raise ParamsError(loader.describe_errors(path, error, Data, "data")) from None
     draft = steps.find(raw, draft, sentences)
+    settings = draft.model_dump(mode="json", exclude_unset=True)
+    loader.parse(name, {"kind": "forecast", "preset": "fast", "data": settings, "gate": []})
     if draft.duplicates == "error" and draft.aggregate is None and draft.ambiguous == "error":
         draft = _choose_duplicates(raw, draft, sentences)
     table = tables.check(raw, draft)
@@ -117,13 +123,47 @@ def infer(
         **{key: getattr(draft, key) for key in TIME_KEYS if key in draft.model_fields_set},
         "horizon": horizon,
         **tuned,
-        **({} if draft.minimum is None else {"minimum": 0}),
+        **({} if draft.minimum is None else {"minimum": draft.minimum or 0}),
         "split": draft.split.model_dump(mode="json"),
         **{key: value for key, value in dialect.items() if value != DEFAULTS.get(key)},
         **{key: value for key, value in written.items() if value != DEFAULTS.get(key)},
         "duplicates": draft.duplicates,
     }
+    for key, value in given.items():  # what is not inferred, such as `unit`
+        if key in Data.model_fields and key not in columns.ASKED:
+            data.setdefault(key, value)
     return Inferred(data, preset, model, folds, checks, tuple(sentences), table)
+
+
+def _checked(
+    path: str, horizon: int, given: dict[str, Any], folds: int | None, preset: str | None
+) -> tuple[int, dict[str, Any]]:
+    """Return horizon and given keys; ParamsError for a value that a key has in no table.
+
+    What does not go together is judged when the meaning of the columns is known.
+    """
+    if given.get("value_columns") and "y" in given:
+        raise ParamsError(
+            f"{path}: {setting('y')} names one column to forecast and {setting('value_columns')} "
+            "names several: leave one of the two out"
+        )
+    fields = {key: value for key, value in given.items() if key in Data.model_fields}
+    entry: dict[str, Any] = {
+        "kind": "forecast",
+        "data": {"path": path, "context_length": 1, **fields, "horizon": horizon},
+        "gate": [],
+    }
+    if folds is not None:
+        entry["evaluation"] = {"folds": folds}
+    if preset is not None:
+        entry["preset"] = preset
+    try:
+        data = Problem.model_validate(entry).data
+    except ValidationError as error:
+        if any(problem["loc"] not in ((), ("data",)) for problem in error.errors()):
+            raise ParamsError(loader.describe_errors(path, error, Problem)) from None
+        return int(horizon), given
+    return data.horizon, given | data.model_dump(mode="json", include=set(fields))
 
 
 def _choose_split(
@@ -155,8 +195,8 @@ def _choose_split(
 
 
 def _bound(table: tables.Table, draft: Data, sentences: list[str]) -> Data:
-    """Return the draft with `minimum: 0` where no value of the table is negative."""
-    if not table.frame["y"].min() >= 0:
+    """Return the draft with `minimum: 0` where no value is negative, unless it is given."""
+    if "minimum" in draft.model_fields_set or not table.frame["y"].min() >= 0:
         return draft
     sentences.append("minimum: 0; no value is negative, and no forecast will be")
     return draft.model_copy(update={"minimum": 0.0})

@@ -5,12 +5,15 @@ import dataclasses
 from collections import Counter
 from typing import IO, Any
 
+from retain.errors import ParamsError, setting
 from retain.kinds.forecast.data.formats import SEPARATORS, Csv, Dialect, fields
 from retain.kinds.forecast.data.reader import AnyTable
 from retain.kinds.forecast.data.sheets import Sheet
 
 LINES = 200  # that decide on the separator
 BLOCK = 1 << 20
+KEYS = ("separator", "encoding", "skip_rows", "sheet", "max_bytes")
+READ = {Csv: ("separator", "encoding", "skip_rows"), Sheet: ("skip_rows", "sheet")}
 
 
 def find(
@@ -20,12 +23,16 @@ def find(
 
     Raises:
         DataError: a workbook has several sheets, and none is named.
+        ParamsError: a key is given that says nothing of a file of this format.
     """
-    keys = {
-        key: given[key]
-        for key in ("separator", "encoding", "skip_rows", "sheet", "max_bytes")
-        if given.get(key) is not None
-    }
+    keys = {key: given[key] for key in KEYS if given.get(key) is not None}
+    read = next((keys for format, keys in READ.items() if isinstance(table, format)), ())
+    for key in keys:
+        if key not in (*read, "max_bytes"):
+            raise ParamsError(
+                f"{table.path} is a file without {key}, which would do nothing: leave "
+                f"{setting(key)} out"
+            )
     if isinstance(table, Csv):
         if "encoding" not in keys:
             keys |= _encoding(table, sentences)
@@ -39,7 +46,7 @@ def find(
             keys["skip_rows"] = begin
     if isinstance(table, Csv | Sheet):
         return dataclasses.replace(table, dialect=Dialect(**keys)), keys
-    return table, {key: value for key, value in keys.items() if key == "max_bytes"}
+    return table, keys
 
 
 def _encoding(table: Csv, sentences: list[str]) -> dict[str, Any]:

@@ -84,7 +84,12 @@ def find(raw: Raw, known: dict[str, Any], path: str, sentences: list[str]) -> di
     left = [name for name in others if name not in {*ids, *fixed}]
     draft = Data(path=path, horizon=1, context_length=1, **roles, static_covariates=tuple(fixed))
     long, _ = across.melt(Raw(raw.frame, raw.origin), draft)
-    sample = [name for name in [draft.y, *fixed] if numbers.is_numeric(long.frame[name], known)]
+    texts = known.get("categorical", ())
+    sample = [
+        name
+        for name in [draft.y, *fixed]
+        if name not in texts and numbers.is_numeric(long.frame[name], known)
+    ]
     signs = numbers.find(long.frame, sample, known, path, sentences)
     if fixed:
         roles["static_covariates"] = fixed

@@ -20,7 +20,6 @@ from retain.kinds.forecast.data import (
     keys,
     mistyped,
     reader,
-    time_formats,
     timestamps,
 )
 from retain.kinds.forecast.data.frequency import DAY, SECOND, WEEKDAYS, Micros
@@ -68,6 +67,17 @@ def find(raw: reader.Raw, draft: Data, sentences: list[str]) -> Data:
     """
     if draft.dates_across:
         raw, _ = across.melt(raw, draft)
+    said: list[str] = []
+    found = _find(raw, draft, said)
+    if found.cuts_days_in_utc and not found.in_utc:  # `align` was found by stamps in UTC
+        said = []
+        found = _find(raw, _of_place(draft, said), said)
+    sentences += said
+    return found
+
+
+def _find(raw: reader.Raw, draft: Data, sentences: list[str]) -> Data:
+    """Find the keys of time by the stamps as they are in UTC, or with `local_dates` of a place."""
     origin, column = raw.origin, timestamps.column(raw.frame, draft)
     names = keys.ids(raw.frame, draft, origin)
     draft = _local_dates(column, draft, origin, sentences)
@@ -103,14 +113,20 @@ def find(raw: reader.Raw, draft: Data, sentences: list[str]) -> Data:
     return draft
 
 
+def _of_place(draft: Data, sentences: list[str]) -> Data:
+    """Return the draft for steps of days that begin at midnight of the time zone."""
+    sentences.append(
+        f"local_dates: days begin at midnight in {draft.timezone}; an offset from UTC is left out"
+    )
+    return draft.model_copy(update={"local_dates": True})
+
+
 def _local_dates(column: "pd.Series[Any]", draft: Data, origin: Any, sentences: list[str]) -> Data:
     """Return the draft for stamps by the day, which are dates of the time zone, not times in it."""
-    if (
-        draft.timezone in (None, "UTC")
-        or draft.local_dates
-        or draft.time_format in time_formats.IN_UTC
-    ):
+    if draft.timezone in (None, "UTC") or draft.local_dates or draft.in_utc:
         return draft
+    if draft.cuts_days_in_utc:
+        return _of_place(draft, sentences)
     local = draft.model_copy(update={"local_dates": True})
     ds = (
         pd.DatetimeIndex(timestamps.parse(column.drop_duplicates(), local, origin))

@@ -41,18 +41,21 @@ class Trials:
         self._used = used
         self._reasons: dict[str, str] = {}
 
-    def choose(self, start: Problem, contexts: list[int], few: bool) -> Problem:
+    def choose(
+        self, start: Problem, transforms: Sequence[str], contexts: Sequence[int], few: bool
+    ) -> Problem:
         """Return the problem with the settings that networks do best with.
 
         What depends on a network on the base stays as it is where none would be kept, so few
         windows there are. What matters most is tried first, while there are seconds left.
 
         Args:
+            transforms, contexts: those that are tried, the safest first.
             few: whether there are so few windows that a network learns no season from them.
         """
         problem, enough = start, self.enough(start)
         if enough:
-            problem = self._choose("transform", problem, _transforms(problem))
+            problem = self._choose("transform", problem, _transforms(transforms))
         alone = self._alone(problem, few)
         found = {key: getattr(alone.model, key) for key in ("normalisation", "residual")}
         problem = _with(problem, Option("", {}, found))
@@ -106,14 +109,11 @@ class Trials:
         return candidates[compared.chosen]
 
 
-def _transforms(problem: Problem) -> list[Option]:
-    names = [problem.data.transform]
-    if names == ["log1p"]:
-        names = ["log1p", "none", "box_cox"]
+def _transforms(names: Sequence[str]) -> list[Option]:
     return [Option(name, {"transform": name}, {}) for name in names]
 
 
-def _lengths(problem: Problem, contexts: list[int], frequency: str) -> list[Option]:
+def _lengths(problem: Problem, contexts: Sequence[int], frequency: str) -> list[Option]:
     horizon = problem.data.horizon
     return [
         Option(

@@ -100,6 +100,9 @@ def tune(
         contexts = [given["context_length"]]
     drawn = sample.draw(built, max(contexts) + season + 1)
     start = _start(name, draft, built, rules, season, contexts[0])
+    transforms = [start.data.transform]
+    if transforms == ["log1p"] and "transform" not in given:
+        transforms += ["none", "box_cox"]
     if start.model.mean == "tweedie":
         sentences.append(
             f"mean: tweedie, an output of its own; {100 * _zeros(built):.0f} % of the training "
@@ -115,7 +118,7 @@ def tune(
     # A network learns no season from a few windows, and its difference to the season is safer where
     # most of them have a season before them.
     few = rules.windows(contexts[0]) < FEW and 1 < season <= rules.trained.max() // 2
-    problem = tried.choose(start, contexts, few)
+    problem = tried.choose(start, transforms, contexts, few)
     if "context_length" not in given:
         reason = tried.reason("context_length")
         sentences.append(f"context_length: {problem.data.context_length}{reason}")
@@ -264,6 +267,8 @@ def _start(
         "season_length": season,
         "transform": "log1p" if logs else "none",
     }
+    if "transform" in draft.model_fields_set:
+        data["transform"] = draft.transform
     model = {
         "base": "pool",
         "segment_length": segment_length(built.schema.frequency, rules.horizon, context),
@@ -272,7 +277,7 @@ def _start(
     }
     if windows >= PLENTY:
         model["hidden_size"] = WIDE
-    if draft.minimum is not None and _zeros(built) > MOSTLY_ZERO:
+    if bounded and _zeros(built) > MOSTLY_ZERO:
         model["mean"] = "tweedie"
     entry = {"kind": "forecast", "preset": "fast", "data": data, "model": model, "gate": []}
     return cast("Problem", loader.parse(name, entry))

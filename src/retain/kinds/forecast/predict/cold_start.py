@@ -16,7 +16,6 @@ from retain.errors import DataError, ModelError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import calendars, reader, tables, timestamps, unseen
 from retain.kinds.forecast.data.features import encode
-from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.reader import Raw
 from retain.kinds.forecast.predict.inputs import Inputs
 from retain.kinds.forecast.predict.predictor import Predictor
@@ -42,7 +41,7 @@ def forecast_file(model: Predictor, path: str, taken: str | None) -> Forecasts:
 
 def forecast_frame(model: Predictor, frame: pd.DataFrame, where: str) -> Forecasts:
     """Forecast the new series of a table that is in memory; raises as `forecast_file` does."""
-    return _forecast(model, Raw(frame.reset_index(drop=True), Origin(where, 0)), None)
+    return _forecast(model, reader.of_frame(frame, where, 0), None)
 
 
 def _check_taught(model: Predictor) -> None:

@@ -10,7 +10,6 @@ from retain.errors import DataError
 from retain.kinds.forecast.config import Data
 from retain.kinds.forecast.data import reader, tables
 from retain.kinds.forecast.data.alignment import PHASE
-from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.reader import Raw
 from retain.words import listed, nearest
 
@@ -41,7 +40,7 @@ def read(path: str, data: Data) -> Future:
 def of_frame(frame: pd.DataFrame, data: Data, where: str, first_row: int = 0) -> Future:
     """Check a table of the future that is in memory already; raises DataError as `read` does."""
     _check_wanted(where, data)
-    return _checked(Raw(frame.reset_index(drop=True), Origin(where, first_row)), data)
+    return _checked(reader.of_frame(frame, where, first_row), data)
 
 
 def needed_columns(data: Data) -> list[str]:
