@@ -66,8 +66,8 @@ def test_a_program_says_how_it_ended(body: str, code: int, said: str, tmp_path: 
 )
 def test_a_command_says_that_it_was_interrupted(command: str, said: str, tmp_path: Path) -> None:
     body = (
-        f"from retain import cli\n    @cli.app.command()\n    def it() -> None:\n        {command}\n"
-        "    sys.argv = ['retain', 'it']\n    cli.main()"
+        "from retain import cli\n    @cli.app.command()\n    def it() -> None:\n"
+        f"        {command}\n    sys.argv = ['retain', 'it']\n    cli.main()"
     )
     done = ended(body, tmp_path)
     assert (done.returncode, done.stderr) == (130, said)
