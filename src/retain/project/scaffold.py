@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import re
+import shlex
 import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -65,7 +66,7 @@ def make(folder: Path, example: bool, wheel: Path | None) -> list[str]:
         shutil.copy(kept, folder / "wheels")
     said = [f"made {folder} with retain {release.version()}: {', '.join(sorted(_top(content)))}"]
     said += _commit(folder)
-    said.append(f"next: cd '{folder}' && make setup && . .venv/bin/activate")
+    said.append(f"next: cd {shlex.quote(str(folder))} && make setup && . .venv/bin/activate")
     said.append("then: retain run" if example else "then: retain add NAME TABLE --horizon STEPS")
     return said
 
@@ -130,6 +131,6 @@ def _commit(folder: Path) -> list[str]:
         return [
             "git does not know who you are, so nothing is committed yet: "
             "git config --global user.name '…' && git config --global user.email '…', "
-            f"then git -C '{folder}' commit -m 'A project of retain'"
+            f"then git -C {shlex.quote(str(folder))} commit -m 'A project of retain'"
         ]
     return []

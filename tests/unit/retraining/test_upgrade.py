@@ -1,5 +1,6 @@
 """`retain init` and `retain upgrade`: what is written, and what is left alone."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,6 +50,16 @@ def test_a_new_project_is_committed_and_has_no_problem(project: Path) -> None:
     assert loader.load(project) == {}
     assert (project / "params.yaml").read_text().startswith(managed.FIRST_LINE)
     assert release.of_project(project) == HERE
+
+
+def test_the_folder_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
+    folder = tmp_path / "Anna's sales"
+    (line,) = [
+        line
+        for line in scaffold.make(folder, example=False, wheel=None)
+        if line.startswith("next: ")
+    ]
+    assert shlex.split(line)[1:4] == ["cd", str(folder), "&&"]
 
 
 def test_nothing_is_overwritten(project: Path) -> None:
