@@ -276,6 +276,20 @@ def test_an_entry_is_the_first_one_behind_an_empty_mapping(tmp_path: Path) -> No
         assert after.startswith("problems:  # none\n\n  other:\n")
 
 
+def test_params_are_read_once_for_all_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    params_file.write(write(tmp_path, GOOD), "other", ENTRY, {})
+    whole, reads = loader.load(tmp_path), []
+    monkeypatch.setattr(loader, "load", lambda root: reads.append(root) or whole)
+    assert list(loader.some(tmp_path, ["other", "sales"])) == ["other", "sales"]
+    assert loader.some(tmp_path, []) == whole
+    assert len(reads) == 2
+    with pytest.raises(ParamsError, match="no problem `sale`; did you mean `sales`"):
+        loader.some(tmp_path, ["other", "sale"])
+
+
 def test_line_ends_of_windows_stay(tmp_path: Path) -> None:
     paths = [write(tmp_path, GOOD) / "params.yaml", tmp_path / "dvc.yaml"]
     paths[1].write_text("stages: {}\n")
