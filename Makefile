@@ -61,8 +61,8 @@ $(STAMP): $(LOCKS) $(wildcard pyproject.toml)
 	  echo "error: '$(PYTHON)' is $$('$(PYTHON)' --version 2>&1), and retain needs 3.11 or newer; name one: make setup PYTHON=python3.12" >&2; exit 1; \
 	fi; \
 	base=$$('$(PYTHON)' -c 'import sys; print(sys._base_executable)'); \
-	place=$$(cat $(STAMP) 2>/dev/null || echo '$(CURDIR)'); \
-	if [ -e $(UNFINISHED) ] || [ "$$place" != '$(CURDIR)' ] || ! $(VENV)/bin/python -m pip --version >/dev/null 2>&1; then \
+	here=$$(pwd -P); place=$$(cat $(STAMP) 2>/dev/null || echo "$$here"); \
+	if [ -e $(UNFINISHED) ] || [ "$$place" != "$$here" ] || ! $(VENV)/bin/python -m pip --version >/dev/null 2>&1; then \
 	  echo "making $(VENV) with $$("$$base" --version)"; \
 	  rm -rf $(VENV); mkdir $(VENV); touch $(UNFINISHED); \
 	  "$$base" -m venv $(VENV); \
@@ -74,7 +74,7 @@ $(STAMP): $(LOCKS) $(wildcard pyproject.toml)
 	  touch $(UNFINISHED).failed; } | $(PROGRESS); \
 	if [ -e $(UNFINISHED).failed ]; then rm $(UNFINISHED).failed; exit 1; fi
 	@$(INSTALL_RETAIN)
-	@rm $(UNFINISHED); echo '$(CURDIR)' > $@
+	@rm $(UNFINISHED); pwd -P > $@
 
 run: setup ## Train, score and register every forecaster, as far as something changed; then print the results
 	@$(call problems,--kind forecast,retain run $$names)

@@ -64,6 +64,44 @@ def test_make_help_has_a_line_for_every_command() -> None:
     assert {*targets} == {*listed}
 
 
+PYTHON = """\
+#!/bin/sh
+case "$*" in
+  *_base_executable*) echo "$0" ;;
+  "-m venv .venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python; echo made ;;
+esac
+"""
+
+
+def test_make_setup_works_in_a_folder_with_an_apostrophe_and_notices_a_move(
+    tmp_path: Path,
+) -> None:
+    """Python and pip are a script, which installs nothing."""
+    script = tmp_path / "python"
+    script.write_text(PYTHON)
+    script.chmod(0o755)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+
+    def setup(folder: Path) -> str:
+        words = ["make", "setup", f"PYTHON={script}", "INSTALL_RETAIN=echo installed"]
+        done = subprocess.run(
+            words, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    folder = tmp_path / "Anna's (2) projects"
+    (folder / ".dvc").mkdir(parents=True)
+    (folder / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
+    for name in ("requirements.lock", "requirements-cuda.lock", ".dvc/config"):
+        (folder / name).touch()
+    assert "made\n" in setup(folder)
+    assert (folder / ".venv/.set-up").read_text() == f"{folder.resolve()}\n"
+    assert "Nothing to be done" in setup(folder)
+    moved = folder.rename(tmp_path / "moved")
+    assert "made\n" in setup(moved)
+
+
 def distribution(text: str) -> str:
     """The name in a requirement, as package indexes spell it."""
     name = re.match(r"[A-Za-z0-9._-]+", text)

@@ -51,6 +51,18 @@ def test_a_table_of_git_grows_and_its_state_before_is_in_the_commit(project: Pat
     assert append(project) == f"nothing added: {TABLE} has all 940 rows of ../new.csv\n"
 
 
+def test_values_of_planned_rows_are_filled_in(project: Path) -> None:
+    whole = small_table()
+    planned = whole.assign(y=whole["y"].where(whole["ds"] < "2024-01-19"))
+    planned.to_csv(project / TABLE, index=False)
+    commit(project)
+    said = append(project)
+    assert said.startswith(
+        f"0 rows added to {TABLE}, which reaches to 2024-01-20 23:00:00, 96 filled in, 844 it had "
+    )
+    assert (project / TABLE).read_text() == (project.parent / "new.csv").read_text()
+
+
 def test_a_table_of_dvc_grows_and_its_state_before_is_in_the_cache(project: Path) -> None:
     to_dvc(project)
     before = (project / TABLE).read_text()

@@ -54,6 +54,25 @@ def test_a_program_says_how_it_ended(body: str, code: int, said: str, tmp_path: 
     assert (done.returncode, done.stderr) == (code, said)
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("raise KeyboardInterrupt", "interrupted: no output was written\n"),
+        (
+            "with errors.stopped_after('t.csv has the rows'): os.kill(os.getpid(), signal.SIGINT)",
+            "interrupted: t.csv has the rows\n",
+        ),
+    ],
+)
+def test_a_command_says_that_it_was_interrupted(command: str, said: str, tmp_path: Path) -> None:
+    body = (
+        "from retain import cli\n    @cli.app.command()\n    def it() -> None:\n"
+        f"        {command}\n    sys.argv = ['retain', 'it']\n    cli.main()"
+    )
+    done = ended(body, tmp_path)
+    assert (done.returncode, done.stderr) == (130, said)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the system sends this signal on Linux alone")
 def test_a_stage_ends_with_the_dvc_that_started_it(tmp_path: Path) -> None:
     stage = (

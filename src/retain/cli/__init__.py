@@ -61,6 +61,7 @@ def _run() -> None:
 
     Raises:
         ParamsError: it is none.
+        KeyboardInterrupt: Ctrl-C ended the command.
     """
     if address := os.environ.get(_TRACKING_URI):
         try:
@@ -71,7 +72,13 @@ def _run() -> None:
             raise errors.ParamsError(
                 f"{_TRACKING_URI} is {store.shown(address)!r}, which is no URL: {error}"
             ) from None
-    app()
+    try:
+        app()
+    except SystemExit as stop:  # Typer's, also of Ctrl-C, whose sentence is in the cause
+        cause = getattr(stop.__context__, "__cause__", None)
+        if isinstance(cause, KeyboardInterrupt):
+            raise cause from None
+        raise
 
 
 def _print_version(wanted: bool) -> None:

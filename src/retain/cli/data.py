@@ -86,7 +86,10 @@ def append(
     name: Name,
     path: Annotated[Path, typer.Argument(help="File with new rows, in the format of the table.")],
 ) -> None:
-    """Add new rows to a problem's table; known rows are ignored, and conflicts are an error."""
+    """Add new rows to a problem's table, and fill in values that it lacks.
+
+    Known rows are ignored, and conflicts are an error.
+    """
     root = loader.find_root()
     problem = loader.load_problem(root, name)
     add_rows = manifest.require(
@@ -101,12 +104,13 @@ def append(
 
 
 def _print_appended(root: Path, path: Path, done: manifest.AppendedRows) -> None:
-    """Record a table that has new rows, and print what became of them."""
+    """Record a table that has new values, and print what became of them."""
     from retain.project import raw_table
 
-    if not done.added:
+    if not done.added + done.filled:
         typer.echo(f"nothing added: {done.table} has all {done.known:,} rows of {path}")
         return
-    also = f", {done.known:,} it had already" if done.known else ""
+    also = f", {done.filled:,} filled in" if done.filled else ""
+    also += f", {done.known:,} it had already" if done.known else ""
     typer.echo(f"{done.added:,} rows added to {done.table}, which reaches to {done.last}{also}")
     typer.echo(f"commit {raw_table.record(root, done.table)}, then retrain: make retrain")

@@ -70,5 +70,8 @@ def monitor(
         printing.report_table(table, pad_edge=False, header_style="bold")
         if table.note:
             typer.echo(table.note)
-    for note in [*content["notes"], *((content["inputs"] or {}).get("notes", []))]:
+    inputs = content["inputs"] or {"worse": [], "notes": []}
+    for reason in inputs["worse"]:
+        typer.echo(f"\nworse inputs: {reason}")
+    for note in [*content["notes"], *inputs["notes"]]:
         typer.echo(f"\nnote: {note}")

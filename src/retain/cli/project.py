@@ -1,6 +1,7 @@
 """The commands of `retain` about a whole project: create, run, upgrade and check it."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +31,7 @@ def init(
     made, warnings = scaffold.make(folder, example, wheel)
     for line in (made, *warnings):
         typer.echo(line)
-    typer.echo(f"next: cd '{folder}' && make setup && . .venv/bin/activate")
+    typer.echo(f"next: cd {shlex.quote(str(folder))} && make setup && . .venv/bin/activate")
     typer.echo("then: retain run" if example else "then: retain add NAME TABLE --horizon STEPS")
 
 

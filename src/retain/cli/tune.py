@@ -194,7 +194,7 @@ def _change(
     # A cell after the first, which has only its learning rate in params.yaml, keeps it if unsure.
     settings = planned.result(_settings(studies, unsure - {first}))
     path = root / "params.yaml"
-    before = path.read_text(encoding="utf-8")
+    before = files.read_to_edit(path)
     after = with_values(root, planned.name, planned.changed(settings))
     if before == after:
         typer.echo("the settings of params.yaml are the best that were tried")
@@ -218,5 +218,5 @@ def _change(
         words = "--apply --anyway" if first in unsure else "--apply"
         typer.echo(f"to write this, give the same command with {words}")
         return
-    files.write_text(path, after)
+    files.write_edited(path, after)
     typer.echo(f"written: params.yaml; train with `retain run {planned.name}`")

@@ -107,16 +107,18 @@ def load_problem(root: Path, name: str) -> "Problem":
     Every stage reads its problem with this function. It also raises ParamsError if the project is
     of another release of retain, since the outputs would be recorded under the wrong release.
     """
-    release.check(root)
-    problems = load(root)
-    if name not in problems:
-        raise ParamsError(f"params.yaml: no problem `{name}`{did_you_mean(name, list(problems))}")
-    return problems[name]
+    return some(root, [name])[name]
 
 
 def some(root: Path, names: list[str]) -> "dict[str, Problem]":
-    """Return the problems of these names, or all; raises ParamsError if one does not exist."""
-    return {name: load_problem(root, name) for name in names} or load(root)
+    """Return the problems of these names, or all; raises ParamsError as `load_problem`."""
+    release.check(root)
+    problems = load(root)
+    for name in names:
+        if name not in problems:
+            near = did_you_mean(name, list(problems))
+            raise ParamsError(f"params.yaml: no problem `{name}`{near}")
+    return {name: problems[name] for name in names or problems}
 
 
 def parse(name: str, entry: Any) -> "Problem":

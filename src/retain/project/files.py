@@ -9,7 +9,9 @@ import io
 import json
 import math
 import os
+import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,8 @@ from typing import Any
 from retain.errors import ModelError, RetainError
 
 LEFT_OUT = "left-out.txt"  # the only file in the folder of a model that is not trained
+
+IN_CACHE = re.compile(r"/[0-9a-f]{2}/[0-9a-f]{30}$")  # a file of DVC's cache, by its md5
 
 
 @contextmanager
@@ -104,10 +108,19 @@ def publish_each(scratch: Path, target: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path to write to; the written file replaces `path` atomically."""
+    """Yield a path to write to; the written file replaces `path` atomically.
+
+    A link stays, and the file that it names is replaced, unless that is one of DVC's cache. The
+    mode stays, unless it is that of a file that may not be written, as those of the cache.
+    """
+    if path.is_symlink() and path.is_file():
+        linked = path.resolve()
+        path = path if IN_CACHE.search(linked.as_posix()) else linked
     scratch = path.with_name(f".{os.getpid()}.{path.name}")  # of the same ending
     try:
         yield scratch
+        if path.is_file() and path.stat().st_mode & stat.S_IWUSR:
+            shutil.copymode(path, scratch)
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
@@ -122,6 +135,25 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a file in UTF-8 atomically."""
     write_bytes(path, text.encode())
+
+
+def read_to_edit(path: Path) -> str:
+    r"""Return the text of a file in UTF-8, for `write_edited`; with \n where all lines end in \r\n.
+
+    So that what is edited sees one line end, and all other bytes stay.
+    """
+    text = path.read_bytes().decode()
+    return text.replace("\r\n", "\n") if _has_crlf(text) else text
+
+
+def write_edited(path: Path, text: str) -> None:
+    """Write the text of a file that is there atomically, with the line ends that the file has."""
+    crlf = _has_crlf(path.read_bytes().decode())
+    write_text(path, text.replace("\n", "\r\n") if crlf else text)
+
+
+def _has_crlf(text: str) -> bool:
+    return "\r\n" in text and text.count("\r\n") == text.count("\n")
 
 
 def md5(content: bytes | io.BufferedIOBase) -> str:

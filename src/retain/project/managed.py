@@ -88,14 +88,14 @@ def watch(root: Path, folders: Sequence[str]) -> str:
     Raises:
         ParamsError: dvc.yaml does not have that stage as retain writes it.
     """
-    from retain.project.files import write_text
+    from retain.project.files import read_to_edit, write_edited
 
     path = root / "dvc.yaml"
-    before = path.read_text(encoding="utf-8")
+    before = read_to_edit(path)
     after = watching(before, folders)
     if after != before:
         managed, yours = split(after)
-        write_text(path, stamped(managed) + yours if is_untouched(before) else after)
+        write_edited(path, stamped(managed) + yours if is_untouched(before) else after)
     check_watched(root, folders)
     added = ", ".join(folder for folder in folders if _dependency(folder) not in before)
     return f"dvc.yaml: the stage `code` depends on {added} now; commit it" if added else ""

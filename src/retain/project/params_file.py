@@ -13,7 +13,7 @@ from ruamel.yaml.representer import RoundTripRepresenter
 
 from retain.config.loader import load, parse
 from retain.errors import ParamsError
-from retain.project.files import write_text
+from retain.project.files import read_to_edit, write_edited
 from retain.words import clipped
 
 
@@ -30,7 +30,7 @@ def write(root: Path, name: str, entry: dict[str, Any], comments: dict[str, str]
         ParamsError: the entry is wrong, or the layout of the file allows no further block.
     """
     path = root / "params.yaml"
-    before, wanted = path.read_text(encoding="utf-8"), {**load(root), name: parse(name, entry)}
+    before, wanted = read_to_edit(path), {**load(root), name: parse(name, entry)}
     # Appended text, unlike a YAML round trip, changes no comment or quote of the old text.
     kept = _without(before, "problems", name).rstrip("\n")
     kept = re.sub(r"^problems:[ ]*\{ *\}", "problems:", kept, flags=re.MULTILINE)
@@ -41,7 +41,7 @@ def write(root: Path, name: str, entry: dict[str, Any], comments: dict[str, str]
             "its names indented by two spaces"
         )
     _add_artifact(root / "dvc.yaml", name)
-    write_text(path, after)
+    write_edited(path, after)
 
 
 def set_parent(root: Path, name: str, md5s: dict[str, str]) -> None:
@@ -54,7 +54,7 @@ def set_parent(root: Path, name: str, md5s: dict[str, str]) -> None:
         ParamsError: `training` is not written as a block with a line for each key.
     """
     path, before = root / "params.yaml", load(root)[name]
-    text = path.read_text(encoding="utf-8")
+    text = read_to_edit(path)
     training = YAML().load(text)["problems"][name].get("training")
     lines, after = text.splitlines(keepends=True), text
     if isinstance(training, CommentedMap) and not training.fa.flow_style():
@@ -72,7 +72,7 @@ def set_parent(root: Path, name: str, md5s: dict[str, str]) -> None:
             f"params.yaml: problems.{name}.training.parent cannot be written: write `training:` as "
             f"a block, `warm_start` and `parent` on a line each"
         )
-    write_text(path, after)
+    write_edited(path, after)
 
 
 def remove(root: Path, name: str) -> None:
@@ -83,19 +83,19 @@ def remove(root: Path, name: str) -> None:
     """
     path, artifacts = root / "params.yaml", root / "dvc.yaml"
     wanted = {key: value for key, value in load(root).items() if key != name}
-    after = _without(path.read_text(encoding="utf-8"), "problems", name)
+    after = _without(read_to_edit(path), "problems", name)
     if not wanted:  # DVC reads no stage if `problems:` is empty
         after = re.sub(r"^problems:(?! *\{)", "problems: {}", after, flags=re.MULTILINE)
     if not reads_as(after, wanted):
         raise ParamsError(
             f"params.yaml: problems.{name} is not a separate block: remove it yourself"
         )
-    text = artifacts.read_text(encoding="utf-8")
+    text = read_to_edit(artifacts)
     if name in (read_yaml(artifacts).get("artifacts") or {}):
         text = _without(text, "artifacts", name)
         text = re.sub(r"\n*^artifacts:\s*\Z", "\n", text, flags=re.MULTILINE)
-        write_text(artifacts, text)
-    write_text(path, after)
+        write_edited(artifacts, text)
+    write_edited(path, after)
 
 
 def reads_as(text: str, wanted: dict[str, Any]) -> bool:
@@ -165,7 +165,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def _add_artifact(path: Path, name: str) -> None:
     """Declare the problem's model in the last section of dvc.yaml, `artifacts`."""
-    before = path.read_text(encoding="utf-8").rstrip("\n")
+    before = read_to_edit(path).rstrip("\n")
     content = read_yaml(path)
     artifact = {"path": f"models/{name}/lstm", "type": "model"}
     artifacts = {**(content.get("artifacts") or {}), name: artifact}
@@ -176,7 +176,7 @@ def _add_artifact(path: Path, name: str) -> None:
     after = f"{before}\n  {name}:\n    path: {artifact['path']}\n    type: {artifact['type']}\n"
     if YAML(typ="safe").load(after) != {**content, "artifacts": artifacts}:
         raise ParamsError("dvc.yaml: no artifact can be added: write `artifacts:` last in the file")
-    write_text(path, after)
+    write_edited(path, after)
 
 
 class _Representer(RoundTripRepresenter):

@@ -10,6 +10,7 @@ from ruamel.yaml.comments import CommentedMap
 from retain.config.loader import load, parse
 from retain.config.search import override
 from retain.errors import ParamsError
+from retain.project.files import read_to_edit
 from retain.project.params_file import last_of_block, reads_as
 
 
@@ -22,7 +23,7 @@ def with_values(root: Path, name: str, settings: Mapping[str, Any]) -> str:
     Raises:
         ParamsError: a value is refused, or the layout of the file allows no change of a line.
     """
-    text = (root / "params.yaml").read_text(encoding="utf-8")
+    text = read_to_edit(root / "params.yaml")
     entry = YAML(typ="safe").load(text)["problems"][name]
     wanted = {**load(root), name: parse(name, override(entry, settings))}
     for key, value in settings.items():

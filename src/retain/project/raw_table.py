@@ -5,7 +5,7 @@ from pathlib import Path
 
 from retain.errors import DataError, DvcError
 from retain.project import dvc, fingerprint
-from retain.project.files import write_text
+from retain.project.files import read_to_edit, write_edited
 from retain.project.git import Git
 from retain.words import clipped
 
@@ -151,9 +151,9 @@ def drop_line(file: Path, line: str) -> None:
     """Remove a line from a .gitignore, and the file with its last line."""
     if not file.is_file():
         return
-    lines = file.read_text(encoding="utf-8").splitlines()
+    lines = read_to_edit(file).splitlines()
     kept = [other for other in lines if other != line]
     if not kept:
         file.unlink()
     elif kept != lines:
-        write_text(file, "\n".join(kept) + "\n")
+        write_edited(file, "\n".join(kept) + "\n")

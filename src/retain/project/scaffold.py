@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import re
+import shlex
 import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -130,6 +131,6 @@ def _commit(folder: Path) -> list[str]:
         return [
             "git does not know who you are, so nothing is committed yet: "
             "git config --global user.name '…' && git config --global user.email '…', "
-            f"then git -C '{folder}' commit -m 'A project of retain'"
+            f"then git -C {shlex.quote(str(folder))} commit -m 'A project of retain'"
         ]
     return []

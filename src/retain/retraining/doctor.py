@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -64,7 +65,8 @@ def _python(root: Path) -> Finding:
     on_path = shutil.which("python")
     if on_path is None or Path(on_path).parent.resolve() != Path(sys.executable).parent.resolve():
         where = f"stages run `python`, which is {on_path or 'not on the PATH'}"
-        return Finding("", WRONG, f"{text}; {where}", f". '{Path(sys.prefix)}/bin/activate'")
+        activate = shlex.quote(f"{Path(sys.prefix)}/bin/activate")
+        return Finding("", WRONG, f"{text}; {where}", f". {activate}")
     return Finding("", OK, text)
 
 

@@ -64,6 +64,26 @@ def test_wrong_words_are_refused_before_anything_is_done(
     assert sentence in str(error)
 
 
+def test_what_the_inputs_have_lost_is_printed_before_the_notes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("retain.training.portable_cpu.pin_cpu_kernels", lambda mode: None)
+    inputs = {"worse": ["column `price` has no value"], "notes": ["of the inputs"]}
+    content: dict[str, Any] = {"notes": ["of the log"], "inputs": inputs}
+    found = SimpleNamespace(content=lambda: content, tables=list)
+    monkeypatch.setattr("retain.retraining.live.monitor", lambda *words: found)
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    (tmp_path / "params.yaml").write_text(SALES)
+    said = CliRunner().invoke(app, ["monitor", "sales", "--log", "log"]).output
+    assert said == (
+        "\nworse inputs: column `price` has no value\n\nnote: of the log\n\nnote: of the inputs\n"
+    )
+    content["inputs"] = None
+    said = CliRunner().invoke(app, ["monitor", "sales", "--log", "log"]).output
+    assert said == "\nnote: of the log\n"
+
+
 @pytest.mark.parametrize("output", ["f.csv", "parts"])
 def test_a_log_that_cannot_be_written_takes_nobody_his_forecast(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str

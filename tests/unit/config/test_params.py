@@ -276,6 +276,34 @@ def test_an_entry_is_the_first_one_behind_an_empty_mapping(tmp_path: Path) -> No
         assert after.startswith("problems:  # none\n\n  other:\n")
 
 
+def test_params_are_read_once_for_all_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    params_file.write(write(tmp_path, GOOD), "other", ENTRY, {})
+    whole, reads = loader.load(tmp_path), []
+    monkeypatch.setattr(loader, "load", lambda root: reads.append(root) or whole)
+    assert list(loader.some(tmp_path, ["other", "sales"])) == ["other", "sales"]
+    assert loader.some(tmp_path, []) == whole
+    assert len(reads) == 2
+    with pytest.raises(ParamsError, match="no problem `sale`; did you mean `sales`"):
+        loader.some(tmp_path, ["other", "sale"])
+
+
+def test_line_ends_of_windows_stay(tmp_path: Path) -> None:
+    paths = [write(tmp_path, GOOD) / "params.yaml", tmp_path / "dvc.yaml"]
+    paths[1].write_text("stages: {}\n")
+    for path in paths:
+        path.write_text(path.read_text(), newline="\r\n")
+    before = [path.read_bytes() for path in paths]
+    params_file.write(tmp_path, "other", ENTRY, {})
+    after = [path.read_bytes() for path in paths]
+    assert all(new.startswith(old) for new, old in zip(after, before, strict=True))
+    assert [text.count(b"\n") for text in after] == [text.count(b"\r\n") for text in after]
+    params_file.remove(tmp_path, "other")
+    assert [path.read_bytes() for path in paths] == before
+
+
 def test_an_entry_is_taken_out_with_its_comment(tmp_path: Path) -> None:
     first = GOOD.replace("  sales:", "  # about sales,\n  # of two shops\n  sales:")
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")

@@ -36,6 +36,9 @@ def test_the_parent_is_written_below_warm_start_and_every_other_byte_stays(tmp_p
         line = f"      parent: {{lstm: {md5}}}\n"
         assert text == PARAMS.replace("second training on\n", f"second training on\n{line}")
         assert loader.load(tmp_path)["sales"].training.parents == {"lstm": md5}
+        (tmp_path / "params.yaml").write_bytes(text.replace("\n", "\r\n").encode())
+        params_file.set_parent(tmp_path, "sales", {"lstm": md5})
+        assert (tmp_path / "params.yaml").read_bytes().count(b"\r\n") == text.count("\n")
         assert publish.PARENT.sub("", text) == PARAMS, "a retraining publishes that change alone"
 
 

@@ -1,6 +1,7 @@
 """Outputs appear whole or not at all, and the same content has the same bytes."""
 
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,40 @@ def test_entries_are_published_beside_those_of_other_stages(tmp_path: Path) -> N
         files.publish_each(scratch, target)
     found = sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
     assert found == ["metrics.json", "plots/new.csv", "verdict.json"]
+
+
+def test_a_file_that_is_replaced_keeps_its_mode_unless_it_is_read_only(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    for before, after in ((0o600, 0o600), (0o664, 0o664), (0o444, 0o644)):
+        path.touch()
+        path.chmod(before)
+        files.write_text(path, "new")
+        assert (stat.S_IMODE(path.stat().st_mode), path.read_text()) == (after, "new")
+        path.unlink()
+
+
+def test_a_link_stays_unless_it_is_one_into_the_cache(tmp_path: Path) -> None:
+    cached = tmp_path / ".dvc/cache/files/md5/d4/1d8cd98f00b204e9800998ecf8427e"
+    cached.parent.mkdir(parents=True)
+    for target, stays in ((tmp_path / "real.csv", True), (cached, False)):
+        target.write_text("old")
+        link = tmp_path / f"{target.name}.link"
+        link.symlink_to(target)
+        files.write_text(link, "new")
+        assert (link.is_symlink(), link.read_text()) == (stays, "new")
+        assert target.read_text() == ("new" if stays else "old")
+
+
+@pytest.mark.parametrize(
+    ("before", "seen"), [("a\r\nb\r\n", "a\nb\n"), ("a\nb\r\n", "a\nb\r\n"), ("a\rb\n", "a\rb\n")]
+)
+def test_what_is_edited_keeps_its_line_ends(before: str, seen: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(before.encode())
+    text = files.read_to_edit(path)
+    assert text == seen
+    files.write_edited(path, text)
+    assert path.read_bytes().decode() == before
 
 
 REFUSED = "another process runs train-sales in this folder; wait, or end it"

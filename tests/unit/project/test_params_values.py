@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from retain.errors import ParamsError
+from retain.project import files
 from retain.project.params_values import with_values
 
 BEFORE = """\
@@ -50,6 +51,14 @@ def changed(before: str, after: str) -> tuple[list[str], list[str]]:
     """The lines that only one of two texts has."""
     old, new = before.splitlines(), after.splitlines()
     return [line for line in old if line not in new], [line for line in new if line not in old]
+
+
+def test_line_ends_of_windows_and_of_both_kinds_stay(tmp_path: Path) -> None:
+    path = write(tmp_path) / "params.yaml"
+    for text in (BEFORE.replace("\n", "\r\n"), BEFORE.replace("\n", "\r\n", 20)):
+        path.write_bytes(text.encode())
+        files.write_edited(path, with_values(tmp_path, "sales", {"training.seed": 8}))
+        assert path.read_bytes().decode() == text.replace("seed: 7", "seed: 8")
 
 
 def test_a_value_is_replaced_and_its_comment_stays_in_its_column(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """`retain init` and `retain upgrade`: what is written, and what is left alone."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import retain
+from retain import cli
 from retain.config import loader, release
 from retain.errors import ParamsError
 from retain.project import managed, scaffold
@@ -63,6 +66,13 @@ def test_a_program_is_warned_where_nothing_is_committed(
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "true")
     with pytest.warns(UserWarning, match="git does not know who you are"):
         retain.Project.create(tmp_path / "p")
+
+
+def test_the_folder_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
+    folder = tmp_path / "Anna's sales"
+    result = CliRunner().invoke(cli.app, ["init", str(folder)])
+    (line,) = [line for line in result.output.splitlines() if line.startswith("next: ")]
+    assert shlex.split(line)[1:4] == ["cd", str(folder), "&&"]
 
 
 def test_nothing_is_overwritten(project: Path) -> None:

@@ -1,7 +1,6 @@
 """The plan for many series: arithmetic on costs that are given, and tables like the problem's."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from retain.errors import ParamsError
 from retain.kinds.forecast.capacity import arithmetic, held, measure
 from retain.kinds.forecast.capacity import plan as of_problem
 from retain.kinds.forecast.capacity.arithmetic import Costs, Line, StagePlan
@@ -121,16 +119,6 @@ def test_copies_are_whole_series_by_other_names() -> None:
     assert made["shop"].nunique() == 3
     assert made["y"].tolist() == [1, 2, 3, 1, 2]
     assert list(made) == ["shop", "ds", "y"]
-
-
-@pytest.mark.parametrize(("series", "nodes"), [(0, [1]), (10, []), (10, [0])])
-def test_numbers_that_mean_nothing_are_refused(
-    series: int, nodes: list[int], tmp_path: Path
-) -> None:
-    data = {"path": "t.csv", "horizon": 1, "context_length": 1}
-    problem = Problem.model_validate({"kind": "forecast", "data": data, "gate": []})
-    with pytest.raises(ParamsError, match="must be positive"):
-        of_problem.plan(problem, "p", tmp_path, series, nodes)
 
 
 def test_a_training_holds_the_pool_of_its_series_and_the_other_stages_map_it() -> None:

@@ -144,6 +144,16 @@ def test_dates_across_the_top_are_appended(tmp_path: Path) -> None:
     frame = tables.read(data, tmp_path).frame
     assert frame.groupby("unique_id")["y"].sum().to_dict() == {"a": 45.0, "b": 66.0, "c": 21.0}
     assert append.add_rows(data, tmp_path, new).added == 0
+    frame = pd.read_csv(tmp_path / "t.csv", dtype=str)
+    late = frame.assign(**{DATES[4]: [" ", frame[DATES[4]][1], "n/a"]}).fillna("n/a")
+    (tmp_path / "t.csv").write_text(late.to_csv(index=False, lineterminator="\r\n"), newline="")
+    nan = data.model_copy(update={"na_values": ("n/a",)})
+    across(DATES[3:5], a=[3, 4], b=[3, 4], c=[None, None]).to_csv(new, index=False)
+    assert append.add_rows(nan, tmp_path, new).filled == 1
+    late.loc[0, DATES[4]] = "4.0"
+    text = (tmp_path / "t.csv").read_bytes().decode()
+    assert text == late.to_csv(index=False, lineterminator="\r\n")
+    frame.to_csv(tmp_path / "t.csv", index=False)
     across(DATES[9:], b=[8, 10, 11]).to_csv(new, index=False)
     before = (tmp_path / "t.csv").read_bytes()
     with pytest.raises(DataError, match=r"y is 8\.0, not 9\.0"):

@@ -314,6 +314,15 @@ def test_it_is_written_as_json_as_metrics_and_as_a_page(
     assert page.count("<svg") == 2
     assert "Version 3: MASE 1.125" in page
     assert not re.search(r"https?://(?!www\.w3\.org)", page)
+    assert "a note." in page
+
+
+def test_what_the_inputs_have_lost_is_on_the_page(root: Path, write: Callable[..., Path]) -> None:
+    lost = DriftFindings("the newest", worse=["column `price` has no value"], notes=["a note"])
+    found, _ = look(root, write(answer(230, off=3.0)), inputs=lost)
+    lead = found.report("sales").lead
+    assert lead.startswith("Worse inputs: column `price` has no value. ")
+    assert lead.endswith("a note.")
 
 
 def test_an_empty_log_says_how_to_fill_it(root: Path) -> None:

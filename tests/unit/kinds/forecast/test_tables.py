@@ -285,7 +285,7 @@ FAULTS = {
     "days in a time zone with summer time": (
         "ds,y\n2020-03-27,1\n2020-03-28,2\n2020-03-29,3\n2020-03-30,4\n",
         {"timezone": "Europe/Berlin"},
-        "t.csv: column `ds`: off the grid of frequency D (1 row):\n  row 5: 2020-03-29 22:00:00\n"
+        "t.csv: column `ds`: off the grid of frequency D (1 row):\n  row 5: 2020-03-30 00:00:00\n"
         "For data by the day leave `timezone` out: the local date is the time stamp.",
     ),
     "a wide table that lacks a series": (

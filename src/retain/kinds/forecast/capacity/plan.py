@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from retain.errors import ParamsError
 from retain.kinds.forecast.capacity import arithmetic, held, measure
 from retain.kinds.forecast.capacity.arithmetic import STAGES, Costs, StagePlan
 from retain.kinds.forecast.config import Problem
@@ -27,15 +26,13 @@ def plan(problem: Problem, name: str, root: Path, series: int, nodes: Sequence[i
     """Measure a problem's costs on this machine, and return the plan as Markdown.
 
     Args:
-        series: how many there will be, each as long as those of the problem's table.
-        nodes: numbers of nodes to plan for.
+        series: how many there will be, at least one, each as long as those of the problem's table.
+        nodes: numbers of nodes to plan for, each at least one.
 
     Raises:
-        ParamsError: a number is not positive, or the table is in the wide layout.
+        ParamsError: the table is in the wide layout.
         DataError: the table cannot be read.
     """
-    if series < 1 or not nodes or min(nodes) < 1:
-        raise ParamsError("--series and --nodes must be positive")
     with TemporaryDirectory(prefix="retain-plan-") as scratch:
         costs, shape = measure.costs(problem, root, Path(scratch))
     examples = held.examples(problem, costs.windows * series)

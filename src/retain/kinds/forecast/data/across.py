@@ -1,5 +1,8 @@
 """A table with dates across the top: a row is a series, and a column of values a time stamp."""
 
+import functools
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -66,33 +69,33 @@ def lay_across(table: pd.DataFrame, data: Data) -> pd.DataFrame:
     return wide.reset_index(drop=not rows).rename_axis(columns=None)
 
 
-def extend(old: pd.DataFrame, more: pd.DataFrame, data: Data) -> pd.DataFrame:
-    """Return a table with the columns and the rows that another one has besides.
+def extend(
+    old: pd.DataFrame, more: pd.DataFrame, gaps: Sequence[pd.DataFrame], data: Data
+) -> pd.DataFrame:
+    """Return a table with the values, columns and rows that another one has besides.
 
     Both have dates across the top, as they are in their files; what both have is the same.
+
+    Args:
+        gaps: which cells of `old` and of `more` have no value.
     """
     keys = list(data.id_columns)
-    if not keys:
-        extra = [name for name in more.columns if name not in old.columns]
-        return pd.concat([old.reset_index(drop=True), more[extra].reset_index(drop=True)], axis=1)
-    whole = old.set_index(keys).combine_first(more.set_index(keys))
-    names = pd.concat([old[keys], more[keys]]).drop_duplicates()
-    index = pd.MultiIndex.from_frame(names) if len(keys) > 1 else pd.Index(names[keys[0]])
+    each = (old.mask(gaps[0]), more.mask(gaps[1]), old, more)
+    by_series = [one.set_index(keys) if keys else one.reset_index(drop=True) for one in each]
+    whole = functools.reduce(pd.DataFrame.combine_first, by_series)
+    if keys:
+        names = pd.concat([old[keys], more[keys]]).drop_duplicates()
+        index = pd.MultiIndex.from_frame(names) if len(keys) > 1 else pd.Index(names[keys[0]])
+        whole = whole.reindex(index).reset_index()
     columns = [*old.columns, *(name for name in more.columns if name not in old.columns)]
-    return whole.reindex(index).reset_index()[columns].fillna("")
+    return whole[columns].fillna("")
 
 
 def rewritten(table: Csv, frame: pd.DataFrame) -> bytes:
     """Return the bytes of a CSV file with other columns and rows, below its titles."""
-    with table.open() as stream:
-        text = bytes(stream.read()).decode("utf-8")
+    text = table.text()
     mark = text.startswith("\N{BYTE ORDER MARK}")
     above = text.splitlines(keepends=True)[: table.dialect.skip_rows]
-    body = frame.to_csv(index=False, sep=table.separator, lineterminator="\n")
-    encoding = table.dialect.encoding
-    if encoding == "utf-16":  # its codec puts the mark
-        content = ("".join(above) + body).encode(encoding)
-    else:
-        sign = "\N{BYTE ORDER MARK}" * (mark and not above)
-        content = table.encode(sign + "".join(above) + body)
-    return compress(content, table.path)
+    body = frame.to_csv(index=False, sep=table.separator, lineterminator=table.line_end)
+    sign = "\N{BYTE ORDER MARK}" * (mark and not above)
+    return compress(table.encode(sign + "".join(above) + body, whole=True), table.path)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from retain.errors import setting
+from retain.kinds.forecast.data import timestamps
 from retain.kinds.forecast.data.columns import fault
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.frequency import DAY, Micros, length_of, micros
@@ -35,16 +36,18 @@ def to_grid(long: pd.DataFrame, data: TimeAxis, origin: Origin) -> pd.DataFrame:
     phase = of_series(stamps, slots, codes, frequency)[codes]
     other = stamps != add(slots, phase, frequency)
     if other.any():
+        first = long.loc[other, ["ds", "unique_id"]].sort_index(kind="stable").head(10)
         rows = [
-            (int(str(place)), f"{ds} of series {name!r}")
-            for place, ds, name in long.loc[other, ["ds", "unique_id"]].itertuples()
+            (int(str(place)), f"{timestamps.text(ds, data)} of series {name!r}")
+            for place, ds, name in first.itertuples()
         ]
         raise fault(
             origin,
             data.time_name,
             f"at another distance from the steps of {frequency} than the others of their series",
-            sorted(rows),
+            rows,
             f"Correct the stamps, or set {setting('align')} to nearest or period.",
+            int(other.sum()),
         )
     return moved.assign(**{PHASE: phase})
 

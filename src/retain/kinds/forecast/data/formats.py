@@ -121,6 +121,16 @@ class Csv:
         check_unique(f"{self.path}, row {row}", names)
         return names
 
+    @property
+    def line_end(self) -> str:
+        """What ends its rows."""
+        return next((end for end in ("\r\n", "\n", "\r") if end in self.head), "\n")
+
+    def text(self) -> str:
+        """Return all that the file holds."""
+        with self.open() as stream:
+            return bytes(stream.read()).decode("utf-8")
+
     def digest(self) -> str:
         """Return the md5 of the file; raise DataError where it has changed since it was opened."""
         return md5_of(self.source, self.path)
@@ -202,13 +212,14 @@ class Csv:
         except NOT_DECOMPRESSED as error:
             raise DataError(f"{self.path} cannot be decompressed: {error}") from None
 
-    def encode(self, text: str) -> bytes:
-        """Return text as it is written behind the rows of the file, without a mark of order."""
+    def encode(self, text: str, whole: bool = False) -> bytes:
+        """Return text as it is written behind the rows of the file, or in place of all of it."""
         name = codecs.lookup(self.dialect.encoding).name
         if name == "utf-16":
             with open_source(self.source) as file:
                 big = decompress(file, self.path).read(2) == codecs.BOM_UTF16_BE
             name = "utf-16-be" if big else "utf-16-le"
+            text = "\N{BYTE ORDER MARK}" * whole + text  # `text()` is without it
         try:
             return text.encode("utf-8" if name == "utf-8-sig" else name)
         except UnicodeEncodeError as error:

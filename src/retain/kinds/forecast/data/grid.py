@@ -8,7 +8,7 @@ import pandas as pd
 
 from retain.errors import DataError, setting
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import frequency
+from retain.kinds.forecast.data import frequency, timestamps
 from retain.kinds.forecast.data.columns import fault
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.frequency import Times
@@ -70,23 +70,24 @@ def check_grid(
         count = 0
         for frame in frames():
             bad = frame[np.isin(frequency.micros(frame["ds"]), times.stamps[off])]
-            shown = shown_rows(bad.assign(unique_id=names[bad["series"]]), data)
-            rows += shown[:10]
-            count += len(shown)
+            shown, more = shown_rows(bad.assign(unique_id=names[bad["series"]]), data)
+            rows += shown
+            count += more
         rule = f"off the grid of frequency {name}"
         raise fault(origin, data.time_name, rule, rows, remedy, count)
     return name
 
 
-def shown_rows(rows: pd.DataFrame, data: Data) -> list[tuple[int, object]]:
-    """Return place, time stamp and series of rows, in the order of the file."""
+def shown_rows(rows: pd.DataFrame, data: Data) -> tuple[list[tuple[int, object]], int]:
+    """Return place, time stamp and series of the first ten rows of the file, and how many are."""
     rows = rows[["unique_id", "ds"]].sort_index(kind="stable")
     if data.value_columns:  # a row of the file is one row for each of its series
         rows = rows[~rows.index.duplicated()]
-    return [
-        (int(place), f"{ds} of series {name!r}" if data.id_columns else ds)
-        for place, name, ds in rows.itertuples()
-    ]
+    shown: list[tuple[int, object]] = []
+    for place, name, ds in rows.head(10).itertuples():
+        of = f" of series {name!r}" if data.id_columns else ""
+        shown.append((int(place), f"{timestamps.text(ds, data)}{of}"))
+    return shown, len(rows)
 
 
 def without_duplicates(long: pd.DataFrame, data: Data, origin: Origin) -> tuple[pd.DataFrame, int]:
@@ -96,12 +97,14 @@ def without_duplicates(long: pd.DataFrame, data: Data, origin: Origin) -> tuple[
     if not repeated.any():
         return long, 0
     if data.duplicates == "error":
+        rows, count = shown_rows(long[long.duplicated(key, keep=False)], data)
         raise fault(
             origin,
             data.time_name,
             "more than one row for a time stamp" + (" of a series" if data.id_columns else ""),
-            shown_rows(long[long.duplicated(key, keep=False)], data),
+            rows,
             f"Set {setting('duplicates')} to first, last or mean, or correct the file.",
+            count,
         )
     if data.duplicates == "mean":
         texts = [name for name in data.categorical if name in long]

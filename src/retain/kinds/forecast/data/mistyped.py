@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 
 from retain.kinds.forecast.config import Data
+from retain.kinds.forecast.data import timestamps
 from retain.kinds.forecast.data.columns import fault
 from retain.kinds.forecast.data.formats import Origin
 from retain.kinds.forecast.data.frequency import DAY, Micros, Times, micros
+from retain.kinds.forecast.time_axis import TimeAxis
 
 FAR = 20  # steps from its neighbours, from which on a stamp is no mere disorder
 MONTH = 27 * DAY  # a shorter gap may be an outage
@@ -30,13 +32,12 @@ def check_years(ds: "pd.Series[Any]", name: str, origin: Origin) -> None:
         raise fault(origin, name, rule, rows, "Correct the values, or `time_format`.")
 
 
-def check_order(long: pd.DataFrame, codes: Micros, name: str, origin: Origin) -> None:
+def check_order(long: pd.DataFrame, codes: Micros, data: TimeAxis, origin: Origin) -> None:
     """Raise DataError for a stamp out of order whose place in the file lacks one between two.
 
     Args:
         long: rows by series and time, indexed by their place in the file: `ds`.
         codes: the series of each.
-        name: of the column of time stamps.
     """
     places = long.index.to_numpy()
     if not ((np.diff(places) < 0) & (np.diff(codes) == 0)).any():
@@ -58,10 +59,10 @@ def check_order(long: pd.DataFrame, codes: Micros, name: str, origin: Origin) ->
         for row in bad:
             around = sorted((stamps[row - 1], stamps[row + 1]))
             rows[int(places[row])] = (
-                f"{_words(stamps[row])} lies {_apart(stamps[row], around)} its neighbours, "
-                f"{_words(around[0])} and {_words(around[1])}"
+                f"{_words(stamps[row], data)} lies {_apart(stamps[row], around)} its neighbours, "
+                f"{_words(around[0], data)} and {_words(around[1], data)}"
             )
-        raise fault(origin, name, RULE, sorted(rows.items()), REMEDY)
+        raise fault(origin, data.time_name, RULE, sorted(rows.items()), REMEDY)
 
 
 def check_ends(
@@ -82,7 +83,8 @@ def check_ends(
         found = frame[apart & frame["series"].isin(frame["series"][~apart]).to_numpy()]
         for place, stamp in zip(found.index, micros(found["ds"]), strict=True):
             far = _apart(stamp, [end])
-            rows[int(place)] = f"{_words(stamp)} lies {far} its neighbour, {_words(end)}"
+            words = f"{_words(stamp, data)} lies {far} its neighbour, {_words(end, data)}"
+            rows[int(place)] = words
     if rows:
         first = sorted(rows.items())[:10]
         raise fault(origin, data.time_name, RULE, first, REMEDY, len(rows))
@@ -104,9 +106,9 @@ def _lone(stamps: Micros) -> tuple[Micros, int]:
     return stamps[:0], 0
 
 
-def _words(stamp: Any) -> str:
-    text = str(np.int64(stamp).astype("datetime64[us]").astype("datetime64[s]")).replace("T", " ")
-    return text.removesuffix(" 00:00:00")
+def _words(stamp: Any, data: TimeAxis) -> str:
+    whole = np.int64(stamp).astype("datetime64[us]").astype("datetime64[s]")
+    return timestamps.text(pd.Timestamp(whole), data).removesuffix(" 00:00:00")
 
 
 def _apart(stamp: int, around: list[int]) -> str:

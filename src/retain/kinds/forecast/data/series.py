@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from retain.config.durations import span
 from retain.errors import DataError, setting
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import time_formats
+from retain.kinds.forecast.data import time_formats, timestamps
 from retain.kinds.forecast.data.alignment import PHASE
 from retain.kinds.forecast.split import Boundary, horizons
 from retain.words import listed
@@ -119,12 +119,13 @@ def split(grid: pd.DatetimeIndex, data: Data) -> tuple[int, int]:
         return int(grid.searchsorted(stamp))
 
     validation, test = step(data.split.validation), step(data.split.test)
+    span_in_words = " to ".join(timestamps.text(stamp, data) for stamp in (grid[0], grid[-1]))
     count = horizons(data.split.validation)
     if count is not None and validation == 0:
         needed = (count + 1) * data.horizon + data.context_length
         boundary, context = setting("data.split.validation"), setting("data.context_length")
         raise DataError(
-            f"{data.path} has {len(grid):,} steps ({grid[0]} to {grid[-1]}); {boundary} "
+            f"{data.path} has {len(grid):,} steps ({span_in_words}); {boundary} "
             f'"{data.split.validation}", of {data.horizon} steps each, needs at least {needed:,}, '
             f"with {context} and one horizon before it: give fewer horizons, or bring more rows"
         )
@@ -133,7 +134,7 @@ def split(grid: pd.DatetimeIndex, data: Data) -> tuple[int, int]:
             boundary = setting(f"data.split.{name}")
             raise DataError(
                 f"{data.path}: {boundary} leaves {max(end - begin, 0):,} of {len(grid):,} steps "
-                f"({grid[0]} to {grid[-1]}) for {name}; it needs at least the horizon of "
+                f"({span_in_words}) for {name}; it needs at least the horizon of "
                 f"{data.horizon}, with values before it to learn from"
             )
     return validation, test
@@ -147,9 +148,10 @@ def check_training(
     steps = np.minimum(index["first_step"] + index["length"], validation_step) - index["first_step"]
     longest = max(int(steps.max()), 0)
     if longest < needed:
+        begins = timestamps.text(grid[validation_step], data)
         raise DataError(
             f"{data.path}: no series has more than {longest:,} steps before validation begins, at "
-            f"{grid[validation_step]}; one needs context_length + horizon = {needed:,} there to be "
+            f"{begins}; one needs context_length + horizon = {needed:,} there to be "
             f"learned from: bring {needed - longest:,} rows more of a series, shorten "
             f"{setting('data.context_length')}, or let {setting('data.split.validation')} begin "
             f"later"

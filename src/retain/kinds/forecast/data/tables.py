@@ -212,7 +212,7 @@ def _to_steps(
     """Return rows at their steps, how many were dropped, and the stamps of what is aggregated."""
     if data.aggregate is not None:
         return aggregate.to_steps(long, data), 0, aggregate.stamps(long)
-    mistyped.check_order(long, codes, data.time_name, origin)
+    mistyped.check_order(long, codes, data, origin)
     if data.align is not None:
         long = alignment.to_grid(long, data, origin)
     return *grid.without_duplicates(long, data, origin), ()

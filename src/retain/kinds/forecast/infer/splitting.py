@@ -19,7 +19,7 @@ from retain.kinds.forecast.data import alignment
 from retain.kinds.forecast.data.cycles import natural
 from retain.kinds.forecast.data.series import grid_of, select, split, summarize
 from retain.kinds.forecast.data.tables import Table
-from retain.kinds.forecast.data.timestamps import in_words
+from retain.kinds.forecast.data.timestamps import in_words, text
 from retain.words import several
 
 SHARE = 0.15  # of the span of a long table is tested, and as much validates
@@ -107,9 +107,10 @@ def choose(extent: Extent, draft: Data, frequency: str) -> tuple[int, int, int]:
     needed = context + 3 * horizon
     if length < needed:
         most = (length - context) // 3
+        first, last = (text(stamp, draft) for stamp in (extent.grid[0], extent.grid[-1]))
         advice = f", or forecast at most {most} with --horizon" if most > 0 else ""
         raise DataError(
-            f"{draft.path} has {length:,} steps, from {extent.grid[0]} to {extent.grid[-1]}; to "
+            f"{draft.path} has {length:,} steps, from {first} to {last}; to "
             f"forecast {horizon} takes {needed:,}: training, validation and test need a horizon "
             f"each, and training a context before it: bring {needed - length:,} more rows of a "
             f"series{advice}"

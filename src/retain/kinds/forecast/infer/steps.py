@@ -90,7 +90,7 @@ def _find(raw: reader.Raw, draft: Data, sentences: list[str]) -> Data:
     if draft.aggregate is not None:
         _describe_aggregate(long, draft, origin.where, sentences)
         return draft
-    mistyped.check_order(long.iloc[order], codes[order], draft.time_name, origin)
+    mistyped.check_order(long.iloc[order], codes[order], draft, origin)
     long = long.assign(series=codes).iloc[order]
     distinct = long[~long.duplicated(["series", "ds"])]
     stamps = Stamps(distinct["series"].to_numpy(), distinct["ds"], every)

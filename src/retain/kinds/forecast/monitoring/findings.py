@@ -212,9 +212,11 @@ class Findings:
             svg = figure.draw(self.periods, promised, key, title) if self.periods else ""
             caption = f"{TITLES[key]} of the values of each time; dotted: what was promised."
             figures += [Figure(f"monitor-{key}", title, caption, svg)] * bool(svg)
+        worse, notes = (self.inputs.worse, self.inputs.notes) if self.inputs else ([], [])
+        lead = [*(f"Worse inputs: {reason}" for reason in worse), *self.notes, *notes]
         return Report(
             title=f"{name}: what was forecast, and what came",
-            lead=" ".join(f"{note}." for note in self.notes),
+            lead=" ".join(f"{sentence}." for sentence in lead),
             headline=self.sentence(),
             tables=tuple(self.tables(most=10_000)),
             figures=tuple(figures),

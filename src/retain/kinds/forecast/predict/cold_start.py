@@ -107,7 +107,8 @@ def _rows(raw: Raw, data: Data) -> pd.DataFrame:
     long = long.reset_index(drop=True)
     missing = long[long[list(data.known_covariates)].isna().any(axis=1).to_numpy()]
     if len(missing):
-        lines = [f"{name}: {ds}" for name, ds in missing[["unique_id", "ds"]].to_numpy()[:10]]
+        shown = missing[["unique_id", "ds"]].head(10).itertuples(index=False)
+        lines = [f"{name}: {timestamps.text(ds, data)}" for name, ds in shown]
         raise DataError(
             f"{where}: {', '.join(data.known_covariates)} must be filled in for every step; "
             f"missing in {len(missing):,} rows:\n{listed(lines, count=len(missing))}"
@@ -135,7 +136,8 @@ def _stamps(frame: pd.DataFrame, model: Predictor, where: str) -> NDArray[np.dat
     for name, ds in frame.groupby("unique_id", sort=False)["ds"]:
         wanted = pd.date_range(ds.iloc[0], periods=horizon, freq=frequency)
         if len(ds) != horizon or (ds.to_numpy() != wanted.to_numpy()).any():
-            faults.append(f"{name}: {len(ds)} rows, {ds.iloc[0]} to {ds.iloc[-1]}")
+            first, last = (timestamps.text(ds.iloc[place], model.data) for place in (0, -1))
+            faults.append(f"{name}: {len(ds)} rows, {first} to {last}")
         found.append(wanted.to_numpy())
     if faults:
         raise DataError(

@@ -8,7 +8,7 @@ import pandas as pd
 
 from retain.errors import DataError
 from retain.kinds.forecast.config import Data
-from retain.kinds.forecast.data import reader, tables
+from retain.kinds.forecast.data import reader, tables, timestamps
 from retain.kinds.forecast.data.alignment import PHASE
 from retain.kinds.forecast.data.reader import Raw
 from retain.words import listed, nearest
@@ -100,6 +100,7 @@ def join(history: pd.DataFrame, future: Future, data: Data, frequency: str) -> p
         future.where,
         f"time stamps that are no step of {frequency} after those of {data.path}",
         "Write them as the history has them",
+        data,
     )
     both = history.merge(rows, on=KEY, how="outer", suffixes=("", NEW))
     for name in data.known_covariates:
@@ -109,6 +110,7 @@ def join(history: pd.DataFrame, future: Future, data: Data, frequency: str) -> p
             future.where,
             f"{data.path} has other values of {name!r} for the same steps",
             "Correct one of the two, or leave the rows out",
+            data,
         )
         both[name] = old.where(old.notna(), new)
     joined = both[list(history.columns)].sort_values(KEY, kind="stable", ignore_index=True)
@@ -128,8 +130,9 @@ def check_series(names: set[str], future: Future, path: str) -> None:
         )
 
 
-def _raise(rows: pd.DataFrame, where: str, rule: str, remedy: str) -> None:
+def _raise(rows: pd.DataFrame, where: str, rule: str, remedy: str, data: Data) -> None:
     if len(rows):
-        items = [f"{name}: {ds}" for name, ds in rows[KEY].head(10).itertuples(index=False)]
+        shown = rows[KEY].head(10).itertuples(index=False)
+        items = [f"{name}: {timestamps.text(ds, data)}" for name, ds in shown]
         count = f"{len(rows):,} row{'s' * (len(rows) != 1)}"
         raise DataError(f"{where}: {rule} ({count}):\n{listed(items, count=len(rows))}\n{remedy}")
