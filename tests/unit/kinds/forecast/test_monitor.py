@@ -323,6 +323,7 @@ def test_what_the_inputs_have_lost_is_on_the_page(root: Path, write: Callable[..
     lead = found.report("sales").lead
     assert lead.startswith("Worse inputs: column `price` has no value. ")
     assert lead.endswith("a note.")
+    assert 'retain_monitor_inputs_worse{name="sales"} 1.0' in found.exposition("sales").decode()
 
 
 def test_an_empty_log_says_how_to_fill_it(root: Path) -> None:

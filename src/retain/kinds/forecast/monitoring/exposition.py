@@ -47,6 +47,9 @@ def write(name: str, found: "Findings") -> bytes:
     drift = declare(
         "drift_ratio", "Drift of an input, as a multiple of its bound.", "name", "column", "measure"
     )
+    lost = declare(
+        "inputs_worse", "Reasons for which the newest rows are worse than those before.", "name"
+    )
     ran = declare("run_timestamp_seconds", "When this was measured.", "name")
     ran.labels(name).set_to_current_time()
     for version in by_number(found.versions):  # other models would have the same labels
@@ -61,6 +64,8 @@ def write(name: str, found: "Findings") -> bytes:
             for key, value in row["promised"].items():
                 if math.isfinite(value):
                     promised.labels(name, row["version"], key).set(value)
-    for one in found.inputs.drifts if found.inputs else ():
-        drift.labels(name, one.name, one.measure).set(one.value / one.bound)
+    if found.inputs is not None:
+        lost.labels(name).set(len(found.inputs.worse))
+        for one in found.inputs.drifts:
+            drift.labels(name, one.name, one.measure).set(one.value / one.bound)
     return generate_latest(registry)
