@@ -12,6 +12,7 @@ import pytest
 import requests
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST, RESOURCE_DOES_NOT_EXIST
+from mlflow.store.entities import PagedList
 from sqlalchemy.exc import OperationalError
 
 from retain.errors import ModelError, RegistryError
@@ -19,7 +20,7 @@ from retain.registry import listing
 from retain.tracking import store
 from retain.tracking.store import StoreError
 
-NO_MODELS = SimpleNamespace(search_registered_models=lambda max_results: [])
+NO_MODELS = SimpleNamespace(search_registered_models=lambda **_: PagedList([], None))
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
