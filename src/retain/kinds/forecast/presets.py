@@ -19,7 +19,7 @@ OFTEN: dict[str, Any] = {
     "learning_rate": 0.002,
     "ema_decay": 0.98,
     "epoch_steps": 100,
-    "patience": 2,
+    "patience": 3,
 }
 ON_BASE: dict[str, dict[str, dict[str, Any]]] = {
     "fast": {"model": {"hidden_size": 32, "dropout": 0.0}, "training": OFTEN},
