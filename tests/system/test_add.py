@@ -223,7 +223,7 @@ def test_what_it_writes_is_complete(project: Path, sales: Path) -> None:
     assert "preset" not in entry
     problem = loader.load_problem(project, "sales")
     assert isinstance(problem, Problem)
-    assert (problem.model.ensemble, problem.training.patience) == (2, 2)  # as the preset says
+    assert (problem.model.ensemble, problem.training.patience) == (2, 3)  # as the preset says
     assert entry["model"].keys() == Model.model_fields.keys()
     assert Training.model_fields.keys() - entry["training"].keys() == MACHINE | {*Training.SPARED}
 
