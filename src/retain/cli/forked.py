@@ -64,8 +64,14 @@ def run(problems: "Mapping[str, Problem]", options: list[str], engine: Engine) -
             while waiting and not code and len(running) < slots:
                 name = waiting.pop(0)
                 one = {name: problems[name]}
-                running.append(context.Process(target=_alone, args=(one, options, share)))
-                running[-1].start()
+                process = context.Process(target=_alone, args=(one, options, share))
+                # A signal in the middle of a start would leave a process that nobody ends.
+                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+                try:
+                    process.start()
+                    running.append(process)
+                finally:
+                    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
             connection.wait([process.sentinel for process in running])
             for process in [each for each in running if not each.is_alive()]:
                 running.remove(process)
@@ -87,6 +93,7 @@ def _alone(problems: "Mapping[str, Problem]", options: list[str], share: str) ->
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ[choice.VARIABLE] = share
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         sys.exit(repro(problems, options, "--wait-for-lock"))
     except Terminated:  # of which multiprocessing would print a traceback
         sys.exit(143)
