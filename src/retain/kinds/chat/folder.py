@@ -112,8 +112,7 @@ def annotate(conversation: Conversation, common: set[str]) -> Conversation:
     annotated = []
     for number, turn in enumerate(conversation):
         line, reply = turn.you.split(), turn.bot.split()
-        facts = said - common - {*line}
-        fact = next((word for word in reply if word in facts), "")
+        fact = next((w for w in reply if w in said and w not in common and w not in line), "")
         asked = ("asked", FACT, fact, number - last[fact]) if fact else ()
         annotated.append(Turn(turn.you, turn.bot, *asked))
         said |= set(line)
